@@ -1,0 +1,180 @@
+"""What is known of a published model: the part that a manifest in the store and `model.lock` in git have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.errors import FormatError
+from pilotlight.reader import Node, read_json
+from pilotlight.signature import Signature, read_signature, write_signature
+
+FORMAT = 1
+
+NAME = r"[a-z][a-z0-9_-]{0,40}"
+FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+GLOBAL = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
+DIGEST = r"[0-9a-f]{64}"
+
+# Which runtime and which of its engines serve each artifact format.
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "onnx": ("onnx", ("onnxruntime-python",)),
+    "skops": ("sklearn", ("scikit-learn",)),
+    "pickle": ("sklearn", ("scikit-learn",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of an artifact: its name, its size in bytes and its SHA-256 in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What loads the artifact. `packages` are exact versions by their names on PyPI."""
+
+    name: str
+    engine: str
+    packages: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A published version of a model. `files[0]` is the one that the runtime opens; the others lie beside it.
+
+    `allowed_globals` are the `module.name` pairs that a pickle or a skops file may ask for because Pilotlight ships them
+    as known; `extra_globals` are those that the publisher allowed by hand.
+    """
+
+    name: str
+    version: int
+    format: str
+    files: tuple[File, ...]
+    runtime: Runtime
+    signature: Signature
+    golden: File
+    allowed_globals: tuple[str, ...] = ()
+    extra_globals: tuple[str, ...] = ()
+
+    def key(self, file_name: str) -> str:
+        """Where a file of this version lies in the store, below the store's prefix."""
+        return f"{self.name}/{self.version}/{file_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it."""
+
+    model: Description
+    requirements_sha256: str
+
+
+_FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
+_OPTIONAL = ("allowed_globals", "extra_globals")
+
+
+def read_lock(content: bytes) -> Lock:
+    """Parse the bytes of a `model.lock`; shared/schema/lock.schema.json is its format."""
+    node = Node(read_json(content))
+    fields = node.fields("format", "requirements_sha256", *_FIELDS, optional=_OPTIONAL)
+    fields["format"].constant(FORMAT)
+    return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
+
+
+def load_lock(path: Path) -> Lock:
+    """The lock in a file. Its absence is an error that says how to make one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FormatError(f"there is no lock at {path}; 'pilotlight pin' writes one") from None
+    try:
+        return read_lock(content)
+    except FormatError as error:
+        raise FormatError(f"{path.name}: {error}", error.path) from None
+
+
+def write_lock(lock: Lock) -> dict[str, object]:
+    """The JSON form of a lock."""
+    return {
+        "format": FORMAT,
+        **write_description(lock.model),
+        "requirements_sha256": lock.requirements_sha256,
+    }
+
+
+def read_description(fields: Mapping[str, Node]) -> Description:
+    """The description among the fields of a lock or a manifest."""
+    artifact = fields["artifact"].fields("format", "files")
+    artifact_format = artifact["format"].one_of(*FORMATS)
+    files = artifact["files"].items(_read_file, at_least=1)
+    if len({file.name for file in files}) != len(files):
+        raise FormatError("a file stands there twice", artifact["files"].path)
+    empty = Node([], "$")
+    return Description(
+        name=fields["name"].string(NAME, f"a name that matches ^{NAME}$"),
+        version=fields["version"].integer(at_least=1),
+        format=artifact_format,
+        files=files,
+        runtime=_read_runtime(fields["runtime"], artifact_format),
+        signature=read_signature(fields["signature"]),
+        golden=_read_file(fields["golden"]),
+        allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
+        extra_globals=fields.get("extra_globals", empty).items(_read_global),
+    )
+
+
+def write_description(model: Description) -> dict[str, object]:
+    """The fields of a lock or a manifest that describe `model`."""
+    document: dict[str, object] = {
+        "name": model.name,
+        "version": model.version,
+        "artifact": {"format": model.format, "files": [_write_file(file) for file in model.files]},
+        "runtime": {
+            "name": model.runtime.name,
+            "engine": model.runtime.engine,
+            "packages": dict(model.runtime.packages),
+        },
+        "signature": write_signature(model.signature),
+        "golden": _write_file(model.golden),
+    }
+    if model.allowed_globals:
+        document["allowed_globals"] = list(model.allowed_globals)
+    if model.extra_globals:
+        document["extra_globals"] = list(model.extra_globals)
+    return document
+
+
+def _read_runtime(node: Node, artifact_format: str) -> Runtime:
+    fields = node.fields("name", "engine", "packages")
+    name, engines = FORMATS[artifact_format]
+    return Runtime(
+        name=fields["name"].one_of(name),
+        engine=fields["engine"].one_of(*engines),
+        packages=fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version")),
+    )
+
+
+def _read_file(node: Node) -> File:
+    fields = node.fields("name", "size", "sha256")
+    return File(
+        name=fields["name"].string(FILE_NAME, "a plain file name"),
+        size=fields["size"].integer(at_least=1),
+        sha256=_digest(fields["sha256"]),
+    )
+
+
+def _write_file(file: File) -> dict[str, object]:
+    return {"name": file.name, "size": file.size, "sha256": file.sha256}
+
+
+def _digest(node: Node) -> str:
+    return node.string(DIGEST, "a SHA-256 in 64 hexadecimal digits")
+
+
+def _read_global(node: Node) -> str:
+    return node.string(GLOBAL, "module.name")

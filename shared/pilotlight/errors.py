@@ -1,0 +1,139 @@
+"""Everything Pilotlight raises on purpose.
+
+PilotlightError
+├── SettingsError            an environment variable is unknown or malformed
+├── FormatError              a lock, manifest or golden file does not say what its schema asks for
+├── ModelError               the model can never be served as it is: failing the start is right
+│   ├── DigestMismatch       the bytes are not the bytes that the lock pins
+│   ├── RuntimeMismatch      a library is missing or has another version than the lock names
+│   └── UnsafePickle         a pickle asks for something outside its allow-list
+├── StoreError               the store did not deliver
+│   ├── StoreUnavailable     it may deliver later: 5xx, throttling, resets, timeouts
+│   └── ObjectRefused        403 or 404, which a fresh role or a missing object gives
+└── RequestError             the caller's mistake, or ours to tell the caller; carries the HTTP status
+    ├── InvalidRequest       400
+    ├── NotFound             404
+    ├── MethodNotAllowed     405
+    ├── TooLarge             413
+    ├── UnsupportedMediaType 415
+    └── NotReady             503
+"""
+
+from __future__ import annotations
+
+
+class PilotlightError(Exception):
+    """The base of all errors that Pilotlight raises on purpose."""
+
+
+class SettingsError(PilotlightError):
+    """A setting in the environment is unknown or malformed; the message names it."""
+
+
+class FormatError(PilotlightError):
+    """A file does not follow its format; `path` is the JSON path of the place."""
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+class ModelError(PilotlightError):
+    """The pinned model cannot be served, and trying again will not help."""
+
+
+class DigestMismatch(ModelError):
+    """Bytes differ from what the lock pins by size and SHA-256."""
+
+
+class RuntimeMismatch(ModelError):
+    """A library that the lock names is missing or has another version."""
+
+
+class UnsafePickle(ModelError):
+    """A pickle holds something that its allow-list does not name; nothing of it was run."""
+
+
+class StoreError(PilotlightError):
+    """The model store did not deliver an object."""
+
+
+class StoreUnavailable(StoreError):
+    """A passing fault of the store or of the way to it; worth another try."""
+
+
+class ObjectRefused(StoreError):
+    """The store answered 403 or 404. Without the permission to list, a missing object is a 403 too."""
+
+
+class RequestError(PilotlightError):
+    """An HTTP error reply. `code` is a stable slug, `path` the JSON path of the fault or None."""
+
+    status = 400
+    code = "invalid_request"
+
+    def __init__(self, message: str, path: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+        if code is not None:
+            self.code = code
+
+    def headers(self) -> dict[str, str]:
+        """Extra headers that this error's reply carries."""
+        return {}
+
+
+class InvalidRequest(RequestError):
+    """400: the body or a header does not say what the model's signature asks for."""
+
+
+class NotFound(RequestError):
+    """404: no such route or model."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    """405: the route exists, for other methods."""
+
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, 15.5.6: a 405 names the methods that the resource takes."""
+        return {"allow": ", ".join(self.allowed)}
+
+
+class TooLarge(RequestError):
+    """413: the body, or the reply that it asks for, is over the limit."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """415: the body is not in a form that this route reads."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class NotReady(RequestError):
+    """503: the model is not loaded yet. `retry_after` is in seconds."""
+
+    status = 503
+    code = "not_ready"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, 10.2.3: when to try again."""
+        return {"retry-after": str(self.retry_after)}

@@ -1,0 +1,162 @@
+"""Golden samples: inputs with the outputs that the publisher saw, and how far an answer may be from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from pilotlight.errors import FormatError
+from pilotlight.reader import Node, read_json
+from pilotlight.tensor import BYTES, DATATYPES, Datatype
+
+FORMAT = 1
+
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A tensor as a file shows it, flat: what Open Inference Protocol V2 writes in a request."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    data: tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One batch: every input of the model, and the outputs that were seen for it."""
+
+    inputs: tuple[Values, ...]
+    outputs: tuple[Values, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """`golden.json`. `generated` is true where nobody gave samples and Pilotlight made inputs up from the signature.
+
+    An answer agrees with `expected` when it differs by at most `absolute + relative * |expected|`.
+    """
+
+    samples: tuple[Sample, ...]
+    absolute: float = 1e-5
+    relative: float = 1e-4
+    generated: bool = False
+
+
+def read_golden(content: bytes) -> Golden:
+    """Parse the bytes of a `golden.json`; shared/schema/golden.schema.json is its format."""
+    fields = Node(read_json(content)).fields("format", "source", "tolerance", "samples")
+    fields["format"].constant(FORMAT)
+    tolerance = fields["tolerance"].fields("absolute", "relative")
+    return Golden(
+        samples=fields["samples"].items(_read_sample),
+        absolute=_read_tolerance(tolerance["absolute"]),
+        relative=_read_tolerance(tolerance["relative"]),
+        generated=fields["source"].one_of("given", "generated") == "generated",
+    )
+
+
+def write_golden(golden: Golden) -> dict[str, object]:
+    """The JSON form of golden samples."""
+    return {
+        "format": FORMAT,
+        "source": "generated" if golden.generated else "given",
+        "tolerance": {"absolute": golden.absolute, "relative": golden.relative},
+        "samples": [
+            {
+                "inputs": [_write_values(values) for values in sample.inputs],
+                "outputs": [_write_values(values) for values in sample.outputs],
+            }
+            for sample in golden.samples
+        ],
+    }
+
+
+def differences(golden: Golden, expected: Sequence[Values], found: Sequence[Values]) -> list[str]:
+    """Sentences for the places where outputs leave the tolerance; an empty list means that they agree."""
+    answers = {values.name: values for values in found}
+    messages = []
+    for values in expected:
+        answer = answers.get(values.name)
+        if answer is None:
+            messages.append(f"output {values.name!r} is missing")
+        elif answer.shape != values.shape:
+            messages.append(f"output {values.name!r}: shape {list(answer.shape)}, expected {list(values.shape)}")
+        else:
+            messages.extend(_value_differences(golden, values, answer))
+    return messages
+
+
+def _value_differences(golden: Golden, expected: Values, found: Values) -> list[str]:
+    return [
+        f"output {expected.name!r}, value {index}: found {answer!r}, expected {wanted!r}"
+        for index, (wanted, answer) in enumerate(zip(expected.data, found.data, strict=True))
+        if not agrees(golden, wanted, answer)
+    ]
+
+
+def agrees(golden: Golden, expected: Scalar | None, found: Scalar | None) -> bool:
+    """Whether an answer is what the publisher saw: numbers within the tolerance, all else equal and of one type."""
+    if isinstance(expected, float) or isinstance(found, float):
+        if not isinstance(expected, (int, float)) or not isinstance(found, (int, float)):
+            return False
+        return abs(found - expected) <= golden.absolute + golden.relative * abs(expected)
+    return type(expected) is type(found) and expected == found
+
+
+def _read_tolerance(node: Node) -> float:
+    value = node.number()
+    if not isfinite(value) or value < 0:
+        raise node.fail("a number of at least 0")
+    return value
+
+
+def _read_sample(node: Node) -> Sample:
+    fields = node.fields("inputs", "outputs")
+    return Sample(fields["inputs"].items(_read_values, at_least=1), fields["outputs"].items(_read_values, at_least=1))
+
+
+def _read_values(node: Node) -> Values:
+    fields = node.fields("name", "datatype", "shape", "data")
+    shape = fields["shape"].items(lambda item: item.integer(at_least=0))
+    datatype = DATATYPES[fields["datatype"].one_of(*DATATYPES)]
+    values = Values(
+        name=fields["name"].string(),
+        datatype=datatype,
+        shape=shape,
+        data=fields["data"].items(lambda item: _read_scalar(item, datatype)),
+    )
+    count = 1
+    for length in shape:
+        count *= length
+    if len(values.data) != count:
+        raise FormatError(f"shape {list(shape)} holds {count} values, found {len(values.data)}", fields["data"].path)
+    return values
+
+
+def _read_scalar(node: Node, datatype: Datatype) -> Scalar | None:
+    """A value of `datatype`; null stands for a float that JSON cannot write (NaN and the infinities)."""
+    value = node.value
+    if datatype is BYTES:
+        return node.string()
+    if datatype.name == "BOOL":
+        if not isinstance(value, bool):
+            raise node.fail("true or false")
+        return value
+    if datatype.is_float:
+        return None if value is None else node.number()
+    if isinstance(value, bool) or not isinstance(value, int) or not datatype.low <= value <= datatype.high:
+        raise node.fail(f"a whole number that {datatype.name} holds")
+    return value
+
+
+def _write_values(values: Values) -> dict[str, object]:
+    return {
+        "name": values.name,
+        "datatype": values.datatype.name,
+        "shape": list(values.shape),
+        "data": list(values.data),
+    }

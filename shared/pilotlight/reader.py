@@ -1,0 +1,120 @@
+"""Strict reading of JSON documents: every value has a path, unknown fields are refused.
+
+JSON Schemas in shared/schema/ say the same; a test holds the two together. jsonschema itself would cost a cold start
+more than onnxruntime does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from pilotlight.errors import FormatError
+
+Item = TypeVar("Item")
+
+_NAMES = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
+
+
+def describe(value: object) -> str:
+    """What `value` is, in a message's words: `1.5`, `"abc"`, `an object`."""
+    if isinstance(value, str):
+        return json.dumps(value if len(value) <= 40 else value[:37] + "...")
+    if isinstance(value, (bool, int, float)):
+        text = json.dumps(value) if abs(value) < 1e40 else "a very large number"
+        return text if len(text) <= 40 else text[:37] + "..."
+    return _NAMES.get(type(value), type(value).__name__)
+
+
+def read_json(content: bytes) -> object:
+    """Parse a file's bytes. A duplicate key would let two readers see two documents, so it is refused."""
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not valid JSON: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("an object has the same key twice")
+    return fields
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+class Node:
+    """A JSON value and where it stands."""
+
+    __slots__ = ("path", "value")
+
+    def __init__(self, value: object, path: str = "$") -> None:
+        self.value = value
+        self.path = path
+
+    def fail(self, expected: str) -> FormatError:
+        """The error for a value that is not what it should be."""
+        return FormatError(f"expected {expected}, found {describe(self.value)}", self.path)
+
+    def fields(self, *required: str, optional: tuple[str, ...] = ()) -> dict[str, Node]:
+        """An object's fields. All of `required` must be there, and nothing but these and `optional`."""
+        if not isinstance(self.value, dict):
+            raise self.fail("an object")
+        for name in required:
+            if name not in self.value:
+                raise FormatError(f"the field {name!r} is missing", self.path)
+        for name in self.value:
+            if name not in required and name not in optional:
+                raise FormatError(f"unknown field {name!r}", self.path)
+        return {name: Node(value, f"{self.path}.{name}") for name, value in self.value.items()}
+
+    def items(self, read: Callable[[Node], Item], at_least: int = 0) -> tuple[Item, ...]:
+        """An array's items, each read by `read`."""
+        if not isinstance(self.value, list):
+            raise self.fail("an array")
+        if len(self.value) < at_least:
+            raise FormatError(f"expected at least {at_least} item(s), found {len(self.value)}", self.path)
+        return tuple(read(Node(item, f"{self.path}[{index}]")) for index, item in enumerate(self.value))
+
+    def mapping(self, read: Callable[[Node], Item]) -> dict[str, Item]:
+        """An object of any keys, each value read by `read`."""
+        if not isinstance(self.value, dict):
+            raise self.fail("an object")
+        return {name: read(Node(value, f"{self.path}.{name}")) for name, value in self.value.items()}
+
+    def string(self, pattern: str = "", expected: str = "a string") -> str:
+        """A string, wholly matched by `pattern` where one is given."""
+        if not isinstance(self.value, str) or (pattern and not re.fullmatch(pattern, self.value)):
+            raise self.fail(expected)
+        return self.value
+
+    def one_of(self, *choices: str) -> str:
+        """A string out of `choices`."""
+        if not isinstance(self.value, str) or self.value not in choices:
+            raise self.fail("one of " + ", ".join(choices))
+        return self.value
+
+    def integer(self, at_least: int) -> int:
+        """A whole number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < at_least:
+            raise self.fail(f"a whole number of at least {at_least}")
+        return self.value
+
+    def number(self) -> float:
+        """A finite number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
+            raise self.fail("a number")
+        return float(self.value)
+
+    def constant(self, expected: int) -> int:
+        """Exactly the number `expected`: a format's number."""
+        if isinstance(self.value, bool) or self.value != expected:
+            raise FormatError(
+                f"format {describe(self.value)} is not known here (expected {expected}); use the Pilotlight that wrote it",
+                self.path,
+            )
+        return expected

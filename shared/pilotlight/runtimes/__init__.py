@@ -1,0 +1,52 @@
+"""Runtimes turn an artifact into a loaded model. Each imports its library when, and only when, it loads one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pilotlight.description import Description
+from pilotlight.errors import RuntimeMismatch
+from pilotlight.tensor import Tensor
+
+
+class Model(Protocol):
+    """A loaded model. Threads may call `predict` at the same time."""
+
+    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Run the model on its inputs, in the order of its signature; the outputs come in theirs.
+
+        The inputs have the signature's datatypes and fit its shapes. What the library raises comes through as it is.
+        """
+        ...
+
+
+def load(model: Description, folder: Path, threads: int) -> Model:
+    """Load the model whose verified files lie in `folder`.
+
+    `threads` is how many threads one prediction may use. Raises ModelError (for good) when the files cannot be served.
+    """
+    if model.runtime.name == "onnx":
+        from pilotlight.runtimes import onnx  # noqa: PLC0415 - a package ships one runtime
+
+        return onnx.load(model, folder, threads)
+    from pilotlight.runtimes import sklearn  # noqa: PLC0415
+
+    return sklearn.load(model, folder)
+
+
+def check_version(package: str, found: str, packages: Mapping[str, str]) -> None:
+    """Refuse a library whose version is not exactly the one that the lock names, where it names one."""
+    expected = packages.get(package)
+    if expected is not None and found != expected:
+        raise RuntimeMismatch(
+            f"{package} {found} is installed and the lock names {expected}; install what requirements.lock pins"
+        )
+
+
+def check_major(package: str, found: str, packages: Mapping[str, str]) -> None:
+    """Refuse a library of another major version than the lock names, where it names one."""
+    expected = packages.get(package)
+    if expected is not None and found.split(".")[0] != expected.split(".")[0]:
+        raise RuntimeMismatch(f"{package} {found} is installed and the lock names {expected}, another major version")

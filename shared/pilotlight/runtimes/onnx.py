@@ -1,0 +1,83 @@
+"""ONNX models on ONNX Runtime's Python binding."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.description import Description
+from pilotlight.errors import ModelError, RuntimeMismatch
+from pilotlight.runtimes import check_version
+from pilotlight.tensor import BYTES, Datatype, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnxruntime import InferenceSession
+
+# numpy's name for each datatype, in native byte order.
+_NUMPY = {"BOOL": "?", "FP16": "f2", "FP32": "f4", "FP64": "f8"}
+
+
+class OnnxModel:
+    """A session and the signature's order of inputs and outputs."""
+
+    def __init__(self, session: InferenceSession, model: Description) -> None:
+        self._session = session
+        self._inputs = [tensor.name for tensor in model.signature.inputs]
+        self._outputs = [tensor.name for tensor in model.signature.outputs]
+        self._datatypes = [tensor.datatype for tensor in model.signature.outputs]
+
+    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """See `runtimes.Model.predict`."""
+        feeds = {name: to_numpy(tensor) for name, tensor in zip(self._inputs, inputs, strict=True)}
+        results = self._session.run(self._outputs, feeds)
+        return tuple(from_numpy(result, datatype) for result, datatype in zip(results, self._datatypes, strict=True))
+
+
+def load(model: Description, folder: Path, threads: int) -> OnnxModel:
+    """A session on `files[0]`. Sessions made from a path may read external data that lies beside it."""
+    # Releases from 1.29 on send telemetry unless both are set before the import.
+    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        raise RuntimeMismatch(f"the lock asks for onnxruntime, which does not import: {error}") from error
+    check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            folder / model.files[0].name, options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # noqa: BLE001 - the binding's errors have no common base
+        raise ModelError(f"ONNX Runtime does not load {model.files[0].name}: {error}") from error
+    return OnnxModel(session, model)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """The tensor as an array over the same memory; strings become an object array."""
+    import numpy as np  # noqa: PLC0415
+
+    if isinstance(tensor.data, list):
+        return np.array(tensor.data, dtype=object).reshape(tensor.shape)
+    return np.frombuffer(tensor.data, dtype=numpy_dtype(tensor.datatype)).reshape(tensor.shape)
+
+
+def from_numpy(result: np.ndarray[Any, Any], datatype: Datatype) -> Tensor:
+    """An output as a tensor of the signature's datatype."""
+    if datatype is BYTES:
+        return Tensor(datatype, result.shape, [str(value) for value in result.ravel().tolist()])
+    contiguous = result.ravel()
+    if contiguous.dtype != numpy_dtype(datatype):
+        raise ModelError(f"an output has the type {contiguous.dtype}, and the signature says {datatype.name}")
+    return Tensor(datatype, result.shape, contiguous.view("u1").data)
+
+
+def numpy_dtype(datatype: Datatype) -> str:
+    """numpy's name for a datatype: the typecodes of `array` are also numpy's, but for those that differ in size."""
+    return _NUMPY.get(datatype.name) or f"{'u' if datatype.low == 0 else 'i'}{array(datatype.typecode).itemsize}"

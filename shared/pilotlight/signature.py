@@ -1,0 +1,207 @@
+"""What a model takes and gives: names, datatypes, shapes, and the part that each tensor plays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pilotlight.errors import FormatError
+from pilotlight.reader import Node
+from pilotlight.tensor import DATATYPES, Datatype
+
+INPUT_ROLES = ("features", "tensor")
+OUTPUT_ROLES = ("label", "probabilities", "tensor")
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A model's input.
+
+    `shape` has -1 where any length goes; the first dimension of `-1` or `1` is the batch. With the role `features`, either
+    the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is one column, `[-1, 1]` or
+    `[-1]`, and its own name is the feature's.
+    """
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    role: str
+    feature_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A model's output; `range` holds the lowest and the highest value that its publisher expects, both included."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...]
+    role: str
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A model's contract. `labels` are a classifier's classes, in the order of its probabilities' columns."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    labels: tuple[Label, ...] = ()
+
+    @property
+    def takes_features(self) -> bool:
+        """Whether an instance is a row of named features."""
+        return self.inputs[0].role == "features"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features in the order in which a list gives them; empty for a model of plain tensors."""
+        if not self.takes_features:
+            return ()
+        return self.inputs[0].feature_names or tuple(tensor.name for tensor in self.inputs)
+
+    @property
+    def batch(self) -> int | None:
+        """-1 where a batch may have any size, 1 where only one instance goes at a time, None where there is no batch."""
+        firsts = {tensor.shape[0] if tensor.shape else 0 for tensor in self.inputs}
+        if firsts == {-1}:
+            return -1
+        return 1 if firsts <= {-1, 1} else None
+
+    def output(self, role: str) -> Output | None:
+        """The first output of that role, or None."""
+        return next((tensor for tensor in self.outputs if tensor.role == role), None)
+
+
+def read_signature(node: Node) -> Signature:
+    """The signature that `node` describes; see shared/schema/signature.schema.json."""
+    fields = node.fields("inputs", "outputs", optional=("labels",))
+    signature = Signature(
+        inputs=fields["inputs"].items(_read_input, at_least=1),
+        outputs=fields["outputs"].items(_read_output, at_least=1),
+        labels=fields["labels"].items(_read_label, at_least=2) if "labels" in fields else (),
+    )
+    _check_names(signature, node.path)
+    _check_roles(signature, node.path)
+    return signature
+
+
+def write_signature(signature: Signature) -> dict[str, object]:
+    """The JSON form of a signature; `read_signature` takes it back."""
+    document: dict[str, object] = {
+        "inputs": [
+            _write_tensor(tensor) | ({"feature_names": list(tensor.feature_names)} if tensor.feature_names else {})
+            for tensor in signature.inputs
+        ],
+        "outputs": [
+            _write_tensor(tensor) | ({"range": list(tensor.range)} if tensor.range else {})
+            for tensor in signature.outputs
+        ],
+    }
+    if signature.labels:
+        document["labels"] = list(signature.labels)
+    return document
+
+
+def _write_tensor(tensor: Input | Output) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype.name,
+        "shape": list(tensor.shape),
+        "role": tensor.role,
+    }
+
+
+def _read_input(node: Node) -> Input:
+    fields = node.fields("name", "datatype", "shape", "role", optional=("feature_names",))
+    names = fields["feature_names"].items(_read_name, at_least=1) if "feature_names" in fields else ()
+    if len(set(names)) != len(names):
+        raise FormatError("a feature name stands there twice", fields["feature_names"].path)
+    return Input(
+        name=_read_name(fields["name"]),
+        datatype=_read_datatype(fields["datatype"]),
+        shape=_read_shape(fields["shape"]),
+        role=fields["role"].one_of(*INPUT_ROLES),
+        feature_names=names,
+    )
+
+
+def _read_output(node: Node) -> Output:
+    fields = node.fields("name", "datatype", "shape", "role", optional=("range",))
+    return Output(
+        name=_read_name(fields["name"]),
+        datatype=_read_datatype(fields["datatype"]),
+        shape=_read_shape(fields["shape"]),
+        role=fields["role"].one_of(*OUTPUT_ROLES),
+        range=_read_range(fields),
+    )
+
+
+def _read_range(fields: Mapping[str, Node]) -> tuple[float, float] | None:
+    if "range" not in fields:
+        return None
+    bounds = fields["range"].items(Node.number)
+    if len(bounds) != 2 or bounds[0] > bounds[1]:
+        raise fields["range"].fail("[lowest, highest]")
+    return bounds[0], bounds[1]
+
+
+def _read_name(node: Node) -> str:
+    return node.string(r"(?s).+", "a name")
+
+
+def _read_datatype(node: Node) -> Datatype:
+    return DATATYPES[node.one_of(*DATATYPES)]
+
+
+def _read_shape(node: Node) -> tuple[int, ...]:
+    return node.items(lambda item: item.integer(at_least=-1))
+
+
+def _read_label(node: Node) -> Label:
+    if not isinstance(node.value, (str, int, float)):
+        raise node.fail("a string, a number or a boolean")
+    return node.value
+
+
+def _check_names(signature: Signature, path: str) -> None:
+    for field, names in (
+        ("inputs", [tensor.name for tensor in signature.inputs]),
+        ("outputs", [tensor.name for tensor in signature.outputs]),
+        ("labels", [f"{type(label).__name__} {label}" for label in signature.labels]),
+    ):
+        if len(set(names)) != len(names):
+            raise FormatError("a name stands there twice", f"{path}.{field}")
+
+
+def _check_roles(signature: Signature, path: str) -> None:
+    features = [tensor for tensor in signature.inputs if tensor.role == "features"]
+    if features and len(features) != len(signature.inputs):
+        raise FormatError("either all inputs are features or none is", f"{path}.inputs")
+    for index, tensor in enumerate(signature.inputs):
+        _check_input(tensor, len(signature.inputs), f"{path}.inputs[{index}]")
+    for role in ("label", "probabilities"):
+        if sum(tensor.role == role for tensor in signature.outputs) > 1:
+            raise FormatError(f"more than one output has the role {role}", f"{path}.outputs")
+    probabilities = signature.output("probabilities")
+    if probabilities is not None:
+        _check_probabilities(probabilities, signature.labels, f"{path}.outputs")
+
+
+def _check_input(tensor: Input, inputs: int, path: str) -> None:
+    if tensor.role != "features":
+        if tensor.feature_names:
+            raise FormatError("only an input of the role features has feature names", path)
+        return
+    if tensor.feature_names:
+        if inputs != 1 or len(tensor.shape) != 2 or tensor.shape[1] != len(tensor.feature_names):
+            raise FormatError("feature names go with a single input of shape [-1, their number]", path)
+    elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
+        raise FormatError("an input without feature names is one column, of shape [-1, 1] or [-1]", path)
+
+
+def _check_probabilities(output: Output, labels: tuple[Label, ...], path: str) -> None:
+    if not output.datatype.is_float or len(output.shape) != 2 or output.shape[1] != len(labels):
+        raise FormatError(f"probabilities are floats of shape [-1, {len(labels)}], a column for each label", path)
