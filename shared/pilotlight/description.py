@@ -47,8 +47,8 @@ class Runtime:
 class Description:
     """A published version of a model. `files[0]` is the one that the runtime opens; the others lie beside it.
 
-    `allowed_globals` are the `module.name` pairs that a pickle or a skops file may ask for because Pilotlight ships them
-    as known; `extra_globals` are those that the publisher allowed by hand.
+    `allowed_globals` are the `module.name` pairs that a pickle or a skops file may ask for because Pilotlight ships
+    them as known; `extra_globals` are those that the publisher allowed by hand.
     """
 
     name: str
@@ -80,9 +80,7 @@ _OPTIONAL = ("allowed_globals", "extra_globals")
 
 def read_lock(content: bytes) -> Lock:
     """Parse the bytes of a `model.lock`; shared/schema/lock.schema.json is its format."""
-    node = Node(read_json(content))
-    fields = node.fields("format", "requirements_sha256", *_FIELDS, optional=_OPTIONAL)
-    fields["format"].constant(FORMAT)
+    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *_FIELDS, optional=_OPTIONAL)
     return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
 
 
@@ -91,11 +89,11 @@ def load_lock(path: Path) -> Lock:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise FormatError(f"there is no lock at {path}; 'pilotlight pin' writes one") from None
+        raise FormatError(f"there is no lock at {path}; 'pilotlight pin' writes one", path="") from None
     try:
         return read_lock(content)
     except FormatError as error:
-        raise FormatError(f"{path.name}: {error}", error.path) from None
+        raise error.within(path.name) from None
 
 
 def write_lock(lock: Lock) -> dict[str, object]:

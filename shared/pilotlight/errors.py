@@ -31,11 +31,16 @@ class SettingsError(PilotlightError):
 
 
 class FormatError(PilotlightError):
-    """A file does not follow its format; `path` is the JSON path of the place."""
+    """A file does not follow its format; `path` is the JSON path of the place, or empty for the file as a whole."""
 
-    def __init__(self, message: str, path: str = "$") -> None:
-        super().__init__(f"{path}: {message}")
+    def __init__(self, message: str, path: str = "$", file: str = "") -> None:
+        super().__init__(": ".join(part for part in (file, path, message) if part))
+        self.message = message
         self.path = path
+
+    def within(self, file: str) -> FormatError:
+        """The same error, saying which file it is about."""
+        return FormatError(self.message, self.path, file)
 
 
 class ModelError(PilotlightError):

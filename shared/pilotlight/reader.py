@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -72,6 +73,12 @@ class Node:
                 raise FormatError(f"unknown field {name!r}", self.path)
         return {name: Node(value, f"{self.path}.{name}") for name, value in self.value.items()}
 
+    def document(self, number: int, *required: str, optional: tuple[str, ...] = ()) -> dict[str, Node]:
+        """The fields of a whole file. Its format comes first: another format's fields are not this one's mistakes."""
+        if isinstance(self.value, dict) and "format" in self.value:
+            Node(self.value["format"], f"{self.path}.format").constant(number)
+        return self.fields("format", *required, optional=optional)
+
     def items(self, read: Callable[[Node], Item], at_least: int = 0) -> tuple[Item, ...]:
         """An array's items, each read by `read`."""
         if not isinstance(self.value, list):
@@ -108,13 +115,15 @@ class Node:
         """A finite number."""
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
             raise self.fail("a number")
+        if not abs(self.value) <= sys.float_info.max:
+            raise self.fail("a number that a double can hold")
         return float(self.value)
 
     def constant(self, expected: int) -> int:
         """Exactly the number `expected`: a format's number."""
         if isinstance(self.value, bool) or self.value != expected:
             raise FormatError(
-                f"format {describe(self.value)} is not known here (expected {expected}); use the Pilotlight that wrote it",
+                f"format {describe(self.value)} is not known here, expected {expected}; use the release that wrote it",
                 self.path,
             )
         return expected

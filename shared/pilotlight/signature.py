@@ -19,9 +19,9 @@ Label = str | int | float | bool
 class Input:
     """A model's input.
 
-    `shape` has -1 where any length goes; the first dimension of `-1` or `1` is the batch. With the role `features`, either
-    the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is one column, `[-1, 1]` or
-    `[-1]`, and its own name is the feature's.
+    `shape` has -1 where any length goes; a first dimension of `-1` or `1` is the batch. With the role `features`,
+    either the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is a column, `[-1, 1]`
+    or `[-1]`, and its own name is the feature's.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Signature:
 
     @property
     def batch(self) -> int | None:
-        """-1 where a batch may have any size, 1 where only one instance goes at a time, None where there is no batch."""
+        """-1 where a batch may have any size, 1 where one instance goes at a time, None where there is no batch."""
         firsts = {tensor.shape[0] if tensor.shape else 0 for tensor in self.inputs}
         if firsts == {-1}:
             return -1

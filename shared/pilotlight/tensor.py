@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 from math import prod
 from struct import unpack
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Buffer: TypeAlias = "array[int] | array[float] | bytes | bytearray | memoryview"
 
@@ -85,8 +85,8 @@ class Tensor:
         """How many values the tensor holds; a scalar, of shape (), holds one."""
         return prod(self.shape)
 
-    def values(self) -> list[bool] | list[int] | list[float] | list[str]:
-        """The values as Python objects, flat, in row-major order."""
+    def values(self) -> list[Any]:
+        """The values as Python objects (bool, int, float or str), flat, in row-major order."""
         if isinstance(self.data, list):
             return self.data
         raw = memoryview(self.data).cast("B")
@@ -94,4 +94,4 @@ class Tensor:
             return list(unpack(f"{self.count}e", raw))
         if self.datatype is BOOL:
             return [value != 0 for value in raw]
-        return raw.cast(self.datatype.typecode).tolist()
+        return raw.cast(self.datatype.typecode).tolist()  # type: ignore[call-overload, no-any-return]

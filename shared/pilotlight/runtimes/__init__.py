@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +37,17 @@ def load(model: Description, folder: Path, threads: int) -> Model:
     return sklearn.load(model, folder)
 
 
+def preload(model: Description) -> None:
+    """Import the runtime's library while the files are on their way; `load` reports what is wrong with it."""
+    with suppress(ImportError):
+        if model.runtime.name == "onnx":
+            from pilotlight.runtimes import onnx  # noqa: PLC0415
+
+            onnx.library()
+        else:
+            import sklearn  # noqa: F401, PLC0415
+
+
 def check_version(package: str, found: str, packages: Mapping[str, str]) -> None:
     """Refuse a library whose version is not exactly the one that the lock names, where it names one."""
     expected = packages.get(package)
@@ -48,5 +60,5 @@ def check_version(package: str, found: str, packages: Mapping[str, str]) -> None
 def check_major(package: str, found: str, packages: Mapping[str, str]) -> None:
     """Refuse a library of another major version than the lock names, where it names one."""
     expected = packages.get(package)
-    if expected is not None and found.split(".")[0] != expected.split(".")[0]:
+    if expected is not None and found.partition(".")[0] != expected.partition(".")[0]:
         raise RuntimeMismatch(f"{package} {found} is installed and the lock names {expected}, another major version")

@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
@@ -37,12 +38,19 @@ class OnnxModel:
         return tuple(from_numpy(result, datatype) for result, datatype in zip(results, self._datatypes, strict=True))
 
 
+def library() -> ModuleType:
+    """The module onnxruntime, imported with its telemetry off: releases from 1.29 on send it unless both are set."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
+    import onnxruntime  # noqa: PLC0415
+
+    module: ModuleType = onnxruntime
+    return module
+
+
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     """A session on `files[0]`. Sessions made from a path may read external data that lies beside it."""
-    # Releases from 1.29 on send telemetry unless both are set before the import.
-    os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     try:
-        import onnxruntime  # noqa: PLC0415
+        onnxruntime = library()
     except ImportError as error:
         raise RuntimeMismatch(f"the lock asks for onnxruntime, which does not import: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
@@ -50,12 +58,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            folder / model.files[0].name, options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # noqa: BLE001 - the binding's errors have no common base
-        raise ModelError(f"ONNX Runtime does not load {model.files[0].name}: {error}") from error
+    session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
     return OnnxModel(session, model)
 
 

@@ -1,0 +1,75 @@
+"""Log lines that CloudWatch also reads as metrics: the embedded metric format.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+
+The dimensions are exactly FunctionName and ExecutedVersion, because alarms on a new version must name them. The model's
+version and an error's code are properties: fields of the line to search by, which cost no metric each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from pilotlight.records import ColdStart, Record, Report, Served, fields, is_written, level
+
+_UNITS = {"Latency": "Milliseconds", "InitTime": "Milliseconds"}
+
+
+def reporter(log_level: str, namespace: str) -> Report:
+    """What writes a record as one line on standard output."""
+
+    def report(record: Record) -> None:
+        if is_written(record, log_level):
+            line = json.dumps(to_line(record, namespace, time.time()), separators=(",", ":"))
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    return report
+
+
+def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
+    """The line's fields. `now` is in seconds since 1970."""
+    line = {"level": level(record), **fields(record)}
+    metrics = _metrics(record)
+    if not metrics:
+        return line
+    return line | {
+        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+        **metrics,
+        "_aws": {
+            "Timestamp": int(now * 1000),
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": namespace,
+                    "Dimensions": [["FunctionName", "ExecutedVersion"]],
+                    "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in metrics],
+                }
+            ],
+        },
+    }
+
+
+def _metrics(record: Record) -> dict[str, float]:
+    if isinstance(record, ColdStart):
+        return _cold_start_metrics(record)
+    return {} if record.is_probe else _request_metrics(record)
+
+
+def _cold_start_metrics(record: ColdStart) -> dict[str, float]:
+    failures = {"InitFailures": int(record.state == "failed")}
+    return failures | ({"InitTime": record.phases_ms["total"]} if "total" in record.phases_ms else {})
+
+
+def _request_metrics(record: Served) -> dict[str, float]:
+    return {
+        "Requests": 1,
+        "ClientErrors": int(400 <= record.status < 500),
+        "ServerErrors": int(record.status >= 500),
+        "Latency": record.latency_ms,
+        "Rows": record.rows,
+        "OutOfRange": record.out_of_range,
+    }

@@ -1,0 +1,28 @@
+"""API Gateway HTTP API and function URLs: payload format 2.0.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+from pilotlight.messages import Request
+
+
+def to_request(event: dict[str, Any], request_id: str, deadline: float) -> Request:
+    """The request in an event. The path of a named stage begins with the stage, which is no part of the route."""
+    context = event["requestContext"]
+    path, stage = event["rawPath"], context.get("stage", "$default")
+    if stage != "$default":
+        path = path.removeprefix(f"/{stage}") or "/"
+    body = event.get("body") or ""
+    return Request(
+        method=context["http"]["method"],
+        path=path,
+        headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+        body=b64decode(body) if event.get("isBase64Encoded") else body.encode(),
+        id=request_id,
+        deadline=deadline,
+    )

@@ -1,0 +1,25 @@
+"""API Gateway REST API: the proxy event of payload format 1.0.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any
+
+from pilotlight.messages import Request
+
+
+def to_request(event: dict[str, Any], request_id: str, deadline: float) -> Request:
+    """The request in an event. `path` comes without the stage; a header that was sent twice is joined by commas."""
+    headers = event.get("multiValueHeaders") or {}
+    body = event.get("body") or ""
+    return Request(
+        method=event["httpMethod"],
+        path=event["path"],
+        headers={name.lower(): ",".join(values) for name, values in headers.items()},
+        body=b64decode(body) if event.get("isBase64Encoded") else body.encode(),
+        id=request_id,
+        deadline=deadline,
+    )

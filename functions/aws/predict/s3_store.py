@@ -1,0 +1,53 @@
+"""The model store in S3, through the boto3 that Lambda's runtime brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.store import Sink
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_CHUNK = 1 << 20
+
+
+class S3Store:
+    """`s3://bucket/prefix`. boto3 is imported on the first fetch, beside the runtime's import."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+        """See `pilotlight.store.ObjectStore.fetch`. One try a call: the caller repeats it."""
+        import boto3  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+
+        config = Config(
+            connect_timeout=min(timeout, 3), read_timeout=min(timeout, 10), retries={"total_max_attempts": 1}
+        )
+        client = boto3.client("s3", config=config)
+        try:
+            reply = client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{key}")
+            for chunk in reply["Body"].iter_chunks(_CHUNK):
+                sink.write(chunk)
+        except ClientError as error:
+            raise self._translated(key, error) from error
+        except (BotoCoreError, HTTPClientError) as error:
+            raise StoreUnavailable(f"{self._url}/{key}: {error}") from error
+        finally:
+            client.close()
+
+    def _translated(self, key: str, error: ClientError) -> ObjectRefused | StoreUnavailable:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        where = f"{self._url}/{key}: {error}"
+        if status in (403, 404):
+            return ObjectRefused(
+                f"{where}. Either the object is not there, or the function's role may not read it (without "
+                "s3:ListBucket a missing object is a 403 too)"
+            )
+        return StoreUnavailable(where)

@@ -1,0 +1,36 @@
+"""The Google Cloud Function: Flask requests in, replies out. Everything between is the core's."""
+
+from __future__ import annotations
+
+import time
+
+_STARTED = time.monotonic()
+
+import os  # noqa: E402 - the first phase of a cold start is the imports
+from pathlib import Path  # noqa: E402
+
+from flask import Request, Response  # noqa: E402
+
+import cloud_logging  # noqa: E402
+import flask_http  # noqa: E402
+from gcs_store import GcsStore  # noqa: E402
+from pilotlight.boot import Platform, boot  # noqa: E402
+
+_SERVICE, _LOADER = boot(
+    Platform(
+        folder=Path(__file__).parent,
+        stores={"gs": GcsStore},
+        reporter=cloud_logging.reporter,
+        deadline=120.0,  # Cloud Run waits 240 s for the port to open
+        started=_STARTED,
+    ),
+    os.environ,
+)
+
+# functions-framework imports this file in gunicorn's master and forks its workers from it.
+os.register_at_fork(after_in_child=_LOADER.after_fork)
+
+
+def predict(request: Request) -> Response:
+    """Answer an HTTP request."""
+    return flask_http.to_reply(_SERVICE.handle(flask_http.to_request(request)))

@@ -1,0 +1,94 @@
+"""The start of a function, on any platform: settings, lock, model, service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.description import Description, load_lock
+from pilotlight.errors import PilotlightError, SettingsError
+from pilotlight.loading import Loader, Plan
+from pilotlight.records import ColdStart, Report
+from pilotlight.service import Service
+from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
+from pilotlight.store import FolderStore, ObjectStore
+
+OpenStore = Callable[[str], ObjectStore]
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a function folder brings.
+
+    `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes what writes
+    records as log lines and metrics, from a log level and a metrics namespace. `deadline` bounds the init phase, in
+    seconds. `started` is when the process began, on `time.monotonic`'s clock.
+    """
+
+    folder: Path
+    stores: Mapping[str, OpenStore]
+    reporter: Callable[[str, str], Report]
+    deadline: float
+    started: float
+
+
+def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loader]:
+    """Start the service, its model loaded or on its way.
+
+    Raises whatever can never work (SettingsError, FormatError, ModelError, ObjectRefused), after a line in the log: the
+    platform then fails the start, and no traffic reaches this version.
+    """
+    began = time.monotonic()
+    try:
+        settings = read_settings(environ, platform.folder)
+        model = load_lock(settings.lock).model
+        store = _open_store(settings.store, platform.stores)
+    except PilotlightError as error:
+        _report_failure(platform, error)
+        raise
+    report = platform.reporter(settings.log_level, settings.metrics_namespace)
+    phases = {
+        "import": round((began - platform.started) * 1000, 1),
+        "lock": round((time.monotonic() - began) * 1000, 1),
+    }
+    loader = Loader(
+        Plan(
+            model=model,
+            store=store,
+            folder=_model_folder(model, environ),
+            threads=settings.threads,
+            clock=time.monotonic,
+            sleep=time.sleep,
+        ),
+        report,
+        phases,
+        platform.started,
+    )
+    service = Service(model, loader, report, max_body_bytes=settings.max_body_bytes, clock=time.monotonic)
+    loader.start(platform.deadline)
+    return service, loader
+
+
+def _report_failure(platform: Platform, error: PilotlightError) -> None:
+    """Leave a line before the process dies: an alarm on failed starts counts it."""
+    report = platform.reporter(DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE)
+    report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
+
+
+def _open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        return FolderStore(Path(rest))
+    if scheme not in stores:
+        raise SettingsError(
+            f"PILOTLIGHT_STORE is {url!r}; this function reads {', '.join(f'{name}://' for name in stores)} and file://"
+        )
+    return stores[scheme](url)
+
+
+def _model_folder(model: Description, environ: Mapping[str, str]) -> Path:
+    """A folder of this model alone: other versions on the same disk cannot be mistaken for it."""
+    temporary = Path(environ.get("TMPDIR", "/tmp"))  # noqa: S108 - the platforms' only writable folder
+    return temporary / "pilotlight" / f"{model.name}-{model.version}-{model.files[0].sha256[:16]}"

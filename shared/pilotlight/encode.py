@@ -1,0 +1,109 @@
+"""From tensors to replies. One encoder writes every JSON body, whatever its size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import isfinite, prod
+from typing import Any
+
+from pilotlight.errors import ModelError
+from pilotlight.signature import Label, Output, Signature
+from pilotlight.tensor import Tensor
+
+
+def to_json(document: object) -> bytes:
+    """The bytes of a JSON body. Floats are written in the shortest form that reads back as the same double."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
+    """A prediction for each instance: its label, or its values in the first output where there is none.
+
+    Without a batch dimension there is one instance. Numbers that JSON cannot write become null.
+    """
+    label = signature.output("label")
+    if label is not None:
+        return outputs[signature.outputs.index(label)].values()
+    columns = probabilities(signature, outputs)
+    if columns is not None:
+        return [signature.labels[_position_of_highest(row)] for row in columns]
+    first = outputs[0]
+    if signature.batch is None:
+        return [nest(first.shape, json_values(first))]
+    values = nest(first.shape, json_values(first))
+    if len(first.shape) == 2 and first.shape[1] == 1:  # a regressor's column: one number for each instance
+        return [value for (value,) in values]
+    return values  # type: ignore[no-any-return]
+
+
+def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[float | None]] | None:
+    """For each instance the probability of each label, in the labels' order; None for a model that gives none."""
+    output = signature.output("probabilities")
+    if output is None:
+        return None
+    tensor = outputs[signature.outputs.index(output)]
+    return nest(tensor.shape, json_values(tensor))  # type: ignore[no-any-return]
+
+
+def probability(labels: Sequence[Label], prediction: Label, row: Sequence[float | None]) -> float | None:
+    """Of two classes the second one's, which is the positive one; of more, the predicted one's."""
+    return row[1] if len(labels) == 2 else row[labels.index(prediction)]
+
+
+def _position_of_highest(row: Sequence[float | None]) -> int:
+    return max(range(len(row)), key=lambda index: -1.0 if (value := row[index]) is None else value)
+
+
+def json_values(tensor: Tensor) -> list[Any]:
+    """The values, flat; NaN and the infinities, which JSON has not, as None."""
+    values = tensor.values()
+    if tensor.datatype.is_float and not all(map(isfinite, values)):
+        return [value if isfinite(value) else None for value in values]
+    return values
+
+
+def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a value or lists of any depth
+    """Flat values as nested lists of that shape; of shape (), the value itself."""
+    if not shape:
+        return values[0]
+    for dimension in range(len(shape) - 1, 0, -1):
+        length = shape[dimension]
+        values = [values[start * length : (start + 1) * length] for start in range(prod(shape[:dimension]))]
+    return values
+
+
+def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int) -> None:
+    """Refuse outputs that do not hold one answer for each instance: a model must not answer for another's row."""
+    if signature.batch is None:
+        return
+    for output, tensor in zip(signature.outputs, outputs, strict=True):
+        if not tensor.shape or tensor.shape[0] != rows:
+            raise ModelError(f"output {output.name!r} has the shape {list(tensor.shape)} for {rows} instance(s)")
+
+
+def count_out_of_range(signature: Signature, outputs: Sequence[Tensor]) -> int:
+    """How many instances have an answer outside of what the model's publisher expects.
+
+    That is a number outside its output's published range, one that is not finite, or a label that is not known.
+    """
+    rows = outputs[0].shape[0] if outputs[0].shape and signature.batch is not None else 1
+    strange = {
+        index * rows // tensor.count
+        for output, tensor in zip(signature.outputs, outputs, strict=True)
+        for index in _strange(output, signature.labels, tensor.values())
+    }
+    return len(strange)
+
+
+def _strange(output: Output, labels: Sequence[Label], values: list[Any]) -> list[int]:
+    """The positions of values that nobody expects; the common case, none, is decided by C code alone."""
+    if output.role == "label":
+        known = set(labels)
+        return [index for index, value in enumerate(values) if value not in known] if known else []
+    if not values or not (output.datatype.is_float or output.datatype.is_integer):
+        return []
+    low, high = output.range or (-float("inf"), float("inf"))
+    if low <= min(values) and max(values) <= high and (not output.datatype.is_float or all(map(isfinite, values))):
+        return []
+    return [index for index, value in enumerate(values) if not (low <= value <= high and isfinite(value))]

@@ -1,0 +1,174 @@
+"""One cold start: fetch, verify, load; and the states in which that can be.
+
+starting ─► ready
+         ├► failed    for good: wrong bytes, a wrong library, a store that keeps refusing
+         └► waiting   for now: the store did not deliver in time; the next request tries again
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pilotlight import runtimes
+from pilotlight.description import Description
+from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
+from pilotlight.records import ColdStart, Report
+from pilotlight.runtimes import Model
+from pilotlight.store import ObjectStore, fetch_model
+
+Result = TypeVar("Result")
+State = Literal["starting", "ready", "failed", "waiting"]
+
+# Between two tries of a store that does not deliver: seconds, the last one again and again.
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a cold start works on. `clock` is a monotonic clock and `sleep` waits on it, both in seconds."""
+
+    model: Description
+    store: ObjectStore
+    folder: Path
+    threads: int
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+class Loader:
+    """Gets the model ready, once, whoever asks and however often. Safe for threads."""
+
+    def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float) -> None:
+        """`phases_ms` are the phases before this one, `started` is when the first of them began."""
+        self._plan = plan
+        self._report = report
+        self._phases = dict(phases_ms)
+        self._started = started
+        self._fetched_bytes = 0
+        self._attempts = 0
+        self._error: Exception | None = None
+        self._model: Model | None = None
+        self._state: State = "waiting"
+        self._changed = threading.Condition()
+
+    @property
+    def state(self) -> State:
+        """Where the cold start stands."""
+        return self._state
+
+    def start(self, seconds: float) -> None:
+        """Load within the deadline of this platform's init phase.
+
+        Importing the runtime and fetching overlap: the fetch has a thread of its own. Raises what made the start fail
+        for good, so that no traffic reaches this version. Past the deadline it returns, and requests go on from there.
+        """
+        deadline = self._plan.clock() + seconds
+        self._begin(deadline)
+        self._timed("runtime", lambda: runtimes.preload(self._plan.model))
+        self._wait(deadline)
+        if self._state == "failed" and self._error is not None:
+            raise self._error
+
+    def model(self, deadline: float) -> Model:
+        """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then."""
+        if self._model is None:
+            self._begin(deadline)
+            self._wait(deadline)
+        if self._model is not None:
+            return self._model
+        raise self.not_ready()
+
+    def not_ready(self) -> NotReady:
+        """The reply for whoever asks while there is no model."""
+        if self._state == "failed":
+            return NotReady("this version of the function cannot serve its model; its log says why", retry_after=60)
+        return NotReady("the model is not loaded yet; try again")
+
+    def begin(self, seconds: float) -> None:
+        """Start another attempt in the background where the last one gave up for now."""
+        self._begin(self._plan.clock() + seconds)
+
+    def after_fork(self) -> None:
+        """Make a forked child whole: threads do not survive a fork, neither ours nor those of a session."""
+        self._changed = threading.Condition()
+        if self._state == "starting":
+            self._state = "waiting"
+        elif self._state == "ready" and self._plan.threads > 1:
+            self._model = self._load()
+
+    def _begin(self, deadline: float) -> None:
+        with self._changed:
+            if self._state != "waiting":
+                return
+            self._state = "starting"
+        threading.Thread(target=self._attempt, args=(deadline,), name="cold-start", daemon=True).start()
+
+    def _wait(self, deadline: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._state != "starting", max(deadline - self._plan.clock(), 0))
+
+    def _attempt(self, deadline: float) -> None:
+        """Fetch and load, trying again until the deadline, and settle the state."""
+        state: State = "failed"
+        try:
+            self._timed("fetch", lambda: self._fetch(deadline))
+            self._model = self._timed("load", self._load)
+            state, self._error = "ready", None
+        except StoreUnavailable as error:
+            state, self._error = "waiting", error
+        except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
+            self._error = error
+        self._phases["total"] = _milliseconds(self._plan.clock() - self._started)
+        self._report(self._record(state))
+        with self._changed:
+            self._state = state
+            self._changed.notify_all()
+
+    def _fetch(self, deadline: float) -> None:
+        """Fetch until it works or the deadline has passed: a fresh role's permissions take seconds to work."""
+
+        def time_left() -> float:
+            return max(deadline - self._plan.clock(), 1.0)
+
+        attempt = 0
+        while True:
+            self._attempts += 1
+            try:
+                self._fetched_bytes += fetch_model(self._plan.store, self._plan.model, self._plan.folder, time_left)
+                return
+            except (StoreUnavailable, ObjectRefused):
+                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+                if self._plan.clock() + pause >= deadline:
+                    raise
+                self._plan.sleep(pause)
+                attempt += 1
+
+    def _load(self) -> Model:
+        return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
+
+    def _timed(self, phase: str, work: Callable[[], Result]) -> Result:
+        began = self._plan.clock()
+        try:
+            return work()
+        finally:
+            self._phases[phase] = _milliseconds(self._plan.clock() - began)
+
+    def _record(self, state: State) -> ColdStart:
+        error = self._error
+        return ColdStart(
+            state=state,
+            model_name=self._plan.model.name,
+            model_version=self._plan.model.version,
+            phases_ms=self._phases,
+            fetched_bytes=self._fetched_bytes,
+            attempts=self._attempts,
+            error="" if error is None else f"{type(error).__name__}: {error}",
+        )
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -1,0 +1,105 @@
+"""What a function reports of itself: one record a request and one a cold start. The function folders write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pilotlight.settings import LEVELS
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """The end of one attempt to get the model ready.
+
+    `state` is `ready`, `waiting` (it may work later) or `failed` (it never will). `phases_ms` are milliseconds; phases
+    overlap, so they need not add up to `total`. `fetched_bytes` came from the store.
+    """
+
+    state: str
+    model_name: str
+    model_version: int
+    phases_ms: Mapping[str, float]
+    fetched_bytes: int
+    attempts: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One request and its reply. `route` is the route's pattern, or empty where none matched; `latency_ms` is ours.
+
+    `rows` is how many instances were predicted, `out_of_range` how many of them lie outside the published range. `code`
+    and `error` are empty for a good reply; `error` may hold a traceback and is for the log only.
+    """
+
+    request_id: str
+    method: str
+    route: str
+    status: int
+    latency_ms: float
+    model_name: str
+    model_version: int
+    rows: int = 0
+    out_of_range: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    code: str = ""
+    error: str = ""
+    trace: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether this was a health check, which no metric counts."""
+        return self.route.startswith("/health")
+
+
+Record = ColdStart | Served
+Report = Callable[[Record], None]
+
+
+def level(record: Record) -> str:
+    """How grave a record is, as the log level that its line has."""
+    if isinstance(record, ColdStart):
+        return {"ready": "INFO", "waiting": "WARNING"}.get(record.state, "ERROR")
+    if record.status >= 500:
+        return "ERROR"
+    return "WARNING" if record.status >= 400 else "INFO"
+
+
+def is_written(record: Record, log_level: str) -> bool:
+    """Whether a record's line is written at that setting."""
+    return LEVELS.index(level(record)) >= LEVELS.index(log_level)
+
+
+def fields(record: Record) -> dict[str, object]:
+    """A record as the fields of a structured log line; empty ones are left out."""
+    if isinstance(record, ColdStart):
+        line: dict[str, object] = {
+            "event": "cold_start",
+            "state": record.state,
+            "model_name": record.model_name,
+            "model_version": record.model_version,
+            "phases_ms": dict(record.phases_ms),
+            "fetched_bytes": record.fetched_bytes,
+            "attempts": record.attempts,
+        }
+        return line | ({"error": record.error} if record.error else {})
+    line = {
+        "event": "request",
+        "request_id": record.request_id,
+        "method": record.method,
+        "route": record.route,
+        "status": record.status,
+        "latency_ms": record.latency_ms,
+        "model_name": record.model_name,
+        "model_version": record.model_version,
+        "rows": record.rows,
+        "out_of_range": record.out_of_range,
+        "request_bytes": record.request_bytes,
+        "response_bytes": record.response_bytes,
+    }
+    for name, value in (("code", record.code), ("error", record.error)):
+        if value:
+            line[name] = value
+    return line | dict(record.trace)

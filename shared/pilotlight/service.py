@@ -1,0 +1,187 @@
+"""One file answers what goes in and what comes out: `Service.handle(Request) -> Response`."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pilotlight.body import read_body
+from pilotlight.decode import read_instance, read_instances
+from pilotlight.description import Description
+from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
+from pilotlight.errors import InvalidRequest, MethodNotAllowed, NotFound, RequestError, TooLarge
+from pilotlight.loading import Loader
+from pilotlight.messages import Request, Response
+from pilotlight.reader import describe
+from pilotlight.records import Report, Served
+from pilotlight.tensor import Tensor
+
+# Seconds: how long a request waits for the model where the platform names no deadline, and what it keeps of one.
+_PATIENCE = 25.0
+_RESERVE = 0.5
+
+_JSON = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route makes of a request; `handle` turns it into a Response and a record."""
+
+    status: int
+    document: Mapping[str, object]
+    rows: int = 0
+    out_of_range: int = 0
+
+
+class Service:
+    """A model behind HTTP, on no provider in particular. Threads may call it at the same time."""
+
+    def __init__(
+        self,
+        model: Description,
+        loader: Loader,
+        report: Report,
+        *,
+        max_body_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        """`clock` is monotonic and in seconds: the one on which a Request's deadline lies."""
+        self._described = model
+        self._loader = loader
+        self._report = report
+        self._max_body_bytes = max_body_bytes
+        self._clock = clock
+        self._routes: dict[str, dict[str, Callable[[Request], Answer]]] = {
+            "/predict": {"POST": self._predict},
+            "/predict_batch": {"POST": self._predict_batch},
+            "/health": {"GET": self._ready},
+            "/health/live": {"GET": self._live},
+            "/health/ready": {"GET": self._ready},
+            "/health/startup": {"GET": self._ready},
+        }
+
+    @property
+    def routes(self) -> dict[str, tuple[str, ...]]:
+        """Every path with its methods; DESIGN and documentation are held against it."""
+        return {path: tuple(methods) for path, methods in self._routes.items()}
+
+    def handle(self, request: Request) -> Response:
+        """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
+        began = self._clock()
+        request_id = request.id or os.urandom(16).hex()
+        code = fault = ""
+        headers: dict[str, str] = {}
+        try:
+            answer = self._route(request)
+        except RequestError as error:
+            answer, code, headers = _refusal(error, request_id), error.code, error.headers()
+        except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
+            code, fault = "internal", traceback.format_exc()
+            answer = Answer(500, _error("the request could not be answered", code, None, request_id))
+        body = to_json(answer.document)
+        if len(body) > self._max_body_bytes:
+            refused = TooLarge(
+                f"the reply would have {len(body)} bytes, the limit is {self._max_body_bytes}; send fewer rows"
+            )
+            answer, code = _refusal(refused, request_id), refused.code
+            body = to_json(answer.document)
+        self._report(
+            Served(
+                request_id=request_id,
+                method=request.method,
+                route=request.path if request.path in self._routes else "",
+                status=answer.status,
+                latency_ms=round((self._clock() - began) * 1000, 3),
+                model_name=self._described.name,
+                model_version=self._described.version,
+                rows=answer.rows,
+                out_of_range=answer.out_of_range,
+                request_bytes=len(request.body),
+                response_bytes=len(body),
+                code=code,
+                error=fault,
+                trace=request.trace,
+            )
+        )
+        return Response(answer.status, {**_JSON, "x-request-id": request_id, **headers}, body)
+
+    def _route(self, request: Request) -> Answer:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            raise NotFound(f"there is no route {describe(request.path)}")
+        act = methods.get(request.method)
+        if act is None:
+            raise MethodNotAllowed(f"{request.path} takes {', '.join(methods)}, not {request.method}", tuple(methods))
+        if len(request.body) > self._max_body_bytes:
+            raise TooLarge(f"the body has {len(request.body)} bytes, the limit is {self._max_body_bytes}")
+        return act(request)
+
+    def _predict(self, request: Request) -> Answer:
+        inputs = read_instance(self._described.signature, _field(request, "features"), "$.features")
+        outputs = self._run(request, inputs, 1)
+        labels = self._described.signature.labels
+        (prediction,) = predictions(self._described.signature, outputs)
+        document: dict[str, object] = {"prediction": prediction}
+        rows = probabilities(self._described.signature, outputs)
+        if rows is not None:
+            document |= {"probability": probability(labels, prediction, rows[0]), "probabilities": rows[0]}
+        return self._answer(document, outputs, 1)
+
+    def _predict_batch(self, request: Request) -> Answer:
+        instances = _field(request, "instances")
+        inputs = read_instances(self._described.signature, instances, "$.instances")
+        rows = inputs[0].shape[0]
+        outputs = self._run(request, inputs, rows)
+        document: dict[str, object] = {"predictions": predictions(self._described.signature, outputs)}
+        columns = probabilities(self._described.signature, outputs)
+        if columns is not None:
+            document["probabilities"] = columns
+        return self._answer(document, outputs, rows)
+
+    def _run(self, request: Request, inputs: Sequence[Tensor], rows: int) -> tuple[Tensor, ...]:
+        deadline = request.deadline - _RESERVE if request.deadline is not None else self._clock() + _PATIENCE
+        outputs = self._loader.model(deadline).predict(inputs)
+        check_outputs(self._described.signature, outputs, rows)
+        return outputs
+
+    def _answer(self, document: dict[str, object], outputs: Sequence[Tensor], rows: int) -> Answer:
+        return Answer(
+            200, document | self._name(), rows, out_of_range=count_out_of_range(self._described.signature, outputs)
+        )
+
+    def _name(self) -> dict[str, object]:
+        return {"model_name": self._described.name, "model_version": self._described.version}
+
+    def _live(self, _request: Request) -> Answer:
+        return Answer(200, {"status": "live", **self._name()})
+
+    def _ready(self, _request: Request) -> Answer:
+        """Tell the state; a probe does not wait, but it sets going what gave up for now."""
+        state = self._loader.state
+        if state == "ready":
+            return Answer(200, {"status": "ready", **self._name()})
+        self._loader.begin(_PATIENCE)
+        raise self._loader.not_ready()
+
+
+def _field(request: Request, name: str) -> object:
+    """The one field that a body has."""
+    document = read_body(request.headers, request.body)
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"expected an object with the field {describe(name)}, found {describe(document)}", "$")
+    if name not in document:
+        raise InvalidRequest(f"the field {describe(name)} is missing", "$")
+    unknown = next((field for field in document if field != name), None)
+    if unknown is not None:
+        raise InvalidRequest(f"unknown field {describe(unknown)}, expected only {describe(name)}", "$")
+    return document[name]
+
+
+def _refusal(error: RequestError, request_id: str) -> Answer:
+    return Answer(error.status, _error(error.message, error.code, error.path, request_id))
+
+
+def _error(message: str, code: str, path: str | None, request_id: str) -> dict[str, object]:
+    return {"error": message, "code": code, "path": path, "request_id": request_id}

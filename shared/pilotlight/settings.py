@@ -1,0 +1,72 @@
+"""Settings, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.errors import SettingsError
+
+PREFIX = "PILOTLIGHT_"
+DEFAULT_LOG_LEVEL = "INFO"
+DEFAULT_NAMESPACE = "Pilotlight"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment decides.
+
+    `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
+    `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
+    base64. `threads` is how many threads one prediction may use, by default one.
+    """
+
+    store: str
+    lock: Path
+    log_level: str
+    metrics_namespace: str
+    max_body_bytes: int
+    threads: int
+
+
+def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
+    """The settings in `environ`. The lock lies in `folder` unless a variable says otherwise.
+
+    Raises SettingsError for an unknown PILOTLIGHT_ variable, a malformed value, or a missing store.
+    """
+    given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
+    unknown = sorted(given.keys() - {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS"})
+    if unknown:
+        raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting; docs/architecture.md lists them")
+    return Settings(
+        store=_store(given.get("STORE", "")),
+        lock=folder / given.get("LOCK", "model.lock"),
+        log_level=_level(given.get("LOG_LEVEL", DEFAULT_LOG_LEVEL)),
+        metrics_namespace=given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE),
+        max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
+        threads=_count("THREADS", given.get("THREADS", "1")),
+    )
+
+
+def _store(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("s3", "gs", "file") or not rest:
+        raise SettingsError(
+            f"{PREFIX}STORE is {url!r}; expected the model store's URL, "
+            "like s3://bucket/prefix, gs://bucket/prefix or file:///folder"
+        )
+    return url.rstrip("/")
+
+
+def _level(value: str) -> str:
+    if value not in LEVELS:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL is {value!r}; expected one of {', '.join(LEVELS)}")
+    return value
+
+
+def _count(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit()) or int(value) < 1:
+        raise SettingsError(f"{PREFIX}{name} is {value!r}; expected a whole number of at least 1")
+    return int(value)
