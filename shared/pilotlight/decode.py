@@ -229,7 +229,7 @@ def _floats(datatype: Datatype, values: list[object]) -> Buffer | None:
         if datatype.typecode == "e":  # `array` has no half floats
             return struct.pack(f"{len(values)}e", *values)
         packed: array[float] = array(datatype.typecode, values)  # type: ignore[arg-type]
-    except OverflowError:
+    except (OverflowError, struct.error):
         return None
     return None if inf in packed or -inf in packed else packed
 

@@ -12,9 +12,12 @@ from pilotlight.signature import Signature, read_signature, write_signature
 
 FORMAT = 1
 
+GOLDEN = "golden.json"
+
 NAME = r"[a-z][a-z0-9_-]{0,40}"
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 GLOBAL = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
+PACKAGE = r"[a-z0-9]+(-[a-z0-9]+)*"
 DIGEST = r"[0-9a-f]{64}"
 
 # Which runtime and which of its engines serve each artifact format.
@@ -22,6 +25,12 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "onnx": ("onnx", ("onnxruntime-python",)),
     "skops": ("sklearn", ("scikit-learn",)),
     "pickle": ("sklearn", ("scikit-learn",)),
+}
+
+# What each engine is made of, and what a cold start therefore holds against the lock.
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "onnxruntime-python": ("onnxruntime",),
+    "scikit-learn": ("numpy", "scikit-learn"),
 }
 
 
@@ -120,7 +129,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
         files=files,
         runtime=_read_runtime(fields["runtime"], artifact_format),
         signature=read_signature(fields["signature"]),
-        golden=_read_file(fields["golden"]),
+        golden=_read_golden_file(fields["golden"]),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
         extra_globals=fields.get("extra_globals", empty).items(_read_global),
     )
@@ -150,11 +159,14 @@ def write_description(model: Description) -> dict[str, object]:
 def _read_runtime(node: Node, artifact_format: str) -> Runtime:
     fields = node.fields("name", "engine", "packages")
     name, engines = FORMATS[artifact_format]
-    return Runtime(
-        name=fields["name"].one_of(name),
-        engine=fields["engine"].one_of(*engines),
-        packages=fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version")),
-    )
+    engine = fields["engine"].one_of(*engines)
+    packages = fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version"))
+    for package in packages:
+        Node(package, fields["packages"].path).string(PACKAGE, "a package by its normalised name on PyPI")
+    for package in PACKAGES[engine]:
+        if package not in packages:
+            raise FormatError(f"the field {package!r} is missing", fields["packages"].path)
+    return Runtime(fields["name"].one_of(name), engine, packages)
 
 
 def _read_file(node: Node) -> File:
@@ -164,6 +176,13 @@ def _read_file(node: Node) -> File:
         size=fields["size"].integer(at_least=1),
         sha256=_digest(fields["sha256"]),
     )
+
+
+def _read_golden_file(node: Node) -> File:
+    file = _read_file(node)
+    if file.name != GOLDEN:
+        raise FormatError(f'expected "{GOLDEN}", found "{file.name}"', f"{node.path}.name")
+    return file
 
 
 def _write_file(file: File) -> dict[str, object]:

@@ -170,7 +170,7 @@ def _check_names(signature: Signature, path: str) -> None:
     for field, names in (
         ("inputs", [tensor.name for tensor in signature.inputs]),
         ("outputs", [tensor.name for tensor in signature.outputs]),
-        ("labels", [f"{type(label).__name__} {label}" for label in signature.labels]),
+        ("labels", [(isinstance(label, bool), label) for label in signature.labels]),  # True == 1 in Python alone
     ):
         if len(set(names)) != len(names):
             raise FormatError("a name stands there twice", f"{path}.{field}")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-_STARTED = time.monotonic()
+_STARTED = time.monotonic()  # the imports below are the first phase of a cold start
 
-import os  # noqa: E402 - the first phase of a cold start is the imports
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import os
+from pathlib import Path
+from typing import Any
 
-import emf  # noqa: E402
-import event_http_v2  # noqa: E402
-import event_rest_v1  # noqa: E402
-from pilotlight.boot import Platform, boot  # noqa: E402
-from s3_store import S3Store  # noqa: E402
+import emf
+import event_http_v2
+import event_rest_v1
+from pilotlight.boot import Platform, boot
+from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
 _ON_DEMAND = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") == "on-demand"

@@ -26,7 +26,7 @@ def reporter(log_level: str, namespace: str) -> Report:
 
 
 def trace_fields(headers: Mapping[str, str]) -> dict[str, str]:
-    """The fields that join a line to its request's trace, from the header that Cloud Run sets or W3C's own; names are lower-case."""
+    """The fields that join a line to its request's trace: from Cloud Run's header or W3C's; names are lower-case."""
     trace_id = headers.get("x-cloud-trace-context", "").partition("/")[0]
     if not trace_id:
         parts = headers.get("traceparent", "").split("-")

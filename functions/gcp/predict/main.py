@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 
-_STARTED = time.monotonic()
+_STARTED = time.monotonic()  # the imports below are the first phase of a cold start
 
-import os  # noqa: E402 - the first phase of a cold start is the imports
-from pathlib import Path  # noqa: E402
+import os
+from pathlib import Path
 
-from flask import Request, Response  # noqa: E402
+from flask import Request, Response
 
-import cloud_logging  # noqa: E402
-import flask_http  # noqa: E402
-from gcs_store import GcsStore  # noqa: E402
-from pilotlight.boot import Platform, boot  # noqa: E402
+import cloud_logging
+import flask_http
+from gcs_store import GcsStore
+from pilotlight.boot import Platform, boot
 
 _SERVICE, _LOADER = boot(
     Platform(

@@ -1,0 +1,150 @@
+"""Small real implementations of the core's boundaries, for tests: a model that sums, a store that fails on purpose."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pilotlight.description import Description, File, Runtime
+from pilotlight.errors import ObjectRefused, PilotlightError
+from pilotlight.loading import Loader, Plan
+from pilotlight.records import ColdStart, Record, Served
+from pilotlight.service import Service
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.store import Sink
+from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
+
+NAMES = ("height", "width", "depth")
+
+FEATURES = Signature(
+    inputs=(Input("features", FP32, (-1, 3), "features", NAMES),),
+    outputs=(
+        Output("label", BYTES, (-1,), "label"),
+        Output("probabilities", FP32, (-1, 2), "probabilities", (0.0, 1.0)),
+    ),
+    labels=("small", "large"),
+)
+
+COLUMNS = Signature(
+    inputs=(
+        Input("city", BYTES, (-1, 1), "features"),
+        Input("rooms", INT64, (-1, 1), "features"),
+        Input("area", FP64, (-1, 1), "features"),
+    ),
+    outputs=(Output("rent", FP32, (-1, 1), "tensor", (0.0, 5000.0)),),
+)
+
+IMAGE = Signature(
+    inputs=(Input("image", FP32, (-1, 2, 2), "tensor"),),
+    outputs=(Output("scores", FP32, (-1, 2), "tensor"), Output("hidden", FP32, (-1, 2, 2), "tensor")),
+)
+
+PAIR = Signature(
+    inputs=(Input("left", INT64, (-1, -1), "tensor"), Input("right", FP32, (-1,), "tensor")),
+    outputs=(Output("sum", FP32, (-1,), "tensor"),),
+)
+
+CONTENT = b"the bytes of a model"
+
+
+def describe(signature: Signature = FEATURES, content: bytes = CONTENT) -> Description:
+    """A description of a model whose one file has that content."""
+    digest = hashlib.sha256(content).hexdigest()
+    return Description(
+        name="example",
+        version=3,
+        format="onnx",
+        files=(File("model.onnx", len(content), digest),),
+        runtime=Runtime("onnx", "onnxruntime-python", {}),
+        signature=signature,
+        golden=File("golden.json", 2, digest),
+    )
+
+
+class MemoryStore:
+    """A store in memory. Each fetch first raises the next of `faults`, where there is one."""
+
+    def __init__(self, objects: dict[str, bytes], faults: Sequence[PilotlightError] = ()) -> None:
+        self.objects = objects
+        self.faults = list(faults)
+        self.fetched: list[str] = []
+
+    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+        """See `pilotlight.store.ObjectStore.fetch`."""
+        assert timeout > 0
+        self.fetched.append(key)
+        if self.faults:
+            raise self.faults.pop(0)
+        if key not in self.objects:
+            raise ObjectRefused(f"{key} is not there")
+        for start in range(0, len(self.objects[key]), 7):
+            sink.write(self.objects[key][start : start + 7])
+
+
+class StepClock:
+    """A clock that moves only when somebody sleeps on it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """The time in seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+class Records:
+    """Collects records, from any thread."""
+
+    def __init__(self) -> None:
+        self.all: list[Record] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, record: Record) -> None:
+        """Take a record."""
+        with self._lock:
+            self.all.append(record)
+
+    @property
+    def cold_starts(self) -> list[ColdStart]:
+        """The cold starts so far."""
+        return [record for record in self.all if isinstance(record, ColdStart)]
+
+    @property
+    def served(self) -> list[Served]:
+        """The requests so far."""
+        return [record for record in self.all if isinstance(record, Served)]
+
+
+Predict = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
+
+
+class FunctionModel:
+    """A model that is a function."""
+
+    def __init__(self, predict: Predict) -> None:
+        self.predict = predict
+
+
+def service(
+    signature: Signature, predict: Predict, *, records: Records | None = None, max_body_bytes: int = 4_500_000
+) -> Service:
+    """A service whose model is ready and is the function `predict`."""
+    model, clock = describe(signature), StepClock()
+    plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
+    loader = ReadyLoader(plan, FunctionModel(predict))
+    return Service(model, loader, records or Records(), max_body_bytes=max_body_bytes, clock=clock)
+
+
+class ReadyLoader(Loader):
+    """A loader that begins with a loaded model."""
+
+    def __init__(self, plan: Plan, model: FunctionModel) -> None:
+        super().__init__(plan, Records(), {}, 0.0)
+        self._model = model
+        self._state = "ready"

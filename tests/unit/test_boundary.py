@@ -1,0 +1,37 @@
+"""What `shared/` may import, and what a cold start does import."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+CORE = Path(__file__).parents[2] / "shared" / "pilotlight"
+
+# What turns an artifact into a model, and nothing else. No provider's SDK, no web framework.
+RUNTIME_LIBRARIES = {"numpy", "onnxruntime", "scipy", "sklearn", "skops"}
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_the_core_imports_the_standard_library_and_itself() -> None:
+    for file in CORE.rglob("*.py"):
+        others = imported(file) - set(sys.stdlib_module_names) - {"pilotlight"}
+        allowed = RUNTIME_LIBRARIES if file.parent.name == "runtimes" else set()
+        assert others <= allowed, f"{file.relative_to(CORE)} imports {others - allowed}"
+
+
+def test_module_names_are_unique_over_the_function_folders_and_shadow_nothing() -> None:
+    folders = sorted((CORE.parents[1] / "functions").glob("*/*"))
+    modules = [file.stem for folder in folders for file in folder.glob("*.py")]
+    assert len(folders) >= 2
+    assert len(set(modules)) == len(modules)
+    assert not set(modules) & (set(sys.stdlib_module_names) | {"pilotlight"})

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import struct
+from math import inf, prod
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doubles import COLUMNS, FEATURES, IMAGE, PAIR
+from pilotlight.decode import pack, pack_nested, read_instance, read_instances
+from pilotlight.encode import nest
+from pilotlight.errors import InvalidRequest
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
+
+FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))
+UNBATCHED = Signature((Input("x", FP32, (3,), "tensor"),), (Output("y", FP32, (), "tensor"),))
+
+
+def single(datatype: str, value: object) -> Any:
+    (packed,) = Tensor(DATATYPES[datatype], (1,), pack(DATATYPES[datatype], [value], "$[{}]".format)).values()
+    return packed
+
+
+def refusal(signature: Signature, instances: object) -> tuple[str | None, str]:
+    with pytest.raises(InvalidRequest) as caught:
+        read_instances(signature, instances, "$.instances")
+    return caught.value.path, caught.value.message
+
+
+def test_a_row_may_come_as_a_list_or_by_name_in_any_order() -> None:
+    (tensor,) = read_instances(FEATURES, [[1, 2.5, 3], {"depth": 6, "height": 4, "width": 5}], "$")
+    assert tensor.shape == (2, 3)
+    assert tensor.values() == [1.0, 2.5, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_columns_become_a_tensor_each_with_its_own_datatype() -> None:
+    city, rooms, area = read_instances(COLUMNS, [["Kyiv", 2, 50], {"area": 61.5, "city": "Lviv", "rooms": 3}], "$")
+    assert (city.shape, city.values()) == ((2, 1), ["Kyiv", "Lviv"])
+    assert (rooms.datatype, rooms.values()) == (INT64, [2, 3])
+    assert area.values() == [50.0, 61.5]
+
+
+def test_an_instance_of_a_tensor_model_is_its_input_without_the_batch_dimension() -> None:
+    (one,) = read_instance(IMAGE, [[1, 2], [3, 4]], "$")
+    (two,) = read_instances(IMAGE, [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], "$")
+    assert (one.shape, two.shape) == ((1, 2, 2), (2, 2, 2))
+    assert two.values() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_several_inputs_come_by_name() -> None:
+    left, right = read_instances(PAIR, [{"left": [1, 2], "right": 0.5}, {"left": [3, 4], "right": 1}], "$")
+    assert (left.shape, left.values()) == ((2, 2), [1, 2, 3, 4])
+    assert (right.shape, right.values()) == ((2,), [0.5, 1.0])
+
+
+def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
+    (tensor,) = read_instance(UNBATCHED, [1, 2, 3], "$")
+    assert tensor.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("signature", "instances", "path", "message"),
+    [
+        (FEATURES, {}, "$.instances", "expected an array of instances, found an object"),
+        (FEATURES, [], "$.instances", "expected at least one instance, found an empty array"),
+        (FEATURES, [[1, 2]], "$.instances[0]", "expected 3 features, found 2"),
+        (
+            FEATURES,
+            [[1, 2, 3], 4],
+            "$.instances[1]",
+            "expected 3 features as an array or as an object by name, found 4",
+        ),
+        (FEATURES, [[1, "2", 3]], "$.instances[0][1]", 'expected a number (FP32), found "2"'),
+        (FEATURES, [[1, 2, 3], [1, 2, True]], "$.instances[1][2]", "expected a number (FP32), found true"),
+        (FEATURES, [[1, None, 3]], "$.instances[0][1]", "expected a number (FP32), found null"),
+        (FEATURES, [[1, [2], 3]], "$.instances[0][1]", "expected a number (FP32), found an array"),
+        (FEATURES, [[1, 1e39, 3]], "$.instances[0][1]", "expected a number that FP32 holds, found 1e+39"),
+        (FEATURES, [[1, -inf, 3]], "$.instances[0][1]", "expected a number that FP32 holds, found a very large number"),
+        (
+            FEATURES,
+            [[1, 10**400, 3]],
+            "$.instances[0][1]",
+            "expected a number that FP32 holds, found a very large number",
+        ),
+        (
+            FEATURES,
+            [{"height": 1, "width": 2, "depth": "3"}],
+            "$.instances[0].depth",
+            'expected a number (FP32), found "3"',
+        ),
+        (FEATURES, [{"height": 1, "width": 2}], "$.instances[0]", 'the feature "depth" is missing'),
+        (
+            FEATURES,
+            [{"height": 1, "width": 2, "depth": 3, "length": 4}],
+            "$.instances[0]",
+            'unknown feature "length"',
+        ),
+        (COLUMNS, [[1, 2, 3]], "$.instances[0][0]", "expected a string, found 1"),
+        (
+            COLUMNS,
+            [["a", 2.0, 3]],
+            "$.instances[0][1]",
+            "expected a whole number from -9223372036854775808 to 9223372036854775807 (INT64), found 2.0",
+        ),
+        (
+            COLUMNS,
+            [["\ud800", 2, 3]],
+            "$.instances[0][0]",
+            'expected a string of whole Unicode characters, found "\\ud800"',
+        ),
+        (IMAGE, [[[1, 2]]], "$.instances[0]", "expected 2 items, found 1"),
+        (IMAGE, [[[1, 2], [3]]], "$.instances[0][1]", "expected 2 items, found 1"),
+        (IMAGE, [[[1, 2], [3, [4]]]], "$.instances[0][1][1]", "expected a value, found an array"),
+        (IMAGE, [[[1, 2], [3, "4"]]], "$.instances[0][1][1]", 'expected a number (FP32), found "4"'),
+        (IMAGE, [5], "$.instances[0]", "expected an array of shape [2, 2], found 5"),
+        (PAIR, [[1]], "$.instances[0]", "expected an object with the inputs left, right, found an array"),
+        (PAIR, [{"left": [1]}], "$.instances[0]", 'the input "right" is missing'),
+        (
+            PAIR,
+            [{"left": [1], "right": 1}, {"left": [1, 2], "right": 1}],
+            "$.instances[1].left",
+            "expected 1 items, found 2",
+        ),
+        (FIXED, [[1, 2], [3, 4]], "$.instances", "this model takes one instance at a time, found 2"),
+        (UNBATCHED, [1, 2, 3], "$.instances", "this model has no batch dimension; send one instance to /predict"),
+    ],
+)
+def test_a_wrong_batch_is_refused_with_its_place(
+    signature: Signature, instances: object, path: str, message: str
+) -> None:
+    assert refusal(signature, instances) == (path, message)
+
+
+@given(st.sampled_from([d for d in DATATYPES.values() if d.is_integer]), st.integers())
+def test_an_integer_is_taken_exactly_or_refused(datatype: Any, value: int) -> None:
+    if datatype.low <= value <= datatype.high:
+        assert single(datatype.name, value) == value
+    else:
+        with pytest.raises(InvalidRequest, match=datatype.name):
+            single(datatype.name, value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_becomes_the_nearest_float_or_is_refused(value: float) -> None:
+    assert single("FP64", value) == value
+    try:
+        (nearest,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        with pytest.raises(InvalidRequest, match="FP32"):
+            single("FP32", value)
+    else:
+        assert single("FP32", value) == nearest
+
+
+@pytest.mark.parametrize(("value", "expected"), [(16777217, 16777216.0), (16777219, 16777220.0)])
+def test_whole_numbers_round_to_the_nearest_float_ties_to_even(value: int, expected: float) -> None:
+    assert single("FP32", value) == expected
+
+
+def test_half_floats_round_and_overflow_like_the_others() -> None:
+    assert single("FP16", 1.0009765625) == 1.0009765625
+    with pytest.raises(InvalidRequest, match="a number that FP16 holds"):
+        single("FP16", 70000)
+
+
+def test_bools_take_bools_alone() -> None:
+    assert single("BOOL", True) is True
+    with pytest.raises(InvalidRequest, match="expected true or false, found 1"):
+        single("BOOL", 1)
+
+
+@given(st.lists(st.integers(0, 4), max_size=4).map(tuple), st.sampled_from([BOOL, BYTES, FP64, INT64]))
+def test_nested_values_come_back_from_their_tensor(shape: tuple[int, ...], datatype: Any) -> None:
+    sample: dict[str, list[Any]] = {"BOOL": [True, False], "BYTES": ["a", ""], "FP64": [0.5, -1.0], "INT64": [1, -2]}
+    flat = [sample[datatype.name][index % 2] for index in range(prod(shape))]
+    nested = nest(shape, list(flat))
+    tensor = pack_nested(datatype, shape, nested, "$")
+    assert (tensor.shape, tensor.values()) == (shape, flat)

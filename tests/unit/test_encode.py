@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from array import array
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doubles import COLUMNS, FEATURES, IMAGE
+from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
+from pilotlight.errors import ModelError
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
+
+ROWS = Input("x", FP32, (-1, 2), "features", ("a", "b"))
+ONLY_PROBABILITIES = Signature((ROWS,), (Output("p", FP64, (-1, 3), "probabilities", (0.0, 1.0)),), (7, 8, 9))
+NUMBERS = Signature((ROWS,), (Output("label", INT64, (-1,), "label"),), (0, 1))
+
+
+def floats(shape: tuple[int, ...], *values: float) -> Tensor:
+    return Tensor(FP64, shape, array("d", values))
+
+
+def classified(*labels: str) -> tuple[Tensor, Tensor]:
+    rows = [value for label in labels for value in ((0.75, 0.25) if label == "small" else (0.25, 0.75))]
+    return Tensor(BYTES, (len(labels),), list(labels)), Tensor(FP32, (len(labels), 2), array("f", rows))
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
+def test_every_float_reads_back_as_the_same_double(values: list[float]) -> None:
+    assert json.loads(to_json(values)) == values
+
+
+def test_text_is_written_as_utf_8() -> None:
+    assert to_json({"city": "Łódź"}) == '{"city":"Łódź"}'.encode()
+
+
+def test_a_classifier_predicts_its_label_and_gives_the_probabilities_in_the_order_of_the_labels() -> None:
+    outputs = classified("large", "small")
+    assert predictions(FEATURES, outputs) == ["large", "small"]
+    assert probabilities(FEATURES, outputs) == [[0.25, 0.75], [0.75, 0.25]]
+
+
+def test_without_a_label_output_the_most_probable_label_is_the_prediction() -> None:
+    assert predictions(ONLY_PROBABILITIES, [floats((2, 3), 0.1, 0.7, 0.2, 0.5, 0.2, 0.3)]) == [8, 7]
+
+
+def test_of_two_classes_the_probability_is_the_second_ones_and_of_more_the_predicted_ones() -> None:
+    assert probability(("small", "large"), "small", [0.75, 0.25]) == 0.25
+    assert probability((7, 8, 9), 8, [0.1, 0.7, 0.2]) == 0.7
+
+
+def test_a_column_of_one_number_each_is_a_list_of_numbers() -> None:
+    assert predictions(COLUMNS, [floats((2, 1), 10.5, 20.0)]) == [10.5, 20.0]
+
+
+def test_a_tensor_model_predicts_its_first_output_nested() -> None:
+    assert predictions(IMAGE, [floats((2, 2), 1, 2, 3, 4), floats((2, 2, 2), *range(8))]) == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_numbers_that_json_has_not_are_null() -> None:
+    assert predictions(IMAGE, [floats((1, 2), nan, -inf)]) == [[None, None]]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), ()])
+def test_an_output_without_a_row_for_each_instance_is_an_error(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match=r"output 'rent' has the shape .* for 2 instance"):
+        check_outputs(COLUMNS, [floats(shape, *range(3))], 2)
+
+
+@pytest.mark.parametrize(
+    ("signature", "outputs", "expected"),
+    [
+        (COLUMNS, [floats((3, 1), 0.0, 5000.0, 2.5)], 0),
+        (COLUMNS, [floats((3, 1), -0.1, 5000.1, 2.5)], 2),
+        (COLUMNS, [floats((3, 1), nan, inf, 2.5)], 2),
+        (IMAGE, [floats((2, 2), 1, 2, 3, nan), floats((2, 2, 2), *range(7), inf)], 1),
+        (IMAGE, [floats((2, 2), -1e300, 2, 3, 1e300), floats((2, 2, 2), *range(8))], 0),
+        (NUMBERS, [Tensor(INT64, (3,), array("q", [0, 1, 2]))], 1),
+        (FEATURES, classified("small", "huge"), 1),
+    ],
+)
+def test_instances_outside_of_what_the_publisher_expects_are_counted(
+    signature: Signature, outputs: list[Tensor], expected: int
+) -> None:
+    assert count_out_of_range(signature, outputs) == expected

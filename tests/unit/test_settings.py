@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pilotlight.errors import SettingsError
+from pilotlight.settings import Settings, read_settings
+
+FOLDER = Path("/package")
+STORE = {"PILOTLIGHT_STORE": "s3://bucket/models/"}
+
+
+def test_only_the_store_has_no_default() -> None:
+    assert read_settings({**STORE, "HOME": "/root"}, FOLDER) == Settings(
+        store="s3://bucket/models",
+        lock=Path("/package/model.lock"),
+        log_level="INFO",
+        metrics_namespace="Pilotlight",
+        max_body_bytes=4_500_000,
+        threads=1,
+    )
+
+
+def test_each_setting_can_be_given() -> None:
+    given = {
+        "LOCK": "other.lock",
+        "LOG_LEVEL": "ERROR",
+        "METRICS_NAMESPACE": "Mine",
+        "MAX_BODY_BYTES": "9",
+        "THREADS": "2",
+    }
+    settings = read_settings({**STORE, **{f"PILOTLIGHT_{name}": value for name, value in given.items()}}, FOLDER)
+    assert settings == Settings("s3://bucket/models", Path("/package/other.lock"), "ERROR", "Mine", 9, 2)
+
+
+def test_the_lock_may_lie_elsewhere() -> None:
+    assert read_settings({**STORE, "PILOTLIGHT_LOCK": "/etc/model.lock"}, FOLDER).lock == Path("/etc/model.lock")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("STORE", "", "PILOTLIGHT_STORE is ''; expected the model store's URL"),
+        ("STORE", "https://bucket", "PILOTLIGHT_STORE is 'https://bucket'; expected"),
+        ("STORE", "s3://", "PILOTLIGHT_STORE is 's3://'; expected"),
+        ("LOG_LEVEL", "info", "PILOTLIGHT_LOG_LEVEL is 'info'; expected one of DEBUG, INFO, WARNING, ERROR"),
+        ("THREADS", "0", "PILOTLIGHT_THREADS is '0'; expected a whole number of at least 1"),
+        ("THREADS", "two", "PILOTLIGHT_THREADS is 'two'; expected"),
+        ("MAX_BODY_BYTES", "-1", "PILOTLIGHT_MAX_BODY_BYTES is '-1'; expected"),
+        ("MAX_BODY_BYTES", "٣", "PILOTLIGHT_MAX_BODY_BYTES is '٣'; expected"),
+        ("STOER", "s3://bucket", "PILOTLIGHT_STOER is not a setting"),
+    ],
+)
+def test_a_wrong_setting_is_named_at_the_start(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**STORE, f"PILOTLIGHT_{name}": value}, FOLDER)
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from doubles import CONTENT, MemoryStore, describe
+from pilotlight.description import File
+from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.store import FolderStore, fetch_model
+
+MODEL = describe()
+KEY = "example/3/model.onnx"
+
+
+def fetch(content: bytes, folder: Path) -> MemoryStore:
+    store = MemoryStore({KEY: content})
+    fetch_model(store, MODEL, folder, lambda: 5.0)
+    return store
+
+
+def test_the_pinned_bytes_end_up_in_the_folder(tmp_path: Path) -> None:
+    fetch(CONTENT, tmp_path / "new")
+    assert [file.read_bytes() for file in (tmp_path / "new").iterdir()] == [CONTENT]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CONTENT[:-1], "expected 20 bytes, found 19"),
+        (b"", "expected 20 bytes, found 0"),
+        (CONTENT + b"!", "expected 20 bytes, the store sends more"),
+        (CONTENT.replace(b"m", b"n"), "expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"),
+    ],
+)
+def test_other_bytes_are_refused_and_leave_no_file(content: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DigestMismatch, match=message):
+        fetch(content, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        fetch_model(MemoryStore({}, [StoreUnavailable("reset")]), MODEL, tmp_path, lambda: 5.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_with_the_right_digest_is_not_fetched_again(tmp_path: Path) -> None:
+    fetch(CONTENT, tmp_path)
+    assert fetch(CONTENT, tmp_path).fetched == []
+
+
+@pytest.mark.parametrize("left", [CONTENT[:5], CONTENT.upper(), b""])
+def test_a_file_that_a_crash_left_with_other_bytes_is_replaced(left: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(left)
+    assert fetch(CONTENT, tmp_path).fetched == [KEY]
+    assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+
+
+def test_a_model_of_several_files_is_complete_or_refused(tmp_path: Path) -> None:
+    weights = File("weights.bin", len(CONTENT), MODEL.files[0].sha256)
+    model = dataclasses.replace(MODEL, files=(*MODEL.files, weights))
+    store = MemoryStore({KEY: CONTENT})
+    with pytest.raises(ObjectRefused):
+        fetch_model(store, model, tmp_path, lambda: 5.0)
+    store.objects["example/3/weights.bin"] = CONTENT
+    assert fetch_model(store, model, tmp_path, lambda: 5.0) == len(CONTENT)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "weights.bin"]
+
+
+def test_a_folder_is_a_store_too(tmp_path: Path) -> None:
+    (tmp_path / "store/example/3").mkdir(parents=True)
+    (tmp_path / "store" / KEY).write_bytes(CONTENT)
+    fetch_model(FolderStore(tmp_path / "store"), MODEL, tmp_path / "here", lambda: 5.0)
+    assert (tmp_path / "here/model.onnx").read_bytes() == CONTENT
+
+
+def test_a_folder_without_the_file_refuses_it_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ObjectRefused, match="model.onnx cannot be read: No such file or directory"):
+        fetch_model(FolderStore(tmp_path), MODEL, tmp_path / "here", lambda: 5.0)
