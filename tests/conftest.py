@@ -1,0 +1,15 @@
+"""Fixtures that tests of several folders share."""
+
+from __future__ import annotations
+
+from stores_fixtures import (
+    aws_environ,
+    emulated_gcs_store,
+    fake_gcs,
+    folder_store,
+    gcs_store,
+    s3_server,
+    s3_store,
+)
+
+__all__ = ["aws_environ", "emulated_gcs_store", "fake_gcs", "folder_store", "gcs_store", "s3_server", "s3_store"]

@@ -1,0 +1,64 @@
+"""The ways to the same core: each sends a request and gives back what an HTTP client would see."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import requests
+from pilotlight.messages import Request
+from pilotlight.service import Service
+from pilotlight_cli.local.events import HttpRequest
+
+
+class Reply:
+    """Status, headers by lower-case name, body."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+
+class Driver(Protocol):
+    """Sends one request."""
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The reply to it."""
+        ...
+
+
+def core(service: Service) -> Driver:
+    """The service itself, in this process."""
+
+    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        response = service.handle(Request(method, path, headers, body))
+        return Reply(response.status, response.headers, response.body)
+
+    return send
+
+
+def lambda_function(invoke: Callable[[object], Any], to_event: Callable[[HttpRequest], object]) -> Driver:
+    """The function in Lambda's own runtime, by events of one family."""
+
+    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        request = HttpRequest(method, path, tuple(headers.items()), body, time=time.time())
+        result = invoke(to_event(request))
+        text = result["body"]
+        return Reply(
+            result["statusCode"], result["headers"], b64decode(text) if result["isBase64Encoded"] else text.encode()
+        )
+
+    return send
+
+
+def http(url: str) -> Driver:
+    """A function behind HTTP."""
+
+    def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        reply = requests.request(method, f"{url}{path}", headers=dict(headers), data=body, timeout=30)
+        return Reply(reply.status_code, reply.headers, reply.content)
+
+    return send

@@ -1,0 +1,79 @@
+"""Small descriptions of models that follow the formats, for tests that need no model behind them."""
+
+from __future__ import annotations
+
+from pilotlight.description import Description, File, Lock, Runtime
+from pilotlight.golden import Golden, Sample, Values
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import DATATYPES, FP32, INT64, Datatype
+
+CREATED_AT = "2026-07-31T12:00:00Z"
+
+ONNX = Runtime("onnx", "onnxruntime-python", {"onnxruntime": "1.31.1"})
+SKLEARN = Runtime("sklearn", "scikit-learn", {"numpy": "2.4.6", "scikit-learn": "1.9.1"})
+
+CLASSIFIER = Signature(
+    inputs=(Input("features", FP32, (-1, 2), "features", ("mean radius", "mean texture")),),
+    outputs=(
+        Output("label", INT64, (-1,), "label"),
+        Output("probabilities", FP32, (-1, 2), "probabilities", (0.0, 1.0)),
+    ),
+    labels=(0, 1),
+)
+COLUMNS = Signature(
+    inputs=(
+        Input("city", DATATYPES["BYTES"], (-1, 1), "features"),
+        Input("area", DATATYPES["FP64"], (-1,), "features"),
+    ),
+    outputs=(Output("rent", FP32, (-1, 1), "tensor", (100.0, 5000.5)),),
+)
+TENSORS = Signature(
+    inputs=(Input("image", DATATYPES["UINT8"], (1, 3, -1, -1), "tensor"), Input("scale", FP32, (), "tensor")),
+    outputs=(Output("boxes", FP32, (-1, 4), "tensor"), Output("kinds", INT64, (-1,), "tensor")),
+)
+
+
+def file(name: str, size: int = 3, digit: str = "a") -> File:
+    """A file with a digest of one repeated digit."""
+    return File(name, size, digit * 64)
+
+
+def onnx_model(signature: Signature = CLASSIFIER) -> Description:
+    """An ONNX model with external data."""
+    return Description(
+        name="breast-cancer",
+        version=3,
+        format="onnx",
+        files=(file("model.onnx"), file("weights.bin", 10, "b")),
+        runtime=ONNX,
+        signature=signature,
+        golden=file("golden.json", 20, "c"),
+    )
+
+
+def pickled_model() -> Description:
+    """A pickle that asks for a name that Pilotlight ships and for one that its publisher allowed."""
+    return Description(
+        name="rents_2",
+        version=1,
+        format="pickle",
+        files=(file("model.pkl"),),
+        runtime=SKLEARN,
+        signature=COLUMNS,
+        golden=file("golden.json", 20, "c"),
+        allowed_globals=("sklearn.linear_model._ridge.Ridge",),
+        extra_globals=("flats.Rounded",),
+    )
+
+
+def lock(model: Description) -> Lock:
+    """A lock of that model."""
+    return Lock(model, "d" * 64)
+
+
+def golden(datatype: Datatype = FP32) -> Golden:
+    """One sample with an input of that datatype; a float among its values is one that JSON cannot write."""
+    data: dict[str, tuple[bool | int | float | str | None, ...]] = {"BOOL": (True, False), "BYTES": ("a", "ü")}
+    values = data.get(datatype.name, (0.5, None) if datatype.is_float else (datatype.low, datatype.high))
+    sample = Sample((Values("values", datatype, (1, 2), values),), (Values("sum", FP32, (), (1.0,)),))
+    return Golden((sample,), absolute=0.0, relative=1e-4)

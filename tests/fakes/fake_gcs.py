@@ -1,0 +1,266 @@
+"""A small Cloud Storage: what Pilotlight and Google's client use of its JSON API, in memory, on a free port.
+
+gcp-storage-emulator takes every write and serves whatever is newest. This fake has generations, preconditions and
+faults on demand. It follows https://cloud.google.com/storage/docs/json_api: a write and its precondition are one step,
+a replaced object's generation is gone, a resumable upload is checked when it begins and again when it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import google_crc32c
+
+from fakes.faults import Fault, Faults, Kind, reset
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    bucket: str
+    name: str
+    generation: int
+    content: bytes
+    metadata: Mapping[str, str]
+
+    def resource(self) -> dict[str, Any]:
+        """The object's JSON form; 64-bit numbers are strings there."""
+        return {
+            "bucket": self.bucket,
+            "name": self.name,
+            "generation": str(self.generation),
+            "metageneration": "1",
+            "size": str(len(self.content)),
+            "crc32c": crc32c(self.content),
+            "metadata": self.metadata,
+        }
+
+
+@dataclass
+class Upload:
+    """A resumable upload under way."""
+
+    bucket: str
+    resource: dict[str, Any]
+    query: dict[str, str]
+    received: bytes = b""
+    done: StoredObject | None = None
+
+
+class Refused(Exception):
+    """An answer that is not 200."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class FakeGcs:
+    """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked."""
+
+    def __init__(self, *buckets: str) -> None:
+        self.buckets: dict[str, dict[str, StoredObject]] = {name: {} for name in buckets}
+        self.requests: list[str] = []
+        self.uploads: dict[str, Upload] = {}
+        self.faults = Faults()
+        self._generation = 1_700_000_000_000_000
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.faults.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def inject(self, fault: Fault, times: int = 1) -> None:
+        """Let `fault` happen to the next `times` requests of its kind."""
+        self.faults.inject(fault, times)
+
+    def objects(self, bucket: str) -> dict[str, StoredObject]:
+        if bucket not in self.buckets:
+            raise Refused(404, "The specified bucket does not exist.")
+        return self.buckets[bucket]
+
+    def find(self, bucket: str, name: str, query: Mapping[str, str]) -> StoredObject:
+        found = self.objects(bucket).get(name)
+        if found is None or int(query.get("generation", found.generation)) != found.generation:
+            raise Refused(404, f"No such object: {bucket}/{name}")
+        check_precondition(found, query)
+        return found
+
+    def write(self, bucket: str, resource: dict[str, Any], content: bytes, query: Mapping[str, str]) -> StoredObject:
+        if resource.get("crc32c", crc32c(content)) != crc32c(content):
+            raise Refused(400, f"Provided CRC32C {resource['crc32c']!r} doesn't match the content.")
+        with self._lock:
+            name = resource["name"]
+            check_precondition(self.objects(bucket).get(name), query)
+            self._generation += 1
+            written = StoredObject(bucket, name, self._generation, content, resource.get("metadata", {}))
+            self.buckets[bucket][name] = written
+            return written
+
+    def put(self, bucket: str, name: str, content: bytes) -> int:
+        """Store an object as if somebody else had; its generation."""
+        return self.write(bucket, {"name": name}, content, {}).generation
+
+
+def check_precondition(live: StoredObject | None, query: Mapping[str, str]) -> None:
+    """Generation 0 stands for no object."""
+    generation = live.generation if live else 0
+    if int(query.get("ifGenerationMatch", generation)) != generation:
+        raise Refused(412, "At least one of the pre-conditions you specified did not hold.")
+
+
+def crc32c(content: bytes) -> str:
+    return b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for the answers under way
+    request_queue_size = 64
+
+    def __init__(self, fake: FakeGcs) -> None:
+        self.fake = fake
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is not worth a traceback; a mistake of ours shows as a connection without answer."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 10
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nobody reads it."""
+
+    def do_GET(self) -> None:
+        self.fake = self.server.fake
+        self.fake.requests.append(f"{self.command} {self.path}")
+        url = urlsplit(self.path)
+        self.query = dict(parse_qsl(url.query))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.bucket, _, self.name = (*map(unquote, url.path.partition("storage/v1/b/")[2].split("/")), "", "")[:3]
+        kind: Kind = "media" if self.query.get("alt") == "media" else "metadata"
+        if url.path.startswith("/upload/"):
+            kind = "upload"
+        self.fault = self.fake.faults.take(kind)
+        try:
+            self._answer(kind)
+        except Refused as refused:
+            self._refuse(refused, as_json=kind == "metadata")
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def _answer(self, kind: Kind) -> None:
+        if self.fault and self.fault.kind == "status":
+            raise Refused(self.fault.status, "injected")
+        {"upload": self._upload, "media": self._media, "metadata": self._metadata}[kind]()
+
+    def _metadata(self) -> None:
+        if not self.name:
+            self._json(self._listing())
+            return
+        found = self.fake.find(self.bucket, self.name, self.query)
+        if self.command == "DELETE":
+            del self.fake.objects(self.bucket)[self.name]
+            self._send(204, {}, b"")
+        else:
+            self._json(found.resource())
+
+    def _listing(self) -> dict[str, Any]:
+        objects = self.fake.objects(self.bucket)
+        prefix, after = self.query.get("prefix", ""), self.query.get("pageToken", "")
+        names = sorted(name for name in objects if name.startswith(prefix) and name > after)
+        page = names[: int(self.query.get("maxResults", 1000))]
+        more = {"nextPageToken": page[-1]} if len(page) < len(names) else {}
+        return {"items": [objects[name].resource() for name in page], **more}
+
+    def _upload(self) -> None:
+        if "upload_id" in self.query:
+            self._continue(self.fake.uploads[self.query["upload_id"]])
+        elif self.query["uploadType"] == "resumable":
+            self._begin(json.loads(self.body))
+        elif self.query["uploadType"] == "multipart":  # RFC 2387: the resource, then the content
+            boundary = self.headers["Content-Type"].partition("boundary=")[2].strip("'\"").encode()
+            parts = [part.partition(b"\r\n\r\n")[2] for part in self.body.split(b"--" + boundary)]
+            self._write(json.loads(parts[1]), parts[2].removesuffix(b"\r\n"))
+        else:
+            self._write({"name": self.query["name"]}, self.body)
+
+    def _write(self, resource: dict[str, Any], content: bytes) -> None:
+        self._json(self.fake.write(self.bucket, resource, content, self.query).resource())
+
+    def _begin(self, resource: dict[str, Any]) -> None:
+        resource.setdefault("name", self.query.get("name"))
+        check_precondition(self.fake.objects(self.bucket).get(resource["name"]), self.query)
+        upload_id = f"upload-{len(self.fake.uploads)}"
+        self.fake.uploads[upload_id] = Upload(self.bucket, resource, self.query)
+        self._send(200, {"Location": f"{self.fake.url}{self.path}&upload_id={upload_id}"}, b"")
+
+    def _continue(self, upload: Upload) -> None:
+        """A chunk, or the question what has arrived: `bytes */SIZE`. A finished upload gives the same answer again."""
+        start, size = re.findall(r"bytes (\d+|\*).*/(\d+|\*)", self.headers["Content-Range"])[0]
+        if upload.done is None and start != "*":
+            upload.received = upload.received[: int(start)] + self.body
+        if upload.done is None and size == str(len(upload.received)):
+            hashes = dict(re.findall(r"(crc32c)=([^,]+)", self.headers.get("X-Goog-Hash", "")))
+            upload.done = self.fake.write(upload.bucket, upload.resource | hashes, upload.received, upload.query)
+        if upload.done:
+            self._json(upload.done.resource())
+        else:
+            self._send(308, {"Range": f"bytes=0-{len(upload.received) - 1}"} if upload.received else {}, b"")
+
+    def _media(self) -> None:
+        found = self.fake.find(self.bucket, self.name, self.query)
+        content, status = found.content, 200
+        headers = {
+            "X-Goog-Generation": str(found.generation),
+            "X-Goog-Stored-Content-Length": str(len(content)),
+            "X-Goog-Hash": f"crc32c={crc32c(content)}",
+        }
+        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
+            if start >= len(content):
+                raise Refused(416, "The requested range cannot be satisfied.")
+            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            content, status = content[start : end + 1], 206
+        if self.fault and not self.fault.hashes:
+            del headers["X-Goog-Hash"]
+        self._send(status, headers, content, self.fault)
+
+    def _json(self, reply: dict[str, Any]) -> None:
+        self._send(200, {"Content-Type": "application/json"}, json.dumps(reply).encode())
+
+    def _refuse(self, refused: Refused, *, as_json: bool) -> None:
+        """Only the metadata's routes say it in JSON."""
+        headers = dict(self.fault.headers) if self.fault else {}
+        error = {"error": {"code": refused.status, "message": str(refused)}}
+        self._send(refused.status, headers, (json.dumps(error) if as_json else str(refused)).encode())
+
+    def _send(self, status: int, headers: Mapping[str, str], content: bytes, spoiled: Fault | None = None) -> None:
+        if self.fault and self.fault.kind == "lost":
+            reset(self)
+            return
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if spoiled:
+            self.fake.faults.send_body(self, content, spoiled)
+        else:
+            self.wfile.write(content)

@@ -1,0 +1,247 @@
+"""The JSON Schemas and the readers say the same: documents that are wrong in one place or two get one verdict."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+import descriptions
+from pilotlight.description import FORMATS, PACKAGES, read_lock, write_lock
+from pilotlight.errors import FormatError
+from pilotlight.golden import read_golden, write_golden
+from pilotlight.reader import Node, read_json
+from pilotlight.signature import read_signature, write_signature
+from pilotlight.tensor import DATATYPES, Datatype
+from pilotlight_cli.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
+from pilotlight_cli.project import PROJECT
+
+SCHEMAS = PROJECT / "shared" / "schema"
+
+# What JSON Schema cannot say, or cannot say readably: here a reader may refuse what the schema lets pass. Never the
+# other way round. shared/schema/README.md lists the same rules.
+READERS_ONLY = {
+    "a name stands once": r"files: a file stands there twice|puts: a name stands there twice",
+    "a whole number has no fraction, not even .0": r"a whole number.*, found -?\d+\.0",
+    "a number fits a double": r"a number that a double can hold|(tolerance|range).*very large number",
+    "a range goes from low to high": r"expected \[lowest, highest\]",
+    "all inputs are features, or none": r"either all inputs are features",
+    "one label, one probabilities": r"more than one output has the role",
+    "feature names belong to the role features": r"only an input of the role features",
+    "feature names are as many as columns": r"feature names go with a single input",
+    "an input without feature names is one column": r"is one column, of shape",
+    "probabilities have a column for each label": r"probabilities are floats of shape",
+    "data is as much as its shape holds": r"holds \d+ values, found",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A schema, the reader for the same documents, and documents that both accept."""
+
+    schema: str
+    read: Callable[[bytes], object]
+    documents: tuple[dict[str, object], ...]
+
+    def validator(self) -> Draft202012Validator:
+        schemas = [json.loads(path.read_text()) for path in SCHEMAS.glob("*.json")]
+        registry = Registry().with_resources([(schema["$id"], Resource.from_contents(schema)) for schema in schemas])
+        return Draft202012Validator({"$ref": self.schema}, registry=registry)
+
+
+MODELS = (
+    descriptions.onnx_model(),
+    descriptions.onnx_model(descriptions.TENSORS),
+    descriptions.pickled_model(),
+)
+FORMATS_BY_NAME = {
+    "lock": Format("lock.schema.json", read_lock, tuple(write_lock(descriptions.lock(model)) for model in MODELS)),
+    "manifest": Format(
+        "manifest.schema.json",
+        read_manifest,
+        tuple(write_manifest(Manifest(model, descriptions.CREATED_AT)) for model in MODELS),
+    ),
+    "golden": Format(
+        "golden.schema.json",
+        read_golden,
+        tuple(write_golden(descriptions.golden(datatype)) for datatype in DATATYPES.values()),
+    ),
+    "alias": Format("alias.schema.json", read_alias, (write_alias(Alias("production", 3)),)),
+    "signature": Format(
+        "signature.schema.json",
+        lambda content: read_signature(Node(read_json(content))),
+        tuple(write_signature(model.signature) for model in MODELS),
+    ),
+}
+
+VALUES: tuple[object, ...] = (
+    *(None, True, False, 0, 1, -1, -2, 2, 7, 1.0, 1.5, -0.5, 2**70, 10**400, 1e-300),
+    *("", "x", "A b", "../x", "a.b", "golden.json", "model.onnx", "numpy", "1.2.3", "0" * 64, "g" * 64, "a" * 200),
+    *("label", "features", "tensor", "probabilities", "FP64", "INT8", "BYTES", "onnx", "pickle", "sklearn"),
+    *(descriptions.CREATED_AT, "2026-13-31T12:00:00Z", "2026-07-31 12:00:00"),
+    *([], [1], [1, 0], ["a", "a"], [[]], {}, {"x": 1}, {"numpy": "2"}, {"Numpy": "2", "numpy": "2.0"}),
+)
+
+
+def verdict(format_: Format, validator: Draft202012Validator, document: object) -> str | None:
+    """The name of the rule that only the reader knows, None where both agree. Anything else is a failure."""
+    allowed = validator.is_valid(document)
+    try:
+        format_.read(json.dumps(document).encode())
+    except FormatError as error:
+        if not allowed:
+            return None
+        rules = [name for name, pattern in READERS_ONLY.items() if re.search(pattern, str(error))]
+        assert rules, f"the schema accepts what the reader refuses with: {error}\n{json.dumps(document)[:2000]}"
+        return rules[0]
+    assert allowed, f"the reader accepts what the schema refuses: {json.dumps(document)[:2000]}"
+    return None
+
+
+Place = tuple[str | int, ...]
+
+
+def places(value: object, path: Place = ()) -> Iterator[Place]:
+    """Every place in a document."""
+    yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[Place]:
+    """The places of a format's document of that number, without those that are changed in another document too."""
+    for path in places(document):
+        if name == "golden":
+            skipped = number > 0 and "data" not in path
+        else:
+            skipped = len(path) > 1 and (name == "manifest" or (name == "lock" and path[0] == "signature"))
+        if not skipped:
+            yield path
+
+
+Change = Callable[[Any, Any], None]  # gets what holds the place, and the place's name in it
+
+
+def put(value: object) -> Change:
+    return lambda holder, key: holder.__setitem__(key, copy.deepcopy(value))
+
+
+def drop(holder: Any, key: Any) -> None:
+    del holder[key]
+
+
+def repeat(holder: Any, key: Any) -> None:
+    if isinstance(holder[key], list) and holder[key]:
+        holder[key].append(copy.deepcopy(holder[key][0]))
+
+
+def add_field(holder: Any, key: Any) -> None:
+    if isinstance(holder[key], dict):
+        holder[key]["surplus"] = 1
+
+
+def add_another(holder: Any, key: Any) -> None:
+    if isinstance(holder[key], dict) and holder[key]:
+        holder[key]["Odd Name"] = next(iter(holder[key].values()))
+
+
+def reverse(holder: Any, key: Any) -> None:
+    if isinstance(holder[key], list):
+        holder[key].reverse()
+
+
+CHANGES: tuple[Change, ...] = (drop, repeat, add_field, add_another, reverse, *(put(value) for value in VALUES))
+
+
+def changed(document: object, path: Place, change: Change) -> Any:
+    """A copy of the document with one place changed."""
+    root = {"document": copy.deepcopy(document)}
+    holder: Any = root
+    steps: Place = ("document", *path)
+    for step in steps[:-1]:
+        holder = holder[step]
+    change(holder, steps[-1])
+    return root.get("document")
+
+
+@pytest.mark.parametrize("name", FORMATS_BY_NAME)
+def test_what_the_writers_write_is_accepted(name: str) -> None:
+    format_ = FORMATS_BY_NAME[name]
+    for document in format_.documents:
+        format_.validator().validate(document)
+        format_.read(json.dumps(document).encode())
+
+
+def test_one_change_anywhere_gets_the_same_verdict() -> None:
+    rules = set()
+    for name, format_ in FORMATS_BY_NAME.items():
+        validator = format_.validator()
+        for number, document in enumerate(format_.documents):
+            for path in own_places(name, number, document):
+                rules |= {verdict(format_, validator, changed(document, path, change)) for change in CHANGES}
+    assert rules - {None} == set(READERS_ONLY), "every exception is needed, and seen to be"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_several_changes_get_the_same_verdict(data: st.DataObject) -> None:
+    format_ = FORMATS_BY_NAME[data.draw(st.sampled_from(sorted(FORMATS_BY_NAME)))]
+    document: Any = data.draw(st.sampled_from(format_.documents))
+    for _ in range(data.draw(st.integers(2, 4))):
+        path = data.draw(st.sampled_from(list(places(document))))
+        document = changed(document, path, data.draw(st.sampled_from(CHANGES)))
+    verdict(format_, format_.validator(), document)
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.name)
+def test_a_schema_is_a_schema_and_its_name_is_its_id(path: Path) -> None:
+    schema = json.loads(path.read_text())
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == path.name
+
+
+@pytest.mark.parametrize(
+    "datatype", [datatype for datatype in DATATYPES.values() if datatype.is_integer], ids=lambda datatype: datatype.name
+)
+def test_whole_numbers_end_where_their_datatype_does(datatype: Datatype) -> None:
+    format_ = FORMATS_BY_NAME["golden"]
+    document = write_golden(descriptions.golden(datatype))
+    for value in (datatype.low - 1, datatype.high + 1):
+        beyond = changed(document, ("samples", 0, "inputs", 0, "data", 0), put(value))
+        assert not format_.validator().is_valid(beyond)
+        with pytest.raises(FormatError, match=f"a whole number that {datatype.name} holds"):
+            format_.read(json.dumps(beyond).encode())
+
+
+def test_a_line_break_after_a_name_is_refused() -> None:
+    # ECMA-262, which JSON Schema names, ends a pattern here; the `$` of `re`, and so of jsonschema, lets one pass.
+    with pytest.raises(FormatError, match=r"\$\.alias: expected a name"):
+        read_alias(b'{"format": 1, "alias": "production\\n", "version": 1}')
+
+
+@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias"])
+def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
+    format_ = FORMATS_BY_NAME[name]
+    document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}
+    with pytest.raises(FormatError, match=r"\$\.format: format 2 is not known here, expected 1"):
+        format_.read(json.dumps(document).encode())
+
+
+def test_every_engine_says_what_it_is_made_of() -> None:
+    assert {engine for _, engines in FORMATS.values() for engine in engines} == PACKAGES.keys()
+
+
+def test_the_readme_lists_the_rules_that_only_readers_know() -> None:
+    readme = (SCHEMAS / "README.md").read_text()
+    assert [rule for rule in READERS_ONLY if rule not in readme] == []

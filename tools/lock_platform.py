@@ -1,0 +1,32 @@
+"""Writes functions/gcp/predict/requirements.lock: what Google's builder installs beside a model's own requirements.
+
+Usage: python tools/lock_platform.py [--upgrade]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+
+HEADER = f"# Written by 'python tools/lock_platform.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
+
+
+def main() -> None:
+    """Resolve again; what is pinned already stays, unless --upgrade asks for the newest."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions of everything")
+    upgrade = parser.parse_args().upgrade
+    wanted = PLATFORM_LOCK.with_name("requirements.in").read_text().split()
+    previous = PLATFORM_LOCK.read_text() if PLATFORM_LOCK.exists() else ""
+    text = resolve_pins(wanted, previous=previous, header=HEADER, upgrade=upgrade)
+    PLATFORM_LOCK.write_text(text)
+    before, after = pins(previous), pins(text)
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            print(f"{name} {before.get(name, '-')} -> {after.get(name, '-')}")
+    print(f"{PLATFORM_LOCK.name}: {len(after)} packages")
+
+
+if __name__ == "__main__":
+    main()
