@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pilotlight.description import Description, File, Lock, Runtime
 from pilotlight.golden import Golden, Sample, Values
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import DATATYPES, FP32, INT64, Datatype
+from pilotlight_cli.inspection import Inspection
 
 CREATED_AT = "2026-07-31T12:00:00Z"
 
@@ -77,3 +80,12 @@ def golden(datatype: Datatype = FP32) -> Golden:
     values = data.get(datatype.name, (0.5, None) if datatype.is_float else (datatype.low, datatype.high))
     sample = Sample((Values("values", datatype, (1, 2), values),), (Values("sum", FP32, (), (1.0,)),))
     return Golden((sample,), absolute=0.0, relative=1e-4)
+
+
+def inspection(folder: Path, weights: bytes = b"weights", signature: Signature = CLASSIFIER) -> Inspection:
+    """What `publish` takes: an ONNX file with external data, in a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = (folder / "model.onnx", folder / "weights.bin")
+    for path, content in zip(files, (b"graph", weights), strict=True):
+        path.write_bytes(content)
+    return Inspection("onnx", files, ONNX, signature, golden(), notes=("the labels were guessed",))

@@ -61,6 +61,12 @@ class Trained:
         assert len(rows) == count, f"only {len(rows)} of the drawn rows have a clear answer"
         return answers(self.pipeline, rows)
 
+    def answers_to(self, instances: list[Any]) -> Answers:
+        """scikit-learn's answers to given instances, such as another model's rows."""
+        return answers(
+            self.pipeline, pd.DataFrame(instances) if isinstance(instances[0], dict) else np.array(instances)
+        )
+
 
 def new_seed() -> int:
     """A seed that nobody chose. It is printed, so that a failing test shows it."""

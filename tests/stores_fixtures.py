@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.fake_gcs import FakeGcs
-from fakes.s3_server import S3Server
 from gcp_storage_emulator.server import create_server
 
+from fakes.fake_gcs import FakeGcs
+from fakes.s3_server import S3Server
 from pilotlight_cli.stores import Store, open_store
 from pilotlight_cli.stores.s3 import S3Store
 
-_BUCKETS = (f"models-{number}" for number in itertools.count(1))
+_BUCKETS = (f"stores-{number}" for number in itertools.count(1))
 
 SMALLEST_PART = 5 << 20  # what S3 takes
 
@@ -28,28 +29,27 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def aws_environ(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def aws_environ(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment whose AWS clients reach `s3_server`, and no configuration of this machine."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_server.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_MAX_ATTEMPTS"):
-        monkeypatch.delenv(name, raising=False)
+    _reach_s3_server(s3_server, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def opened_s3_store(s3_server: S3Server) -> S3Store:
+    """A store whose client serves all tests: to make one takes boto3 longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        _reach_s3_server(s3_server, patch)
+        store = open_store("s3://models/team/a b")
+    assert isinstance(store, S3Store)
+    return store
 
 
 @pytest.fixture
-def s3_store(s3_server: S3Server, aws_environ: None) -> Iterator[S3Store]:  # noqa: ARG001 - boto3 reads it
+def s3_store(s3_server: S3Server, opened_s3_store: S3Store, aws_environ: None) -> S3Store:
     """A store in an empty bucket of moto's."""
     bucket = next(_BUCKETS)
     s3_server.make_bucket(bucket)
-    store = open_store(f"s3://{bucket}/team/a b")
-    assert isinstance(store, S3Store)
-    yield replace(store, part_size=SMALLEST_PART)
-    store.client.close()
+    return replace(opened_s3_store, url=f"s3://{bucket}/team/a b", bucket=bucket, part_size=SMALLEST_PART)
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def fake_gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
 
 
 @pytest.fixture
-def gcs_store(fake_gcs: FakeGcs) -> Iterator[Store]:  # noqa: ARG001 - the client reads its address
+def gcs_store(fake_gcs: FakeGcs) -> Store:
     """A store in the bucket of `fake_gcs`."""
-    yield from _gcs_store()
+    return open_store("gs://models/team/a b")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def emulated_gcs_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     with server:
         host, port = server._api._httpd.server_address
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://{host}:{port}")
-        yield from _gcs_store()
+        yield open_store("gs://models/team/a b")
 
 
 @pytest.fixture
@@ -82,10 +82,13 @@ def folder_store(tmp_path: Path) -> Store:
     return open_store(f"{(tmp_path / 'a store').as_uri()}/100%25")
 
 
-def _gcs_store() -> Iterator[Store]:
-    from pilotlight_cli.stores.gcs import GcsStore
-
-    store = open_store("gs://models/team/a b")
-    assert isinstance(store, GcsStore)
-    yield store
-    store.client.close()
+def _reach_s3_server(server: S3Server, patch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patch.delenv(name)
+    patch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("AWS_CONFIG_FILE", os.devnull)
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)

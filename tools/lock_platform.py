@@ -9,7 +9,9 @@ import argparse
 
 from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 
-HEADER = f"# Written by 'python tools/lock_platform.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
+HEADER = (
+    f"# Written by 'python tools/lock_platform.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
+)
 
 
 def main() -> None:

@@ -155,10 +155,8 @@ def _candidates() -> Iterable[str]:
     on_path = shutil.which(f"python{PYTHON_VERSION}")
     if on_path:
         yield on_path
-    command = [sys.executable, "-m", "uv", "python", "find", "--no-config", "--no-project", "--offline", PYTHON_VERSION]
-    found = subprocess.run(command, text=True, capture_output=True, check=False)
-    if found.returncode == 0:
-        yield found.stdout.strip()
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(map(str, pyenv.glob(f"versions/{PYTHON_VERSION}.*/bin/python{PYTHON_VERSION}")), reverse=True)
 
 
 def _measure(cloud: str, staged: Path, out: Path, bytecode: str) -> Package:

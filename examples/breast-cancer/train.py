@@ -25,6 +25,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
+from pilotlight_cli.documents import to_bytes
+
 SEED = 0
 
 # ONNX sums the trees' answers as 32-bit floats, in an order that depends on the batch. Fully grown trees answer 0 or 1,
@@ -97,7 +99,7 @@ def golden(pipeline: Pipeline, held_out: pd.DataFrame) -> dict[str, Any]:
     return {
         "format": 1,
         "source": "given",
-        "tolerance": {"absolute": 1e-5, "relative": 0},
+        "tolerance": {"absolute": 1e-5, "relative": 0.0},
         "samples": [
             {
                 "inputs": [_values("features", "FP32", rows.to_numpy())],
@@ -133,7 +135,7 @@ def write(out: Path, pipeline: Pipeline, model: onnx.ModelProto, held_out: pd.Da
     files[1].write_bytes(pickle.dumps(pipeline, protocol=5))
     skops.io.dump(pipeline, files[2], compression=zipfile.ZIP_DEFLATED, compresslevel=9)
     for file, document in zip(files[3:], (signature(pipeline), golden(pipeline, held_out)), strict=True):
-        file.write_text(json.dumps(document, indent=2) + "\n")
+        file.write_bytes(to_bytes(document))
     return files
 
 

@@ -9,38 +9,19 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
+import sys
 import threading
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import google_crc32c
-
 from fakes.faults import Fault, Faults, Kind, reset
+from fakes.gcs_objects import Buckets, Refused, StoredObject, crc32c
 
-
-@dataclass(frozen=True)
-class StoredObject:
-    bucket: str
-    name: str
-    generation: int
-    content: bytes
-    metadata: Mapping[str, str]
-
-    def resource(self) -> dict[str, Any]:
-        """The object's JSON form; 64-bit numbers are strings there."""
-        return {
-            "bucket": self.bucket,
-            "name": self.name,
-            "generation": str(self.generation),
-            "metageneration": "1",
-            "size": str(len(self.content)),
-            "crc32c": crc32c(self.content),
-            "metadata": self.metadata,
-        }
+__all__ = ["FakeGcs", "Fault"]
 
 
 @dataclass
@@ -54,24 +35,14 @@ class Upload:
     done: StoredObject | None = None
 
 
-class Refused(Exception):
-    """An answer that is not 200."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class FakeGcs:
     """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked."""
 
     def __init__(self, *buckets: str) -> None:
-        self.buckets: dict[str, dict[str, StoredObject]] = {name: {} for name in buckets}
+        self.buckets = Buckets(*buckets)
         self.requests: list[str] = []
         self.uploads: dict[str, Upload] = {}
         self.faults = Faults()
-        self._generation = 1_700_000_000_000_000
-        self._lock = threading.Lock()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -90,43 +61,9 @@ class FakeGcs:
         """Let `fault` happen to the next `times` requests of its kind."""
         self.faults.inject(fault, times)
 
-    def objects(self, bucket: str) -> dict[str, StoredObject]:
-        if bucket not in self.buckets:
-            raise Refused(404, "The specified bucket does not exist.")
-        return self.buckets[bucket]
-
-    def find(self, bucket: str, name: str, query: Mapping[str, str]) -> StoredObject:
-        found = self.objects(bucket).get(name)
-        if found is None or int(query.get("generation", found.generation)) != found.generation:
-            raise Refused(404, f"No such object: {bucket}/{name}")
-        check_precondition(found, query)
-        return found
-
-    def write(self, bucket: str, resource: dict[str, Any], content: bytes, query: Mapping[str, str]) -> StoredObject:
-        if resource.get("crc32c", crc32c(content)) != crc32c(content):
-            raise Refused(400, f"Provided CRC32C {resource['crc32c']!r} doesn't match the content.")
-        with self._lock:
-            name = resource["name"]
-            check_precondition(self.objects(bucket).get(name), query)
-            self._generation += 1
-            written = StoredObject(bucket, name, self._generation, content, resource.get("metadata", {}))
-            self.buckets[bucket][name] = written
-            return written
-
     def put(self, bucket: str, name: str, content: bytes) -> int:
         """Store an object as if somebody else had; its generation."""
-        return self.write(bucket, {"name": name}, content, {}).generation
-
-
-def check_precondition(live: StoredObject | None, query: Mapping[str, str]) -> None:
-    """Generation 0 stands for no object."""
-    generation = live.generation if live else 0
-    if int(query.get("ifGenerationMatch", generation)) != generation:
-        raise Refused(412, "At least one of the pre-conditions you specified did not hold.")
-
-
-def crc32c(content: bytes) -> str:
-    return b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+        return self.buckets.write(bucket, {"name": name}, content, {}).generation
 
 
 class _Server(ThreadingHTTPServer):
@@ -138,7 +75,9 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is not worth a traceback; a mistake of ours shows as a connection without answer."""
+        """Print a traceback, unless it is that of a client that went away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -175,15 +114,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.name:
             self._json(self._listing())
             return
-        found = self.fake.find(self.bucket, self.name, self.query)
         if self.command == "DELETE":
-            del self.fake.objects(self.bucket)[self.name]
+            self.fake.buckets.delete(self.bucket, self.name, self.query)
             self._send(204, {}, b"")
         else:
-            self._json(found.resource())
+            self._json(self.fake.buckets.find(self.bucket, self.name, self.query).resource())
 
     def _listing(self) -> dict[str, Any]:
-        objects = self.fake.objects(self.bucket)
+        objects = self.fake.buckets.objects(self.bucket)
         prefix, after = self.query.get("prefix", ""), self.query.get("pageToken", "")
         names = sorted(name for name in objects if name.startswith(prefix) and name > after)
         page = names[: int(self.query.get("maxResults", 1000))]
@@ -203,12 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._write({"name": self.query["name"]}, self.body)
 
     def _write(self, resource: dict[str, Any], content: bytes) -> None:
-        self._json(self.fake.write(self.bucket, resource, content, self.query).resource())
+        self._json(self.fake.buckets.write(self.bucket, resource, content, self.query).resource())
 
     def _begin(self, resource: dict[str, Any]) -> None:
         resource.setdefault("name", self.query.get("name"))
-        check_precondition(self.fake.objects(self.bucket).get(resource["name"]), self.query)
-        upload_id = f"upload-{len(self.fake.uploads)}"
+        self.fake.buckets.check(self.bucket, resource["name"], self.query)
+        upload_id = secrets.token_hex(8)
         self.fake.uploads[upload_id] = Upload(self.bucket, resource, self.query)
         self._send(200, {"Location": f"{self.fake.url}{self.path}&upload_id={upload_id}"}, b"")
 
@@ -219,14 +157,16 @@ class _Handler(BaseHTTPRequestHandler):
             upload.received = upload.received[: int(start)] + self.body
         if upload.done is None and size == str(len(upload.received)):
             hashes = dict(re.findall(r"(crc32c)=([^,]+)", self.headers.get("X-Goog-Hash", "")))
-            upload.done = self.fake.write(upload.bucket, upload.resource | hashes, upload.received, upload.query)
+            upload.done = self.fake.buckets.write(
+                upload.bucket, upload.resource | hashes, upload.received, upload.query
+            )
         if upload.done:
             self._json(upload.done.resource())
         else:
             self._send(308, {"Range": f"bytes=0-{len(upload.received) - 1}"} if upload.received else {}, b"")
 
     def _media(self) -> None:
-        found = self.fake.find(self.bucket, self.name, self.query)
+        found = self.fake.buckets.find(self.bucket, self.name, self.query)
         content, status = found.content, 200
         headers = {
             "X-Goog-Generation": str(found.generation),

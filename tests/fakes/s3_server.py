@@ -1,7 +1,7 @@
 """moto's S3 server on a free port, with one lock around its writes, and faults on demand.
 
 S3 decides a condition and writes in one step. moto looks first and writes later, in as many threads as there are
-requests, so that of several conditional writes at once more than one could win. moto's objects are kept for the process:
+requests, so that of several conditional writes at once more than one could win. moto keeps its objects for the process:
 every test uses a bucket of its own.
 """
 
@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.request import Request, urlopen
 
-import boto3
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+@dataclass(frozen=True)
+class _Fault:
+    status: str
+    code: str
+    of: str
+    carried_out: bool
 
 
 class S3Server:
@@ -24,7 +35,7 @@ class S3Server:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
-        self._faults: list[tuple[Literal["instead", "after"], str, str]] = []
+        self._faults: list[_Fault] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=MotoRequestHandler)
@@ -41,27 +52,27 @@ class S3Server:
         self._server.server_close()
 
     def make_bucket(self, name: str) -> None:
-        client = boto3.Session().client(
-            "s3",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        client.create_bucket(Bucket=name)
-        client.close()
+        with urlopen(Request(f"{self.url}/{name}", method="PUT")):
+            """An empty answer."""
 
-    def fail(self, status: str, code: str, times: int = 1, *, carried_out: bool = False) -> None:
-        """Answer the next `times` requests with an S3 error, after having done what they ask or without."""
-        self._faults += [("after" if carried_out else "instead", status, code)] * times
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Store an object as if somebody else had, without a request."""
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)
+
+    def fail(self, status: str, code: str, times: int = 1, *, of: str = "", carried_out: bool = False) -> None:
+        """Answer the next `times` requests that have `of` in them with an error, without or after carrying them out."""
+        self._faults += [_Fault(status, code, of, carried_out)] * times
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
         with self._lock:
-            when, status, code = self._faults.pop(0) if self._faults else ("", "", "")
-            if when != "instead":
+            self.requests.append(request)
+            fault = next((fault for fault in self._faults if fault.of in request), None)
+            if fault:
+                self._faults.remove(fault)
+            if not fault or fault.carried_out:
                 reply: Iterable[bytes] = self._app(environ, start_response)
-            if not when:
+            if not fault:
                 return reply
-        start_response(status, [("Content-Type", "application/xml")])
-        return [f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()]
+        start_response(fault.status, [("Content-Type", "application/xml")])
+        return [f"<Error><Code>{fault.code}</Code><Message>injected</Message></Error>".encode()]

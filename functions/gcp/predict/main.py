@@ -21,7 +21,7 @@ _SERVICE, _LOADER = boot(
         folder=Path(__file__).parent,
         stores={"gs": GcsStore},
         reporter=cloud_logging.reporter,
-        deadline=120.0,  # Cloud Run waits 240 s for the port to open
+        deadline=60.0,  # Cloud Run waits 240 s for the port to open, and begins again when the process ends
         started=_STARTED,
     ),
     os.environ,

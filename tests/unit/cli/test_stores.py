@@ -165,7 +165,9 @@ def test_two_stores_in_one_place_do_not_see_each_other(store: Store) -> None:
 
 
 def test_a_missing_object_is_named_with_both_causes(store: Store) -> None:
-    with pytest.raises(ObjectRefused, match=rf"^{store.url}/iris/7/manifest.json was refused .*not? th?ere|no such.* may not"):
+    with pytest.raises(
+        ObjectRefused, match=rf"^{store.url}/iris/7/manifest.json was refused \(.*\)\. Either .*, or th"
+    ):
         store.read("iris/7/manifest.json")
 
 
@@ -176,20 +178,6 @@ def test_a_missing_object_leaves_no_file(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ObjectRefused, match=f"^{store.url}/iris/7/model.bin was refused"):
         store.download("iris/7/model.bin", folder / "model.bin", nothing)
     assert list(folder.iterdir()) == []
-
-
-def test_a_download_that_its_caller_ends_leaves_the_old_file(store: Store, large: Path, tmp_path: Path) -> None:
-    def full(_: int) -> None:
-        raise OSError("no space left")
-
-    store.create_from("iris/1/model.bin", large, nothing)
-    folder = tmp_path / "downloads"
-    folder.mkdir()
-    (folder / "model.bin").write_bytes(b"old")
-
-    with pytest.raises(OSError, match="no space left"):
-        store.download("iris/1/model.bin", folder / "model.bin", full)
-    assert [file.read_bytes() for file in folder.iterdir()] == [b"old"]
 
 
 def test_an_upload_that_its_caller_ends_leaves_nothing(store: Store, large: Path) -> None:
@@ -216,7 +204,7 @@ def test_a_key_that_leads_elsewhere_is_refused(store: Store, key: str) -> None:
         ("models", "expected s3://bucket/prefix, gs://bucket/prefix or file:///folder"),
         ("http://models/a", "'http://models/a' is not a model store"),
         ("S3://models", "is not a model store"),
-        ("s3:models", "names the bucket ''; expected s3://bucket"),
+        ("s3:models", "'s3:models' is not a model store"),
         ("s3://", "names the bucket ''; expected s3://bucket"),
         ("gs:///prefix", "names the bucket ''; expected gs://bucket or gs://bucket/prefix"),
         ("s3://user:pw@models", "names the bucket 'user:pw@models'"),

@@ -1,4 +1,4 @@
-"""gs:// against gcp-storage-emulator, what `pilotlight serve` embeds. It ignores conditions, so nothing here needs one."""
+"""gs:// against gcp-storage-emulator, which `pilotlight serve` embeds. It ignores conditions: none is needed here."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import requests
+
 from pilotlight.messages import Request
 from pilotlight.service import Service
 from pilotlight_cli.local.events import HttpRequest
@@ -28,6 +29,12 @@ class Driver(Protocol):
     def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """The reply to it."""
         ...
+
+
+Drivers = dict[tuple[str, str], Driver]
+"""By way and model."""
+
+WAYS = ("core", "http-api", "rest-api", "function-url", "functions-framework")
 
 
 def core(service: Service) -> Driver:

@@ -1,0 +1,175 @@
+"""Commands on a model store: publish, list, show, alias, copy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pilotlight_cli import console, views
+from pilotlight_cli.commands.options import AsJson, Format, Reference, StoreUrl, Versioned, versioned
+from pilotlight_cli.manifest import check_name, write_manifest
+from pilotlight_cli.repository import Unreadable, aliases, catalog, look, resolve, set_alias, versions
+from pilotlight_cli.repository import show as read_version
+from pilotlight_cli.stores import Store, open_store
+
+
+def publish(
+    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, dir_okay=False, show_default=False)],
+    *,
+    name: Annotated[str, typer.Option("--name", help="What the model is called.", show_default=False)],
+    store: StoreUrl,
+    format: Annotated[  # noqa: A002 - the option's name
+        Format | None, typer.Option("--format", help="What the file is, where its content does not tell.")
+    ] = None,
+    golden: Annotated[
+        Path | None,
+        typer.Option("--golden", metavar="FILE", exists=True, dir_okay=False, help="Samples with known answers."),
+    ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(
+            "--signature", metavar="FILE", exists=True, dir_okay=False, help="What the model takes and gives."
+        ),
+    ] = None,
+    alias: Annotated[str | None, typer.Option("--alias", help="Let this alias stand for the new version.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow",
+            metavar="MODULE.NAME",
+            help="Let a pickle or skops file ask for this name, which Pilotlight does not know. May be repeated.",
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Upload a model file as the next version of a model."""
+    check_name(name, "a model's name")
+    if alias is not None:
+        check_name(alias, "an alias")
+    target = open_store(store)
+
+    from pilotlight_cli.inspection import inspect
+    from pilotlight_cli.publishing import publish as upload
+
+    console.say(f"Inspecting {path.name}")
+    inspection = inspect(
+        path,
+        format=format,
+        signature=signature.read_bytes() if signature else None,
+        golden=golden.read_bytes() if golden else None,
+        allow=allow or (),
+    )
+    for note in inspection.notes:
+        console.note(note)
+    if inspection.extra_globals:
+        console.warning(f"allowed by hand: {', '.join(inspection.extra_globals)}")
+    size = sum(file.stat().st_size for file in inspection.files)
+    with console.transferring(f"Uploading {path.name}", size) as progress:
+        manifest = upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
+    model = manifest.model
+    if json:
+        document = {"store": target.url, "alias": alias, "notes": list(inspection.notes)}
+        console.print_json(document | {"manifest": write_manifest(manifest)})
+        return
+    shown = console.output()
+    shown.print(views.details(manifest, {alias: model.version} if alias else {}))
+    shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
+    shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version} --store {target.url}", soft_wrap=True)
+
+
+def list_(
+    store: StoreUrl,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
+    json: AsJson = False,
+) -> None:
+    """List the models in a store, or the versions of one."""
+    source = open_store(store)
+    unreadable = _list_models(source, json=json) if name is None else _list_versions(source, name, json=json)
+    for problem in unreadable:
+        console.error(problem)
+    if unreadable:
+        raise typer.Exit(1)
+
+
+def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
+    """Show a version: files, runtime, signature."""
+    source = open_store(store)
+    manifest = resolve(source, reference)
+    known = aliases(source, manifest.model.name)
+    if json:
+        standing = [alias for alias, version in known.items() if version == manifest.model.version]
+        console.print_json({"store": source.url, "aliases": standing, "manifest": write_manifest(manifest)})
+    else:
+        console.output().print(views.details(manifest, known))
+
+
+def alias(
+    reference: Versioned,
+    name: Annotated[str, typer.Argument(metavar="ALIAS", show_default=False)],
+    store: StoreUrl,
+    json: AsJson = False,
+) -> None:
+    """Let an alias stand for a version."""
+    model, version = versioned(reference)
+    before = set_alias(open_store(store), model, version, check_name(name, "an alias"))
+    if json:
+        console.print_json({"name": model, "alias": name, "version": version, "before": before})
+        return
+    was = "" if before in (None, version) else f" (before: version {before})"
+    console.output().print(f"{model}@{name} is version {version}{was}", soft_wrap=True)
+
+
+def copy(
+    reference: Versioned,
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The store to copy from.", show_default=False)],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="The store to copy to.", show_default=False)],
+    json: AsJson = False,
+) -> None:
+    """Copy a version to another store under the same number, checking digests on the way."""
+    from pilotlight_cli.publishing import copy as take_over
+
+    name, version = versioned(reference)
+    origin, destination = open_store(source), open_store(target)
+    model = read_version(origin, name, version).model
+    size = model.golden.size + sum(file.size for file in model.files)
+    with console.transferring(f"Copying {name}:{version}", 2 * size) as progress:
+        copied = take_over(origin, destination, name, version, progress)
+    if json:
+        document = {"name": name, "version": version, "from": origin.url, "to": destination.url, "copied": copied}
+        console.print_json(document)
+    else:
+        done = f"Copied {name}:{version} to {destination.url}" if copied else ""
+        console.output().print(done or f"{name}:{version} is in {destination.url} already", soft_wrap=True)
+
+
+def _list_models(store: Store, *, json: bool) -> list[str]:
+    models = [
+        (name, len(found), look(store, name, found[-1]), aliases(store, name)) for name, found in catalog(store).items()
+    ]
+    if json:
+        documents = [
+            {"name": name, "versions": count, "newest": views.version_document(newest, known), "aliases": known}
+            for name, count, newest, known in models
+        ]
+        console.print_json({"store": store.url, "models": documents})
+    elif models:
+        console.output().print(views.model_rows(models))
+    else:
+        console.note(f"{store.url} has no models; 'pilotlight publish' puts one there")
+    return [newest.problem for _, _, newest, _ in models if isinstance(newest, Unreadable)]
+
+
+def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
+    found = versions(store, check_name(name, "a model's name"))
+    if not found:
+        resolve(store, name)  # says which models there are
+    known = aliases(store, name)
+    if json:
+        documents = [views.version_document(version, known) for version in found]
+        console.print_json({"store": store.url, "name": name, "versions": documents})
+    else:
+        console.output().print(views.version_rows(found, known))
+    return [version.problem for version in found if isinstance(version, Unreadable)]

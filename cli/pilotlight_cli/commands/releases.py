@@ -1,0 +1,151 @@
+"""Commands on a pinned model: pin, verify, serve, build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pilotlight_cli import console, views
+from pilotlight_cli.commands.options import LOCK, AsJson, Cloud, LockPath, Reference, StoreUrl
+from pilotlight_cli.project import BUILD, CLOUDS
+from pilotlight_cli.stores import open_store
+
+if TYPE_CHECKING:
+    from pilotlight_cli.staging import Package
+
+
+def pin(
+    reference: Reference,
+    store: StoreUrl,
+    lock: LockPath = LOCK,
+    upgrade: Annotated[
+        bool,
+        typer.Option("--upgrade", help="Take the newest libraries that the model allows, not those pinned before."),
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Pin a version: write model.lock, requirements.lock and golden.json."""
+    from pilotlight_cli.locking import REQUIREMENTS
+    from pilotlight_cli.locking import pin as write
+
+    source = open_store(store)
+    with console.doing(f"Pinning {reference}"):
+        pinned = write(source, reference, lock, upgrade=upgrade)
+    model, before = pinned.lock.model, pinned.before.model if pinned.before else None
+    for text in pinned.warnings:
+        console.warning(text)
+    if json:
+        document: dict[str, Any] = {
+            "store": source.url,
+            "lock": str(lock),
+            "name": model.name,
+            "version": model.version,
+        }
+        document["before"] = {"name": before.name, "version": before.version} if before else None
+        document["packages"] = dict(pinned.packages)
+        document["warnings"] = list(pinned.warnings)
+        console.print_json(document)
+        return
+    was = f" (before: {before.name}:{before.version})" if before else ""
+    shown = console.output()
+    shown.print(f"Pinned {model.name}:{model.version} in {lock}{was}", soft_wrap=True)
+    for file in model.files:
+        shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
+    shown.print(
+        f"  {REQUIREMENTS}  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
+        soft_wrap=True,
+    )
+
+
+def verify(
+    store: StoreUrl,
+    lock: LockPath = LOCK,
+    cloud: Annotated[
+        Cloud | None,
+        typer.Option("--cloud", help="Whose runtime; else the one whose store it is.", show_default=False),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Fetch the pinned model, check its digests, load it and compare the golden samples."""
+    from pilotlight_cli.local.verify import verify as check
+
+    console.say(f"Verifying {lock}: serving the pinned model and sending it its golden samples")
+    report = check(lock, store, cloud)
+    if json:
+        console.print_json(
+            {
+                "ok": report.ok,
+                "cloud": report.cloud,
+                "name": report.model_name,
+                "version": report.model_version,
+                "checks": [{"name": item.name, "ok": item.ok, "detail": item.detail} for item in report.checks],
+            }
+        )
+    else:
+        console.output().print(views.checks(report))
+        if report.ok:
+            console.output().print(f"\n{report.model_name}:{report.model_version} answers as its publisher saw it")
+    if not report.ok:
+        failed = [item.name for item in report.checks if not item.ok]
+        console.error(f"{report.model_name}:{report.model_version} fails: {', '.join(failed)}")
+        raise typer.Exit(1)
+
+
+def serve(
+    cloud: Annotated[Cloud, typer.Option("--cloud", help="Whose runtime.")] = "aws",
+    lock: LockPath = LOCK,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            metavar="URL",
+            help="The model store; without one, an embedded store with the sample model.",
+            show_default=False,
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port.")
+    ] = 8080,
+    once: Annotated[bool, typer.Option("--once", help="End after the first answer.")] = False,
+) -> None:
+    """Serve the pinned model on this machine, in the cloud's own runtime."""
+    from pilotlight_cli.local.command import run_serve
+
+    run_serve(cloud, lock, store, port, once=once)
+
+
+def build(
+    cloud: Annotated[Cloud | None, typer.Option("--cloud", help="Only this one's package.", show_default=False)] = None,
+    lock: LockPath = LOCK,
+    json: AsJson = False,
+) -> None:
+    """Put the deployable packages together in build/aws and build/gcp."""
+    from pilotlight_cli.staging import build as stage
+
+    packages = []
+    for one in [cloud] if cloud else CLOUDS:
+        console.say(f"Building the package for {one}")
+        packages.append(stage(one, lock, BUILD / one, lambda doing: console.say(f"  {doing}")))
+    if json:
+        console.print_json({"packages": [_package_document(package) for package in packages]})
+        return
+    rows = [
+        (package.cloud, str(package.folder), console.bytes_text(package.size), _largest(package.parts))
+        for package in packages
+    ]
+    console.output().print(console.table(("cloud", "folder", "size", "largest parts"), rows, right=("size",)))
+
+
+def _package_document(package: Package) -> dict[str, object]:
+    return {
+        "cloud": package.cloud,
+        "folder": str(package.folder),
+        "size": package.size,
+        "parts": dict(package.parts),
+        "bytecode": bool(package.bytecode),
+    }
+
+
+def _largest(parts: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(f"{name} {console.bytes_text(size)}" for name, size in parts[:4])

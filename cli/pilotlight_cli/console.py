@@ -1,0 +1,122 @@
+"""How the command talks: results on stdout, progress and messages on stderr; plain text where that is no terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pilotlight_cli.stores import Progress
+
+_PLAIN_WIDTH = 1000  # a pipe has no width to wrap at
+
+
+def output() -> Console:
+    """Where results go."""
+    return _console(stderr=False)
+
+
+def messages() -> Console:
+    """Where everything goes that is not a result."""
+    return _console(stderr=True)
+
+
+def print_json(document: object) -> None:
+    """The result of a command for another program."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def say(message: str) -> None:
+    """What is going on, on stderr."""
+    messages().print(message, soft_wrap=True)
+
+
+def error(message: str) -> None:
+    """What went wrong, on stderr."""
+    messages().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+
+def warning(message: str) -> None:
+    """What a person should look at, on stderr."""
+    messages().print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """What was decided without being told, on stderr."""
+    messages().print(Text.assemble(("note: ", "bold cyan"), message), soft_wrap=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
+    """A table without lines around it; the columns in `right` are numbers, and the last one may take several lines."""
+    made = Table(
+        box=SIMPLE_HEAD if output().is_terminal else None,
+        pad_edge=False,
+        header_style="bold",
+        show_edge=False,
+        collapse_padding=True,
+    )
+    for index, header in enumerate(headers):
+        made.add_column(
+            header,
+            justify="right" if header in right else "left",
+            overflow="fold",
+            no_wrap=index < len(headers) - 1,
+        )
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def bytes_text(size: int) -> str:
+    """A size for people, with units of a thousand: `812 B`, `78.3 MB`."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB"):
+        if value < 999.95:
+            break
+        value, unit = value / 1000, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+@contextmanager
+def doing(text: str) -> Iterator[None]:
+    """A moving line while something takes its time; a still one where nothing can move."""
+    console = messages()
+    if not console.is_terminal:
+        say(text)
+        yield
+        return
+    with console.status(Text(text)):
+        yield
+
+
+@contextmanager
+def transferring(text: str, total: int) -> Iterator[Progress]:
+    """A bar of bytes; gives what a store tells its progress to."""
+    console = messages()
+    if not console.is_terminal:
+        say(f"{text} ({bytes_text(total)})")
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)

@@ -1,0 +1,42 @@
+"""How Pilotlight writes its JSON files: the same document gives the same bytes, and a change reads well in a diff."""
+
+from __future__ import annotations
+
+import json
+from textwrap import wrap
+
+_WIDTH = 120
+
+
+def to_bytes(document: object) -> bytes:
+    """The document in UTF-8, indented by two, with a newline at its end. NaN and the infinities are refused."""
+    return (_write(document, "") + "\n").encode()
+
+
+def _write(value: object, indent: str) -> str:
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        fields = [f"{inner}{_scalar(name)}: {_write(item, inner)}" for name, item in value.items()]
+        return "{\n" + ",\n".join(fields) + f"\n{indent}}}"
+    if isinstance(value, (list, tuple)) and value:
+        return _write_array(list(value), indent)
+    return _scalar(value)
+
+
+def _write_array(items: list[object], indent: str) -> str:
+    """One line where it fits; else numbers fill lines, and anything else has a line to itself."""
+    inner = indent + "  "
+    if any(isinstance(item, (dict, list, tuple)) for item in items):
+        return "[\n" + ",\n".join(inner + _write(item, inner) for item in items) + f"\n{indent}]"
+    scalars = [_scalar(item) for item in items]
+    line = ", ".join(scalars)
+    if len(indent) + len(line) + 30 <= _WIDTH:  # 30 for the name before it
+        return f"[{line}]"
+    if any(isinstance(item, str) for item in items):
+        return f"[\n{inner}" + f",\n{inner}".join(scalars) + f"\n{indent}]"
+    lines = wrap(line, _WIDTH, initial_indent=inner, subsequent_indent=inner, break_on_hyphens=False)
+    return "[\n" + "\n".join(lines) + f"\n{indent}]"
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,130 @@
+"""`pilotlight serve`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.table import Table
+
+from pilotlight.description import GOLDEN, Lock, load_lock
+from pilotlight.golden import read_golden
+from pilotlight_cli import console
+from pilotlight_cli.local.client import send
+from pilotlight_cli.local.golden_requests import to_request
+from pilotlight_cli.local.process import Log, ServeError, parse_event
+from pilotlight_cli.local.sample import pins_sample, sample_request
+from pilotlight_cli.local.server import Server, serving
+
+_RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
+_NOISE = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+_WIDEST = 200  # characters of a request that are shown
+_GLANCE = 0.2  # seconds between two looks at the log
+
+
+def run_serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) -> None:
+    """Serve until a signal comes; with `once`, until the first answer was printed.
+
+    Ctrl-C and SIGTERM end all that was started, and that is no failure. Raises PilotlightError.
+    """
+    try:
+        with _interrupted_by_signals():
+            _serve(cloud, lock, store, port, once=once)
+    except KeyboardInterrupt:
+        console.messages().print("Stopped.")
+
+
+def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) -> None:
+    pinned = load_lock(lock)
+    name = f"{pinned.model.name}:{pinned.model.version}"
+    console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
+    with serving(cloud, lock, store, port) as server:
+        _, told = server.log.since(0)
+        console.output().print(f"{name} answers on {server.url}\n", soft_wrap=True)
+        console.output().print(_phases(server.cold_start))
+        if once or pins_sample(pinned):
+            _show_answer(server, *_request(pinned, lock.with_name(GOLDEN)))
+        if not once:
+            console.messages().print("\nCtrl-C ends it.")
+            _stay(server, told)
+
+
+def _phases(cold_start: Mapping[str, Any]) -> Table:
+    """The cold start's phases. They overlap, so they do not add up."""
+    rows = [(name, f"{took:.0f} ms") for name, took in cold_start.get("phases_ms", {}).items()]
+    return console.table(("cold start", "took"), rows, right=("took",))
+
+
+def _request(pinned: Lock, golden: Path) -> tuple[str, Any]:
+    """A request that the model answers: the repository's for the sample model, else the first golden sample."""
+    if pins_sample(pinned):
+        return sample_request()
+    for sample in read_golden(golden.read_bytes()).samples:
+        request = to_request(pinned.model.signature, sample)
+        if request is not None:
+            return request.path, request.body
+    return "/health/ready", None
+
+
+def _show_answer(server: Server, path: str, body: object) -> None:
+    answer = send(server.url, path, body)
+    if answer.status != 200:
+        raise ServeError(f"{path} answers {answer.error}\n{server.log.tail()}")
+    sent = "" if body is None else json.dumps(body)
+    shown = sent if len(sent) <= _WIDEST else f"{sent[:_WIDEST]}..."
+    console.output().print(f"\n{'POST' if sent else 'GET'} {path} {shown}", soft_wrap=True)
+    console.output().print(json.dumps(answer.document, indent=2, ensure_ascii=False), soft_wrap=True)
+
+
+def _stay(server: Server, told: int) -> NoReturn:
+    """Tell what the function writes after the first `told` lines, until a signal or the function's end."""
+    while True:
+        server.check()
+        told = _tell(server.log, told)
+        time.sleep(_GLANCE)
+
+
+def _tell(log: Log, told: int) -> int:
+    lines, told = log.since(told)
+    for line in lines:
+        text = readable(line)
+        if text:
+            console.messages().print(text, soft_wrap=True)
+    return told
+
+
+def readable(line: str) -> str:
+    """A line of the log for a person: a request in short, nothing for the emulator's own steps, all else as it is."""
+    event = parse_event(line)
+    if event is None:
+        return "" if line.startswith(_NOISE) or "(rapid)" in line else line
+    error = f"\n{event['error']}" if event.get("error") else ""
+    if event["event"] == "request":
+        took = event.get("latency_ms", 0)
+        return f"{event.get('method')} {event.get('route') or '(no route)'} {event.get('status')} {took:.1f} ms{error}"
+    if event["event"] == "cold_start":
+        return f"cold start: {event.get('state')}{error}"
+    return line
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into one KeyboardInterrupt; those that follow do not disturb the tidying up."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

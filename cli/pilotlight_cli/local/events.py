@@ -1,0 +1,176 @@
+"""HTTP requests as the events that AWS makes of them. Pure functions: the gateway and the tests use the same.
+
+Which bodies come as base64, and which paths come decoded, AWS does not write down; people measured it:
+https://github.com/ministackorg/ministack/pull/766 and https://github.com/hotsock/voker/pull/8.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, unquote
+
+_ACCOUNT = "123456789012"
+_REGION = "us-east-1"
+_HTTP_API = "httpapi000"
+_REST_API = "restapi000"
+_FUNCTION_URL = "functionurl00000000000000000000"
+_TEXT_TYPES = ("application/json", "application/xml", "application/javascript")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as it stood on the wire.
+
+    `target` is the path with its query, still percent-encoded; `headers` are in their order, with repetitions.
+    `request_id` is the gateway's, `source` the caller's address, `time` in seconds since 1970.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    request_id: str = "JKJaXmPLvHcESHA="
+    source: str = "127.0.0.1"
+    time: float = 0.0
+
+    @property
+    def path(self) -> str:
+        """The path, percent-encoded."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """The query, percent-encoded, without its question mark."""
+        return self.target.partition("?")[2]
+
+    def header(self, name: str) -> str:
+        """A header's first value, or nothing."""
+        return next((value for found, value in self.headers if found.lower() == name), "")
+
+
+def http_api_event(request: HttpRequest) -> dict[str, object]:
+    """What an HTTP API sends for its `$default` route: payload format 2.0, with the path decoded.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    path = unquote(request.path)
+    return _format_2(request, path, _HTTP_API, f"{_HTTP_API}.execute-api.{_REGION}.amazonaws.com")
+
+
+def function_url_event(request: HttpRequest) -> dict[str, object]:
+    """What a function URL sends: payload format 2.0 too, with the path as it came.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+    """
+    return _format_2(request, request.path, _FUNCTION_URL, f"{_FUNCTION_URL}.lambda-url.{_REGION}.on.aws")
+
+
+def rest_api_event(request: HttpRequest, stage: str = "prod", *, binary: bool = True) -> dict[str, object]:
+    """What a REST API sends for `{proxy+}`: the path without its stage, as it came; header names as they came.
+
+    `binary` is whether the API has `*/*` among its binary media types: then every body is base64, and otherwise none,
+    and bytes that are not UTF-8 are lost on the way.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+    """
+    query = parse_qsl(request.query, keep_blank_values=True)
+    return {
+        "resource": "/{proxy+}",
+        "path": request.path,
+        "httpMethod": request.method,
+        "headers": dict(request.headers) or None,
+        "multiValueHeaders": _grouped(request.headers) or None,
+        "queryStringParameters": dict(query) or None,
+        "multiValueQueryStringParameters": _grouped(query) or None,
+        "pathParameters": {"proxy": request.path.lstrip("/")},
+        "stageVariables": None,
+        "requestContext": _rest_context(request, stage),
+        "body": _rest_body(request.body, binary=binary),
+        "isBase64Encoded": binary and bool(request.body),
+    }
+
+
+def _format_2(request: HttpRequest, path: str, api: str, domain: str) -> dict[str, object]:
+    headers = _grouped((name.lower(), value) for name, value in request.headers)
+    cookies = headers.pop("cookie", [])
+    query = _grouped(parse_qsl(request.query, keep_blank_values=True))
+    event: dict[str, object] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": request.query,
+        "headers": {name: ",".join(values) for name, values in headers.items()},
+        "requestContext": {
+            "accountId": _ACCOUNT if api == _HTTP_API else "anonymous",
+            "apiId": api,
+            "domainName": domain,
+            "domainPrefix": api,
+            "http": {
+                "method": request.method,
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.source,
+                "userAgent": request.header("user-agent"),
+            },
+            "requestId": request.request_id,
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": _log_time(request.time),
+            "timeEpoch": int(request.time * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = [cookie.strip() for cookie in ";".join(cookies).split(";")]
+    if query:
+        event["queryStringParameters"] = {name: ",".join(values) for name, values in query.items()}
+    if request.body:
+        event |= _format_2_body(request.header("content-type"), request.body)
+    return event
+
+
+def _format_2_body(content_type: str, body: bytes) -> Mapping[str, object]:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in _TEXT_TYPES or media_type.startswith("text/"):
+        return {"body": body.decode("utf-8", errors="replace"), "isBase64Encoded": False}
+    return {"body": b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def _rest_body(body: bytes, *, binary: bool) -> str | None:
+    if not body:
+        return None
+    return b64encode(body).decode() if binary else body.decode("utf-8", errors="replace")
+
+
+def _rest_context(request: HttpRequest, stage: str) -> dict[str, object]:
+    return {
+        "accountId": _ACCOUNT,
+        "apiId": _REST_API,
+        "domainName": f"{_REST_API}.execute-api.{_REGION}.amazonaws.com",
+        "domainPrefix": _REST_API,
+        "extendedRequestId": request.request_id,
+        "httpMethod": request.method,
+        "identity": {"sourceIp": request.source, "userAgent": request.header("user-agent") or None},
+        "path": f"/{stage}{request.path}",
+        "protocol": "HTTP/1.1",
+        "requestId": request.request_id,
+        "requestTime": _log_time(request.time),
+        "requestTimeEpoch": int(request.time * 1000),
+        "resourceId": "proxy0",
+        "resourcePath": "/{proxy+}",
+        "stage": stage,
+    }
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values by name, in the order in which they came."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _log_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")

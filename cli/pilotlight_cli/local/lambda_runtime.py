@@ -1,0 +1,195 @@
+"""AWS Lambda's own Python runtime on this machine: awslambdaric under the runtime interface emulator."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import platform
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.local.function import Function
+from pilotlight_cli.local.process import Child, Log, ServeError, free_port, tethered
+from pilotlight_cli.project import BUILD
+
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a synchronous request. Past it the emulator
+# would cut the event off.
+MAX_EVENT_BYTES = 6_291_456
+
+_TIMEOUT = 30  # seconds; an HTTP API waits no longer
+_MEMORY = 1769  # MB; one whole CPU
+_ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class FunctionFailed(PilotlightError):
+    """An invocation that Lambda counts as an error. `type` is like `ValueError` or `Runtime.ExitError`."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(f"{type_}: {message}")
+        self.type = type_
+
+
+class EventTooLarge(PilotlightError):
+    """The event is over Lambda's limit, so that the function never sees it."""
+
+
+class LambdaRuntime:
+    """One execution environment. It starts the function with the first event, and again after a crash."""
+
+    def __init__(self, function: Function, handler: str, timeout: int) -> None:
+        self.log = Log()
+        self._function = function
+        self._handler = handler
+        self._timeout = timeout
+        self._turn = threading.Lock()  # two events at once end the emulator, which has one environment
+        self._life = threading.Lock()  # an event that waited must not start again what was stopped meanwhile
+        self._stopped = False
+        self._child, self._port = self._start()
+
+    @property
+    def pid(self) -> int:
+        """The emulator's process id; the function runs in a child of it."""
+        return self._child.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._child.exit_code
+
+    def invoke(self, event: object) -> Any:  # noqa: ANN401 - what the handler returned
+        """The handler's return value, as its JSON says. Events go one after the other.
+
+        Raises FunctionFailed (an exception, a crash, a timeout), EventTooLarge, or ServeError when nothing answers.
+        """
+        payload = json.dumps(event).encode()
+        if len(payload) > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"the event has {len(payload)} bytes, Lambda takes {MAX_EVENT_BYTES}")
+        with self._turn:
+            self._revive()
+            status, body = self._post(payload)
+        return _result(status, body)
+
+    def restart(self) -> None:
+        """A fresh environment; the function starts with the next event."""
+        with self._turn:
+            self._child.stop(seconds=5)
+            self._revive()
+
+    def stop(self) -> None:
+        """End the emulator, which ends the function. Whoever waits for an answer gets a ServeError."""
+        with self._life:
+            self._stopped = True
+            self._child.stop(seconds=5)
+
+    def _revive(self) -> None:
+        """Start the emulator where it has ended."""
+        with self._life:
+            if self._stopped:
+                raise ServeError("the Lambda runtime was stopped")
+            if self._child.exit_code is not None:
+                self._child, self._port = self._start()
+
+    def _start(self, attempts: int = 3) -> tuple[Child, int]:
+        port, api_port = free_port(), free_port()
+        addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+        addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
+        runtime = tethered([*isolated_python(), "-m", "awslambdaric", self._handler])
+        command = [str(emulator()), "--log-level", "info", *addresses, *runtime]
+        child = Child(command, self._function.folder, self._environment(), self.log)
+        try:
+            child.wait_for_port(port, seconds=10)
+        except BaseException as error:  # an interrupt too must not leave it behind
+            child.stop(seconds=1)
+            if isinstance(error, ServeError) and attempts > 1 and "address already in use" in str(error):
+                return self._start(attempts - 1)  # another program took a free port first
+            raise
+        return child, port
+
+    def _environment(self) -> dict[str, str]:
+        return self._function.environment | {
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY),
+            "AWS_LAMBDA_FUNCTION_NAME": "pilotlight",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(self._timeout),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "LAMBDA_TASK_ROOT": str(self._function.folder),
+            "TZ": ":UTC",
+        }
+
+    def _post(self, payload: bytes) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 60)
+        try:
+            connection.request("POST", "/2015-03-31/functions/function/invocations", payload)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServeError(f"the Lambda runtime does not answer ({error}):\n{self.log.tail()}") from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def lambda_runtime(
+    function: Function, handler: str = "handler.lambda_handler", timeout: int = _TIMEOUT
+) -> Iterator[LambdaRuntime]:
+    """A Lambda environment for a staged function, ended on the way out. `timeout` is the function's, in seconds."""
+    runtime = LambdaRuntime(function, handler, timeout)
+    try:
+        yield runtime
+    finally:
+        runtime.stop()
+
+
+def emulator() -> Path:
+    """The runtime interface emulator that comes with the SAM CLI, executable."""
+    architecture = _ARCHITECTURES.get(platform.machine())
+    if sys.platform != "linux" or architecture is None:
+        raise ServeError(
+            f"the AWS side needs Linux on x86_64 or arm64 (AWS's emulator is a Linux program), found {sys.platform} on "
+            f"{platform.machine()}; use --cloud gcp, or 'sam local start-api' with Docker"
+        )
+    spec = find_spec("samcli")
+    if spec is None or not spec.submodule_search_locations:
+        raise ServeError("the package aws-sam-cli, whose wheel has AWS's emulator, is not installed")
+    found = Path(spec.submodule_search_locations[0]) / "local" / "rapid" / f"aws-lambda-rie-{architecture}"
+    return executable(found, BUILD)
+
+
+def executable(program: Path, folder: Path) -> Path:
+    """The program, or a copy in `folder` that may be run where an installer left the program without that right."""
+    if os.access(program, os.X_OK):
+        return program
+    copy = folder / program.name
+    if not os.access(copy, os.X_OK):
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / f".{program.name}.{os.getpid()}"
+        shutil.copyfile(program, made)
+        made.chmod(0o755)
+        made.replace(copy)
+    return copy
+
+
+def _result(status: int, body: bytes) -> Any:  # noqa: ANN401 - what the handler returned
+    """What the emulator's reply means: it says 200 for a handler's exception too, and plain text after a timeout."""
+    try:
+        result = json.loads(body)
+    except ValueError:
+        said = body.decode(errors="replace")
+        type_ = "Sandbox.Timedout" if "timed out" in said else "Runtime.ExitError"
+        raise FunctionFailed(type_, said or "the runtime ended before it took an event") from None
+    if status != 200 or _is_error(result):
+        raise FunctionFailed(str(result.get("errorType", "Unknown")), str(result.get("errorMessage", "")))
+    return result
+
+
+def _is_error(result: object) -> bool:
+    return isinstance(result, Mapping) and {"errorType", "errorMessage", "requestId"} <= result.keys()

@@ -1,0 +1,201 @@
+"""Processes that the command starts: what they write is read as it comes, and they end with it, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.hostenv import isolated_python
+
+TETHER = Path(__file__).with_name("tether.py")
+
+_KEPT = 2000  # lines, and as many parsed events
+_SHOWN = 25
+
+
+class ServeError(PilotlightError):
+    """A function does not start or does not answer; the message ends with its own last lines."""
+
+
+class PortTaken(PilotlightError):
+    """Another program listens on the port that was asked for."""
+
+
+class Log:
+    """The lines that a process wrote, the last ones of many. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=_KEPT)
+        self._events: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._written = 0
+        self._changed = threading.Condition()
+
+    def add(self, line: str) -> None:
+        """Take a line; one that is a JSON object with the field "event" is an event too."""
+        event = parse_event(line)
+        with self._changed:
+            self._lines.append(line)
+            self._written += 1
+            if event is not None:
+                self._events.append(event)
+            self._changed.notify_all()
+
+    @property
+    def lines(self) -> list[str]:
+        """The raw lines."""
+        with self._changed:
+            return list(self._lines)
+
+    def since(self, count: int) -> tuple[list[str], int]:
+        """The lines after the first `count`, as far as they are kept, and how many there were in all."""
+        with self._changed:
+            new = min(self._written - count, len(self._lines))
+            return list(self._lines)[len(self._lines) - new :], self._written
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The function's own structured lines of that name, such as "cold_start"."""
+        with self._changed:
+            return [event for event in self._events if event["event"] == name]
+
+    def wait_for(self, name: str, seconds: float, after: int = 0) -> dict[str, Any] | None:
+        """The last event of that name, waited for until there are more than `after`; None when it does not come."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.events(name)) > after, seconds)
+            found = self.events(name)
+        return found[-1] if len(found) > after else None
+
+    def tail(self) -> str:
+        """The last lines, for a message; without those that only tell the emulator's own steps."""
+        told = [line for line in self.lines if "[INFO] (rapid)" not in line]
+        return "\n".join(told[-_SHOWN:]) or "(it wrote nothing)"
+
+
+def parse_event(line: str) -> dict[str, Any] | None:
+    """A line of the function's own: a JSON object that says which event it tells of."""
+    if not line.startswith("{"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+class Child:
+    """A running program in a process group of its own.
+
+    The thread that reads its output is also the one that starts it: Linux sends the parent-death signal when the
+    starting thread ends, and this one lives as long as anything can be read.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str], log: Log) -> None:
+        self._log = log
+        self._started = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._fault: OSError | None = None
+        arguments = (tethered(command, os.getpid()), folder, dict(environ))
+        self._reader = threading.Thread(target=self._run, args=arguments, name="log", daemon=True)
+        self._reader.start()
+        self._started.wait()
+
+    def _run(self, command: list[str], folder: Path, environ: dict[str, str]) -> None:
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches our own process alone, which ends the others in order
+            )
+        except OSError as error:
+            self._fault = error
+        self._started.set()
+        if self._process is not None and self._process.stdout is not None:
+            with self._process.stdout as lines:
+                for line in lines:
+                    self._log.add(line.rstrip("\n"))
+
+    @property
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise ServeError(f"{isolated_python()[0]} does not start: {self._fault}")
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._running.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; below zero when a signal ended it."""
+        return self._running.poll()
+
+    def stop(self, seconds: float) -> None:
+        """End it and all that it started: SIGTERM, and SIGKILL for what is left after so many seconds."""
+        process = self._running
+        try:
+            if process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(seconds)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self._reader.join(seconds)
+
+    def wait_for_port(self, port: int, seconds: float) -> None:
+        """Return once something answers on the port. Raises ServeError when the program ends before that."""
+        end = time.monotonic() + seconds
+        while not _answers(port):
+            code = self.exit_code
+            if code is not None:
+                self._reader.join(1)
+                raise ServeError(f"the function's process ended with exit code {code}:\n{self._log.tail()}")
+            if time.monotonic() > end:
+                raise ServeError(f"no port was opened within {seconds:.0f} seconds:\n{self._log.tail()}")
+            time.sleep(0.02)
+
+
+def tethered(command: Sequence[str], parent: int = 0) -> list[str]:
+    """The command, started so that it ends with its parent; see tether.py."""
+    return [*isolated_python(), "-I", str(TETHER), str(parent), *command]
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises PortTaken."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise PortTaken(
+            f"port {port} of 127.0.0.1 cannot be used: {os.strerror(error.errno or 0)}; end what listens there, or "
+            "choose another with --port (0 takes any free one)"
+        ) from None
+
+
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with listen(0) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as caller:
+        caller.settimeout(1)
+        return caller.connect_ex(("127.0.0.1", port)) == 0

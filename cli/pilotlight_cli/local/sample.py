@@ -1,0 +1,50 @@
+"""The sample model in an embedded store, as the lock pins it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pilotlight.description import Lock, load_lock
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.manifest import Manifest, write_manifest
+from pilotlight_cli.project import EVENTS, SAMPLE
+from pilotlight_cli.publishing import describe
+from pilotlight_cli.repository import MANIFEST
+from pilotlight_cli.stores import Store
+
+
+class NotTheSample(PilotlightError):
+    """The lock pins something that only a store of the user's own can have."""
+
+
+def pins_sample(lock: Lock, folder: Path = SAMPLE) -> bool:
+    """Whether the files that the lock pins are those in the repository."""
+    return all((folder / file.name).is_file() and describe(folder / file.name) == file for file in lock.model.files)
+
+
+def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
+    """Put the version of the sample that a lock pins into an empty store. Raises NotTheSample."""
+    pinned = load_lock(lock)
+    model = pinned.model
+    if not pins_sample(pinned, folder):
+        raise NotTheSample(
+            f"the lock pins {model.name}:{model.version}, which is not the sample model of this repository; name the "
+            "store that has it with --store URL"
+        )
+    golden = lock.with_name(model.golden.name)
+    if describe(golden) != model.golden:
+        raise NotTheSample(f"{golden} is not the one that {lock.name} pins; run 'pilotlight pin' again")
+    for path in (golden, *(folder / file.name for file in model.files)):
+        store.create_from(model.key(path.name), path, lambda _: None)
+    manifest = Manifest(model, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    store.create(model.key(MANIFEST), to_bytes(write_manifest(manifest)))
+
+
+def sample_request(folder: Path = EVENTS) -> tuple[str, Any]:
+    """Path and body of the request that shows the sample at work."""
+    request = json.loads((folder / "sample-request.json").read_bytes())
+    return request["path"], request["body"]

@@ -1,0 +1,105 @@
+"""Object stores in this process, for as long as it runs: moto's S3 server and the Cloud Storage emulator."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import ThreadingHTTPServer
+from secrets import token_hex
+
+_REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedStore:
+    """A store that is running: its URL, and the variables with which every client finds it."""
+
+    url: str
+    environ: Mapping[str, str]
+
+
+def embedded_store(cloud: str) -> AbstractContextManager[EmbeddedStore]:
+    """An empty store of a cloud's own kind, on a free port."""
+    return s3_store() if cloud == "aws" else gcs_store()
+
+
+@contextmanager
+def s3_store() -> Iterator[EmbeddedStore]:
+    """moto's S3 server with one bucket. The credentials are no secret: anything is let in."""
+    import boto3
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+
+    from pilotlight_cli.local.wsgi import QuietHandler, serving_wsgi
+
+    class Handler(QuietHandler, MotoRequestHandler):
+        """Moto's, without its lines."""
+
+    bucket = f"models-{token_hex(3)}"  # moto keeps the buckets of all its servers in one place
+    with serving_wsgi(DomainDispatcherApplication(create_backend_app), handler=Handler) as endpoint:
+        environ = {
+            "AWS_ENDPOINT_URL_S3": endpoint,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_REGION": _REGION,
+            # A profile or a default endpoint of the developer's must not lead elsewhere.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        with acting_in(environ):
+            client = boto3.client("s3")
+            client.create_bucket(Bucket=bucket)
+            client.close()
+        yield EmbeddedStore(f"s3://{bucket}", environ)
+
+
+@contextmanager
+def gcs_store() -> Iterator[EmbeddedStore]:
+    """The Cloud Storage emulator, in memory, with one bucket.
+
+    It ignores generations and preconditions, so that publishing is not atomic there; one publisher does not notice.
+    """
+    from gcp_storage_emulator.handlers.buckets import create_bucket
+    from gcp_storage_emulator.server import RequestHandler
+    from gcp_storage_emulator.storage import Storage
+
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
+    storage = Storage(use_memory_fs=True)
+    create_bucket("models", storage)
+    # The emulator's own server takes one connection at a time, which an idle one would block.
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(RequestHandler, storage)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="store", daemon=True)
+        thread.start()
+        try:
+            yield EmbeddedStore("gs://models", {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{server.server_port}"})
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def leads_to_a_store(name: str) -> bool:
+    """Whether an environment variable can decide which store a client reaches, and as whom."""
+    return name.startswith(("AWS_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_")) or name.lower().endswith("_proxy")
+
+
+@contextmanager
+def acting_in(environ: Mapping[str, str], ours: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Let clients in this process reach the store that `environ` leads to, and no other."""
+    before = {name: ours.get(name) for name in (*filter(leads_to_a_store, ours), *environ)}
+    for name in before:
+        ours.pop(name, None)
+    ours.update(environ)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                ours.pop(name, None)
+            else:
+                ours[name] = value

@@ -1,0 +1,127 @@
+"""`pilotlight verify`: the function as it would be deployed, held against what the model's publisher saw."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.description import GOLDEN, Description, Lock, load_lock
+from pilotlight.errors import FormatError, PilotlightError
+from pilotlight.golden import Golden, Sample, read_golden
+from pilotlight_cli.local.client import send
+from pilotlight_cli.local.golden_requests import disagreements, to_request
+from pilotlight_cli.local.server import Server, serving
+from pilotlight_cli.locking import REQUIREMENTS, check_requirements
+from pilotlight_cli.publishing import describe
+from pilotlight_cli.stores import StoreUrlError
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was found, in the order in which it was looked at. What came after a failed check may be missing."""
+
+    cloud: str
+    model_name: str
+    model_version: int
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it should be."""
+        return all(check.ok for check in self.checks)
+
+
+def verify(lock: Path, store: str, cloud: str | None = None) -> VerifyReport:
+    """Check the lock's companions, then serve it from the store and send it its golden samples.
+
+    Without a cloud it is the one whose store it is. Raises FormatError (the lock cannot be read) or StoreUrlError.
+    """
+    pinned = load_lock(lock)
+    cloud = cloud or cloud_of(store)
+    return VerifyReport(cloud, pinned.model.name, pinned.model.version, tuple(_checks(pinned, lock, store, cloud)))
+
+
+def cloud_of(store: str) -> str:
+    """The cloud whose functions read a store; a folder goes with any, and AWS's runtime runs on Linux only."""
+    scheme = store.partition("://")[0]
+    if scheme == "gs" or (scheme == "file" and sys.platform != "linux"):
+        return "gcp"
+    return "aws"
+
+
+def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]:
+    companions = [_requirements(pinned, lock.with_name(REQUIREMENTS)), _golden(pinned, lock.with_name(GOLDEN))]
+    yield from companions
+    if not all(check.ok for check in companions):
+        return
+    golden = read_golden(lock.with_name(GOLDEN).read_bytes())
+    try:
+        with serving(cloud, lock, store) as server:
+            yield Check("model", ok=True, detail=_started(server, pinned.model))
+            for number, sample in enumerate(golden.samples, 1):
+                yield _sample(server, pinned.model, golden, sample, number)
+    except StoreUrlError:
+        raise
+    except PilotlightError as error:
+        yield Check("model", ok=False, detail=str(error))
+
+
+def _requirements(pinned: Lock, path: Path) -> Check:
+    try:
+        check_requirements(pinned, path.read_text())
+    except FileNotFoundError:
+        return Check(REQUIREMENTS, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
+    except PilotlightError as error:
+        return Check(REQUIREMENTS, ok=False, detail=str(error))
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(pinned.model.runtime.packages.items()))
+    return Check(REQUIREMENTS, ok=True, detail=packages)
+
+
+def _golden(pinned: Lock, path: Path) -> Check:
+    if not path.is_file():
+        return Check(GOLDEN, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
+    found = describe(path)
+    if found != pinned.model.golden:
+        detail = f"found SHA-256 {found.sha256}, expected {pinned.model.golden.sha256} as the lock says; pin again"
+        return Check(GOLDEN, ok=False, detail=detail)
+    try:
+        golden = read_golden(path.read_bytes())
+    except FormatError as error:
+        return Check(GOLDEN, ok=False, detail=str(error))
+    source = "generated inputs" if golden.generated else "given"
+    return Check(GOLDEN, ok=True, detail=f"{len(golden.samples)} sample(s), {source}")
+
+
+def _started(server: Server, model: Description) -> str:
+    size = sum(file.size for file in model.files)
+    total = server.cold_start.get("phases_ms", {}).get("total")
+    took = f", ready in {total:.0f} ms" if total is not None else ""
+    return f"{len(model.files)} file(s) of {size} bytes have the pinned digests{took}"
+
+
+def _sample(server: Server, model: Description, golden: Golden, sample: Sample, number: int) -> Check:
+    name = f"sample {number}"
+    request = to_request(model.signature, sample)
+    if request is None:
+        return Check(name, ok=True, detail="skipped: it holds NaN or an infinity, which JSON cannot write")
+    answer = send(server.url, request.path, request.body)
+    if answer.status != 200:
+        return Check(name, ok=False, detail=f"POST {request.path} answers {answer.error}")
+    wrong = disagreements(model.signature, golden, sample, answer.document)
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        return Check(name, ok=False, detail="; ".join(wrong[:_SHOWN]) + more)
+    return Check(name, ok=True, detail=f"{sample.inputs[0].shape[0] if sample.inputs[0].shape else 1} row(s) agree")

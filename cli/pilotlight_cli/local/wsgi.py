@@ -1,0 +1,40 @@
+"""A small HTTP server in this process, for what fronts a function or stands in for a store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from pilotlight_cli.local.process import listen
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Writes no line for each request: the function's own lines tell of them."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+        """Write nothing."""
+
+
+@contextmanager
+def serving_wsgi(
+    application: WSGIApplication, port: int = 0, handler: type[WSGIRequestHandler] = QuietHandler
+) -> Iterator[str]:
+    """The URL of an application, which gets a thread for each connection. Raises PortTaken."""
+    with listen(port) as listener:
+        # The descriptor is werkzeug's own copy: given a port that is taken, it would end the process.
+        server = make_server("127.0.0.1", 0, application, threaded=True, fd=listener.fileno(), request_handler=handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="http", daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()

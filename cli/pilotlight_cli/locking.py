@@ -1,0 +1,148 @@
+"""`pilotlight pin`: from a version in a store to the three files that go into git and into the function's package."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.description import GOLDEN, Description, File, Lock, load_lock, write_lock
+from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
+from pilotlight.golden import read_golden
+from pilotlight_cli.admitted import check_admitted
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.repository import place, resolve
+from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+from pilotlight_cli.stores import Store, arriving
+
+REQUIREMENTS = "requirements.lock"
+
+# What the runtimes are known to need. A model may ask for more; a person then looks at it before pinning.
+KNOWN_PACKAGES = frozenset(
+    ("joblib", "narwhals", "numpy", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops", "threadpoolctl")
+)
+
+_HEADER = f"""\
+# Written by 'pilotlight pin' for Python {PYTHON_VERSION} on {PLATFORM}. model.lock holds its digest: do not edit it,
+# pin again.
+"""
+
+
+class LockMismatch(PilotlightError):
+    """requirements.lock is not the one that was written with model.lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What `pin` wrote, what the lock said before if there was one, and what a person should know of it.
+
+    `packages` are the versions that `requirements.lock` pins.
+    """
+
+    lock: Lock
+    before: Lock | None
+    packages: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False) -> Pinned:
+    """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
+
+    Raises Unresolvable, DigestMismatch, NotAdmitted (a pickle's list of names grants itself more than Pilotlight
+    ships) or StoreError; all files are then as they were.
+    """
+    if not lock_path.parent.is_dir():
+        raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
+    model = resolve(store, reference).model
+    check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
+    golden = _read_golden(store, model)
+    before = _before(lock_path)
+    requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
+    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest())
+    _write_together(
+        [
+            (lock_path.with_name(GOLDEN), golden),
+            (lock_path.with_name(REQUIREMENTS), requirements.encode()),
+            (lock_path, to_bytes(write_lock(lock))),
+        ]
+    )
+    return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None))
+
+
+def check_requirements(lock: Lock, text: str) -> None:
+    """Refuse a `requirements.lock` that was not written with this lock. Raises LockMismatch."""
+    found = hashlib.sha256(text.encode()).hexdigest()
+    again = f"run 'pilotlight pin {lock.model.name}:{lock.model.version}' again"
+    if found != lock.requirements_sha256:
+        raise LockMismatch(
+            f"{REQUIREMENTS} has the SHA-256 {found}, expected {lock.requirements_sha256} as model.lock says; {again}"
+        )
+    pinned = pins(text)
+    for package, version in lock.model.runtime.packages.items():
+        if pinned.get(package) != version:
+            raise LockMismatch(
+                f"{REQUIREMENTS} pins {package} to {pinned.get(package, 'nothing')}, expected {version} as model.lock "
+                f"says; {again}"
+            )
+
+
+def _read_golden(store: Store, model: Description) -> bytes:
+    key = model.key(model.golden.name)
+    content = store.read(key)
+    found = File(model.golden.name, len(content), hashlib.sha256(content).hexdigest())
+    if found != model.golden:
+        raise DigestMismatch(
+            f"{place(store, key)}: found {found.size} bytes with SHA-256 {found.sha256}, expected {model.golden.size} "
+            f"bytes with {model.golden.sha256}; the stored file was altered: publish the model again"
+        )
+    try:
+        read_golden(content)
+    except FormatError as error:
+        raise error.within(place(store, key)) from None
+    return content
+
+
+def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
+    return resolve_pins(
+        [f"{package}=={version}" for package, version in sorted(model.runtime.packages.items())],
+        constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
+        previous=file.read_text() if file.exists() else "",
+        header=_HEADER,
+        upgrade=upgrade,
+    )
+
+
+def _before(lock_path: Path) -> Lock | None:
+    """The lock that is replaced, where it can be read."""
+    try:
+        return load_lock(lock_path)
+    except FormatError:
+        return None
+
+
+def _warnings(model: Description, before: Description | None) -> tuple[str, ...]:
+    warnings = []
+    if model.extra_globals:
+        warnings.append(
+            f"the publisher of {model.name}:{model.version} allowed by hand what Pilotlight does not know; loading the "
+            f"model may call it: {', '.join(model.extra_globals)}"
+        )
+    unknown = sorted(set(model.runtime.packages) - KNOWN_PACKAGES)
+    if unknown:
+        warnings.append(f"the model asks for packages that Pilotlight does not know: {', '.join(unknown)}")
+    if before and (before.name, before.version) == (model.name, model.version) and before.files != model.files:
+        warnings.append(
+            f"{model.name}:{model.version} was pinned before with other bytes; versions never change within one store"
+        )
+    return tuple(warnings)
+
+
+def _write_together(files: Sequence[tuple[Path, bytes]]) -> None:
+    """All are written under temporary names and then renamed in their order: the lock comes last."""
+    with ExitStack() as stack:  # which leaves in the opposite order
+        for path, content in reversed(files):
+            out = stack.enter_context(arriving(path))
+            out.write(content)
+            out.flush()

@@ -1,0 +1,71 @@
+"""The command `pilotlight`. Exit codes: 0 done, 1 something is not as it should be, 2 wrong usage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import pilotlight
+from pilotlight.errors import PilotlightError
+from pilotlight_cli import console
+from pilotlight_cli.commands import models, releases
+from pilotlight_cli.manifest import NameRefused
+from pilotlight_cli.stores import StoreUrlError
+
+
+class _Commands(TyperGroup):
+    """The one place where an error becomes a line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the type is private to typer
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except (NameRefused, StoreUrlError) as error:
+            console.error(str(error))
+            raise typer.Exit(2) from None
+        except (PilotlightError, OSError) as error:
+            console.error(str(error))
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.output().print(pilotlight.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _pilotlight(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    """Publish a trained model, pin it, and serve it as AWS Lambda and Google Cloud Functions do."""
+
+
+STORE = "A model store"
+RELEASE = "A release"
+
+app.command("publish", rich_help_panel=STORE)(models.publish)
+app.command("list", rich_help_panel=STORE)(models.list_)
+app.command("show", rich_help_panel=STORE)(models.show)
+app.command("alias", rich_help_panel=STORE)(models.alias)
+app.command("copy", rich_help_panel=STORE)(models.copy)
+app.command("pin", rich_help_panel=RELEASE)(releases.pin)
+app.command("verify", rich_help_panel=RELEASE)(releases.verify)
+app.command("serve", rich_help_panel=RELEASE)(releases.serve)
+app.command("build", rich_help_panel=RELEASE)(releases.build)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,92 @@
+"""What lies in a model store beside the artifacts: a manifest for each version, and aliases, which may move."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pilotlight.description import NAME, Description, read_description, write_description
+from pilotlight.errors import PilotlightError
+from pilotlight.reader import Node, read_json
+
+MANIFEST_FORMAT = 1
+ALIAS_FORMAT = 1
+
+CREATED_AT = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
+
+_FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
+_OPTIONAL = ("allowed_globals", "extra_globals")
+
+
+class NameRefused(PilotlightError):
+    """What was typed cannot be a model's name, an alias or a reference to a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`manifest.json`: a published version. `created_at` is UTC to the second, `2026-07-31T12:00:00Z`."""
+
+    model: Description
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """`aliases/<alias>.json` of a model: a movable name for a version."""
+
+    alias: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a person calls a model: its name with a version, with an alias, or with neither for the newest version."""
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+
+def read_manifest(content: bytes) -> Manifest:
+    """Parse the bytes of a `manifest.json`; shared/schema/manifest.schema.json is its format."""
+    fields = Node(read_json(content)).document(MANIFEST_FORMAT, "created_at", *_FIELDS, optional=_OPTIONAL)
+    created_at = fields["created_at"].string(CREATED_AT, 'a time in UTC like "2026-07-31T12:00:00Z"')
+    return Manifest(read_description(fields), created_at)
+
+
+def write_manifest(manifest: Manifest) -> dict[str, object]:
+    """The JSON form of a manifest."""
+    return {"format": MANIFEST_FORMAT, "created_at": manifest.created_at, **write_description(manifest.model)}
+
+
+def read_alias(content: bytes) -> Alias:
+    """Parse the bytes of an alias; shared/schema/alias.schema.json is its format."""
+    fields = Node(read_json(content)).document(ALIAS_FORMAT, "alias", "version")
+    alias = fields["alias"].string(NAME, f"a name that matches ^{NAME}$")
+    return Alias(alias, fields["version"].integer(at_least=1))
+
+
+def write_alias(alias: Alias) -> dict[str, object]:
+    """The JSON form of an alias."""
+    return {"format": ALIAS_FORMAT, "alias": alias.alias, "version": alias.version}
+
+
+def parse_reference(text: str) -> Reference:
+    """`NAME`, `NAME:VERSION` or `NAME@ALIAS`."""
+    match = re.fullmatch(rf"(?P<name>{NAME})(:(?P<version>[1-9][0-9]{{0,8}})|@(?P<alias>{NAME}))?", text)
+    if match is None:
+        raise NameRefused(
+            f"{text!r} names no model; write NAME, NAME:VERSION or NAME@ALIAS, like breast-cancer:3 or "
+            "breast-cancer@production"
+        )
+    version = match["version"]
+    return Reference(match["name"], int(version) if version else None, match["alias"])
+
+
+def check_name(text: str, what: str) -> str:
+    """`text`, where it can be the name of a model or of an alias."""
+    if not re.fullmatch(NAME, text):
+        raise NameRefused(
+            f"{text!r} cannot be {what}: expected a lower-case letter and up to 40 letters, digits, '-' or '_'"
+        )
+    return text

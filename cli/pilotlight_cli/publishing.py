@@ -1,0 +1,193 @@
+"""Bringing versions into a store: `publish` makes one, `copy` takes one over from another store."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pilotlight.description import GOLDEN, Description, File
+from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
+from pilotlight.golden import read_golden, write_golden
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.manifest import Manifest, check_name, read_manifest, write_manifest
+from pilotlight_cli.repository import MANIFEST, next_version, place, read_at, set_alias
+from pilotlight_cli.stores import AlreadyExists, Progress, Store
+
+if TYPE_CHECKING:
+    from pilotlight_cli.inspection import Inspection
+
+
+class PublishRefused(PilotlightError):
+    """The files cannot be published as they are; nothing was listed."""
+
+
+class VersionTaken(StoreError):
+    """The target of a copy holds something else under the same version."""
+
+
+def publish(
+    store: Store,
+    inspection: Inspection,
+    name: str,
+    *,
+    alias: str | None = None,
+    clock: Callable[[], datetime],
+    progress: Progress,
+) -> Manifest:
+    """Upload an inspected model as the next version of `name`; `alias`, if any, stands for it afterwards.
+
+    `progress` is told the bytes of the artifact as they go. Whatever fails before the manifest is written leaves no
+    version. Raises PublishRefused, FormatError (the model's description breaks its format) or StoreError.
+    """
+    check_name(name, "a model's name")
+    if alias is not None:
+        check_name(alias, "an alias")
+    golden = to_bytes(write_golden(inspection.golden))
+    before = [_fingerprint(path) for path in inspection.files]
+    model = _describe(inspection, name, golden)
+    _check(Manifest(model, _timestamp(clock)), golden)
+
+    model = replace(model, version=_claim(store, name, golden))
+    for path, file in zip(inspection.files, model.files, strict=True):
+        _put(store, model.key(file.name), file, path, progress)
+    for path, fingerprint in zip(inspection.files, before, strict=True):
+        if _fingerprint(path) != fingerprint:
+            raise PublishRefused(f"{path} changed while it was published; nothing was published, do it again")
+    manifest = Manifest(model, _timestamp(clock))
+    _finish(store, model.key(MANIFEST), to_bytes(write_manifest(manifest)))
+    if alias is not None:
+        _set_alias(store, model, alias)
+    return manifest
+
+
+def copy(source: Store, target: Store, name: str, version: int, progress: Progress) -> bool:
+    """Take a version over with its number, its digests checked on the way; False where it was there already.
+
+    `progress` is told every byte twice: coming and going. Raises DigestMismatch when the source's bytes are not those
+    of its manifest, and VersionTaken when the target has another version of that number, or part of one.
+    """
+    manifest, content = read_at(source, name, version)
+    model = manifest.model
+    key = model.key(MANIFEST)
+    if key in target.keys(f"{name}/{version}"):
+        return _finish(target, key, content)
+    with TemporaryDirectory(prefix="pilotlight-") as folder:
+        for file in (model.golden, *model.files):
+            path = download(source, model.key(file.name), file, Path(folder), progress)
+            _put(target, model.key(file.name), file, path, progress)
+    return _finish(target, key, content)
+
+
+def download(store: Store, key: str, file: File, folder: Path, progress: Progress) -> Path:
+    """Bring a file of a version to `folder`. Raises DigestMismatch when it is not the one that its manifest names."""
+    path = folder / file.name
+    store.download(key, path, progress)
+    found = describe(path)
+    if found != file:
+        path.unlink()
+        raise DigestMismatch(
+            f"{place(store, key)}: found {found.size} bytes with SHA-256 {found.sha256}, expected {file.size} bytes "
+            f"with {file.sha256}; the stored file was altered or cut off: publish the model again"
+        )
+    return path
+
+
+def describe(path: Path) -> File:
+    """A file's name, size and digest."""
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return File(path.name, os.fstat(content.fileno()).st_size, digest)
+
+
+def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
+    for path in inspection.files:
+        if path.name in (GOLDEN, MANIFEST):
+            raise PublishRefused(f"{path}: an artifact cannot be called {path.name}; rename it")
+    return Description(
+        name=name,
+        version=1,
+        format=inspection.format,
+        files=tuple(describe(path) for path in inspection.files),
+        runtime=inspection.runtime,
+        signature=inspection.signature,
+        golden=File(GOLDEN, len(golden), hashlib.sha256(golden).hexdigest()),
+        allowed_globals=tuple(sorted(inspection.allowed_globals)),
+        extra_globals=tuple(sorted(inspection.extra_globals)),
+    )
+
+
+def _check(manifest: Manifest, golden: bytes) -> None:
+    """Nothing is uploaded that would not be read back."""
+    try:
+        read_golden(golden)
+        again = read_manifest(to_bytes(write_manifest(manifest)))
+    except FormatError as error:
+        raise error.within(f"what describes {manifest.model.name}") from None
+    if again != manifest:
+        raise PublishRefused(f"the manifest of {manifest.model.name} does not read back as it was written")
+
+
+def _claim(store: Store, name: str, golden: bytes) -> int:
+    version = next_version(store, name)
+    while True:
+        try:
+            store.create(f"{name}/{version}/{GOLDEN}", golden)
+        except AlreadyExists:  # another publisher was faster
+            version += 1
+        else:
+            return version
+
+
+def _put(store: Store, key: str, file: File, path: Path, progress: Progress) -> None:
+    """Create a file in a version that is ours, or find the same bytes there, from an earlier try."""
+    try:
+        store.create_from(key, path, progress)
+    except AlreadyExists:
+        with TemporaryDirectory(prefix="pilotlight-") as folder:
+            there = Path(folder) / file.name
+            store.download(key, there, lambda _: None)
+            if describe(there) == file:
+                return
+        raise VersionTaken(
+            f"{place(store, key)} holds another file, of an interrupted publisher or of one at work; versions are "
+            "never overwritten: publish the model to get a new one"
+        ) from None
+
+
+def _finish(store: Store, key: str, content: bytes) -> bool:
+    """Create the manifest, which lets the version exist; False where the very same one is there already."""
+    try:
+        store.create(key, content)
+    except AlreadyExists:
+        if store.read(key) == content:
+            return False
+        raise VersionTaken(
+            f"{place(store, key)} is another manifest than the one to be written; versions are never overwritten: "
+            "publish the model to get a new one"
+        ) from None
+    return True
+
+
+def _set_alias(store: Store, model: Description, alias: str) -> None:
+    try:
+        set_alias(store, model.name, model.version, alias)
+    except StoreError as error:
+        raise StoreError(
+            f"{model.name}:{model.version} is published, but the alias {alias!r} is not set: {error}; try "
+            f"'pilotlight alias {model.name}:{model.version} {alias}'"
+        ) from error
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _timestamp(clock: Callable[[], datetime]) -> str:
+    return clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

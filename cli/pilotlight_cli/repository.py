@@ -1,0 +1,208 @@
+"""Versions of models in a store: `<name>/<version>/<file>`, with `<name>/aliases/<alias>.json` beside the versions.
+
+A version exists when its manifest does. Its `golden.json` is created first and claims the number, the artifact follows,
+the manifest comes last. Each is created only where nothing lies, so two publishers at once get two versions, and what
+an interrupted one leaves is never listed and its number never used again. Only an alias is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pilotlight.description import NAME
+from pilotlight.errors import FormatError, ObjectRefused, StoreError
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.manifest import (
+    Alias,
+    Manifest,
+    check_name,
+    parse_reference,
+    read_alias,
+    read_manifest,
+    write_alias,
+)
+from pilotlight_cli.stores import Store
+
+MANIFEST = "manifest.json"
+
+
+_VERSION = r"[1-9][0-9]{0,8}"
+
+
+class NotPublished(StoreError):
+    """The store has no such model, version or alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A version whose manifest this Pilotlight does not read, and why."""
+
+    version: int
+    problem: str
+
+
+def catalog(store: Store) -> dict[str, tuple[int, ...]]:
+    """The models of a store with their versions, both ascending."""
+    found: dict[str, list[int]] = {}
+    for name, version in _manifests(store, ""):
+        found.setdefault(name, []).append(version)
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def numbers(store: Store, name: str) -> tuple[int, ...]:
+    """The versions of a model, ascending."""
+    return tuple(sorted(version for _, version in _manifests(store, name)))
+
+
+def versions(store: Store, name: str) -> tuple[Manifest | Unreadable, ...]:
+    """The manifests of all versions of a model, ascending. One that cannot be read does not hide the others."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return tuple(pool.map(lambda version: look(store, name, version), numbers(store, name)))
+
+
+def look(store: Store, name: str, version: int) -> Manifest | Unreadable:
+    """The manifest of one version, or why it cannot be read."""
+    try:
+        return show(store, name, version)
+    except FormatError as error:
+        return Unreadable(version, str(error))
+
+
+def show(store: Store, name: str, version: int) -> Manifest:
+    """The manifest of one version."""
+    return read_at(store, name, version)[0]
+
+
+def read_at(store: Store, name: str, version: int) -> tuple[Manifest, bytes]:
+    """The manifest of one version, and its bytes. Raises NotPublished, or FormatError when it does not belong there."""
+    key = f"{name}/{version}/{MANIFEST}"
+    try:
+        content = store.read(key)
+    except ObjectRefused as error:
+        found = numbers(store, name)
+        if version in found:
+            raise
+        raise NotPublished(f"{store.url} has no version {version} of {name!r}; {_choices(store, found)}") from error
+    try:
+        manifest = read_manifest(content)
+    except FormatError as error:
+        raise error.within(place(store, key)) from None
+    if (manifest.model.name, manifest.model.version) != (name, version):
+        raise FormatError(
+            f"found {manifest.model.name}:{manifest.model.version}, expected {name}:{version}; the manifest was moved "
+            "or altered: publish the model again",
+            "",
+            place(store, key),
+        )
+    return manifest, content
+
+
+def resolve(store: Store, reference: str) -> Manifest:
+    """The manifest that `NAME[:VERSION|@ALIAS]` stands for; without either it is the newest version's."""
+    wanted = parse_reference(reference)
+    if wanted.version is not None:
+        return show(store, wanted.name, wanted.version)
+    if wanted.alias is not None:
+        return _resolve_alias(store, wanted.name, wanted.alias)
+    found = numbers(store, wanted.name)
+    if not found:
+        raise NotPublished(f"{store.url} has no model {wanted.name!r}; {_other_models(store)}")
+    return show(store, wanted.name, found[-1])
+
+
+def aliases(store: Store, name: str) -> dict[str, int]:
+    """The aliases of a model, sorted, with the version that each stands for."""
+    keys = [key.split("/") for key in store.keys(f"{name}/aliases")]
+    return {alias: _read_alias(store, name, alias) for alias in sorted(_alias_names(keys))}
+
+
+def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
+    """Let the alias stand for a version that exists; returns the version that it stood for before, if any."""
+    check_name(alias, "an alias")
+    show(store, name, version)
+    before: int | None = None
+    with suppress(ObjectRefused, FormatError):
+        before = _read_alias(store, name, alias)
+    store.replace(alias_key(name, alias), to_bytes(write_alias(Alias(alias, version))))
+    return before
+
+
+def alias_key(name: str, alias: str) -> str:
+    """Where an alias lies in the store."""
+    return f"{name}/aliases/{alias}.json"
+
+
+def next_version(store: Store, name: str) -> int:
+    """A number above that of every version, and of everything that an interrupted publisher left."""
+    parts = (key.split("/") for key in store.keys(name))
+    taken = [int(part[1]) for part in parts if len(part) > 2 and re.fullmatch(_VERSION, part[1])]
+    return max(taken, default=0) + 1
+
+
+def place(store: Store, key: str) -> str:
+    """What a message calls an object."""
+    return f"{store.url}/{key}"
+
+
+def _manifests(store: Store, prefix: str) -> Iterator[tuple[str, int]]:
+    for key in store.keys(prefix):
+        match = re.fullmatch(rf"({NAME})/({_VERSION})/{re.escape(MANIFEST)}", key)
+        if match:
+            yield match[1], int(match[2])
+
+
+def _alias_names(keys: list[list[str]]) -> Iterator[str]:
+    for parts in keys:
+        name, _, extension = parts[-1].rpartition(".")
+        if len(parts) == 3 and extension == "json" and re.fullmatch(NAME, name):
+            yield name
+
+
+def _read_alias(store: Store, name: str, alias: str) -> int:
+    key = alias_key(name, alias)
+    try:
+        found = read_alias(store.read(key))
+    except FormatError as error:
+        raise error.within(place(store, key)) from None
+    if found.alias != alias:
+        raise FormatError(
+            f"found the alias {found.alias!r}, expected {alias!r}; set it again with "
+            f"'pilotlight alias {name}:{found.version} {alias}'",
+            "",
+            place(store, key),
+        )
+    return found.version
+
+
+def _resolve_alias(store: Store, name: str, alias: str) -> Manifest:
+    try:
+        version = _read_alias(store, name, alias)
+    except ObjectRefused as error:
+        found = aliases(store, name)
+        if alias in found:
+            raise
+        known = ", ".join(f"{key} ({number})" for key, number in found.items()) or "none"
+        raise NotPublished(
+            f"{store.url} has no alias {alias!r} of {name!r}; it has {known}. Set one with "
+            f"'pilotlight alias {name}:VERSION {alias}'"
+        ) from error
+    try:
+        return show(store, name, version)
+    except NotPublished as error:
+        raise NotPublished(f"the alias {alias!r} stands for version {version}: {error}") from error
+
+
+def _choices(store: Store, found: tuple[int, ...]) -> str:
+    if not found:
+        return f"it has no model of that name, {_other_models(store)}"
+    newest = ", ".join(str(number) for number in reversed(found[-10:]))
+    return f"it has {newest}{' and older ones' if len(found) > 10 else ''}"
+
+
+def _other_models(store: Store) -> str:
+    found = catalog(store)
+    return f"it has {', '.join(found)}" if found else "it is empty: 'pilotlight publish' puts a model there"

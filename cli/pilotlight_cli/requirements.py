@@ -1,0 +1,103 @@
+"""Hash-pinned requirements for the functions' Python and platform, resolved by uv."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.project import FUNCTIONS
+
+PYTHON_VERSION = "3.13"
+PLATFORM = "x86_64-manylinux_2_28"
+
+# The oldest Python that the command itself runs on: what is pinned should install there too, for `serve` and `verify`.
+OLDEST_PYTHON = "3.11"
+
+PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
+
+# Nothing of the machine may get into the file: no index host, no path, no configuration of the folder one stands in.
+_OPTIONS = (
+    *("--no-config", "--no-python-downloads", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"),
+    *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation", "--no-emit-build-options"),
+    *("--only-binary", ":all:", "--python-platform", PLATFORM, "--python", sys.executable),
+)
+
+# A missing package is then no finding.
+_OFFLINE = "network was disabled"
+
+
+class Unresolvable(PilotlightError):
+    """There is no set of packages that the functions' Python could install."""
+
+
+class ResolverFailed(PilotlightError):
+    """uv did not get as far as an answer; the message ends with its own words."""
+
+
+def resolve_pins(
+    wanted: Sequence[str],
+    *,
+    constraints: Sequence[Path] = (),
+    previous: str = "",
+    header: str = "",
+    upgrade: bool = False,
+) -> str:
+    """The text of a requirements file that pins `wanted` and all that they need, with hashes.
+
+    What `previous` pins stays as it is where it can, unless `upgrade` is set: a release changes what it must. The
+    versions also install on the oldest Python that the command runs on, where there are such.
+    """
+    with tempfile.TemporaryDirectory(prefix="pilotlight-") as name:
+        folder = Path(name)
+        oldest, out = folder / "oldest.txt", folder / "requirements.txt"
+        oldest.write_text(previous)
+        out.write_text(previous)
+        try:
+            _compile(wanted, OLDEST_PYTHON, constraints, oldest, upgrade=upgrade)
+            _compile(wanted, PYTHON_VERSION, (*constraints, oldest), out, upgrade=upgrade)
+        except Unresolvable:  # no versions go with both: the functions' Python decides
+            _compile(wanted, PYTHON_VERSION, constraints, out, upgrade=upgrade)
+        return header + out.read_text()
+
+
+def pins(text: str) -> dict[str, str]:
+    """The version of each package that a requirements text pins."""
+    return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", text, re.MULTILINE))
+
+
+def _compile(wanted: Sequence[str], python: str, constraints: Sequence[Path], out: Path, *, upgrade: bool) -> None:
+    """Have uv write `out`; what `out` holds before is kept where it can be."""
+    options = [*_OPTIONS, "--python-version", python, "--output-file", str(out)]
+    for constraint in constraints:
+        options += ["--constraint", str(constraint)]
+    done = subprocess.run(
+        [find_uv_bin(), "pip", "compile", "-", *options, *(["--upgrade"] if upgrade else [])],
+        input="".join(f"{line}\n" for line in wanted),
+        text=True,
+        capture_output=True,
+        check=False,
+        cwd=out.parent,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    if done.returncode == 1 and _OFFLINE not in done.stderr:
+        raise Unresolvable(
+            f"{', '.join(wanted)} cannot be installed for the functions' Python {python} on {PLATFORM}: "
+            f"{_reason(done.stderr)} Save the model again with versions that have wheels for Python {python}, and "
+            "publish that"
+        )
+    if done.returncode:
+        raise ResolverFailed(f"uv could not resolve {', '.join(wanted)}:\n{done.stderr.strip()}")
+
+
+def _reason(said: str) -> str:
+    """uv's explanation without its frame."""
+    text = " ".join(line.strip() for line in said.partition("\nhint:")[0].splitlines())
+    return text.partition("cause: ")[2] or text

@@ -1,0 +1,129 @@
+"""A model store in a folder of this machine: `file:///folder`. The first `create` makes the folder."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
+
+from pilotlight.errors import ObjectRefused, StoreError
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, check_key
+
+_CHUNK = 1 << 20
+_TEMPORARY = re.compile(r"\..*\.part")
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStore:
+    """See `pilotlight_cli.stores.Store`."""
+
+    url: str
+    folder: Path
+
+    def read(self, key: str) -> bytes:
+        """See `Store.read`."""
+        with self._open(key) as source:
+            return source.read()
+
+    def download(self, key: str, file: Path, progress: Progress) -> None:
+        """See `Store.download`."""
+        with self._open(key) as source, arriving(file) as out:
+            for chunk in _chunks(source, progress):
+                out.write(chunk)
+
+    def create(self, key: str, content: bytes) -> None:
+        """See `Store.create`."""
+        self._create(key, [content])
+
+    def create_from(self, key: str, file: Path, progress: Progress) -> None:
+        """See `Store.create_from`."""
+        with file.open("rb") as source:
+            self._create(key, _chunks(source, progress))
+
+    def replace(self, key: str, content: bytes) -> None:
+        """See `Store.replace`."""
+        self._write(key, [content], os.replace)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See `Store.keys`. A folder that is not there has no keys."""
+        start = self._path(prefix.rstrip("/")) if prefix else self.folder
+        found = []
+        try:
+            for folder, _, names in os.walk(start, onerror=_unless_missing):
+                found += [Path(folder, name) for name in names if not _TEMPORARY.fullmatch(name)]
+        except OSError as error:
+            raise ObjectRefused(f"{self.url}: {error.filename} cannot be listed ({error.strerror})") from error
+        yield from sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+    def _create(self, key: str, chunks: Iterable[bytes]) -> None:
+        # A second name, unlike a rename, never takes the place of a file.
+        self._write(key, chunks, os.link)
+
+    def _write(self, key: str, chunks: Iterable[bytes], place: Callable[[Path, Path], object]) -> None:
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with arriving(path, place) as out:
+                out.writelines(chunks)
+                out.flush()
+                os.fsync(out.fileno())  # or the name could outlive a power cut, and the bytes not
+        except FileExistsError as error:
+            if not os.path.lexists(path):  # it is a folder above it that is a file
+                raise self._unwritten(key, error) from error
+            raise AlreadyExists(f"{self.url}/{key} exists already") from error
+        except OSError as error:
+            raise self._unwritten(key, error) from error
+
+    def _open(self, key: str) -> BinaryIO:
+        try:
+            return self._path(key).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+            raise ObjectRefused(
+                f"{self.url}/{key} was refused ({error.strerror}). Either there is no such file, or this user may not "
+                "read it"
+            ) from error
+        except OSError as error:
+            raise StoreError(f"{self.url}/{key} cannot be read: {error.strerror}") from error
+
+    def _path(self, key: str) -> Path:
+        return self.folder / check_key(self.url, key)
+
+    def _unwritten(self, key: str, error: OSError) -> StoreError:
+        where = f"{self.url}/{key} cannot be written ({error.filename or self.folder}: {error.strerror})"
+        if error.errno == errno.EACCES:
+            return ObjectRefused(f"{where}; this user may not write there")
+        if error.errno in (errno.EPERM, errno.ENOTSUP):
+            return StoreError(f"{where}; a model store needs a file system with hard links")
+        return StoreError(where)
+
+
+def open_folder(url: str) -> FolderStore:
+    """The store at `file:///folder`, percent-decoded. Raises StoreUrlError for a relative path or another host."""
+    match = re.fullmatch(r"file://(?:localhost)?(/.*[^/])/*", url)
+    if match is None:
+        raise StoreUrlError(
+            f"{url!r} does not name a folder of this machine; expected an absolute path: file:///folder"
+        )
+    try:
+        path = unquote(match[1], errors="strict")
+    except UnicodeDecodeError:
+        path = "\0"
+    if not path.isprintable():
+        raise StoreUrlError(f"{url!r} does not decode to a path; expected UTF-8 behind its percent signs")
+    return FolderStore(url.rstrip("/"), Path(path))
+
+
+def _chunks(source: BinaryIO, progress: Progress) -> Iterator[bytes]:
+    while chunk := source.read(_CHUNK):
+        yield chunk
+        progress(len(chunk))
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

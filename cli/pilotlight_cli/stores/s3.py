@@ -1,0 +1,231 @@
+"""A model store in S3, or in what speaks its protocol: `s3://bucket/prefix`, through boto3."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.exceptions import (
+    ConnectionError as NoConnection,
+)
+from s3transfer.exceptions import RetriesExceededError
+
+from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, below, check_key, split_url
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+# Three tries of a request (AWS_MAX_ATTEMPTS changes it), a second or two apart: enough for a hiccup, and an endpoint
+# that does not answer is named within seconds.
+_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
+
+_PART_SIZE = 16 << 20
+_MOST_PARTS = 10_000
+_THREADS = 4
+
+# The object's metadata that tells a publisher its own object from another's.
+_WRITER = "pilotlight-writer"
+
+_SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Store:
+    """See `pilotlight_cli.stores.Store`. Files above `part_size` bytes (S3 takes 5 MiB or more) go in parts."""
+
+    url: str
+    client: S3Client
+    bucket: str
+    prefix: str
+    part_size: int = _PART_SIZE
+
+    def read(self, key: str) -> bytes:
+        """See `Store.read`."""
+        with self._translated(f"{self.url}/{key}", "s3:GetObject"):
+            return self.client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read()
+
+    def download(self, key: str, file: Path, progress: Progress) -> None:
+        """See `Store.download`."""
+        lock = Lock()
+
+        def report(count: int) -> None:
+            with lock:
+                progress(count)
+
+        with self._translated(f"{self.url}/{key}", "s3:GetObject"), arriving(file) as out:
+            self.client.download_fileobj(self.bucket, self._name(key), out, Callback=report)
+
+    def create(self, key: str, content: bytes) -> None:
+        """See `Store.create`."""
+        with self._creating(key) as writer:
+            self.client.put_object(
+                Bucket=self.bucket,
+                Key=self._name(key),
+                Body=content,
+                IfNoneMatch="*",
+                ChecksumAlgorithm="SHA256",
+                Metadata={_WRITER: writer},
+            )
+
+    def create_from(self, key: str, file: Path, progress: Progress) -> None:
+        """See `Store.create_from`."""
+        size = file.stat().st_size
+        if size <= self.part_size:
+            self.create(key, file.read_bytes())
+            progress(size)
+            return
+        name = self._name(key)
+        with self._creating(key) as writer:
+            # boto3's own upload_file goes in parts too, but takes no IfNoneMatch.
+            upload = self.client.create_multipart_upload(
+                Bucket=self.bucket, Key=name, ChecksumAlgorithm="SHA256", Metadata={_WRITER: writer}
+            )["UploadId"]
+            try:
+                parts = self._send_parts(name, upload, file, size, progress)
+                self.client.complete_multipart_upload(
+                    Bucket=self.bucket, Key=name, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+                )
+            except BaseException:
+                # Parts that are left behind are not seen in any listing, but paid for.
+                with suppress(ClientError, BotoCoreError):
+                    self.client.abort_multipart_upload(Bucket=self.bucket, Key=name, UploadId=upload)
+                raise
+
+    def replace(self, key: str, content: bytes) -> None:
+        """See `Store.replace`."""
+        with self._translated(f"{self.url}/{key}", "s3:PutObject"):
+            self.client.put_object(Bucket=self.bucket, Key=self._name(key), Body=content, ChecksumAlgorithm="SHA256")
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See `Store.keys`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=f"{self.prefix}{below(prefix)}"
+        )
+        with self._translated(self.url, "s3:ListBucket"):
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    if not entry["Key"].endswith("/"):  # consoles make empty objects to show as folders
+                        yield entry["Key"].removeprefix(self.prefix)
+
+    def _name(self, key: str) -> str:
+        return f"{self.prefix}{check_key(self.url, key)}"
+
+    def _send_parts(
+        self, name: str, upload: str, file: Path, size: int, progress: Progress
+    ) -> list[CompletedPartTypeDef]:
+        part_size = max(self.part_size, -(-size // _MOST_PARTS))
+
+        def send(number: int) -> tuple[CompletedPartTypeDef, int]:
+            with file.open("rb") as source:
+                source.seek((number - 1) * part_size)
+                content = source.read(part_size)
+            reply = self.client.upload_part(
+                Bucket=self.bucket,
+                Key=name,
+                UploadId=upload,
+                PartNumber=number,
+                Body=content,
+                ChecksumAlgorithm="SHA256",
+            )
+            part: CompletedPartTypeDef = {"PartNumber": number, "ETag": reply["ETag"]}
+            if "ChecksumSHA256" in reply:
+                part["ChecksumSHA256"] = reply["ChecksumSHA256"]
+            return part, len(content)
+
+        parts = []
+        with ThreadPoolExecutor(_THREADS) as pool:
+            try:
+                for done in as_completed([pool.submit(send, 1 + index) for index in range(-(-size // part_size))]):
+                    part, count = done.result()
+                    parts.append(part)
+                    progress(count)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return sorted(parts, key=lambda part: part["PartNumber"])
+
+    @contextmanager
+    def _creating(self, key: str) -> Iterator[str]:
+        """Tell "another publisher has it" from "our first try had worked, and only its answer was lost"."""
+        writer = secrets.token_hex(16)
+        with self._translated(f"{self.url}/{key}", "s3:PutObject"):
+            try:
+                yield writer
+            except ClientError as error:
+                if _status(error) not in (409, 412):
+                    raise
+                if error.response["ResponseMetadata"]["RetryAttempts"] == 0 or not self._wrote(key, writer):
+                    raise AlreadyExists(f"{self.url}/{key} exists already") from error
+
+    def _wrote(self, key: str, writer: str) -> bool:
+        try:
+            found = self.client.head_object(Bucket=self.bucket, Key=self._name(key))["Metadata"]
+        except ClientError:
+            return False
+        return found.get(_WRITER) == writer
+
+    @contextmanager
+    def _translated(self, where: str, permission: str) -> Iterator[None]:
+        """The one place where boto3's errors become ours."""
+        try:
+            yield
+        except ClientError as error:
+            raise self._answer(where, permission, error) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise StoreError(f"{where}: no AWS credentials ({error}); {_SIGN_IN}") from error
+        except (NoConnection, HTTPClientError, IncompleteReadError, RetriesExceededError) as error:
+            raise StoreUnavailable(f"{where}: no answer from {self.client.meta.endpoint_url} ({error})") from error
+        except FlexibleChecksumError as error:
+            raise StoreUnavailable(f"{where}: bytes changed on the way ({error}); try again") from error
+        except BotoCoreError as error:
+            raise StoreError(f"{where}: {error}") from error
+
+    def _answer(self, where: str, permission: str, error: ClientError) -> StoreError:
+        status, code = _status(error), error.response["Error"]["Code"]
+        found = f"{status} {code}" if code != str(status) else code
+        if code == "NoSuchBucket":
+            return ObjectRefused(f"{where}: there is no bucket {self.bucket!r} ({found}); make it, or correct the URL")
+        if status in (403, 404):
+            return ObjectRefused(
+                f"{where} was refused ({found}). Either it or the bucket {self.bucket!r} is not there, or these "
+                f"credentials lack {permission} (without s3:ListBucket a missing object is a 403 too)"
+            )
+        if status >= 500 or code in ("RequestTimeout", "TooManyRequests"):
+            return StoreUnavailable(f"{where}: {self.client.meta.endpoint_url} answers {found}; try again later")
+        return StoreError(f"{where}: {error}")
+
+
+def open_s3(url: str) -> S3Store:
+    """The store at `s3://bucket/prefix`. AWS's own variables and configuration files say how to reach it."""
+    bucket, prefix = split_url(url)
+    try:
+        client = boto3.Session().client("s3", config=_CONFIG)
+    except ProfileNotFound as error:
+        raise StoreError(f"{url}: {error}; {_SIGN_IN}") from error
+    except (BotoCoreError, ValueError) as error:
+        raise StoreUrlError(f"{url}: {error}; see AWS_ENDPOINT_URL_S3, and the profile in use") from error
+    return S3Store(url.rstrip("/"), client, bucket, prefix)
+
+
+def _status(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]

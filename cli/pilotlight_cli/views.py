@@ -1,0 +1,141 @@
+"""What the commands print about models: tables for people, documents for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from pilotlight.description import Description
+from pilotlight.signature import Input, Output, Signature
+from pilotlight_cli.console import bytes_text, table
+from pilotlight_cli.manifest import Manifest
+from pilotlight_cli.repository import Unreadable
+
+if TYPE_CHECKING:
+    from pilotlight_cli.local.verify import VerifyReport
+
+_DIGITS = 12
+
+
+def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[str, int]]]) -> RenderableType:
+    """The models of a store: name, number of versions, the newest of them, aliases."""
+    rows = [
+        (name, str(count), str(_number(newest)), *_facts(newest), _aliases(aliases))
+        for name, count, newest, aliases in models
+    ]
+    headers = ("model", "versions", "newest", "created", "format", "size", "sha256", "aliases")
+    return table(headers, rows, right=("versions", "newest", "size"))
+
+
+def version_rows(versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int]) -> RenderableType:
+    """The versions of a model, newest first."""
+    rows = [
+        (str(_number(version)), *_facts(version), ", ".join(_standing_for(aliases, _number(version))))
+        for version in reversed(versions)
+    ]
+    return table(("version", "created", "format", "size", "sha256", "aliases"), rows, right=("version", "size"))
+
+
+def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int]) -> dict[str, object]:
+    """A version in a list."""
+    if isinstance(version, Unreadable):
+        return {"version": version.version, "problem": version.problem}
+    model = version.model
+    return {
+        "version": model.version,
+        "created_at": version.created_at,
+        "format": model.format,
+        "size": _size(model),
+        "sha256": model.files[0].sha256,
+        "aliases": _standing_for(aliases, model.version),
+    }
+
+
+def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
+    """All that is known of a version."""
+    model = manifest.model
+    title = Text(f"{model.name}:{model.version}", "bold")
+    for alias in _standing_for(aliases, model.version):
+        title.append(f"  @{alias}", "green")
+    packages = ", ".join(f"{name} {version}" for name, version in model.runtime.packages.items())
+    rows: list[tuple[str, str | Text]] = [
+        ("created", _when(manifest.created_at)),
+        ("runtime", f"{model.format} on {model.runtime.engine}"),
+        ("packages", packages),
+    ]
+    if model.allowed_globals:
+        rows.append(("known globals", ", ".join(model.allowed_globals)))
+    if model.extra_globals:
+        rows.append(("extra globals", Text(", ".join(model.extra_globals), "bold yellow")))
+    files = [(file.name, bytes_text(file.size), file.sha256) for file in (*model.files, model.golden)]
+    listed = table(("file", "size", "sha256"), files, right=("size",))
+    return Group(title, Text(), _pairs(rows), Text(), listed, Text(), signature(model.signature))
+
+
+def signature(found: Signature) -> RenderableType:
+    """A model's inputs, outputs and labels."""
+    rows = [("input", *_tensor(tensor), _features(tensor)) for tensor in found.inputs]
+    rows += [("output", *_tensor(tensor), _range(tensor)) for tensor in found.outputs]
+    shown = table(("", "name", "datatype", "shape", "role", ""), rows)
+    labels = ", ".join(map(str, found.labels))
+    return Group(shown, Text(), _pairs([("labels", labels)])) if labels else shown
+
+
+def checks(report: VerifyReport) -> RenderableType:
+    """What was verified."""
+    rows = [
+        (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, item.detail)
+        for item in report.checks
+    ]
+    return table(("", "check", ""), rows)
+
+
+def _pairs(rows: Sequence[tuple[str, str | Text]]) -> RenderableType:
+    shown = table(("", ""), [(Text(name, "dim"), value) for name, value in rows])
+    shown.show_header = False
+    return shown
+
+
+def _tensor(tensor: Input | Output) -> tuple[str, str, str, str]:
+    shape = ", ".join("any" if length < 0 else str(length) for length in tensor.shape)
+    return tensor.name, tensor.datatype.name, f"[{shape}]", tensor.role
+
+
+def _features(tensor: Input) -> str:
+    if not tensor.feature_names:
+        return ""
+    return f"{len(tensor.feature_names)} features: {', '.join(tensor.feature_names)}"
+
+
+def _range(tensor: Output) -> str:
+    return f"{tensor.range[0]:g} to {tensor.range[1]:g}" if tensor.range else ""
+
+
+def _facts(version: Manifest | Unreadable) -> tuple[str, str | Text, str, str]:
+    if isinstance(version, Unreadable):
+        return "", Text("unreadable", "red"), "", ""
+    model = version.model
+    return _when(version.created_at), model.format, bytes_text(_size(model)), model.files[0].sha256[:_DIGITS]
+
+
+def _number(version: Manifest | Unreadable) -> int:
+    return version.version if isinstance(version, Unreadable) else version.model.version
+
+
+def _size(model: Description) -> int:
+    return sum(file.size for file in model.files)
+
+
+def _when(created_at: str) -> str:
+    return created_at[:16].replace("T", " ")
+
+
+def _aliases(aliases: Mapping[str, int]) -> str:
+    return ", ".join(f"{alias} {version}" for alias, version in aliases.items())
+
+
+def _standing_for(aliases: Mapping[str, int], version: int) -> list[str]:
+    return [alias for alias, number in aliases.items() if number == version]

@@ -1,0 +1,71 @@
+"""Making fitted estimators ready to serve: on arrays without pandas, in the thread that calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pilotlight.runtimes import soundness
+
+
+class Numeric:
+    """A fitted transformer of a frame's numeric columns, for an array that holds strings beside them."""
+
+    def __init__(self, transformer: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+        self._transformer = transformer
+
+    def transform(self, columns: Any, **parameters: Any) -> Any:  # noqa: ANN401 - arrays of any shape
+        """What the transformer makes of the columns as numbers, which they are in a frame."""
+        return self._transformer.transform(columns.astype("f8"), **parameters)
+
+
+def prepare(root: object, numeric: Collection[str] = ()) -> None:
+    """Let a fitted estimator take arrays. Raises UnsafePickle where its insides are forged.
+
+    Columns that a ColumnTransformer chose by name become positions, outputs that were to be pandas frames become
+    arrays, and what would run in several processes runs in one: a function has none to spare. `numeric` are the
+    features that are numbers, where others are strings and all come in one array of objects.
+    """
+    parts = list(walk(root))
+    soundness.check(parts)
+    for part in parts:
+        fields = getattr(part, "__dict__", {})
+        if "_transformer_to_input_indices" in fields:
+            part.transformers_ = [_on_arrays(part, numeric, *step) for step in part.transformers_]
+        if "_sklearn_output_config" in fields:
+            part._sklearn_output_config = {}  # noqa: SLF001 - no public way to unset it
+        if fields.get("n_jobs") is not None:
+            part.n_jobs = None
+
+
+def walk(root: object) -> Iterator[Any]:
+    """Every object of scikit-learn and scipy inside of a fitted estimator, itself included."""
+    seen: dict[int, object] = {}
+    waiting = [root]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, (str, bytes, int, float, type)):
+            continue
+        seen[id(item)] = item
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, (list, tuple, set, frozenset)):
+            waiting.extend(item)
+        elif getattr(getattr(item, "dtype", None), "hasobject", False):
+            waiting.extend(item.ravel().tolist())  # type: ignore[attr-defined]
+        if type(item).__module__.partition(".")[0] in ("sklearn", "scipy"):
+            yield item
+        waiting.extend(getattr(item, "__dict__", {}).values())
+
+
+def _on_arrays(columns: Any, numeric: Collection[str], name: str, transformer: Any, chosen: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    """A step of a ColumnTransformer that takes its columns out of an array; `transformer` may be "drop"."""
+    indices = columns._transformer_to_input_indices  # noqa: SLF001 - where scikit-learn itself keeps them
+    if name not in indices:
+        return name, transformer, chosen
+    positions = [int(position) for position in indices[name]]
+    names = getattr(columns, "feature_names_in_", ())
+    if len(names) and hasattr(transformer, "transform") and all(names[position] in numeric for position in positions):
+        transformer = Numeric(transformer)
+    # A single name, or a single number, stands for a column of one dimension.
+    return name, transformer, positions[0] if isinstance(chosen, (str, int)) else positions

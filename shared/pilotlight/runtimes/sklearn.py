@@ -1,0 +1,162 @@
+"""scikit-learn models in skops files and in pickles, which are loaded through an allow-list alone."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.description import Description
+from pilotlight.errors import DigestMismatch, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.runtimes import check_major, check_version
+from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
+from pilotlight.runtimes.estimators import prepare
+from pilotlight.safe_pickle import forbidden, loads
+from pilotlight.signature import Output, Signature
+from pilotlight.tensor import BYTES, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class SklearnModel:
+    """A fitted estimator and the signature that says which of its methods gives which output."""
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:  # noqa: ANN401 - scikit-learn has no types
+        self._estimator = estimator
+        self._signature = signature
+
+    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """See `runtimes.Model.predict`."""
+        rows = to_rows(inputs)
+        roles = {output.role for output in self._signature.outputs}
+        results = {
+            "probabilities": self._estimator.predict_proba(rows) if "probabilities" in roles else None,
+            "other": self._estimator.predict(rows) if roles - {"probabilities"} else None,
+        }
+        return tuple(
+            _to_tensor(results["probabilities" if output.role == "probabilities" else "other"], output)
+            for output in self._signature.outputs
+        )
+
+
+def load(model: Description, folder: Path) -> SklearnModel:
+    """The estimator in `files[0]`, whose bytes are hashed before they are parsed.
+
+    Raises RuntimeMismatch for other libraries than the lock names, DigestMismatch for other bytes, and UnsafePickle or
+    ModelError for a file that cannot be served.
+    """
+    _check_libraries(model)
+    file = model.files[0]
+    data = (folder / file.name).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if (len(data), digest) != (file.size, file.sha256):
+        raise DigestMismatch(
+            f"{file.name} has {len(data)} bytes with SHA-256 {digest}, and the lock pins {file.size} bytes with "
+            f"{file.sha256}; fetch or publish the model again"
+        )
+    estimator = parse(data, model.format, (*model.allowed_globals, *model.extra_globals))
+    if not hasattr(estimator, "predict"):
+        raise ModelError(f"{file.name} holds a {type(estimator).__name__}, expected an estimator that predicts")
+    inputs = model.signature.inputs
+    strings = any(tensor.datatype is BYTES for tensor in inputs)
+    prepare(estimator, {tensor.name for tensor in inputs if strings and tensor.datatype is not BYTES})
+    # Features come as arrays in the order of the signature: their names were checked on the way in.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    return SklearnModel(estimator, model.signature)
+
+
+def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
+    """The object in a pickle or a skops file that asks for nothing but `allowed` and what skops itself trusts.
+
+    Raises UnsafePickle where it asks for more, RuntimeMismatch where it was made by another scikit-learn.
+    """
+    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415 - costs more than all of our own code
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            return loads(data, frozenset(allowed)) if artifact_format == "pickle" else _parse_skops(data, allowed)
+        except (InconsistentVersionWarning, UnsafePickle) as error:
+            cause = error.__cause__ if isinstance(error, UnsafePickle) else error
+            if isinstance(cause, InconsistentVersionWarning):
+                raise RuntimeMismatch(
+                    f"a {cause.estimator_name} was saved by scikit-learn {cause.original_sklearn_version}, and "
+                    f"{cause.current_sklearn_version} is installed; publish the model with the version that trained it"
+                ) from None
+            raise
+
+
+def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
+    """The matrix that an estimator takes: one input as it is, several as a column each.
+
+    Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    if len(inputs) == 1:
+        rows = to_numpy(inputs[0])
+        return rows if rows.flags.writeable else rows.copy()  # some estimators refuse memory that they cannot write
+    strings = any(tensor.datatype is BYTES for tensor in inputs)
+    rows = np.empty((inputs[0].shape[0], len(inputs)), dtype=object if strings else np.float64)
+    for column, tensor in enumerate(inputs):
+        rows[:, column] = to_numpy(tensor).reshape(-1)
+    return rows
+
+
+def _check_libraries(model: Description) -> None:
+    """Refuse other versions than the lock names, before anything is parsed."""
+    packages = model.runtime.packages
+    if "scikit-learn" not in packages:
+        raise RuntimeMismatch("the lock names no version of scikit-learn; pin the model again")
+    try:
+        import numpy as np  # noqa: PLC0415
+        import sklearn  # noqa: PLC0415
+    except ImportError as error:
+        raise RuntimeMismatch(f"the lock asks for scikit-learn, which does not import: {error}") from error
+    check_version("scikit-learn", sklearn.__version__, packages)
+    check_major("numpy", np.__version__, packages)
+    if model.format == "skops":
+        try:
+            import skops  # noqa: PLC0415
+        except ImportError as error:
+            raise RuntimeMismatch(f"the lock asks for skops, which does not import: {error}") from error
+        check_version("skops", skops.__version__, packages)
+
+
+def _parse_skops(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
+    from skops.io import loads as load_skops  # noqa: PLC0415
+    from skops.io.exceptions import UntrustedTypesFoundException  # noqa: PLC0415
+
+    never = next((name for name in allowed if forbidden(name)), None)
+    if never is not None:
+        raise UnsafePickle(f"the lock allows {never}, which can run or load anything and is never allowed")
+    try:
+        return load_skops(data, trusted=list(allowed))
+    except Warning:
+        raise
+    except UntrustedTypesFoundException as error:
+        raise UnsafePickle(
+            f"the skops file asks for names outside of its allow-list: {str(error).partition(chr(10))[0]} Publish "
+            "the model with --allow for those of which you know what they do"
+        ) from error
+    except Exception as error:  # a file that was altered can fail anywhere in skops, numpy and scikit-learn
+        raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
+
+
+def _to_tensor(result: Any, output: Output) -> Tensor:  # noqa: ANN401 - an array of any type
+    """An estimator's answer in the signature's datatype, where that loses nothing, and number of dimensions."""
+    import numpy as np  # noqa: PLC0415
+
+    values = np.asarray(result)
+    if values.dtype.hasobject:
+        values = np.array(values.tolist())
+    if output.datatype is not BYTES:
+        values = values.astype(numpy_dtype(output.datatype), casting="safe", copy=False)
+    if len(output.shape) == 1:
+        values = values.reshape(-1)
+    elif values.ndim == 1:
+        values = values.reshape(-1, 1)
+    return from_numpy(values, output.datatype)

@@ -1,0 +1,92 @@
+"""Forged insides of a model: what its classes believe without looking, and an attacker could set to anything.
+
+An allow-list of classes says nothing about what stands in their objects. Compiled code follows the indices in a tree or
+a sparse matrix wherever they lead, and some estimators call the method or open the file that a string of theirs names.
+This looks at what is known of these; it cannot promise that compiled code survives every other forged number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pilotlight.errors import UnsafePickle
+
+_METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
+_METHOD_FIELDS = ("_response_method", "response_method", "stack_method_")
+_FORESTS = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
+
+
+def check(parts: Iterable[Any]) -> None:
+    """Refuse objects of scikit-learn and scipy whose insides lead outside of them. Raises UnsafePickle."""
+    for part in parts:
+        module = type(part).__module__
+        if module == "sklearn.tree._tree" and hasattr(part, "children_left"):
+            _check_tree(part)
+        elif module.startswith("scipy.sparse"):
+            _check_matrix(part)
+        elif module.startswith("sklearn."):
+            _check_estimator(part, module)
+
+
+def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
+    fields = getattr(part, "__dict__", {})
+    width = fields.get("n_features_in_")
+    trees = fields.get("estimators_") if module in _FORESTS else (part,)
+    for member in getattr(trees, "flat", trees if trees is not None else ()):
+        tree = getattr(member, "__dict__", {}).get("tree_")
+        if tree is not None and tree.n_features != width:
+            raise _forged(part, f"a tree of {tree.n_features} features, where the model has {width}")
+    for predictors in fields.get("_predictors") or ():
+        for predictor in predictors:
+            _check_nodes(predictor, predictor.nodes, width)
+    for field in _METHOD_FIELDS:
+        value = fields.get(field)
+        for method in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(method, str) and method not in _METHODS:
+                raise _forged(part, f"the method {method!r}, expected one that predicts")
+    if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
+        raise UnsafePickle(
+            f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it so"
+        )
+
+
+def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+    """A node's children come after it, as scikit-learn builds trees, so that following them ends."""
+    inner = (tree.children_left != -1).nonzero()[0]
+    _check_children(tree, inner, (tree.children_left, tree.children_right), tree.node_count)
+    _check_features(tree, tree.feature[inner], tree.n_features)
+
+
+def _check_nodes(predictor: Any, nodes: Any, width: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+    inner = (nodes["is_leaf"] == 0).nonzero()[0]
+    _check_children(predictor, inner, (nodes["left"], nodes["right"]), len(nodes))
+    _check_features(predictor, nodes["feature_idx"][inner], width)
+    categorical = inner[nodes["is_categorical"][inner] != 0]
+    if (nodes["bitset_idx"][categorical] >= len(predictor.raw_left_cat_bitsets)).any():
+        raise _forged(predictor, "categories that are not there")
+
+
+def _check_children(part: Any, inner: Any, sides: tuple[Any, Any], count: int) -> None:  # noqa: ANN401
+    for side in sides:
+        if (side[inner] <= inner).any() or (side[inner] >= count).any() or count < 1:
+            raise _forged(part, "nodes that point outside of the tree")
+
+
+def _check_features(part: Any, features: Any, width: Any) -> None:  # noqa: ANN401
+    if (features < 0).any() or (features >= width).any():
+        raise _forged(part, "features that are not there")
+
+
+def _check_matrix(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+        elif hasattr(matrix, "_check"):  # of coordinates
+            matrix._check()  # noqa: SLF001 - scipy has no public one
+    except (TypeError, ValueError) as error:
+        raise _forged(matrix, f"indices that do not fit: {error}") from None
+
+
+def _forged(part: object, found: str) -> UnsafePickle:
+    return UnsafePickle(f"{type(part).__name__} holds {found}; the file was altered, train and save the model again")

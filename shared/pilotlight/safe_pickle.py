@@ -1,0 +1,25 @@
+"""Pickles without their power: what a pickle asks for is listed first, and only what a list names is then loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from io import BytesIO
+from typing import Any
+
+from pilotlight.pickle_machine import Machine, check_name
+from pilotlight.pickle_opcodes import opcodes, positions, scan
+from pilotlight.primitives import forbidden
+
+__all__ = ["forbidden", "loads", "scan"]
+
+
+def loads(data: bytes, allowed: Collection[str]) -> Any:  # noqa: ANN401 - any object may come out of a pickle
+    """The object in a pickle that asks for nothing but the `module.name` pairs in `allowed`.
+
+    Raises UnsafePickle for a pickle that asks for more or is broken, and RuntimeMismatch when something that it may ask
+    for is not installed. Nothing at all is imported or called unless the whole pickle asks for allowed names only.
+    """
+    wanted = positions(data)
+    for name in sorted(wanted, key=wanted.__getitem__):
+        check_name(name, allowed, wanted[name])
+    return Machine(allowed).run(opcodes(BytesIO(data), size=len(data)))

@@ -1,0 +1,68 @@
+"""Every way to the core, running for real, on the same published models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import drivers
+import models
+from doubles import Records
+from drivers import Drivers
+from harness import Pinned, in_functions_framework, in_lambda, pinned, stored
+from pilotlight.boot import Platform, boot
+from pilotlight.service import Service
+from pilotlight_cli.local.events import function_url_event, http_api_event, rest_api_event
+from pilotlight_cli.project import SAMPLE
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, models.Trained]:
+    return {
+        "breast-cancer": models.sample(),
+        "rents": models.rents(tmp_path_factory.mktemp("rents"), seed=models.new_seed()),
+    }
+
+
+@pytest.fixture(scope="session")
+def pins(trained: dict[str, models.Trained], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pinned]:
+    folder = tmp_path_factory.mktemp("pins")
+    return {
+        "breast-cancer": pinned(
+            trained["breast-cancer"].files["onnx"],
+            "breast-cancer",
+            folder,
+            signature=SAMPLE / "signature.json",
+            golden=SAMPLE / "golden.json",
+        ),
+        "rents": pinned(trained["rents"].files["onnx"], "rents", folder),
+    }
+
+
+@pytest.fixture(scope="session")
+def ways(pins: dict[str, Pinned], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
+    found: Drivers = {}
+    with ExitStack() as stack:
+        buckets = {cloud: stack.enter_context(stored(cloud, *pins.values())) for cloud in ("aws", "gcp")}
+        for name, model in pins.items():
+            found["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
+            invoke = stack.enter_context(in_lambda(model, buckets["aws"])).invoke
+            for way, to_event in (
+                ("http-api", http_api_event),
+                ("rest-api", rest_api_event),
+                ("function-url", function_url_event),
+            ):
+                found[way, name] = drivers.lambda_function(invoke, to_event)
+            function = stack.enter_context(in_functions_framework(model, buckets["gcp"]))
+            found["functions-framework", name] = drivers.http(function.url)
+        yield found
+
+
+def _core(model: Pinned, temporary: Path) -> Service:
+    platform = Platform(model.lock.parent, {}, lambda _level, _namespace: Records(), deadline=30.0, started=0.0)
+    service, _ = boot(platform, {"PILOTLIGHT_STORE": model.store.url, "TMPDIR": str(temporary), "PATH": os.defpath})
+    return service

@@ -1,0 +1,99 @@
+"""One behaviour: the same request gets the same status, headers and bytes, whichever way it comes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import models
+from cases import JSON, Case, rents_cases, sample_cases
+from drivers import WAYS, Driver, Drivers, Reply
+from pilotlight.description import load_lock
+from pilotlight_cli.project import LOCK
+
+FEATURES = list(load_lock(LOCK).model.signature.feature_names)
+CASES = {"breast-cancer": sample_cases(FEATURES), "rents": rents_cases()}
+ALL = [pytest.param(model, case, id=f"{model}: {case.name}") for model, cases in CASES.items() for case in cases]
+
+
+def post(driver: Driver, path: str, body: object) -> Any:
+    reply = driver("POST", path, JSON, json.dumps(body).encode())
+    assert reply.status == 200, reply.body
+    return json.loads(reply.body)
+
+
+def error(reply: Reply, case: Case) -> None:
+    """Every way of failing has one shape."""
+    body = json.loads(reply.body)
+    assert (reply.status, body["code"], body["path"]) == (case.status, case.code, case.place)
+    assert body["error"].startswith(case.message)
+    assert list(body) == ["error", "code", "path", "request_id"]
+    assert body["request_id"] == reply.headers["x-request-id"]
+    assert reply.headers["content-type"] == "application/json"
+
+
+def without_id(reply: Reply) -> bytes:
+    return reply.body.replace(reply.headers["x-request-id"].encode(), b"ID")
+
+
+@pytest.mark.parametrize(("model", "case"), ALL)
+def test_a_wrong_request_is_refused_alike_on_every_way_and_the_next_one_is_answered(
+    model: str, case: Case, ways: Drivers, trained: dict[str, models.Trained]
+) -> None:
+    row = trained[model].draw(1, seed=1).instances[0]
+    bodies = set()
+    for way in WAYS:
+        reply = ways[way, model](case.method, case.path, case.headers, case.body)
+        error(reply, case)
+        assert (reply.headers.get("allow") is not None) == (case.status == 405)
+        bodies.add(without_id(reply))
+        assert "prediction" in post(ways[way, model], "/predict", {"features": row})
+    assert len(bodies) == 1 or not case.is_text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("model", CASES)
+def test_the_served_answers_are_scikit_learns_own(
+    way: str, model: str, ways: Drivers, trained: dict[str, models.Trained]
+) -> None:
+    expected = trained[model].draw(20, models.new_seed())
+    found = post(ways[way, model], "/predict_batch", {"instances": expected.instances})
+    assert found["model_name"] == model
+    words = isinstance(expected.predictions[0], str)
+    assert found["predictions"] == (expected.predictions if words else pytest.approx(expected.predictions, rel=1e-5))
+    for row, probabilities in enumerate(expected.probabilities):
+        assert found["probabilities"][row] == pytest.approx(probabilities, abs=1e-5)
+        one = post(ways[way, model], "/predict", {"features": expected.instances[row]})
+        assert one["prediction"] == expected.predictions[row]
+        assert one["probability"] == pytest.approx(probabilities[1], abs=1e-5)
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_the_same_rows_get_the_same_bytes_on_every_way(
+    model: str, ways: Drivers, trained: dict[str, models.Trained]
+) -> None:
+    instances = trained[model].draw(50, models.new_seed()).instances
+    body = json.dumps({"instances": instances}).encode()
+    assert len({ways[way, model]("POST", "/predict_batch", JSON, body).body for way in WAYS}) == 1
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_a_row_as_a_list_and_by_name_is_the_same_row(
+    model: str, ways: Drivers, trained: dict[str, models.Trained]
+) -> None:
+    for instance in trained[model].draw(3, models.new_seed()).instances:
+        by_name = post(ways["core", model], "/predict", {"features": instance})
+        assert post(ways["core", model], "/predict", {"features": list(instance.values())}) == by_name
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/health", "ready"), ("/health/live", "live"), ("/health/ready", "ready"), ("/health/startup", "ready")],
+)
+def test_health_names_model_and_version(way: str, path: str, status: str, ways: Drivers) -> None:
+    reply = ways[way, "breast-cancer"]("GET", path, {}, b"")
+    assert reply.status == 200
+    assert json.loads(reply.body) == {"status": status, "model_name": "breast-cancer", "model_version": 1}

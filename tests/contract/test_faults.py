@@ -1,0 +1,218 @@
+"""A model that is not the pinned one is never served; each fault is named, and what mends it is enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import drivers
+import pytest
+from cases import JSON
+from drivers import Reply
+
+import models
+from fakes.gate import Gate
+from harness import Pinned, delete, in_functions_framework, in_lambda, pinned, stored
+from pilotlight.description import load_lock, write_lock
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.local.events import http_api_event
+from pilotlight_cli.local.lambda_runtime import FunctionFailed
+from pilotlight_cli.local.process import ServeError
+from pilotlight_cli.local.stores import EmbeddedStore, acting_in
+from pilotlight_cli.stores import open_store
+
+GOOD = json.dumps({"features": [1.0] * 30}).encode()
+
+
+@pytest.fixture(params=["aws", "gcp"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def bucket(cloud: str, pins: dict[str, Pinned]) -> Iterator[EmbeddedStore]:
+    with stored(cloud, *pins.values()) as store:
+        yield store
+
+
+def put(store: EmbeddedStore, key: str, content: bytes) -> None:
+    with acting_in(store.environ):
+        open_store(store.url).replace(key, content)
+
+
+def stored_bytes(store: EmbeddedStore, key: str) -> bytes:
+    with acting_in(store.environ):
+        return open_store(store.url).read(key)
+
+
+@contextmanager
+def attempts(
+    cloud: str, model: Pinned, store: EmbeddedStore, path: str = "/predict", request: bytes = GOOD
+) -> Iterator[Callable[[], Reply]]:
+    """Sends a good request to a function that starts for it, if it does not run yet.
+
+    On AWS that is one environment, which starts its runtime again after a failed init; on Google Cloud an instance
+    that failed is gone, and the platform starts another. Raises FunctionFailed or ServeError when the start fails.
+    """
+    if cloud == "aws":
+        with in_lambda(model, store) as runtime:
+            send = drivers.lambda_function(runtime.invoke, http_api_event)
+            yield lambda: send("POST", path, JSON, request)
+        return
+
+    def attempt() -> Reply:
+        with in_functions_framework(model, store) as instance:
+            return drivers.http(instance.url)("POST", path, JSON, request)
+
+    yield attempt
+
+
+def refusal(attempt: Callable[[], Reply]) -> str:
+    """What a start that must fail says."""
+    with pytest.raises((FunctionFailed, ServeError)) as caught:
+        attempt()
+    return str(caught.value)
+
+
+def body(reply: Reply) -> Any:
+    assert reply.status == 200, reply.body
+    return json.loads(reply.body)
+
+
+KEY = "breast-cancer/1/model.onnx"
+
+
+def flipped(content: bytes) -> bytes:
+    """The content with one bit of one byte in its middle changed."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (flipped, "expected SHA-256"),
+        (lambda content: content[:-100], "bytes, found"),
+        (lambda _: b"", "bytes, found 0"),
+        (lambda content: content + content, "the store sends more"),
+    ],
+    ids=["one bit flipped", "truncated", "emptied", "too long"],
+)
+def test_altered_bytes_are_never_served_and_the_right_ones_are(
+    alter: Callable[[bytes], bytes], message: str, cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned]
+) -> None:
+    good = stored_bytes(bucket, KEY)
+    put(bucket, KEY, alter(good))
+    with attempts(cloud, pins["breast-cancer"], bucket) as attempt:
+        said = refusal(attempt)
+        assert "DigestMismatch" in said
+        assert message in said
+        put(bucket, KEY, good)
+        assert body(attempt())["model_version"] == 1
+
+
+def test_another_model_in_the_pinned_ones_place_is_never_served(
+    cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned]
+) -> None:
+    good = stored_bytes(bucket, KEY)
+    other = pins["rents"].model
+    put(bucket, KEY, stored_bytes(bucket, other.key(other.files[0].name)))
+    with attempts(cloud, pins["breast-cancer"], bucket) as attempt:
+        assert "DigestMismatch" in refusal(attempt)
+        put(bucket, KEY, good)
+        assert body(attempt())["model_name"] == "breast-cancer"
+
+
+def test_a_newer_version_under_the_same_alias_is_not_served_until_it_is_pinned(
+    cloud: str, trained: dict[str, models.Trained], tmp_path: Path
+) -> None:
+    old, new = trained["rents"], models.rents(tmp_path, seed=99)
+    first = pinned(old.files["onnx"], "rents", tmp_path, alias="production")
+    rows = old.draw(5, models.new_seed())
+    request = json.dumps({"instances": rows.instances}).encode()
+    second = pinned(new.files["onnx"], "rents", tmp_path, alias="production", lock="second")
+    with stored(cloud, first, second) as bucket:
+        for model, expected in ((first, rows), (second, new.answers_to(rows.instances))):
+            with attempts(cloud, model, bucket, "/predict_batch", request) as attempt:
+                found = body(attempt())
+            assert found["model_version"] == model.model.version
+            assert found["predictions"] == pytest.approx(expected.predictions, rel=1e-5)
+
+
+def test_a_missing_model_is_named_with_both_possible_causes(
+    cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned]
+) -> None:
+    good = stored_bytes(bucket, KEY)
+    delete(bucket, KEY)
+    with attempts(cloud, pins["breast-cancer"], bucket) as attempt:
+        said = refusal(attempt)
+        assert "ObjectRefused" in said
+        assert KEY in said
+        assert "not there" in said
+        assert "may not read it" in said
+        put(bucket, KEY, good)
+        assert body(attempt())["model_version"] == 1
+
+
+def test_a_lock_that_does_not_parse_fails_the_start_with_its_place(
+    cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned], tmp_path: Path
+) -> None:
+    broken = tmp_path / "model.lock"
+    for name in ("golden.json", "requirements.lock"):
+        (tmp_path / name).write_bytes((pins["breast-cancer"].lock.parent / name).read_bytes())
+    document = json.loads(pins["breast-cancer"].lock.read_bytes())
+    document["artifact"]["files"][0]["sha256"] = "abc"
+    broken.write_text(json.dumps(document))
+    with attempts(cloud, dataclasses.replace(pins["breast-cancer"], lock=broken), bucket) as attempt:
+        said = refusal(attempt)
+        assert "FormatError" in said
+        assert "$.artifact.files[0].sha256: expected a SHA-256 in 64 hexadecimal digits" in said
+
+
+def test_a_store_that_cannot_be_reached_is_a_503_until_it_can(
+    cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned]
+) -> None:
+    (endpoint,) = (name for name in bucket.environ if name in ("AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"))
+    start, to_driver = (
+        (in_lambda, lambda runtime: drivers.lambda_function(runtime.invoke, http_api_event))
+        if cloud == "aws"
+        else (in_functions_framework, lambda runtime: drivers.http(runtime.url))
+    )
+    with Gate(bucket.environ[endpoint]) as gate:
+        gate.is_open = False
+        behind = dataclasses.replace(bucket, environ={**bucket.environ, endpoint: gate.url})
+        with start(pins["breast-cancer"], behind) as runtime:
+            send = to_driver(runtime)
+            for path, method in (("/health/ready", "GET"), ("/predict", "POST")):
+                reply = send(method, path, JSON, GOOD)
+                assert (reply.status, json.loads(reply.body)["code"]) == (503, "not_ready")
+                assert int(reply.headers["retry-after"]) >= 1
+            assert send("GET", "/health/live", {}, b"").status == 200
+            gate.is_open = True
+            assert body(send("POST", "/predict", JSON, GOOD))["model_version"] == 1
+
+
+def test_a_pickle_that_asks_for_more_than_its_lock_allows_is_not_loaded(
+    cloud: str, trained: dict[str, models.Trained], tmp_path: Path
+) -> None:
+    good = pinned(trained["breast-cancer"].files["pickle"], "breast-cancer", tmp_path)
+    lock = load_lock(good.lock)
+    forest = next(name for name in lock.model.allowed_globals if name.endswith("RandomForestClassifier"))
+    fewer = tuple(name for name in lock.model.allowed_globals if name != forest)
+    narrower = dataclasses.replace(lock, model=dataclasses.replace(lock.model, allowed_globals=fewer))
+    (tmp_path / "narrow").mkdir()
+    narrow = dataclasses.replace(good, lock=tmp_path / "narrow/model.lock")
+    for name in ("golden.json", "requirements.lock"):
+        (tmp_path / "narrow" / name).write_bytes((good.lock.parent / name).read_bytes())
+    narrow.lock.write_bytes(to_bytes(write_lock(narrower)))
+    with stored(cloud, good) as bucket:
+        with attempts(cloud, narrow, bucket) as attempt:
+            said = refusal(attempt)
+            assert "UnsafePickle" in said
+            assert forest in said
+        with attempts(cloud, good, bucket) as attempt:
+            assert body(attempt())["model_name"] == "breast-cancer"

@@ -1,0 +1,132 @@
+"""`pilotlight serve` as somebody types it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from local_lock import fill_store, lock_the_sample
+from pilotlight_cli.local.client import send
+from processes import descendants, is_running, python, wait_until_ended
+
+COMMAND = "import sys; from pilotlight_cli.main import app; sys.argv[0] = 'pilotlight'; app()"
+
+
+@pytest.fixture(params=["aws", "gcp"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lock_the_sample(tmp_path_factory.mktemp("lock"))
+
+
+@pytest.fixture(scope="module")
+def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fill_store(tmp_path_factory.mktemp("store"), lock)
+
+
+def serve(cloud: str, lock: Path, *more: str) -> list[str]:
+    return ["serve", "--cloud", cloud, "--lock", str(lock), "--port", "0", *more]
+
+
+def said_url(process: subprocess.Popen[str]) -> str:
+    """The URL in the first line of the command's output."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "breast-cancer:1 answers on http://127.0.0.1:" in line, line
+    return line.split()[-1]
+
+
+def test_serve_once_prints_the_answer_and_the_phases_and_ends(cloud: str, lock: Path) -> None:
+    with python(COMMAND, *serve(cloud, lock, "--once")) as process:
+        printed, said = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    assert '"prediction": "malignant"' in printed
+    assert '"model_name": "breast-cancer"' in printed
+    assert '"model_version": 1' in printed
+    for phase in ("import", "fetch", "runtime", "load", "total"):
+        assert phase in printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_serve_and_all_that_it_started(
+    cloud: str, number: signal.Signals, lock: Path, store: str
+) -> None:
+    with python(COMMAND, *serve(cloud, lock, "--store", store)) as process:
+        url = said_url(process)
+        assert send(url, "/health/ready").status == 200
+        pids = descendants(process.pid)
+        assert len(pids) >= 2
+        process.send_signal(number)
+        _, said = process.communicate(timeout=15)
+
+    assert process.returncode == 0, said
+    assert "Stopped." in said
+    assert not any(map(is_running, pids))
+
+
+def test_a_signal_during_the_start_ends_serve_too(cloud: str, lock: Path, store: str) -> None:
+    with python(COMMAND, *serve(cloud, lock, "--store", store)) as process:
+        assert process.stderr is not None
+        assert "Starting breast-cancer:1" in process.stderr.readline()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=15)
+
+    assert process.returncode == 0
+
+
+def test_the_death_of_serve_leaves_nothing_running(
+    cloud: str, lock: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # its files are left
+    with python(COMMAND, *serve(cloud, lock, "--store", store)) as process:
+        said_url(process)
+        pids = descendants(process.pid)
+        process.kill()
+        process.wait()
+
+        wait_until_ended(pids, limit=10)
+
+
+def test_serve_tells_of_every_request_in_a_line(cloud: str, lock: Path, store: str) -> None:
+    with python(COMMAND, *serve(cloud, lock, "--store", store)) as process:
+        url = said_url(process)
+        assert send(url, "/nonsense").status == 404
+        said = lines_until(process, {"GET (no route) 404 ", "POST /predict 200 "})  # the second is the sample request
+
+    assert "RequestId" not in said
+
+
+def lines_until(process: subprocess.Popen[str], wanted: set[str]) -> str:
+    """What it tells, up to the line with the last of those texts."""
+    assert process.stderr is not None
+    end = threading.Timer(30, process.kill)
+    end.start()
+    said = ""
+    for line in process.stderr:
+        said += line
+        if all(text in said for text in wanted):
+            end.cancel()
+            return said
+    raise AssertionError(said)
+
+
+def test_a_port_that_is_taken_is_a_sentence_and_an_exit_code(cloud: str, lock: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        arguments = ["serve", "--cloud", cloud, "--lock", str(lock), "--port", str(listener.getsockname()[1])]
+        with python(COMMAND, *arguments) as process:
+            _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "Address already in use" in said
+    assert "Traceback" not in said

@@ -1,0 +1,118 @@
+"""The sample model in both clouds' real runtimes, and all that ends with them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from local_lock import copy_lock, fill_store, lock_the_sample, rewrite
+from pilotlight.description import File
+from pilotlight_cli.local import PortTaken, ServeError, serving
+from pilotlight_cli.local.client import send
+from pilotlight_cli.local.sample import NotTheSample, sample_request
+from pilotlight_cli.project import SAMPLE
+from pilotlight_cli.repository import NotPublished
+from pilotlight_cli.stores import StoreUrlError
+from processes import descendants, is_running
+
+
+@pytest.fixture(params=["aws", "gcp"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lock_the_sample(tmp_path_factory.mktemp("lock"))
+
+
+@pytest.fixture(scope="module")
+def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fill_store(tmp_path_factory.mktemp("store"), lock)
+
+
+def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, lock: Path) -> None:
+    with serving(cloud, lock) as server:
+        answer = send(server.url, *sample_request())
+        pids = descendants(os.getpid())
+        assert len(pids) >= 2
+
+        assert answer.status == 200
+        assert answer.document["prediction"] == "malignant"
+        assert (answer.document["model_name"], answer.document["model_version"]) == ("breast-cancer", 1)
+        assert server.cold_start["state"] == "ready"
+        assert server.cold_start["phases_ms"].keys() == {"import", "lock", "fetch", "runtime", "load", "total"}
+        assert server.cold_start["fetched_bytes"] == (SAMPLE / "model.onnx").stat().st_size
+        assert any('"cold_start"' in line for line in server.logs)
+
+    assert not any(map(is_running, pids))
+    assert send(server.url, "/health").status == 0
+
+
+def test_a_restart_is_a_cold_start_that_fetches_again(cloud: str, lock: Path, store: str) -> None:
+    with serving(cloud, lock, store) as server:
+        first = server.cold_start
+        server.restart()
+
+        assert server.cold_start != first
+        assert server.cold_start["fetched_bytes"] == first["fetched_bytes"] > 0
+        assert send(server.url, *sample_request()).status == 200
+
+
+def test_two_servers_run_side_by_side(lock: Path, store: str) -> None:
+    with serving("aws", lock, store) as one, serving("gcp", lock, store) as other:
+        assert send(one.url, *sample_request()).body == send(other.url, *sample_request()).body
+
+
+@pytest.mark.parametrize(
+    ("cloud", "store", "message"),
+    [
+        ("gcp", "s3://bucket/models", "not for --cloud gcp, where the function reads gs:// and file://"),
+        ("aws", "gs://bucket/models", "not for --cloud aws, where the function reads s3:// and file://"),
+        ("aws", "nonsense", "not for --cloud aws"),
+    ],
+)
+def test_a_store_of_the_other_cloud_is_refused(cloud: str, store: str, message: str, lock: Path) -> None:
+    with pytest.raises(StoreUrlError, match=message), serving(cloud, lock, store):
+        pass
+
+
+def test_a_lock_of_another_model_needs_a_store(cloud: str, lock: Path, tmp_path: Path) -> None:
+    other = copy_lock(lock, tmp_path)
+    rewrite(other, files=(File("model.onnx", 3, "0" * 64),))
+
+    message = "pins breast-cancer:1, which is not the sample model .* --store URL"
+    with pytest.raises(NotTheSample, match=message), serving(cloud, other):
+        pass
+
+
+def test_a_version_that_the_store_has_not_is_named_at_once(cloud: str, lock: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotPublished, match="has no version 1 of"), serving(cloud, lock, tmp_path.as_uri()):
+        pass
+
+
+def test_an_altered_model_ends_the_start_with_the_functions_own_words(cloud: str, lock: Path, tmp_path: Path) -> None:
+    url = fill_store(tmp_path, lock)
+    model = tmp_path / "breast-cancer/1/model.onnx"
+    model.write_bytes(bytes([model.read_bytes()[0] ^ 1]) + model.read_bytes()[1:])
+
+    with pytest.raises(ServeError, match="DigestMismatch: model.onnx: expected SHA-256"), serving(cloud, lock, url):
+        pass
+
+
+def test_a_setting_that_does_not_exist_is_named_by_the_function(cloud: str, lock: Path, store: str) -> None:
+    environ = {**os.environ, "PILOTLIGHT_NONSENSE": "1"}
+
+    message = "PILOTLIGHT_NONSENSE is not a setting"
+    with pytest.raises(ServeError, match=message), serving(cloud, lock, store, environ=environ):
+        pass
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(cloud: str, lock: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PortTaken, match="--port"), serving(cloud, lock, port=port):
+            pass

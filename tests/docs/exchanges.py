@@ -1,0 +1,138 @@
+"""The HTTP examples of a page, and functions in every situation that they tell of."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from docs.pages import Block
+from doubles import MemoryStore, Records, service
+from pilotlight.boot import Platform, boot
+from pilotlight.description import Description, load_lock
+from pilotlight.errors import StoreUnavailable
+from pilotlight.messages import Request, Response
+from pilotlight.service import Service
+from pilotlight.store import ObjectStore, Sink
+from pilotlight.tensor import Tensor
+from pilotlight_cli.project import LOCK, SAMPLE
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, and the reply that a page shows for it: status line, headers and body as text."""
+
+    place: str
+    given: str
+    request: Request
+    reply: str
+
+
+def exchanges(found: Sequence[Block]) -> Iterator[Exchange]:
+    """The pairs of `http` blocks: a request, then its reply."""
+    pairs = iter(block for block in found if block.language == "http")
+    for asked in pairs:
+        answered = next(pairs, None)
+        if answered is None or not answered.text.startswith("HTTP/1.1 ") or asked.text.startswith("HTTP/1.1 "):
+            raise ValueError(f"{asked.place}: expected a request and then a reply")
+        yield Exchange(asked.place, asked.note, _request(asked.text), answered.text)
+
+
+def _request(text: str) -> Request:
+    head, _, body = text.partition("\n\n")
+    first, *lines = head.splitlines()
+    method, path = first.split()
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return Request(method, path, headers, body.strip().encode())
+
+
+def over_http(url: str, request: Request) -> Response:
+    """The reply of a function behind HTTP."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    try:
+        connection.request(request.method, request.path, request.body or None, dict(request.headers))
+        reply = connection.getresponse()
+        return Response(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+    finally:
+        connection.close()
+
+
+def as_text(response: Response, shown: str) -> str:
+    """A reply as a page shows it, with the headers that the page shows: platforms add some of their own."""
+    first, *lines = shown.partition("\n\n")[0].splitlines()
+    names = [line.partition(":")[0] for line in lines]
+    headers = [f"{name}: {response.headers[name]}" for name in names if name in response.headers]
+    reason = first.split(" ", 2)[2]  # only for people, and not the same on every server
+    return "\n".join([f"HTTP/1.1 {response.status} {reason}", *headers, "", response.body.decode()]) + "\n"
+
+
+def over_core(service: Service, request: Request) -> Response:
+    """The reply of the core, which has a little time for it."""
+    return service.handle(replace(request, deadline=time.monotonic() + 1.5))
+
+
+def in_situation(given: str, folder: Path) -> Service:
+    """The core in one of the situations that a page tells of. `folder` is for its temporary files."""
+    return _SITUATIONS[given](folder)
+
+
+def _sample(folder: Path) -> Service:
+    return _booted(_SampleFolder(), folder, {}, deadline=30)
+
+
+def _limited(folder: Path) -> Service:
+    return _booted(_SampleFolder(), folder, {"PILOTLIGHT_MAX_BODY_BYTES": "200"}, deadline=30)
+
+
+def _unreachable(folder: Path) -> Service:
+    """The store gives nothing now and later."""
+    return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")] * 1000), folder, {}, deadline=0.05)
+
+
+def _refusing(folder: Path) -> Service:
+    """The store could not be reached at the start; now it can, and has no such object."""
+    return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")]), folder, {}, deadline=0.05)
+
+
+def _failing(_folder: Path) -> Service:
+    def fail(_inputs: Sequence[Tensor]) -> NoReturn:
+        raise RuntimeError("something inside the model")
+
+    return service(_pinned().signature, fail)
+
+
+_SITUATIONS: dict[str, Callable[[Path], Service]] = {
+    "": _sample,
+    "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
+    "the store cannot be reached": _unreachable,
+    "the store refuses the model": _refusing,
+    "the model fails": _failing,
+}
+
+
+class _SampleFolder:
+    """The sample's files where they lie in the repository, as a store."""
+
+    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+        """See `pilotlight.store.ObjectStore.fetch`."""
+        assert timeout > 0
+        sink.write((SAMPLE / key.rpartition("/")[2]).read_bytes())
+
+
+def _pinned() -> Description:
+    return load_lock(LOCK).model
+
+
+def _booted(store: ObjectStore, folder: Path, settings: Mapping[str, str], deadline: float) -> Service:
+    platform = Platform(
+        folder=LOCK.parent,
+        stores={"gs": lambda _: store},
+        reporter=lambda _level, _namespace: Records(),
+        deadline=deadline,
+        started=time.monotonic(),
+    )
+    found, _ = boot(platform, {"PILOTLIGHT_STORE": "gs://models", "TMPDIR": str(folder), **settings})
+    return found

@@ -1,0 +1,51 @@
+"""What was printed against what a page shows."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+# What differs from run to run. A page shows a real one of each; only that it has this form is compared.
+_VARIES = (
+    (r"\b\d+(\.\d+)? ms\b", "<time> ms"),
+    (r" +(?=<time> ms$)", " "),  # a column of numbers is as wide as its widest
+    (r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b", "<time>"),
+    (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
+    (r"(?m)^(x-request-id: ).*", r"\1<id>"),
+    (r'("request_id": ?)"[^"]+"', r'\1"<id>"'),
+)
+
+ANYTHING = "..."
+
+
+def difference(shown: str, printed: str) -> str:
+    """A diff for a person, or nothing where the page shows what was printed.
+
+    `...` in a page stands for any text within its line; on a line of its own, for any number of lines.
+    """
+    wanted, found = _plain(shown), _plain(printed)
+    if re.fullmatch(_pattern(wanted), found, re.DOTALL):
+        return ""
+    lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "shown", "printed", lineterm="", n=9)
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
+    for pattern, replacement in _VARIES:
+        lines = re.sub(pattern, replacement, lines, flags=re.MULTILINE)
+    return lines
+
+
+def _pattern(shown: str) -> str:
+    lines = [_line_pattern(line) for line in shown.split("\n")]
+    return "\n".join(lines).replace(f"{_MANY}\n", f"({_MANY}\n)?")
+
+
+_MANY = ".*"
+
+
+def _line_pattern(line: str) -> str:
+    if line.strip() == ANYTHING:
+        return _MANY
+    return re.escape(line).replace(re.escape(ANYTHING), "[^\n]*")

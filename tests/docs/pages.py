@@ -1,0 +1,109 @@
+"""The project's Markdown pages as blocks: what stands between fences, and the marker above it, if there is one.
+
+A marker is a comment on the line above a fence. It says what the reader's eye does not need:
+
+    <!-- stays up -->          the command goes on; the next such block, or the page's end, ends it
+    <!-- file: NAME -->        the block is the content of that file
+    <!-- given: SITUATION -->  the request goes to a function in that situation, see situations.py
+    <!-- not run: REASON -->   the block cannot run in a test
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight_cli.project import PROJECT
+
+PAGES = (
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *("docs/architecture.md", "docs/models.md", "docs/protocol.md"),
+)
+
+_MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
+
+
+class BadPage(ValueError):
+    """A page's fences or markers cannot be read; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced block. `line` is that of its opening fence, `kind` and `note` are its marker's, or empty."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    kind: str = ""
+    note: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for messages."""
+        return f"{self.page}:{self.line}"
+
+
+def read(page: str, root: Path = PROJECT) -> str:
+    """A page's text."""
+    return (root / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str, text: str) -> Iterator[Block]:
+    """The fenced blocks of a page, in their order. Raises BadPage."""
+    lines = iter(enumerate(text.splitlines(), 1))
+    before = ""
+    for number, line in lines:
+        if line.startswith("```"):
+            language = line[3:].strip()
+            content = list(_until_fence(page, number, lines))
+            kind, note = _marker(page, number, before)
+            yield Block(page, number, language, "".join(f"{item}\n" for item in content), kind, note)
+        before = line
+
+
+def prose(text: str) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def code_spans(text: str) -> list[str]:
+    """What stands between backticks in a page's prose, line breaks as spaces."""
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(text))]
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next one of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise BadPage(f"there is no heading {heading!r}")
+    return found[1]
+
+
+def table(text: str) -> list[list[str]]:
+    """The cells of the first table in a text, row by row, without its head."""
+    rows = re.search(r"(^\|.*\n?)+", text, re.MULTILINE)
+    if rows is None:
+        raise BadPage("there is no table")
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows[0].splitlines()]
+    return cells[2:]
+
+
+def _until_fence(page: str, opened: int, lines: Iterator[tuple[int, str]]) -> Iterator[str]:
+    for _, line in lines:
+        if line == "```":
+            return
+        yield line
+    raise BadPage(f"{page}:{opened}: the block is never closed")
+
+
+def _marker(page: str, number: int, before: str) -> tuple[str, str]:
+    if not before.startswith("<!--"):
+        return "", ""
+    found = _MARKER.fullmatch(before)
+    if found is None or (found["text"] is None) != (found["kind"] == "stays up"):
+        raise BadPage(f"{page}:{number - 1}: {before} is no marker; pages.py lists them")
+    return found["kind"], found["text"] or ""

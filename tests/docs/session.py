@@ -1,0 +1,218 @@
+"""A shell in a copy of the project, as a reader has it who follows a page from top to bottom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, Queue
+
+from docs.matching import difference
+from docs.pages import Block
+from pilotlight_cli.local.process import free_port
+from pilotlight_cli.project import PROJECT
+
+# What the pages say, and what stands there instead while they run.
+PORT = ":8080"
+FOLDER = "/tmp/models"  # noqa: S108 - a text in the pages, never a path here
+
+_PATIENCE = 120.0
+_LEFT_OUT = shutil.ignore_patterns(
+    *(".*", "build", "tests", "__pycache__", "node_modules", "*.egg-info"),
+)
+
+
+class ExampleFailed(AssertionError):
+    """An example does not do what its page says."""
+
+
+class Session:
+    """One shell for the examples of one page; what they set, make and start is there for the next."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self._port = port
+        self._models = str(folder.parent / "models")
+        self._ending = f"--{os.urandom(8).hex()}--"
+        self._shell = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env=self._environment(),
+            start_new_session=True,
+        )
+        self._lines: Queue[str] = Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._server = 0
+
+    def run(self, block: Block) -> None:
+        """Do what a block says. Raises ExampleFailed where it does not come out as the page shows."""
+        act = {"console": self._console, "sh": self._sh, "python": self._python}.get(block.language)
+        if block.kind == "file":
+            (self.folder / block.note).write_text(block.text)
+        elif block.kind == "stays up":
+            self._stays_up(block)
+        elif act is not None:
+            act(block)
+
+    def close(self) -> None:
+        """End the shell and what it started."""
+        self._end_server()
+        with suppress(ProcessLookupError):
+            os.killpg(self._shell.pid, signal.SIGTERM)
+        self._shell.wait(timeout=20)
+        self._reader.join(timeout=20)
+        for stream in (self._shell.stdin, self._shell.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _console(self, block: Block) -> None:
+        for command, shown in commands(block):
+            status, printed = self._do(command)
+            self._compare(block, command, shown, printed)
+            if (status != 0) != ("error: " in shown):
+                raise ExampleFailed(f"{block.place}: {command!r} ended with exit code {status}:\n{printed}")
+
+    def _sh(self, block: Block) -> None:
+        status, printed = self._do(block.text)
+        if status:
+            raise ExampleFailed(f"{block.place}: ended with exit code {status}:\n{printed}")
+
+    def _python(self, block: Block) -> None:
+        script = self.folder.parent / f"line-{block.line}.py"
+        script.write_text(block.text)
+        status, printed = self._do(f"{sys.executable} -W error {script}")
+        if status:
+            raise ExampleFailed(f"{block.place}: ended with exit code {status}:\n{printed}")
+
+    def _stays_up(self, block: Block) -> None:
+        """Start a command that goes on, and wait until it has printed what the page shows."""
+        self._end_server()
+        ((command, shown),) = commands(block)
+        if command.startswith("pilotlight serve"):
+            command += f" --port {self._port}"
+        log = self.folder.parent / f"line-{block.line}.log"
+        status, printed = self._do(f"{command} >{log} 2>&1 </dev/null & echo $!")
+        if status:
+            raise ExampleFailed(f"{block.place}: {printed}")
+        self._server = int(printed)
+        end = time.monotonic() + _PATIENCE
+        while difference(shown, self._as_shown(log.read_text())):
+            if time.monotonic() > end or not _runs(self._server):
+                self._compare(block, command, shown, self._as_shown(log.read_text()))
+                return
+            time.sleep(0.1)
+
+    def _end_server(self) -> None:
+        if not self._server:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self._server, signal.SIGTERM)
+        self._do(f"wait {self._server}")  # the shell is its parent
+        self._server = 0
+
+    def _do(self, command: str) -> tuple[int, str]:
+        """Exit code and output of a command, as the page would show it."""
+        assert self._shell.stdin is not None
+        text = command.replace(PORT, f":{self._port}").replace(FOLDER, self._models)
+        self._shell.stdin.write(f'{text}\necho "{self._ending} $?"\n')
+        self._shell.stdin.flush()
+        lines: list[str] = []
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                line = self._lines.get(timeout=max(end - time.monotonic(), 0.01))
+            except Empty:
+                raise ExampleFailed(f"{command!r} takes too long, and printed:\n{''.join(lines)}") from None
+            before, ending, status = line.partition(self._ending)
+            lines.append(before)
+            if ending:
+                return int(status), self._as_shown("".join(lines))
+
+    def _as_shown(self, text: str) -> str:
+        """The output with the page's own port and folders in the place of those of this run."""
+        return text.replace(f":{self._port}", PORT).replace(self._models, FOLDER).replace(f"{self.folder}/", "")
+
+    def _compare(self, block: Block, command: str, shown: str, printed: str) -> None:
+        wrong = difference(shown, printed)
+        if wrong:
+            raise ExampleFailed(f"{block.place}: {command!r} prints something else:\n{wrong}")
+
+    def _read(self) -> None:
+        assert self._shell.stdout is not None
+        for line in self._shell.stdout:
+            self._lines.put(line)
+        self._lines.put(f"the shell ended\n{self._ending} 1")
+
+    def _environment(self) -> dict[str, str]:
+        """A reader's environment: nothing of this test's, and output as it comes."""
+        kept = ("HOME", "PATH", "LANG", "USER", "PYENV_ROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
+        passed = {
+            name: value
+            for name, value in os.environ.items()
+            if name in kept or name.startswith(("UV_", "PIP_", "XDG_")) or name.lower().endswith("_proxy")
+        }
+        return passed | {"PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
+
+
+def commands(block: Block) -> Iterator[tuple[str, str]]:
+    """Each command of a console block with what it prints; `> ` continues the line above."""
+    command, shown = "", ""
+    for line in block.text.splitlines(keepends=True):
+        if line.startswith("$ "):
+            if command:
+                yield command, shown
+            command, shown = line[2:].rstrip("\n"), ""
+        elif line.startswith("> ") and not shown:
+            command += "\n" + line[2:].rstrip("\n")
+        elif not command:
+            raise ExampleFailed(f"{block.place}: a console block begins with a line like '$ command'")
+        else:
+            shown += line
+    if command:
+        yield command, shown
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Session]:
+    """A session in a fresh copy of the project below `folder`."""
+    copy = folder / "pilotlight"
+    shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
+    _lend_environment(copy)
+    session = Session(copy, free_port())
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _lend_environment(copy: Path) -> None:
+    """Let `make` find everything installed in the copy: the programs are those of this very environment.
+
+    Installing again would take a minute, and would make this environment run the copy's code.
+    """
+    for path in copy.rglob("*"):
+        os.utime(path, (1, 1))
+    (copy / ".venv").mkdir()
+    (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    for stamp in (".run", ".dev"):
+        (copy / ".venv" / stamp).touch()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # the shell, its parent, takes leave of it as soon as it ends
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""What the pages name exists: files, commands, options, settings, fields; and what does not run says why."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+import emf
+from docs import pages
+from docs.pages import PAGES, Block
+from pilotlight.records import ColdStart, Record, Served, fields
+from pilotlight.settings import Settings, read_settings
+from pilotlight_cli.main import app
+from pilotlight_cli.project import PROJECT
+
+ARCHITECTURE = pages.read("docs/architecture.md")
+BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
+
+EXECUTED = ("console", "sh", "python", "http")
+SHOWN = ("mermaid",)
+
+# Every block that no test runs, by its page and the beginning of its reason.
+NOT_RUN = [
+    ("CONTRIBUTING.md", "these are the commands that run the tests themselves"),
+]
+
+# Made by the commands that the pages tell of, or the reader's own.
+NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "manifest.json"}
+
+COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
+REQUEST = Served("id", "GET", "/", 500, 1.0, "m", 1, code="internal", error="why")
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+def test_every_block_is_run_or_says_why_not(block: Block) -> None:
+    if block.kind == "file":
+        assert block.language in ("json", "python", "text")
+        if block.language == "json":
+            json.loads(block.text)
+    elif block.kind != "not run":
+        assert block.language in EXECUTED + SHOWN, f"{block.place}: {block.language!r} is run by nothing"
+
+
+def test_the_blocks_that_do_not_run_are_these() -> None:
+    found = [(block.page, block.note) for block in BLOCKS if block.kind == "not run"]
+    for page, reason in found:
+        print(f"not run: {page}: {reason}")
+    assert found == NOT_RUN
+
+
+def test_every_page_is_known() -> None:
+    found = {path.relative_to(PROJECT).as_posix() for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"))}
+    assert found == set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", pages.prose(pages.read(page))):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            file = (PROJECT / page).parent / path if path else PROJECT / page
+            assert file.exists(), f"{page} links to {target}"
+            assert not anchor or anchor in anchors(file.read_text()), f"{page} links to {target}"
+
+
+def anchors(text: str) -> set[str]:
+    """The names by which a page's headings are linked to."""
+    headings = re.findall(r"^#+ (.*)$", pages.prose(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    missing = [span for span in pages.code_spans(pages.read(page)) if is_path(span) and not exists(span)]
+    assert not missing
+
+
+def is_path(span: str) -> bool:
+    known = tuple(f"{path.name}/" for path in PROJECT.iterdir() if path.is_dir())
+    return span.startswith(known) or bool(re.fullmatch(r"[\w.-]+\.(py|md|lock|toml)", span))
+
+
+def exists(span: str) -> bool:
+    if "/" in span or (PROJECT / span).exists():
+        return span.rstrip("/") in NOT_COMMITTED or (PROJECT / span).exists()
+    return any(root.rglob(span) for root in (PROJECT / "shared", PROJECT / "functions", PROJECT / "cli"))
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command of `pilotlight` with its options."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    return {
+        name: {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        for name, command in group.commands.items()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_options_exist(page: str) -> None:
+    text = pages.read(page)
+    known = commands()
+    for name, rest in re.findall(r"^(?:\$ |> |`)?pilotlight ([a-z]+)((?:.|\\\n> )*)$", code(text), re.MULTILINE):
+        assert name in known, f"{page}: pilotlight {name}"
+        unknown = set(re.findall(r"(?<!\S)--[a-z-]+", rest)) - known[name]
+        assert not unknown, f"{page}: pilotlight {name} {unknown}"
+    everything = set().union(*known.values()) | {"--version"}
+    named = {span.split()[0] for span in pages.code_spans(text) if span.startswith("--")}
+    assert named <= everything
+
+
+def code(text: str) -> str:
+    """All code of a page, a line for each line and span."""
+    fenced = "\n".join(block.text for block in pages.blocks("", text))
+    return "\n".join((fenced, *pages.code_spans(text)))
+
+
+def test_every_command_is_told_of() -> None:
+    everything = "\n".join(code(pages.read(page)) for page in PAGES)
+    for name in commands():
+        assert re.search(rf"^(\$ )?pilotlight {name}\b", everything, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    found = re.findall(r"^(?:\$ )?make ([a-z-]+)", code(pages.read(page)), re.MULTILINE)
+    assert set(found) <= targets
+
+
+def test_the_settings_table_is_the_code() -> None:
+    rows = pages.table(pages.section(ARCHITECTURE, "## Settings"))
+    named = {row[0].strip("`").removeprefix("PILOTLIGHT_"): row[1].strip("`") for row in rows}
+    found = read_settings({"PILOTLIGHT_STORE": "s3://models"}, Path())
+    assert named.keys() == {name.upper() for name in Settings.__slots__}
+    for name, default in named.items():
+        if name != "STORE":
+            assert default == str(getattr(found, name.lower())), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_settings_that_a_page_names_exist(page: str) -> None:
+    named = set(re.findall(r"\bPILOTLIGHT_([A-Z_]+)\b", pages.read(page)))
+    assert named <= {name.upper() for name in Settings.__slots__}
+
+
+@pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])
+def test_the_tables_of_log_fields_are_the_code(record: Record) -> None:
+    event = str(fields(record)["event"])
+    after = ARCHITECTURE.partition(f"| Field of `{event}` |")[2]
+    rows = pages.table(f"| Field |{after}")
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    assert named == set(fields(record))
+
+
+def test_the_table_of_metrics_is_the_code() -> None:
+    units = {
+        metric["Name"]: metric["Unit"] for record in (COLD_START, REQUEST) for metric in metrics(record)["Metrics"]
+    }
+    rows = pages.table(pages.section(ARCHITECTURE, "### Metrics"))
+    assert {row[0].strip("`"): row[1] for row in rows} == units
+    for dimension in (name for names in metrics(REQUEST)["Dimensions"] for name in names):
+        assert f"`{dimension}`" in pages.section(ARCHITECTURE, "### Metrics")
+
+
+def metrics(record: Record) -> dict[str, Any]:
+    document: Any = emf.to_line(record, "Pilotlight", 0.0)["_aws"]
+    (found,) = document["CloudWatchMetrics"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one() -> None:
+    (block,) = [block for block in pages.blocks("", ARCHITECTURE) if block.language == "json"]
+    shown = json.loads(block.text)
+    assert list(shown) == [name for name in emf.to_line(COLD_START, "Pilotlight", 0.0) if name != "error"]
+    assert shown["_aws"]["CloudWatchMetrics"] == [metrics(COLD_START)]
+
+
+def test_the_table_of_states_is_the_code() -> None:
+    loading = (PROJECT / "shared/pilotlight/loading.py").read_text()
+    states = re.search(r"^State = Literal\[(.*)\]$", loading, re.MULTILINE)
+    assert states is not None
+    rows = pages.table(pages.section(ARCHITECTURE, "## One cold start"))
+    assert {row[0].strip("`") for row in rows} == set(re.findall(r'"(\w+)"', states[1]))
+
+
+def test_there_is_one_diagram() -> None:
+    assert [block.page for block in BLOCKS if block.language == "mermaid"] == ["docs/architecture.md"]
+
+
+def test_the_changelog_knows_the_version() -> None:
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert re.search(
+        rf"(^## \[{re.escape(version)}\]|^Will be {re.escape(version)}\.$)", pages.read("CHANGELOG.md"), re.MULTILINE
+    )

@@ -1,0 +1,126 @@
+"""For tests that run a whole function: a model published and pinned for real, and each cloud's real runtime on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import boto3
+import requests
+
+from pilotlight.description import Description, load_lock
+from pilotlight_cli.inspection import inspect
+from pilotlight_cli.local.function import Function, passed_on
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
+from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
+from pilotlight_cli.local.sample import publish_sample
+from pilotlight_cli.local.server import prepare
+from pilotlight_cli.local.stores import EmbeddedStore, acting_in, embedded_store
+from pilotlight_cli.locking import pin
+from pilotlight_cli.project import LOCK
+from pilotlight_cli.publishing import copy, publish
+from pilotlight_cli.stores import Store, open_store
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A published and pinned model: its lock, and the folder store that has it."""
+
+    lock: Path
+    store: Store
+
+    @property
+    def model(self) -> Description:
+        """What the lock says of it."""
+        return load_lock(self.lock).model
+
+
+def pinned(
+    artifact: Path,
+    name: str,
+    folder: Path,
+    *,
+    signature: Path | None = None,
+    golden: Path | None = None,
+    allow: Sequence[str] = (),
+    alias: str | None = None,
+    lock: str = "first",
+) -> Pinned:
+    """Publish an artifact to a store in `folder`, and pin it in a folder of its own, as the command does."""
+    store = open_store((folder / "store").as_uri())
+    found = inspect(
+        artifact,
+        format=None,
+        signature=signature.read_bytes() if signature else None,
+        golden=golden.read_bytes() if golden else None,
+        allow=allow,
+    )
+    publish(store, found, name, alias=alias, clock=lambda: datetime.now(UTC), progress=lambda _: None)
+    path = folder / name / lock / "model.lock"
+    path.parent.mkdir(parents=True)
+    pin(store, f"{name}@{alias}" if alias else name, path)
+    return Pinned(path, store)
+
+
+def sample(folder: Path) -> Pinned:
+    """The repository's own lock, with a store in `folder` that has what it pins."""
+    store = open_store(folder.as_uri())
+    publish_sample(store, LOCK)
+    return Pinned(LOCK, store)
+
+
+@contextmanager
+def stored(cloud: str, *models: Pinned) -> Iterator[EmbeddedStore]:
+    """An object store of the cloud's own kind that has those models."""
+    with embedded_store(cloud) as embedded:
+        with acting_in(embedded.environ):
+            target = open_store(embedded.url)
+            for model in models:
+                copy(model.store, target, model.model.name, model.model.version, lambda _: None)
+        yield embedded
+
+
+@contextmanager
+def in_lambda(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[LambdaRuntime]:
+    """The function in AWS's runtime; it starts with the first event."""
+    with prepared("aws", model, store, settings) as function, lambda_runtime(function) as runtime:
+        yield runtime
+
+
+@contextmanager
+def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
+    """The function under functions-framework and gunicorn; its module was imported."""
+    with prepared("gcp", model, store, settings) as function, functions_runtime(function) as runtime:
+        yield runtime
+
+
+@contextmanager
+def prepared(cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[str, str]) -> Iterator[Function]:
+    """The staged function, with its own empty folder for temporary files."""
+    with TemporaryDirectory(prefix="pilotlight-test-") as folder:
+        temporary = Path(folder) / "tmp"
+        temporary.mkdir()
+        environ = passed_on(os.environ) | store.environ | settings
+        environ |= {"PILOTLIGHT_STORE": store.url, "TMPDIR": str(temporary)}
+        yield prepare(cloud, model.lock, Path(folder) / "function", environ)
+
+
+def delete(store: EmbeddedStore, key: str) -> None:
+    """Remove an object, which Pilotlight itself never does."""
+    bucket = store.url.partition("://")[2]
+    if store.url.startswith("s3://"):
+        with acting_in(store.environ):
+            client = boto3.client("s3")
+            client.delete_object(Bucket=bucket, Key=key)
+            client.close()
+        return
+    reply = requests.delete(
+        f"{store.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o/{quote(key, safe='')}", timeout=5
+    )
+    reply.raise_for_status()

@@ -1,0 +1,59 @@
+"""A lock of the sample model, made from its files as `pin` makes it, with requirements for this machine's versions."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from pilotlight.description import Description, Lock, Runtime, load_lock, write_lock
+from pilotlight.reader import Node, read_json
+from pilotlight.signature import read_signature
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.local.sample import publish_sample
+from pilotlight_cli.project import SAMPLE
+from pilotlight_cli.publishing import describe
+from pilotlight_cli.requirements import PLATFORM_LOCK, resolve_pins
+from pilotlight_cli.stores import open_store
+
+
+def lock_the_sample(folder: Path) -> Path:
+    """Write model.lock, requirements.lock and golden.json to a folder; the path of the lock."""
+    packages = {"onnxruntime": version("onnxruntime")}
+    wanted = [f"{name}=={pinned}" for name, pinned in packages.items()]
+    requirements = resolve_pins(wanted, constraints=[PLATFORM_LOCK])
+    model = Description(
+        name="breast-cancer",
+        version=1,
+        format="onnx",
+        files=(describe(SAMPLE / "model.onnx"),),
+        runtime=Runtime("onnx", "onnxruntime-python", packages),
+        signature=read_signature(Node(read_json((SAMPLE / "signature.json").read_bytes()))),
+        golden=describe(SAMPLE / "golden.json"),
+    )
+    shutil.copy(SAMPLE / "golden.json", folder)
+    (folder / "requirements.lock").write_text(requirements)
+    lock = folder / "model.lock"
+    lock.write_bytes(to_bytes(write_lock(Lock(model, hashlib.sha256(requirements.encode()).hexdigest()))))
+    return lock
+
+
+def copy_lock(lock: Path, folder: Path) -> Path:
+    """A copy of a lock and its companions, to be altered."""
+    for name in ("model.lock", "golden.json", "requirements.lock"):
+        shutil.copy(lock.with_name(name), folder)
+    return folder / "model.lock"
+
+
+def rewrite(lock: Path, **changes: object) -> None:
+    """Write a lock again with other fields in its model."""
+    pinned = load_lock(lock)
+    lock.write_bytes(to_bytes(write_lock(replace(pinned, model=replace(pinned.model, **changes)))))  # type: ignore[arg-type]
+
+
+def fill_store(folder: Path, lock: Path) -> str:
+    """Put the sample into a store in a folder; its URL."""
+    publish_sample(open_store(folder.as_uri()), lock)
+    return folder.as_uri()

@@ -1,0 +1,42 @@
+"""What a cold start imports, held against a committed list: an import is milliseconds that every user pays."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import prepared, sample, stored
+from pilotlight_cli.hostenv import isolated_python
+
+LISTS = Path(__file__).parent
+PROGRAM = "import sys, {entry}; {entry}; import json; print(json.dumps(sorted(sys.modules)))"
+
+
+def cold_imports(cloud: str, folder: Path) -> set[str]:
+    """The modules after a cold start that fetched the sample from the cloud's own kind of store.
+
+    Our own modules count one by one, other packages as a whole.
+    """
+    entry = {"aws": "handler", "gcp": "main"}[cloud]
+    model = sample(folder)
+    with stored(cloud, model) as store, prepared(cloud, model, store, {}) as function:
+        command = [*isolated_python(), "-c", PROGRAM.format(entry=entry)]
+        done = subprocess.run(
+            command, cwd=function.folder, env=function.environment, capture_output=True, text=True, check=True
+        )
+    modules = json.loads(done.stdout.splitlines()[-1])
+    return {name if name.startswith("pilotlight") else name.partition(".")[0] for name in modules if name[0] != "_"}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_cold_start_imports_what_the_committed_list_says(cloud: str, tmp_path: Path) -> None:
+    listed = set((LISTS / f"cold_imports_{cloud}.txt").read_text().split())
+    found = cold_imports(cloud, tmp_path)
+    standard = set(sys.stdlib_module_names)
+    assert found - standard == listed - standard
+    # Which modules of the standard library they pull in differs between Python's versions; more than listed is news.
+    assert found & standard <= listed & standard

@@ -1,0 +1,83 @@
+"""For tests that start processes: throw-away functions, and whether anything is left of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from pilotlight_cli.hostenv import group_packages, host_packages
+from pilotlight_cli.local.function import Function, passed_on
+from pilotlight_cli.project import FUNCTIONS
+
+
+def lambda_function(folder: Path, code: str, environ: Mapping[str, str] = os.environ) -> Function:
+    """A Lambda function of one file, handler.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "handler.py").write_text(code)
+    return Function(folder, (group_packages("lambda-runtime"),), passed_on(environ))
+
+
+def cloud_function(folder: Path, code: str, environ: Mapping[str, str] = os.environ) -> Function:
+    """A Cloud Function of one file, main.py."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.py").write_text(code)
+    return Function(folder, (host_packages(FUNCTIONS / "gcp/predict/requirements.lock"),), passed_on(environ))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there; one that ended and that nobody waited for is not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started and that are running."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in found for child in map(int, file.read_text().split()) if is_running(child)]
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they started."""
+    return [found for child in children(pid) for found in (child, *descendants(child))]
+
+
+def wait_until_ended(pids: list[int], limit: float) -> None:
+    """Return once none of them is running; fails after `limit` seconds."""
+    wait_until(lambda: not any(map(is_running, pids)), limit)
+
+
+def wait_until(condition: Callable[[], bool], limit: float) -> None:
+    """Return once the condition holds; fails after `limit` seconds."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"it did not come within {limit} s"
+        time.sleep(0.02)
+
+
+@contextmanager
+def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Code in a process of its own, as somebody types it; ended on the way out."""
+    command = [sys.executable, "-c", code, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+
+
+def said_pids(process: subprocess.Popen[str]) -> list[int]:
+    """The process ids in the first line that it prints."""
+    assert process.stdout is not None
+    return list(map(int, process.stdout.readline().split()))

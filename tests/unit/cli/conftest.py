@@ -1,0 +1,22 @@
+"""Fixtures of the command's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.package_index import PackageIndex
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """An index with a model's libraries, the only one that uv sees."""
+    with PackageIndex.at(tmp_path / "index") as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        index.add("onnxruntime", "1.31.1", "numpy>=2")
+        index.add("numpy", "2.4.6")
+        index.add("scikit-learn", "1.9.1", "numpy>=2")
+        yield index

@@ -1,0 +1,277 @@
+"""`pin` writes three files that agree with each other, or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import descriptions
+from fakes.package_index import PackageIndex
+from pilotlight.description import Lock, load_lock, read_lock, write_lock
+from pilotlight.errors import DigestMismatch, FormatError
+from pilotlight_cli.admitted import NotAdmitted
+from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.inspection import Inspection
+from pilotlight_cli.locking import LockMismatch, check_requirements, pin
+from pilotlight_cli.manifest import read_manifest, write_manifest
+from pilotlight_cli.publishing import publish
+from pilotlight_cli.repository import show
+from pilotlight_cli.requirements import Unresolvable, pins
+from pilotlight_cli.stores import Store
+
+NAME = "breast-cancer"
+NAMES = ["golden.json", "model.lock", "requirements.lock"]
+
+pytestmark = pytest.mark.usefixtures("index")
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return folder / "model.lock"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Inspection:
+    return descriptions.inspection(tmp_path / "model")
+
+
+@pytest.fixture
+def store(folder_store: Store, model: Inspection) -> Store:
+    """A store with one version of one model."""
+    put(folder_store, model)
+    return folder_store
+
+
+def put(store: Store, inspection: Inspection) -> None:
+    clock = datetime(2026, 7, 31, tzinfo=UTC)
+    publish(store, inspection, NAME, alias="production", clock=lambda: clock, progress=lambda _: None)
+
+
+def files(lock: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(lock.parent.iterdir())}
+
+
+def test_the_lock_holds_the_digests_of_the_files_beside_it(store: Store, lock: Path) -> None:
+    pinned = pin(store, f"{NAME}@production", lock)
+
+    written = files(lock)
+    assert list(written) == NAMES
+    assert load_lock(lock) == pinned.lock
+    assert pinned.lock.model == show(store, NAME, 1).model
+    assert pinned.lock.model.golden.sha256 == hashlib.sha256(written["golden.json"]).hexdigest()
+    check_requirements(pinned.lock, written["requirements.lock"].decode())
+    assert pinned.packages == {"numpy": "2.4.6", "onnxruntime": "1.31.1"}
+    assert (pinned.before, pinned.warnings) == (None, ())
+
+
+def test_pinning_again_changes_nothing(store: Store, lock: Path, index: PackageIndex) -> None:
+    pin(store, NAME, lock)
+    before = files(lock)
+    index.add("numpy", "2.4.7")
+
+    assert pin(store, NAME, lock).before == read_lock(before["model.lock"])
+    assert files(lock) == before
+
+
+def test_upgrading_takes_newer_libraries_where_the_model_leaves_them_open(
+    store: Store, lock: Path, index: PackageIndex
+) -> None:
+    pin(store, NAME, lock)
+    index.add("numpy", "2.4.7")
+    assert pin(store, NAME, lock, upgrade=True).packages == {"numpy": "2.4.7", "onnxruntime": "1.31.1"}
+
+
+def test_a_new_version_changes_few_lines_of_the_lock(store: Store, lock: Path, tmp_path: Path) -> None:
+    pin(store, NAME, lock)
+    before = lock.read_text().splitlines()
+    put(store, descriptions.inspection(tmp_path / "new", b"other weights"))
+
+    pinned = pin(store, NAME, lock)
+    changed = [line.strip() for line in lock.read_text().splitlines() if line not in before]
+    assert pinned.before is not None
+    assert (pinned.before.model.version, pinned.lock.model.version) == (1, 2)
+    assert [line.split(":")[0] for line in changed] == ['"version"', '"size"', '"sha256"']
+
+
+def test_the_lock_names_no_store(store: Store, lock: Path) -> None:
+    pin(store, NAME, lock)
+    assert not re.search("file:|s3:|gs:|/", lock.read_text())
+
+
+def test_the_three_files_have_the_lock_s_folder(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    pin(store, NAME, tmp_path / "b" / "other.lock")
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
+        "golden.json",
+        "other.lock",
+        "requirements.lock",
+    ]
+
+
+def test_a_folder_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="the folder .*/nowhere does not exist; make it, or name another with --lock"):
+        pin(store, NAME, tmp_path / "nowhere" / "model.lock")
+
+
+def pinned_before(store: Store, lock: Path) -> dict[str, bytes]:
+    pin(store, NAME, lock)
+    return files(lock)
+
+
+def test_altered_golden_samples_are_found_and_nothing_is_written(store: Store, lock: Path) -> None:
+    before = pinned_before(store, lock)
+    store.replace(f"{NAME}/1/golden.json", store.read(f"{NAME}/1/golden.json").replace(b"1.0", b"1.5"))
+
+    with pytest.raises(DigestMismatch, match=r"breast-cancer/1/golden\.json: found \d+ bytes with SHA-256 .*expected"):
+        pin(store, NAME, lock)
+    assert files(lock) == before
+
+
+def test_golden_samples_that_do_not_parse_are_refused(store: Store, lock: Path) -> None:
+    content = b'{"format": 2}'
+    swap_manifest(store, golden={"name": "golden.json", "size": 13, "sha256": hashlib.sha256(content).hexdigest()})
+    store.replace(f"{NAME}/1/golden.json", content)
+
+    with pytest.raises(FormatError, match=r"breast-cancer/1/golden\.json: \$\.format: format 2 is not known"):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
+
+
+def test_libraries_that_the_functions_cannot_have_leave_the_files_as_they_were(
+    store: Store, lock: Path, model: Inspection, index: PackageIndex
+) -> None:
+    before = pinned_before(store, lock)
+    index.add("numpy", "1.26.4", tag="cp312-cp312-manylinux_2_17_x86_64")
+    runtime = replace(model.runtime, packages={"onnxruntime": "1.31.1", "numpy": "1.26.4"})
+    put(store, replace(model, runtime=runtime))
+
+    with pytest.raises(Unresolvable, match=r"numpy==1\.26\.4, onnxruntime==1\.31\.1 cannot be installed"):
+        pin(store, NAME, lock)
+    assert files(lock) == before
+
+
+def test_a_file_that_cannot_be_written_leaves_the_lock_as_it_was(store: Store, lock: Path) -> None:
+    (lock.parent / "golden.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        pin(store, NAME, lock)
+    assert [path.name for path in lock.parent.iterdir()] == ["golden.json"]
+
+
+def swap_manifest(store: Store, **fields: object) -> None:
+    """Write other fields into the store's manifest, as whoever may write there can."""
+    key = f"{NAME}/1/manifest.json"
+    document = {**json.loads(store.read(key)), **fields}
+    store.replace(key, to_bytes(write_manifest(read_manifest(json.dumps(document).encode()))))
+
+
+PICKLE = {
+    "artifact": {"format": "pickle", "files": [{"name": "model.pkl", "size": 3, "sha256": "a" * 64}]},
+    "runtime": {
+        "name": "sklearn",
+        "engine": "scikit-learn",
+        "packages": {"numpy": "2.4.6", "scikit-learn": "1.9.1"},
+    },
+}
+
+
+def test_a_manifest_cannot_call_a_name_known_that_pilotlight_does_not_ship(store: Store, lock: Path) -> None:
+    swap_manifest(store, **PICKLE, allowed_globals=["sklearn.pipeline.Pipeline", "flats.Rounded"])
+    with pytest.raises(NotAdmitted, match=r"says that Pilotlight ships flats\.Rounded as known, and it does not"):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
+
+
+def test_names_that_pilotlight_ships_need_no_word(store: Store, lock: Path) -> None:
+    swap_manifest(store, **PICKLE, allowed_globals=["sklearn.pipeline.Pipeline"])
+    pinned = pin(store, NAME, lock)
+    assert pinned.lock.model.allowed_globals == ("sklearn.pipeline.Pipeline",)
+    assert pinned.warnings == ()
+
+
+def test_a_name_that_the_publisher_allowed_is_pinned_with_a_warning(store: Store, lock: Path) -> None:
+    swap_manifest(store, **PICKLE, extra_globals=["flats.Rounded"])
+    pinned = pin(store, NAME, lock)
+    assert [text for text in pinned.warnings if text.endswith("loading the model may call it: flats.Rounded")]
+    assert '"extra_globals": ["flats.Rounded"]' in lock.read_text()
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "subprocess.Popen"])
+def test_a_name_that_executes_is_never_pinned(store: Store, lock: Path, name: str) -> None:
+    swap_manifest(store, **PICKLE, extra_globals=[name])
+    with pytest.raises(NotAdmitted, match=f"allows {re.escape(name)}, which"):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
+
+
+def test_a_package_that_pilotlight_does_not_know_is_pinned_with_a_warning(
+    store: Store, lock: Path, index: PackageIndex
+) -> None:
+    index.add("flats", "3.1")
+    packages = {"numpy": "2.4.6", "scikit-learn": "1.9.1", "flats": "3.1"}
+    swap_manifest(store, **(PICKLE | {"runtime": {"name": "sklearn", "engine": "scikit-learn", "packages": packages}}))
+
+    pinned = pin(store, NAME, lock)
+    assert pinned.warnings == ("the model asks for packages that Pilotlight does not know: flats",)
+    assert pinned.packages == packages
+
+
+@pytest.mark.parametrize(
+    "package", ["flats @ https://example.org/flats.whl", "-r", "flats\n--index-url x", "Flats", "a_b"]
+)
+def test_a_package_that_is_no_name_gets_nowhere(store: Store, lock: Path, package: str) -> None:
+    document = json.loads(store.read(f"{NAME}/1/manifest.json"))
+    document["runtime"]["packages"][package] = "1"
+    store.replace(f"{NAME}/1/manifest.json", json.dumps(document).encode())
+    with pytest.raises(FormatError, match="expected a package by its normalised name on PyPI, found"):
+        pin(store, NAME, lock)
+
+
+def test_the_same_version_with_other_bytes_is_pinned_with_a_warning(store: Store, lock: Path, tmp_path: Path) -> None:
+    pin(store, NAME, lock)
+    digest = {"name": "model.onnx", "size": 5, "sha256": "e" * 64}
+    swap_manifest(store, artifact={"format": "onnx", "files": [digest]})
+    pinned = pin(store, NAME, lock)
+    assert pinned.warnings == (
+        "breast-cancer:1 was pinned before with other bytes; versions never change within one store",
+    )
+
+
+def test_requirements_that_were_edited_are_refused(store: Store, lock: Path) -> None:
+    pinned = pin(store, NAME, lock).lock
+    text = (lock.parent / "requirements.lock").read_text()
+    with pytest.raises(
+        LockMismatch, match=r"requirements\.lock has the SHA-256 .* run 'pilotlight pin breast-cancer:1'"
+    ):
+        check_requirements(pinned, text + "\n")
+
+
+@pytest.mark.parametrize(("text", "found"), [("onnxruntime==1.31.0 \\\n", "1.31.0"), ("numpy==2.4.6 \\\n", "nothing")])
+def test_requirements_with_another_runtime_than_the_lock_s_are_refused(text: str, found: str) -> None:
+    lock = Lock(descriptions.onnx_model(), hashlib.sha256(text.encode()).hexdigest())
+    with pytest.raises(LockMismatch, match=f"pins onnxruntime to {found}, expected 1.31.1 as model.lock says"):
+        check_requirements(lock, text)
+
+
+def test_pins_are_read_with_and_without_hashes() -> None:
+    text = (
+        "# by hand\nnumpy==2.4.6 \\\n    --hash=sha256:ab\nscikit-learn==1.9.1\na.b_c==1!2.0+x ; python_version>'3'\n"
+    )
+    assert pins(text) == {"numpy": "2.4.6", "scikit-learn": "1.9.1", "a.b_c": "1!2.0+x"}
+
+
+def test_a_lock_is_written_as_it_is_read() -> None:
+    for model in (
+        descriptions.onnx_model(),
+        descriptions.pickled_model(),
+        descriptions.onnx_model(descriptions.TENSORS),
+    ):
+        lock = descriptions.lock(model)
+        assert read_lock(to_bytes(write_lock(lock))) == lock

@@ -1,0 +1,317 @@
+"""The command: its forms, what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+import descriptions
+import pilotlight
+from pilotlight_cli.main import app
+from pilotlight_cli.publishing import publish
+from pilotlight_cli.stores import Store
+
+# The forms that DESIGN fixed, by command: arguments, options that must be given, options that may be.
+FORMS = {
+    "publish": (
+        ["path"],
+        {"--name", "--store"},
+        {"--format", "--golden", "--signature", "--alias", "--allow", "--json"},
+    ),
+    "list": (["name"], {"--store"}, {"--json"}),
+    "show": (["reference"], {"--store"}, {"--json"}),
+    "alias": (["reference", "name"], {"--store"}, {"--json"}),
+    "copy": (["reference"], {"--from", "--to"}, {"--json"}),
+    "pin": (["reference"], {"--store"}, {"--lock", "--upgrade", "--json"}),
+    "verify": ([], {"--store"}, {"--lock", "--cloud", "--json"}),
+    "serve": ([], set(), {"--cloud", "--lock", "--store", "--port", "--once"}),
+    "build": ([], set(), {"--cloud", "--lock", "--json"}),
+}
+HEAVY = {
+    "boto3",
+    "botocore",
+    "flask",
+    "google.auth",
+    "google.cloud.storage",
+    "moto",
+    "numpy",
+    "onnxruntime",
+    "requests",
+}
+NOON = datetime(2026, 7, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PILOTLIGHT_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def store(folder_store: Store, tmp_path: Path) -> Store:
+    """`breast-cancer` in two versions, the first in production, and a pickle `rents`."""
+    model = descriptions.inspection(tmp_path / "model")
+    for name, alias in (("breast-cancer", "production"), ("breast-cancer", None), ("rents", None)):
+        publish(folder_store, model, name, alias=alias, clock=lambda: NOON, progress=lambda _: None)
+    return folder_store
+
+
+Result = Any
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_the_commands_have_the_forms_that_are_fixed() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    found = {}
+    for name, command in commands.items():
+        options = [option for option in command.params if option.param_type_name == "option"]
+        found[name] = (
+            [argument.name for argument in command.params if argument.param_type_name == "argument"],
+            {option.opts[0] for option in options if option.required},
+            {option.opts[0] for option in options if not option.required},
+        )
+    assert found == FORMS
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_command_and_option_says_what_it_is_for(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert command.help
+    assert [option.name for option in command.params if option.param_type_name == "option" and not option.help] == []
+
+
+def test_help_comes_without_what_only_some_commands_need() -> None:
+    code = "import sys, runpy; sys.argv = ['pilotlight', '--help']\n"
+    code += "try: runpy.run_module('pilotlight_cli.main', run_name='__main__')\n"
+    code += "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "publish" in done.stdout
+    assert set(done.stderr.split()) & HEAVY == set()
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert run("--version").stdout == f"{pilotlight.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothing",),
+        ("list",),
+        ("show", "breast-cancer"),
+        ("show", "a/b", "--store", "file:///x"),
+        ("list", "--store", "ftp://x"),
+        ("list", "NAME", "--store", "file:///x"),
+        ("alias", "breast-cancer", "production", "--store", "file:///x"),
+        ("alias", "breast-cancer@a", "production", "--store", "file:///x"),
+        ("alias", "breast-cancer:1", "Production!", "--store", "file:///x"),
+        ("copy", "breast-cancer", "--from", "file:///x", "--to", "file:///y"),
+        ("copy", "breast-cancer:1", "--from", "file:///x"),
+        ("publish", "nowhere.onnx", "--name", "a", "--store", "file:///x"),
+        ("publish", __file__, "--name", "Not A Name", "--store", "file:///x"),
+        ("publish", __file__, "--name", "a", "--format", "keras", "--store", "file:///x"),
+        ("serve", "--cloud", "azure"),
+        ("serve", "--port", "70000"),
+        ("build", "--cloud", "azure"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_why(arguments: tuple[str, ...]) -> None:
+    assert len(run(*arguments, code=2).stderr) > 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "other"),
+        ("show", "other"),
+        ("show", "breast-cancer:9"),
+        ("show", "breast-cancer@nothing"),
+        ("alias", "breast-cancer:9", "production"),
+        ("pin", "other"),
+        ("pin", "breast-cancer", "--lock", "nowhere/model.lock"),
+        ("verify",),
+    ],
+)
+def test_what_fails_is_1_with_one_line(store: Store, arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--store", store.url, code=1)
+    assert result.stdout == ""
+    (error,) = [line for line in result.stderr.splitlines() if not line.startswith(("Pinning ", "Verifying "))]
+    assert error.startswith("error: ")
+
+
+@pytest.mark.parametrize("command", ["serve", "build"])
+def test_a_missing_lock_is_named_with_what_writes_one(command: str) -> None:
+    error = run(command, code=1).stderr.splitlines()[-1]
+    assert error == "error: there is no lock at model.lock; 'pilotlight pin' writes one"
+
+
+def test_an_error_of_the_system_is_a_line_too(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "golden.json").mkdir()
+    (tmp_path / "requirements.lock").mkdir()
+    assert re.search(
+        r"^error: .*Is a directory", run("pin", "rents", "--store", store.url, code=1).stderr, re.MULTILINE
+    )
+
+
+def test_the_store_can_be_a_setting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTLIGHT_STORE", store.url)
+    assert "breast-cancer" in run("list").stdout
+
+
+def test_models_are_listed_with_their_newest_version_and_aliases(store: Store) -> None:
+    header, first, second = lines(run("list", "--store", store.url).stdout)
+    assert header == "model versions newest created format size sha256 aliases"
+    assert re.fullmatch(r"breast-cancer 2 2 2026-07-31 12:00 onnx 12 B [0-9a-f]{12} production 1", first)
+    assert re.fullmatch(r"rents 1 1 2026-07-31 12:00 onnx 12 B [0-9a-f]{12}", second)
+
+
+def test_versions_are_listed_newest_first(store: Store) -> None:
+    header, second, first = lines(run("list", "breast-cancer", "--store", store.url).stdout)
+    assert header == "version created format size sha256 aliases"
+    assert re.fullmatch(r"2 2026-07-31 12:00 onnx 12 B [0-9a-f]{12}", second)
+    assert re.fullmatch(r"1 2026-07-31 12:00 onnx 12 B [0-9a-f]{12} production", first)
+
+
+def test_lists_as_json(store: Store) -> None:
+    models = json.loads(run("list", "--store", store.url, "--json").stdout)
+    assert models["store"] == store.url
+    assert [model["name"] for model in models["models"]] == ["breast-cancer", "rents"]
+    assert models["models"][0]["aliases"] == {"production": 1}
+
+    versions = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
+    assert [(version["version"], version["aliases"]) for version in versions] == [(1, ["production"]), (2, [])]
+    assert versions[0].keys() == {"version", "created_at", "format", "size", "sha256", "aliases"}
+
+
+def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
+    result = run("list", "--store", (tmp_path / "empty").as_uri())
+    assert result.stdout == ""
+    assert "has no models; 'pilotlight publish' puts one there" in result.stderr
+
+
+def test_a_version_that_cannot_be_read_is_listed_and_fails(store: Store) -> None:
+    store.create("rents/2/manifest.json", b'{"format": 2}')
+    for name in ((), ("rents",)):
+        result = run("list", *name, "--store", store.url, code=1)
+        assert "unreadable" in result.stdout
+        assert "rents/2/manifest.json: $.format: format 2 is not known here" in result.stderr
+    document = json.loads(run("list", "rents", "--store", store.url, "--json", code=1).stdout)
+    assert document["versions"][1].keys() == {"version", "problem"}
+
+
+def test_show_prints_files_and_signature(store: Store) -> None:
+    shown = lines(run("show", "breast-cancer@production", "--store", store.url).stdout)
+    assert shown[0] == "breast-cancer:1 @production"
+    assert "packages onnxruntime 1.31.1" in shown
+    assert "input features FP32 [any, 2] features 2 features: mean radius, mean texture" in shown
+    assert "output probabilities FP32 [any, 2] probabilities 0 to 1" in shown
+    assert "labels 0, 1" in shown
+    assert [line for line in shown if re.fullmatch(r"weights\.bin 7 B [0-9a-f]{64}", line)]
+
+
+def test_show_as_json_has_the_whole_manifest(store: Store) -> None:
+    document = json.loads(run("show", "breast-cancer", "--store", store.url, "--json").stdout)
+    assert document["manifest"] == json.loads(store.read("breast-cancer/2/manifest.json"))
+    assert document["aliases"] == []
+
+
+def test_show_prints_what_a_publisher_allowed(folder_store: Store, tmp_path: Path) -> None:
+    pickle = tmp_path / "model.pkl"
+    pickle.write_bytes(b"...")
+    model = replace(
+        descriptions.inspection(tmp_path / "model"),
+        format="pickle",
+        files=(pickle,),
+        runtime=descriptions.SKLEARN,
+        allowed_globals=("sklearn.pipeline.Pipeline",),
+        extra_globals=("flats.Rounded",),
+    )
+    publish(folder_store, model, "rents", clock=lambda: NOON, progress=lambda _: None)
+    shown = lines(run("show", "rents", "--store", folder_store.url).stdout)
+    assert "known globals sklearn.pipeline.Pipeline" in shown
+    assert "extra globals flats.Rounded" in shown
+
+
+def test_an_alias_is_set_and_moved(store: Store) -> None:
+    url = store.url
+    assert run("alias", "breast-cancer:2", "staging", "--store", url).stdout == "breast-cancer@staging is version 2\n"
+    moved = run("alias", "breast-cancer:2", "production", "--store", url).stdout
+    assert moved == "breast-cancer@production is version 2 (before: version 1)\n"
+    document = json.loads(run("alias", "breast-cancer:1", "production", "--store", url, "--json").stdout)
+    assert document == {"name": "breast-cancer", "alias": "production", "version": 1, "before": 2}
+
+
+def test_a_copy_is_made_once(store: Store, tmp_path: Path) -> None:
+    to = ("copy", "breast-cancer:2", "--from", store.url, "--to", (tmp_path / "b").as_uri())
+    assert run(*to).stdout == f"Copied breast-cancer:2 to {(tmp_path / 'b').as_uri()}\n"
+    assert run(*to).stdout == f"breast-cancer:2 is in {(tmp_path / 'b').as_uri()} already\n"
+    document = json.loads(run(*to, "--json").stdout)
+    assert document.keys() == {"name", "version", "from", "to", "copied"}
+    assert document["copied"] is False
+
+
+@pytest.mark.usefixtures("index")
+def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Path) -> None:
+    first = run("pin", "breast-cancer@production", "--store", store.url)
+    assert first.stdout.startswith("Pinned breast-cancer:1 in model.lock\n")
+    assert "requirements.lock numpy 2.4.6, onnxruntime 1.31.1" in lines(first.stdout)
+    assert (tmp_path / "model.lock").exists()
+
+    second = run("pin", "breast-cancer", "--store", store.url, "--json")
+    assert json.loads(second.stdout) == {
+        "store": store.url,
+        "lock": "model.lock",
+        "name": "breast-cancer",
+        "version": 2,
+        "before": {"name": "breast-cancer", "version": 1},
+        "packages": {"numpy": "2.4.6", "onnxruntime": "1.31.1"},
+        "warnings": [],
+    }
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize(("file", "check"), [("requirements.lock", 0), ("golden.json", 1)])
+def test_verify_refuses_files_that_were_edited(store: Store, tmp_path: Path, file: str, check: int) -> None:
+    run("pin", "breast-cancer", "--store", store.url)
+    with (tmp_path / file).open("a") as edited:
+        edited.write("\n")
+
+    result = run("verify", "--store", store.url, "--json", code=1)
+    document = json.loads(result.stdout)
+    assert {name: document[name] for name in ("ok", "name", "version")} == {
+        "ok": False,
+        "name": "breast-cancer",
+        "version": 2,
+    }
+    assert [item["ok"] for item in document["checks"]] == [check != 0, check != 1]
+    assert document["checks"][check]["name"] == file
+    assert f"error: breast-cancer:2 fails: {file}" in result.stderr
+    plain = run("verify", "--store", store.url, code=1)
+    assert [line for line in lines(plain.stdout) if line.startswith(f"failed {file} ")]
+
+
+def test_progress_goes_to_stderr_only(store: Store, tmp_path: Path) -> None:
+    result = run("copy", "rents:1", "--from", store.url, "--to", (tmp_path / "b").as_uri(), "--json")
+    assert json.loads(result.stdout)
+    assert result.stderr == "Copying rents:1 (920 B)\n"
