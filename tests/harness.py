@@ -106,8 +106,8 @@ def prepared(cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[
     with TemporaryDirectory(prefix="pilotlight-test-") as folder:
         temporary = Path(folder) / "tmp"
         temporary.mkdir()
-        environ = passed_on(os.environ) | store.environ | settings
-        environ |= {"PILOTLIGHT_STORE": store.url, "TMPDIR": str(temporary)}
+        own = {"PILOTLIGHT_STORE": store.url, "TMPDIR": str(temporary)}
+        environ = {**passed_on(os.environ), **store.environ, **settings, **own}
         yield prepare(cloud, model.lock, Path(folder) / "function", environ)
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pilotlight_cli.inspection import Inspection
 
 
+# What the file that the runtime opens is called in a store, whatever it is called at home.
+STORED_NAMES = {"onnx": "model.onnx", "skops": "model.skops", "pickle": "model.pkl"}
+
+
 class PublishRefused(PilotlightError):
     """The files cannot be published as they are; nothing was listed."""
 
@@ -109,11 +113,12 @@ def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
     for path in inspection.files:
         if path.name in (GOLDEN, MANIFEST):
             raise PublishRefused(f"{path}: an artifact cannot be called {path.name}; rename it")
+    first, *others = (describe(path) for path in inspection.files)
     return Description(
         name=name,
         version=1,
         format=inspection.format,
-        files=tuple(describe(path) for path in inspection.files),
+        files=(replace(first, name=STORED_NAMES[inspection.format]), *others),
         runtime=inspection.runtime,
         signature=inspection.signature,
         golden=File(GOLDEN, len(golden), hashlib.sha256(golden).hexdigest()),

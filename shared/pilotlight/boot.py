@@ -44,7 +44,7 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
     try:
         settings = read_settings(environ, platform.folder)
         model = load_lock(settings.lock).model
-        store = _open_store(settings.store, platform.stores)
+        store = open_store(settings.store, platform.stores)
     except PilotlightError as error:
         _report_failure(platform, error)
         raise
@@ -77,15 +77,23 @@ def _report_failure(platform: Platform, error: PilotlightError) -> None:
     report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
 
 
-def _open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:
+def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:
+    """The store at a URL, by its scheme. Raises SettingsError for one that this function does not read."""
     scheme, _, rest = url.partition("://")
     if scheme == "file":
-        return FolderStore(Path(rest))
+        return FolderStore(_folder(rest))
     if scheme not in stores:
         raise SettingsError(
             f"PILOTLIGHT_STORE is {url!r}; this function reads {', '.join(f'{name}://' for name in stores)} and file://"
         )
     return stores[scheme](url)
+
+
+def _folder(rest: str) -> Path:
+    """The folder of a file:// URL, which may name this host and is percent-encoded (RFC 8089)."""
+    from urllib.parse import unquote  # noqa: PLC0415 - a cloud's own store does not need it
+
+    return Path(unquote(rest.removeprefix("localhost")))
 
 
 def _model_folder(model: Description, environ: Mapping[str, str]) -> Path:

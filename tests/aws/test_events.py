@@ -54,6 +54,18 @@ def test_the_stage_in_front_of_an_http_apis_path_is_no_part_of_the_route() -> No
     assert translated(document).path == "/"
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "path"),
+    [
+        ("function-url-predict", "rawPath", "/a b"),
+        ("rest-api-v1-predict", "path", "/a b"),
+        ("http-api-v2-predict", "rawPath", "/a%20b"),
+    ],
+)
+def test_a_path_is_decoded_where_the_gateway_did_not(name: str, field: str, path: str) -> None:
+    assert translated(event(name) | {field: "/a%20b"}).path == path
+
+
 def test_a_header_that_was_sent_twice_is_joined_by_a_comma() -> None:
     document = event("rest-api-v1-predict")
     document["multiValueHeaders"] = {"Accept": ["text/html", "application/json"]}

@@ -123,7 +123,7 @@ def test_an_import_that_fails_says_why(tmp_path: Path) -> None:
         with pytest.raises(FunctionFailed, match="RuntimeError: no lock here"):
             runtime.invoke({})
 
-        assert "[ERROR] RuntimeError: no lock here" in runtime.log.tail()
+        wait_until(lambda: "[ERROR] RuntimeError: no lock here" in runtime.log.tail(), limit=5)
         assert "(rapid)" not in "\n".join(line for line in runtime.log.tail().splitlines() if "[INFO]" in line)
 
 
@@ -140,7 +140,7 @@ def test_json_lines_are_events_and_all_lines_are_kept(function: Function) -> Non
         start = runtime.log.wait_for("cold_start", 5)
         assert start == {"event": "cold_start", "pid": pid}
         assert runtime.log.wait_for("cold_start", 0, after=1) is None
-        assert "a plain line" in runtime.log.lines
+        wait_until(lambda: "a plain line" in runtime.log.lines, limit=5)
 
 
 def test_the_function_sees_what_lambda_sets_and_nothing_of_the_developers(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_a_function_without_its_runtime_is_an_error_with_the_last_lines(function
     bare = Function(function.folder, (), function.environ)
     with lambda_runtime(bare) as runtime, pytest.raises(FunctionFailed, match="Runtime.ExitError"):
         runtime.invoke({})
-    assert "No module named awslambdaric" in runtime.log.tail()
+    assert "No module named awslambdaric" in runtime.log.tail()  # all was read when it had ended
 
 
 def test_an_emulator_without_the_right_to_run_is_copied_once(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import drivers
 import pytest
-from cases import JSON
-from drivers import Reply
 
+import drivers
 import models
+from cases import JSON
+from drivers import Driver, Reply
 from fakes.gate import Gate
 from harness import Pinned, delete, in_functions_framework, in_lambda, pinned, stored
 from pilotlight.description import load_lock, write_lock
@@ -50,6 +50,17 @@ def stored_bytes(store: EmbeddedStore, key: str) -> bytes:
 
 
 @contextmanager
+def running(cloud: str, model: Pinned, store: EmbeddedStore) -> Iterator[Driver]:
+    """A way to a function in the cloud's own runtime."""
+    if cloud == "aws":
+        with in_lambda(model, store) as runtime:
+            yield drivers.lambda_function(runtime.invoke, http_api_event)
+    else:
+        with in_functions_framework(model, store) as instance:
+            yield drivers.http(instance.url)
+
+
+@contextmanager
 def attempts(
     cloud: str, model: Pinned, store: EmbeddedStore, path: str = "/predict", request: bytes = GOOD
 ) -> Iterator[Callable[[], Reply]]:
@@ -59,14 +70,13 @@ def attempts(
     that failed is gone, and the platform starts another. Raises FunctionFailed or ServeError when the start fails.
     """
     if cloud == "aws":
-        with in_lambda(model, store) as runtime:
-            send = drivers.lambda_function(runtime.invoke, http_api_event)
+        with running(cloud, model, store) as send:
             yield lambda: send("POST", path, JSON, request)
         return
 
     def attempt() -> Reply:
-        with in_functions_framework(model, store) as instance:
-            return drivers.http(instance.url)("POST", path, JSON, request)
+        with running(cloud, model, store) as send:
+            return send("POST", path, JSON, request)
 
     yield attempt
 
@@ -177,16 +187,10 @@ def test_a_store_that_cannot_be_reached_is_a_503_until_it_can(
     cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned]
 ) -> None:
     (endpoint,) = (name for name in bucket.environ if name in ("AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"))
-    start, to_driver = (
-        (in_lambda, lambda runtime: drivers.lambda_function(runtime.invoke, http_api_event))
-        if cloud == "aws"
-        else (in_functions_framework, lambda runtime: drivers.http(runtime.url))
-    )
     with Gate(bucket.environ[endpoint]) as gate:
         gate.is_open = False
         behind = dataclasses.replace(bucket, environ={**bucket.environ, endpoint: gate.url})
-        with start(pins["breast-cancer"], behind) as runtime:
-            send = to_driver(runtime)
+        with running(cloud, pins["breast-cancer"], behind) as send:
             for path, method in (("/health/ready", "GET"), ("/predict", "POST")):
                 reply = send(method, path, JSON, GOOD)
                 assert (reply.status, json.loads(reply.body)["code"]) == (503, "not_ready")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import groupby
 
 # What differs from run to run. A page shows a real one of each; only that it has this form is compared.
 _VARIES = (
@@ -34,7 +35,13 @@ def _plain(text: str) -> str:
     lines = "\n".join(line.rstrip() for line in text.strip().splitlines())
     for pattern, replacement in _VARIES:
         lines = re.sub(pattern, replacement, lines, flags=re.MULTILINE)
-    return lines
+    return _in_order(lines)
+
+
+def _in_order(text: str) -> str:
+    """Lines that end in a time, sorted where they follow each other: phases that overlap end in any order."""
+    groups = groupby(text.split("\n"), lambda line: line.endswith("<time> ms"))
+    return "\n".join(line for timed, lines in groups for line in (sorted(lines) if timed else lines))
 
 
 def _pattern(shown: str) -> str:

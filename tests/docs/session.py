@@ -103,6 +103,7 @@ class Session:
         if command.startswith("pilotlight serve"):
             command += f" --port {self._port}"
         log = self.folder.parent / f"line-{block.line}.log"
+        log.touch()
         status, printed = self._do(f"{command} >{log} 2>&1 </dev/null & echo $!")
         if status:
             raise ExampleFailed(f"{block.place}: {printed}")

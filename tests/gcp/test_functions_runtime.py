@@ -70,7 +70,7 @@ def test_it_runs_under_gunicorn_with_one_worker(runtime: FunctionsRuntime) -> No
 def test_an_exception_is_a_500_in_the_log_and_the_next_request_is_answered(runtime: FunctionsRuntime) -> None:
     assert get(runtime, "/raise").status_code == 500
     assert get(runtime).status_code == 200
-    assert "ValueError: wrong on purpose" in runtime.log.tail()
+    wait_until(lambda: "ValueError: wrong on purpose" in runtime.log.tail(), limit=5)
 
 
 def test_a_worker_that_crashes_is_replaced(function: Function) -> None:
@@ -166,6 +166,7 @@ def predict(request):
 def test_what_a_function_started_itself_ends_too(tmp_path: Path) -> None:
     with functions_runtime(cloud_function(tmp_path, WITH_A_HELPER)) as runtime:
         get(runtime)
+        wait_until(lambda: bool(runtime.log.lines), limit=5)
         pid = int(runtime.log.lines[0])
         assert is_running(pid)
 
@@ -204,4 +205,4 @@ def test_a_runtime_that_ended_by_itself_tells_its_exit_code(function: Function) 
 
         assert runtime.exit_code == -signal.SIGKILL
 
-    assert not any(map(is_running, pids))
+    wait_until_ended(pids, limit=5)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from doubles import CONTENT, MemoryStore, describe
+from pilotlight.boot import open_store
 from pilotlight.description import File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
 from pilotlight.store import FolderStore, fetch_model
@@ -74,6 +75,14 @@ def test_a_folder_is_a_store_too(tmp_path: Path) -> None:
     (tmp_path / "store" / KEY).write_bytes(CONTENT)
     fetch_model(FolderStore(tmp_path / "store"), MODEL, tmp_path / "here", lambda: 5.0)
     assert (tmp_path / "here/model.onnx").read_bytes() == CONTENT
+
+
+def test_the_url_of_a_folder_is_percent_encoded_and_may_name_this_host(tmp_path: Path) -> None:
+    folder = tmp_path / "my models"
+    (folder / "example/3").mkdir(parents=True)
+    (folder / KEY).write_bytes(CONTENT)
+    for url in (folder.as_uri(), folder.as_uri().replace("file:///", "file://localhost/")):
+        fetch_model(open_store(url, {}), MODEL, tmp_path / url.replace("/", ""), lambda: 5.0)
 
 
 def test_a_folder_without_the_file_refuses_it_by_name(tmp_path: Path) -> None:

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from base64 import b64decode
 from typing import Any
+from urllib.parse import unquote
 
 from pilotlight.messages import Request
 
 
 def to_request(event: dict[str, Any], request_id: str, deadline: float) -> Request:
-    """The request in an event. The path of a named stage begins with the stage, which is no part of the route."""
+    """The request in an event.
+
+    The path of a named stage begins with the stage, which is no part of the route. An HTTP API decodes the path, a
+    function URL passes it on percent-encoded.
+    """
     context = event["requestContext"]
     path, stage = event["rawPath"], context.get("stage", "$default")
     if stage != "$default":
         path = path.removeprefix(f"/{stage}") or "/"
+    if ".lambda-url." in context.get("domainName", ""):
+        path = unquote(path)
     body = event.get("body") or ""
     return Request(
         method=context["http"]["method"],

@@ -1,0 +1,139 @@
+"""What a model file is, told by its content, with the standard library alone: nothing of it is loaded."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import lzma
+import mmap
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli import onnx_files
+
+Kind = Literal["onnx", "skops", "pickle", "joblib"]
+
+# Lambda's largest memory; what unpacks to more could not be served, whatever it is.
+LARGEST: Final = 10 * 1024**3
+
+_ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
+_COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
+    b"\x78": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\x00": lzma.LZMADecompressor,
+    b"\x5d\x00\x00": lzma.LZMADecompressor,
+}
+_STRANGERS: Final = (
+    (b"\x04\x22\x4d\x18", "an lz4 file; save the model again with joblib.dump(model, file, compress='zlib')"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes them; convert the model to ONNX"),
+    (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
+)
+_VERSION: Final = re.compile(
+    # The key, its place in the memo, and the string that follows it: one byte or four tell its length.
+    rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4})([0-9][0-9A-Za-z.+]{0,30})",
+    re.DOTALL,
+)
+
+
+class NotRecognised(PilotlightError):
+    """A file that is no model, or none that Pilotlight serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A model file's kind and, of scikit-learn's, the versions that made it; `companions` lie beside an ONNX file."""
+
+    kind: Kind
+    sklearn: str = ""
+    numpy_major: int = 2
+    companions: tuple[Path, ...] = ()
+
+
+def recognise(path: Path) -> Recognised:
+    """What the file at `path` is. Raises NotRecognised."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        for magic, stranger in _STRANGERS:
+            if head.startswith(magic):
+                raise NotRecognised(f"{path.name} is {stranger}")
+        if head.startswith(b"PK\x03\x04"):
+            return _recognise_zip(path)
+        if head[:1] == b"\x80" or head.startswith(tuple(_COMPRESSED)):
+            return _recognise_pickle(path, unpacked(path))
+        if not head:
+            raise NotRecognised(f"{path.name} is empty, expected a model")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            names = onnx_files.external_files(content)
+    if names is None:
+        raise NotRecognised(
+            f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
+            "protocol 3 to 5 or a joblib file of a scikit-learn model"
+        )
+    return Recognised("onnx", companions=tuple(path.parent / name for name in names))
+
+
+def unpacked(path: Path) -> bytes:
+    """The bytes of a pickle or joblib file, decompressed where they are compressed."""
+    content = path.read_bytes()
+    machine = next((machine for magic, machine in _COMPRESSED.items() if content.startswith(magic)), None)
+    if machine is None:
+        return content
+    decompressor = machine()
+    try:
+        plain: bytes = decompressor.decompress(content, LARGEST + 1)
+    except (OSError, lzma.LZMAError, zlib.error) as error:
+        raise NotRecognised(f"{path.name} looks compressed but does not unpack: {error}") from None
+    if len(plain) > LARGEST:
+        raise NotRecognised(f"{path.name} unpacks to more than {LARGEST} bytes, which no function could load")
+    if not decompressor.eof:
+        raise NotRecognised(f"{path.name} ends early: it was cut off; copy or save it again")
+    return plain
+
+
+def _recognise_pickle(path: Path, content: bytes) -> Recognised:
+    if content[:1] != b"\x80":
+        raise NotRecognised(f"{path.name} is compressed, but what is in it is no pickle; expected a joblib file")
+    versions = {version.decode() for version in _VERSION.findall(content)}
+    if len(versions) != 1:
+        found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
+        raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
+    with path.open("rb") as file:
+        plain = file.read(1) == b"\x80" and b"joblib.numpy_pickle" not in content
+    old = b"numpy.core." in content and b"numpy._core" not in content
+    return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2)
+
+
+def _recognise_zip(path: Path) -> Recognised:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            schema = json.loads(archive.read("schema.json"))
+    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
+        raise NotRecognised(
+            f"{path.name} is a zip file but not one of skops: {error}; PyTorch and Keras models go through ONNX"
+        ) from None
+    versions = set(_versions(schema))
+    if len(versions) != 1:
+        found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
+        raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
+    return Recognised("skops", versions.pop())
+
+
+def _versions(schema: object) -> Iterator[str]:
+    """The values of all fields named _sklearn_version, which skops keeps as JSON within its JSON."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            field = node.get("_sklearn_version")
+            if isinstance(field, dict) and isinstance(field.get("content"), str):
+                yield field["content"].strip('"')
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
