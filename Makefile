@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+SAMPLE := examples/breast-cancer
 RUN_CLOUD := $(or $(CLOUD),aws)
 
 .DEFAULT_GOAL := help
@@ -54,8 +55,12 @@ build: $(VENV)/.run  ## Put the deployable packages together in build/aws and bu
 	@$(BIN)/pilotlight build $(if $(CLOUD),--cloud $(CLOUD))
 
 sample: $(VENV)/.dev  ## Train the sample model again and pin it
-	@$(BIN)/python examples/breast-cancer/train.py
-	@$(BIN)/python tools/pin_sample.py
+	@$(BIN)/python $(SAMPLE)/train.py
+	@rm -rf build/sample-store
+	@$(BIN)/pilotlight publish $(SAMPLE)/model.onnx --name breast-cancer --store file://$(CURDIR)/build/sample-store \
+		--signature $(SAMPLE)/signature.json --golden $(SAMPLE)/golden.json
+	@$(BIN)/pilotlight pin breast-cancer --store file://$(CURDIR)/build/sample-store
+	@$(BIN)/python tools/make_events.py
 
 clean:  ## Remove what was built and installed
 	@rm -rf build $(VENV)

@@ -63,7 +63,7 @@ def pinned(
     )
     publish(store, found, name, alias=alias, clock=lambda: datetime.now(UTC), progress=lambda _: None)
     path = folder / name / lock / "model.lock"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     pin(store, f"{name}@{alias}" if alias else name, path)
     return Pinned(path, store)
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
 
-from docs.matching import difference
+from docs.matching import ANYTHING, difference
 from docs.pages import Block
 from pilotlight_cli.local.process import free_port
 from pilotlight_cli.project import PROJECT
@@ -108,6 +108,7 @@ class Session:
         if status:
             raise ExampleFailed(f"{block.place}: {printed}")
         self._server = int(printed)
+        shown += f"{ANYTHING}\n"  # it goes on
         end = time.monotonic() + _PATIENCE
         while difference(shown, self._as_shown(log.read_text())):
             if time.monotonic() > end or not _runs(self._server):
