@@ -26,8 +26,8 @@ def check_admitted(model: str, allowed: Collection[str], extra: Collection[str])
     unknown = sorted(set(allowed) - admitted()) if allowed else []
     if unknown:
         raise NotAdmitted(
-            f"the manifest of {model} says that Pilotlight ships {', '.join(unknown)} as known, and it does not. Where you "
-            "trust them, publish the model again with --allow for each, which then shows in the lock"
+            f"the manifest of {model} says that Pilotlight ships {', '.join(unknown)} as known, and it does not. Where "
+            "you trust them, publish the model again with --allow for each, which then shows in the lock"
         )
     never = sorted(filter(forbidden, extra))
     if never:

@@ -13,6 +13,7 @@ from pilotlight_cli import console
 from pilotlight_cli.commands import models, releases
 from pilotlight_cli.manifest import NameRefused
 from pilotlight_cli.stores import StoreUrlError
+from pilotlight_cli.workbench.job import UsageError
 
 
 class _Commands(TyperGroup):
@@ -22,7 +23,7 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (NameRefused, StoreUrlError) as error:
+        except (NameRefused, StoreUrlError, UsageError) as error:
             console.error(str(error))
             raise typer.Exit(2) from None
         except (PilotlightError, OSError) as error:

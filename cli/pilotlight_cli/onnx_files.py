@@ -1,9 +1,9 @@
-"""The files that an ONNX model refers to, read from its protocol buffer without any library.
+"""What an ONNX file itself tells, read from its protocol buffer without any library: other files, labels, words.
 
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto: ModelProto.graph = 7, functions = 25; GraphProto.node = 1,
-initializer = 5, sparse_initializer = 15; NodeProto.attribute = 5; AttributeProto.t = 5, g = 6, tensors = 10,
-graphs = 11, sparse_tensor = 22, sparse_tensors = 23; FunctionProto.node = 7; SparseTensorProto.values = 1, indices = 2;
-TensorProto.external_data = 13; StringStringEntryProto.key = 1, value = 2.
+initializer = 5, sparse_initializer = 15; FunctionProto.node = 7; NodeProto.attribute = 5; AttributeProto.name = 1,
+t = 5, g = 6, ints = 8, strings = 9, tensors = 10, graphs = 11, sparse_tensor = 22, sparse_tensors = 23;
+SparseTensorProto.values = 1, indices = 2; TensorProto.external_data = 13; StringStringEntryProto.key = 1, value = 2.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from pilotlight.description import FILE_NAME
 from pilotlight.errors import ModelError
 
-Content = mmap.mmap | bytes
+Content: TypeAlias = mmap.mmap | bytes
+Field: TypeAlias = "tuple[int, int, int, int]"
 
 # For each kind of message, the fields in which tensors may stand and the kind of what stands there.
 _WITHIN: dict[str, dict[int, str]] = {
@@ -34,44 +37,89 @@ class _Malformed(ValueError):
     """These bytes are no protocol buffer."""
 
 
-def external_files(content: Content) -> tuple[str, ...] | None:
-    """The names of the files with a model's external data, sorted; None when `content` is no ONNX model.
+@dataclass(frozen=True, slots=True)
+class OnnxFile:
+    """`external` are the names of the files that hold a model's external data.
 
-    Raises ModelError for a name that leads out of the model's folder, which Pilotlight never follows.
+    `labels` are the classes of its classifier, empty where it has none or several; `words` are the strings that its
+    encoders know.
     """
+
+    external: tuple[str, ...]
+    labels: tuple[str | int, ...]
+    words: tuple[str, ...]
+
+
+def read(content: Content) -> OnnxFile | None:
+    """What a model's bytes tell; None when they are no ONNX model.
+
+    Raises ModelError for a file name that leads out of the model's folder, which Pilotlight never follows.
+    """
+    external: set[str] = set()
+    labels: set[tuple[str | int, ...]] = set()
+    words: set[str] = set()
     try:
         if not any(number == 7 and kind == 2 for number, kind, _, _ in _fields(content, 0, len(content))):
             return None
-        names = set(_locations(content))
+        for message, start, end in _walk(content):
+            fields = list(_fields(content, start, end)) if message in ("entry", "attribute") else []
+            if message == "entry" and _text(content, fields, 1) == "location":
+                external.add(_text(content, fields, 2))
+            name = _text(content, fields, 1) if message == "attribute" else ""
+            if name.startswith("classlabels_"):
+                labels.add(_strings(content, fields) or _integers(content, fields))
+            elif name in ("cats_strings", "keys_strings"):
+                words.update(_strings(content, fields))
     except _Malformed:
         return None
-    for name in sorted(names):
+    for name in sorted(external):
         if not re.fullmatch(FILE_NAME, name):
             raise ModelError(
                 f"the model keeps tensors in {name!r}, expected a plain file name beside the model; save it again with "
                 "onnx.save(..., save_as_external_data=True, location='model.data')"
             )
-    return tuple(sorted(names))
+    return OnnxFile(tuple(sorted(external)), labels.pop() if len(labels) == 1 else (), tuple(sorted(words)))
 
 
-def _locations(content: Content) -> Iterator[str]:
+def _walk(content: Content) -> Iterator[tuple[str, int, int]]:
+    """Every message in which something of interest may stand, and where it stands."""
     waiting = [("model", 0, len(content))]
     while waiting:
         message, start, end = waiting.pop()
-        if message == "entry":
-            entry = {
-                number: content[first:last] for number, kind, first, last in _fields(content, start, end) if kind == 2
-            }
-            if entry.get(1) == b"location":
-                yield entry.get(2, b"").decode("utf-8", "replace")
-            continue
-        for number, kind, first, last in _fields(content, start, end):
-            within = _WITHIN[message].get(number)
-            if within and kind == 2:
-                waiting.append((within, first, last))
+        yield message, start, end
+        inner = _WITHIN.get(message, {})
+        for number, kind, first, last in _fields(content, start, end) if inner else ():
+            if kind == 2 and number in inner:
+                waiting.append((inner[number], first, last))
 
 
-def _fields(content: Content, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _text(content: Content, fields: list[Field], wanted: int) -> str:
+    return next(
+        (
+            content[first:last].decode("utf-8", "replace")
+            for number, kind, first, last in fields
+            if (number, kind) == (wanted, 2)
+        ),
+        "",
+    )
+
+
+def _strings(content: Content, fields: list[Field]) -> tuple[str, ...]:
+    return tuple(content[first:last].decode("utf-8", "replace") for number, _, first, last in fields if number == 9)
+
+
+def _integers(content: Content, fields: list[Field]) -> tuple[int, ...]:
+    """Whole numbers, one to a field or packed into one."""
+    values = []
+    for number, _, first, last in fields:
+        position = first if number == 8 else last
+        while position < last:
+            value, position = _varint(content, position, last)
+            values.append(value - 2**64 if value >= 2**63 else value)
+    return tuple(values)
+
+
+def _fields(content: Content, start: int, end: int) -> Iterator[Field]:
     """Each field's number and wire type, and where its value stands."""
     position = start
     while position < end:

@@ -48,12 +48,18 @@ class NotRecognised(PilotlightError):
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A model file's kind and, of scikit-learn's, the versions that made it; `companions` lie beside an ONNX file."""
+    """A model file's kind, and of a scikit-learn model the versions that made it.
+
+    `companions` are the files beside an ONNX file that hold parts of it; `labels` and `words` are the classes and the
+    strings that it knows.
+    """
 
     kind: Kind
     sklearn: str = ""
     numpy_major: int = 2
     companions: tuple[Path, ...] = ()
+    labels: tuple[str | int, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def recognise(path: Path) -> Recognised:
@@ -70,13 +76,17 @@ def recognise(path: Path) -> Recognised:
         if not head:
             raise NotRecognised(f"{path.name} is empty, expected a model")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            names = onnx_files.external_files(content)
-    if names is None:
+            onnx = onnx_files.read(content)
+    if onnx is None:
         raise NotRecognised(
             f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
             "protocol 3 to 5 or a joblib file of a scikit-learn model"
         )
-    return Recognised("onnx", companions=tuple(path.parent / name for name in names))
+    companions = tuple(path.parent / name for name in onnx.external)
+    for companion in companions:
+        if not companion.is_file():
+            raise NotRecognised(f"{path.name} keeps tensors in {companion.name}, which does not lie beside it")
+    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words)
 
 
 def unpacked(path: Path) -> bytes:

@@ -73,6 +73,11 @@ class Machine:
             )
         return self.stack.pop()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The `module.name` of everything that was found so far."""
+        return frozenset(name for name, _ in self._found.values())
+
     def find(self, module: object, name: object) -> Any:  # noqa: ANN401 - any class or function
         """What an allowed name stands for."""
         full = qualified(module, name, self.position)
@@ -85,7 +90,11 @@ class Machine:
                 "missing or has another version"
             ) from error
         _check_found(full, found, self.position)
-        self._found[id(found)] = (full, found)
+        return self.remember(full, found)
+
+    def remember(self, name: str, found: Result) -> Result:
+        """Let the pickle call what it found under a name."""
+        self._found[id(found)] = (name, found)
         return found
 
     def _step(self, name: str, argument: Any) -> None:  # noqa: ANN401 - as the opcode has it
@@ -135,6 +144,10 @@ class Machine:
                 raise UnsafePickle(f"the tuples at byte {self.position} are nested too deep; no model has such")
             self._costs[id(made)] = (cost, made)
         self.stack.append(made)
+
+    def push_frozenset(self, items: list[Any]) -> None:
+        """FROZENSET: put one with the items on the stack."""
+        self.stack.append(frozenset(self.keys(items)))
 
     def _cost(self, item: object) -> int:
         if type(item) is not tuple:
@@ -247,7 +260,7 @@ _STEPS: Final[dict[str, Callable[[Machine], None]]] = {
     "TUPLE1": lambda machine: machine.push_tuple(machine.pop(1)),
     "TUPLE2": lambda machine: machine.push_tuple(machine.pop(2)),
     "TUPLE3": lambda machine: machine.push_tuple(machine.pop(3)),
-    "FROZENSET": lambda machine: machine.stack.append(frozenset(machine.keys(machine.pop_mark()))),
+    "FROZENSET": lambda machine: machine.push_frozenset(machine.pop_mark()),
     "POP": Machine.drop,
     "POP_MARK": Machine.drop_mark,
     "APPEND": lambda machine: machine.extend(machine.pop(1)),

@@ -57,15 +57,18 @@ def load(model: Description, folder: Path) -> SklearnModel:
             f"{file.name} has {len(data)} bytes with SHA-256 {digest}, and the lock pins {file.size} bytes with "
             f"{file.sha256}; fetch or publish the model again"
         )
-    estimator = parse(data, model.format, (*model.allowed_globals, *model.extra_globals))
+    return serve(parse(data, model.format, (*model.allowed_globals, *model.extra_globals)), model.signature)
+
+
+def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401 - scikit-learn has no types
+    """A fitted estimator made ready for requests. Raises ModelError for what does not predict or is forged inside."""
     if not hasattr(estimator, "predict"):
-        raise ModelError(f"{file.name} holds a {type(estimator).__name__}, expected an estimator that predicts")
-    inputs = model.signature.inputs
-    strings = any(tensor.datatype is BYTES for tensor in inputs)
-    prepare(estimator, {tensor.name for tensor in inputs if strings and tensor.datatype is not BYTES})
+        raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator that predicts")
+    strings = any(tensor.datatype is BYTES for tensor in signature.inputs)
+    prepare(estimator, {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES})
     # Features come as arrays in the order of the signature: their names were checked on the way in.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-    return SklearnModel(estimator, model.signature)
+    return SklearnModel(estimator, signature)
 
 
 def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator

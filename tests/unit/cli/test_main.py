@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import descriptions
 import pilotlight
 from pilotlight_cli.main import app
+from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.publishing import publish
 from pilotlight_cli.stores import Store
 
@@ -309,6 +310,45 @@ def test_verify_refuses_files_that_were_edited(store: Store, tmp_path: Path, fil
     assert f"error: breast-cancer:2 fails: {file}" in result.stderr
     plain = run("verify", "--store", store.url, code=1)
     assert [line for line in lines(plain.stdout) if line.startswith(f"failed {file} ")]
+
+
+SAMPLES = ("--golden", str(SAMPLE / "golden.json"))
+
+
+def test_publish_prints_what_it_found_and_what_comes_next(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    result = run("publish", str(SAMPLE / "model.onnx"), "--name", "tumours", "--store", url, "--alias", "new", *SAMPLES)
+
+    shown = lines(result.stdout)
+    assert shown[0] == "tumours:1 @new"
+    assert "labels benign, malignant" in shown
+    assert shown[-2:] == [f"Published tumours:1 to {url}", f"Pin it with: pilotlight pin tumours:1 --store {url}"]
+    assert "note: " in result.stderr, "the roles of outputs are guessed"
+
+
+def test_publish_as_json_has_the_manifest_and_what_was_guessed(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    result = run("publish", str(SAMPLE / "model.onnx"), "--name", "tumours", "--store", url, "--json", *SAMPLES)
+
+    document = json.loads(result.stdout)
+    assert document.keys() == {"store", "alias", "notes", "manifest"}
+    assert document["notes"]
+    shown = json.loads(run("show", "tumours:1", "--store", url, "--json").stdout)
+    assert document["manifest"] == shown["manifest"]
+
+
+def test_what_is_no_model_is_not_published(tmp_path: Path) -> None:
+    error = run("publish", __file__, "--name", "a", "--store", tmp_path.as_uri(), code=1).stderr
+    assert "test_main.py is none of the files that Pilotlight serves" in error
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--format", "onnx"), ("--allow", "nodots"), ("--allow", "flats.Rounded", "--allow", "os.system")],
+)
+def test_options_that_do_not_go_with_the_file_are_wrong_usage(tmp_path: Path, options: tuple[str, ...]) -> None:
+    run("publish", str(SAMPLE / "model.pkl"), "--name", "a", "--store", tmp_path.as_uri(), *options, code=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_progress_goes_to_stderr_only(store: Store, tmp_path: Path) -> None:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from fakes.package_index import PackageIndex
-from pilotlight_cli.requirements import PLATFORM_LOCK, ResolverFailed, Unresolvable, pins, resolve_pins
+from pilotlight_cli import staging
+from pilotlight_cli.project import PROJECT
+from pilotlight_cli.requirements import (
+    OLDEST_PYTHON,
+    PLATFORM,
+    PLATFORM_LOCK,
+    PYTHON_VERSION,
+    ResolverFailed,
+    Unresolvable,
+    pins,
+    resolve_pins,
+)
 
 
 def test_what_is_wanted_and_what_it_needs_is_pinned_with_hashes(index: PackageIndex) -> None:
@@ -94,3 +106,10 @@ def test_the_platform_s_own_lock_pins_what_it_asks_for_and_names_no_host() -> No
     assert set(PLATFORM_LOCK.with_name("requirements.in").read_text().split()) <= pinned.keys()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[^ ]+ \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in lines)
+
+
+def test_the_oldest_python_is_the_one_that_the_project_names() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={OLDEST_PYTHON}"
+    assert staging.PYTHON_VERSION == PYTHON_VERSION
+    assert staging.PLATFORM == PLATFORM

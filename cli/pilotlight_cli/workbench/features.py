@@ -1,0 +1,151 @@
+"""What a fitted scikit-learn estimator takes: how many features, their names, and which of them are strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pilotlight.errors import ModelError
+from pilotlight.signature import Input
+from pilotlight.tensor import BYTES, FP64
+
+# Where an estimator keeps the fitted estimators that it hands its own columns to.
+_MEMBERS = (
+    "best_estimator_",
+    "regressor_",
+    "classifier_",
+    "estimator_",
+    "estimator",
+    "base_estimator_",
+    "_preprocessor",
+)
+_LISTS = ("estimators_", "calibrated_classifiers_")
+_VECTORIZERS = ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """`inputs` of the signature; `words` are strings that the encoders know, by input; `notes` say what was guessed.
+
+    `named` is whether the model names its features itself.
+    """
+
+    inputs: tuple[Input, ...]
+    words: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    named: bool = False
+
+
+def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn has no types
+    """Read the inputs from the estimator's own words. Raises ModelError where it has none."""
+    count = _first(estimator, "n_features_in_")
+    if count is None:
+        vectorizer = next(_entries(estimator), None)
+        if type(vectorizer).__name__ in _VECTORIZERS:
+            return Features((Input("text", BYTES, (-1,), "features"),), {"text": tuple(_texts(vectorizer))}, ())
+        raise ModelError(
+            f"a {type(estimator).__name__} does not say how many features it takes; describe its inputs and outputs in "
+            "a file and name it with --signature"
+        )
+    names = _first(estimator, "feature_names_in_")
+    named = names is not None
+    notes = []
+    if not named:
+        names = [f"f{index}" for index in range(count)]
+        notes.append(f"the model does not name its {count} features; they are called {_shown(names)}")
+    names = [str(name) for name in names]
+    known: dict[int, set[str]] = {}
+    _find_strings(estimator, list(range(count)), known)
+    if not known:
+        return Features((Input("features", FP64, (-1, count), "features", tuple(names)),), {}, tuple(notes), named)
+    strings = [names[index] for index in sorted(known)]
+    notes.append(f"strings: {_shown(strings)}; all other features are taken as numbers, as the model's encoders show")
+    inputs = tuple(
+        Input(name, BYTES if index in known else FP64, (-1, 1), "features") for index, name in enumerate(names)
+    )
+    return Features(inputs, {names[index]: tuple(sorted(known[index])) for index in known}, tuple(notes), named)
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, {names[1]}, ... {names[-1]}"
+
+
+def _first(estimator: Any, attribute: str) -> Any:  # noqa: ANN401 - scikit-learn has no types
+    """An attribute of an estimator or of the one that it hands its columns to."""
+    value = getattr(estimator, attribute, None)
+    if value is not None:
+        return value
+    for member in _members(estimator):
+        value = _first(member, attribute)
+        if value is not None:
+            return value
+    return None
+
+
+def _entries(estimator: Any) -> Iterator[Any]:  # noqa: ANN401 - scikit-learn has no types
+    """What gets the input first."""
+    members = list(_members(estimator))
+    if not members:
+        yield estimator
+    for member in members:
+        yield from _entries(member)
+
+
+def _members(estimator: Any) -> list[Any]:  # noqa: ANN401 - scikit-learn has no types
+    """The fitted estimators that get the same columns as `estimator` gets."""
+    if hasattr(estimator, "steps"):
+        return [step for _, step in estimator.steps if not isinstance(step, str) and step is not None][:1]
+    if hasattr(estimator, "transformer_list"):
+        return [step for _, step in estimator.transformer_list if not isinstance(step, str)]
+    fields = getattr(estimator, "__dict__", {})
+    found = [fields[name] for name in _MEMBERS if fields.get(name) is not None]
+    for name in _LISTS:
+        members = fields.get(name)
+        if isinstance(members, list) and "estimators_features_" not in fields:
+            found.extend(members)
+    return [member for member in found if hasattr(member, "__dict__") and not isinstance(member, type)]
+
+
+def _find_strings(estimator: Any, columns: list[int], known: dict[int, set[str]]) -> None:  # noqa: ANN401
+    """Collect, by column of the model's input, the strings that fitted encoders know."""
+    if hasattr(estimator, "_transformer_to_input_indices"):
+        for name, transformer, chosen in estimator.transformers_:
+            inner = [columns[index] for index in estimator._transformer_to_input_indices.get(name, ())]  # noqa: SLF001
+            if type(transformer).__name__ in _VECTORIZERS and isinstance(chosen, (str, int)):
+                known.setdefault(inner[0], set()).update(_texts(transformer))
+            else:
+                _find_strings(transformer, inner, known)
+        return
+    steps = [step for _, step in getattr(estimator, "steps", ()) if hasattr(step, "__dict__")]
+    for step in steps:
+        _find_strings(step, columns, known)
+        if not _keeps_columns(step):
+            break
+    for values in (getattr(estimator, "categories_", None), getattr(estimator, "statistics_", None)):
+        if values is not None and len(values) == len(columns):
+            _note_strings(values, columns, known)
+    for member in () if steps else _members(estimator):
+        _find_strings(member, columns, known)
+
+
+def _texts(vectorizer: Any) -> list[str]:  # noqa: ANN401 - scikit-learn has no types
+    """Words that a vectorizer knows, as texts to try it with."""
+    return [str(word) for word in sorted(getattr(vectorizer, "vocabulary_", ()))[:50]] or ["a text"]
+
+
+def _note_strings(values: Sequence[Any], columns: list[int], known: dict[int, set[str]]) -> None:
+    for column, found in zip(columns, values, strict=True):
+        items = found.tolist() if hasattr(found, "tolist") else [found]
+        words = {str(item) for item in (items if isinstance(items, list) else [items]) if isinstance(item, str)}
+        if words:
+            known.setdefault(column, set()).update(words)
+
+
+def _keeps_columns(step: Any) -> bool:  # noqa: ANN401 - scikit-learn has no types
+    """Whether a step of a pipeline hands on its columns one to one, so that what follows still tells of them."""
+    statistics = getattr(step, "statistics_", None)
+    if statistics is None:
+        return False
+    kept = not any(item != item for item in statistics)  # noqa: PLR0124 - NaN: a column that the imputer drops
+    return kept and not getattr(step, "add_indicator", False)

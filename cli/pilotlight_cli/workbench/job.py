@@ -1,0 +1,133 @@
+"""What the parent asks of the child, and what the child answers: both are JSON files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pilotlight.description import Description, File, Runtime
+from pilotlight.errors import PilotlightError
+from pilotlight.golden import Golden, read_golden, write_golden
+from pilotlight.reader import Node
+from pilotlight.signature import Signature, read_signature, write_signature
+
+# The allowed and the extra globals of a description.
+Names: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
+
+
+class UsageError(PilotlightError):
+    """The options do not go with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A model file to look into.
+
+    `kind` is what the file is and `wanted` the format that the publisher asks for, or empty. `signature` and `golden`
+    are the texts of the publisher's files, or empty. `admitted` are the names that Pilotlight ships and `allow` those
+    that the publisher adds; `packages` are what the runtime needs, by their names on PyPI. A file that is saved again
+    goes to `folder`. `labels` and `words` are what an ONNX file itself tells of its classes and of the strings that it
+    knows.
+    """
+
+    path: Path
+    kind: str
+    wanted: str
+    signature: str
+    golden: str
+    admitted: frozenset[str]
+    allow: tuple[str, ...]
+    folder: Path
+    numpy_major: int = 2
+    packages: tuple[str, ...] = ()
+    labels: tuple[str | int, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def read_job(document: dict[str, Any]) -> Job:
+    """The job that `write_job` wrote."""
+    return Job(
+        **document
+        | {
+            "path": Path(document["path"]),
+            "folder": Path(document["folder"]),
+            "admitted": frozenset(document["admitted"]),
+            "allow": tuple(document["allow"]),
+            "packages": tuple(document["packages"]),
+            "labels": tuple(document["labels"]),
+            "words": tuple(document["words"]),
+        }
+    )
+
+
+def write_job(job: Job) -> dict[str, Any]:
+    """The JSON form of a job."""
+    return {
+        "path": str(job.path),
+        "kind": job.kind,
+        "wanted": job.wanted,
+        "signature": job.signature,
+        "golden": job.golden,
+        "admitted": sorted(job.admitted),
+        "allow": list(job.allow),
+        "folder": str(job.folder),
+        "numpy_major": job.numpy_major,
+        "packages": list(job.packages),
+        "labels": list(job.labels),
+        "words": list(job.words),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the child found out. `path` is the file to publish: the given one, or one that was saved again."""
+
+    format: str
+    path: Path
+    runtime: Runtime
+    signature: Signature
+    golden: Golden
+    names: Names = ((), ())
+    notes: tuple[str, ...] = ()
+
+
+def write_answer(answer: Answer) -> dict[str, Any]:
+    """The JSON form of an answer."""
+    return {
+        "format": answer.format,
+        "path": str(answer.path),
+        "runtime": {
+            "name": answer.runtime.name,
+            "engine": answer.runtime.engine,
+            "packages": dict(answer.runtime.packages),
+        },
+        "signature": write_signature(answer.signature),
+        "golden": write_golden(answer.golden),
+        "names": [list(names) for names in answer.names],
+        "notes": list(answer.notes),
+    }
+
+
+def read_answer(document: dict[str, Any]) -> Answer:
+    """The answer that `write_answer` wrote."""
+    allowed, extra = document["names"]
+    return Answer(
+        format=document["format"],
+        path=Path(document["path"]),
+        runtime=Runtime(**document["runtime"]),
+        signature=read_signature(Node(document["signature"])),
+        golden=read_golden(json.dumps(document["golden"]).encode()),
+        names=(tuple(allowed), tuple(extra)),
+        notes=tuple(document["notes"]),
+    )
+
+
+def described(path: Path, artifact_format: str, runtime: Runtime, signature: Signature, names: Names) -> Description:
+    """A description good enough to load the model as a function would; the name and the version mean nothing."""
+    content = path.read_bytes()
+    file = File(path.name, len(content), hashlib.sha256(content).hexdigest())
+    golden = File("golden.json", 1, "0" * 64)
+    return Description("model", 1, artifact_format, (file,), runtime, signature, golden, *names)

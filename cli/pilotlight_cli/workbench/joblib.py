@@ -1,0 +1,122 @@
+"""Reading joblib files as strictly as pickles: the same machine, which also reads the arrays between the opcodes.
+
+joblib's own reader would load the pickle within an array of objects without any list. Nothing of joblib is imported
+here, and nothing is mapped into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from io import BytesIO
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+
+from pilotlight.errors import UnsafePickle
+from pilotlight.pickle_machine import Machine
+from pilotlight.pickle_opcodes import PROTOCOLS, opcodes
+
+_WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
+_ENCODE: Final = "_codecs.encode"
+
+# joblib before 1.6 writes arrays of objects as pickles of protocol 2, in which modules have their names of Python 2.
+_NESTED: Final = (2, *PROTOCOLS)
+_RENAMED: Final = {"__builtin__": "builtins"}
+
+
+def load(data: bytes, allowed: Collection[str]) -> tuple[Any, frozenset[str]]:
+    """The object in a decompressed joblib file, and the names that it asked for. Raises UnsafePickle."""
+    stream = BytesIO(data)
+    machine = _JoblibMachine(stream, allowed)
+    loaded = machine.run(opcodes(stream))
+    if stream.read(1):
+        raise UnsafePickle(f"something follows the end of the file's pickle at byte {stream.tell() - 1}; save it again")
+    return loaded, machine.asked
+
+
+class _Wrapper:
+    """What joblib writes before an array: all but its content. The fields are joblib's."""
+
+    subclass: Any
+    shape: Any
+    order: Any
+    dtype: Any
+    numpy_array_alignment_bytes: Any = None
+
+
+class _JoblibMachine(Machine):
+    def __init__(self, stream: BytesIO, allowed: Collection[str], *, nested: bool = False) -> None:
+        super().__init__(allowed)
+        self._stream = stream
+        self._allowed_within = allowed
+        self._nested = nested
+        self._within: set[str] = set()
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The names that the file asked for, those within its arrays of objects included, joblib's own left out."""
+        return frozenset(
+            name
+            for name in self.names | self._within
+            if name not in (_WRAPPER, _ENCODE) and not name.endswith(".memmap")
+        )
+
+    def find(self, module: object, name: object) -> Any:  # noqa: ANN401 - any class or function
+        full = f"{module}.{name}"
+        if full == _WRAPPER and not self._nested:
+            return self.remember(full, _Wrapper)
+        if full == _ENCODE and self._nested:
+            return self.remember(full, _latin1)
+        if str(name) == "memmap" and str(module).partition(".")[0] == "numpy":
+            return self.remember(full, np.ndarray)  # a wrapper's subclass; its content is in this file too
+        return super().find(_RENAMED.get(str(module), module) if self._nested else module, name)
+
+    def set_state(self, instance: Any, state: Any) -> None:  # noqa: ANN401 - any object and its state
+        super().set_state(instance, state)
+        if isinstance(instance, _Wrapper):
+            self.stack[-1] = self._read_array(instance)
+
+    def _read_array(self, wrapper: _Wrapper) -> np.ndarray[Any, Any]:
+        shape, dtype = wrapper.shape, wrapper.dtype
+        if (
+            not isinstance(dtype, np.dtype)
+            or type(shape) is not tuple
+            or any(type(n) is not int or n < 0 for n in shape)
+        ):
+            raise UnsafePickle(
+                f"the array at byte {self.position} has no plain shape and datatype; save the model again"
+            )
+        if dtype.hasobject:
+            return self._read_objects()
+        if wrapper.numpy_array_alignment_bytes is not None:
+            self._read(self._read(1)[0])
+        # In memory of its own, which may be written to.
+        content = bytearray(self._read(prod(shape) * dtype.itemsize))
+        array: np.ndarray[Any, Any] = np.frombuffer(content, dtype).reshape(
+            shape, order="F" if wrapper.order == "F" else "C"
+        )
+        return array.view(np.matrix) if wrapper.subclass is np.matrix else array
+
+    def _read_objects(self) -> np.ndarray[Any, Any]:
+        machine = _JoblibMachine(self._stream, self._allowed_within, nested=True)
+        array = machine.run(opcodes(self._stream, _NESTED))
+        self._within |= machine.asked
+        if not isinstance(array, np.ndarray):
+            raise UnsafePickle(f"the array at byte {self.position} holds {type(array).__name__}; save the model again")
+        return array
+
+    def _read(self, count: int) -> bytes:
+        content = self._stream.read(count)
+        if len(content) != count:
+            raise UnsafePickle(
+                f"the array at byte {self.position} ends after {len(content)} of {count} bytes: the file was cut off"
+            )
+        return content
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How protocol 2 writes bytes: as text of one encoding, whatever the file says."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes are written in latin1, found {encoding!r}")
+    return text.encode("latin1")

@@ -1,0 +1,123 @@
+"""Looking into an ONNX model through ONNX Runtime: its inputs and outputs, and the roles that they play."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+from pilotlight import runtimes
+from pilotlight.description import Runtime
+from pilotlight.errors import FormatError, ModelError
+from pilotlight.runtimes.onnx import library
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import BYTES, DATATYPES, Datatype
+from pilotlight_cli.workbench.agreement import check_tensors, read_given
+from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
+from pilotlight_cli.workbench.onnx_roles import check_guess, guess_inputs, guess_outputs
+from pilotlight_cli.workbench.samples import fill, golden_notes, make_samples
+
+# Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
+FEATURE_NAMES = "pilotlight.feature_names"
+LABELS = "pilotlight.labels"
+
+_DATATYPES = {
+    "float": "FP32",
+    "double": "FP64",
+    "float16": "FP16",
+    "bool": "BOOL",
+    "string": "BYTES",
+} | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+def look(job: Job) -> Answer:
+    """Everything about an ONNX model. Raises ModelError, FormatError or UsageError."""
+    if job.wanted not in ("", "onnx"):
+        raise UsageError(f"{job.path.name} is an ONNX model and --format says {job.wanted}; leave --format out")
+    if job.allow:
+        raise UsageError(f"{job.path.name} is an ONNX model and asks for no names; leave --allow out")
+    session = _session(job)
+    metadata = session.get_modelmeta().custom_metadata_map
+    inputs = [Input(tensor.name, *_described(tensor, "input"), "tensor") for tensor in session.get_inputs()]
+    outputs = [Output(tensor.name, *_described(tensor, "output"), "tensor") for tensor in session.get_outputs()]
+    notes: list[str] = []
+    if job.signature:
+        signature = _given(job.signature, inputs, outputs)
+    else:
+        names = _texts(metadata, FEATURE_NAMES)
+        labels = _labels(metadata) or job.labels
+        guessed_outputs, guessed_labels = guess_outputs(outputs, labels, notes)
+        signature = Signature(guess_inputs(inputs, names, notes), guessed_outputs, guessed_labels)
+    runtime = Runtime(
+        "onnx", "onnxruntime-python", {name: version(name) for name in sorted((*job.packages, "onnxruntime"))}
+    )
+    model = runtimes.load(described(job.path, "onnx", runtime, signature, ((), ())), job.path.parent, threads=1)
+    words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}
+    golden = make_samples(job.golden, signature, words)
+    try:
+        filled = fill(golden, signature, model.predict)
+    except ModelError as error:
+        if not golden.generated:
+            raise
+        golden = filled = replace(golden, samples=())
+        notes.append(f"the model does not answer made-up inputs: {error}")
+    check_guess(signature, filled)
+    return Answer("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden)))
+
+
+def _session(job: Job) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    onnxruntime = library()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(job.path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the binding's errors have no common base
+        raise ModelError(f"ONNX Runtime does not load {job.path.name}: {error}") from error
+
+
+def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # noqa: ANN401 - onnxruntime has no types
+    """A tensor's datatype and shape; dimensions with a name or none are -1."""
+    kind = tensor.type
+    if kind.startswith("seq(map("):
+        raise ModelError(
+            f"the {what} {tensor.name!r} is a sequence of maps, expected a tensor; convert the model again with "
+            "options={'zipmap': False}"
+        )
+    if not kind.startswith("tensor(") or kind[7:-1] not in _DATATYPES:
+        raise ModelError(
+            f"the {what} {tensor.name!r} is a {kind}, expected a tensor of {', '.join(_DATATYPES)}; change the model's "
+            "ends, with a Cast for instance"
+        )
+    shape = tuple(length if isinstance(length, int) and length >= 0 else -1 for length in tensor.shape)
+    return DATATYPES[_DATATYPES[kind[7:-1]]], shape
+
+
+def _given(text: str, inputs: Sequence[Input], outputs: Sequence[Output]) -> Signature:
+    given = read_given(text)
+    check_tensors(given.inputs, inputs, "inputs", all_of=True)
+    check_tensors(given.outputs, outputs, "outputs", all_of=False)
+    return given
+
+
+def _texts(metadata: dict[str, str], key: str) -> tuple[str, ...]:
+    values = _array(metadata, key)
+    if not all(isinstance(value, str) and value for value in values):
+        raise FormatError("expected a JSON array of strings", "", f"the model's metadata {key}")
+    return tuple(values)
+
+
+def _labels(metadata: dict[str, str]) -> tuple[str | int, ...]:
+    values = _array(metadata, LABELS)
+    if not all(type(value) in (str, int) for value in values):
+        raise FormatError("expected a JSON array of strings or whole numbers", "", f"the model's metadata {LABELS}")
+    return tuple(values)
+
+
+def _array(metadata: dict[str, str], key: str) -> list[Any]:
+    try:
+        values = json.loads(metadata.get(key, "[]"))
+    except ValueError as error:
+        raise FormatError(f"not valid JSON: {error}", "", f"the model's metadata {key}") from None
+    return values if isinstance(values, list) else [None]

@@ -1,0 +1,110 @@
+"""Guessing the roles of an ONNX model's tensors, which ONNX itself does not know, by their shapes and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pilotlight.errors import ModelError
+from pilotlight.golden import Golden, Values
+from pilotlight.signature import Input, Label, Output, Signature
+from pilotlight.tensor import BYTES
+
+_SAY = "say otherwise with --signature"
+
+
+def guess_inputs(inputs: Sequence[Input], names: Sequence[str], notes: list[str]) -> tuple[Input, ...]:
+    """A matrix of floats holds features, and so do columns; anything else is a tensor. Notes say what is guessed."""
+    first = inputs[0]
+    width = first.shape[1] if len(first.shape) == 2 else 0
+    matrix = len(inputs) == 1 and width > 0 and first.shape[0] in (-1, 1)
+    if names and (not matrix or len(names) != width):
+        raise ModelError(
+            f"the metadata names {len(names)} features, and the model takes {first.datatype.name} of shape "
+            f"{list(first.shape)}; expected a name for each column"
+        )
+    if not names and all(map(_is_column, inputs)):
+        notes.append(f"the inputs {', '.join(tensor.name for tensor in inputs)} are taken as one feature each; {_SAY}")
+        return tuple(replace(tensor, role="features") for tensor in inputs)
+    if not matrix or not (names or first.datatype.is_float):
+        return tuple(inputs)
+    if not names:
+        names = [f"f{index}" for index in range(width)]
+        notes.append(f"the input {first.name!r} is taken as {width} features, called f0 to f{width - 1}; {_SAY}")
+    return (replace(first, role="features", feature_names=tuple(names)),)
+
+
+def guess_outputs(
+    outputs: Sequence[Output], labels: Sequence[Label], notes: list[str]
+) -> tuple[tuple[Output, ...], tuple[Label, ...]]:
+    """A classifier's label and probabilities, as converters name and shape them; anything else is a tensor."""
+    label = next((tensor for tensor in outputs if _is_label(tensor, outputs)), None)
+    scores = next((tensor for tensor in outputs if _is_probabilities(tensor, outputs)), None)
+    if label is None or scores is None:
+        return tuple(outputs), ()
+    count = scores.shape[1]
+    if count == -1 and labels:
+        scores = replace(scores, shape=(scores.shape[0], len(labels)))
+    elif count == -1:
+        notes.append(f"the output {scores.name!r} does not say how many classes it has; {_SAY}")
+        return tuple(outputs), ()
+    notes.append(f"the outputs {label.name!r} and {scores.name!r} are taken as label and probabilities; {_SAY}")
+    named = _labels(label, scores.shape[1], labels, notes)
+    roles = {label.name: replace(label, role="label"), scores.name: replace(scores, role="probabilities")}
+    return tuple(roles.get(tensor.name, tensor) for tensor in outputs), named
+
+
+def check_guess(signature: Signature, golden: Golden) -> None:
+    """Hold the labels against what the model answers: the one with the highest probability is the one it says.
+
+    Raises ModelError where they do not go together, as then every answer would have the wrong probability.
+    """
+    label, scores = signature.output("label"), signature.output("probabilities")
+    if label is None or scores is None:
+        return
+    width = len(signature.labels)
+    for sample in golden.samples:
+        answers = {values.name: values for values in sample.outputs}
+        if label.name not in answers or scores.name not in answers:
+            continue
+        for row, found in enumerate(answers[label.name].data):
+            if found not in signature.labels or not _is_best(answers[scores.name], row, signature.labels.index(found)):
+                raise ModelError(
+                    f"the model answers {found!r} where the labels are {', '.join(map(str, signature.labels[:6]))}"
+                    f"{', ...' if width > 6 else ''} in the order of the probabilities; name the right ones in the "
+                    "signature, or in the model's metadata under pilotlight.labels"
+                )
+
+
+def _is_best(scores: Values, row: int, index: int) -> bool:
+    width = scores.shape[1]
+    values = [value for value in scores.data[row * width : (row + 1) * width] if isinstance(value, float)]
+    return len(values) != width or values[index] >= max(values) - 1e-6
+
+
+def _labels(label: Output, count: int, known: Sequence[Label], notes: list[str]) -> tuple[Label, ...]:
+    kind = str if label.datatype is BYTES else int
+    if len(known) == count and all(type(value) is kind for value in known):
+        return tuple(known)
+    if kind is str:
+        raise ModelError(
+            f"the model has {count} classes and does not say what they are called; name them in the model's metadata "
+            "under pilotlight.labels, or with --signature"
+        )
+    notes.append(f"the model does not say what its {count} classes are called; they are taken as 0 to {count - 1}")
+    return tuple(range(count))
+
+
+def _is_column(tensor: Input) -> bool:
+    return len(tensor.shape) in (1, 2) and tensor.shape[0] in (-1, 1) and tensor.shape[1:] in ((), (1,))
+
+
+def _is_label(tensor: Output, outputs: Sequence[Output]) -> bool:
+    discrete = tensor.datatype is BYTES or tensor.datatype.is_integer
+    vector = len(tensor.shape) == 1 or (len(tensor.shape) == 2 and tensor.shape[1] == 1)
+    return discrete and vector and ("label" in tensor.name.lower() or len(outputs) == 2)
+
+
+def _is_probabilities(tensor: Output, outputs: Sequence[Output]) -> bool:
+    matrix = len(tensor.shape) == 2 and (tensor.shape[1] == -1 or tensor.shape[1] >= 2)
+    return tensor.datatype.is_float and matrix and ("prob" in tensor.name.lower() or len(outputs) == 2)

@@ -1,0 +1,201 @@
+"""Golden samples: given in one of two forms, or made up; their outputs are the model's own."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import nan, prod
+
+from pilotlight.decode import read_instance, read_instances
+from pilotlight.encode import json_values
+from pilotlight.errors import FormatError, InvalidRequest, ModelError
+from pilotlight.golden import Golden, Sample, Values, differences, read_golden
+from pilotlight.reader import Node, read_json
+from pilotlight.signature import Input, Signature
+from pilotlight.tensor import BOOL, BYTES, Tensor
+
+Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+# golden.json travels in the package: inputs that would make it large are left to the publisher.
+MOST_VALUES = 20_000
+_ROWS = 5
+_SEED = 20_240_613
+
+
+def make_samples(text: str, signature: Signature, words: Mapping[str, Sequence[str]]) -> Golden:
+    """The publisher's samples where there is a text, else made-up ones, else none. Raises FormatError."""
+    if text:
+        return _read_samples(text, signature)
+    return _generate(signature, words) or Golden((), generated=True)
+
+
+def golden_notes(golden: Golden) -> tuple[str, ...]:
+    """What to say where nobody gave samples."""
+    if not golden.generated:
+        return ()
+    if not golden.samples:
+        return ("there are no golden samples, so that nothing can compare answers later; give some with --golden",)
+    return ("the golden samples are made up from a fixed seed; real ones, given with --golden, tell more",)
+
+
+def _read_samples(text: str, signature: Signature) -> Golden:
+    """The publisher's samples; one whose outputs were not given has none yet. Raises FormatError.
+
+    The text is a golden.json in which a sample's outputs may be missing, or the body of a request to /predict_batch.
+    """
+    document = read_json(text.encode())
+    if isinstance(document, dict) and "instances" in document:
+        return Golden(_read_instances(Node(document).fields("instances")["instances"], signature))
+    without = _lend_outputs(document)
+    golden = read_golden(json.dumps(document).encode())
+    return replace(
+        golden,
+        generated=False,
+        samples=tuple(
+            replace(sample, outputs=()) if index in without else sample for index, sample in enumerate(golden.samples)
+        ),
+    )
+
+
+def _generate(signature: Signature, words: Mapping[str, Sequence[str]]) -> Golden | None:
+    """Made-up inputs: numbers around zero from a fixed seed, strings out of `words` by input; None where it cannot be.
+
+    Strings that nobody knows cannot be made up, and large tensors would make a large file.
+    """
+    rows = _ROWS if signature.batch == -1 else 1
+    shapes = {tensor.name: _shape(tensor, rows) for tensor in signature.inputs}
+    if sum(map(prod, shapes.values())) > MOST_VALUES:
+        return None
+    source = random.Random(_SEED)  # noqa: S311 - the same for everyone is what is wanted
+    inputs = []
+    for tensor in signature.inputs:
+        known = words.get(tensor.name, ())
+        if tensor.datatype is BYTES and not known:
+            return None
+        data = tuple(_make(tensor, known, source) for _ in range(prod(shapes[tensor.name])))
+        inputs.append(Values(tensor.name, tensor.datatype, shapes[tensor.name], data))
+    return Golden((Sample(tuple(inputs), ()),), generated=True)
+
+
+def fill(golden: Golden, signature: Signature, predict: Predict) -> Golden:
+    """The samples with the model's own outputs where none were given.
+
+    Raises ModelError when the model cannot answer a sample, or answers otherwise than the publisher says.
+    """
+    return replace(
+        golden,
+        samples=tuple(
+            _fill(golden, sample, signature, predict, f"golden sample {index}")
+            for index, sample in enumerate(golden.samples)
+        ),
+    )
+
+
+def tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, ...]:
+    """A sample's inputs as the model takes them, in its order. Raises FormatError where they are not its inputs."""
+    given = {values.name: values for values in sample.inputs}
+    wanted = [tensor.name for tensor in signature.inputs]
+    if set(given) != set(wanted) or len(sample.inputs) != len(wanted):
+        names = ", ".join(values.name for values in sample.inputs)
+        raise FormatError(f"{about} has the inputs {names}, and the model takes {', '.join(wanted)}", "")
+    for tensor in signature.inputs:
+        values = given[tensor.name]
+        if values.datatype is not tensor.datatype or not fits(tensor.shape, values.shape):
+            raise FormatError(
+                f"{about}: input {tensor.name!r} is {values.datatype.name} of shape {list(values.shape)}, and the "
+                f"model takes {tensor.datatype.name} of shape {list(tensor.shape)}",
+                "",
+            )
+    return tuple(to_tensor(given[name]) for name in wanted)
+
+
+def fits(shape: Sequence[int], lengths: Sequence[int]) -> bool:
+    """Whether lengths are of a shape in which -1 stands for any."""
+    return len(shape) == len(lengths) and all(want in (-1, length) for want, length in zip(shape, lengths, strict=True))
+
+
+def to_tensor(values: Values) -> Tensor:
+    """The tensor that a file shows."""
+    data, datatype = values.data, values.datatype
+    if datatype is BYTES:
+        return Tensor(datatype, values.shape, [str(value) for value in data])
+    if datatype is BOOL:
+        return Tensor(datatype, values.shape, bytes(map(bool, data)))
+    numbers = [nan if value is None else value for value in data]
+    if datatype.typecode == "e":  # `array` has no half floats
+        return Tensor(datatype, values.shape, struct.pack(f"{len(numbers)}e", *numbers))
+    return Tensor(datatype, values.shape, array(datatype.typecode, numbers))  # type: ignore[arg-type, type-var]
+
+
+def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:
+    """One batch where the model takes batches of any size, else a sample for each instance."""
+    items = node.items(lambda item: item)
+    try:
+        if signature.batch == -1:
+            batches = [read_instances(signature, node.value, node.path)]
+        else:
+            batches = [read_instance(signature, item.value, item.path) for item in items]
+    except InvalidRequest as error:
+        raise FormatError(error.message, error.path or node.path) from None
+    return tuple(Sample(_values(signature.inputs, batch), ()) for batch in batches)
+
+
+def _values(described: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
+    return tuple(to_values(tensor.name, values) for tensor, values in zip(described, given, strict=True))
+
+
+def to_values(name: str, tensor: Tensor) -> Values:
+    """A tensor as a file shows it."""
+    return Values(name, tensor.datatype, tensor.shape, tuple(json_values(tensor)))
+
+
+def _lend_outputs(document: object) -> set[int]:
+    """The strict reader wants outputs: samples without lend it their inputs. Which ones did."""
+    samples = document.get("samples") if isinstance(document, dict) else None
+    without = {
+        index
+        for index, sample in enumerate(samples if isinstance(samples, list) else ())
+        if isinstance(sample, dict) and "outputs" not in sample and "inputs" in sample
+    }
+    for index in without:
+        samples[index]["outputs"] = samples[index]["inputs"]  # type: ignore[index]
+    return without
+
+
+def _shape(tensor: Input, rows: int) -> tuple[int, ...]:
+    return tuple(
+        (rows if position == 0 else 1) if length == -1 else length for position, length in enumerate(tensor.shape)
+    )
+
+
+def _make(tensor: Input, known: Sequence[str], source: random.Random) -> bool | int | float | str:
+    if tensor.datatype is BYTES:
+        return source.choice(known)
+    if tensor.datatype is BOOL:
+        return source.random() < 0.5
+    if tensor.datatype.is_float:
+        return round(source.gauss(0, 1), 3)
+    return source.randrange(10)
+
+
+def predict_sample(sample: Sample, signature: Signature, predict: Predict) -> tuple[Values, ...]:
+    """The model's outputs for a sample."""
+    results = predict(tensors(sample, signature, "the sample"))
+    return tuple(to_values(output.name, tensor) for output, tensor in zip(signature.outputs, results, strict=True))
+
+
+def _fill(golden: Golden, sample: Sample, signature: Signature, predict: Predict, about: str) -> Sample:
+    tensors(sample, signature, about)  # what does not fit is the file's mistake, not the model's
+    try:
+        found = predict_sample(sample, signature, predict)
+    except Exception as error:  # a model raises what it likes
+        raise ModelError(f"the model does not answer {about}: {type(error).__name__}: {error}") from error
+    wrong = differences(golden, sample.outputs, found)
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ModelError(f"{about} is not what the model answers: {'; '.join(wrong[:3])}{more}; correct the file")
+    return sample if sample.outputs else replace(sample, outputs=found)
