@@ -53,6 +53,8 @@ def sample_cases(names: list[str]) -> list[Case]:
         bad("a NaN", b'{"features": [NaN]}', "$.features[0]", "NaN is not JSON, expected a number"),
         bad("an Infinity", b'{"features": {"x": -Infinity}}', "$.features.x", "-Infinity is not JSON"),
         bad("a duplicate key", b'{"features": [], "features": []}', "$", 'the key "features" stands there twice'),
+        bad("a NaN in half a document", b'{"features": [NaN', None, "the body is not valid JSON"),
+        bad("half a character in a key", b'{"\\ud800": NaN}', '$["\\ud800"]', "NaN is not JSON"),
         bad("deep nesting", b'{"features": ' + b"[" * 50_000, None, "the body is nested too deeply"),
         bad("a number of 5,000 digits", b'{"features": [' + b"9" * 5000 + b"]}", None, "the body has a whole number"),
         bad("a list for a body", row, "$", 'expected an object with the field "features", found an array'),
@@ -84,7 +86,7 @@ def sample_cases(names: list[str]) -> list[Case]:
         bad(
             "a wrong named value",
             {"features": by_name | {names[0]: "x"}},
-            f"$.features.{names[0]}",
+            f"$.features[{json.dumps(names[0])}]",
             "expected a number",
         ),
         bad("no instances", {}, "$", 'the field "instances" is missing', "/predict_batch"),

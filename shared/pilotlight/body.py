@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
-from pilotlight.reader import describe
+from pilotlight.reader import child, describe
 
 
 def read_body(headers: Mapping[str, str], body: bytes) -> object:
@@ -16,7 +17,7 @@ def read_body(headers: Mapping[str, str], body: bytes) -> object:
     Stricter than Python's own parser: UTF-8 only, no duplicate keys (RFC 8259, 4: their meaning is unpredictable), no
     NaN or Infinity. Raises UnsupportedMediaType or InvalidRequest.
     """
-    _check_media_type(headers.get("content-type", "application/json"))
+    _check_media_type(headers.get("content-type") or "application/json")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -24,14 +25,19 @@ def read_body(headers: Mapping[str, str], body: bytes) -> object:
     if not text.strip():
         raise InvalidRequest("the body is empty, expected a JSON object", "$")
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        return _parse(text, _unique, _refuse_constant)
+    except _FaultyValue:
+        raise _fault(_parse(text, _Pairs, _Constant)) from None
+
+
+def _parse(text: str, pairs: Callable[[list[tuple[str, object]]], object], constant: Callable[[str], object]) -> object:
+    try:
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidRequest(f"the body is not valid JSON: {error.msg} at {place}") from None
     except RecursionError:
         raise InvalidRequest("the body is nested too deeply") from None
-    except _FaultyValue:
-        _name_the_place(text)
     except ValueError:  # the parser bounds the digits of a whole number
         raise InvalidRequest("the body has a whole number with too many digits") from None
 
@@ -45,11 +51,17 @@ def _check_media_type(content_type: str) -> None:
 
 
 class _FaultyValue(Exception):
-    """Something that JSON does not have or that we do not take; `_name_the_place` says where."""
+    """Something that JSON does not have or that we do not take; `_fault` says where."""
 
 
 class _Pairs(list[tuple[str, object]]):
     """An object whose keys were kept as they came."""
+
+
+class _Constant(str):
+    """NaN, Infinity or -Infinity as it stood in the text."""
+
+    __slots__ = ()
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -63,27 +75,36 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise _FaultyValue
 
 
-class _Constant(str):
-    """NaN, Infinity or -Infinity as it stood in the text."""
+def _fault(document: object) -> InvalidRequest:
+    """Find the place, in a document that was parsed again and forgivingly; only wrong bodies pay for it.
 
-    __slots__ = ()
-
-
-def _name_the_place(text: str) -> NoReturn:
-    """Parse again, slowly and forgivingly, to say where the fault is; only wrong bodies pay for it."""
-    value = json.loads(text, object_pairs_hook=_Pairs, parse_constant=_Constant)
-    pending: list[tuple[str, object]] = [("$", value)]
-    while pending:
-        path, value = pending.pop()
+    The path is put together once it is known: a path for each value would take many times the body's memory.
+    """
+    steps: list[object] = []
+    walks: list[Iterator[tuple[object, object]]] = [iter([(None, document)])]
+    while walks:
+        entry = next(walks[-1], None)
+        if entry is None:
+            walks.pop()
+            del steps[-1:]
+            continue
+        step, value = entry
         if isinstance(value, _Constant):
-            raise InvalidRequest(f"{value} is not JSON, expected a number", path)
+            return InvalidRequest(f"{value} is not JSON, expected a number", _path([*steps, step]))
         if isinstance(value, _Pairs):
-            seen: set[str] = set()
-            for key, _ in value:
-                if key in seen:
-                    raise InvalidRequest(f"the key {describe(key)} stands there twice", path)
-                seen.add(key)
-            pending.extend((f"{path}.{key}", item) for key, item in reversed(value))
+            twice = next((key for key, count in Counter(key for key, _ in value).items() if count > 1), None)
+            if twice is not None:
+                return InvalidRequest(f"the key {describe(twice)} stands there twice", _path([*steps, step]))
+            steps.append(step)
+            walks.append(iter(value))
         elif isinstance(value, list):
-            pending.extend((f"{path}[{index}]", item) for index, item in reversed(list(enumerate(value))))
-    raise InvalidRequest("the body is not valid JSON")
+            steps.append(step)
+            walks.append(iter(enumerate(value)))
+    return InvalidRequest("the body is not valid JSON")
+
+
+def _path(steps: list[object]) -> str:
+    path = "$"
+    for step in steps[1:]:
+        path = f"{path}[{step}]" if isinstance(step, int) else child(path, str(step))
+    return path

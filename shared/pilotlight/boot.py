@@ -41,14 +41,16 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
     platform then fails the start, and no traffic reaches this version.
     """
     began = time.monotonic()
+    report = platform.reporter(DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE)
     try:
         settings = read_settings(environ, platform.folder)
+        report = platform.reporter(settings.log_level, settings.metrics_namespace)
         model = load_lock(settings.lock).model
         store = open_store(settings.store, platform.stores)
     except PilotlightError as error:
-        _report_failure(platform, error)
+        # A line before the process dies: an alarm on failed starts counts it.
+        report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
         raise
-    report = platform.reporter(settings.log_level, settings.metrics_namespace)
     phases = {
         "import": round((began - platform.started) * 1000, 1),
         "lock": round((time.monotonic() - began) * 1000, 1),
@@ -69,12 +71,6 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
     service = Service(model, loader, report, max_body_bytes=settings.max_body_bytes, clock=time.monotonic)
     loader.start(platform.deadline)
     return service, loader
-
-
-def _report_failure(platform: Platform, error: PilotlightError) -> None:
-    """Leave a line before the process dies: an alarm on failed starts counts it."""
-    report = platform.reporter(DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE)
-    report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

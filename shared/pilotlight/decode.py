@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from math import inf, prod
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.reader import describe
+from pilotlight.reader import child, describe
 from pilotlight.signature import Input, Signature
 from pilotlight.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
 
@@ -61,7 +61,7 @@ def _by_input(signature: Signature, value: object, path: str) -> list[tuple[Inpu
     if not isinstance(value, dict):
         raise InvalidRequest(f"expected an object with the inputs {', '.join(names)}, found {describe(value)}", path)
     _check_names(names, value, "input", path)
-    return [(tensor, value[tensor.name], f"{path}.{tensor.name}") for tensor in signature.inputs]
+    return [(tensor, value[tensor.name], child(path, tensor.name)) for tensor in signature.inputs]
 
 
 def _check_names(expected: Sequence[str], found: dict[str, object], noun: str, path: str) -> None:
@@ -83,7 +83,7 @@ def _read_features(signature: Signature, instances: list[object], places: list[s
     ]
 
     def place(row: int, column: int) -> str:
-        return f"{places[row]}.{names[column]}" if row in by_name else f"{places[row]}[{column}]"
+        return child(places[row], names[column]) if row in by_name else f"{places[row]}[{column}]"
 
     width = len(names)
     if len(signature.inputs) == 1 and signature.inputs[0].feature_names:

@@ -99,6 +99,8 @@ def load_lock(path: Path) -> Lock:
         content = path.read_bytes()
     except FileNotFoundError:
         raise FormatError(f"there is no lock at {path}; 'pilotlight pin' writes one", path="") from None
+    except OSError as error:
+        raise FormatError(f"the lock at {path} cannot be read: {error.strerror}", path="") from None
     try:
         return read_lock(content)
     except FormatError as error:

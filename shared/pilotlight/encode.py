@@ -14,7 +14,8 @@ from pilotlight.tensor import Tensor
 
 def to_json(document: object) -> bytes:
     """The bytes of a JSON body. Floats are written in the shortest form that reads back as the same double."""
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")  # half a character becomes its JSON escape
 
 
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
@@ -24,10 +25,10 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
     """
     label = signature.output("label")
     if label is not None:
-        return outputs[signature.outputs.index(label)].values()
+        return json_values(outputs[signature.outputs.index(label)])
     columns = probabilities(signature, outputs)
     if columns is not None:
-        return [signature.labels[_position_of_highest(row)] for row in columns]
+        return [None if None in row else signature.labels[row.index(max(row))] for row in columns]  # type: ignore[type-var]
     first = outputs[0]
     if signature.batch is None:
         return [nest(first.shape, json_values(first))]
@@ -46,13 +47,11 @@ def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[
     return nest(tensor.shape, json_values(tensor))  # type: ignore[no-any-return]
 
 
-def probability(labels: Sequence[Label], prediction: Label, row: Sequence[float | None]) -> float | None:
+def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence[float | None]) -> float | None:
     """Of two classes the second one's, which is the positive one; of more, the predicted one's."""
-    return row[1] if len(labels) == 2 else row[labels.index(prediction)]
-
-
-def _position_of_highest(row: Sequence[float | None]) -> int:
-    return max(range(len(row)), key=lambda index: -1.0 if (value := row[index]) is None else value)
+    if len(labels) == 2:
+        return row[1]
+    return row[labels.index(prediction)] if prediction in labels else None
 
 
 def json_values(tensor: Tensor) -> list[Any]:
@@ -74,11 +73,13 @@ def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a va
 
 
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int) -> None:
-    """Refuse outputs that do not hold one answer for each instance: a model must not answer for another's row."""
-    if signature.batch is None:
-        return
+    """Refuse outputs that are not as the signature says, or hold no answer for each instance: rows must not mix."""
     for output, tensor in zip(signature.outputs, outputs, strict=True):
-        if not tensor.shape or tensor.shape[0] != rows:
+        shape = output.shape if signature.batch is None else (rows, *output.shape[1:])
+        fits = len(tensor.shape) == len(shape) and all(
+            expected in (-1, found) for expected, found in zip(shape, tensor.shape, strict=True)
+        )
+        if not fits:
             raise ModelError(f"output {output.name!r} has the shape {list(tensor.shape)} for {rows} instance(s)")
 
 

@@ -1,7 +1,7 @@
 """One cold start: fetch, verify, load; and the states in which that can be.
 
 starting ─► ready
-         ├► failed    for good: wrong bytes, a wrong library, a store that keeps refusing
+         ├► failed    for good: wrong bytes, a wrong library, a store that refuses all through the init phase
          └► waiting   for now: the store did not deliver in time; the next request tries again
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -39,6 +40,17 @@ class Plan:
     sleep: Callable[[float], None]
 
 
+@dataclass(slots=True)
+class _Counts:
+    """What one attempt did so far."""
+
+    tries: int = 0
+    fetched_bytes: int = 0
+
+    def add(self, size: int) -> None:
+        self.fetched_bytes += size
+
+
 class Loader:
     """Gets the model ready, once, whoever asks and however often. Safe for threads."""
 
@@ -46,13 +58,14 @@ class Loader:
         """`phases_ms` are the phases before this one, `started` is when the first of them began."""
         self._plan = plan
         self._report = report
-        self._phases = dict(phases_ms)
-        self._started = started
-        self._fetched_bytes = 0
-        self._attempts = 0
+        self._before = dict(phases_ms)
+        self._started: float | None = started
+        self._phases: dict[str, float] = {}
         self._error: Exception | None = None
         self._model: Model | None = None
         self._state: State = "waiting"
+        self._deadline = 0.0
+        self._in_init = False
         self._changed = threading.Condition()
 
     @property
@@ -66,31 +79,34 @@ class Loader:
         Importing the runtime and fetching overlap: the fetch has a thread of its own. Raises what made the start fail
         for good, so that no traffic reaches this version. Past the deadline it returns, and requests go on from there.
         """
+        self._in_init = True
         deadline = self._plan.clock() + seconds
         self._begin(deadline)
         self._timed("runtime", lambda: runtimes.preload(self._plan.model))
         self._wait(deadline)
+        with self._changed:
+            self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
 
     def model(self, deadline: float) -> Model:
         """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then."""
         if self._model is None:
-            self._begin(deadline)
-            self._wait(deadline)
-        if self._model is not None:
-            return self._model
-        raise self.not_ready()
+            self.poke(deadline)
+        if self._model is None:
+            raise self.not_ready()
+        return self._model
+
+    def poke(self, deadline: float) -> None:
+        """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
+        self._begin(deadline)
+        self._wait(deadline)
 
     def not_ready(self) -> NotReady:
         """The reply for whoever asks while there is no model."""
         if self._state == "failed":
             return NotReady("this version of the function cannot serve its model; its log says why", retry_after=60)
         return NotReady("the model is not loaded yet; try again")
-
-    def begin(self, seconds: float) -> None:
-        """Start another attempt in the background where the last one gave up for now."""
-        self._begin(self._plan.clock() + seconds)
 
     def after_fork(self) -> None:
         """Make a forked child whole: threads do not survive a fork, neither ours nor those of a session."""
@@ -101,51 +117,63 @@ class Loader:
             self._model = self._load()
 
     def _begin(self, deadline: float) -> None:
+        """Begin an attempt if none is under way; whoever waits longest says how long it goes on."""
         with self._changed:
+            self._deadline = max(self._deadline, deadline)
             if self._state != "waiting":
                 return
+            attempt = threading.Thread(target=self._attempt, name="cold-start", daemon=True)
             self._state = "starting"
-        threading.Thread(target=self._attempt, args=(deadline,), name="cold-start", daemon=True).start()
+            try:
+                attempt.start()
+            except RuntimeError:
+                self._state = "waiting"
+                raise
 
     def _wait(self, deadline: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._state != "starting", max(deadline - self._plan.clock(), 0))
 
-    def _attempt(self, deadline: float) -> None:
+    def _attempt(self) -> None:
         """Fetch and load, trying again until the deadline, and settle the state."""
-        state: State = "failed"
+        began = self._plan.clock() if self._started is None else self._started
+        self._phases, self._before, self._started = self._before, {}, None
+        counts = _Counts()
+        state: State = "waiting"
         try:
-            self._timed("fetch", lambda: self._fetch(deadline))
+            self._timed("fetch", lambda: self._fetch(counts))
             self._model = self._timed("load", self._load)
             state, self._error = "ready", None
         except StoreUnavailable as error:
-            state, self._error = "waiting", error
-        except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
             self._error = error
-        self._phases["total"] = _milliseconds(self._plan.clock() - self._started)
-        self._report(self._record(state))
+        except ObjectRefused as error:
+            # Whoever refuses all through the init phase means it. Later it may be a passing fault of theirs.
+            state, self._error = "failed" if self._in_init else "waiting", error
+        except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
+            state, self._error = "failed", error
+        self._phases["total"] = _milliseconds(self._plan.clock() - began)
+        with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
+            self._report(self._record(state, counts))
         with self._changed:
             self._state = state
             self._changed.notify_all()
 
-    def _fetch(self, deadline: float) -> None:
+    def _fetch(self, counts: _Counts) -> None:
         """Fetch until it works or the deadline has passed: a fresh role's permissions take seconds to work."""
 
         def time_left() -> float:
-            return max(deadline - self._plan.clock(), 1.0)
+            return max(self._deadline - self._plan.clock(), 1.0)
 
-        attempt = 0
         while True:
-            self._attempts += 1
+            counts.tries += 1
             try:
-                self._fetched_bytes += fetch_model(self._plan.store, self._plan.model, self._plan.folder, time_left)
+                fetch_model(self._plan.store, self._plan.model, self._plan.folder, time_left, counts.add)
                 return
             except (StoreUnavailable, ObjectRefused):
-                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-                if self._plan.clock() + pause >= deadline:
+                pause = _PAUSES[min(counts.tries, len(_PAUSES)) - 1]
+                if self._plan.clock() + pause >= self._deadline:
                     raise
                 self._plan.sleep(pause)
-                attempt += 1
 
     def _load(self) -> Model:
         return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
@@ -157,16 +185,15 @@ class Loader:
         finally:
             self._phases[phase] = _milliseconds(self._plan.clock() - began)
 
-    def _record(self, state: State) -> ColdStart:
-        error = self._error
+    def _record(self, state: State, counts: _Counts) -> ColdStart:
         return ColdStart(
             state=state,
             model_name=self._plan.model.name,
             model_version=self._plan.model.version,
-            phases_ms=self._phases,
-            fetched_bytes=self._fetched_bytes,
-            attempts=self._attempts,
-            error="" if error is None else f"{type(error).__name__}: {error}",
+            phases_ms=dict(self._phases),
+            fetched_bytes=counts.fetched_bytes,
+            attempts=counts.tries,
+            error="" if self._error is None else f"{type(self._error).__name__}: {self._error}",
         )
 
 

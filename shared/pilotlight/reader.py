@@ -29,6 +29,11 @@ def describe(value: object) -> str:
     return _NAMES.get(type(value), type(value).__name__)
 
 
+def child(path: str, key: str) -> str:
+    """The path of a field: `$.name`, or `$["any name"]` where the name is no plain word (RFC 9535)."""
+    return f"{path}.{key}" if re.fullmatch(r"\w{1,40}", key, re.ASCII) else f"{path}[{describe(key)}]"
+
+
 def read_json(content: bytes) -> object:
     """Parse a file's bytes. A duplicate key would let two readers see two documents, so it is refused."""
     try:
@@ -71,7 +76,7 @@ class Node:
         for name in self.value:
             if name not in required and name not in optional:
                 raise FormatError(f"unknown field {name!r}", self.path)
-        return {name: Node(value, f"{self.path}.{name}") for name, value in self.value.items()}
+        return {name: Node(value, child(self.path, name)) for name, value in self.value.items()}
 
     def document(self, number: int, *required: str, optional: tuple[str, ...] = ()) -> dict[str, Node]:
         """The fields of a whole file. Its format comes first: another format's fields are not this one's mistakes."""
@@ -91,7 +96,7 @@ class Node:
         """An object of any keys, each value read by `read`."""
         if not isinstance(self.value, dict):
             raise self.fail("an object")
-        return {name: read(Node(value, f"{self.path}.{name}")) for name, value in self.value.items()}
+        return {name: read(Node(value, child(self.path, name))) for name, value in self.value.items()}
 
     def string(self, pattern: str = "", expected: str = "a string") -> str:
         """A string, wholly matched by `pattern` where one is given."""

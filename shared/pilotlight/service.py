@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pilotlight.body import read_body
@@ -18,21 +19,28 @@ from pilotlight.reader import describe
 from pilotlight.records import Report, Served
 from pilotlight.tensor import Tensor
 
-# Seconds: how long a request waits for the model where the platform names no deadline, and what it keeps of one.
+# Seconds: how long a request waits for the model where the platform names no deadline, what it keeps of a deadline to
+# answer, and how long a probe waits.
 _PATIENCE = 25.0
 _RESERVE = 0.5
+_PROBE_PATIENCE = 1.0
 
 _JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a route makes of a request; `handle` turns it into a Response and a record."""
+    """What a route makes of a request; `handle` turns it into a Response and a record.
+
+    An error has its `code`; `fault` is a traceback, for the log alone.
+    """
 
     status: int
     document: Mapping[str, object]
     rows: int = 0
     out_of_range: int = 0
+    code: str = ""
+    fault: str = ""
 
 
 class Service:
@@ -71,41 +79,54 @@ class Service:
         """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
         began = self._clock()
         request_id = request.id or os.urandom(16).hex()
-        code = fault = ""
         headers: dict[str, str] = {}
         try:
             answer = self._route(request)
+            body = self._encode(answer)
         except RequestError as error:
-            answer, code, headers = _refusal(error, request_id), error.code, error.headers()
+            answer, headers = _refusal(error, request_id), error.headers()
+            body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
-            code, fault = "internal", traceback.format_exc()
-            answer = Answer(500, _error("the request could not be answered", code, None, request_id))
+            answer = _refusal(_Internal("the request could not be answered"), request_id, traceback.format_exc())
+            body = to_json(answer.document)
+        self._record(request, request_id, began, answer, len(body))
+        return Response(answer.status, {**_JSON, "x-request-id": request_id, **headers}, body)
+
+    def refuse(self, request: Request, error: RequestError) -> Response:
+        """Answer a request that a function folder could not translate as a whole, so that its error has our shape."""
+        request_id = request.id or os.urandom(16).hex()
+        answer = _refusal(error, request_id)
         body = to_json(answer.document)
-        if len(body) > self._max_body_bytes:
-            refused = TooLarge(
+        self._record(request, request_id, self._clock(), answer, len(body))
+        return Response(answer.status, {**_JSON, "x-request-id": request_id, **error.headers()}, body)
+
+    def _encode(self, answer: Answer) -> bytes:
+        body = to_json(answer.document)
+        if answer.rows and len(body) > self._max_body_bytes:
+            raise TooLarge(
                 f"the reply would have {len(body)} bytes, the limit is {self._max_body_bytes}; send fewer rows"
             )
-            answer, code = _refusal(refused, request_id), refused.code
-            body = to_json(answer.document)
-        self._report(
-            Served(
-                request_id=request_id,
-                method=request.method,
-                route=request.path if request.path in self._routes else "",
-                status=answer.status,
-                latency_ms=round((self._clock() - began) * 1000, 3),
-                model_name=self._described.name,
-                model_version=self._described.version,
-                rows=answer.rows,
-                out_of_range=answer.out_of_range,
-                request_bytes=len(request.body),
-                response_bytes=len(body),
-                code=code,
-                error=fault,
-                trace=request.trace,
-            )
+        return body
+
+    def _record(self, request: Request, request_id: str, began: float, answer: Answer, size: int) -> None:
+        record = Served(
+            request_id=request_id,
+            method=request.method,
+            route=request.path if request.path in self._routes else "",
+            status=answer.status,
+            latency_ms=round((self._clock() - began) * 1000, 3),
+            model_name=self._described.name,
+            model_version=self._described.version,
+            rows=answer.rows,
+            out_of_range=answer.out_of_range,
+            request_bytes=len(request.body),
+            response_bytes=size,
+            code=answer.code,
+            error=answer.fault,
+            trace=request.trace,
         )
-        return Response(answer.status, {**_JSON, "x-request-id": request_id, **headers}, body)
+        with suppress(Exception):  # a log that cannot be written is no reason to lose an answer
+            self._report(record)
 
     def _route(self, request: Request) -> Answer:
         methods = self._routes.get(request.path)
@@ -158,12 +179,12 @@ class Service:
         return Answer(200, {"status": "live", **self._name()})
 
     def _ready(self, _request: Request) -> Answer:
-        """Tell the state; a probe does not wait, but it sets going what gave up for now."""
-        state = self._loader.state
-        if state == "ready":
-            return Answer(200, {"status": "ready", **self._name()})
-        self._loader.begin(_PATIENCE)
-        raise self._loader.not_ready()
+        """Tell the state. A probe sets going what gave up for now, and waits a little: between requests Lambda stops."""
+        if self._loader.state != "ready":
+            self._loader.poke(self._clock() + _PROBE_PATIENCE)
+        if self._loader.state != "ready":
+            raise self._loader.not_ready()
+        return Answer(200, {"status": "ready", **self._name()})
 
 
 def _field(request: Request, name: str) -> object:
@@ -179,9 +200,13 @@ def _field(request: Request, name: str) -> object:
     return document[name]
 
 
-def _refusal(error: RequestError, request_id: str) -> Answer:
-    return Answer(error.status, _error(error.message, error.code, error.path, request_id))
+def _refusal(error: RequestError, request_id: str, fault: str = "") -> Answer:
+    document = {"error": error.message, "code": error.code, "path": error.path, "request_id": request_id}
+    return Answer(error.status, document, code=error.code, fault=fault)
 
 
-def _error(message: str, code: str, path: str | None, request_id: str) -> dict[str, object]:
-    return {"error": message, "code": code, "path": path, "request_id": request_id}
+class _Internal(RequestError):
+    """500: its sentence is fixed, and what happened is for the log alone."""
+
+    status = 500
+    code = "internal"

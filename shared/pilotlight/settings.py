@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
         store=_store(given.get("STORE", "")),
         lock=folder / given.get("LOCK", "model.lock"),
         log_level=_level(given.get("LOG_LEVEL", DEFAULT_LOG_LEVEL)),
-        metrics_namespace=given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE),
+        metrics_namespace=_namespace(given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE)),
         max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
         threads=_count("THREADS", given.get("THREADS", "1")),
     )
@@ -52,7 +53,8 @@ def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
 
 def _store(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in ("s3", "gs", "file") or not rest:
+    bucket = rest.partition("/")[0]
+    if not separator or scheme not in ("s3", "gs", "file") or not rest or (scheme != "file" and not bucket):
         raise SettingsError(
             f"{PREFIX}STORE is {url!r}; expected the model store's URL, "
             "like s3://bucket/prefix, gs://bucket/prefix or file:///folder"
@@ -66,7 +68,16 @@ def _level(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    """CloudWatch's rule for a namespace, which Cloud Logging takes too."""
+    if not re.fullmatch(r"(?!AWS/)[A-Za-z0-9./_#-][A-Za-z0-9./_#: -]{0,254}", value):
+        raise SettingsError(
+            f"{PREFIX}METRICS_NAMESPACE is {value!r}; expected up to 255 letters, digits or any of ./_#:-, not AWS/..."
+        )
+    return value
+
+
 def _count(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit()) or int(value) < 1:
+    if not (value.isascii() and value.isdigit() and len(value) < 19) or int(value) < 1:
         raise SettingsError(f"{PREFIX}{name} is {value!r}; expected a whole number of at least 1")
     return int(value)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pilotlight.errors import FormatError
-from pilotlight.reader import Node
-from pilotlight.tensor import DATATYPES, Datatype
+from pilotlight.reader import Node, describe
+from pilotlight.tensor import BOOL, BYTES, DATATYPES, Datatype
 
 INPUT_ROLES = ("features", "tensor")
 OUTPUT_ROLES = ("label", "probabilities", "tensor")
@@ -185,6 +185,9 @@ def _check_roles(signature: Signature, path: str) -> None:
     for role in ("label", "probabilities"):
         if sum(tensor.role == role for tensor in signature.outputs) > 1:
             raise FormatError(f"more than one output has the role {role}", f"{path}.outputs")
+    label = signature.output("label")
+    if label is not None:
+        _check_label(label, signature.labels, f"{path}.outputs")
     probabilities = signature.output("probabilities")
     if probabilities is not None:
         _check_probabilities(probabilities, signature.labels, f"{path}.outputs")
@@ -200,6 +203,16 @@ def _check_input(tensor: Input, inputs: int, path: str) -> None:
             raise FormatError("feature names go with a single input of shape [-1, their number]", path)
     elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
         raise FormatError("an input without feature names is one column, of shape [-1, 1] or [-1]", path)
+
+
+def _check_label(output: Output, labels: tuple[Label, ...], path: str) -> None:
+    if output.shape[1:] not in ((), (1,)) or not output.shape:
+        raise FormatError("a label is one for each instance, of shape [-1] or [-1, 1]", path)
+    kind = str if output.datatype is BYTES else bool if output.datatype is BOOL else float
+    for value in labels:
+        same = isinstance(value, kind) or (kind is float and type(value) is int)
+        if not same or (output.datatype.is_integer and type(value) is not int):
+            raise FormatError(f"the label {describe(value)} is none that {output.datatype.name} holds", path)
 
 
 def _check_probabilities(output: Output, labels: tuple[Label, ...], path: str) -> None:

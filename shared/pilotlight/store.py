@@ -42,11 +42,12 @@ class FolderStore:
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:  # noqa: ARG002 - a disk does not stall
         """See `ObjectStore.fetch`."""
         try:
-            with (self._folder / key).open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    sink.write(chunk)
+            file = (self._folder / key).open("rb")
         except OSError as error:
             raise ObjectRefused(f"{self._folder / key} cannot be read: {error.strerror}") from error
+        with file:
+            while chunk := file.read(_CHUNK):
+                sink.write(chunk)
 
 
 class _Checked:
@@ -76,19 +77,42 @@ class _Checked:
             )
 
 
-def fetch_model(store: ObjectStore, model: Description, folder: Path, time_left: Callable[[], float]) -> int:
-    """Bring every file of the model to `folder`, verified; the number of bytes that came from the store.
+def fetch_model(
+    store: ObjectStore,
+    model: Description,
+    folder: Path,
+    time_left: Callable[[], float],
+    fetched: Callable[[int], None],
+) -> None:
+    """Bring every file of the model to `folder`, verified. `fetched` is told the size of each that came.
 
     A file that is there already counts only if its digest is right. A download has a temporary name until its digest
     was checked, so that a crash leaves nothing that could be taken for a model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fetched = 0
+    _remove_leftovers(folder)
     for file in model.files:
         if not _is_there(folder / file.name, file):
             _fetch_file(store, model.key(file.name), folder, file, time_left())
-            fetched += file.size
-    return fetched
+            fetched(file.size)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Downloads that a killed process left: Lambda keeps /tmp over a crash, and it is small."""
+    for part in folder.glob(".*.part"):
+        owner = int(part.name.split(".")[-3])
+        if owner == os.getpid() or not _is_running(owner):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _is_there(path: Path, file: File) -> bool:

@@ -92,9 +92,11 @@ def _unreachable(folder: Path) -> Service:
     return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")] * 1000), folder, {}, deadline=0.05)
 
 
-def _refusing(folder: Path) -> Service:
-    """The store could not be reached at the start; now it can, and has no such object."""
-    return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")]), folder, {}, deadline=0.05)
+def _altered(folder: Path) -> Service:
+    """The store could not be reached at the start; now it can, and has other bytes than those that are pinned."""
+    pinned = _pinned()
+    other = {pinned.key(file.name): b"other bytes" for file in pinned.files}
+    return _booted(MemoryStore(other, [StoreUnavailable("no route to the store")]), folder, {}, deadline=0.05)
 
 
 def _failing(_folder: Path) -> Service:
@@ -108,7 +110,7 @@ _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
     "the store cannot be reached": _unreachable,
-    "the store refuses the model": _refusing,
+    "the store has other bytes": _altered,
     "the model fails": _failing,
 }
 

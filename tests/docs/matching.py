@@ -8,6 +8,7 @@ from itertools import groupby
 
 # What differs from run to run. A page shows a real one of each; only that it has this form is compared.
 _VARIES = (
+    (r"^Installing .* for this machine's Python$\n?", ""),  # the first time, if it takes long
     (r"\b\d+(\.\d+)? ms\b", "<time> ms"),
     (r" +(?=<time> ms$)", " "),  # a column of numbers is as wide as its widest
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b", "<time>"),
@@ -25,7 +26,7 @@ def difference(shown: str, printed: str) -> str:
     `...` in a page stands for any text within its line; on a line of its own, for any number of lines.
     """
     wanted, found = _plain(shown), _plain(printed)
-    if re.fullmatch(_pattern(wanted), found, re.DOTALL):
+    if re.fullmatch(_pattern(wanted), f"\n{found}", re.DOTALL):
         return ""
     lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "shown", "printed", lineterm="", n=9)
     return "\n".join(lines)
@@ -45,14 +46,11 @@ def _in_order(text: str) -> str:
 
 
 def _pattern(shown: str) -> str:
-    lines = [_line_pattern(line) for line in shown.split("\n")]
-    return "\n".join(lines).replace(f"{_MANY}\n", f"({_MANY}\n)?")
-
-
-_MANY = ".*"
+    return "".join(_line_pattern(line) for line in shown.split("\n"))
 
 
 def _line_pattern(line: str) -> str:
+    """A pattern for the line and the break before it."""
     if line.strip() == ANYTHING:
-        return _MANY
-    return re.escape(line).replace(re.escape(ANYTHING), "[^\n]*")
+        return r"(\n.*)?"
+    return r"\n" + re.escape(line).replace(re.escape(ANYTHING), r"[^\n]*")

@@ -165,7 +165,9 @@ class Session:
             for name, value in os.environ.items()
             if name in kept or name.startswith(("UV_", "PIP_", "XDG_")) or name.lower().endswith("_proxy")
         }
-        return passed | {"PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
+        home = self.folder.parent
+        (home / ".curlrc").write_text("silent\nshow-error\n")  # no meter, as on a terminal
+        return passed | {"PORT": str(self._port), "PYTHONUNBUFFERED": "1", "CURL_HOME": str(home)}
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:

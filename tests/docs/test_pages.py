@@ -193,6 +193,14 @@ def test_the_table_of_states_is_the_code() -> None:
     assert {row[0].strip("`") for row in rows} == set(re.findall(r'"(\w+)"', states[1]))
 
 
+def test_the_table_of_deadlines_is_the_code() -> None:
+    after = ARCHITECTURE.partition("| Where | Deadline")[2]
+    named = [row[1].split()[0] for row in pages.table(f"| Where | Deadline{after}")]
+    entries = [PROJECT / "functions" / entry for entry in ("aws/predict/handler.py", "gcp/predict/main.py")]
+    lines = re.findall(r"^ +deadline=.*$", "".join(entry.read_text() for entry in entries), re.MULTILINE)
+    assert named == [f"{float(number):g}" for line in lines for number in re.findall(r"\d+\.\d", line)]
+
+
 def test_there_is_one_diagram() -> None:
     assert [block.page for block in BLOCKS if block.language == "mermaid"] == ["docs/architecture.md"]
 

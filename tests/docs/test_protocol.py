@@ -15,7 +15,7 @@ from docs.matching import difference
 from pilotlight import errors
 from pilotlight.errors import RequestError
 from pilotlight.messages import Request, Response
-from pilotlight.service import Service
+from pilotlight.service import _PATIENCE, Service
 from pilotlight.settings import read_settings
 from pilotlight.tensor import DATATYPES
 from pilotlight_cli.commands.options import Cloud
@@ -89,10 +89,11 @@ def test_every_error_has_an_example() -> None:
     assert shown == rows | {200}
 
 
-def test_the_limit_is_the_settings_default(tmp_path: Path) -> None:
+def test_the_limits_are_the_codes(tmp_path: Path) -> None:
     limit = read_settings({"PILOTLIGHT_STORE": "gs://models"}, tmp_path).max_body_bytes
-    for row in pages.table(pages.section(TEXT, "## Limits"))[:2]:
-        assert row[1] == f"{limit:,} bytes"
+    *bodies, wait = pages.table(pages.section(TEXT, "## Limits"))
+    assert [row[1] for row in bodies] == [f"{limit:,} bytes"] * 2
+    assert f"{_PATIENCE:g} s" in wait[1]
 
 
 def test_every_datatype_has_its_rule() -> None:

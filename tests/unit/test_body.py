@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,11 @@ def test_no_bytes_raise_anything_but_an_invalid_request(body: bytes) -> None:
         ('{"a": 1}'.encode("utf-16"), "the body is not UTF-8"),
         (b"[" * 100_000, "the body is nested too deeply"),
         (b"1" * 5000, "the body has a whole number with too many digits"),
+        (b'{"a": [NaN', "the body is not valid JSON"),
+        (b'{"a": [NaN, nan]}', "the body is not valid JSON"),
+        (b'{"a": 1, "a": 2} x', "the body is not valid JSON"),
+        (b"[NaN, " + b"1" * 5000 + b"]", "the body has a whole number with too many digits"),
+        (b'{"a": NaN, "b": ' + b"[" * 100_000, "the body is nested too deeply"),
     ],
 )
 def test_what_is_not_json_is_refused_with_the_place(body: bytes, message: str) -> None:
@@ -61,6 +67,8 @@ def test_what_is_not_json_is_refused_with_the_place(body: bytes, message: str) -
         (b'{"a": {"b": -Infinity}}', "$.a.b", "-Infinity is not JSON, expected a number"),
         (b'{"a": 1, "a": 1}', "$", 'the key "a" stands there twice'),
         (b'[{}, {"x": {"k": 1, "k": 2}}]', "$[1].x", 'the key "k" stands there twice'),
+        (b'{"mean radius": [[], NaN]}', '$["mean radius"][1]', "NaN is not JSON, expected a number"),
+        (b'{"\\ud800": NaN}', '$["\\ud800"]', "NaN is not JSON, expected a number"),
     ],
 )
 def test_what_python_would_take_and_json_has_not_is_refused_at_its_path(body: bytes, path: str, message: str) -> None:
@@ -68,12 +76,24 @@ def test_what_python_would_take_and_json_has_not_is_refused_at_its_path(body: by
     assert (error.path, error.message) == (path, message)
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/x+json"])
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "Application/JSON; charset=utf-8", "application/x+json"]
+)
 def test_a_json_media_type_is_read(content_type: str) -> None:
     assert read_body({"content-type": content_type}, b"1") == 1
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
 def test_another_media_type_is_refused(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="expected application/json"):
         read_body({"content-type": content_type}, b"1")
+
+
+def test_saying_where_the_fault_is_takes_no_more_memory_than_the_body_deserves() -> None:
+    body = b'{"%s": [%s NaN]}' % (b"k" * 20_000, b"0," * 50_000)
+    tracemalloc.start()
+    try:
+        assert refused(body).path == '$["' + "k" * 37 + '..."][50000]'
+        assert tracemalloc.get_traced_memory()[1] < 40 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -64,10 +64,15 @@ def test_numbers_that_json_has_not_are_null() -> None:
     assert predictions(IMAGE, [floats((1, 2), nan, -inf)]) == [[None, None]]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 1), ()])
+def test_a_row_of_probabilities_that_are_no_numbers_predicts_nothing() -> None:
+    assert predictions(ONLY_PROBABILITIES, [floats((1, 3), nan, 0.5, 0.5)]) == [None]
+    assert probability((7, 8, 9), None, [None, 0.5, 0.5]) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2,), (2, 2), ()])
 def test_an_output_without_a_row_for_each_instance_is_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"output 'rent' has the shape .* for 2 instance"):
-        check_outputs(COLUMNS, [floats(shape, *range(3))], 2)
+        check_outputs(COLUMNS, [floats(shape, *range(4))], 2)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
 from pilotlight.errors import DigestMismatch, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.loading import Loader, Plan
+from pilotlight.store import Sink
 
 KEY = "example/3/model.onnx"
 SAMPLE = Path(__file__).parents[2] / "examples/breast-cancer/model.onnx"
@@ -103,12 +105,90 @@ def test_many_threads_that_ask_at_once_share_one_load(tmp_path: Path, records: R
     assert len({id(model) for model in models}) == len(records.cold_starts) == len(case.store.fetched) == 1
 
 
+class Parked(MemoryStore):
+    """A store whose first fetch waits until somebody lets it go on."""
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(objects)
+        self.go_on = threading.Event()
+
+    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+        """See `pilotlight.store.ObjectStore.fetch`."""
+        if not self.fetched:
+            self.fetched.append(key)
+            self.go_on.wait(30)
+            raise StoreUnavailable("reset")
+        super().fetch(key, sink, timeout)
+
+
 def test_after_a_fork_a_load_that_was_under_way_begins_again(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [])
+    store = Parked({KEY: case.content})
+    plan = Plan(case.model, store, tmp_path, 1, case.clock, case.clock.sleep)
+    loader = Loader(plan, records, {}, 0.0)
+    loader.start(0.0)
+    assert loader.state == "starting"
+    loader.after_fork()  # the parked thread stands for one that is not there in the child
+    assert loader.model(case.clock.now + 5.0) is not None
+    store.go_on.set()
+
+
+def test_a_request_with_time_left_makes_an_older_attempt_go_on(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [])
+    store = Parked({KEY: case.content})
+    plan = Plan(case.model, store, tmp_path, 1, case.clock, case.clock.sleep)
+    loader = Loader(plan, records, {}, 0.0)
+    loader.start(0.0)
+    threading.Timer(0.2, store.go_on.set).start()
+    assert loader.model(case.clock.now + 20.0) is not None
+    assert [record.attempts for record in records.cold_starts] == [2]
+
+
+def test_a_refusal_after_the_init_phase_is_not_for_good(tmp_path: Path, records: Records) -> None:
     case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
-    case.loader.start(0.0)
+    case.loader.start(9.0)
+    case.store.faults[:] = [ObjectRefused("403")] * 99
+    with pytest.raises(NotReady):
+        case.loader.model(case.clock.now + 0.05)
+    assert case.loader.state == "waiting"
     case.store.faults.clear()
-    case.loader.after_fork()
     assert case.loader.model(case.clock.now + 5.0) is not None
+
+
+def test_a_log_that_cannot_be_written_does_not_hold_up_the_start(tmp_path: Path, records: Records) -> None:
+    class Broken(Records):
+        def __call__(self, record: object) -> None:
+            raise BrokenPipeError
+
+    case = Case(tmp_path, Broken(), [])
+    case.loader.start(9.0)
+    assert case.loader.state == "ready"
+
+
+def test_each_attempt_reports_its_own_time_tries_and_bytes(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
+    case.loader.start(9.0)
+    case.clock.sleep(3600)
+    case.store.faults.clear()
+    case.loader.model(case.clock.now + 5.0)
+    first, second = records.cold_starts
+    assert first.phases_ms.keys() == {"import", "runtime", "fetch", "total"}
+    assert (first.attempts > 5, first.fetched_bytes) == (True, 0)
+    assert second.phases_ms.keys() == {"fetch", "load", "total"}
+    assert second.phases_ms["total"] < 60_000
+    assert (second.attempts, second.fetched_bytes) == (1, len(case.content))
+
+
+def test_a_library_that_breaks_on_import_is_a_failed_start_with_a_line(
+    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ValueError('numpy.dtype size changed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    case = Case(tmp_path / "model", records, [])
+    with pytest.raises(ValueError, match="size changed"):
+        case.loader.start(9.0)
+    assert records.cold_starts[0].error == "ValueError: numpy.dtype size changed"
 
 
 def test_a_session_with_threads_of_its_own_is_made_anew_after_a_fork(tmp_path: Path, records: Records) -> None:

@@ -40,6 +40,7 @@ READERS_ONLY = {
     "feature names belong to the role features": r"only an input of the role features",
     "feature names are as many as columns": r"feature names go with a single input",
     "an input without feature names is one column": r"is one column, of shape",
+    "a label is one for each instance": r"a label is one for each|the label .* is none that",
     "probabilities have a column for each label": r"probabilities are floats of shape",
     "data is as much as its shape holds": r"holds \d+ values, found",
 }

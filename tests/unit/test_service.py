@@ -22,7 +22,7 @@ from doubles import (
     describe,
     service,
 )
-from pilotlight.errors import StoreUnavailable
+from pilotlight.errors import InvalidRequest, StoreUnavailable
 from pilotlight.loading import Loader, Plan
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
@@ -182,17 +182,17 @@ def test_readiness_is_503_until_the_model_is_loaded_and_sets_the_next_try_going(
     clock, records = StepClock(), Records()
     content = (Path(__file__).parents[2] / "examples/breast-cancer/model.onnx").read_bytes()
     model = describe(content=content)
-    store = MemoryStore({model.key("model.onnx"): content}, [StoreUnavailable("503")] * 99)
+    store = MemoryStore({model.key("model.onnx"): content}, [StoreUnavailable("503")] * 999)
     loader = Loader(Plan(model, store, tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
     loader.start(9.0)
     served = Service(model, loader, records, max_body_bytes=1000, clock=clock)
-    store.faults.clear()
     response = served.handle(Request("GET", path))
     error(response, 503, "not_ready")
     assert response.headers["retry-after"] == "1"
     assert served.handle(Request("GET", "/health/live")).status == 200
-    loader.model(clock.now + 5)
-    response = served.handle(Request("GET", path))
+    store.faults.clear()
+    while (response := served.handle(Request("GET", path))).status == 503:
+        pass
     assert json.loads(response.body) == {"status": "ready", "model_name": "example", "model_version": 3}
 
 
@@ -237,3 +237,33 @@ def test_threads_get_the_answers_to_their_own_requests() -> None:
     with ThreadPoolExecutor(16) as pool:
         bodies = pool.map(lambda n: post(served, "/predict", {"features": ["x", n, 0.5]})[1], range(500))
     assert [body["prediction"] for body in bodies] == [float(n) for n in range(500)]
+
+
+def test_half_a_character_anywhere_in_a_request_is_answered_and_recorded() -> None:
+    records = Records()
+    served = service(FEATURES, larger_than_six, records=records)
+    for body in (b'{"\\ud800": NaN}', b'{"features": {"\\ud800": 1}}', b'{"\\ud800": 1}'):
+        error(
+            served.handle(Request("POST", "/predict", {"content-type": "application/json"}, body)),
+            400,
+            "invalid_request",
+        )
+    error(served.handle(Request("GET", "/\ud800")), 404, "not_found")
+    assert len(records.served) == 4
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer() -> None:
+    class Broken(Records):
+        def __call__(self, record: object) -> None:
+            raise BrokenPipeError
+
+    response, _ = post(service(FEATURES, larger_than_six, records=Broken()), "/predict", {"features": [1, 2, 4]})
+    assert response.status == 200
+
+
+def test_a_request_that_could_not_be_translated_gets_an_error_of_the_same_shape() -> None:
+    records = Records()
+    served = service(FEATURES, larger_than_six, records=records)
+    response = served.refuse(Request("POST", "/predict", id="given"), InvalidRequest("the body is not base64"))
+    assert error(response, 400, "invalid_request")["request_id"] == "given"
+    assert records.served[0].code == "invalid_request"

@@ -49,6 +49,10 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("THREADS", "two", "PILOTLIGHT_THREADS is 'two'; expected"),
         ("MAX_BODY_BYTES", "-1", "PILOTLIGHT_MAX_BODY_BYTES is '-1'; expected"),
         ("MAX_BODY_BYTES", "٣", "PILOTLIGHT_MAX_BODY_BYTES is '٣'; expected"),
+        ("STORE", "s3:///models", "PILOTLIGHT_STORE is 's3:///models'; expected"),
+        ("THREADS", "9" * 5000, "PILOTLIGHT_THREADS is '999"),
+        ("METRICS_NAMESPACE", "", "PILOTLIGHT_METRICS_NAMESPACE is ''; expected up to 255"),
+        ("METRICS_NAMESPACE", "AWS/Lambda", "PILOTLIGHT_METRICS_NAMESPACE is 'AWS/Lambda'; expected"),
         ("STOER", "s3://bucket", "PILOTLIGHT_STOER is not a setting"),
     ],
 )

@@ -1,23 +1,33 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from doubles import CONTENT, MemoryStore, describe
 from pilotlight.boot import open_store
-from pilotlight.description import File
+from pilotlight.description import Description, File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
-from pilotlight.store import FolderStore, fetch_model
+from pilotlight.store import FolderStore, ObjectStore, fetch_model
 
 MODEL = describe()
 KEY = "example/3/model.onnx"
 
 
+def fetch_from(store: ObjectStore, folder: Path, model: Description = MODEL) -> int:
+    """Fetch a model; how many bytes came."""
+    sizes: list[int] = []
+    fetch_model(store, model, folder, lambda: 5.0, sizes.append)
+    return sum(sizes)
+
+
 def fetch(content: bytes, folder: Path) -> MemoryStore:
     store = MemoryStore({KEY: content})
-    fetch_model(store, MODEL, folder, lambda: 5.0)
+    fetch_from(store, folder)
     return store
 
 
@@ -43,7 +53,7 @@ def test_other_bytes_are_refused_and_leave_no_file(content: bytes, message: str,
 
 def test_a_fault_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
-        fetch_model(MemoryStore({}, [StoreUnavailable("reset")]), MODEL, tmp_path, lambda: 5.0)
+        fetch_from(MemoryStore({}, [StoreUnavailable("reset")]), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,16 +74,16 @@ def test_a_model_of_several_files_is_complete_or_refused(tmp_path: Path) -> None
     model = dataclasses.replace(MODEL, files=(*MODEL.files, weights))
     store = MemoryStore({KEY: CONTENT})
     with pytest.raises(ObjectRefused):
-        fetch_model(store, model, tmp_path, lambda: 5.0)
+        fetch_from(store, tmp_path, model)
     store.objects["example/3/weights.bin"] = CONTENT
-    assert fetch_model(store, model, tmp_path, lambda: 5.0) == len(CONTENT)
+    assert fetch_from(store, tmp_path, model) == len(CONTENT)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "weights.bin"]
 
 
 def test_a_folder_is_a_store_too(tmp_path: Path) -> None:
     (tmp_path / "store/example/3").mkdir(parents=True)
     (tmp_path / "store" / KEY).write_bytes(CONTENT)
-    fetch_model(FolderStore(tmp_path / "store"), MODEL, tmp_path / "here", lambda: 5.0)
+    fetch_from(FolderStore(tmp_path / "store"), tmp_path / "here")
     assert (tmp_path / "here/model.onnx").read_bytes() == CONTENT
 
 
@@ -82,9 +92,19 @@ def test_the_url_of_a_folder_is_percent_encoded_and_may_name_this_host(tmp_path:
     (folder / "example/3").mkdir(parents=True)
     (folder / KEY).write_bytes(CONTENT)
     for url in (folder.as_uri(), folder.as_uri().replace("file:///", "file://localhost/")):
-        fetch_model(open_store(url, {}), MODEL, tmp_path / url.replace("/", ""), lambda: 5.0)
+        fetch_from(open_store(url, {}), tmp_path / url.replace("/", ""))
 
 
 def test_a_folder_without_the_file_refuses_it_by_name(tmp_path: Path) -> None:
     with pytest.raises(ObjectRefused, match="model.onnx cannot be read: No such file or directory"):
-        fetch_model(FolderStore(tmp_path), MODEL, tmp_path / "here", lambda: 5.0)
+        fetch_from(FolderStore(tmp_path), tmp_path / "here")
+
+
+def test_what_a_killed_process_left_of_a_download_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    names = {owner: f".model.onnx.{owner}.00ff00ff.part" for owner in (ended.pid, os.getpid(), os.getppid())}
+    for name in names.values():
+        (tmp_path / name).write_bytes(CONTENT)
+    fetch(CONTENT, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", names[os.getppid()]}

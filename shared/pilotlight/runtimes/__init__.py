@@ -26,7 +26,8 @@ class Model(Protocol):
 def load(model: Description, folder: Path, threads: int) -> Model:
     """Load the model whose verified files lie in `folder`.
 
-    `threads` is how many threads one prediction may use. Raises ModelError (for good) when the files cannot be served.
+    `threads` is how many threads one prediction may use. Raises ModelError, or what the library itself raises, when the
+    files cannot be served: trying again would not help.
     """
     if model.runtime.name == "onnx":
         from pilotlight.runtimes import onnx  # noqa: PLC0415 - a package ships one runtime
@@ -39,7 +40,7 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 
 def preload(model: Description) -> None:
     """Import the runtime's library while the files are on their way; `load` reports what is wrong with it."""
-    with suppress(ImportError):
+    with suppress(Exception):
         if model.runtime.name == "onnx":
             from pilotlight.runtimes import onnx  # noqa: PLC0415
 

@@ -27,7 +27,10 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 def from_numpy(result: np.ndarray[Any, Any], datatype: Datatype) -> Tensor:
     """An output as a tensor of the signature's datatype."""
     if datatype is BYTES:
-        return Tensor(datatype, result.shape, [str(value) for value in result.ravel().tolist()])
+        values = result.ravel().tolist()
+        if not all(isinstance(value, str) for value in values):
+            raise ModelError("an output holds something else than strings, and the signature says BYTES")
+        return Tensor(datatype, result.shape, values)
     contiguous = result.ravel()
     if contiguous.dtype != numpy_dtype(datatype):
         raise ModelError(f"an output has the type {contiguous.dtype}, and the signature says {datatype.name}")

@@ -9,13 +9,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pilotlight.description import Description
-from pilotlight.errors import RuntimeMismatch
+from pilotlight.errors import ModelError, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
+from pilotlight.signature import Input, Output
 from pilotlight.tensor import Tensor
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, NodeArg
+
+
+# ONNX's names of element types, where they are not the datatype's own in small letters.
+_ELEMENTS = {"BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
 
 
 class OnnxModel:
@@ -44,7 +49,10 @@ def library() -> ModuleType:
 
 
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
-    """A session on `files[0]`. Sessions made from a path may read external data that lies beside it."""
+    """A session on `files[0]`. Sessions made from a path may read external data that lies beside it.
+
+    Raises RuntimeMismatch, ModelError where the file is not what the signature says, or ONNX Runtime's own errors.
+    """
     try:
         onnxruntime = library()
     except ImportError as error:
@@ -55,4 +63,18 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
+    _check("input", model.signature.inputs, session.get_inputs())
+    _check("output", model.signature.outputs, session.get_outputs())
     return OnnxModel(session, model)
+
+
+def _check(kind: str, tensors: Sequence[Input | Output], nodes: Sequence[NodeArg]) -> None:
+    """Hold the signature against the session, at the start and not at every request."""
+    found = {node.name: node.type for node in nodes}
+    for tensor in tensors:
+        expected = f"tensor({_ELEMENTS.get(tensor.datatype.name, tensor.datatype.name.lower())})"
+        if found.get(tensor.name) != expected:
+            raise ModelError(
+                f"the signature has the {kind} {tensor.name!r} of type {expected}, and the model has "
+                f"{', '.join(f'{name!r} of {type_}' for name, type_ in found.items())}; publish it again"
+            )

@@ -65,7 +65,15 @@ def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401
     if not hasattr(estimator, "predict"):
         raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator that predicts")
     strings = any(tensor.datatype is BYTES for tensor in signature.inputs)
-    prepare(estimator, {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES})
+    numeric = {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES}
+    try:
+        prepare(estimator, numeric)
+    except ModelError:
+        raise
+    except Exception as error:  # insides of any type can stand in an altered file
+        raise ModelError(
+            f"the {type(estimator).__name__} does not hold together: {type(error).__name__}: {error}"
+        ) from error
     # Features come as arrays in the order of the signature: their names were checked on the way in.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
     return SklearnModel(estimator, signature)

@@ -14,6 +14,7 @@ from pilotlight.errors import UnsafePickle
 
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
 _METHOD_FIELDS = ("_response_method", "response_method", "stack_method_")
+_NEIGHBOURS = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
 _FORESTS = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 
@@ -23,6 +24,8 @@ def check(parts: Iterable[Any]) -> None:
         module = type(part).__module__
         if module == "sklearn.tree._tree" and hasattr(part, "children_left"):
             _check_tree(part)
+        elif module in _NEIGHBOURS and hasattr(part, "get_arrays"):
+            _check_neighbours(part)
         elif module.startswith("scipy.sparse"):
             _check_matrix(part)
         elif module.startswith("sklearn."):
@@ -53,6 +56,8 @@ def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-l
 
 def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
     """A node's children come after it, as scikit-learn builds trees, so that following them ends."""
+    if not 0 < tree.node_count <= tree.capacity:
+        raise _forged(tree, f"{tree.node_count} nodes, where there is room for {tree.capacity}")
     inner = (tree.children_left != -1).nonzero()[0]
     _check_children(tree, inner, (tree.children_left, tree.children_right), tree.node_count)
     _check_features(tree, tree.feature[inner], tree.n_features)
@@ -76,6 +81,26 @@ def _check_children(part: Any, inner: Any, sides: tuple[Any, Any], count: int) -
 def _check_features(part: Any, features: Any, width: Any) -> None:  # noqa: ANN401
     if (features < 0).any() or (features >= width).any():
         raise _forged(part, "features that are not there")
+
+
+def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+    """Node i of a tree of points has its children at 2i + 1 and 2i + 2, and a slice of the points' numbers."""
+    data, numbers, nodes, bounds, _, _, count, *_, distance, weights = tree.__getstate__()
+    rows, width = data.shape
+    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    inner = (nodes["is_leaf"] == 0).nonzero()[0]
+    vector = distance.__getstate__()[1]
+    if not (
+        0 < count <= len(nodes) <= bounds.shape[1]
+        and bounds.shape[2] == width
+        and len(numbers) == rows
+        and (weights is None or len(weights) == rows)
+        and len(vector) in (0, 1, width)
+        and ((numbers >= 0) & (numbers < rows)).all()
+        and ((starts >= 0) & (starts <= ends) & (ends <= rows)).all()
+        and (2 * inner + 2 < count).all()
+    ):
+        raise _forged(tree, "points that are not there")
 
 
 def _check_matrix(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+
+import joblib
+import numpy as np
+import onnx
+import pytest
+import sklearn
+import skops.io
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.linear_model import LogisticRegression
+
+import models
+from estimators import NAMES, POINTS
+from pilotlight.errors import ModelError
+from pilotlight_cli.recognition import NotRecognised, recognise, unpacked
+
+MODEL = LogisticRegression().fit(POINTS, NAMES)
+PICKLE = pickle.dumps(MODEL, 5)
+
+
+def written(folder: Path, content: bytes, name: str = "model") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_a_pickle_is_known_by_its_content_whatever_it_is_called(protocol: int, tmp_path: Path) -> None:
+    found = recognise(written(tmp_path, pickle.dumps(MODEL, protocol), "model.onnx"))
+    assert (found.kind, found.sklearn, found.numpy_major) == ("pickle", sklearn.__version__, 2)
+
+
+@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
+def test_a_joblib_file_is_known_in_every_compression(compress: object, tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    joblib.dump(MODEL, path, compress=compress)
+    found = recognise(path)
+    assert (found.kind, found.sklearn) == ("joblib", sklearn.__version__)
+
+
+@pytest.mark.parametrize("compress", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_pickle_counts_as_a_joblib_file(compress: object, tmp_path: Path) -> None:
+    path = written(tmp_path, compress(PICKLE))  # type: ignore[operator]
+    assert recognise(path).kind == "joblib"
+    assert unpacked(path) == PICKLE
+
+
+def test_a_pickle_of_numpy_1_is_told_by_its_names(tmp_path: Path) -> None:
+    content = pickle.dumps(MODEL, 3).replace(b"numpy._core.", b"numpy.core.")
+    assert recognise(written(tmp_path, content)).numpy_major == 1
+
+
+def test_a_skops_file_is_known_by_its_schema(tmp_path: Path) -> None:
+    found = recognise(written(tmp_path, skops.io.dumps(MODEL), "model.zip"))
+    assert (found.kind, found.sklearn) == ("skops", sklearn.__version__)
+
+
+def test_an_onnx_file_is_known_with_its_classes(tmp_path: Path) -> None:
+    found = recognise(models.three_classes(tmp_path).files["onnx"])
+    assert (found.kind, found.labels, found.companions) == ("onnx", (1, 2, 3), ())
+
+
+def test_the_strings_that_an_onnx_file_knows_are_found(tmp_path: Path) -> None:
+    assert recognise(models.rents(tmp_path).files["onnx"]).words == models.CITIES
+
+
+def zipped(folder: Path, name: str, content: str) -> Path:
+    path = folder / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is empty"),
+        (b"hello, I am a model", "none of the files that Pilotlight serves"),
+        (b"\x08\x07\x12\x00", "none of the files that Pilotlight serves"),
+        (b"\x04\x22\x4d\x18rest", "an lz4 file; save the model again"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"ZFfile", "a file of joblib before 0.10"),
+        (pickle.dumps({"a": 1}), "holds no scikit-learn estimator"),
+        (PICKLE + PICKLE.replace(sklearn.__version__.encode(), b"1.0.2"), "objects of scikit-learn 1.0.2, "),
+        (gzip.compress(b"hello"), "what is in it is no pickle"),
+        (gzip.compress(PICKLE)[:-30], "was cut off"),
+        (gzip.compress(PICKLE)[:40] + b"\xff" * 40, "does not unpack"),
+        (bz2.compress(PICKLE)[:100] + b"\0" * 300, "does not unpack|cut off"),
+    ],
+)
+def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp_path: Path) -> None:
+    with pytest.raises(NotRecognised, match=why):
+        recognise(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("data.npy", "", "not one of skops"),
+        ("schema.json", "{", "not one of skops"),
+        ("schema.json", json.dumps({"content": []}), "no scikit-learn estimator"),
+    ],
+)
+def test_a_zip_file_that_is_no_model_is_refused(name: str, content: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(NotRecognised, match=why):
+        recognise(zipped(tmp_path, name, content))
+
+
+def with_external_data(folder: Path, location: str) -> Path:
+    """A model that adds a vector; the vector lies in another file."""
+    vector = numpy_helper.from_array(np.arange(4, dtype=np.float32), "vector")
+    vector.ClearField("raw_data")
+    vector.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        entry = vector.external_data.add()
+        entry.key, entry.value = key, value
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["points", "vector"], ["moved"])],
+        "moved",
+        [helper.make_tensor_value_info("points", TensorProto.FLOAT, ["N", 4])],
+        [helper.make_tensor_value_info("moved", TensorProto.FLOAT, ["N", 4])],
+        [vector],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def test_files_with_external_data_belong_to_a_model(tmp_path: Path) -> None:
+    (tmp_path / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    assert recognise(with_external_data(tmp_path, "vector.bin")).companions == (tmp_path / "vector.bin",)
+
+
+def test_external_data_within_a_branch_is_found_too(tmp_path: Path) -> None:
+    (tmp_path / "vector.bin").write_bytes(bytes(16))
+    inner = onnx.load(with_external_data(tmp_path, "vector.bin"), load_external_data=False).graph
+    branch = helper.make_graph(inner.node, "branch", [], inner.output, inner.initializer)
+    node = helper.make_node("If", ["condition"], ["moved"], then_branch=branch, else_branch=branch)
+    graph = helper.make_graph([node], "choice", [], inner.output)
+    path = written(tmp_path, helper.make_model(graph).SerializeToString(), "choice.onnx")
+    assert recognise(path).companions == (tmp_path / "vector.bin",)
+
+
+@pytest.mark.parametrize("location", ["../vector.bin", "/etc/passwd", "folder/vector.bin", "..", ""])
+def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="expected a plain file name beside the model"):
+        recognise(with_external_data(tmp_path, location))
+
+
+def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotRecognised, match=r"vector\.bin, which does not lie beside it"):
+        recognise(with_external_data(tmp_path, "vector.bin"))

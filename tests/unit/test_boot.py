@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from doubles import MemoryStore, Records
+from pilotlight.boot import Platform, boot
+from pilotlight.errors import FormatError, SettingsError
+from pilotlight.messages import Request
+from pilotlight.records import Report
+from pilotlight_cli.project import LOCK, SAMPLE
+
+KEY = "breast-cancer/1/model.onnx"
+
+
+class Platforms:
+    """A platform whose records are kept, with the level and the namespace that they were to be written with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.records = Records()
+        self.asked: list[tuple[str, str]] = []
+        self.store = MemoryStore({KEY: (SAMPLE / "model.onnx").read_bytes()})
+        self.platform = Platform(folder, {"s3": self._open}, self._reporter, deadline=9.0, started=0.0)
+
+    def _open(self, url: str) -> MemoryStore:
+        assert url == "s3://bucket/models"
+        return self.store
+
+    def _reporter(self, level: str, namespace: str) -> Report:
+        self.asked.append((level, namespace))
+        return self.records
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"PILOTLIGHT_STORE": "s3://bucket/models", "TMPDIR": str(tmp_path)}
+
+
+def test_a_function_starts_from_its_lock_alone(environ: dict[str, str]) -> None:
+    platforms = Platforms(LOCK.parent)
+    service, loader = boot(platforms.platform, environ)
+    assert loader.state == "ready"
+    assert json.loads(service.handle(Request("GET", "/health")).body)["model_name"] == "breast-cancer"
+    assert platforms.records.cold_starts[0].phases_ms.keys() >= {"import", "lock", "fetch", "runtime", "load", "total"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"PILOTLIGHT_STORE": ""}, SettingsError, "PILOTLIGHT_STORE is ''"),
+        ({"PILOTLIGHT_STORE": "gs://bucket"}, SettingsError, "this function reads s3:// and file://"),
+        ({"PILOTLIGHT_LOCK": "nowhere"}, FormatError, "there is no lock at .*nowhere; 'pilotlight pin' writes one"),
+        ({"PILOTLIGHT_LOCK": ""}, FormatError, "the lock at .* cannot be read: Is a directory"),
+    ],
+)
+def test_what_can_never_start_leaves_a_line_and_fails(
+    change: dict[str, str], kind: type[Exception], message: str, environ: dict[str, str]
+) -> None:
+    platforms = Platforms(LOCK.parent)
+    with pytest.raises(kind, match=message):
+        boot(platforms.platform, environ | change)
+    (record,) = platforms.records.cold_starts
+    assert record.state == "failed"
+    assert record.error.startswith(kind.__name__)
+
+
+def test_a_failed_start_counts_in_the_namespace_that_was_set(environ: dict[str, str]) -> None:
+    platforms = Platforms(LOCK.parent)
+    with pytest.raises(FormatError):
+        boot(platforms.platform, environ | {"PILOTLIGHT_LOCK": "nowhere", "PILOTLIGHT_METRICS_NAMESPACE": "Mine"})
+    assert platforms.asked[-1] == ("INFO", "Mine")

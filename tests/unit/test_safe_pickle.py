@@ -1,0 +1,409 @@
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import pickles
+from pickles import (
+    BUILD,
+    EMPTY_TUPLE,
+    MEMOIZE,
+    NEWOBJ,
+    NONE,
+    REDUCE,
+    attribute,
+    call,
+    items,
+    named,
+    number,
+    program,
+    raw,
+    text,
+)
+from pilotlight.errors import RuntimeMismatch, UnsafePickle
+from pilotlight.safe_pickle import loads, scan
+from pilotlight_cli.admitted import admitted
+
+ADMITTED = admitted()
+EXECUTING = tuple(pickles.executing(Path("/nowhere")))
+
+NDARRAY = named("numpy", "ndarray")
+SCALAR = named("numpy._core.multiarray", "scalar")
+BUFFER = named("numpy._core.numeric", "_frombuffer")
+RIDGE = named("sklearn.linear_model._ridge", "Ridge")
+MEAN = named("numpy", "mean")
+FLOAT = call(named("numpy", "dtype"), text("f8"), b"\x89", b"\x88")
+VOID = call(named("numpy", "dtype"), text("V8"), b"\x89", b"\x88")
+OBJECT = call(named("numpy", "dtype"), text("O8"), b"\x89", b"\x88")
+EMPTY_ARRAY = call(named("numpy._core.multiarray", "_reconstruct"), NDARRAY, items(number(0)), raw(b"b"))
+
+
+def array_state(shape: tuple[int, ...], dtype: bytes, content: bytes) -> bytes:
+    return items(number(1), items(*map(number, shape)), dtype, b"\x89", content)
+
+
+def dtype_state(names: bytes, fields: bytes, size: int, flags: int) -> bytes:
+    return items(number(3), text("|"), NONE, names, fields, number(size), number(1), number(flags))
+
+
+def refusal(data: bytes, allowed: Any = ADMITTED) -> str:
+    with pytest.raises(UnsafePickle) as caught:
+        loads(data, allowed)
+    return str(caught.value)
+
+
+# --- what executes
+
+
+@pytest.mark.parametrize("name", EXECUTING)
+def test_pickle_itself_is_fooled_by_the_catalogue(name: str, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    with suppress(Exception):  # the folder is made before whatever fails
+        pickle.loads(pickles.executing(marker)[name])
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("name", EXECUTING)
+def test_nothing_in_the_catalogue_executes(name: str, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    hostile = pickles.executing(marker)[name]
+    assert "byte" in refusal(hostile) or "protocol" in refusal(hostile)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", EXECUTING)
+def test_an_allow_list_cannot_grant_what_executes(name: str, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+
+    class Everything(frozenset[str]):
+        def __contains__(self, _: object) -> bool:
+            return True
+
+    refusal(pickles.executing(marker)[name], Everything())
+    assert not marker.exists()
+
+
+def test_a_forbidden_thing_is_recognised_under_another_name() -> None:
+    name = "sklearn.feature_selection._base.attrgetter"
+    assert "operator.attrgetter: never allowed" in refusal(program(named(*name.rsplit(".", 1))), {name})
+
+
+def test_a_module_is_no_class_and_no_function() -> None:
+    assert "is no class and no function" in refusal(program(named("sklearn.base", "np")), {"sklearn.base.np"})
+
+
+def test_an_object_of_a_module_is_no_class_and_no_function() -> None:
+    name = "sklearn.utils.validation.FLOAT_DTYPES"
+    assert "is no class and no function" in refusal(program(named(*name.rsplit(".", 1))), {name})
+
+
+# --- what the scan refuses
+
+
+def test_a_scan_lists_names_in_order_and_once() -> None:
+    data = program(items(named("numpy", "ndarray"), named("builtins", "set"), named("numpy", "ndarray")))
+    assert scan(data) == ("builtins.set", "numpy.ndarray")
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_a_scan_finds_the_same_names_in_every_protocol(protocol: int) -> None:
+    model = OrderedDict(a=np.float64(1.0), b=slice(1, 2))
+    assert {"collections.OrderedDict", "builtins.slice", "numpy.dtype"} < set(scan(pickle.dumps(model, protocol)))
+
+
+def test_a_new_frame_between_a_name_and_its_use_hides_nothing() -> None:
+    second = b"\x95" + struct.pack("<Q", 2) + pickles.STACK_GLOBAL
+    assert scan(program(text("numpy"), text("ndarray"), second)) == ("numpy.ndarray",)
+
+
+@pytest.mark.parametrize(
+    ("why", "data"),
+    [
+        ("opcode EXT1", program(b"\x82\x01")),
+        ("opcode EXT2", program(b"\x83\x01\x00")),
+        ("opcode EXT4", program(b"\x84\x01\x00\x00\x00")),
+        ("opcode PERSID", program(b"Pname\n")),
+        ("opcode BINPERSID", program(text("name"), b"Q")),
+        ("opcode NEXT_BUFFER", program(b"\x97", protocol=5)),
+        ("opcode READONLY_BUFFER", program(NONE, b"\x98", protocol=5)),
+        ("opcode LONG4", program(b"\x8b" + struct.pack("<i", 300) + b"\x01" * 300)),
+        ("opcode STRING", program(b"S'a'\n")),
+        ("opcode DUP", program(NONE, b"2")),
+        ("protocol 2, expected 3 to 5", program(NONE, protocol=2)),
+        ("protocol 6, expected 3 to 5", program(NONE, protocol=6)),
+        ("begins with its protocol", b"N."),
+        ("begins with its protocol", b"\x80\x04\x80\x02N."),
+        ("1 bytes follow the end", program(NONE) + b"N"),
+        ("follow the end", program(NONE) + program(NONE)),
+        ("not a whole pickle", program(NONE)[:-1]),
+        ("not a whole pickle", b""),
+        ("not a whole pickle", program(b"\x8e" + struct.pack("<Q", 2**62) + b"a")),
+        ("not a whole pickle", program(b"B" + struct.pack("<I", 2**31) + b"a")),
+        ("not a whole pickle", program(b"\x96" + struct.pack("<Q", 2**64 - 1), protocol=5)),
+        ("not a whole pickle", program(b"\xff")),
+        ("does not fit", program(b"\x95" + struct.pack("<Q", 2**40), NONE)),
+        ("does not fit", program(b"\x95" + struct.pack("<Q", 11), b"\x95" + struct.pack("<Q", 1), NONE)),
+        ("leaves out numbers", program(NONE, b"r" + struct.pack("<I", 2**32 - 1))),
+        ("never stored", program(b"h\x05")),
+        ("put together while loading", program(call(named("builtins", "str")), text("system"), pickles.STACK_GLOBAL)),
+        ("put together while loading", program(items(text("os")), MEMOIZE, text("system"), pickles.STACK_GLOBAL)),
+        (
+            "put together while loading",
+            program(items(text("posix")), MEMOIZE, b"0h\x00", text("x"), pickles.STACK_GLOBAL),
+        ),
+        ("a name without a dot", program(named("numpy", "ndarray.tofile"))),
+        ("plain names", program(named("numpy", ""))),
+        ("plain names", program(named("", "ndarray"))),
+        ("plain names", program(named("numpy ", "ndarray"))),
+        ("plain names", program(named("\uff4f\uff53", "system"))),
+        ("plain names", program(b"cnumpy\nnd array\n", protocol=3)),
+    ],
+)
+def test_a_scan_refuses(why: str, data: bytes) -> None:
+    with pytest.raises(UnsafePickle, match=why):
+        scan(data)
+
+
+def test_a_refusal_names_the_type_the_byte_and_what_to_do() -> None:
+    message = refusal(program(named("mypackage", "Rounded")))
+    assert "mypackage.Rounded at byte 22" in message
+    assert "--allow mypackage.Rounded" in message
+
+
+def test_a_class_of_the_training_script_is_explained() -> None:
+    assert "script that trained the model" in refusal(program(named("__main__", "Rounded")))
+
+
+# --- what the machine refuses of allowed names
+
+
+@pytest.mark.parametrize(
+    ("why", "data"),
+    [
+        ("expected only to be named, not called", program(call(MEAN, items(number(1))))),
+        ("expected only to be named, not called", program(call(named("builtins", "list"), items()))),
+        ("not called: it is a function", program(call(named("sklearn.utils.validation", "check_array"), NONE))),
+        ("its arguments are not those", program(call(named("numpy", "dtype"), text("f8"), b"\x89", b"\x89"))),
+        ("its arguments are not those", program(call(named("numpy", "dtype"), text("O,f8"), b"\x89", b"\x88"))),
+        (
+            "its arguments are not those",
+            program(
+                call(named("numpy._core.multiarray", "_reconstruct"), NDARRAY, items(number(2**31 - 1)), raw(b"d"))
+            ),
+        ),
+        ("its arguments are not those", program(call(SCALAR, OBJECT, raw(b"a" * 8)))),
+        ("its arguments are not those", program(call(SCALAR, FLOAT, raw(b"a")))),
+        ("its arguments are not those", program(call(BUFFER, raw(b"a" * 8), OBJECT, items(number(1)), text("C")))),
+        (
+            "its arguments are not those",
+            program(call(named("numpy.random._pickle", "__randomstate_ctor"), text("a"), named("builtins", "str"))),
+        ),
+        ("does not fit", program(EMPTY_ARRAY + array_state((3,), OBJECT, b"](" + text("a") + b"e") + BUILD)),
+        ("does not fit", program(EMPTY_ARRAY + array_state((2**30, 2**30), FLOAT, raw(b"")) + BUILD)),
+        ("does not fit", program(EMPTY_ARRAY + array_state((1,), OBJECT, raw(b"a" * 8)) + BUILD)),
+        ("is its version, shape", program(EMPTY_ARRAY + array_state((-1,), FLOAT, raw(b"")) + BUILD)),
+        (
+            "not one that numpy writes",
+            program(VOID + dtype_state(items(text("a")), attribute("a", items(OBJECT, number(0))), 8, 0) + BUILD),
+        ),
+        (
+            "not one that numpy writes",
+            program(VOID + dtype_state(items(text("a")), attribute("a", items(FLOAT, number(8000))), 8, 0) + BUILD),
+        ),
+        ("expected only partial", program(call(named("functools", "partial"), MEAN))),
+        ("objects of this class", program(NDARRAY + items(number(5)) + NEWOBJ)),
+        (
+            "expected no arguments",
+            program(RIDGE + items(number(5)) + NEWOBJ),
+        ),
+        ("expected a class", program(MEAN + EMPTY_TUPLE + NEWOBJ)),
+        ("calls an object of type int", program(number(1) + EMPTY_TUPLE + REDUCE)),
+        ("changes sklearn.linear_model", program(RIDGE + b"N" + attribute("predict", MEAN) + b"\x86" + BUILD)),
+        ("changes numpy.mean", program(MEAN + attribute("owner", NONE) + BUILD)),
+        ("changes an object of type list", program(b"]" + attribute("a", NONE) + BUILD)),
+        ("items are set in sklearn", program(RIDGE + text("a") + NONE + b"s")),
+        ("items are added to sklearn", program(RIDGE + text("a") + b"a")),
+        ("items are added to an object of type list", program(b"](" + text("a") + b"\x90")),
+        ("leaves 2 objects behind", program(NONE, NONE)),
+        ("leaves 0 objects behind", program(pickles.MARK)),
+        ("IndexError", program(b"\x85")),
+        ("unhashable", program(b"}]N" + b"s")),
+    ],
+)
+def test_an_allowed_name_is_not_used_as_no_model_does(why: str, data: bytes) -> None:
+    assert why in refusal(data)
+
+
+def test_the_state_of_an_object_is_set_once() -> None:
+    state = array_state((1,), FLOAT, raw(b"a" * 8))
+    assert loads(program(EMPTY_ARRAY + state + BUILD), ADMITTED).shape == (1,)
+    assert "just made" in refusal(program(EMPTY_ARRAY + state + BUILD + state + BUILD))
+
+
+def test_an_object_gets_no_attributes_that_python_looks_up_itself() -> None:
+    optimizer = named("sklearn.neural_network._stochastic_optimizers", "AdamOptimizer") + EMPTY_TUPLE + NEWOBJ
+    assert loads(program(optimizer + attribute("t", number(1)) + BUILD), ADMITTED).t == 1
+    assert "strange attributes" in refusal(program(optimizer + attribute("__class__", NONE) + BUILD))
+    slots = NONE + attribute("__class__", named("builtins", "object")) + b"\x86"
+    assert "strange attributes" in refusal(program(optimizer + slots + BUILD))
+
+
+def test_a_name_without_its_package_is_a_mismatch() -> None:
+    with pytest.raises(RuntimeMismatch, match=r"nosuchpackage\.Model, which is not installed"):
+        loads(program(named("nosuchpackage", "Model")), {"nosuchpackage.Model"})
+
+
+def test_nothing_is_imported_unless_all_names_are_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_for_once.py").write_text("raise AssertionError('it was imported')\nModel = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    data = program(items(named("imported_for_once", "Model"), named("mypackage", "Other")))
+    assert "mypackage.Other" in refusal(data, {"imported_for_once.Model"})
+
+
+# --- what would take for ever
+
+
+def doubled(levels: int) -> bytes:
+    """A tuple that holds the one before twice, so many times."""
+    parts = [EMPTY_TUPLE + MEMOIZE]
+    parts += [b"h" + bytes([level]) + b"\x86" + MEMOIZE for level in range(levels)]
+    return b"".join(parts)
+
+
+def test_tuples_that_double_are_refused_before_they_are_hashed() -> None:
+    assert "nested too deep" in refusal(program(doubled(60)))
+    assert "key" in refusal(program(b"}" + doubled(10) + NONE + b"s"))
+
+
+def test_a_deep_nest_of_tuples_is_refused() -> None:
+    assert "nested too deep" in refusal(program(EMPTY_TUPLE + b"\x85" * 100_000))
+
+
+def test_a_deep_nest_of_lists_loads_without_recursion() -> None:
+    nest = loads(program(b"]" * 50_000 + b"a" * 49_999), ())
+    for _ in range(49_999):
+        (nest,) = nest
+    assert nest == []
+
+
+# --- what loads
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+        lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text() | st.integers(), inner),
+        max_leaves=20,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_plain_data_comes_back(protocol: int, value: object) -> None:
+    assert loads(pickle.dumps(value, protocol), ()) == value
+
+
+def test_plain_data_that_holds_itself_comes_back() -> None:
+    loop: list[Any] = [1]
+    loop.append((loop, {"loop": loop}))
+    found = loads(pickle.dumps(loop, 5), ())
+    assert found[1][0] is found
+    assert found[1][1]["loop"] is found
+
+
+def test_sets_and_bytes_come_back() -> None:
+    value = {"a": {1, (2, 3)}, "b": frozenset([b"x" * 300]), "c": bytearray(b"y"), "d": slice(1, 2), "e": "é" * 200}
+    assert loads(pickle.dumps(value, 5), ADMITTED) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(12.0).reshape(3, 4)[:, ::2],
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.array(["a", None, 1.5], dtype=object),
+        np.array(["ä", "beta"]),
+        np.array([b"a", b"bc"]),
+        np.array([(1, 2.0)], dtype=[("a", ">i4"), ("b", "f8")]),
+        np.zeros(2, np.dtype([("a", "u1"), ("b", "f8")], align=True)),
+        np.zeros(2, np.dtype(("f4", (2,)))),
+        np.array(["2026-01-01"], "M8[D]"),
+        np.float64(1.5),
+        np.str_("a"),
+        np.bool_(True),
+        np.array(7),
+        np.zeros((0, 3)),
+    ],
+)
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_arrays_and_scalars_come_back(value: Any, protocol: int) -> None:
+    found = loads(pickle.dumps(value, protocol), ADMITTED)
+    assert found.dtype == value.dtype
+    np.testing.assert_array_equal(found, value)
+
+
+def test_a_random_generator_comes_back() -> None:
+    generator = np.random.default_rng(1)
+    assert loads(pickle.dumps(generator), ADMITTED).random() == generator.random()
+
+
+# --- whatever the bytes are
+
+
+def _model() -> bytes:
+    points, classes = np.random.RandomState(0).rand(20, 3), np.tile(["a", "b"], 10)
+    tree = make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=2)).fit(points, classes)
+    texts = CountVectorizer().fit(["hot day", "cold day"])
+    return pickle.dumps([tree, LogisticRegression().fit(points, classes), texts], 5)
+
+
+MODEL = _model()
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_altered_bytes_load_or_are_refused(data: st.DataObject, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    sources = [MODEL, *pickles.executing(marker).values()]
+    altered = bytearray(data.draw(st.sampled_from(sources)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(altered)))
+        part = data.draw(st.binary(max_size=3) | st.sampled_from(sources).map(lambda source: source[2:40]))
+        altered[at : at + data.draw(st.integers(0, 3))] = part
+    with suppress(UnsafePickle):
+        loads(bytes(altered), ADMITTED)
+    assert not marker.exists()
+
+
+_BARE = [bytes([code]) for code in b"\x88]})\x8f(t\x85\x86\x87aesu\x90\x91\x9401N"]
+_WITH_ARGUMENTS = [b"h\x00", b"h\x01", b"q\x00", b"q\x01", text("a"), number(7), raw(b"x"), b"\x8a\x01\x05"]
+OPCODES = st.sampled_from([*_BARE, *_WITH_ARGUMENTS])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(OPCODES, max_size=14))
+def test_a_program_gives_what_pickle_gives_or_is_refused(parts: list[bytes]) -> None:
+    data = program(*parts)
+
+    def outcome(load: Callable[[bytes], object]) -> str:
+        try:
+            return repr(load(data))
+        except (UnsafePickle, RecursionError):
+            return ""
+
+    found = outcome(lambda content: loads(content, ()))
+    assert not found or found == outcome(pickle.loads)
