@@ -114,6 +114,15 @@ def sample_cases(names: list[str]) -> list[Case]:
         ),
         Case("an unknown route", path="/predictions", status=404, code="not_found", message="there is no route"),
         Case("a route with a slash at its end", path="/predict/", status=404, code="not_found"),
+        Case("a route with two slashes", path="//predict", status=404, code="not_found"),
+        Case("a route with an encoded slash", path="/%2Fpredict", status=404, code="not_found"),
+        Case(
+            "an unknown route with a space",
+            path="/a%20b",
+            status=404,
+            code="not_found",
+            message='there is no route "/a b"',
+        ),
         Case("the root", method="GET", path="/", status=404, code="not_found"),
         Case(
             "a GET for a POST",

@@ -6,6 +6,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import requests
 
@@ -41,7 +42,7 @@ def core(service: Service) -> Driver:
     """The service itself, in this process."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        response = service.handle(Request(method, path, headers, body))
+        response = service.handle(Request(method, unquote(path), headers, body))
         return Reply(response.status, response.headers, response.body)
 
     return send

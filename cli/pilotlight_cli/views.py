@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotlight_cli.local.verify import VerifyReport
 
 _DIGITS = 12
+_NAMES = 8  # of a model's features; --json has them all
 
 
 def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[str, int]]]) -> RenderableType:
@@ -107,7 +108,9 @@ def _tensor(tensor: Input | Output) -> tuple[str, str, str, str]:
 def _features(tensor: Input) -> str:
     if not tensor.feature_names:
         return ""
-    return f"{len(tensor.feature_names)} features: {', '.join(tensor.feature_names)}"
+    names = tensor.feature_names
+    shown = names if len(names) <= _NAMES else (*names[: _NAMES - 2], "...", names[-1])
+    return f"{len(names)} features: {', '.join(shown)}"
 
 
 def _range(tensor: Output) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import event_body
 import event_http_v2
 import event_rest_v1
-from pilotlight.messages import Request
+from pilotlight.errors import InvalidRequest
+from pilotlight.messages import Request, Response
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -21,9 +24,9 @@ def event(name: str) -> dict[str, Any]:
 
 
 def translated(document: dict[str, Any]) -> Request:
-    if document.get("version") == "2.0":
-        return event_http_v2.to_request(document, "the-id", 12.5)
-    return event_rest_v1.to_request(document, "the-id", 12.5)
+    family = event_http_v2 if document.get("version") == "2.0" else event_rest_v1
+    head: Request = family.to_head(document, "the-id", 12.5)
+    return replace(head, body=event_body.read_body(document))
 
 
 @pytest.mark.parametrize(
@@ -33,11 +36,11 @@ def test_every_kind_of_event_becomes_the_same_request(name: str) -> None:
     request = translated(event(name))
     assert (request.method, request.path) == ("POST", "/predict")
     assert request.headers.get("content-type", "application/json").startswith("application/json")
-    assert json.loads(request.body) == event_body()
+    assert json.loads(request.body) == sample_body()
     assert (request.id, request.deadline) == ("the-id", 12.5)
 
 
-def event_body() -> Any:
+def sample_body() -> Any:
     return json.loads((EVENTS / "sample-request.json").read_text())["body"]
 
 
@@ -52,6 +55,8 @@ def test_the_stage_in_front_of_an_http_apis_path_is_no_part_of_the_route() -> No
     assert translated(document).path == "/predict"
     document["rawPath"] = "/prod"
     assert translated(document).path == "/"
+    document["rawPath"] = "/production/predict"
+    assert translated(document).path == "/production/predict"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,10 @@ def test_a_header_that_was_sent_twice_is_joined_by_a_comma() -> None:
     assert translated(document).headers == {"accept": "text/html,application/json"}
 
 
+def test_an_http_api_event_may_have_no_headers() -> None:
+    assert translated(event("http-api-v2-predict") | {"headers": None}).headers == {}
+
+
 def test_a_rest_event_may_have_neither_headers_nor_body() -> None:
     document = event("rest-api-v1-predict") | {"multiValueHeaders": None, "headers": None, "body": None}
     request = translated(document)
@@ -83,3 +92,22 @@ def test_a_binary_body_comes_through_byte_for_byte(name: str) -> None:
     body = bytes(range(256))
     document = event(name) | {"body": b64encode(body).decode(), "isBase64Encoded": True}
     assert translated(document).body == body
+
+
+@pytest.mark.parametrize("body", ["e30=!!!!", "e3", "é"])
+def test_a_body_that_is_not_the_base64_that_it_should_be_is_refused(body: str) -> None:
+    with pytest.raises(InvalidRequest, match="base64"):
+        event_body.read_body({"body": body, "isBase64Encoded": True})
+
+
+def test_a_body_with_half_a_character_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="half a character"):
+        event_body.read_body({"body": "\ud800"})
+
+
+@pytest.mark.parametrize("size", [0, 10, 2_000_000, 4_400_000])
+def test_a_reply_fits_lambdas_limit_and_arrives_as_it_was(size: int) -> None:
+    body = b'"' * size
+    reply = event_body.to_reply(Response(200, {"content-type": "application/json"}, body))
+    assert len(json.dumps(reply)) <= 6_291_456
+    assert (b64decode(reply["body"]) if reply["isBase64Encoded"] else reply["body"].encode()) == body

@@ -19,6 +19,7 @@ class Gate:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.is_open = True
+        self._joined: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Self:
@@ -29,6 +30,8 @@ class Gate:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._accepting.join()
+        for joined in self._joined:
+            joined.join(10)
 
     def _accept(self) -> None:
         while True:
@@ -40,9 +43,19 @@ class Gate:
                 caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 caller.close()
                 continue
-            server = socket.create_connection(self._target)
-            for source, sink in ((caller, server), (server, caller)):
-                threading.Thread(target=_forward, args=(source, sink), daemon=True).start()
+            both = (caller, socket.create_connection(self._target))
+            joined = threading.Thread(target=_join, args=both, daemon=True)
+            joined.start()
+            self._joined.append(joined)
+
+
+def _join(caller: socket.socket, server: socket.socket) -> None:
+    """Forward both ways until both are at their end."""
+    with caller, server:
+        back = threading.Thread(target=_forward, args=(server, caller), daemon=True)
+        back.start()
+        _forward(caller, server)
+        back.join()
 
 
 def _forward(source: socket.socket, sink: socket.socket) -> None:

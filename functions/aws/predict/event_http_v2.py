@@ -5,31 +5,28 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 from __future__ import annotations
 
-from base64 import b64decode
 from typing import Any
 from urllib.parse import unquote
 
 from pilotlight.messages import Request
 
 
-def to_request(event: dict[str, Any], request_id: str, deadline: float) -> Request:
-    """The request in an event.
+def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
+    """The request in an event, without its body.
 
     The path of a named stage begins with the stage, which is no part of the route. An HTTP API decodes the path, a
     function URL passes it on percent-encoded.
     """
     context = event["requestContext"]
     path, stage = event["rawPath"], context.get("stage", "$default")
-    if stage != "$default":
+    if f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
     if ".lambda-url." in context.get("domainName", ""):
         path = unquote(path)
-    body = event.get("body") or ""
     return Request(
         method=context["http"]["method"],
         path=path,
-        headers={name.lower(): value for name, value in event.get("headers", {}).items()},
-        body=b64decode(body) if event.get("isBase64Encoded") else body.encode(),
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         id=request_id,
         deadline=deadline,
     )

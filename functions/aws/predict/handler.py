@@ -7,13 +7,16 @@ import time
 _STARTED = time.monotonic()  # the imports below are the first phase of a cold start
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import emf
 import event_http_v2
 import event_rest_v1
+from event_body import read_body, to_reply
 from pilotlight.boot import Platform, boot
+from pilotlight.errors import InvalidRequest
 from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
@@ -32,13 +35,15 @@ _SERVICE, _ = boot(
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
-    """Answer an HTTP event: payload format 2.0 names its version, 1.0 may not."""
-    translate = event_http_v2 if event.get("version") == "2.0" else event_rest_v1
+    """Answer an HTTP event of an HTTP API, a REST API or a function URL. Raises ValueError for any other event."""
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    response = _SERVICE.handle(translate.to_request(event, context.aws_request_id, deadline))
-    return {
-        "statusCode": response.status,
-        "headers": dict(response.headers),
-        "body": response.body.decode(),
-        "isBase64Encoded": False,
-    }
+    if event.get("version") == "2.0" and "http" in event.get("requestContext", {}):
+        request = event_http_v2.to_head(event, context.aws_request_id, deadline)
+    elif "httpMethod" in event:
+        request = event_rest_v1.to_head(event, context.aws_request_id, deadline)
+    else:
+        raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found the fields {sorted(event)}")
+    try:
+        return to_reply(_SERVICE.handle(replace(request, body=read_body(event))))
+    except InvalidRequest as error:
+        return to_reply(_SERVICE.refuse(request, error))

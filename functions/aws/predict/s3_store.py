@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 from pilotlight.store import Sink
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 _CHUNK = 1 << 20
+
+# Codes of a 400 that another try may get past; all others mean that the request is wrong for good.
+_PASSING = {"ExpiredToken", "ExpiredTokenException", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 
 
 class S3Store:
@@ -25,7 +28,8 @@ class S3Store:
         """See `pilotlight.store.ObjectStore.fetch`. One try a call: the caller repeats it."""
         import boto3  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         config = Config(
             connect_timeout=min(timeout, 3), read_timeout=min(timeout, 10), retries={"total_max_attempts": 1}
@@ -37,17 +41,22 @@ class S3Store:
                 sink.write(chunk)
         except ClientError as error:
             raise self._translated(key, error) from error
-        except (BotoCoreError, HTTPClientError) as error:
+        except ParamValidationError as error:
+            raise StoreError(f"{self._url}/{key}: {error}") from error
+        except (BotoCoreError, HTTPError) as error:  # a body's stream lets some of urllib3's own errors through
             raise StoreUnavailable(f"{self._url}/{key}: {error}") from error
         finally:
             client.close()
 
-    def _translated(self, key: str, error: ClientError) -> ObjectRefused | StoreUnavailable:
+    def _translated(self, key: str, error: ClientError) -> StoreError:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = error.response.get("Error", {}).get("Code", "")
         where = f"{self._url}/{key}: {error}"
         if status in (403, 404):
             return ObjectRefused(
                 f"{where}. Either the object is not there, or the function's role may not read it (without "
                 "s3:ListBucket a missing object is a 403 too)"
             )
-        return StoreUnavailable(where)
+        if status >= 500 or status in (408, 429) or code in _PASSING:
+            return StoreUnavailable(where)
+        return StoreError(where)

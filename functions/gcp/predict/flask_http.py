@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import flask
 
 from cloud_logging import trace_fields
@@ -13,11 +15,17 @@ def to_request(request: flask.Request) -> Request:
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Request(
         method=request.method,
-        path=request.path,
+        path=_path(request),
         headers=headers,
         body=request.get_data(cache=False),
         trace=trace_fields(headers),
     )
+
+
+def _path(request: flask.Request) -> str:
+    """The path as it was sent, decoded once: Flask's own has slashes merged that API Gateway leaves as they are."""
+    sent = str(request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or "").partition("?")[0]
+    return unquote(sent) if sent.startswith("/") else request.path
 
 
 def to_reply(response: Response) -> flask.Response:

@@ -1,0 +1,37 @@
+"""Bodies as both payload formats carry them, in events and in replies: text, or bytes in base64."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+from pilotlight.errors import InvalidRequest
+from pilotlight.messages import Response
+
+# Lambda takes replies of 6 MB, written as JSON: a body as text may triple there, in base64 it grows by a third.
+_LARGEST_TEXT = 2_000_000
+
+
+def read_body(event: dict[str, Any]) -> bytes:
+    """The bytes of an event's body. Raises InvalidRequest where they cannot be told."""
+    text = event.get("body") or ""
+    try:
+        return b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("the event's body holds half a character") from None
+    except ValueError as error:
+        raise InvalidRequest(f"the event says that its body is base64, and it is not: {error}") from None
+
+
+def to_reply(response: Response) -> dict[str, Any]:
+    """What a handler returns, in either payload format. A large body goes as base64 and arrives as it was.
+
+    A REST API needs `*/*` among its binary media types for that.
+    """
+    large = len(response.body) > _LARGEST_TEXT
+    return {
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": (b64encode(response.body) if large else response.body).decode(),
+        "isBase64Encoded": large,
+    }
