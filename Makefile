@@ -3,6 +3,7 @@
 CLOUD ?=
 PORT ?= 8080
 ONCE ?=
+UPGRADE ?=
 PYTHON ?= python3
 
 VENV := .venv
@@ -12,10 +13,10 @@ SAMPLE := examples/breast-cancer
 RUN_CLOUD := $(or $(CLOUD),aws)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format build sample clean
+.PHONY: help run test check format build sample lock clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run listens, ONCE=1 ends run after the first answer.'
 
@@ -61,6 +62,10 @@ sample: $(VENV)/.dev  ## Train the sample model again and pin it
 		--signature $(SAMPLE)/signature.json --golden $(SAMPLE)/golden.json
 	@$(BIN)/pilotlight pin breast-cancer --store file://$(CURDIR)/build/sample-store
 	@$(BIN)/python tools/make_events.py
+
+lock: $(VENV)/.run  ## Resolve uv.lock and the function folders' requirements.lock again; UPGRADE=1 takes the newest
+	@$(UV) lock $(if $(UPGRADE),--upgrade)
+	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 
 clean:  ## Remove what was built and installed
 	@rm -rf build $(VENV)

@@ -40,6 +40,8 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.discovery import all_estimators
 
 from pilotlight.primitives import forbidden
+from pilotlight.runtimes import soundness
+from pilotlight.runtimes.estimators import walk
 from pilotlight.safe_pickle import loads, scan
 
 RANDOM = np.random.RandomState(0)
@@ -213,6 +215,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     names: set[str] = set()
     for item in chain(fitted(), objects(), functions(), classes()):
+        soundness.check(walk(item))
         for protocol in (3, 4, 5):
             try:
                 content = pickle.dumps(item, protocol)

@@ -59,7 +59,7 @@ def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "ho
 
 def group_packages(group: str) -> Path:
     """A folder with a dependency group of this project, at the versions in uv.lock."""
-    text = _uv(["export", "--frozen", "--only-group", group, "--no-emit-project", "--no-header", "--no-annotate"])
+    text = run_uv(["export", "--frozen", "--only-group", group, "--no-emit-project", "--no-header", "--no-annotate"])
     return host_packages(text)
 
 
@@ -79,7 +79,7 @@ def _install(text: str, target: Path, *, pinned: bool) -> None:
         # Bytecode now, by the interpreter that will run it: the runtimes are told to write none.
         options = ["--target", str(made), "--python", _PYTHON, "--only-binary", ":all:", "--compile-bytecode"]
         hashes = ["--require-hashes", "--no-deps"] if pinned else []
-        _uv(
+        run_uv(
             ["pip", "install", *options, *hashes, "-r", "-"],
             text,
             f"Installing {_names(text)} for this machine's Python",
@@ -95,8 +95,8 @@ def _names(text: str) -> str:
     return ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 
-def _uv(arguments: list[str], text: str = "", doing: str = "") -> str:
-    """What a uv command prints. When it takes longer than a second, `doing` tells so on stderr."""
+def run_uv(arguments: list[str], text: str = "", doing: str = "") -> str:
+    """What a uv command prints. When it takes longer than a second, `doing` tells so on stderr. Raises InstallError."""
     process = subprocess.Popen(
         [find_uv_bin(), *arguments],
         stdin=subprocess.PIPE,

@@ -134,12 +134,12 @@ def _check_allowed(allow: Sequence[str]) -> None:
 
 def _providers(allow: Sequence[str]) -> dict[str, str]:
     """The packages, at the versions installed here, that hold what was allowed; the function needs them too."""
-    distributions = packages_distributions()
+    strangers = {name: name.partition(".")[0] for name in allow}
+    known = _KNOWN_ROOTS | sys.stdlib_module_names
+    strangers = {name: root for name, root in strangers.items() if root not in known}
+    distributions = packages_distributions() if strangers else {}
     found = {}
-    for name in allow:
-        root = name.partition(".")[0]
-        if root in _KNOWN_ROOTS or root in sys.stdlib_module_names:
-            continue
+    for name, root in strangers.items():
         if root not in distributions:
             raise UsageError(
                 f"--allow {name}: no package here provides {root}, so that its version could be pinned; install the "
@@ -186,8 +186,7 @@ def _run(job: Job, packages: Path) -> Answer:
     job_file.write_text(json.dumps(write_job(job)))
     done = subprocess.run(
         [*isolated_python(), "-P", "-m", "pilotlight_cli.workbench", str(job_file), str(answer_file)],
-        env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        | {"PYTHONPATH": os.pathsep.join(map(str, (packages, CORE.parent, PROJECT / "cli")))},
+        env=_environment(packages),
         cwd=job.folder,
         capture_output=True,
         text=True,
@@ -202,3 +201,9 @@ def _run(job: Job, packages: Path) -> Answer:
         kind = _ERRORS.get(document["error"], ModelError)
         raise FormatError(document["message"], "") if kind is FormatError else kind(document["message"])
     return read_answer(document)
+
+
+def _environment(packages: Path) -> dict[str, str]:
+    """Where the child finds its modules, and nothing else that it does not need."""
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return kept | {"PYTHONPATH": os.pathsep.join(map(str, (packages, CORE.parent, PROJECT / "cli")))}

@@ -35,11 +35,9 @@ _STRANGERS: Final = (
     (b"\x89HDF", "an HDF5 file, as Keras writes them; convert the model to ONNX"),
     (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
 )
-_VERSION: Final = re.compile(
-    # The key, its place in the memo, and the string that follows it: one byte or four tell its length.
-    rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4})([0-9][0-9A-Za-z.+]{0,30})",
-    re.DOTALL,
-)
+# The name of the field, its place in the memo, and how long the string is that follows: one byte tells it, or four.
+_FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
+_VERSION: Final = re.compile(rb"[0-9][0-9A-Za-z.+]{0,30}")
 
 
 class NotRecognised(PilotlightError):
@@ -110,7 +108,7 @@ def unpacked(path: Path) -> bytes:
 def _recognise_pickle(path: Path, content: bytes) -> Recognised:
     if content[:1] != b"\x80":
         raise NotRecognised(f"{path.name} is compressed, but what is in it is no pickle; expected a joblib file")
-    versions = {version.decode() for version in _VERSION.findall(content)}
+    versions = set(_pickled_versions(content))
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
@@ -118,6 +116,15 @@ def _recognise_pickle(path: Path, content: bytes) -> Recognised:
         plain = file.read(1) == b"\x80" and b"joblib.numpy_pickle" not in content
     old = b"numpy.core." in content and b"numpy._core" not in content
     return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2)
+
+
+def _pickled_versions(content: bytes) -> Iterator[str]:
+    """The versions that stand in a pickle as strings; later ones are references to the first."""
+    for field in _FIELD.finditer(content):
+        length = int.from_bytes(field[1] or field[2], "little")
+        version = content[field.end() : field.end() + length]
+        if _VERSION.fullmatch(version):
+            yield version.decode()
 
 
 def _recognise_zip(path: Path) -> Recognised:

@@ -15,6 +15,7 @@ from uv import find_uv_bin
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.project import FUNCTIONS
 
+# What the functions run on.
 PYTHON_VERSION = "3.13"
 PLATFORM = "x86_64-manylinux_2_28"
 
@@ -29,6 +30,9 @@ _OPTIONS = (
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation", "--no-emit-build-options"),
     *("--only-binary", ":all:", "--python-platform", PLATFORM, "--python", sys.executable),
 )
+
+# A pinned package as uv writes it: one line, and its hashes on the lines that continue it.
+_PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;\\]+).*(?:\n[ \t]+--hash.*)*", re.MULTILINE)
 
 # A missing package is then no finding.
 _OFFLINE = "network was disabled"
@@ -70,7 +74,12 @@ def resolve_pins(
 
 def pins(text: str) -> dict[str, str]:
     """The version of each package that a requirements text pins."""
-    return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", text, re.MULTILINE))
+    return {pin["name"]: pin["version"] for pin in _PIN.finditer(text)}
+
+
+def pin_lines(text: str) -> dict[str, str]:
+    """The lines that pin each package in a requirements text: the version and the hashes."""
+    return {pin["name"]: pin[0] for pin in _PIN.finditer(text)}
 
 
 def _compile(wanted: Sequence[str], python: str, constraints: Sequence[Path], out: Path, *, upgrade: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -10,19 +11,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.description import load_lock
+from pilotlight.description import GOLDEN, File, Lock, load_lock
 from pilotlight.errors import FormatError, PilotlightError
-from pilotlight_cli.locking import check_requirements
+from pilotlight_cli.hostenv import InstallError, run_uv
+from pilotlight_cli.locking import REQUIREMENTS, check_requirements
 from pilotlight_cli.project import CORE, FUNCTIONS
-
-# The functions' Python and platform, as `pin` resolves for them.
-PYTHON_VERSION = "3.13"
-PLATFORM = "x86_64-manylinux_2_28"
+from pilotlight_cli.pruning import prune
+from pilotlight_cli.requirements import PLATFORM, PYTHON_VERSION, pin_lines, pins
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: the unzipped package, layers included.
 MAX_BYTES = 262_144_000
 
-_NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", "requirements.lock", ".*")
+# The time of every file in a package, 2 January 1980: the first whole day that a zip archive can tell in any time zone.
+_TIME = 315_619_200
+
+_NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
 _SHOWN_PARTS = 8
 
 
@@ -50,19 +53,22 @@ def build(cloud: str, lock: Path, out: Path, say: Callable[[str], None]) -> Pack
     On AWS the libraries go into the folder; Google's builder installs them itself, from requirements.txt.
     """
     pinned = load_lock(lock)
-    pins = requirements(cloud, lock)
-    check_requirements(pinned, (lock.parent / "requirements.lock").read_text())
+    text = requirements(cloud, lock)
+    check_requirements(pinned, _beside(lock, REQUIREMENTS).decode())
+    _check_golden(pinned, lock)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     try:
         stage_sources(cloud, lock, staged)
         bytecode = ""
         if cloud == "aws":
-            say(f"installing {len(_pins(pins))} packages for Python {PYTHON_VERSION}")
-            _install(pins, staged)
+            say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION}")
+            _install(text, staged)
+            prune(staged)
             bytecode = _compile(staged, say)
         else:
-            (staged / "requirements.txt").write_text(pins)
+            (staged / "requirements.txt").write_text(text)
+        _normalise(staged)
         package = _measure(cloud, staged, out, bytecode)
         shutil.rmtree(out, ignore_errors=True)
         staged.replace(out)
@@ -72,11 +78,16 @@ def build(cloud: str, lock: Path, out: Path, say: Callable[[str], None]) -> Pack
 
 
 def stage_sources(cloud: str, lock: Path, out: Path) -> None:
-    """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root."""
+    """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root.
+
+    Raises FormatError where what `pin` wrote beside the lock is not there. The function itself judges the lock.
+    """
+    written = {name: _beside(lock, name) for name in (GOLDEN, REQUIREMENTS)}
     shutil.copytree(FUNCTIONS / cloud / "predict", out, ignore=_NOT_SOURCES)
     shutil.copytree(CORE, out / "pilotlight", ignore=_NOT_SOURCES)
     shutil.copyfile(lock, out / "model.lock")
-    shutil.copyfile(lock.parent / "golden.json", out / "golden.json")
+    for name, content in written.items():
+        (out / name).write_bytes(content)
 
 
 def requirements(cloud: str, lock: Path) -> str:
@@ -84,45 +95,62 @@ def requirements(cloud: str, lock: Path) -> str:
 
     Both files were resolved so that a package that stands in both has one version; where it has not, this fails.
     """
-    files = [lock.parent / "requirements.lock", FUNCTIONS / cloud / "predict" / "requirements.lock"]
-    found: dict[str, tuple[str, Path]] = {}
-    for file in (file for file in files if file.exists()):
-        for pin in _pins(file.read_text()):
-            name = pin.partition("==")[0]
-            other, where = found.setdefault(name, (pin, file))
-            if _version(other) != _version(pin):
-                raise FormatError(
-                    f"{where.name} pins {_version(other)} and {file} pins {_version(pin)}; run 'pilotlight pin' again"
-                )
-    return "".join(f"{found[name][0]}\n" for name in sorted(found))
+    model = _beside(lock, REQUIREMENTS).decode()
+    platform = FUNCTIONS / cloud / "predict" / REQUIREMENTS
+    frame = platform.read_text() if platform.exists() else ""
+    for name in sorted(pins(model).keys() & pins(frame).keys()):
+        if pins(model)[name] != pins(frame)[name]:
+            raise FormatError(
+                f"{REQUIREMENTS} pins {name}=={pins(model)[name]} and {platform} pins {name}=={pins(frame)[name]}; run "
+                "'pilotlight pin' again",
+                path="",
+            )
+    lines = pin_lines(frame) | pin_lines(model)
+    return "".join(f"{lines[name]}\n" for name in sorted(lines))
 
 
-def _pins(text: str) -> list[str]:
-    """The requirements in a file as uv writes it: one line each, with hashes on the lines that continue it."""
-    pins: list[str] = []
-    for line in text.splitlines():
-        if line[:1].isspace() and pins and line.strip().startswith("--hash"):
-            pins[-1] += f"\n{line}"
-        elif line.strip() and not line.strip().startswith("#"):
-            pins.append(line)
-    return pins
+def _beside(lock: Path, name: str) -> bytes:
+    """A file that `pin` wrote with the lock."""
+    file = lock.with_name(name)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise FormatError(
+            f"{file}, which belongs to {lock.name}, cannot be read ({error.strerror}); run 'pilotlight pin' again",
+            path="",
+        ) from None
 
 
-def _version(pin: str) -> str:
-    return pin.partition("\n")[0].rstrip(" \\")
+def _check_golden(pinned: Lock, lock: Path) -> None:
+    """Refuse golden samples that were not written with this lock."""
+    content, expected = _beside(lock, GOLDEN), pinned.model.golden
+    found = File(expected.name, len(content), hashlib.sha256(content).hexdigest())
+    if found != expected:
+        again = f"run 'pilotlight pin {pinned.model.name}:{pinned.model.version}' again"
+        raise FormatError(
+            f"{lock.with_name(GOLDEN)} has {found.size} bytes with SHA-256 {found.sha256}, expected {expected.size} "
+            f"bytes with {expected.sha256} as model.lock says; {again}",
+            path="",
+        )
 
 
-def _install(pins: str, target: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-config", "--target", str(target)),
-        *("--python-version", PYTHON_VERSION, "--python-platform", PLATFORM),
-        *("--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"),
-    ]
-    done = subprocess.run(command, input=pins, text=True, capture_output=True, check=False)
-    if done.returncode:
-        raise BuildError(f"the libraries that requirements.lock pins cannot be installed:\n{done.stderr.strip()}")
+def _install(text: str, target: Path) -> None:
+    options = ["--no-config", "--target", str(target), "--python", sys.executable]
+    platform = ["--python-version", PYTHON_VERSION, "--python-platform", PLATFORM]
+    only = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"]
+    try:
+        run_uv(["pip", "install", "--quiet", *options, *platform, *only], text)
+    except InstallError as error:
+        raise BuildError(f"the libraries that {REQUIREMENTS} pins cannot be installed: {error}") from error
     for path in (target / "bin", target / ".lock"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _normalise(folder: Path) -> None:
+    """One mode and one time for all: Lambda's user reads what a strict umask hid, equal trees make equal archives."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_TIME, _TIME))
 
 
 def _compile(folder: Path, say: Callable[[str], None]) -> str:
@@ -136,7 +164,9 @@ def _compile(folder: Path, say: Callable[[str], None]) -> str:
         return ""
     say(f"compiling for Python {PYTHON_VERSION}")
     command = [interpreter, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s"]
-    subprocess.run([*command, str(folder), str(folder)], check=True, capture_output=True)
+    done = subprocess.run([*command, str(folder), str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"the package does not compile with {interpreter}:\n{(done.stdout + done.stderr).strip()}")
     return interpreter
 
 
@@ -167,7 +197,7 @@ def _measure(cloud: str, staged: Path, out: Path, bytecode: str) -> Package:
             sizes[part] = sizes.get(part, 0) + path.stat().st_size
     parts = tuple(sorted(sizes.items(), key=lambda part: -part[1]))
     package = Package(cloud, out, sum(sizes.values()), parts, bytecode)
-    if package.size > MAX_BYTES:
+    if cloud == "aws" and package.size > MAX_BYTES:
         largest = "\n".join(f"  {megabytes(size):>9}  {name}" for name, size in parts[:_SHOWN_PARTS])
         raise BuildError(
             f"the package has {megabytes(package.size)}, and AWS Lambda takes {megabytes(MAX_BYTES)} unzipped. "

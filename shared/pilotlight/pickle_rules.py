@@ -18,7 +18,8 @@ _DTYPE = re.compile(r"[?bBiufcmMOSUV][0-9]{0,9}")
 _UNITS = re.compile(r"[A-Za-z]{1,7}")
 # Built-in types that a pickle calls; the others stand in it only as values, as in `dtype=float`.
 _CALLED: Final = frozenset("builtins." + name for name in ("complex", "frozenset", "range", "set", "slice"))
-_REBUILDS: Final = re.compile(r"newObj|__pyx_unpickle_\w+")
+# Functions whose only use is to be called while loading.
+REBUILDS: Final = re.compile(r"newObj|scalar|_(ma)?re?construct|_frombuffer|__\w+_ctor|__pyx_unpickle_\w+")
 _LIBRARIES: Final = frozenset({"_loss", "scipy", "sklearn"})  # scikit-learn 1.5 has a module that calls itself _loss
 
 
@@ -37,7 +38,7 @@ def check_call(name: str, function: object, arguments: object) -> None:
         _check_partial(arguments)
     elif root == "builtins" and name not in _CALLED:
         raise Refused("expected only to be named, not called")
-    elif root in _LIBRARIES and not isinstance(function, type) and not _REBUILDS.fullmatch(last):
+    elif root in _LIBRARIES and not isinstance(function, type) and not REBUILDS.fullmatch(last):
         raise Refused("expected only to be named, not called: it is a function")
 
 

@@ -179,7 +179,7 @@ class Service:
         return Answer(200, {"status": "live", **self._name()})
 
     def _ready(self, _request: Request) -> Answer:
-        """Tell the state. A probe sets going what gave up for now, and waits a little: between requests Lambda stops."""
+        """Tell the state. A probe sets going what gave up for now, and waits: between requests Lambda stops."""
         if self._loader.state != "ready":
             self._loader.poke(self._clock() + _PROBE_PATIENCE)
         if self._loader.state != "ready":

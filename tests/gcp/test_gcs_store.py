@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fakes.fake_gcs import FakeGcs, Fault
 from gcs_store import GcsStore
-from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 
 CONTENT = bytes(range(256)) * 9000
 
@@ -56,8 +57,12 @@ def test_an_account_without_the_permission_is_refused(gcs: FakeGcs) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault("status", status=503), Fault("status", status=429), Fault("reset", after=1000)],
-    ids=lambda f: f.kind,
+    [
+        *(Fault("status", on=("media",), status=status) for status in (401, 408, 429, 500, 503)),
+        Fault("reset", on=("media",), after=1000),
+        Fault("truncated", on=("media",), after=1000),
+    ],
+    ids=lambda f: f"{f.kind} {f.status}",
 )
 def test_what_may_pass_is_told_apart_from_what_will_not(gcs: FakeGcs, fault: Fault) -> None:
     gcs.inject(fault)
@@ -72,3 +77,17 @@ def test_a_store_that_cannot_be_reached_may_come_back(monkeypatch: pytest.Monkey
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(StoreUnavailable, match="gs://models/team"):
             fetch("gs://models/team")
+
+
+def test_a_request_that_cloud_storage_finds_wrong_will_never_work(gcs: FakeGcs) -> None:
+    gcs.inject(Fault("status", on=("media",), status=400))
+    with pytest.raises(StoreError, match="gs://models/team/example/3/model.onnx: 400") as caught:
+        fetch("gs://models/team")
+    assert type(caught.value) is StoreError
+
+
+def test_credentials_that_are_not_there_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(StoreUnavailable, match=r"gs://models/team/.*none.json"):
+        fetch("gs://models/team")

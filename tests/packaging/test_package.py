@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
+import re
+import stat
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness import Pinned, in_lambda, pinned, stored
+from pilotlight.errors import FormatError
 from pilotlight_cli import staging
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.locking import LockMismatch
-from pilotlight_cli.project import FUNCTIONS, LOCK
-from pilotlight_cli.requirements import pins
+from pilotlight_cli.project import FUNCTIONS, LOCK, SAMPLE
+from pilotlight_cli.requirements import PYTHON_VERSION, pins
 
 OLDER = "1.7.2"
+
+SERVE = """
+import json, os, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from pilotlight.boot import Platform, boot
+from pilotlight.messages import Request
+folder = Path(sys.argv[1])
+platform = Platform(folder, {}, lambda level, namespace: lambda record: None, 60.0, time.monotonic())
+service, _ = boot(platform, os.environ)
+headers = {"content-type": "application/json"}
+reply = service.handle(Request("POST", "/predict_batch", headers, sys.argv[2].encode()))
+assert reply.status == 200, reply.body
+print(reply.body.decode())
+"""
 
 TRAIN = """
 import json, pickle, sys
@@ -104,22 +124,114 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_is_built(
         assert files(again.folder) == files(package.folder)
 
 
-def test_the_package_imports_on_the_functions_own_python(aws: staging.Package) -> None:
-    if not aws.bytecode:
-        pytest.skip("there is no Python of the functions' version on this machine")
-    code = "import sys; sys.path.insert(0, '.'); import pilotlight.boot, onnxruntime; print(onnxruntime.__version__)"
-    command = [aws.bytecode, "-I", "-S", "-B", "-c", code]
-    done = subprocess.run(command, cwd=aws.folder, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == pins((LOCK.parent / "requirements.lock").read_text())["onnxruntime"]
+@pytest.fixture(scope="module", params=["onnx", "pkl", "skops"])
+def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, staging.Package]:
+    """The sample model in each format: pinned, and its package."""
+    folder = tmp_path_factory.mktemp("packed")
+    model = pinned(SAMPLE / f"model.{request.param}", "sample", folder)
+    return model, staging.build("aws", model.lock, folder / "aws", quiet)
 
 
-def test_requirements_that_were_not_written_with_the_lock_are_refused(tmp_path: Path) -> None:
-    for name in ("model.lock", "golden.json", "requirements.lock"):
-        (tmp_path / name).write_bytes((LOCK.parent / name).read_bytes())
-    with (tmp_path / "requirements.lock").open("a") as file:
+def test_a_package_of_any_format_leaves_room_below_lambdas_limit(packed: tuple[Pinned, staging.Package]) -> None:
+    _, package = packed
+    assert package.size < 0.85 * staging.MAX_BYTES
+
+
+def test_a_package_of_any_format_serves_its_model_on_the_functions_python_with_nothing_beside_it(
+    packed: tuple[Pinned, staging.Package], tmp_path: Path
+) -> None:
+    model, package = packed
+    if not package.bytecode:
+        pytest.skip(f"there is no Python {PYTHON_VERSION} on this machine")
+    body = json.dumps({"instances": [[10.0 + row] * 30 for row in range(3)]})
+    environ = {"PILOTLIGHT_STORE": model.store.url, "TMPDIR": str(tmp_path)}
+    command = [package.bytecode, "-I", "-S", "-B", "-W", "error", "-c", SERVE, str(package.folder), body]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert document["model_name"] == "sample"
+    assert len(document["predictions"]) == 3
+    assert [sum(row) for row in document["probabilities"]] == pytest.approx([1.0] * 3, abs=1e-6)
+
+
+def test_a_package_has_neither_tests_nor_sources_of_its_libraries(packed: tuple[Pinned, staging.Package]) -> None:
+    _, package = packed
+    left = [path.relative_to(package.folder) for path in (package.folder / "numpy").rglob("*") if path.is_file()]
+    assert not {path.suffix for path in left} & {".pyi", ".pxd", ".h", ".c", ".f90", ".a"}
+    assert not [path for path in left if "tests" in path.parts and not path.name.startswith("_natype.")]
+
+
+def test_lambdas_user_can_read_all_that_a_strict_umask_made(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        package = staging.build("gcp", LOCK, tmp_path / "gcp", quiet)
+    finally:
+        os.umask(before)
+    for path in (package.folder, *package.folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644)
+    assert len({path.stat().st_mtime for path in package.folder.rglob("*")}) == 1
+
+
+PINNED_FILES = ("model.lock", "golden.json", "requirements.lock")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with what `pin` wrote for the sample."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    for name in PINNED_FILES:
+        (folder / name).write_bytes((LOCK.parent / name).read_bytes())
+    return folder
+
+
+def test_the_files_that_pin_wrote_go_into_the_package(checkout: Path, tmp_path: Path) -> None:
+    package = staging.build("gcp", checkout / "model.lock", tmp_path / "out", quiet)
+    for name in PINNED_FILES:
+        assert (package.folder / name).read_bytes() == (checkout / name).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "error"), [("requirements.lock", LockMismatch), ("golden.json", FormatError)])
+def test_a_file_that_was_not_written_with_the_lock_is_refused(
+    name: str, error: type[Exception], checkout: Path, tmp_path: Path
+) -> None:
+    with (checkout / name).open("a") as file:
         file.write("\n")
-    with pytest.raises(LockMismatch):
-        staging.build("aws", tmp_path / "model.lock", tmp_path / "out", quiet)
+    with pytest.raises(error, match=rf"{name} .*expected.*run 'pilotlight pin .*' again"):
+        staging.build("gcp", checkout / "model.lock", tmp_path / "out", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "golden.json"])
+def test_a_file_that_is_missing_beside_the_lock_is_named(name: str, checkout: Path, tmp_path: Path) -> None:
+    (checkout / name).unlink()
+    with pytest.raises(FormatError, match=rf"{name}, which belongs to model.lock.*run 'pilotlight pin' again"):
+        staging.build("gcp", checkout / "model.lock", tmp_path / "out", quiet)
+
+
+def test_libraries_that_cannot_be_installed_end_the_build_with_the_reason(checkout: Path, tmp_path: Path) -> None:
+    text = (checkout / "requirements.lock").read_text()
+    altered = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", text)
+    (checkout / "requirements.lock").write_text(altered)
+    lock = (checkout / "model.lock").read_text()
+    old, new = (hashlib.sha256(one.encode()).hexdigest() for one in (text, altered))
+    (checkout / "model.lock").write_text(lock.replace(old, new))
+    with pytest.raises(staging.BuildError, match="(?s)cannot be installed.*[Hh]ash"):
+        staging.build("aws", checkout / "model.lock", tmp_path / "out", quiet)
+
+
+def test_a_library_that_the_model_and_the_framework_pin_differently_is_named(checkout: Path) -> None:
+    file = checkout / "requirements.lock"
+    file.write_text(re.sub(r"(?m)^protobuf==[^ ]+", "protobuf==6.0.0", file.read_text()))
+    with pytest.raises(FormatError, match=r"requirements.lock pins protobuf==6.0.0 and .* pins protobuf==\d.*again"):
+        staging.requirements("gcp", checkout / "model.lock")
+
+
+def test_what_does_not_compile_ends_the_build_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def broken(:\n")
+    if not staging._interpreter():
+        pytest.skip(f"there is no Python {PYTHON_VERSION} on this machine")
+    with pytest.raises(staging.BuildError, match=r"(?s)does not compile.*broken.py.*SyntaxError"):
+        staging._compile(tmp_path, quiet)
 
 
 def test_handlers_are_thin() -> None:
@@ -132,8 +244,6 @@ def test_handlers_are_thin() -> None:
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, list[list[float]], list[list[float]]]:
     """A pickle by another minor version of scikit-learn, pinned; rows, and that version's own answers."""
-    import json
-
     folder = tmp_path_factory.mktemp("older")
     environ = {"PYTHONPATH": str(host_packages([f"scikit-learn=={OLDER}"]))}
     command = [*isolated_python(), "-c", TRAIN, str(folder / "model.pkl"), "7"]
@@ -157,8 +267,6 @@ def test_a_pickle_of_another_minor_version_is_pinned_to_that_version_and_fits(
 def test_a_pickle_of_another_minor_version_answers_like_that_version(
     older: tuple[Pinned, list[list[float]], list[list[float]]],
 ) -> None:
-    import json
-
     from drivers import lambda_function
     from pilotlight_cli.local.events import http_api_event
 

@@ -72,7 +72,9 @@ def _request(pinned: Lock, golden: Path) -> tuple[str, Any]:
 
 
 def _show_answer(server: Server, path: str, body: object) -> None:
+    before = len(server.log.events("request"))
     answer = send(server.url, path, body)
+    server.log.wait_for("request", 1, after=before)
     if answer.status != 200:
         raise ServeError(f"{path} answers {answer.error}\n{server.log.tail()}")
     sent = "" if body is None else json.dumps(body)

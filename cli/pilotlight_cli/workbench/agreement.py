@@ -31,9 +31,11 @@ def check_tensors(
         if known is None:
             raise _disagrees(f"the model has no {field[:-1]} {tensor.name!r}, only {', '.join(by_name)}", path)
         if tensor.datatype is not known.datatype:
-            raise _disagrees(f"{tensor.datatype.name}, and the model says {known.datatype.name}", f"{path}.datatype")
+            raise _disagrees(
+                f"found {tensor.datatype.name}, and the model says {known.datatype.name}", f"{path}.datatype"
+            )
         if not _same_dimensions(tensor.shape, known.shape):
-            raise _disagrees(f"{list(tensor.shape)}, and the model says {list(known.shape)}", f"{path}.shape")
+            raise _disagrees(f"found {list(tensor.shape)}, and the model says {list(known.shape)}", f"{path}.shape")
     missing = by_name.keys() - {tensor.name for tensor in given}
     if all_of and missing:
         raise _disagrees(f"the {field} {', '.join(sorted(missing))} of the model are missing", f"$.{field}")
@@ -43,7 +45,7 @@ def check_columns(given: Signature, found: Signature, *, named: bool) -> None:
     """Features of scikit-learn: as many as the model takes, with its names where it has some, strings as strings."""
     names, known = _columns(given), _columns(found)
     if len(names) != len(known):
-        raise _disagrees(f"{len(names)} features, and the model takes {len(known)}", "$.inputs")
+        raise _disagrees(f"found {len(names)} features, and the model takes {len(known)}", "$.inputs")
     if named and names != known:
         first = next(index for index, name in enumerate(names) if name != known[index])
         raise _disagrees(f"feature {first} is {names[first]!r}, and the model calls it {known[first]!r}", "$.inputs")
@@ -51,7 +53,9 @@ def check_columns(given: Signature, found: Signature, *, named: bool) -> None:
         position = index if len(given.inputs) == len(found.inputs) else 0
         datatype = given.inputs[position].datatype
         if known_input.datatype is BYTES and datatype is not BYTES:
-            raise _disagrees(f"{datatype.name}, and the model takes strings there", f"$.inputs[{position}].datatype")
+            raise _disagrees(
+                f"found {datatype.name}, and the model takes strings there", f"$.inputs[{position}].datatype"
+            )
 
 
 def check_roles(given: Signature, found: Signature) -> None:
@@ -62,16 +66,18 @@ def check_roles(given: Signature, found: Signature) -> None:
         if known is None:
             raise _disagrees(f"the model gives no {output.role}", f"{path}.role")
         if output.datatype is not known.datatype:
-            raise _disagrees(f"{output.datatype.name}, and the model gives {known.datatype.name}", f"{path}.datatype")
+            raise _disagrees(
+                f"found {output.datatype.name}, and the model gives {known.datatype.name}", f"{path}.datatype"
+            )
         if not _same_dimensions(output.shape, known.shape) and not _is_column(output.shape, known.shape):
-            raise _disagrees(f"{list(output.shape)}, and the model gives {list(known.shape)}", f"{path}.shape")
+            raise _disagrees(f"found {list(output.shape)}, and the model gives {list(known.shape)}", f"{path}.shape")
 
 
 def check_labels(given: Signature, found: Signature) -> None:
     """The same classes in the same order, where the model knows them."""
     same = [(type(label), label) for label in given.labels] == [(type(label), label) for label in found.labels]
     if found.labels and given.labels and not same:
-        raise _disagrees(f"{list(given.labels)}, and the model has {list(found.labels)}", "$.labels")
+        raise _disagrees(f"found {list(given.labels)}, and the model has {list(found.labels)}", "$.labels")
 
 
 def _columns(signature: Signature) -> list[str]:
@@ -92,4 +98,4 @@ def _is_column(given: Sequence[int], known: Sequence[int]) -> bool:
 
 
 def _disagrees(message: str, path: str) -> FormatError:
-    return FormatError(f"found {message}", path, FILE)
+    return FormatError(message, path, FILE)

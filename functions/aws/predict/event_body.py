@@ -7,6 +7,7 @@ from typing import Any
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.messages import Response
+from pilotlight.reader import describe
 
 # Lambda takes replies of 6 MB, written as JSON: a body as text may triple there, in base64 it grows by a third.
 _LARGEST_TEXT = 2_000_000
@@ -15,6 +16,8 @@ _LARGEST_TEXT = 2_000_000
 def read_body(event: dict[str, Any]) -> bytes:
     """The bytes of an event's body. Raises InvalidRequest where they cannot be told."""
     text = event.get("body") or ""
+    if not isinstance(text, str):
+        raise InvalidRequest(f"expected the event's body as a string, found {describe(text)}")
     try:
         return b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
     except UnicodeEncodeError:

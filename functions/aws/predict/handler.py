@@ -22,7 +22,7 @@ from s3_store import S3Store
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
 _ON_DEMAND = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") == "on-demand"
 
-_SERVICE, _ = boot(
+_SERVICE, _LOADER = boot(
     Platform(
         folder=Path(__file__).parent,
         stores={"s3": S3Store},
@@ -34,16 +34,21 @@ _SERVICE, _ = boot(
 )
 
 
-def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
     """Answer an HTTP event of an HTTP API, a REST API or a function URL. Raises ValueError for any other event."""
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    if event.get("version") == "2.0" and "http" in event.get("requestContext", {}):
-        request = event_http_v2.to_head(event, context.aws_request_id, deadline)
-    elif "httpMethod" in event:
-        request = event_rest_v1.to_head(event, context.aws_request_id, deadline)
-    else:
-        raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found the fields {sorted(event)}")
+    match event:
+        case {"version": "2.0", "rawPath": str(), "requestContext": {"http": {"method": str()}}}:
+            request = event_http_v2.to_head(event, context.aws_request_id, deadline)
+        case {"httpMethod": str(), "path": str()}:
+            request = event_rest_v1.to_head(event, context.aws_request_id, deadline)
+        case _:
+            found = f"the fields {sorted(event)}" if isinstance(event, dict) else type(event).__name__
+            raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found {found}")
     try:
-        return to_reply(_SERVICE.handle(replace(request, body=read_body(event))))
+        response = _SERVICE.handle(replace(request, body=read_body(event)))
     except InvalidRequest as error:
-        return to_reply(_SERVICE.refuse(request, error))
+        response = _SERVICE.refuse(request, error)
+    if _LOADER.state == "failed":  # after the init phase: this environment would refuse for its whole life
+        raise SystemExit("the model cannot be served; Lambda begins again with a new environment")
+    return to_reply(response)

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20
 
-# Codes of a 400 that another try may get past; all others mean that the request is wrong for good.
-_PASSING = {"ExpiredToken", "ExpiredTokenException", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
+# Codes of a 4xx that another try may get past: the platform renews credentials.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_PASSING = frozenset(
+    (
+        *("ExpiredToken", "ExpiredTokenException", "RequestTimeout", "SlowDown", "OperationAborted"),
+        *("Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"),
+    )
+)
 
 
 class S3Store:
@@ -52,11 +58,11 @@ class S3Store:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = error.response.get("Error", {}).get("Code", "")
         where = f"{self._url}/{key}: {error}"
+        if code in _PASSING or status in (408, 429) or not 300 <= status < 500:
+            return StoreUnavailable(where)
         if status in (403, 404):
             return ObjectRefused(
                 f"{where}. Either the object is not there, or the function's role may not read it (without "
                 "s3:ListBucket a missing object is a 403 too)"
             )
-        if status >= 500 or status in (408, 429) or code in _PASSING:
-            return StoreUnavailable(where)
         return StoreError(where)

@@ -44,7 +44,8 @@ def walk(root: object) -> Iterator[Any]:
     waiting = [root]
     while waiting:
         item = waiting.pop()
-        if id(item) in seen or isinstance(item, (str, bytes, int, float, type)):
+        # Classes and functions are no part of a model: it only refers to them.
+        if id(item) in seen or isinstance(item, (str, bytes, int, float)) or hasattr(item, "__qualname__"):
             continue
         seen[id(item)] = item
         if isinstance(item, dict):

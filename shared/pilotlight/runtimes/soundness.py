@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilotlight.errors import UnsafePickle
+from pilotlight.pickle_rules import REBUILDS
 
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
 _METHOD_FIELDS = ("_response_method", "response_method", "stack_method_")
@@ -37,21 +38,31 @@ def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-l
     width = fields.get("n_features_in_")
     trees = fields.get("estimators_") if module in _FORESTS else (part,)
     for member in getattr(trees, "flat", trees if trees is not None else ()):
-        tree = getattr(member, "__dict__", {}).get("tree_")
-        if tree is not None and tree.n_features != width:
+        tree: Any = getattr(member, "__dict__", {}).get("tree_")
+        if hasattr(tree, "children_left") and tree.n_features != width:
             raise _forged(part, f"a tree of {tree.n_features} features, where the model has {width}")
     for predictors in fields.get("_predictors") or ():
         for predictor in predictors:
             _check_nodes(predictor, predictor.nodes, width)
+    _check_names(part, fields)
+    if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
+        raise UnsafePickle(
+            f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it so"
+        )
+
+
+def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - scikit-learn has no types
+    """What an estimator calls: methods by their names, and functions. A class there could make objects out of bytes."""
     for field in _METHOD_FIELDS:
         value = fields.get(field)
         for method in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(method, str) and method not in _METHODS:
                 raise _forged(part, f"the method {method!r}, expected one that predicts")
-    if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
-        raise UnsafePickle(
-            f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it so"
-        )
+    for field, value in fields.items():
+        if isinstance(value, type) and not field.endswith("dtype"):
+            raise _forged(part, f"the class {value.__name__} as {field!r}, expected a function at most")
+        if callable(value) and REBUILDS.fullmatch(getattr(value, "__name__", "")):
+            raise _forged(part, f"the function {value.__name__} as {field!r}, which only rebuilds objects")
 
 
 def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types

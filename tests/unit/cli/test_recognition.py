@@ -15,11 +15,12 @@ import onnx
 import pytest
 import sklearn
 import skops.io
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from sklearn.linear_model import LogisticRegression
 
 import models
 from estimators import NAMES, POINTS
+from onnx_models import with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli.recognition import NotRecognised, recognise, unpacked
 
@@ -113,27 +114,6 @@ def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp
 def test_a_zip_file_that_is_no_model_is_refused(name: str, content: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(NotRecognised, match=why):
         recognise(zipped(tmp_path, name, content))
-
-
-def with_external_data(folder: Path, location: str) -> Path:
-    """A model that adds a vector; the vector lies in another file."""
-    vector = numpy_helper.from_array(np.arange(4, dtype=np.float32), "vector")
-    vector.ClearField("raw_data")
-    vector.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
-        entry = vector.external_data.add()
-        entry.key, entry.value = key, value
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["points", "vector"], ["moved"])],
-        "moved",
-        [helper.make_tensor_value_info("points", TensorProto.FLOAT, ["N", 4])],
-        [helper.make_tensor_value_info("moved", TensorProto.FLOAT, ["N", 4])],
-        [vector],
-    )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
 
 
 def test_files_with_external_data_belong_to_a_model(tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ import scipy.sparse
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor, StackingClassifier
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.metrics import make_scorer, r2_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KernelDensity, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.tree import DecisionTreeRegressor
 
 from estimators import (
@@ -20,10 +23,14 @@ from estimators import (
     POINTS,
     REGRESSOR,
     VALUES,
+    matrix,
+    predict,
     store,
 )
 from pilotlight import runtimes
 from pilotlight.errors import UnsafePickle
+from pilotlight.runtimes import soundness
+from pilotlight.runtimes.estimators import walk
 from pilotlight.runtimes.sklearn import serve
 
 
@@ -122,3 +129,32 @@ def test_a_method_that_does_not_predict_is_never_called() -> None:
     estimator.stack_method_ = ["__getattribute__"]
     with pytest.raises(UnsafePickle, match="the method '__getattribute__'"):
         serve(estimator, CLASSIFIER)
+
+
+def test_a_class_stands_nowhere_where_a_function_is_called() -> None:
+    estimator = make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(np.abs(POINTS), VALUES)
+    estimator[0].func = np.ndarray
+    with pytest.raises(UnsafePickle, match="FunctionTransformer holds the class ndarray as 'func'"):
+        serve(estimator, REGRESSOR)
+
+
+def test_a_function_that_rebuilds_objects_is_never_called() -> None:
+    estimator = make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(np.abs(POINTS), VALUES)
+    estimator[0].func = np.ndarray.__reduce__(POINTS)[0]
+    with pytest.raises(UnsafePickle, match="the function _reconstruct as 'func'"):
+        serve(estimator, REGRESSOR)
+
+
+def test_the_type_that_an_encoder_gives_is_a_class_and_fine(tmp_path: Path) -> None:
+    estimator = make_pipeline(OneHotEncoder(dtype=np.float32), Ridge()).fit(np.round(POINTS), VALUES)
+    assert len(predict(tmp_path, estimator, REGRESSOR, [matrix(np.round(POINTS))])) == 60
+
+
+def test_a_search_may_refer_to_a_function_that_scores(tmp_path: Path) -> None:
+    search = GridSearchCV(Ridge(), {"alpha": [1.0, 2.0]}, cv=2, scoring=make_scorer(r2_score)).fit(POINTS, VALUES)
+    assert len(predict(tmp_path, search, REGRESSOR, [matrix(POINTS)])) == 60
+
+
+def test_trees_of_other_kinds_are_left_alone() -> None:
+    estimator = KernelDensity().fit(POINTS)
+    soundness.check(walk(estimator))

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import onnxruntime
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression, Ridge
+from sortedcontainers import SortedList  # type: ignore[import-untyped]
+
+import models
+import pickles
+from estimators import NAMES, POINTS, VALUES
+from onnx_models import with_external_data
+from pilotlight.errors import FormatError, ModelError, UnsafePickle
+from pilotlight_cli import inspection
+from pilotlight_cli.hostenv import host_packages, isolated_python
+from pilotlight_cli.inspection import Inspection, UsageError, inspect
+from pilotlight_cli.recognition import NotRecognised, Recognised
+from pilotlight_cli.workbench.job import Job
+
+OLDER = "1.7.2"
+TRAIN = """
+import pickle, sys
+import joblib, numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+points = np.random.RandomState(0).normal(size=(80, 3))
+model = HistGradientBoostingClassifier(max_iter=5).fit(points, np.where(points[:, 0] > 0, "yes", "no"))
+pickle.dump(model, open(sys.argv[1] + "/model.pkl", "wb"))
+joblib.dump(model, sys.argv[1] + "/model.joblib", compress=("xz", 3))
+np.save(sys.argv[1] + "/answers.npy", model.predict_proba(points[:5]))
+np.save(sys.argv[1] + "/points.npy", points[:5])
+"""
+
+
+def inspected(path: Path, **changes: Any) -> Inspection:
+    options: dict[str, Any] = {"format": None, "signature": None, "golden": None, "allow": ()}
+    return inspect(path, **options | changes)
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with models that another minor version of scikit-learn trained."""
+    assert not sklearn.__version__.startswith(OLDER[:3])
+    folder = tmp_path_factory.mktemp("older")
+    packages = host_packages(inspection._requirements(folder, Recognised("pickle", OLDER)))
+    command = [*isolated_python(), "-c", TRAIN, str(folder)]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(packages)})
+    return folder
+
+
+@pytest.mark.parametrize(("name", "format_"), [("model.pkl", "pickle"), ("model.joblib", "pickle")])
+def test_a_model_of_another_scikit_learn_is_inspected_with_its_own(name: str, format_: str, older: Path) -> None:
+    points = np.load(older / "points.npy")
+    golden = json.dumps({"instances": points.tolist()}).encode()
+    found = inspected(older / name, golden=golden)
+    assert found.format == format_
+    assert found.runtime.packages["scikit-learn"] == OLDER
+    assert found.runtime.packages["numpy"].startswith("2.")
+    assert found.runtime.packages.keys() == {"joblib", "numpy", "scikit-learn", "scipy"}
+    (sample,) = found.golden.samples
+    assert sample.outputs[1].data == pytest.approx(np.load(older / "answers.npy").ravel().tolist())
+
+
+def test_an_onnx_model_is_inspected_with_the_installed_library(tmp_path: Path) -> None:
+    trained = models.rents(tmp_path)
+    found = inspected(trained.files["onnx"])
+    assert (found.format, found.files) == ("onnx", (trained.files["onnx"],))
+    assert found.runtime.packages == {"numpy": np.__version__, "onnxruntime": onnxruntime.__version__}
+    assert found.golden.generated
+    assert found.golden.samples
+
+
+def test_every_form_of_a_model_gives_the_same_signature(tmp_path: Path) -> None:
+    trained = models.rents(tmp_path)
+    drawn = trained.draw(5, models.new_seed())
+    golden = json.dumps({"instances": drawn.instances}).encode()
+    found = [inspected(trained.files[form], golden=golden) for form in ("pickle", "skops", "joblib")]
+    assert [inspection.format for inspection in found] == ["pickle", "skops", "skops"]
+    assert found[0].signature == found[1].signature == found[2].signature
+    for inspection_ in found:
+        assert inspection_.golden.samples[0].outputs[0].data == pytest.approx(drawn.predictions)
+    assert all(path.is_file() for inspection in found for path in inspection.files)
+
+
+def test_files_with_external_data_are_published_too(tmp_path: Path) -> None:
+    (tmp_path / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    found = inspected(with_external_data(tmp_path, "vector.bin"))
+    assert [path.name for path in found.files] == ["model.onnx", "vector.bin"]
+    (sample,) = found.golden.samples
+    moved = [value + index % 4 for index, value in enumerate(sample.inputs[0].data) if isinstance(value, float)]
+    assert sample.outputs[0].data == pytest.approx(moved, rel=1e-6)
+
+
+def test_the_publishers_signature_reaches_the_model(tmp_path: Path) -> None:
+    path = models.plain_tensors(tmp_path)
+    with pytest.raises(FormatError, match=r"the signature: \$\.inputs: the field|the signature: \$: the field"):
+        inspected(path, signature=b"{}")
+    with pytest.raises(FormatError, match="the signature: not UTF-8"):
+        inspected(path, signature=b"\xff")
+
+
+def test_a_package_of_the_publishers_is_pinned_with_the_name_that_needs_it(tmp_path: Path) -> None:
+    estimator = Ridge().fit(POINTS, VALUES)
+    estimator.extra_ = SortedList([2, 1])
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(estimator, 5))
+    name = "sortedcontainers.sortedlist.SortedList"
+    with pytest.raises(UnsafePickle, match=rf"publish with --allow {name}"):
+        inspected(path)
+    found = inspected(path, allow=[name])
+    assert found.extra_globals == (name,)
+    assert "sortedcontainers" in found.runtime.packages
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("os.system", "can run or load anything, or leads there, and is never allowed"),
+        ("sklearn.utils._testing.raises", "never allowed"),
+        ("Rounded", "expected module.name"),
+        ("nosuchpackage.Rounded", "no package here provides nosuchpackage"),
+    ],
+)
+def test_what_cannot_be_allowed_is_wrong_usage(name: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(Ridge().fit(POINTS, VALUES), 5))
+    with pytest.raises(UsageError, match=why):
+        inspected(path, allow=[name])
+
+
+def test_a_hostile_file_is_refused_without_a_trace(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    path = tmp_path / "model.pkl"
+    version = pickles.attribute("_sklearn_version", pickles.text(sklearn.__version__))
+    hostile = pickles.call(pickles.named("posix", "mkdir"), pickles.text(str(marker)))
+    path.write_bytes(pickles.program(pickles.items(version, hostile)))
+    with pytest.raises(UnsafePickle, match=r"posix\.mkdir at byte"):
+        inspected(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("version", ["1.4.2", "1.5.1", "0.24.2", "1.6.dev0"])
+def test_a_scikit_learn_without_a_build_for_the_functions_is_refused(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.joblib"
+    joblib.dump(LogisticRegression().fit(POINTS, NAMES), path)
+    length = bytes([len(sklearn.__version__)]) + sklearn.__version__.encode()
+    path.write_bytes(path.read_bytes().replace(length, bytes([len(version)]) + version.encode()))
+    with pytest.raises(
+        (ModelError, NotRecognised), match=rf"made with scikit-learn {version}, expected a release from 1\.5\.2"
+    ):
+        inspected(path)
+
+
+def test_a_process_that_dies_is_told_from_one_that_refuses(tmp_path: Path) -> None:
+    path = models.plain_tensors(tmp_path)
+    job = Job(
+        path=path, kind="nothing", wanted="", signature="", golden="", admitted=frozenset(), allow=(), folder=tmp_path
+    )
+    with pytest.raises(ModelError, match=r"the process that looked into plain-tensors\.onnx ended with exit code 1"):
+        inspection._run(job, tmp_path)
+
+
+def test_the_process_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/secret")
+    environment = inspection._environment(Path("/packages"))
+    assert set(environment) <= {*inspection._ENVIRONMENT, "PYTHONPATH"}
+    assert environment["PYTHONPATH"].startswith("/packages:")

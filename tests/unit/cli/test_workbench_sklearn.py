@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops.io
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+import pickles
+from estimators import FLATS, NAMES, POINTS, VALUES, with_schema
+from pilotlight.errors import FormatError, ModelError, UnsafePickle
+from pilotlight.signature import write_signature
+from pilotlight.tensor import BYTES, FP64
+from pilotlight_cli.admitted import admitted
+from pilotlight_cli.recognition import recognise
+from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
+from pilotlight_cli.workbench.sklearn import look
+
+PACKAGES = ("joblib", "numpy", "scikit-learn", "scipy")
+NUMBERS = pd.DataFrame(POINTS, columns=["a", "b", "c"])
+
+
+def job(path: Path, **changes: Any) -> Job:
+    found = recognise(path)
+    fields = {"wanted": "", "signature": "", "golden": "", "admitted": admitted(), "allow": (), "packages": PACKAGES}
+    folder = path.parent / "again"
+    folder.mkdir(exist_ok=True)
+    return Job(path=path, kind=found.kind, folder=folder, numpy_major=found.numpy_major, **fields | changes)
+
+
+def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Answer:
+    path = folder / "model"
+    if form == "joblib":
+        joblib.dump(estimator, path)
+    else:
+        path.write_bytes(pickle.dumps(estimator, 5) if form == "pickle" else skops.io.dumps(estimator))
+    return look(job(path, **changes))
+
+
+def shown(answer: Answer) -> list[str]:
+    """The signature in short."""
+    inputs = [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.inputs]
+    return inputs + [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.outputs]
+
+
+# --- what it takes
+
+
+def test_a_matrix_of_features_without_names(tmp_path: Path) -> None:
+    answer = looked(tmp_path, Ridge().fit(POINTS, VALUES))
+    assert shown(answer) == ["features FP64 [-1, 3] features", "prediction FP64 [-1] tensor"]
+    assert answer.signature.feature_names == ("f0", "f1", "f2")
+    assert any("called f0, f1, f2" in note for note in answer.notes)
+
+
+def test_features_have_the_names_of_the_frame(tmp_path: Path) -> None:
+    answer = looked(tmp_path, make_pipeline(StandardScaler(), Ridge()).fit(NUMBERS, VALUES))
+    assert answer.signature.feature_names == ("a", "b", "c")
+    assert not any("called" in note for note in answer.notes)
+
+
+MIXED: dict[str, Callable[[], Any]] = {
+    "an encoder": lambda: make_pipeline(
+        ColumnTransformer([("o", OneHotEncoder(), ["city"])], remainder="passthrough"), Ridge()
+    ),
+    "an imputer before an encoder": lambda: make_pipeline(
+        ColumnTransformer(
+            [("o", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), ["city"])],
+            remainder="passthrough",
+        ),
+        Ridge(),
+    ),
+    "a transformed target around all": lambda: TransformedTargetRegressor(
+        make_pipeline(ColumnTransformer([("o", OrdinalEncoder(), ["city"])], remainder="passthrough"), Ridge()),
+        func=np.arcsinh,
+        inverse_func=np.sinh,
+    ),
+    "a union": lambda: make_pipeline(
+        make_union(ColumnTransformer([("o", OneHotEncoder(), ["city"]), ("n", "passthrough", ["area"])])), Ridge()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_columns_of_strings_show_in_the_encoders(name: str, tmp_path: Path) -> None:
+    frame = FLATS[["city", "area", "floor"]]
+    answer = looked(tmp_path, MIXED[name]().fit(frame, VALUES))
+    assert shown(answer)[:3] == [
+        "city BYTES [-1, 1] features",
+        "area FP64 [-1, 1] features",
+        "floor FP64 [-1, 1] features",
+    ]
+    assert any("strings: city" in note for note in answer.notes)
+    assert set(answer.golden.samples[0].inputs[0].data) <= {"Bath", "Ely", "Hull"}
+
+
+def test_categories_of_boosting_are_strings(tmp_path: Path) -> None:
+    frame = FLATS[["city", "area"]].assign(city=FLATS["city"].astype("category"))
+    estimator = HistGradientBoostingRegressor(max_iter=3, categorical_features="from_dtype").fit(frame, VALUES)
+    answer = looked(tmp_path, estimator)
+    assert shown(answer)[0] == "city BYTES [-1, 1] features"
+    assert "functools.partial" in answer.names[0]
+
+
+def test_a_vectorizer_within_a_column_transformer_takes_strings(tmp_path: Path) -> None:
+    columns = ColumnTransformer([("t", TfidfVectorizer(), "note"), ("n", StandardScaler(), ["area"])])
+    answer = looked(tmp_path, make_pipeline(columns, Ridge()).fit(FLATS[["note", "area"]], VALUES))
+    assert shown(answer)[:2] == ["note BYTES [-1, 1] features", "area FP64 [-1, 1] features"]
+
+
+@pytest.mark.parametrize("vectorizer", [TfidfVectorizer(), HashingVectorizer(n_features=16)])
+def test_a_model_of_texts_takes_one_string(vectorizer: Any, tmp_path: Path) -> None:
+    answer = looked(tmp_path, make_pipeline(vectorizer, LogisticRegression()).fit(FLATS["note"], NAMES))
+    assert shown(answer)[0] == "text BYTES [-1] features"
+    assert len(answer.golden.samples[0].outputs[0].data) == 5
+
+
+def test_a_model_that_does_not_say_what_it_takes_asks_for_a_signature(tmp_path: Path) -> None:
+    estimator = make_pipeline(FunctionTransformer(np.abs), Ridge()).fit(POINTS, VALUES)
+    del estimator[0].n_features_in_
+    with pytest.raises(ModelError, match="does not say how many features it takes; .* --signature"):
+        looked(tmp_path, estimator)
+
+
+# --- what it gives
+
+
+@pytest.mark.parametrize(
+    ("classes", "shape", "labels"),
+    [
+        (NAMES, "BYTES", ("no", "yes")),
+        (NAMES.astype(object), "BYTES", ("no", "yes")),
+        ((NAMES == "yes").astype(int) + 3, "INT64", (3, 4)),
+        (NAMES == "yes", "BOOL", (False, True)),
+        ((NAMES == "yes").astype(float), "FP64", (0.0, 1.0)),
+    ],
+)
+def test_labels_are_the_classes(classes: Any, shape: str, labels: tuple[Any, ...], tmp_path: Path) -> None:
+    answer = looked(tmp_path, LogisticRegression().fit(POINTS, classes))
+    assert shown(answer)[1:] == [f"label {shape} [-1] label", "probabilities FP64 [-1, 2] probabilities"]
+    assert answer.signature.labels == labels
+    assert [type(label) for label in answer.signature.labels] == [type(label) for label in labels]
+
+
+def test_a_classifier_without_probabilities_gives_labels_alone(tmp_path: Path) -> None:
+    answer = looked(tmp_path, RidgeClassifier().fit(POINTS, NAMES))
+    assert shown(answer)[1:] == ["label BYTES [-1] label"]
+
+
+def test_a_regressor_of_two_values_gives_both(tmp_path: Path) -> None:
+    answer = looked(tmp_path, LinearRegression().fit(POINTS, np.c_[VALUES, -VALUES]))
+    assert shown(answer)[1:] == ["prediction FP64 [-1, 2] tensor"]
+
+
+def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
+    assert shown(looked(tmp_path, KMeans(2, n_init=1).fit(POINTS)))[1:] == ["prediction INT64 [-1] tensor"]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "why"),
+    [
+        (RandomForestClassifier(2).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 outputs of classes"),
+        (MultiOutputClassifier(GaussianNB()).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 outputs of classes"),
+        (GaussianNB().fit(POINTS, ["same"] * 60), "knows only the class 'same'"),
+        (StandardScaler().fit(POINTS), "holds a StandardScaler, expected an estimator that predicts"),
+    ],
+)
+def test_what_a_signature_cannot_say_is_refused(estimator: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=why):
+        looked(tmp_path, estimator)
+
+
+# --- files and names
+
+
+def test_a_pickle_is_published_as_it_is_with_its_names(tmp_path: Path) -> None:
+    answer = looked(tmp_path, Ridge().fit(POINTS, VALUES))
+    allowed, extra = answer.names
+    assert (answer.format, answer.path, extra) == ("pickle", tmp_path / "model", ())
+    assert "sklearn.linear_model._ridge.Ridge" in allowed
+    assert answer.runtime.packages.keys() == set(PACKAGES)
+
+
+def test_a_skops_file_is_published_as_it_is_with_its_library(tmp_path: Path) -> None:
+    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "skops")
+    assert (answer.format, answer.path) == ("skops", tmp_path / "model")
+    assert answer.names == (("sklearn.tree._tree.Tree",), ())
+    assert answer.runtime.packages["skops"] == skops.__version__
+
+
+def test_a_joblib_file_becomes_skops_where_skops_trusts_it(tmp_path: Path) -> None:
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(POINTS, NAMES)
+    answer = looked(tmp_path, estimator, "joblib")
+    assert (answer.format, answer.names) == ("skops", ((), ()))
+    assert "model is a joblib file; it was saved again as skops" in answer.notes
+    assert skops.io.load(answer.path).predict(POINTS).tolist() == estimator.predict(POINTS).tolist()
+
+
+def test_a_joblib_file_becomes_a_plain_pickle_where_skops_does_not(tmp_path: Path) -> None:
+    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "joblib")
+    assert (answer.format, answer.path.read_bytes()[:2]) == ("pickle", b"\x80\x05")
+    assert "sklearn.tree._tree.Tree" in answer.names[0]
+    assert "model is a joblib file; it was saved again as a plain pickle" in answer.notes
+
+
+@pytest.mark.parametrize(
+    ("form", "wanted", "format_"),
+    [("joblib", "pickle", "pickle"), ("joblib", "skops", "skops"), ("pickle", "skops", "skops")],
+)
+def test_the_format_may_be_chosen(form: str, wanted: str, format_: str, tmp_path: Path) -> None:
+    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), form, wanted=wanted)
+    assert answer.format == format_
+    assert recognise(answer.path).kind == format_
+
+
+@pytest.mark.parametrize(("form", "wanted"), [("skops", "pickle"), ("pickle", "onnx"), ("skops", "onnx")])
+def test_a_format_that_the_file_cannot_have_is_wrong_usage(form: str, wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--format says {wanted}"):
+        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, wanted=wanted)
+
+
+def test_a_pickle_of_numpy_1_is_saved_again(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(pickle.dumps(LinearRegression().fit(POINTS, VALUES), 3).replace(b"numpy._core.", b"numpy.core."))
+    answer = look(job(path))
+    assert answer.format == "skops"
+    assert any("made with numpy 1" in note for note in answer.notes)
+
+
+class Hostile:
+    """Makes a folder when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return os.mkdir, (str(self.marker),)
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize("wrap", [lambda item: item, lambda item: np.array([item], object)])
+def test_a_hostile_file_is_refused(form: str, wrap: Callable[[Any], Any], tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    estimator = Ridge().fit(POINTS, VALUES)
+    estimator.extra_ = wrap(Hostile(marker))
+    with pytest.raises(UnsafePickle, match=r"posix\.mkdir at byte .* never allowed"):
+        looked(tmp_path, estimator, form)
+    assert not marker.exists()
+
+
+def strange(*names: str) -> bytes:
+    """A pickle of a model that asks for more names than Pilotlight knows."""
+    parts = [pickles.named(*name.rsplit(".", 1)) for name in names]
+    version = pickles.attribute("_sklearn_version", pickles.text(sklearn.__version__))
+    return pickles.program(pickles.items(*parts, version))
+
+
+def test_all_unknown_names_stand_in_one_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(strange("numpy.ndarray", "mypackage.Rounded", "other.Scaled"))
+    with pytest.raises(UnsafePickle) as caught:
+        look(job(path))
+    assert "mypackage.Rounded at byte" in str(caught.value)
+    assert "--allow mypackage.Rounded --allow other.Scaled" in str(caught.value)
+    assert "numpy" not in str(caught.value)
+
+
+def test_a_skops_file_asks_for_unknown_names_too(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    estimator = Ridge().fit(POINTS, VALUES)
+    estimator.extra_ = KMeans(2)
+    path.write_bytes(with_schema(skops.io.dumps(estimator), lambda schema: schema.replace('"KMeans"', '"Strange"')))
+    with pytest.raises(UnsafePickle, match=r"sklearn\.cluster\._kmeans\.Strange, which Pilotlight does not know"):
+        look(job(path))
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib", "skops"])
+def test_a_name_is_allowed_by_hand_and_then_shows(form: str, tmp_path: Path) -> None:
+    name = "sklearn.tree._tree.Tree"
+    known = admitted() - {name}
+    estimator = RandomForestClassifier(2).fit(POINTS, NAMES)
+    with pytest.raises(UnsafePickle, match=r"sklearn\.tree\._tree\.Tree"):
+        looked(tmp_path, estimator, form, admitted=known)
+    answer = looked(tmp_path, estimator, form, admitted=known, allow=(name,))
+    assert answer.names[1] == (name,)
+    assert name not in answer.names[0]
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib", "skops"])
+@pytest.mark.parametrize("name", ["mypackage.Rounded", "sklearn.linear_model._ridge.Ridge"])
+def test_a_name_that_is_allowed_without_need_is_wrong_usage(form: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"leave --allow {name} out"):
+        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, allow=(name,))
+
+
+# --- the publisher's own signature and samples
+
+
+def signature_of(folder: Path, estimator: Any) -> dict[str, Any]:
+    return write_signature(looked(folder, estimator).signature)
+
+
+def test_the_publishers_signature_names_features_and_ranges(tmp_path: Path) -> None:
+    estimator = Ridge().fit(POINTS, VALUES)
+    own = signature_of(tmp_path, estimator)
+    own["inputs"][0] |= {"feature_names": ["x", "y", "z"], "datatype": "FP32"}
+    own["outputs"][0] |= {"name": "height", "shape": [-1, 1], "range": [-10, 10]}
+    answer = looked(tmp_path, estimator, signature=json.dumps(own))
+    assert answer.signature.feature_names == ("x", "y", "z")
+    assert shown(answer) == ["features FP32 [-1, 3] features", "height FP64 [-1, 1] tensor"]
+    assert answer.golden.samples[0].outputs[0].shape == (5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda own: own["inputs"][0].update(shape=[-1, 2], feature_names=["a", "b"]),
+            "found 2 features, and .* takes 3",
+        ),
+        (
+            lambda own: own["inputs"][0].update(feature_names=["a", "c", "b"]),
+            "feature 1 is 'c', and the model calls it 'b'",
+        ),
+        (lambda own: own["outputs"][0].update(datatype="INT64"), r"outputs\[0\]\.datatype: found INT64, and .* FP64"),
+        (lambda own: own["outputs"][0].update(shape=[-1, 2]), r"found \[-1, 2\], and the model gives \[-1\]"),
+        (lambda own: own["outputs"][0].update(role="label"), "the model gives no label"),
+    ],
+)
+def test_a_signature_that_does_not_go_with_the_model_is_refused(change: Any, why: str, tmp_path: Path) -> None:
+    estimator = Ridge().fit(NUMBERS, VALUES)
+    own = signature_of(tmp_path, estimator)
+    change(own)
+    with pytest.raises(FormatError, match=why):
+        looked(tmp_path, estimator, signature=json.dumps(own))
+
+
+def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
+    estimator = LogisticRegression().fit(POINTS, NAMES)
+    own = signature_of(tmp_path, estimator)
+    own["labels"] = ["yes", "no"]
+    with pytest.raises(FormatError, match=r"\$\.labels: found \['yes', 'no'\], and the model has \['no', 'yes'\]"):
+        looked(tmp_path, estimator, signature=json.dumps(own))
+
+
+def test_a_number_where_the_model_takes_strings_is_refused(tmp_path: Path) -> None:
+    estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
+    own = signature_of(tmp_path, estimator)
+    own["inputs"][0]["datatype"] = "FP64"
+    with pytest.raises(FormatError, match=r"\$\.inputs\[0\]\.datatype: found FP64, and the model takes strings there"):
+        looked(tmp_path, estimator, signature=json.dumps(own))
+
+
+def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> None:
+    estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
+    instances = FLATS[["city", "area"]][:3].to_dict("records")
+    answer = looked(tmp_path, estimator, golden=json.dumps({"instances": instances}))
+    (sample,) = answer.golden.samples
+    assert [values.datatype for values in sample.inputs] == [BYTES, FP64]
+    assert sample.outputs[0].data == pytest.approx(estimator.predict(FLATS[["city", "area"]][:3]))
+
+
+def test_rows_that_the_model_does_not_answer_are_refused(tmp_path: Path) -> None:
+    estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
+    with pytest.raises(ModelError, match="does not answer the given rows: ValueError: .* unknown categories"):
+        looked(tmp_path, estimator, golden=json.dumps({"instances": [["Nowhere", 5]]}))
+
+
+# --- between the processes
+
+
+def test_jobs_and_answers_come_through_json(tmp_path: Path) -> None:
+    asked = job_of(tmp_path)
+    assert read_job(json.loads(json.dumps(write_job(asked)))) == asked
+    answer = look(asked)
+    assert read_answer(json.loads(json.dumps(write_answer(answer)))) == answer
+
+
+def job_of(folder: Path) -> Job:
+    path = folder / "model"
+    path.write_bytes(pickle.dumps(LogisticRegression().fit(POINTS, NAMES), 5))
+    return job(path)
