@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from pilotlight_cli.hostenv import isolated_python
 
 TETHER = Path(__file__).with_name("tether.py")
 
+_LOWEST_PORT = 20_000
+_PORTS = 12_000
 _KEPT = 2000  # lines, and as many parsed events
 _SHOWN = 25
 
@@ -190,9 +193,15 @@ def listen(port: int) -> socket.socket:
 
 
 def free_port() -> int:
-    """A port on which nothing listens now."""
-    with listen(0) as listener:
-        return int(listener.getsockname()[1])
+    """A port on which nothing listens now, to be bound a while later by somebody else.
+
+    It lies below those that the system gives out itself, to connections and to whoever asks for any: within the half
+    minute that a failing start takes, one of these would find another owner.
+    """
+    while True:
+        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        with suppress(PortTaken), listen(port):
+            return port
 
 
 def _answers(port: int) -> bool:
