@@ -6,7 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilotlight.body import read_body
 from pilotlight.decode import read_instance, read_instances
@@ -32,7 +32,7 @@ _JSON = {"content-type": "application/json"}
 class Answer:
     """What a route makes of a request; `handle` turns it into a Response and a record.
 
-    An error has its `code`; `fault` is a traceback, for the log alone.
+    An error has its `code` and perhaps `headers`; `fault` is a traceback, for the log alone.
     """
 
     status: int
@@ -41,6 +41,7 @@ class Answer:
     out_of_range: int = 0
     code: str = ""
     fault: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Service:
@@ -72,33 +73,29 @@ class Service:
 
     @property
     def routes(self) -> dict[str, tuple[str, ...]]:
-        """Every path with its methods; DESIGN and documentation are held against it."""
+        """Every path with its methods; the documentation is held against it."""
         return {path: tuple(methods) for path, methods in self._routes.items()}
 
     def handle(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
         began = self._clock()
         request_id = request.id or os.urandom(16).hex()
-        headers: dict[str, str] = {}
         try:
             answer = self._route(request)
             body = self._encode(answer)
         except RequestError as error:
-            answer, headers = _refusal(error, request_id), error.headers()
+            answer = _refusal(error, request_id)
             body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
             answer = _refusal(_Internal("the request could not be answered"), request_id, traceback.format_exc())
             body = to_json(answer.document)
-        self._record(request, request_id, began, answer, len(body))
-        return Response(answer.status, {**_JSON, "x-request-id": request_id, **headers}, body)
+        return self._reply(request, request_id, began, answer, body)
 
     def refuse(self, request: Request, error: RequestError) -> Response:
         """Answer a request that a function folder could not translate as a whole, so that its error has our shape."""
         request_id = request.id or os.urandom(16).hex()
         answer = _refusal(error, request_id)
-        body = to_json(answer.document)
-        self._record(request, request_id, self._clock(), answer, len(body))
-        return Response(answer.status, {**_JSON, "x-request-id": request_id, **error.headers()}, body)
+        return self._reply(request, request_id, self._clock(), answer, to_json(answer.document))
 
     def _encode(self, answer: Answer) -> bytes:
         body = to_json(answer.document)
@@ -108,7 +105,8 @@ class Service:
             )
         return body
 
-    def _record(self, request: Request, request_id: str, began: float, answer: Answer, size: int) -> None:
+    def _reply(self, request: Request, request_id: str, began: float, answer: Answer, body: bytes) -> Response:
+        """Leave a record, and make the reply."""
         record = Served(
             request_id=request_id,
             method=request.method,
@@ -120,13 +118,14 @@ class Service:
             rows=answer.rows,
             out_of_range=answer.out_of_range,
             request_bytes=len(request.body),
-            response_bytes=size,
+            response_bytes=len(body),
             code=answer.code,
             error=answer.fault,
             trace=request.trace,
         )
         with suppress(Exception):  # a log that cannot be written is no reason to lose an answer
             self._report(record)
+        return Response(answer.status, {**_JSON, "x-request-id": request_id, **answer.headers}, body)
 
     def _route(self, request: Request) -> Answer:
         methods = self._routes.get(request.path)
@@ -202,7 +201,7 @@ def _field(request: Request, name: str) -> object:
 
 def _refusal(error: RequestError, request_id: str, fault: str = "") -> Answer:
     document = {"error": error.message, "code": error.code, "path": error.path, "request_id": request_id}
-    return Answer(error.status, document, code=error.code, fault=fault)
+    return Answer(error.status, document, code=error.code, fault=fault, headers=error.headers())
 
 
 class _Internal(RequestError):

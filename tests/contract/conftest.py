@@ -14,10 +14,26 @@ import models
 from doubles import Records
 from drivers import Drivers
 from harness import Pinned, in_functions_framework, in_lambda, pinned, stored
+from local_lock import fill_store, lock_the_sample
 from pilotlight.boot import Platform, boot
 from pilotlight.service import Service
 from pilotlight_cli.local.events import function_url_event, http_api_event, rest_api_event
 from pilotlight_cli.project import SAMPLE
+
+
+@pytest.fixture(params=["aws", "gcp"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lock_the_sample(tmp_path_factory.mktemp("lock"))
+
+
+@pytest.fixture(scope="module")
+def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fill_store(tmp_path_factory.mktemp("store"), lock)
 
 
 @pytest.fixture(scope="session")

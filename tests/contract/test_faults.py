@@ -28,11 +28,6 @@ from pilotlight_cli.stores import open_store
 GOOD = json.dumps({"features": [1.0] * 30}).encode()
 
 
-@pytest.fixture(params=["aws", "gcp"])
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def bucket(cloud: str, pins: dict[str, Pinned]) -> Iterator[EmbeddedStore]:
     with stored(cloud, *pins.values()) as store:

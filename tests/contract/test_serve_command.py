@@ -11,26 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local_lock import fill_store, lock_the_sample
 from pilotlight_cli.local.client import send
 from processes import descendants, is_running, python, wait_until_ended
 
 COMMAND = "import sys; from pilotlight_cli.main import app; sys.argv[0] = 'pilotlight'; app()"
-
-
-@pytest.fixture(params=["aws", "gcp"])
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lock_the_sample(tmp_path_factory.mktemp("lock"))
-
-
-@pytest.fixture(scope="module")
-def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fill_store(tmp_path_factory.mktemp("store"), lock)
 
 
 def serve(cloud: str, lock: Path, *more: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local_lock import copy_lock, fill_store, lock_the_sample, rewrite
+from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.description import File
 from pilotlight_cli.local import PortTaken, ServeError, serving
 from pilotlight_cli.local.client import send
@@ -17,21 +17,6 @@ from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.repository import NotPublished
 from pilotlight_cli.stores import StoreUrlError
 from processes import descendants, is_running
-
-
-@pytest.fixture(params=["aws", "gcp"])
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lock_the_sample(tmp_path_factory.mktemp("lock"))
-
-
-@pytest.fixture(scope="module")
-def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fill_store(tmp_path_factory.mktemp("store"), lock)
 
 
 def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, lock: Path) -> None:

@@ -9,25 +9,10 @@ from typing import Any
 
 import pytest
 
-from local_lock import copy_lock, fill_store, lock_the_sample, rewrite
+from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.local.verify import VerifyReport, cloud_of, verify
 from pilotlight_cli.publishing import describe
-
-
-@pytest.fixture(params=["aws", "gcp"])
-def cloud(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def lock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lock_the_sample(tmp_path_factory.mktemp("lock"))
-
-
-@pytest.fixture(scope="module")
-def store(lock: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fill_store(tmp_path_factory.mktemp("store"), lock)
 
 
 def checks(report: VerifyReport) -> dict[str, tuple[bool, str]]:

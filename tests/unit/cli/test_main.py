@@ -22,7 +22,7 @@ from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.publishing import publish
 from pilotlight_cli.stores import Store
 
-# The forms that DESIGN fixed, by command: arguments, options that must be given, options that may be.
+# The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {
     "publish": (
         ["path"],
