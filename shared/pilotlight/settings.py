@@ -12,6 +12,7 @@ from pilotlight.errors import SettingsError
 PREFIX = "PILOTLIGHT_"
 DEFAULT_LOG_LEVEL = "INFO"
 DEFAULT_NAMESPACE = "Pilotlight"
+_NAMES = {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "RELEASE"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -21,7 +22,8 @@ class Settings:
 
     `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
     `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
-    base64. `threads` is how many threads one prediction may use, by default one.
+    base64. `threads` is how many threads one prediction may use, by default one. `release` is the digest of the release
+    that this function belongs to, or empty where its deployment named none.
     """
 
     store: str
@@ -30,6 +32,7 @@ class Settings:
     metrics_namespace: str
     max_body_bytes: int
     threads: int
+    release: str = ""
 
 
 def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
@@ -38,7 +41,7 @@ def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
     Raises SettingsError for an unknown PILOTLIGHT_ variable, a malformed value, or a missing store.
     """
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
-    unknown = sorted(given.keys() - {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS"})
+    unknown = sorted(given.keys() - _NAMES)
     if unknown:
         raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting; docs/architecture.md lists them")
     return Settings(
@@ -48,6 +51,7 @@ def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
         metrics_namespace=_namespace(given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE)),
         max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
         threads=_count("THREADS", given.get("THREADS", "1")),
+        release=_release(given.get("RELEASE", "")),
     )
 
 
@@ -73,6 +77,14 @@ def _namespace(value: str) -> str:
     if not re.fullmatch(r"(?!AWS/)[A-Za-z0-9./_#-][A-Za-z0-9./_#: -]{0,254}", value):
         raise SettingsError(
             f"{PREFIX}METRICS_NAMESPACE is {value!r}; expected up to 255 letters, digits or any of ./_#:-, not AWS/..."
+        )
+    return value
+
+
+def _release(value: str) -> str:
+    if not re.fullmatch(r"([0-9a-f]{64})?", value, re.ASCII):
+        raise SettingsError(
+            f"{PREFIX}RELEASE is {value!r}; expected the 64 hexadecimal digits of a SHA-256, or nothing"
         )
     return value
 

@@ -52,10 +52,15 @@ def test_errors_are_the_callers_or_ours(status: int, client: int, server: int) -
     assert (found["ClientErrors"], found["ServerErrors"]) == (client, server)
 
 
-def test_a_cold_start_gives_its_time_and_whether_it_failed() -> None:
-    assert metrics(emf.to_line(STARTED, "Pilotlight", 0)) == {"InitFailures": 0, "InitTime": 99.5}
-    failed = ColdStart("failed", "", 0, {}, 0, 0, "SettingsError: no store")
-    assert metrics(emf.to_line(failed, "Pilotlight", 0)) == {"InitFailures": 1}
+def test_a_cold_start_gives_its_time() -> None:
+    assert metrics(emf.to_line(STARTED, "Pilotlight", 0)) == {"InitTime": 99.5}
+
+
+def test_a_start_that_failed_is_a_line_with_the_fields_that_the_metric_filter_reads() -> None:
+    line = emf.to_line(ColdStart("failed", "", 0, {}, 0, 0, "SettingsError: no store"), "Pilotlight", 0)
+    assert (line["event"], line["state"]) == ("cold_start", "failed")
+    assert (line["FunctionName"], line["ExecutedVersion"]) == ("predict", "7")
+    assert "_aws" not in line
 
 
 def test_a_health_check_counts_as_nothing() -> None:

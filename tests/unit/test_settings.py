@@ -29,9 +29,10 @@ def test_each_setting_can_be_given() -> None:
         "METRICS_NAMESPACE": "Mine",
         "MAX_BODY_BYTES": "9",
         "THREADS": "2",
+        "RELEASE": "0f" * 32,
     }
     settings = read_settings({**STORE, **{f"PILOTLIGHT_{name}": value for name, value in given.items()}}, FOLDER)
-    assert settings == Settings("s3://bucket/models", Path("/package/other.lock"), "ERROR", "Mine", 9, 2)
+    assert settings == Settings("s3://bucket/models", Path("/package/other.lock"), "ERROR", "Mine", 9, 2, "0f" * 32)
 
 
 def test_the_lock_may_lie_elsewhere() -> None:
@@ -53,6 +54,9 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("THREADS", "9" * 5000, "PILOTLIGHT_THREADS is '999"),
         ("METRICS_NAMESPACE", "", "PILOTLIGHT_METRICS_NAMESPACE is ''; expected up to 255"),
         ("METRICS_NAMESPACE", "AWS/Lambda", "PILOTLIGHT_METRICS_NAMESPACE is 'AWS/Lambda'; expected"),
+        ("RELEASE", "0f" * 20, "PILOTLIGHT_RELEASE is '0f0f"),
+        ("RELEASE", "0F" * 32, "PILOTLIGHT_RELEASE is '0F0F"),
+        ("RELEASE", "0f" * 32 + "\n", "PILOTLIGHT_RELEASE is '0f0f"),
         ("STOER", "s3://bucket", "PILOTLIGHT_STOER is not a setting"),
     ],
 )

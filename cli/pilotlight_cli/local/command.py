@@ -14,9 +14,9 @@ from rich.table import Table
 
 from pilotlight.description import GOLDEN, Lock, load_lock
 from pilotlight.golden import read_golden
+from pilotlight.golden_requests import to_request
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.golden_requests import to_request
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.sample import pins_sample, sample_request
 from pilotlight_cli.local.server import Server, serving
@@ -33,7 +33,7 @@ def run_serve(cloud: str, lock: Path, store: str | None, port: int, *, once: boo
     Ctrl-C and SIGTERM end all that was started, and that is no failure. Raises PilotlightError.
     """
     try:
-        with _interrupted_by_signals():
+        with interrupted_by_signals():
             _serve(cloud, lock, store, port, once=once)
     except KeyboardInterrupt:
         console.messages().print("Stopped.")
@@ -87,11 +87,12 @@ def _stay(server: Server, told: int) -> NoReturn:
     """Tell what the function writes after the first `told` lines, until a signal or the function's end."""
     while True:
         server.check()
-        told = _tell(server.log, told)
+        told = tell(server.log, told)
         time.sleep(_GLANCE)
 
 
-def _tell(log: Log, told: int) -> int:
+def tell(log: Log, told: int) -> int:
+    """Print what was written after the first `told` lines, for a person; how many there are now."""
     lines, told = log.since(told)
     for line in lines:
         text = readable(line)
@@ -115,7 +116,7 @@ def readable(line: str) -> str:
 
 
 @contextmanager
-def _interrupted_by_signals() -> Iterator[None]:
+def interrupted_by_signals() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into one KeyboardInterrupt; those that follow do not disturb the tidying up."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 

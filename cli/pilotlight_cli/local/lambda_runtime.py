@@ -45,11 +45,12 @@ class EventTooLarge(PilotlightError):
 class LambdaRuntime:
     """One execution environment. It starts the function with the first event, and again after a crash."""
 
-    def __init__(self, function: Function, handler: str, timeout: int) -> None:
+    def __init__(self, function: Function, handler: str, timeout: int, version: str) -> None:
         self.log = Log()
         self._function = function
         self._handler = handler
         self._timeout = timeout
+        self._version = version
         self._turn = threading.Lock()  # two events at once end the emulator, which has one environment
         self._life = threading.Lock()  # an event that waited must not start again what was stopped meanwhile
         self._stopped = False
@@ -120,6 +121,7 @@ class LambdaRuntime:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY),
             "AWS_LAMBDA_FUNCTION_NAME": "pilotlight",
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(self._timeout),
+            "AWS_LAMBDA_FUNCTION_VERSION": self._version,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "LAMBDA_TASK_ROOT": str(self._function.folder),
             "TZ": ":UTC",
@@ -139,10 +141,10 @@ class LambdaRuntime:
 
 @contextmanager
 def lambda_runtime(
-    function: Function, handler: str = "handler.lambda_handler", timeout: int = _TIMEOUT
+    function: Function, handler: str = "handler.lambda_handler", timeout: int = _TIMEOUT, version: str = "$LATEST"
 ) -> Iterator[LambdaRuntime]:
     """A Lambda environment for a staged function, ended on the way out. `timeout` is the function's, in seconds."""
-    runtime = LambdaRuntime(function, handler, timeout)
+    runtime = LambdaRuntime(function, handler, timeout, version)
     try:
         yield runtime
     finally:

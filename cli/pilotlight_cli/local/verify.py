@@ -10,8 +10,8 @@ from pathlib import Path
 from pilotlight.description import GOLDEN, Description, Lock, load_lock
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.golden import Golden, Sample, read_golden
+from pilotlight.golden_requests import disagreements, to_request
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.golden_requests import disagreements, to_request
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.locking import REQUIREMENTS, check_requirements
 from pilotlight_cli.publishing import describe

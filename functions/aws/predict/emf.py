@@ -4,6 +4,9 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 The dimensions are exactly FunctionName and ExecutedVersion, because alarms on a new version must name them. The model's
 version and an error's code are properties: fields of the line to search by, which cost no metric each.
+
+A start that failed for good is counted by a metric filter on its line, in template.yaml: `event` is `cold_start`,
+`state` is `failed`, and both dimensions stand beside them.
 """
 
 from __future__ import annotations
@@ -32,13 +35,16 @@ def reporter(log_level: str, namespace: str) -> Report:
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
     """The line's fields. `now` is in seconds since 1970."""
-    line = {"level": level(record), **fields(record)}
+    line = {
+        "level": level(record),
+        **fields(record),
+        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+    }
     metrics = _metrics(record)
     if not metrics:
         return line
     return line | {
-        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
-        "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
         **metrics,
         "_aws": {
             "Timestamp": int(now * 1000),
@@ -55,13 +61,8 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
 
 def _metrics(record: Record) -> dict[str, float]:
     if isinstance(record, ColdStart):
-        return _cold_start_metrics(record)
+        return {"InitTime": record.phases_ms["total"]} if "total" in record.phases_ms else {}
     return {} if record.is_probe else _request_metrics(record)
-
-
-def _cold_start_metrics(record: ColdStart) -> dict[str, float]:
-    failures = {"InitFailures": int(record.state == "failed")}
-    return failures | ({"InitTime": record.phases_ms["total"]} if "total" in record.phases_ms else {})
 
 
 def _request_metrics(record: Served) -> dict[str, float]:

@@ -20,28 +20,42 @@ from pilotlight.errors import InvalidRequest
 from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
-_ON_DEMAND = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") == "on-demand"
+_START = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+
+_FOLDER = Path(__file__).parent
 
 _SERVICE, _LOADER = boot(
     Platform(
-        folder=Path(__file__).parent,
+        folder=_FOLDER,
         stores={"s3": S3Store},
         reporter=emf.reporter,
-        deadline=9.0 if _ON_DEMAND else 120.0,
+        deadline=9.0 if _START == "on-demand" else 120.0,
         started=_STARTED,
     ),
     os.environ,
 )
 
+if _START == "snap-start":
+    import snapstart
+
+    snapstart.register(_LOADER)
+
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
-    """Answer an HTTP event of an HTTP API, a REST API or a function URL. Raises ValueError for any other event."""
+    """Answer an HTTP event of an HTTP API, a REST API or a function URL, or say what this version is to who deploys it.
+
+    Raises ValueError for any other event.
+    """
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     match event:
         case {"version": "2.0", "rawPath": str(), "requestContext": {"http": {"method": str()}}}:
             request = event_http_v2.to_head(event, context.aws_request_id, deadline)
         case {"httpMethod": str(), "path": str()}:
             request = event_rest_v1.to_head(event, context.aws_request_id, deadline)
+        case {"pilotlight": "describe", **others} if not others:
+            from describe import describe  # noqa: PLC0415 - no request needs it
+
+            return describe(_FOLDER, os.environ)
         case _:
             found = f"the fields {sorted(event)}" if isinstance(event, dict) else type(event).__name__
             raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found {found}")

@@ -40,7 +40,9 @@ class S3Store:
         config = Config(
             connect_timeout=min(timeout, 3), read_timeout=min(timeout, 10), retries={"total_max_attempts": 1}
         )
-        client = boto3.client("s3", config=config)
+        # A session of its own, gone with this call: boto3's default one would keep the credentials, also for whoever
+        # reads a snapshot of this process.
+        client = boto3.Session().client("s3", config=config)
         try:
             reply = client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{key}")
             for chunk in reply["Body"].iter_chunks(_CHUNK):

@@ -1,0 +1,32 @@
+"""The hook before the shift: asks the new version what it is, and whether it still answers its golden samples.
+
+Everything comes from that version itself, so that a shift back to an old version passes with the old version's samples.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from hook_report import Clients, run
+from shifts import read_shift
+from version_checks import CheckFailed, Functions, check_samples, describe
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
+    """Report to CodeDeploy whether traffic may go to the new version."""
+    return run(event, context.get_remaining_time_in_millis() / 1000, check)
+
+
+def check(deployment: str, clients: Clients) -> str:
+    """What was found, as a sentence. Raises what speaks against the new version."""
+    shift = read_shift(clients.codedeploy(), deployment)
+    functions = Functions(clients.functions(), shift.function, time.monotonic)
+    version = describe(functions, shift.target)
+    if version.number != shift.target:
+        raise CheckFailed(
+            f"version {shift.target} of {shift.function} was asked, and version {version.number} answered"
+        )
+    seen = check_samples(functions, shift.target, version, float(os.environ["LATENCY_BUDGET_MS"]))
+    return f"version {shift.target} of {shift.function} {seen}"

@@ -1,0 +1,143 @@
+"""Asks a version of the function what it is, sends it its own golden samples, and holds the answers against them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilotlight.description import read_lock
+from pilotlight.errors import FormatError
+from pilotlight.golden import Golden, read_golden
+from pilotlight.golden_requests import disagreements, to_request
+from pilotlight.signature import Signature
+
+DESCRIBE = {"pilotlight": "describe"}
+
+# A sample over the budget may have met another environment's cold start, so it is sent again.
+_TRIES = 3
+_SHOWN = 3
+
+
+class CheckFailed(Exception):
+    """What speaks against a version, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Functions:
+    """Invokes one function, by version or alias. `clock` is a monotonic clock in seconds."""
+
+    client: Any
+    name: str
+    clock: Callable[[], float]
+
+    def invoke(self, qualifier: str, event: Mapping[str, Any]) -> tuple[Any, float]:
+        """What an event gives, and in how many milliseconds. Raises CheckFailed for an error of the function's."""
+        began = self.clock()
+        reply = self.client.invoke(FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode())
+        payload = reply["Payload"].read()
+        took = (self.clock() - began) * 1000
+        if "FunctionError" in reply:
+            raise CheckFailed(f"{self.name}:{qualifier} failed: {payload[:500].decode(errors='replace')}")
+        try:
+            return json.loads(payload), took
+        except ValueError:
+            raise CheckFailed(f"{self.name}:{qualifier} answered no JSON: {payload[:500]!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a version says of itself."""
+
+    number: str
+    model: str
+    signature: Signature
+    golden: Golden
+
+
+def describe(functions: Functions, qualifier: str) -> Version:
+    """Ask a version or an alias what it is. Raises CheckFailed."""
+    answer, _ = functions.invoke(qualifier, DESCRIBE)
+    try:
+        model = read_lock(json.dumps(answer["model"]).encode()).model
+        golden = read_golden(json.dumps(answer["golden"]).encode())
+        return Version(str(answer["function_version"]), f"{model.name}:{model.version}", model.signature, golden)
+    except (KeyError, TypeError, FormatError) as error:
+        raise CheckFailed(
+            f"{functions.name}:{qualifier} does not say what it is: {type(error).__name__}: {error}"
+        ) from None
+
+
+def check_samples(functions: Functions, qualifier: str, version: Version, budget_ms: float, most: int = 1000) -> str:
+    """Send up to `most` golden samples, each of which has to be answered as published and within the budget.
+
+    The model has to be ready in any case; samples that JSON cannot write, with NaN in them, are left out. Raises
+    CheckFailed; else it returns what was seen, as the end of a sentence.
+    """
+    ready, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
+    if _status(ready) != 200:
+        raise CheckFailed(f"{functions.name}:{qualifier} is not ready: {_text(ready)}")
+    slowest, sent = 0.0, 0
+    for number, sample in enumerate(version.golden.samples[:most], 1):
+        request = to_request(version.signature, sample)
+        if request is None:
+            continue
+        event = http_event("POST", request.path, json.dumps(request.body))
+        reply, took = _quickest(functions, qualifier, event, budget_ms)
+        if _status(reply) != 200:
+            raise CheckFailed(f"golden sample {number} is answered {_text(reply)}")
+        wrong = disagreements(version.signature, version.golden, sample, json.loads(_body(reply)))
+        if wrong:
+            raise CheckFailed(
+                f"golden sample {number} is answered otherwise than published: {'; '.join(wrong[:_SHOWN])}"
+            )
+        if took > budget_ms:
+            raise CheckFailed(
+                f"golden sample {number} took {took:.0f} ms at best of {_TRIES}, and the budget is {budget_ms:.0f} ms"
+            )
+        slowest, sent = max(slowest, took), sent + 1
+    return f"serves {version.model} and answers {sent} golden sample(s) as published, in {slowest:.0f} ms or less"
+
+
+def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
+    """A request as API Gateway's HTTP API sends it: payload format 2.0, as far as the function reads it.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+    """
+    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "pilotlight"}
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json", "user-agent": "pilotlight"},
+        "requestContext": {"http": http, "stage": "$default"},
+        "isBase64Encoded": False,
+    }
+    return event | ({"body": body} if body else {})
+
+
+def _quickest(functions: Functions, qualifier: str, event: Mapping[str, Any], budget_ms: float) -> tuple[Any, float]:
+    """The reply within the budget, or the last one, with the shortest time that was seen."""
+    times = []
+    for _ in range(_TRIES):
+        reply, took = functions.invoke(qualifier, event)
+        times.append(took)
+        if took <= budget_ms:
+            break
+    return reply, min(times)
+
+
+def _status(reply: object) -> object:
+    return reply.get("statusCode") if isinstance(reply, dict) else None
+
+
+def _body(reply: dict[str, Any]) -> bytes:
+    body = str(reply.get("body", ""))
+    return b64decode(body) if reply.get("isBase64Encoded") else body.encode()
+
+
+def _text(reply: object) -> str:
+    return json.dumps(reply)[:500]

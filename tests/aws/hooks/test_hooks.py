@@ -1,0 +1,293 @@
+"""The hooks against CodeDeploy's records and the function in AWS's own runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hook_report
+import post_traffic
+import pre_traffic
+from fakes.codedeploy_api import CodeDeploy, codedeploy_api
+from fakes.lambda_api import FakeLambda, lambda_api
+from harness import Pinned, pinned, prepared, sample, stored
+from pilotlight_cli import staging
+from pilotlight_cli.hostenv import group_packages
+from pilotlight_cli.local.function import Function
+from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
+from pilotlight_cli.local.stores import acting_in
+from pilotlight_cli.project import LOCK, SAMPLE
+
+NAME = "stack-predict"
+BUDGET = {"LATENCY_BUDGET_MS": "60000"}
+
+Invoke = Callable[[object], Any]
+
+
+class Context:
+    """What awslambdaric gives a handler, as far as a hook reads it."""
+
+    def __init__(self, seconds: float = 60) -> None:
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> float:
+        return self._seconds * 1000
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, Pinned]:
+    """Two models that have golden samples of their own."""
+    folder = tmp_path_factory.mktemp("models")
+    other = pinned(SAMPLE / "model.skops", "other", folder)
+    return sample(folder / "sample"), other
+
+
+@pytest.fixture(scope="module")
+def versions(models: tuple[Pinned, Pinned]) -> Iterator[dict[str, LambdaRuntime]]:
+    """Versions 1 and 2 with one model each; 3 is as 2, but its golden samples say otherwise than it answers."""
+    with ExitStack() as stack:
+        store = stack.enter_context(stored("aws", *models))
+        running = {}
+        for version, model in (("1", models[0]), ("2", models[1]), ("3", models[1])):
+            function = stack.enter_context(prepared("aws", model, store, {}))
+            if version == "3":
+                falsify(function.folder / "golden.json")
+            running[version] = stack.enter_context(lambda_runtime(function, version=version))
+        yield running
+
+
+def falsify(golden: Path) -> None:
+    """Have every sample expect its answers in the opposite order."""
+    document = json.loads(golden.read_bytes())
+    for one in document["samples"]:
+        for output in one["outputs"]:
+            output["data"].reverse()
+    golden.write_text(json.dumps(document))
+
+
+@pytest.fixture
+def function(versions: dict[str, LambdaRuntime]) -> FakeLambda:
+    return FakeLambda(NAME, {version: runtime.invoke for version, runtime in versions.items()}, {"live": "1"})
+
+
+@pytest.fixture
+def codedeploy() -> Iterator[CodeDeploy]:
+    with codedeploy_api(CodeDeploy()) as service:
+        yield service
+
+
+def run(
+    hook: Any,
+    codedeploy: CodeDeploy,
+    function: FakeLambda,
+    target: str,
+    *,
+    seconds: float = 60,
+    budget: dict[str, str] = BUDGET,
+    content: str | None = None,
+) -> dict[str, Any]:
+    """What a hook says of a deployment to `target`, after it has told CodeDeploy the same, once."""
+    event = codedeploy.deploy(NAME, target, content)
+    with lambda_api(function) as found, acting_in({**codedeploy.environ, **found, **budget}):
+        said: dict[str, Any] = hook.lambda_handler(event, Context(seconds))
+    assert codedeploy.reports == [(event["DeploymentId"], event["LifecycleEventHookExecutionId"], said["status"])]
+    return said
+
+
+def test_a_good_version_passes_with_its_golden_samples(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    said = run(pre_traffic, codedeploy, function, "1")
+    assert said["status"] == "Succeeded"
+    assert (
+        "version 1 of stack-predict serves breast-cancer:1 and answers 5 golden sample(s) as published" in said["found"]
+    )
+
+
+def test_a_shift_back_passes_with_the_samples_of_the_version_that_it_goes_back_to(
+    codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    function.aliases["live"] = "1"
+    assert "serves other:1" in run(pre_traffic, codedeploy, function, "2")["found"]
+    function.aliases["live"] = "2"
+    codedeploy.reports.clear()
+    assert "serves breast-cancer:1" in run(pre_traffic, codedeploy, function, "1")["found"]
+
+
+def test_a_version_that_answers_otherwise_than_published_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    said = run(pre_traffic, codedeploy, function, "3")
+    assert said["status"] == "Failed"
+    assert "golden sample 1 is answered otherwise than published: " in said["found"]
+
+
+def test_a_version_that_is_slower_than_its_budget_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    good = function.versions["1"]
+
+    def slow(event: object) -> Any:
+        time.sleep(0.2)
+        return good(event)
+
+    function.versions["1"] = slow
+    said = run(pre_traffic, codedeploy, function, "1", budget={"LATENCY_BUDGET_MS": "100"})
+    assert said["status"] == "Failed"
+    assert "ms at best of 3, and the budget is 100 ms" in said["found"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (FunctionFailed("Runtime.ExitError", "the runtime ended"), "stack-predict:1 failed: .*Runtime.ExitError"),
+        (FunctionFailed("Sandbox.Timedout", "30 seconds"), "stack-predict:1 failed: .*Sandbox.Timedout"),
+        (None, "stack-predict:1 does not say what it is"),
+        ({}, "stack-predict:1 does not say what it is: KeyError: 'model'"),
+        ({"model": {}, "golden": {}}, "stack-predict:1 does not say what it is: FormatError"),
+    ],
+)
+def test_a_version_without_a_right_answer_fails(
+    answer: object, found: str, codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    def broken(_: object) -> object:
+        if isinstance(answer, FunctionFailed):
+            raise answer
+        return answer
+
+    function.versions["1"] = broken
+    said = run(pre_traffic, codedeploy, function, "1")
+    assert said["status"] == "Failed"
+    assert re.search(found, said["found"])
+
+
+def test_a_version_that_dies_at_a_request_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    good = function.versions["1"]
+
+    def dies(event: Any) -> Any:
+        if "rawPath" in event and event["rawPath"] != "/health/ready":
+            raise FunctionFailed("Runtime.OutOfMemory", "signal: killed")
+        return good(event)
+
+    function.versions["1"] = dies
+    said = run(pre_traffic, codedeploy, function, "1")
+    assert (said["status"], "Runtime.OutOfMemory" in said["found"]) == ("Failed", True)
+
+
+@pytest.mark.parametrize("path", ["/health/ready", "/predict_batch"])
+def test_a_version_that_answers_500_fails(path: str, codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    good = function.versions["1"]
+
+    def answers(event: Any) -> Any:
+        return {"statusCode": 500, "body": "{}"} if event.get("rawPath") == path else good(event)
+
+    function.versions["1"] = answers
+    said = run(pre_traffic, codedeploy, function, "1")
+    assert (said["status"], '"statusCode": 500' in said["found"]) == ("Failed", True)
+
+
+def test_a_version_that_is_another_than_was_asked_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    function.versions["4"] = function.versions["2"]
+    said = run(pre_traffic, codedeploy, function, "4")
+    assert said["status"] == "Failed"
+    assert "version 4 of stack-predict was asked, and version 2 answered" in said["found"]
+
+
+def test_a_version_that_does_not_exist_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    said = run(pre_traffic, codedeploy, function, "9")
+    assert (said["status"], "ResourceNotFound" in said["found"]) == ("Failed", True)
+
+
+def test_a_version_that_never_answers_fails_before_the_hook_is_ended(
+    codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    released = threading.Event()
+
+    def hangs(_: object) -> object:
+        released.wait(30)
+        return {}
+
+    function.versions["1"] = hangs
+    try:
+        said = run(pre_traffic, codedeploy, function, "1", seconds=hook_report.REPORT_SECONDS + 1)
+    finally:
+        released.set()
+    assert said == {"status": "Failed", "found": "the check did not end within 1 s"}
+
+
+def test_without_time_left_the_report_still_goes_out(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    assert run(pre_traffic, codedeploy, function, "1", seconds=1)["status"] == "Failed"
+
+
+def test_a_report_that_is_not_taken_at_first_is_sent_again(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    codedeploy.failures = 2
+    assert run(pre_traffic, codedeploy, function, "1")["status"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    "content", ["version: 0.0\nResources: []\n", "{}", '{"Resources": []}', '{"Resources": [{"a": {}}]}', "[]", "1"]
+)
+def test_a_deployment_of_something_else_fails(content: str, codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    said = run(pre_traffic, codedeploy, function, "1", content=content)
+    assert (said["status"], "expected an AppSpec in JSON with one function" in said["found"]) == ("Failed", True)
+
+
+def test_a_hook_that_may_not_read_the_deployment_reports_that(function: FakeLambda) -> None:
+    with codedeploy_api(CodeDeploy(refused=True)) as codedeploy:
+        said = run(pre_traffic, codedeploy, function, "1")
+    assert (said["status"], "AccessDenied" in said["found"]) == ("Failed", True)
+
+
+def test_the_line_in_the_log_says_what_was_found(
+    codedeploy: CodeDeploy, function: FakeLambda, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = run(pre_traffic, codedeploy, function, "9")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["level"], line["status"], line["found"]) == ("hook", "ERROR", "Failed", said["found"])
+
+
+def test_after_the_shift_the_alias_leads_to_the_new_version_alone(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    function.aliases["live"] = "2"
+    said = run(post_traffic, codedeploy, function, "2")
+    assert said["status"] == "Succeeded"
+    assert "the alias live of stack-predict leads to version 2 alone, which serves other:1" in said["found"]
+
+
+@pytest.mark.parametrize(
+    ("version", "weights", "found"),
+    [
+        ("1", {}, r"leads to version 1 with the weights {}; expected version 2 alone"),
+        ("2", {"1": 0.1}, r"leads to version 2 with the weights {'1': 0.1}; expected version 2 alone"),
+    ],
+)
+def test_a_shift_that_did_not_end_where_it_should_fails(
+    version: str, weights: dict[str, float], found: str, codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    function.aliases["live"] = version
+    function.weights["live"] = weights
+    said = run(post_traffic, codedeploy, function, "2")
+    assert (said["status"], found in said["found"]) == ("Failed", True)
+
+
+def test_an_alias_that_answers_as_another_version_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    function.aliases["live"] = "4"
+    function.versions["4"] = function.versions["1"]
+    said = run(post_traffic, codedeploy, function, "4")
+    assert (said["status"], "answered as version 1; expected 4" in said["found"]) == ("Failed", True)
+
+
+@pytest.mark.parametrize("hook", ["pre_traffic", "post_traffic"])
+def test_the_hooks_package_works_in_lambdas_runtime(
+    hook: str, codedeploy: CodeDeploy, function: FakeLambda, tmp_path: Path
+) -> None:
+    package = staging.build("aws", LOCK, tmp_path / "hooks", lambda _: None, function="hooks")
+    event = codedeploy.deploy(NAME, "1")
+    with lambda_api(function) as found:
+        environ = {**codedeploy.environ, **found, **BUDGET, "PATH": "/usr/bin:/bin"}
+        root = Function(package.folder, (group_packages("lambda-runtime"),), environ)
+        with lambda_runtime(root, f"{hook}.lambda_handler", timeout=60) as runtime:
+            said = runtime.invoke(event)
+    assert said["status"] == "Succeeded"
+    assert [report[2] for report in codedeploy.reports] == ["Succeeded"]

@@ -1,0 +1,126 @@
+"""moto's CodeDeploy with what it lacks: reading a revision, and taking a hook's report.
+
+As in deployments that CloudFormation makes, GetDeployment names a revision by its digest, and GetApplicationRevision
+has its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from werkzeug.wrappers import Request, Response
+
+from pilotlight_cli.local.stores import acting_in
+from pilotlight_cli.local.wsgi import serving_wsgi
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class CodeDeploy:
+    """Deployments of one function, and the reports of their hooks as (deployment, execution, status)."""
+
+    def __init__(self, *, refused: bool = False) -> None:
+        self.environ: Mapping[str, str] = {}
+        self.reports: list[tuple[str, str, str]] = []
+        self.application = f"application-{token_hex(4)}"  # moto keeps those of all its servers in one place
+        self.failures = 0  # so many reports are answered with a 500 first
+        self._refused = refused
+        self._contents: dict[str, str] = {}
+
+    def deploy(self, function: str, target: str, content: str | None = None) -> dict[str, str]:
+        """Make a deployment's record; the event with which CodeDeploy calls its hook."""
+        appspec = json.dumps(_appspec(function, target)) if content is None else content
+        self._contents[_digest(appspec)] = appspec
+        with acting_in(self.environ):
+            client = boto3.Session().client("codedeploy")
+            made = client.create_deployment(
+                applicationName=self.application,
+                deploymentGroupName="group",
+                revision={"revisionType": "String", "string": {"content": appspec, "sha256": _digest(appspec)}},
+            )
+            client.close()
+        return {"DeploymentId": made["deploymentId"], "LifecycleEventHookExecutionId": f"of-{made['deploymentId']}"}
+
+    def answer(self, call: str, document: dict[str, Any]) -> Response | None:
+        """The reply to a call that moto lacks or must not answer; None for the others."""
+        if call == "PutLifecycleEventHookExecutionStatus":
+            if self.failures:
+                self.failures -= 1
+                return Response("{}", 500)
+            self.reports.append(
+                (document["deploymentId"], document["lifecycleEventHookExecutionId"], document["status"])
+            )
+            return _json({"lifecycleEventHookExecutionId": document["lifecycleEventHookExecutionId"]})
+        if call == "GetApplicationRevision":
+            digest = document["revision"]["string"]["sha256"]
+            revision = {"revisionType": "String", "string": {"content": self._contents[digest], "sha256": digest}}
+            return _json({"applicationName": document["applicationName"], "revision": revision})
+        if call == "GetDeployment" and self._refused:
+            return _json({"__type": "AccessDeniedException", "message": "not authorized"}, 400)
+        return None
+
+
+@contextmanager
+def codedeploy_api(codedeploy: CodeDeploy) -> Iterator[CodeDeploy]:
+    """Serve it, with an application and a deployment group in it."""
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    moto = create_backend_app("codedeploy")
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        call = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        reply = codedeploy.answer(call, json.loads(request.get_data()))
+        if reply is None:
+            again = {**environ, "wsgi.input": BytesIO(request.get_data())}
+            reply = Response.from_app(moto, again, buffered=True)
+            if call == "GetDeployment" and reply.status_code == 200:
+                reply = _json(_without_content(json.loads(reply.get_data())))
+        return reply(environ, start_response)
+
+    with serving_wsgi(application) as url:
+        codedeploy.environ = {**ACCOUNT, "AWS_ENDPOINT_URL_CODEDEPLOY": url}
+        with acting_in(codedeploy.environ):
+            client = boto3.Session().client("codedeploy")
+            client.create_application(applicationName=codedeploy.application, computePlatform="Lambda")
+            client.create_deployment_group(
+                applicationName=codedeploy.application,
+                deploymentGroupName="group",
+                serviceRoleArn="arn:aws:iam::123456789012:role/codedeploy",
+            )
+            client.close()
+        yield codedeploy
+
+
+def _appspec(function: str, target: str) -> dict[str, object]:
+    properties = {"Name": function, "Alias": "live", "CurrentVersion": "1", "TargetVersion": target}
+    return {"version": 0.0, "Resources": [{function: {"Type": "AWS::Lambda::Function", "Properties": properties}}]}
+
+
+def _without_content(document: dict[str, Any]) -> dict[str, Any]:
+    del document["deploymentInfo"]["revision"]["string"]["content"]
+    return document
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(json.dumps(document), status, content_type="application/x-amz-json-1.1")
