@@ -1,0 +1,94 @@
+"""What the functions may do, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from templates import AUTHORIZATIONS, MODES, of_type, properties, refused, stack, statements
+
+ROLE = "AWS::IAM::Role"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+
+
+def allowed(role: str, **given: str) -> dict[str, tuple[Any, Any]]:
+    """The actions and resources of a role's statements, by name."""
+    return {name: (entry["Action"], entry["Resource"]) for name, entry in statements(stack(**given), role).items()}
+
+
+def log(group: str) -> tuple[list[str], dict[str, list[str]]]:
+    return ["logs:CreateLogStream", "logs:PutLogEvents"], {"Fn::GetAtt": [group, "Arn"]}
+
+
+def test_the_function_reads_the_store_and_writes_its_log() -> None:
+    assert allowed("PredictRole") == {
+        "ReadTheModelStore": ("s3:GetObject", "arn:aws:s3:::pilotlight-models-123456789012-us-east-1/*"),
+        "WriteItsOwnLog": log("PredictLogGroup"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "resource"),
+    [
+        ("s3://models", "arn:aws:s3:::models/*"),
+        ("s3://models/team", "arn:aws:s3:::models/team/*"),
+        ("s3://models/team/blue/2026", "arn:aws:s3:::models/team/blue/2026/*"),
+    ],
+)
+def test_the_function_reads_exactly_the_stores_prefix(url: str, resource: str) -> None:
+    assert allowed("PredictRole", StoreUrl=url)["ReadTheModelStore"] == ("s3:GetObject", resource)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://models/*", "s3://models/team/", "s3://models/${aws:username}", "s3://models/te?m", "gs://models", "s3://"],
+)
+def test_no_url_makes_the_policy_wider_than_it_looks(url: str) -> None:
+    (sentence,) = refused(StoreUrl=url)
+    assert "must be s3://bucket or s3://bucket/prefix without a slash at its end" in sentence
+
+
+def test_the_function_decrypts_by_the_stores_key_through_s3_alone() -> None:
+    statement = statements(stack(StoreKeyArn=KEY), "PredictRole")["DecryptTheModelStore"]
+    assert (statement["Action"], statement["Resource"]) == ("kms:Decrypt", KEY)
+    assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}
+
+
+def test_the_function_sends_traces_only_when_tracing_is_on() -> None:
+    traced = stack(Tracing="true")
+    assert statements(traced, "PredictRole")["SendTraces"]["Action"] == [
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+    ]
+    assert properties(traced, "PredictFunction")["TracingConfig"] == {"Mode": "Active"}
+    assert properties(stack(), "PredictFunction")["TracingConfig"] == {"Mode": "PassThrough"}
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [({}, "/pilotlight/pilotlight-dev/api-keys"), ({"ApiKeysPath": "/team/keys"}, "/team/keys")]
+)
+def test_the_authorizer_reads_the_keys_hashes_below_their_path(given: dict[str, str], path: str) -> None:
+    mode = {**AUTHORIZATIONS["api-key"], **given}
+    assert allowed("AuthorizerRole", **mode) == {
+        "ReadTheKeysHashes": ("ssm:GetParameter", f"arn:aws:ssm:us-east-1:123456789012:parameter{path}/*"),
+        "WriteItsOwnLog": log("AuthorizerLogGroup"),
+    }
+    assert properties(stack(**mode), "AuthorizerFunction")["Environment"]["Variables"] == {"API_KEYS_PATH": path}
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_every_function_has_a_role_of_ours(mode: dict[str, str]) -> None:
+    resources = stack(**mode)
+    for name in of_type(resources, "AWS::Lambda::Function"):
+        (role, attribute) = properties(resources, name)["Role"]["Fn::GetAtt"]
+        assert (resources[role]["Type"], attribute) == (ROLE, "Arn")
+        assert "ManagedPolicyArns" not in properties(resources, role)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_every_role_has_the_boundary_that_the_account_demands(mode: dict[str, str]) -> None:
+    bound, free = stack(**mode, PermissionsBoundary=BOUNDARY), stack(**mode)
+    assert {properties(bound, role)["PermissionsBoundary"] for role in of_type(bound, ROLE)} == {BOUNDARY}
+    assert not any("PermissionsBoundary" in properties(free, role) for role in of_type(free, ROLE))

@@ -1,0 +1,118 @@
+"""The templates as AWS would make them: what is left of a translation once every parameter has its value."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from pilotlight_cli.aws.template import effective_values, load_template, refusals
+from pilotlight_cli.aws.translation import deployed, translate
+from pilotlight_cli.project import PROJECT
+
+Resources = dict[str, dict[str, Any]]
+
+TEMPLATE = load_template(PROJECT / "template.yaml")
+BOOTSTRAP = load_template(PROJECT / "bootstrap.yaml")
+
+START_MODES: dict[str, dict[str, str]] = {
+    "on-demand": {},
+    "provisioned": {"StartMode": "provisioned", "MinProvisioned": "2", "MaxProvisioned": "10"},
+    "snapstart": {"StartMode": "snapstart"},
+}
+AUTHORIZATIONS: dict[str, dict[str, str]] = {
+    "iam": {},
+    "jwt": {"Authorization": "jwt", "JwtIssuer": "https://issuer.example.com/", "JwtAudience": "models,other"},
+    "api-key": {"Authorization": "api-key"},
+    "open-to-everyone": {"Authorization": "open-to-everyone"},
+}
+MODES = [
+    {**START_MODES[start], **AUTHORIZATIONS[authorization]}
+    for start, authorization in itertools.product(START_MODES, AUTHORIZATIONS)
+]
+
+
+def stack(**given: str) -> Resources:
+    """The resources of a stack of template.yaml, after the transform."""
+    return _stack(tuple(sorted(given.items())))
+
+
+@cache
+def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
+    values = dict(given)
+    assert refused(**values) == []
+    resources: Resources = deployed(translate(TEMPLATE, values), values)["Resources"]
+    return resources
+
+
+def released(package: str = "s3://packages/first", **given: str) -> Resources:
+    """The resources of a stack whose predict function comes from a package at that place."""
+    translated = translate(TEMPLATE, given, {"PredictFunction": package})
+    resources: Resources = deployed(translated, given)["Resources"]
+    return resources
+
+
+def bootstrap(**given: str) -> Resources:
+    """The resources of the stack of bootstrap.yaml."""
+    assert refusals(BOOTSTRAP, effective_values(BOOTSTRAP, given)) == []
+    resources: Resources = deployed(BOOTSTRAP, given, "pilotlight-bootstrap")["Resources"]
+    return resources
+
+
+def refused(**given: str) -> list[str]:
+    """Why CloudFormation would not take these values for template.yaml."""
+    return refusals(TEMPLATE, effective_values(TEMPLATE, given))
+
+
+def properties(resources: Resources, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = resources[name].get("Properties", {})
+    return found
+
+
+def of_type(resources: Resources, type_: str) -> list[str]:
+    """The logical ids of a type."""
+    return [name for name, resource in resources.items() if resource["Type"] == type_]
+
+
+def the(resources: Resources, type_: str) -> str:
+    """The logical id of the only resource of a type."""
+    (name,) = of_type(resources, type_)
+    return name
+
+
+def references(node: Any) -> Iterator[str]:
+    """The logical ids that a part of a template refers to, and `AWS::...` names."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "Ref":
+                yield value
+            elif key == "Fn::GetAtt":
+                yield value[0]
+            elif key == "Fn::Sub":
+                text = value if isinstance(value, str) else value[0]
+                yield from (name.partition(".")[0] for name in re.findall(r"\$\{([^!}][^}]*)\}", text))
+            yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def waits_for(resources: Resources, name: str) -> set[str]:
+    """The resources that CloudFormation makes before this one: by DependsOn and references, an update policy's too."""
+    resource = resources[name]
+    declared = resource.get("DependsOn", [])
+    named = {declared} if isinstance(declared, str) else set(declared)
+    return (named | set(references(resource))) & resources.keys()
+
+
+def statements(resources: Resources, role: str) -> dict[str, dict[str, Any]]:
+    """What a role may do, by the statements' names."""
+    policies = properties(resources, role)["Policies"]
+    return {entry["Sid"]: entry for policy in policies for entry in policy["PolicyDocument"]["Statement"]}
+
+
+def text(node: Any) -> str:
+    return json.dumps(node, sort_keys=True)

@@ -1,0 +1,62 @@
+"""Writes what AWS makes of template.yaml: plain CloudFormation, for the checks that know no SAM.
+
+Usage: python tools/translate.py FOLDER
+
+`translated.json` is the translation as CloudFormation gets it, conditions and all. Each other file is what is left of
+it with the values named here: together they have every start mode, every authorization and every condition.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pilotlight_cli.aws.template import load_template
+from pilotlight_cli.aws.translation import deployed, translate
+from pilotlight_cli.project import PROJECT
+
+ACCOUNT = "123456789012"
+VARIANTS = {
+    "on-demand-iam": {"ReleaseDigest": "0" * 64},
+    "provisioned-jwt": {
+        "StartMode": "provisioned",
+        "MinProvisioned": "2",
+        "MaxProvisioned": "10",
+        "Authorization": "jwt",
+        "JwtIssuer": "https://issuer.example.com/",
+        "JwtAudience": "pilotlight,other",
+        "CorsOrigins": "https://example.com,https://example.org",
+        "StoreUrl": "s3://bucket/team/models",
+        "StoreKeyArn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/00000000-0000-0000-0000-000000000000",
+        "Tracing": "true",
+        "AlarmEmail": "someone@example.com",
+    },
+    "snapstart-api-key": {
+        "StartMode": "snapstart",
+        "Authorization": "api-key",
+        "Layers": f"arn:aws:lambda:us-east-1:{ACCOUNT}:layer:tools:1",
+        "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
+    },
+    "open-to-everyone": {
+        "Authorization": "open-to-everyone",
+        "CorsOrigins": "*",
+        "AlarmTopicArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:alarms",
+    },
+}
+
+
+def main() -> None:
+    """Write the files into the folder, which is made."""
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of features that nobody asked for
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    template = load_template(PROJECT / "template.yaml")
+    documents = {name: deployed(translate(template, given), given) for name, given in VARIANTS.items()}
+    for name, document in {"translated": translate(template, {}), **documents}.items():
+        (folder / f"{name}.json").write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
