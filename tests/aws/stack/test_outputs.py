@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from pilotlight_cli.aws.translation import deployed, translate
-from pilotlight_cli.project import PROJECT
 from templates import AUTHORIZATIONS, TEMPLATE
 
 NAMES = ["ApiUrl", "FunctionName", "FunctionArn", "AliasArn", "Store", "AlarmTopic", "Dashboard", "Curl"]
@@ -31,11 +30,9 @@ def test_a_person_finds_what_they_need() -> None:
 
 
 @pytest.mark.parametrize("mode", AUTHORIZATIONS)
-def test_the_curl_line_sends_the_sample_request(mode: str) -> None:
+def test_the_curl_line_asks_whether_the_model_is_ready(mode: str) -> None:
     words = curl(**AUTHORIZATIONS[mode])
-    assert (words[0], words[-1]) == ("curl", "${HttpApi.ApiEndpoint}/predict")
-    body = words[words.index("--data") + 1]
-    assert (PROJECT / body.removeprefix("@")).is_file()
+    assert (words[0], words[-1]) == ("curl", "${HttpApi.ApiEndpoint}/health/ready")
 
 
 @pytest.mark.parametrize(
@@ -53,4 +50,4 @@ def test_the_curl_line_has_the_credentials_that_are_asked_for(mode: str, credent
 
 
 def test_an_open_api_asks_for_none() -> None:
-    assert curl(**AUTHORIZATIONS["open-to-everyone"])[1:3] == ["-H", "content-type:application/json"]
+    assert curl(**AUTHORIZATIONS["open-to-everyone"]) == ["curl", "${HttpApi.ApiEndpoint}/health/ready"]
