@@ -192,14 +192,35 @@ def test_no_role_deletes_a_stack(role: str) -> None:
     assert (denied["Action"], denied["Resource"]) == ("cloudformation:DeleteStack", "*")
 
 
-def test_with_a_boundary_no_role_is_made_without_it() -> None:
-    entries = properties(bootstrap(**GITHUB, PermissionsBoundary=BOUNDARY), "DeployPolicy")["PolicyDocument"][
-        "Statement"
-    ]
-    (making,) = (entry for entry in entries if "iam:CreateRole" in entry["Action"])
-    assert making["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": BOUNDARY}}
-    free = properties(bootstrap(**GITHUB), "DeployPolicy")["PolicyDocument"]["Statement"]
-    assert all("Condition" not in entry for entry in free if "iam:CreateRole" in entry["Action"])
+def test_no_role_is_made_without_a_boundary() -> None:
+    for given, boundary in (({"PermissionsBoundary": BOUNDARY}, BOUNDARY), ({}, {"Ref": "RolesBoundary"})):
+        entries = properties(bootstrap(**GITHUB, **given), "DeployPolicy")["PolicyDocument"]["Statement"]
+        (making,) = (entry for entry in entries if "iam:CreateRole" in entry["Action"])
+        assert making["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+
+
+@pytest.mark.parametrize("mode", [{"Tracing": "true", "Authorization": "api-key"}], ids=str)
+def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[str, str]) -> None:
+    allowed = {
+        action
+        for entry in properties(bootstrap(**GITHUB), "RolesBoundary")["PolicyDocument"]["Statement"]
+        for action in ([entry["Action"]] if isinstance(entry["Action"], str) else entry["Action"])
+    }
+    resources = stack(**mode, StoreKeyArn="arn:aws:kms:us-east-1:123456789012:key/0")
+    needed = {
+        action
+        for role in of_type(resources, "AWS::IAM::Role")
+        for policy in properties(resources, role).get("Policies", [])
+        for entry in policy["PolicyDocument"]["Statement"]
+        for action in ([entry["Action"]] if isinstance(entry["Action"], str) else entry["Action"])
+    }
+    assert needed - allowed == set()
+    # and no more, but for what AWS's own policy for CodeDeploy has
+    assert allowed - needed == {
+        "cloudwatch:DescribeAlarms",
+        "lambda:GetProvisionedConcurrencyConfig",
+        "lambda:UpdateAlias",
+    }
 
 
 def test_roles_are_passed_to_the_services_of_the_stack_alone() -> None:

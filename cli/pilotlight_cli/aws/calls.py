@@ -1,0 +1,61 @@
+"""Calls of AWS's services: how a client is made, and the one place where boto3's errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.exceptions import ConnectionError as NoConnection
+
+from pilotlight.errors import PilotlightError
+
+_SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+
+# As for a model store: three tries, so that an endpoint that does not answer is named within seconds.
+_CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
+
+
+class AwsError(PilotlightError):
+    """AWS refused a call or did not answer; the message names what was asked for."""
+
+
+def client(service: str) -> Any:  # noqa: ANN401 - each service has a type of its own
+    """A client of a service, as AWS's own variables and configuration files say. Raises AwsError."""
+    with calling(f"AWS {service}"):
+        try:
+            return boto3.Session().client(service, config=_CONFIG)  # type: ignore[call-overload]
+        except ValueError as error:
+            raise AwsError(f"{error}; see AWS_ENDPOINT_URL and the profile in use") from error
+
+
+@contextmanager
+def calling(what: str, permission: str = "") -> Iterator[None]:
+    """Turn boto3's errors into AwsError. `permission` is the action that the calls inside need."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _REFUSED:
+            raise AwsError(f"{what}: {error}") from error
+        lacking = f"; these credentials lack {permission}" if permission else ""
+        raise AwsError(f"{what} was refused{lacking} ({error})") from error
+    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
+        raise AwsError(f"{what}: no AWS credentials ({error}); {_SIGN_IN}") from error
+    except NoRegionError as error:
+        raise AwsError(f"{what}: no region is set; set AWS_DEFAULT_REGION, or a region in the profile") from error
+    except (NoConnection, HTTPClientError) as error:
+        raise AwsError(f"{what}: no answer ({error})") from error
+    except BotoCoreError as error:
+        raise AwsError(f"{what}: {error}") from error

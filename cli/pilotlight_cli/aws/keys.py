@@ -1,0 +1,110 @@
+"""API keys of a stack: a record for each in SSM's Parameter Store, below `/pilotlight/<stack>/api-keys`.
+
+`functions/aws/authorizer/api_keys.py` reads the records, and says why a SHA-256 of the secret is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pilotlight_cli.aws import AwsUsageError
+from pilotlight_cli.aws.calls import AwsError, calling
+
+MAX_LABEL = 200  # characters
+
+_FORMAT = 1
+_ID = re.compile(r"[0-9a-f]{16}")
+_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is stored. `expires` is the last day (UTC) on which it works, `problem` why it cannot be read."""
+
+    id: str
+    label: str = ""
+    created: str = ""
+    expires: date | None = None
+    problem: str = ""
+
+
+def path(stack: str) -> str:
+    """Where the keys of a stack are. Raises AwsUsageError."""
+    if not _STACK.fullmatch(stack):
+        raise AwsUsageError(f"{stack!r} cannot be a stack's name; expected letters, digits and hyphens, a letter first")
+    return f"/pilotlight/{stack}/api-keys"
+
+
+def create(
+    ssm: Any,  # noqa: ANN401 - boto3's client
+    stack: str,
+    *,
+    label: str,
+    expires: date | None,
+    now: datetime,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> tuple[ApiKey, str]:
+    """Make a key; the second is the key itself, which is stored nowhere. Raises AwsUsageError, AwsError."""
+    below = path(stack)
+    if len(label) > MAX_LABEL or not label.isprintable():
+        raise AwsUsageError(f"the label has to be at most {MAX_LABEL} printable characters")
+    if expires is not None and expires < now.astimezone(UTC).date():
+        raise AwsUsageError(f"{expires} is over; --expires takes the last day (UTC) on which the key works")
+    made = ApiKey(random(8).hex(), label, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", expires)
+    secret = urlsafe_b64encode(random(32)).rstrip(b"=").decode()
+    record = {
+        "format": _FORMAT,
+        "sha256": hashlib.sha256(secret.encode()).hexdigest(),
+        "label": made.label,
+        "created": made.created,
+        "expires": expires.isoformat() if expires else None,
+    }
+    with calling(f"{below}/{made.id}", "ssm:PutParameter"):
+        # A String: a hash of random bits is no secret, and an encrypted one would only ask for rights on a key.
+        ssm.put_parameter(Name=f"{below}/{made.id}", Value=json.dumps(record), Type="String", Overwrite=False)
+    return made, f"{made.id}.{secret}"
+
+
+def list_keys(ssm: Any, stack: str) -> list[ApiKey]:  # noqa: ANN401 - boto3's client
+    """The keys of a stack, oldest first. Raises AwsUsageError, AwsError."""
+    return sorted(_found(ssm, path(stack)), key=lambda key: (key.created, key.id))
+
+
+def revoke(ssm: Any, stack: str, key_id: str) -> None:  # noqa: ANN401 - boto3's client
+    """Remove a key. Raises AwsUsageError, AwsError."""
+    below = path(stack)
+    if not _ID.fullmatch(key_id):
+        raise AwsUsageError(f"{key_id!r} is no key's id; expected 16 hexadecimal digits, the part before the dot")
+    with calling(f"{below}/{key_id}", "ssm:DeleteParameter"):
+        try:
+            ssm.delete_parameter(Name=f"{below}/{key_id}")
+        except ssm.exceptions.ParameterNotFound:
+            raise AwsError(
+                f"the stack {stack} has no key {key_id}; 'pilotlight keys list' shows those it has"
+            ) from None
+
+
+def _found(ssm: Any, below: str) -> Iterator[ApiKey]:  # noqa: ANN401 - boto3's client
+    with calling(below, "ssm:GetParametersByPath"):
+        for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=below):
+            for parameter in page["Parameters"]:
+                yield _read(parameter["Name"].rpartition("/")[2], parameter["Value"])
+
+
+def _read(key_id: str, value: str) -> ApiKey:
+    try:
+        record = json.loads(value)
+        if record["format"] != _FORMAT:
+            return ApiKey(key_id, problem=f"format {record['format']} is not known here")
+        expires = None if record["expires"] is None else date.fromisoformat(record["expires"])
+        return ApiKey(key_id, str(record["label"]), str(record["created"]), expires)
+    except (KeyError, TypeError, ValueError):
+        return ApiKey(key_id, problem="this is no API key's record")

@@ -1,0 +1,112 @@
+"""tools/smoke.sh, with a gateway on this machine and a stand-in for the AWS CLI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pilotlight_cli.project import PROJECT
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
+
+AWS = """#!/bin/sh
+case "$*" in
+*"--stack-name pilotlight-test "*ApiUrl*) echo "$API_URL" ;;
+*"--stack-name pilotlight-test "*Authorization*) echo "$AUTHORIZATION" ;;
+*) exit 254 ;;
+esac
+"""
+
+
+class Gateway(ThreadingHTTPServer):
+    """Answers `status`, and keeps what it was asked with."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.requests: list[tuple[str, dict[str, str]]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Gateway
+
+    def do_GET(self) -> None:
+        self.server.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.send_response(self.server.status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test looks at the requests."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with Gateway() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilotlight-test") -> tuple[int, str]:
+    program = folder / "aws"
+    program.write_text(AWS)
+    program.chmod(0o755)
+    environ = {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "API_URL": f"http://127.0.0.1:{gateway.server_port}",
+        "AUTHORIZATION": authorization,
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "AKID",
+        "AWS_SECRET_ACCESS_KEY": "a secret",
+        "AWS_SESSION_TOKEN": "a token",
+    }
+    command = [str(PROJECT / "tools/smoke.sh"), stack]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_caller_of_aws_signs_the_request(gateway: Gateway, tmp_path: Path) -> None:
+    code, said = smoke(gateway, tmp_path, "iam")
+
+    assert (code, "/health/ready answers 200" in said) == (0, True)
+    ((path, headers),) = gateway.requests
+    assert path == "/health/ready"
+    assert headers["x-amz-security-token"] == "a token"
+    assert "Credential=AKID/" in headers["authorization"]
+    assert "/eu-west-1/execute-api/aws4_request" in headers["authorization"]
+    assert "x-amz-security-token" in headers["authorization"], "the token is signed too"
+
+
+def test_an_open_api_is_asked_as_it_is(gateway: Gateway, tmp_path: Path) -> None:
+    assert smoke(gateway, tmp_path, "open-to-everyone")[0] == 0
+    assert "authorization" not in gateway.requests[0][1]
+
+
+@pytest.mark.parametrize("authorization", ["jwt", "api-key"])
+def test_an_api_that_lets_a_stranger_in_fails(authorization: str, gateway: Gateway, tmp_path: Path) -> None:
+    code, said = smoke(gateway, tmp_path, authorization)
+    assert (code, f"error: expected 401, with the authorization {authorization}" in said) == (1, True)
+
+    gateway.status = 401
+    assert smoke(gateway, tmp_path, authorization)[0] == 0
+
+
+def test_a_function_that_is_not_ready_fails(gateway: Gateway, tmp_path: Path) -> None:
+    gateway.status = 403
+    code, said = smoke(gateway, tmp_path, "iam")
+    assert (code, "error: expected 200" in said) == (1, True)
+
+
+def test_a_stack_that_is_not_there_fails(gateway: Gateway, tmp_path: Path) -> None:
+    assert smoke(gateway, tmp_path, "iam", stack="pilotlight-other")[0] != 0
+    assert gateway.requests == []
