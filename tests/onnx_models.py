@@ -38,3 +38,34 @@ def identity(folder: Path, kind: int, *shape: str | int) -> Path:
     opsets = [helper.make_opsetid("", 18)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
     return path
+
+
+def lookup(folder: Path) -> Path:
+    """A model of one column `index` that answers with an entry of a table of three; any other index makes it fail."""
+    tensor = helper.make_tensor_value_info
+    table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "index"], ["entry"])],
+        "lookup",
+        [tensor("index", TensorProto.INT64, ["N", 1])],
+        [tensor("entry", TensorProto.FLOAT, ["N", 1])],
+        [table],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+# What somebody who publishes the table would give: its second entry.
+LOOKUP_GOLDEN: dict[str, object] = {
+    "format": 1,
+    "source": "given",
+    "tolerance": {"absolute": 1e-6, "relative": 0.0},
+    "samples": [
+        {
+            "inputs": [{"name": "index", "datatype": "INT64", "shape": [1, 1], "data": [1]}],
+            "outputs": [{"name": "entry", "datatype": "FP32", "shape": [1, 1], "data": [20.0]}],
+        }
+    ],
+}

@@ -1,6 +1,7 @@
-"""SnapStart: what a snapshot of the function holds, by the runtime's own way of calling its hooks.
+"""SnapStart: what a snapshot of the function holds, and what the runtime makes of it.
 
-The snapshot itself is the platform's; a fork stands in for it here: it is a copy of the process, as a snapshot is.
+The snapshot itself is the platform's, and Lambda's emulator makes none. A fork stands in for it here: it is a copy of
+the process, as a snapshot is.
 """
 
 from __future__ import annotations
@@ -8,32 +9,41 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import snapstart
+from fakes.runtime_api import RuntimeApi, runtime_api
 from harness import Pinned, pinned, prepared, sample, stored
 from pilotlight.loading import Loader, Plan
 from pilotlight.store import FolderStore
 from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.function import Function
+from pilotlight_cli.local.process import Child, Log
 from pilotlight_cli.project import SAMPLE
 
 PROGRAM = """
-import json, os, sys, threading
+import gc, json, os, sys, threading
 import handler
 from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_before_snapshot
 
 run_before_snapshot()
+from botocore.credentials import Credentials  # which the fetch has imported
 boto3 = sys.modules["boto3"]
+for thread in set(threading.enumerate()) - {threading.main_thread()}:
+    thread.join(60)  # the fetch is done, its thread may have a line or two to go
 links = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if name.isdigit()
          and os.path.exists(f"/proc/self/fd/{name}")]
 found = {
     "sockets": [link for link in links if link.startswith("socket:")],
     "threads": [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()],
     "session": repr(boto3.DEFAULT_SESSION),
+    "credentials": sum(isinstance(one, Credentials) for one in gc.get_objects()),
     "restored": [],
 }
 for _ in range(2):
@@ -52,6 +62,24 @@ for _ in range(2):
         found["restored"].append(json.load(told))
     os.waitpid(child, 0)
 print(json.dumps(found))
+"""
+
+
+# A function whose start has given up for now: its store does not answer.
+WAITING = """
+import time
+from pathlib import Path
+import snapstart
+from pilotlight.description import load_lock
+from pilotlight.loading import Loader, Plan
+from pilotlight.store import FolderStore
+
+model = load_lock(Path("model.lock")).model
+plan = Plan(model, FolderStore(Path("nowhere")), Path("nowhere"), 1, time.monotonic, time.sleep)
+snapstart.register(Loader(plan, print, {}, 0.0))
+
+def lambda_handler(event, context):
+    pass
 """
 
 
@@ -84,7 +112,7 @@ def snapshot(function: Function) -> dict[str, Any]:
 def test_a_snapshot_holds_no_connection_no_thread_and_no_credentials(kind: str, models: dict[str, Pinned]) -> None:
     with stored("aws", models[kind]) as store, prepared("aws", models[kind], store, {}) as function:
         found = snapshot(function)
-    assert (found["sockets"], found["threads"], found["session"]) == ([], [], "None")
+    assert (found["sockets"], found["threads"], found["session"], found["credentials"]) == ([], [], "None", 0)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "skops"])
@@ -100,6 +128,43 @@ def test_without_the_model_there_is_no_snapshot(models: dict[str, Pinned], tmp_p
     plan = Plan(model, FolderStore(tmp_path), tmp_path, 1, time.monotonic, time.sleep)
     with pytest.raises(RuntimeError, match="not ready for a snapshot: its state is 'waiting'"):
         snapstart.before_snapshot(Loader(plan, lambda _: None, {}, time.monotonic()))
+
+
+@contextmanager
+def started(function: Function, handler: str, event: object) -> Iterator[RuntimeApi]:
+    """Lambda's runtime under SnapStart, when it has answered an event or has failed to start."""
+    with runtime_api(event) as api:
+        environ = {
+            **function.environment,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
+            "AWS_LAMBDA_RUNTIME_API": api.address,
+            "AWS_LAMBDA_FUNCTION_VERSION": "7",
+        }
+        log = Log()
+        child = Child([*isolated_python(), "-m", "awslambdaric", handler], function.folder, environ, log)
+        try:
+            assert api.ended.wait(120), log.tail()
+            yield api
+        finally:
+            child.stop(seconds=10)
+
+
+def test_the_runtime_serves_after_a_restore(models: dict[str, Pinned]) -> None:
+    with (
+        stored("aws", models["onnx"]) as store,
+        prepared("aws", models["onnx"], store, {}) as function,
+        started(function, "handler.lambda_handler", http_api_event(HttpRequest("GET", "/health/ready"))) as api,
+    ):
+        assert api.calls[:3] == ["restore/next", "invocation/next", "invocation/first/response"]
+        assert api.answer["statusCode"] == 200
+
+
+def test_the_runtime_fails_the_start_of_a_version_whose_model_is_not_ready(models: dict[str, Pinned]) -> None:
+    with stored("aws", models["onnx"]) as store, prepared("aws", models["onnx"], store, {}) as function:
+        (function.folder / "waiting.py").write_text(WAITING)
+        with started(function, "waiting.lambda_handler", {}) as api:
+            assert api.calls == ["init/error"]
+            assert api.error_type == "Runtime.BeforeSnapshotError"
 
 
 def test_on_demand_nothing_of_it_is_loaded(models: dict[str, Pinned]) -> None:

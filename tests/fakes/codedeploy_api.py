@@ -31,6 +31,9 @@ ACCOUNT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# Where a revision of a type has its AppSpec.
+_PLACES = {"AppSpecContent": "appSpecContent", "String": "string"}
+
 
 class CodeDeploy:
     """Deployments of one function, and the reports of their hooks as (deployment, execution, status)."""
@@ -41,18 +44,21 @@ class CodeDeploy:
         self.application = f"application-{token_hex(4)}"  # moto keeps those of all its servers in one place
         self.failures = 0  # so many reports are answered with a 500 first
         self._refused = refused
-        self._contents: dict[str, str] = {}
+        self._revisions: dict[str, dict[str, Any]] = {}
 
-    def deploy(self, function: str, target: str, content: str | None = None) -> dict[str, str]:
-        """Make a deployment's record; the event with which CodeDeploy calls its hook."""
+    def deploy(
+        self, function: str, target: str, content: str | None = None, kind: str = "AppSpecContent"
+    ) -> dict[str, str]:
+        """Make a deployment's record; the event with which CodeDeploy calls its hook. `kind` is its revision's type."""
         appspec = json.dumps(_appspec(function, target)) if content is None else content
-        self._contents[_digest(appspec)] = appspec
+        revision = _revision(kind, appspec)
+        self._revisions[_named(revision)] = revision
         with acting_in(self.environ):
             client = boto3.Session().client("codedeploy")
             made = client.create_deployment(
                 applicationName=self.application,
                 deploymentGroupName="group",
-                revision={"revisionType": "String", "string": {"content": appspec, "sha256": _digest(appspec)}},
+                revision=revision,
             )
             client.close()
         return {"DeploymentId": made["deploymentId"], "LifecycleEventHookExecutionId": f"of-{made['deploymentId']}"}
@@ -68,8 +74,7 @@ class CodeDeploy:
             )
             return _json({"lifecycleEventHookExecutionId": document["lifecycleEventHookExecutionId"]})
         if call == "GetApplicationRevision":
-            digest = document["revision"]["string"]["sha256"]
-            revision = {"revisionType": "String", "string": {"content": self._contents[digest], "sha256": digest}}
+            revision = self._revisions[_named(document["revision"])]
             return _json({"applicationName": document["applicationName"], "revision": revision})
         if call == "GetDeployment" and self._refused:
             return _json({"__type": "AccessDeniedException", "message": "not authorized"}, 400)
@@ -113,13 +118,27 @@ def _appspec(function: str, target: str) -> dict[str, object]:
     return {"version": 0.0, "Resources": [{function: {"Type": "AWS::Lambda::Function", "Properties": properties}}]}
 
 
+def _revision(kind: str, appspec: str) -> dict[str, Any]:
+    if kind == "S3":
+        return {
+            "revisionType": kind,
+            "s3Location": {"bucket": "revisions", "key": "appspec.yaml", "bundleType": "YAML"},
+        }
+    digest = hashlib.sha256(appspec.encode()).hexdigest()
+    return {"revisionType": kind, _PLACES[kind]: {"content": appspec, "sha256": digest}}
+
+
+def _named(revision: dict[str, Any]) -> str:
+    """What tells a revision from others."""
+    place = revision.get(_PLACES.get(revision["revisionType"], ""), {})
+    return str(place.get("sha256", revision["revisionType"]))
+
+
 def _without_content(document: dict[str, Any]) -> dict[str, Any]:
-    del document["deploymentInfo"]["revision"]["string"]["content"]
+    revision = document["deploymentInfo"]["revision"]
+    for place in _PLACES.values():
+        revision.get(place, {}).pop("content", None)
     return document
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _json(document: object, status: int = 200) -> Response:

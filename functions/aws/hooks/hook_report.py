@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -54,8 +55,9 @@ def run(event: dict[str, Any], seconds: float, check: Check, clients: Clients | 
     ok, found = _outcome(deployment, check, clients, min(CHECK_SECONDS, seconds - REPORT_SECONDS))
     status = "Succeeded" if ok else "Failed"
     line = {"level": "INFO" if ok else "ERROR", "event": "hook", "deployment": deployment, "status": status}
-    sys.stdout.write(f"{json.dumps({**line, 'found': found})}\n")
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):  # a log that cannot be written must not keep the report back
+        sys.stdout.write(f"{json.dumps({**line, 'found': found})}\n")
+        sys.stdout.flush()
     clients.reports().put_lifecycle_event_hook_execution_status(
         deploymentId=deployment, lifecycleEventHookExecutionId=execution, status=status
     )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from hook_report import Clients, run
-from shifts import read_shift
-from version_checks import CheckFailed, Functions, check_samples, describe
+from shifts import Shift, read_shift
+from version_checks import CheckFailed, Functions, Version, check_samples, describe
+
+# An alias that was moved a moment ago does not lead everybody to its version at once.
+_TRIES = 4
+_PAUSE = 2.0  # seconds
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
@@ -16,20 +21,34 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # no
     return run(event, context.get_remaining_time_in_millis() / 1000, check)
 
 
-def check(deployment: str, clients: Clients) -> str:
-    """What was found, as a sentence. Raises what speaks against the alias."""
+def check(deployment: str, clients: Clients, sleep: Callable[[float], None] = time.sleep) -> str:
+    """What was found, as a sentence. Raises what speaks against the alias. `sleep` waits so many seconds."""
     shift = read_shift(clients.codedeploy(), deployment)
-    client = clients.functions()
-    alias = client.get_alias(FunctionName=shift.function, Name=shift.alias)
+    functions = Functions(clients.functions(), shift.function, time.monotonic)
+    version = _arrived(functions, shift, sleep)
+    seen = check_samples(functions, shift.alias, version, float(os.environ["LATENCY_BUDGET_MS"]), most=1)
+    return f"the alias {shift.alias} of {shift.function} leads to version {shift.target} alone, which {seen}"
+
+
+def _arrived(functions: Functions, shift: Shift, sleep: Callable[[float], None]) -> Version:
+    """What answers behind the alias. Raises CheckFailed when that stays another version than the shift's target."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _behind_alias(functions, shift)
+        except CheckFailed:
+            sleep(_PAUSE)
+    return _behind_alias(functions, shift)
+
+
+def _behind_alias(functions: Functions, shift: Shift) -> Version:
+    alias = functions.client.get_alias(FunctionName=shift.function, Name=shift.alias)
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     if alias["FunctionVersion"] != shift.target or weights:
         raise CheckFailed(
             f"the alias {shift.alias} of {shift.function} leads to version {alias['FunctionVersion']} with the weights "
             f"{weights}; expected version {shift.target} alone"
         )
-    functions = Functions(client, shift.function, time.monotonic)
     version = describe(functions, shift.alias)
     if version.number != shift.target:
         raise CheckFailed(f"the alias {shift.alias} answered as version {version.number}; expected {shift.target}")
-    seen = check_samples(functions, shift.alias, version, float(os.environ["LATENCY_BUDGET_MS"]), most=1)
-    return f"the alias {shift.alias} of {shift.function} leads to version {shift.target} alone, which {seen}"
+    return version

@@ -7,7 +7,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
+from functools import partial
+from io import BytesIO, StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 import hook_report
 import post_traffic
 import pre_traffic
+import version_checks
 from fakes.codedeploy_api import CodeDeploy, codedeploy_api
 from fakes.lambda_api import FakeLambda, lambda_api
 from harness import Pinned, pinned, prepared, sample, stored
@@ -29,7 +33,10 @@ from pilotlight_cli.project import LOCK, SAMPLE
 NAME = "stack-predict"
 BUDGET = {"LATENCY_BUDGET_MS": "60000"}
 
-Invoke = Callable[[object], Any]
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+PRE: Handler = pre_traffic.lambda_handler
+POST: Handler = post_traffic.lambda_handler
 
 
 class Context:
@@ -85,7 +92,7 @@ def codedeploy() -> Iterator[CodeDeploy]:
 
 
 def run(
-    hook: Any,
+    hook: Handler,
     codedeploy: CodeDeploy,
     function: FakeLambda,
     target: str,
@@ -93,20 +100,22 @@ def run(
     seconds: float = 60,
     budget: dict[str, str] = BUDGET,
     content: str | None = None,
+    kind: str = "AppSpecContent",
 ) -> dict[str, Any]:
     """What a hook says of a deployment to `target`, after it has told CodeDeploy the same, once."""
-    event = codedeploy.deploy(NAME, target, content)
+    event = codedeploy.deploy(NAME, target, content, kind)
     with lambda_api(function) as found, acting_in({**codedeploy.environ, **found, **budget}):
-        said: dict[str, Any] = hook.lambda_handler(event, Context(seconds))
+        said = hook(event, Context(seconds))
     assert codedeploy.reports == [(event["DeploymentId"], event["LifecycleEventHookExecutionId"], said["status"])]
     return said
 
 
 def test_a_good_version_passes_with_its_golden_samples(codedeploy: CodeDeploy, function: FakeLambda) -> None:
-    said = run(pre_traffic, codedeploy, function, "1")
+    said = run(PRE, codedeploy, function, "1")
     assert said["status"] == "Succeeded"
     assert (
-        "version 1 of stack-predict serves breast-cancer:1 and answers 5 golden sample(s) as published" in said["found"]
+        "version 1 of stack-predict serves breast-cancer:1 and answers 5 of its 5 golden sample(s) as published"
+        in said["found"]
     )
 
 
@@ -114,14 +123,14 @@ def test_a_shift_back_passes_with_the_samples_of_the_version_that_it_goes_back_t
     codedeploy: CodeDeploy, function: FakeLambda
 ) -> None:
     function.aliases["live"] = "1"
-    assert "serves other:1" in run(pre_traffic, codedeploy, function, "2")["found"]
+    assert "serves other:1" in run(PRE, codedeploy, function, "2")["found"]
     function.aliases["live"] = "2"
     codedeploy.reports.clear()
-    assert "serves breast-cancer:1" in run(pre_traffic, codedeploy, function, "1")["found"]
+    assert "serves breast-cancer:1" in run(PRE, codedeploy, function, "1")["found"]
 
 
 def test_a_version_that_answers_otherwise_than_published_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
-    said = run(pre_traffic, codedeploy, function, "3")
+    said = run(PRE, codedeploy, function, "3")
     assert said["status"] == "Failed"
     assert "golden sample 1 is answered otherwise than published: " in said["found"]
 
@@ -134,7 +143,7 @@ def test_a_version_that_is_slower_than_its_budget_fails(codedeploy: CodeDeploy, 
         return good(event)
 
     function.versions["1"] = slow
-    said = run(pre_traffic, codedeploy, function, "1", budget={"LATENCY_BUDGET_MS": "100"})
+    said = run(PRE, codedeploy, function, "1", budget={"LATENCY_BUDGET_MS": "100"})
     assert said["status"] == "Failed"
     assert "ms at best of 3, and the budget is 100 ms" in said["found"]
 
@@ -158,7 +167,7 @@ def test_a_version_without_a_right_answer_fails(
         return answer
 
     function.versions["1"] = broken
-    said = run(pre_traffic, codedeploy, function, "1")
+    said = run(PRE, codedeploy, function, "1")
     assert said["status"] == "Failed"
     assert re.search(found, said["found"])
 
@@ -172,7 +181,7 @@ def test_a_version_that_dies_at_a_request_fails(codedeploy: CodeDeploy, function
         return good(event)
 
     function.versions["1"] = dies
-    said = run(pre_traffic, codedeploy, function, "1")
+    said = run(PRE, codedeploy, function, "1")
     assert (said["status"], "Runtime.OutOfMemory" in said["found"]) == ("Failed", True)
 
 
@@ -184,19 +193,19 @@ def test_a_version_that_answers_500_fails(path: str, codedeploy: CodeDeploy, fun
         return {"statusCode": 500, "body": "{}"} if event.get("rawPath") == path else good(event)
 
     function.versions["1"] = answers
-    said = run(pre_traffic, codedeploy, function, "1")
+    said = run(PRE, codedeploy, function, "1")
     assert (said["status"], '"statusCode": 500' in said["found"]) == ("Failed", True)
 
 
 def test_a_version_that_is_another_than_was_asked_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
     function.versions["4"] = function.versions["2"]
-    said = run(pre_traffic, codedeploy, function, "4")
+    said = run(PRE, codedeploy, function, "4")
     assert said["status"] == "Failed"
     assert "version 4 of stack-predict was asked, and version 2 answered" in said["found"]
 
 
 def test_a_version_that_does_not_exist_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
-    said = run(pre_traffic, codedeploy, function, "9")
+    said = run(PRE, codedeploy, function, "9")
     assert (said["status"], "ResourceNotFound" in said["found"]) == ("Failed", True)
 
 
@@ -211,48 +220,91 @@ def test_a_version_that_never_answers_fails_before_the_hook_is_ended(
 
     function.versions["1"] = hangs
     try:
-        said = run(pre_traffic, codedeploy, function, "1", seconds=hook_report.REPORT_SECONDS + 1)
+        said = run(PRE, codedeploy, function, "1", seconds=hook_report.REPORT_SECONDS + 1)
     finally:
         released.set()
     assert said == {"status": "Failed", "found": "the check did not end within 1 s"}
 
 
 def test_without_time_left_the_report_still_goes_out(codedeploy: CodeDeploy, function: FakeLambda) -> None:
-    assert run(pre_traffic, codedeploy, function, "1", seconds=1)["status"] == "Failed"
+    assert run(PRE, codedeploy, function, "1", seconds=1)["status"] == "Failed"
 
 
 def test_a_report_that_is_not_taken_at_first_is_sent_again(codedeploy: CodeDeploy, function: FakeLambda) -> None:
     codedeploy.failures = 2
-    assert run(pre_traffic, codedeploy, function, "1")["status"] == "Succeeded"
+    assert run(PRE, codedeploy, function, "1")["status"] == "Succeeded"
 
 
 @pytest.mark.parametrize(
     "content", ["version: 0.0\nResources: []\n", "{}", '{"Resources": []}', '{"Resources": [{"a": {}}]}', "[]", "1"]
 )
 def test_a_deployment_of_something_else_fails(content: str, codedeploy: CodeDeploy, function: FakeLambda) -> None:
-    said = run(pre_traffic, codedeploy, function, "1", content=content)
+    said = run(PRE, codedeploy, function, "1", content=content)
     assert (said["status"], "expected an AppSpec in JSON with one function" in said["found"]) == ("Failed", True)
+
+
+def test_an_appspec_is_found_in_both_kinds_of_revisions(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    assert run(PRE, codedeploy, function, "1", kind="String")["status"] == "Succeeded"
+
+
+def test_a_deployment_whose_appspec_lies_in_a_bucket_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    said = run(PRE, codedeploy, function, "1", kind="S3")
+    assert (said["status"], "has a revision of type 'S3'" in said["found"]) == ("Failed", True)
 
 
 def test_a_hook_that_may_not_read_the_deployment_reports_that(function: FakeLambda) -> None:
     with codedeploy_api(CodeDeploy(refused=True)) as codedeploy:
-        said = run(pre_traffic, codedeploy, function, "1")
+        said = run(PRE, codedeploy, function, "1")
     assert (said["status"], "AccessDenied" in said["found"]) == ("Failed", True)
 
 
 def test_the_line_in_the_log_says_what_was_found(
     codedeploy: CodeDeploy, function: FakeLambda, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = run(pre_traffic, codedeploy, function, "9")
+    said = run(PRE, codedeploy, function, "9")
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["level"], line["status"], line["found"]) == ("hook", "ERROR", "Failed", said["found"])
 
 
+def test_a_log_that_cannot_be_written_does_not_keep_the_report_back(
+    codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    closed = StringIO()
+    closed.close()
+    with redirect_stdout(closed):
+        assert run(PRE, codedeploy, function, "1")["status"] == "Succeeded"
+
+
+def test_of_more_samples_than_there_is_time_for_the_first_ones_are_sent(versions: dict[str, LambdaRuntime]) -> None:
+    class Client:
+        """Lambda without its API."""
+
+        def invoke(self, *, Payload: bytes, **_: str) -> dict[str, BytesIO]:  # noqa: N803 - boto3's name
+            return {"Payload": BytesIO(json.dumps(versions["1"].invoke(json.loads(Payload))).encode())}
+
+    look = count(step=version_checks.SAMPLES_SECONDS / 3)  # so long each call takes
+    functions = version_checks.Functions(Client(), NAME, lambda: next(look))
+    version = version_checks.describe(functions, "1")
+    assert len(version.golden.samples) == 5
+    said = version_checks.check_samples(functions, "1", version, 60_000)
+    assert said == "serves breast-cancer:1 and answers 2 of its 5 golden sample(s) as published, in 5000 ms or less"
+
+
 def test_after_the_shift_the_alias_leads_to_the_new_version_alone(codedeploy: CodeDeploy, function: FakeLambda) -> None:
     function.aliases["live"] = "2"
-    said = run(post_traffic, codedeploy, function, "2")
+    said = run(POST, codedeploy, function, "2")
     assert said["status"] == "Succeeded"
     assert "the alias live of stack-predict leads to version 2 alone, which serves other:1" in said["found"]
+
+
+def patient(function: FakeLambda, alias: str = "") -> Handler:
+    """The hook after the shift, for which no time passes; the alias moves, if at all, while it waits."""
+
+    def sleep(_: float) -> None:
+        if alias:
+            function.aliases["live"] = alias
+
+    return lambda event, _: hook_report.run(event, 60, partial(post_traffic.check, sleep=sleep))
 
 
 @pytest.mark.parametrize(
@@ -267,14 +319,19 @@ def test_a_shift_that_did_not_end_where_it_should_fails(
 ) -> None:
     function.aliases["live"] = version
     function.weights["live"] = weights
-    said = run(post_traffic, codedeploy, function, "2")
+    said = run(patient(function), codedeploy, function, "2")
     assert (said["status"], found in said["found"]) == ("Failed", True)
+
+
+def test_an_alias_that_leads_to_its_version_a_moment_later_passes(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    function.aliases["live"] = "1"
+    assert run(patient(function, "2"), codedeploy, function, "2")["status"] == "Succeeded"
 
 
 def test_an_alias_that_answers_as_another_version_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
     function.aliases["live"] = "4"
     function.versions["4"] = function.versions["1"]
-    said = run(post_traffic, codedeploy, function, "4")
+    said = run(patient(function), codedeploy, function, "4")
     assert (said["status"], "answered as version 1; expected 4" in said["found"]) == ("Failed", True)
 
 
