@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from docker_fixtures import address, lambda_image
+from parameters_fixtures import ssm, stack
+from reporting import pytest_terminal_summary
 from stores_fixtures import (
     aws_environ,
     emulated_gcs_store,
@@ -14,12 +17,17 @@ from stores_fixtures import (
 )
 
 __all__ = [
+    "address",
     "aws_environ",
     "emulated_gcs_store",
     "fake_gcs",
     "folder_store",
     "gcs_store",
+    "lambda_image",
     "opened_s3_store",
+    "pytest_terminal_summary",
     "s3_server",
     "s3_store",
+    "ssm",
+    "stack",
 ]

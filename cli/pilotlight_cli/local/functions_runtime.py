@@ -52,8 +52,8 @@ class FunctionsRuntime:
 
     def _start(self) -> Child:
         listen(self._port).close()  # gunicorn would try for five seconds before it says that the port is taken
-        command = [*isolated_python(), "-m", "functions_framework", "--host", "127.0.0.1"]
-        child = Child(command, self._function.folder, self._environment(), self.log)
+        environ = framework_environment(self._function, self._target) | {"PORT": str(self._port)}
+        child = Child(framework_command(), self._function.folder, environ, self.log)
         try:
             child.wait_for_port(self._port, self._patience)
         except BaseException:  # an interrupt too must not leave it behind
@@ -61,16 +61,22 @@ class FunctionsRuntime:
             raise
         return child
 
-    def _environment(self) -> dict[str, str]:
-        return self._function.environment | {
-            "FUNCTION_SIGNATURE_TYPE": "http",
-            "FUNCTION_TARGET": self._target,
-            "K_CONFIGURATION": "pilotlight",
-            "K_REVISION": "pilotlight-00001-local",
-            "K_SERVICE": "pilotlight",
-            "PORT": str(self._port),
-            "PYTHONUNBUFFERED": "1",
-        }
+
+def framework_command() -> list[str]:
+    """What runs a function on this machine."""
+    return [*isolated_python(), "-m", "functions_framework", "--host", "127.0.0.1"]
+
+
+def framework_environment(function: Function, target: str = "predict") -> dict[str, str]:
+    """What the function and its framework see of an environment, but for PORT, which says where it listens."""
+    return function.environment | {
+        "FUNCTION_SIGNATURE_TYPE": "http",
+        "FUNCTION_TARGET": target,
+        "K_CONFIGURATION": "pilotlight",
+        "K_REVISION": "pilotlight-00001-local",
+        "K_SERVICE": "pilotlight",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 @contextmanager

@@ -181,13 +181,13 @@ def tethered(command: Sequence[str], parent: int = 0) -> list[str]:
     return [*isolated_python(), "-I", str(TETHER), str(parent), *command]
 
 
-def listen(port: int) -> socket.socket:
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises PortTaken."""
     try:
-        return socket.create_server(("127.0.0.1", port))
+        return socket.create_server((host, port))
     except OSError as error:
         raise PortTaken(
-            f"port {port} of 127.0.0.1 cannot be used: {os.strerror(error.errno or 0)}; end what listens there, or "
+            f"port {port} of {host} cannot be used: {os.strerror(error.errno or 0)}; end what listens there, or "
             "choose another with --port (0 takes any free one)"
         ) from None
 

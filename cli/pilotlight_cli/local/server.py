@@ -23,7 +23,8 @@ from pilotlight_cli.local.process import Log, ServeError, listen
 from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.local.stores import acting_in, embedded_store, leads_to_a_store
 from pilotlight_cli.repository import show
-from pilotlight_cli.staging import requirements, stage_sources
+from pilotlight_cli.staging.libraries import requirements
+from pilotlight_cli.staging.sources import stage_sources
 from pilotlight_cli.stores import StoreUrlError, open_store
 
 _SCHEMES = {"aws": ("s3", "file"), "gcp": ("gs", "file")}

@@ -29,8 +29,11 @@ def embedded_store(cloud: str) -> AbstractContextManager[EmbeddedStore]:
 
 
 @contextmanager
-def s3_store() -> Iterator[EmbeddedStore]:
-    """moto's S3 server with one bucket. The credentials are no secret: anything is let in."""
+def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
+    """moto's S3 server with one bucket. The credentials are no secret: anything is let in.
+
+    `host` is the address of this machine at which it listens. Raises PortTaken for one that is not.
+    """
     import boto3
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
@@ -40,7 +43,7 @@ def s3_store() -> Iterator[EmbeddedStore]:
         """Moto's, without its lines."""
 
     bucket = f"models-{token_hex(3)}"  # moto keeps the buckets of all its servers in one place
-    with serving_wsgi(DomainDispatcherApplication(create_backend_app), handler=Handler) as endpoint:
+    with serving_wsgi(DomainDispatcherApplication(create_backend_app), handler=Handler, host=host) as endpoint:
         environ = {
             "AWS_ENDPOINT_URL_S3": endpoint,
             "AWS_ACCESS_KEY_ID": "local",
@@ -60,8 +63,8 @@ def s3_store() -> Iterator[EmbeddedStore]:
 
 
 @contextmanager
-def gcs_store() -> Iterator[EmbeddedStore]:
-    """The Cloud Storage emulator, in memory, with one bucket.
+def gcs_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
+    """The Cloud Storage emulator, in memory, with one bucket, at the address `host` of this machine.
 
     It ignores generations and preconditions, so that publishing is not atomic there; one publisher does not notice.
     """
@@ -73,11 +76,11 @@ def gcs_store() -> Iterator[EmbeddedStore]:
     storage = Storage(use_memory_fs=True)
     create_bucket("models", storage)
     # The emulator's own server takes one connection at a time, which an idle one would block.
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(RequestHandler, storage)) as server:
+    with ThreadingHTTPServer((host, 0), partial(RequestHandler, storage)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="store", daemon=True)
         thread.start()
         try:
-            yield EmbeddedStore("gs://models", {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{server.server_port}"})
+            yield EmbeddedStore("gs://models", {"STORAGE_EMULATOR_HOST": f"http://{host}:{server.server_port}"})
         finally:
             server.shutdown()
             thread.join()

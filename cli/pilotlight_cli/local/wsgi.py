@@ -24,16 +24,19 @@ class QuietHandler(WSGIRequestHandler):
 
 @contextmanager
 def serving_wsgi(
-    application: WSGIApplication, port: int = 0, handler: type[WSGIRequestHandler] = QuietHandler
+    application: WSGIApplication,
+    port: int = 0,
+    handler: type[WSGIRequestHandler] = QuietHandler,
+    host: str = "127.0.0.1",
 ) -> Iterator[str]:
     """The URL of an application, which gets a thread for each connection. Raises PortTaken."""
-    with listen(port) as listener:
+    with listen(port, host) as listener:
         # The descriptor is werkzeug's own copy: given a port that is taken, it would end the process.
-        server = make_server("127.0.0.1", 0, application, threaded=True, fd=listener.fileno(), request_handler=handler)
+        server = make_server(host, 0, application, threaded=True, fd=listener.fileno(), request_handler=handler)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="http", daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield f"http://{host}:{listener.getsockname()[1]}"
         finally:
             server.shutdown()
             thread.join()

@@ -1,0 +1,233 @@
+"""template.yaml deployed to an emulator of AWS with the real packages: who gets which answer, and what rings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet, RSAKey
+from werkzeug.wrappers import Request, Response
+
+import onnx_models
+from fakes.embedded_metrics import metric_data
+from fakes.emulated_aws import EmulatedAws, emulated_aws, without_the_refused
+from harness import Pinned, pinned, sample
+from pilotlight_cli.aws import keys
+from pilotlight_cli.aws.template import load_template
+from pilotlight_cli.aws.translation import deployed, translate
+from pilotlight_cli.local.sample import sample_request
+from pilotlight_cli.local.stores import acting_in
+from pilotlight_cli.local.wsgi import serving_wsgi
+from pilotlight_cli.project import LOCK, PROJECT
+from pilotlight_cli.publishing import copy
+from pilotlight_cli.staging import build
+from pilotlight_cli.stores import open_store
+from reporting import TOLD, Recorder
+
+TEMPLATE = load_template(PROJECT / "template.yaml")
+STORE = "s3://models"
+PACKAGES = "packages"
+FUNCTIONS = {
+    "PredictFunction": "predict",
+    "PreTrafficHook": "hooks",
+    "PostTrafficHook": "hooks",
+    "AuthorizerFunction": "authorizer",
+}
+PATH, BODY = sample_request()
+
+# A lookup in a table of three entries: a request for the eighth makes the model itself fail.
+GOOD, BAD = {"features": [1]}, {"features": [7]}
+
+
+@pytest.fixture(scope="module")
+def aws(lambda_image: str, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
+    """An emulator whose S3 has the sample model, and the packages of the functions that serve it."""
+    with emulated_aws(lambda_image, address, tmp_path_factory.mktemp("aws")) as running:
+        for bucket in (STORE.partition("://")[2], PACKAGES):
+            running.client("s3").create_bucket(Bucket=bucket)
+        upload_model(running, sample(tmp_path_factory.mktemp("store")))
+        for function in set(FUNCTIONS.values()):
+            upload_package(running, function, LOCK, tmp_path_factory.mktemp(function))
+        yield running
+
+
+def upload_model(aws: EmulatedAws, model: Pinned) -> None:
+    with acting_in(aws.environ):
+        copy(model.store, open_store(STORE), model.model.name, model.model.version, lambda _: None)
+
+
+def upload_package(aws: EmulatedAws, function: str, lock: Path, folder: Path, name: str = "") -> str:
+    """Build a function's package and put it into S3; its URL."""
+    package = build("aws", lock, folder / function, lambda _: None, function=function)
+    archive = shutil.make_archive(str(folder / "package"), "zip", package.folder)
+    aws.client("s3").upload_file(archive, PACKAGES, name or function)
+    return f"s3://{PACKAGES}/{name or function}"
+
+
+def deploy(aws: EmulatedAws, stack: str, predict: str = "", **given: str) -> tuple[dict[str, str], list[str]]:
+    """Deploy a stack of template.yaml; its outputs, and what had to be dropped."""
+    urls = {name: f"s3://{PACKAGES}/{function}" for name, function in FUNCTIONS.items()}
+    if predict:
+        urls["PredictFunction"] = predict
+    values = {"StoreUrl": STORE, **given}
+    template, dropped = without_the_refused(deployed(translate(TEMPLATE, values, urls), values, stack))
+    return aws.deploy(stack, template), dropped
+
+
+def versions_that_answered(aws: EmulatedAws, stack: str) -> list[str]:
+    """The function version of each answered request, as its log says."""
+    lines = [json.loads(line) for line in aws.log_lines(f"/pilotlight/{stack}/predict") if line.startswith("{")]
+    return [line["ExecutedVersion"] for line in lines if line["event"] == "request"]
+
+
+def test_a_request_through_the_api_gets_the_right_prediction_from_the_live_version(aws: EmulatedAws) -> None:
+    outputs, _ = deploy(aws, "open", Authorization="open-to-everyone")
+    reply = aws.call(outputs["ApiUrl"], PATH, BODY)
+    assert reply.status_code == 200, reply.text
+    assert (reply.json()["prediction"], reply.json()["probability"]) == ("malignant", 0.96875)
+    assert aws.call(outputs["ApiUrl"], "/nowhere", BODY).json()["code"] == "not_found"
+    alias = aws.client("lambda").get_alias(FunctionName=outputs["FunctionName"], Name="live")
+    assert versions_that_answered(aws, "open") == [alias["FunctionVersion"]] * 2 == ["1", "1"]
+
+
+def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAws, record_property: Recorder) -> None:
+    _, dropped = deploy(aws, "scaled", StartMode="provisioned", MaxProvisioned="2")
+    record_property(TOLD, f"the emulator of AWS takes a stack without {', '.join(dropped)}")
+    assert [name.partition(" ")[0] for name in dropped] == [
+        "ProvisionedTarget",
+        "ProvisionedTracking",
+        "OutOfRangeAlarm",
+        "ReleaseAlarm",
+        "ServerlessDeploymentApplication",
+        "PredictFunctionDeploymentGroup",
+    ]
+
+
+KEY = RSAKey.generate_key(2048, {"kid": "first"})
+STRANGER = RSAKey.generate_key(2048, {"kid": "first"})
+
+
+@contextmanager
+def issuer() -> Iterator[str]:
+    """The URL of an issuer of tokens: its discovery document and its public keys."""
+
+    @Request.application
+    def answer(request: Request) -> Response:
+        documents: dict[str, Any] = {
+            "/.well-known/openid-configuration": {"issuer": url, "jwks_uri": f"{url}/keys"},
+            "/keys": KeySet([KEY]).as_dict(private=False),
+        }
+        return Response(json.dumps(documents[request.path]), content_type="application/json")
+
+    with serving_wsgi(answer) as url:
+        yield url
+
+
+def token(issuer: str, key: RSAKey = KEY, **claims: object) -> str:
+    """A token for this API that is good for ten minutes, but for what `claims` say."""
+    now = int(time.time())
+    good = {"iss": issuer, "aud": "models", "sub": "somebody", "iat": now - 5, "exp": now + 600}
+    return jwt.encode({"alg": "RS256", "kid": "first"}, good | claims, key)
+
+
+def test_a_jwt_lets_in_who_has_a_good_one_and_nobody_else(aws: EmulatedAws) -> None:
+    with issuer() as url:
+        outputs, _ = deploy(aws, "tokens", Authorization="jwt", JwtIssuer=url, JwtAudience="models,others")
+        api = outputs["ApiUrl"]
+        authorized = {
+            "good": token(url),
+            "for the other audience": token(url, aud="others"),
+            "expired": token(url, exp=int(time.time()) - 60),
+            "for a stranger's audience": token(url, aud="strangers"),
+            "of another issuer": token("https://elsewhere.example.com"),
+            "signed by somebody else": token(url, STRANGER),
+        }
+        statuses = {
+            name: aws.call(api, PATH, BODY, authorization=f"Bearer {one}").status_code
+            for name, one in authorized.items()
+        }
+        statuses["missing"] = aws.call(api, PATH, BODY).status_code
+    assert statuses == {
+        "good": 200,
+        "for the other audience": 200,
+        "expired": 401,
+        "for a stranger's audience": 401,
+        "of another issuer": 401,
+        "signed by somebody else": 401,
+        "missing": 401,
+    }
+    assert versions_that_answered(aws, "tokens") == ["1", "1"]
+
+
+def test_an_api_key_lets_in_who_has_one_and_its_secret_is_stored_nowhere(aws: EmulatedAws) -> None:
+    outputs, _ = deploy(aws, "keyed", Authorization="api-key")
+    api, ssm = outputs["ApiUrl"], aws.client("ssm")
+    made, key = keys.create(ssm, "keyed", label="a test", expires=None, now=datetime.now(UTC))
+    answered = aws.call(api, PATH, BODY, **{"x-api-key": key})
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["prediction"] == "malignant"
+    assert aws.call(api, PATH, BODY).status_code == 401
+    assert aws.call(api, PATH, BODY, **{"x-api-key": f"{made.id}.{'A' * 43}"}).status_code == 403
+    (stored,) = ssm.get_parameters_by_path(Path=keys.path("keyed"))["Parameters"]
+    assert key.partition(".")[2] not in stored["Value"]
+    assert versions_that_answered(aws, "keyed") == ["1"]
+
+
+def test_a_release_that_fails_raises_its_own_alarm(aws: EmulatedAws, tmp_path: Path) -> None:
+    deploy(aws, "failing", Authorization="open-to-everyone")
+    golden = tmp_path / "golden.json"
+    golden.write_text(json.dumps(onnx_models.LOOKUP_GOLDEN))
+    model = pinned(onnx_models.lookup(tmp_path), "lookup", tmp_path / "models", golden=golden)
+    upload_model(aws, model)
+    package = upload_package(aws, "predict", model.lock, tmp_path, "lookup")
+    outputs, _ = deploy(aws, "failing", package, Authorization="open-to-everyone")
+
+    api = outputs["ApiUrl"]
+    assert aws.call(api, "/predict", GOOD).json()["prediction"] == 20.0
+    publish_metrics(aws, "failing")
+    alarm = server_errors_alarm(aws, "failing")
+    assert alarm["AlarmName"] == "failing-server-errors-2"
+    assert alarm["StateValue"] == "OK"
+
+    assert [aws.call(api, "/predict", BAD).status_code for _ in range(5)] == [500] * 5
+    publish_metrics(aws, "failing")
+    alarm = server_errors_alarm(aws, "failing")
+    assert alarm["StateValue"] == "ALARM"
+    assert seen_by(aws, alarm) == 5.0
+    assert seen_by(aws, alarm, ExecutedVersion="1") == 0.0
+
+
+def publish_metrics(aws: EmulatedAws, stack: str) -> None:
+    """What CloudWatch does with the function's log lines. Data of lines that were read before are there once more."""
+    for namespace, data in metric_data(aws.log_lines(f"/pilotlight/{stack}/predict")).items():
+        aws.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
+
+
+def server_errors_alarm(aws: EmulatedAws, stack: str) -> Any:
+    prefix = f"{stack}-server-errors-"
+    (alarm,) = aws.client("cloudwatch").describe_alarms(AlarmNamePrefix=prefix)["MetricAlarms"]
+    return alarm
+
+
+def seen_by(aws: EmulatedAws, alarm: Any, **other: str) -> float:
+    """The statistic that an alarm looks at, over the last minutes; `other` are values for its dimensions."""
+    dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]} | other
+    now = datetime.now(UTC)
+    asked = aws.client("cloudwatch").get_metric_statistics(
+        Namespace=alarm["Namespace"],
+        MetricName=alarm["MetricName"],
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        Statistics=[alarm["Statistic"]],
+        Period=alarm["Period"],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=1),
+    )
+    return float(sum(point[alarm["Statistic"]] for point in asked["Datapoints"]))

@@ -1,0 +1,40 @@
+"""Fixtures of tests that need Docker: they skip, with the reason, where they cannot run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from pilotlight_cli.aws.sam_local import IMAGE, host_address
+
+
+def why_not() -> str:
+    """What is missing for a function in a container; empty where nothing is. Never pulls an image."""
+    if shutil.which("docker") is None:
+        return "Docker is not on this machine"
+    if _fails("docker", "version"):
+        return "Docker's engine does not answer"
+    if _fails("docker", "image", "inspect", IMAGE):
+        return f"Docker has no image {IMAGE} ('python tools/lambda_image.py' builds a stand-in for it)"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def lambda_image() -> str:
+    """The image of Lambda's Python: AWS's own, or the stand-in."""
+    missing = why_not()
+    if missing:
+        pytest.skip(missing)
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def address(lambda_image: str) -> str:
+    """Where containers reach this machine."""
+    return host_address()
+
+
+def _fails(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0

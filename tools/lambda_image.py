@@ -1,0 +1,81 @@
+"""Builds a stand-in for AWS's image of Lambda's Python, so that `sam local` runs where no image can be pulled.
+
+Usage: python tools/lambda_image.py
+
+It is made of this machine's own Python of the functions' version, its C library, AWS's runtime client and SDK as
+uv.lock pins them, and the runtime interface emulator in the SAM CLI's wheel. It has the name by which SAM asks for the
+image, and a label that says what it is. An image of that name without the label is AWS's own, and stays.
+
+It differs from AWS's: the C library is another version's, the function runs as root, and nothing else of Amazon Linux
+is there. What works in it was not shown to work in AWS's.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from host_files import Python, python_of
+from host_image import NoImageError, digest, docker, functions_python, import_image, made_of
+from lambda_files import lay_out
+
+from pilotlight_cli.aws.sam_local import IMAGE
+from pilotlight_cli.hostenv import run_uv
+from pilotlight_cli.local.lambda_runtime import emulator
+
+# SAM's own image on top, which it does not make again for a new base.
+DERIVED = IMAGE.replace("-x86_64", "-rapid-x86_64")
+
+_LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+_ENVIRONMENT = {
+    "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+    "LANG": "C.UTF-8",
+    "LAMBDA_TASK_ROOT": "/var/task",
+    "LAMBDA_RUNTIME_DIR": "/var/runtime",
+    "LD_LIBRARY_PATH": _LIBRARY_PATH,
+}
+_CHANGES = ("WORKDIR /var/task", 'ENTRYPOINT ["/lambda-entrypoint.sh"]')
+_RECIPES = ("lambda_files.py", "lambda_image.py")
+
+
+def main() -> None:
+    """Build the image where there is none, or where its parts have changed since."""
+    try:
+        print(built())
+    except NoImageError as error:
+        sys.exit(f"no stand-in for {IMAGE}: {error}")
+
+
+def built() -> str:
+    """Make sure that there is an image, and say which. Raises NoImageError."""
+    label = made_of(IMAGE)
+    if label == "":
+        return f"{IMAGE} is here, and is not a stand-in: it stays as it is"
+    program = functions_python()
+    requirements = run_uv(["export", "--frozen", "--only-group", "lambda-runtime", "--no-emit-project", "--no-header"])
+    wanted = digest(program, _RECIPES, requirements, emulator().stat().st_size)
+    if label == wanted:
+        return f"the stand-in for {IMAGE} is up to date"
+    with TemporaryDirectory(prefix="pilotlight-image-") as folder:
+        runtime, root = Path(folder, "runtime"), Path(folder, "root")
+        _install(requirements, program, runtime)
+        root.mkdir()
+        found = python_of(program)
+        lay_out(root, found, runtime, emulator())
+        import_image(root, IMAGE, wanted, _ENVIRONMENT, _CHANGES)
+    docker("image", "rm", "--force", DERIVED)
+    return f"built a stand-in for {IMAGE} from {_described(found)}; it is not AWS's image"
+
+
+def _install(requirements: str, program: str, target: Path) -> None:
+    options = ["--quiet", "--target", str(target), "--python", program, "--only-binary", ":all:", "--compile-bytecode"]
+    run_uv(["pip", "install", *options, "--no-deps", "--require-hashes", "-r", "-"], requirements)
+
+
+def _described(found: Python) -> str:
+    return f"Python {found.version} at {found.program}"
+
+
+if __name__ == "__main__":
+    main()
