@@ -1,9 +1,15 @@
 # Pilotlight. `make help` lists what there is.
 
 CLOUD ?=
+EVENT ?= events/http-api-v2-predict.json
 PORT ?= 8080
 ONCE ?=
 UPGRADE ?=
+ENV ?=
+FROM ?=
+BASE ?=
+ROUNDS ?=
+YES ?=
 PYTHON ?= python3
 
 VENV := .venv
@@ -11,14 +17,21 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAMPLE := examples/breast-cancer
 RUN_CLOUD := $(or $(CLOUD),aws)
+CHECKERS := .venv-checkers
+TRANSLATION := build/translation
+
+# SAM CLI asks nobody anything: no telemetry, no credentials, one try where it wants some all the same.
+SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none \
+	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format build sample lock clean
+.PHONY: help run test check validate format build image bench container invoke start-api deploy-aws sample lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run listens, ONCE=1 ends run after the first answer.'
+	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run and start-api listen, ONCE=1 ends run after the first answer.'
+	@echo '  FROM=s3://... is a store that has the pinned version, YES=1 lets deploy-aws ask nothing.'
 
 # uv comes first, by its hash, and installs the rest from uv.lock.
 $(UV): tools/bootstrap.txt
@@ -48,12 +61,52 @@ check: $(VENV)/.dev  ## Check format, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+$(CHECKERS)/.done: $(UV) tools/checkers.txt
+	@echo 'Setting up: checkov and check-jsonschema in $(CHECKERS)'
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(CHECKERS)
+	@$(UV) pip install --quiet --python $(CHECKERS) --require-hashes -r tools/checkers.txt
+	@touch $@
+
+# The templates as they are, what AWS makes of them in each start mode, and the workflows; all of it offline.
+validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their translation, the Dockerfile and the workflows
+	@$(SAM) validate --lint --template template.yaml
+	@$(SAM) validate --lint --template bootstrap.yaml
+	@$(BIN)/python tools/translate.py $(TRANSLATION)
+	@$(BIN)/cfn-lint template.yaml bootstrap.yaml
+	@# W2001: the translation has the deployment type in it and asks for the parameter no longer.
+	@$(BIN)/cfn-lint --ignore-checks W2001 -- $(TRANSLATION)/*.json
+	@$(CHECKERS)/bin/checkov --framework cloudformation --skip-download --quiet --compact \
+		--file template.yaml bootstrap.yaml $(TRANSLATION)/*.json
+	@$(CHECKERS)/bin/checkov --framework dockerfile --skip-download --quiet --compact \
+		--file functions/gcp/container/Dockerfile
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
 format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 build: $(VENV)/.run  ## Put the deployable packages together in build/aws and build/gcp
 	@$(BIN)/pilotlight build $(if $(CLOUD),--cloud $(CLOUD))
+
+image: $(VENV)/.run  ## Build a stand-in for AWS's Python image in Docker, where that cannot be pulled
+	@$(BIN)/python tools/lambda_image.py
+
+bench: $(VENV)/.run  ## Measure the function beside the usual alternatives, for two minutes; ROUNDS=12
+	@PYTHONPATH=tests $(BIN)/python bench/run.py --rounds $(or $(ROUNDS),12)
+
+container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... replaces its base
+	@$(BIN)/pilotlight build --cloud gcp
+	@$(BIN)/python tools/container.py $(BASE)
+
+invoke: $(VENV)/.run  ## Send EVENT=events/... to the function under `sam local`, in Docker
+	@$(BIN)/pilotlight sam invoke $(EVENT)
+
+start-api: $(VENV)/.run  ## Serve the function behind SAM's local API, in Docker
+	@$(BIN)/pilotlight sam start-api --port $(PORT)
+
+deploy-aws: $(VENV)/.run  ## Deploy this working copy to AWS, as ENV=dev|staging|prod in samconfig.toml says
+	@$(if $(ENV),,$(error ENV is missing: make deploy-aws ENV=dev))
+	@$(BIN)/pilotlight deploy aws --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
 sample: $(VENV)/.dev  ## Train the sample model again and pin it
 	@$(BIN)/python $(SAMPLE)/train.py
@@ -63,9 +116,14 @@ sample: $(VENV)/.dev  ## Train the sample model again and pin it
 	@$(BIN)/pilotlight pin breast-cancer --store file://$(CURDIR)/build/sample-store
 	@$(BIN)/python tools/make_events.py
 
-lock: $(VENV)/.run  ## Resolve uv.lock and the function folders' requirements.lock again; UPGRADE=1 takes the newest
+lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock and tools/*.txt again; UPGRADE=1 takes the newest
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
+	@for name in checkers emulator; do \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \
+			|| exit 1; \
+	done
 
 clean:  ## Remove what was built and installed
-	@rm -rf build $(VENV)
+	@rm -rf build $(VENV) $(CHECKERS)

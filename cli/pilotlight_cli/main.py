@@ -10,7 +10,9 @@ from typer.core import TyperGroup
 import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
-from pilotlight_cli.commands import models, releases
+from pilotlight_cli.aws import AwsUsageError
+from pilotlight_cli.commands import aws, gcp, keys, models, releases, sam
+from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.manifest import NameRefused
 from pilotlight_cli.stores import StoreUrlError
 from pilotlight_cli.workbench.job import UsageError
@@ -23,7 +25,7 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (NameRefused, StoreUrlError, UsageError) as error:
+        except (AwsUsageError, GcpUsageError, NameRefused, StoreUrlError, UsageError) as error:
             console.error(str(error))
             raise typer.Exit(2) from None
         except (PilotlightError, OSError) as error:
@@ -57,6 +59,18 @@ def _pilotlight(
 
 STORE = "A model store"
 RELEASE = "A release"
+DEPLOYMENT = "A deployment"
+STACK = "The stack on AWS"
+
+deploy = typer.Typer(no_args_is_help=True, help="Deploy this working copy to a cloud.")
+deploy.command("aws")(aws.deploy)
+deploy.command("gcp")(gcp.deploy)
+
+rollout = typer.Typer(no_args_is_help=True, help="Finish or take back a rollout that was left under way.")
+rollout.command("gcp")(gcp.rollout)
+
+prune = typer.Typer(no_args_is_help=True, help="Delete old versions of a deployed function.")
+prune.command("aws")(aws.prune)
 
 app.command("publish", rich_help_panel=STORE)(models.publish)
 app.command("list", rich_help_panel=STORE)(models.list_)
@@ -67,6 +81,11 @@ app.command("pin", rich_help_panel=RELEASE)(releases.pin)
 app.command("verify", rich_help_panel=RELEASE)(releases.verify)
 app.command("serve", rich_help_panel=RELEASE)(releases.serve)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
+app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
+app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)
+app.add_typer(prune, name="prune", rich_help_panel=DEPLOYMENT)
+app.add_typer(keys.app, name="keys", rich_help_panel=STACK)
+app.add_typer(sam.app, name="sam", rich_help_panel=STACK)
 
 if __name__ == "__main__":
     app()

@@ -17,7 +17,8 @@ from pilotlight_cli.project import FUNCTIONS
 
 # What the functions run on.
 PYTHON_VERSION = "3.13"
-PLATFORM = "x86_64-manylinux_2_28"
+PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+PLATFORM = PLATFORMS["x86_64"]  # what is resolved for; the hashes are those of every platform's wheels
 
 # The oldest Python that the command itself runs on: what is pinned should install there too, for `serve` and `verify`.
 OLDEST_PYTHON = "3.11"

@@ -20,6 +20,9 @@ from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.locking import LockMismatch
 from pilotlight_cli.project import FUNCTIONS, LOCK, SAMPLE
 from pilotlight_cli.requirements import PYTHON_VERSION, pins
+from pilotlight_cli.staging.bytecode import compile_all, interpreter
+from pilotlight_cli.staging.libraries import requirements
+from pilotlight_cli.staging.package import MAX_BYTES
 
 OLDER = "1.7.2"
 
@@ -104,15 +107,12 @@ def test_googles_builder_gets_hashed_requirements_of_the_model_and_the_framework
 
 def test_the_package_stays_below_lambdas_limit(aws: staging.Package) -> None:
     assert aws.size == sum(path.stat().st_size for path in aws.folder.rglob("*") if path.is_file())
-    assert sum(size for _, size in aws.parts) == aws.size < staging.MAX_BYTES
+    assert sum(size for _, size in aws.parts) == aws.size < MAX_BYTES
 
 
-def test_a_package_over_the_limit_is_refused_with_its_largest_parts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(staging, "MAX_BYTES", 1_000_000)
+def test_a_package_over_the_limit_is_refused_with_its_largest_parts(tmp_path: Path) -> None:
     with pytest.raises(staging.BuildError, match=r"(?s)AWS Lambda takes 1.0 MB.*MB  onnxruntime\n"):
-        staging.build("aws", LOCK, tmp_path / "aws", quiet)
+        staging.build("aws", LOCK, tmp_path / "aws", quiet, limit=1_000_000)
     assert not list(tmp_path.iterdir())
 
 
@@ -134,7 +134,7 @@ def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_a_package_of_any_format_leaves_room_below_lambdas_limit(packed: tuple[Pinned, staging.Package]) -> None:
     _, package = packed
-    assert package.size < 0.85 * staging.MAX_BYTES
+    assert package.size < 0.85 * MAX_BYTES
 
 
 def test_a_package_of_any_format_serves_its_model_on_the_functions_python_with_nothing_beside_it(
@@ -223,15 +223,15 @@ def test_a_library_that_the_model_and_the_framework_pin_differently_is_named(che
     file = checkout / "requirements.lock"
     file.write_text(re.sub(r"(?m)^protobuf==[^ ]+", "protobuf==6.0.0", file.read_text()))
     with pytest.raises(FormatError, match=r"requirements.lock pins protobuf==6.0.0 and .* pins protobuf==\d.*again"):
-        staging.requirements("gcp", checkout / "model.lock")
+        requirements("gcp", checkout / "model.lock")
 
 
 def test_what_does_not_compile_ends_the_build_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def broken(:\n")
-    if not staging._interpreter():
+    if not interpreter():
         pytest.skip(f"there is no Python {PYTHON_VERSION} on this machine")
     with pytest.raises(staging.BuildError, match=r"(?s)does not compile.*broken.py.*SyntaxError"):
-        staging._compile(tmp_path, quiet)
+        compile_all(tmp_path, quiet)
 
 
 def test_handlers_are_thin() -> None:
@@ -259,7 +259,7 @@ def test_a_pickle_of_another_minor_version_is_pinned_to_that_version_and_fits(
     model, _, _ = older
     assert model.model.runtime.packages["scikit-learn"] == OLDER
     package = staging.build("aws", model.lock, tmp_path / "aws", quiet)
-    assert package.size < staging.MAX_BYTES
+    assert package.size < MAX_BYTES
     assert (package.folder / f"scikit_learn-{OLDER}.dist-info").is_dir()
     assert not (package.folder / "onnxruntime").exists()
 

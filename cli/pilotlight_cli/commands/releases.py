@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pilotlight_cli import console, views
-from pilotlight_cli.commands.options import LOCK, AsJson, Cloud, LockPath, Reference, StoreUrl
+from pilotlight_cli.commands.options import LOCK, Architecture, AsJson, Cloud, LockPath, Reference, StoreUrl
 from pilotlight_cli.project import BUILD, CLOUDS
 from pilotlight_cli.stores import open_store
 
@@ -116,17 +117,32 @@ def serve(
 
 
 def build(
+    *,
     cloud: Annotated[Cloud | None, typer.Option("--cloud", help="Only this one's package.", show_default=False)] = None,
     lock: LockPath = LOCK,
+    function: Annotated[
+        str, typer.Option("--function", help="Which one: predict; AWS also has hooks and authorizer.")
+    ] = "predict",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to, with --cloud; else below build/.", show_default=False),
+    ] = None,
+    architecture: Annotated[
+        Architecture, typer.Option("--architecture", help="The processor of the function on AWS.")
+    ] = "x86_64",
     json: AsJson = False,
 ) -> None:
     """Put the deployable packages together in build/aws and build/gcp."""
     from pilotlight_cli.staging import build as stage
 
+    if out and not cloud:
+        raise typer.BadParameter("--out takes one package: add --cloud")
+    clouds = [cloud] if cloud else CLOUDS if function == "predict" else ["aws"]
     packages = []
-    for one in [cloud] if cloud else CLOUDS:
-        console.say(f"Building the package for {one}")
-        packages.append(stage(one, lock, BUILD / one, lambda doing: console.say(f"  {doing}")))
+    for one in clouds:
+        console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")
+        folder = out.resolve() if out else BUILD / (one if function == "predict" else f"{one}-{function}")
+        packages.append(stage(one, lock, folder, _say_below, function=function, architecture=architecture))
     if json:
         console.print_json({"packages": [_package_document(package) for package in packages]})
         return
@@ -137,9 +153,14 @@ def build(
     console.output().print(console.table(("cloud", "folder", "size", "largest parts"), rows, right=("size",)))
 
 
+def _say_below(doing: str) -> None:
+    console.say(f"  {doing}")
+
+
 def _package_document(package: Package) -> dict[str, object]:
     return {
         "cloud": package.cloud,
+        "function": package.function,
         "folder": str(package.folder),
         "size": package.size,
         "parts": dict(package.parts),

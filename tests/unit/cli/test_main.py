@@ -36,7 +36,11 @@ FORMS = {
     "pin": (["reference"], {"--store"}, {"--lock", "--upgrade", "--json"}),
     "verify": ([], {"--store"}, {"--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--lock", "--store", "--port", "--once"}),
-    "build": ([], set(), {"--cloud", "--lock", "--json"}),
+    "build": ([], set(), {"--cloud", "--lock", "--function", "--out", "--architecture", "--json"}),
+    "deploy": ([], set(), set()),
+    "prune": ([], set(), set()),
+    "keys": ([], set(), set()),
+    "sam": ([], set(), set()),
 }
 HEAVY = {
     "boto3",
@@ -135,6 +139,8 @@ def test_the_version_is_the_package_s() -> None:
         ("serve", "--cloud", "azure"),
         ("serve", "--port", "70000"),
         ("build", "--cloud", "azure"),
+        ("build", "--out", "somewhere"),
+        ("build", "--architecture", "riscv"),
     ],
 )
 def test_wrong_usage_is_2_and_says_why(arguments: tuple[str, ...]) -> None:

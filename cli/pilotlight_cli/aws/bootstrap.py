@@ -1,0 +1,81 @@
+"""The stack `pilotlight-bootstrap`: the model store that an account and region has once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import WaiterError
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws.calls import calling
+from pilotlight_cli.aws.stacks import Stack, check_deployable, read_stack
+from pilotlight_cli.project import PROJECT
+
+STACK = "pilotlight-bootstrap"
+
+_PAUSE = 5.0  # seconds between two looks; the stack takes about a minute
+_LOOKS = 120
+
+
+class BootstrapFailed(PilotlightError):
+    """The model store could not be made, or is not what bootstrap.yaml makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """Where an account has its models, and the KMS key that encrypts them, if it is one of its own."""
+
+    url: str
+    key_arn: str
+
+
+def find_store(cloudformation: Any) -> ModelStore | None:  # noqa: ANN401 - boto3's client
+    """The model store of this account and region; None where there is none yet. Raises AwsError, BootstrapFailed."""
+    stack = read_stack(cloudformation, STACK)
+    return None if stack is None else _store_of(stack)
+
+
+def make_store(
+    cloudformation: Any,  # noqa: ANN401 - boto3's client
+    template: Path = PROJECT / "bootstrap.yaml",
+    pause: float = _PAUSE,
+) -> ModelStore:
+    """Make the stack; `pause` seconds go by between two looks at it. Raises AwsError, BootstrapFailed."""
+    return _store_of(_create(cloudformation, template.read_text(encoding="utf-8"), pause))
+
+
+def _store_of(stack: Stack) -> ModelStore:
+    check_deployable(stack)
+    if "StoreUrl" not in stack.outputs:
+        raise BootstrapFailed(f"the stack {STACK} has no output StoreUrl; update it with bootstrap.yaml")
+    return ModelStore(stack.outputs["StoreUrl"], stack.outputs.get("KeyArn", ""))
+
+
+def _create(cloudformation: Any, body: str, pause: float) -> Stack:  # noqa: ANN401 - boto3's client
+    with calling(f"creating the stack {STACK}", "cloudformation:CreateStack"):
+        made = cloudformation.create_stack(
+            StackName=STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"], EnableTerminationProtection=True
+        )["StackId"]
+        try:
+            waiter = cloudformation.get_waiter("stack_create_complete")
+            waiter.wait(StackName=made, WaiterConfig={"Delay": pause, "MaxAttempts": _LOOKS})
+        except WaiterError:
+            raise BootstrapFailed(f"the stack {STACK} was not made: {_reasons(cloudformation, made)}") from None
+    stack = read_stack(cloudformation, made)
+    if stack is None:
+        raise BootstrapFailed(f"the stack {STACK} was made and is gone again; somebody deleted it")
+    return stack
+
+
+def _reasons(cloudformation: Any, stack: str) -> str:  # noqa: ANN401 - boto3's client
+    """What failed, in the order in which it did. What was only called off because of that says nothing."""
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED")]
+    causes = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in failed
+        if "cancelled" not in event.get("ResourceStatusReason", "").lower()
+    ]
+    return "; ".join(causes) or f"it is not ready after {_PAUSE * _LOOKS / 60:.0f} minutes; look at it and deploy again"

@@ -1,0 +1,201 @@
+"""`pilotlight deploy aws`: a release from this working copy to a stack, and only as far as it can be trusted.
+
+What can be looked at is looked at before anything is changed. At the end counts what the function itself says that it
+serves, not what CloudFormation says that it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight.description import load_lock
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws import costs, versions
+from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
+from pilotlight_cli.aws.bootstrap import find_store, make_store
+from pilotlight_cli.aws.changes import Update, Values, updates
+from pilotlight_cli.aws.compare import NotServed, compare
+from pilotlight_cli.aws.describe import ALIAS, Served
+from pilotlight_cli.aws.environments import Environment
+from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
+from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
+from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
+from pilotlight_cli.local.verify import VerifyReport, verify
+from pilotlight_cli.project import LOCK, PROJECT
+from pilotlight_cli.requirements import PYTHON_VERSION
+from pilotlight_cli.staging.bytecode import has_bytecode
+from pilotlight_cli.stocking import stock
+from pilotlight_cli.stores import open_store
+
+_STORE = "StoreUrl"
+_KEY = "StoreKeyArn"
+
+
+class DeployRefused(PilotlightError):
+    """Nothing was deployed; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a deployment works with: clients of AWS's services, SAM CLI, and whoever reads and answers.
+
+    `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine.
+    """
+
+    cloudformation: Any
+    functions: Any
+    sam: Sam
+    say: Callable[[str], None]
+    confirm: Callable[[str], bool]
+    verify: Callable[[Path, str, str], VerifyReport] = verify
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployment that went well: what is served now, whether that is new, and the outputs of the stack."""
+
+    stack: Stack
+    served: Served
+    changed: bool
+
+
+def deploy(environment: Environment, account: Account, source: str = "") -> Deployed:
+    """Bring what is in this working copy to an environment. `source` is a store that has the pinned version.
+
+    Raises PilotlightError: DeployRefused and others before anything of the stack is changed, SamFailed where its update
+    failed, NotServed where the function does not serve what was deployed.
+    """
+    template = load_template(PROJECT / "template.yaml")
+    wanted = _wanted(template, environment)
+    stack = read_stack(account.cloudformation, environment.stack)
+    before = _look(account, stack, environment)
+    wanted |= _store(environment, account)
+    _try_model(wanted[_STORE], source, account)
+    package = _build(environment, wanted, account)
+
+    deployed = _values(template, stack) if stack else None
+    plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
+    _agree(environment, stack, wanted, plan, account)
+    for update in plan:
+        _update(environment, update, account)
+    served = compare(account.functions, function_name(environment), package, plan[-1].values, account.say)
+    now = read_stack(account.cloudformation, environment.stack)
+    if now is None:
+        raise NotServed(f"the stack {environment.stack} is gone; somebody deleted it")
+    return Deployed(now, served, served.version != before)
+
+
+def _wanted(template: Template, environment: Environment) -> dict[str, str]:
+    """The values of all parameters. Raises DeployRefused where the template does not take them."""
+    if PARAMETER in environment.parameters:
+        raise DeployRefused(f"samconfig.toml has {PARAMETER} for {environment.name}; leave it out, it is computed")
+    values = effective_values(template, environment.parameters)
+    refused = refusals(template, values)
+    fewest, most = (values[name] for name in ("MinProvisioned", "MaxProvisioned"))
+    if not refused and int(fewest) > int(most):
+        refused = [f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected the maximum to be no less"]
+    if refused:
+        raise DeployRefused(f"the parameters of {environment.name} in samconfig.toml: {'; '.join(refused)}")
+    return values
+
+
+def _look(account: Account, stack: Stack | None, environment: Environment) -> str:
+    """The version that is served before; empty where none is. Raises where no deployment may begin."""
+    if stack is None:
+        return ""
+    check_deployable(stack)
+    function = function_name(environment)
+    alias = versions.alias(account.functions, function, ALIAS)
+    if alias is None:
+        return ""
+    if alias.weights:
+        shares = ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(alias.weights.items()))
+        raise DeployRefused(
+            f"the alias {ALIAS} of {function} stands for version {alias.version} and gives traffic to others too "
+            f"({shares}): a deployment is under way, or one was left behind. Wait for the first; docs/operations.md "
+            "says what to do about the second"
+        )
+    return alias.version
+
+
+def _store(environment: Environment, account: Account) -> dict[str, str]:
+    """Where the models are: as the environment says, or the account's own store, made where it is missing."""
+    if environment.parameters.get(_STORE):
+        return {}
+    found = find_store(account.cloudformation)
+    if found is None:
+        if not account.confirm(f"There is no model store here. Make it, as the stack {BOOTSTRAP}?"):
+            raise DeployRefused("nothing was deployed: there is no model store")
+        account.say(f"making the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
+        found = make_store(account.cloudformation)
+    return {_STORE: found.url, _KEY: environment.parameters.get(_KEY) or found.key_arn}
+
+
+def _try_model(store: str, source: str, account: Account) -> None:
+    """The pinned version is in the store, loads in Lambda's own runtime, and answers as its publisher saw."""
+    model = load_lock(LOCK).model
+    if stock(LOCK, open_store(store), source, "make deploy-aws ENV=... FROM=s3://bucket/prefix"):
+        account.say(f"copied {model.name}:{model.version} to {store}")
+    account.say(f"verifying {model.name}:{model.version} from {store} in Lambda's runtime on this machine")
+    failed = [f"{check.name}: {check.detail}" for check in account.verify(LOCK, store, "aws").checks if not check.ok]
+    if failed:
+        raise DeployRefused(f"{model.name}:{model.version} cannot be deployed; {'; '.join(failed)}")
+
+
+def _build(environment: Environment, wanted: Values, account: Account) -> Path:
+    account.sam.build(wanted["Architecture"])
+    package = account.sam.folder / FUNCTION
+    if _is_production(environment, wanted) and not has_bytecode(package):
+        raise DeployRefused(
+            f"the package has no bytecode, since there is no Python {PYTHON_VERSION} on this machine: every cold start "
+            f"in {environment.name} would compile all that it imports. Install Python {PYTHON_VERSION}, and try again"
+        )
+    return package
+
+
+def _is_production(environment: Environment, wanted: Values) -> bool:
+    """Whether cold starts matter there: by its name, or because it pays for fewer of them."""
+    return environment.name == "prod" or wanted["StartMode"] != "on-demand"
+
+
+def _values(template: Template, stack: Stack) -> dict[str, str]:
+    """The values that a stack was deployed with. What the template has only now had no other than its default."""
+    known = {name: value for name, value in stack.parameters.items() if name in template["Parameters"]}
+    return effective_values(template, known)
+
+
+def _agree(
+    environment: Environment, stack: Stack | None, wanted: Values, plan: tuple[Update, ...], account: Account
+) -> None:
+    """Say what will be done and what it costs, and ask. Raises DeployRefused."""
+    function = function_name(environment)
+    published = len(versions.published(account.functions, function)) if stack else 0
+    cost = costs.describe(wanted, published + 1)
+    if cost:
+        account.say(cost)
+    if stack is None:
+        account.say(
+            "this is the stack's first deployment: no traffic shifts and no hook runs. The verification, and the smoke "
+            "test at the end, are all that stands between a bad model and its callers"
+        )
+    release = plan[-1].values[PARAMETER]
+    if not account.confirm(f"Deploy the release {release[:12]} to {environment.stack}?"):
+        raise DeployRefused("nothing was deployed")
+
+
+def _update(environment: Environment, update: Update, account: Account) -> None:
+    account.say(f"{environment.stack}: {update.purpose}")
+    try:
+        account.sam.deploy(environment.stack, update.values)
+    except SamFailed as error:
+        after = aftermath(read_stack(account.cloudformation, environment.stack))
+        raise SamFailed(f"{error}. {after}") from error
+
+
+def function_name(environment: Environment) -> str:
+    """The name of the function that predicts, as template.yaml gives it."""
+    return f"{environment.stack}-predict"

@@ -1,0 +1,96 @@
+"""The environments of the stack: a table each in samconfig.toml, which SAM CLI reads too."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws import AwsUsageError
+from pilotlight_cli.project import PROJECT
+
+FILE = PROJECT / "samconfig.toml"
+
+_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
+_PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
+
+
+class SamConfigError(PilotlightError):
+    """samconfig.toml says something that nothing can be deployed by; the message names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a release goes, and the values of the template's parameters there.
+
+    `region` is empty where AWS's own variables and configuration files decide.
+    """
+
+    name: str
+    stack: str
+    region: str
+    parameters: Mapping[str, str]
+
+
+def read_environment(name: str, file: Path = FILE) -> Environment:
+    """An environment of a samconfig.toml. Raises AwsUsageError where it has no such table, SamConfigError."""
+    tables = _tables(file)
+    if name not in tables:
+        raise AwsUsageError(f"{file} has no environment {name!r}; it has {', '.join(tables)}")
+    shared, own = (_parameters(tables[name], name, command, file) for command in ("global", "deploy"))
+    merged = shared | own
+    place = f"{name}.deploy.parameters"
+    stack = _text(merged, "stack_name", place, file)
+    if not _STACK.fullmatch(stack):
+        raise _unfit(file, f"{place}.stack_name", stack, "letters, digits and hyphens, a letter first")
+    region = _text(merged, "region", place, file) if "region" in merged else ""
+    return Environment(name, stack, region, _overrides(merged.get("parameter_overrides", []), place, file))
+
+
+def _tables(file: Path) -> dict[str, dict[str, Any]]:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SamConfigError(f"{file}: {error}") from error
+    return {name: table for name, table in document.items() if isinstance(table, dict)}
+
+
+def _parameters(environment: Mapping[str, Any], name: str, command: str, file: Path) -> dict[str, Any]:
+    found: Any = environment
+    for place in (command, "parameters"):
+        found = found.get(place, {})
+        if not isinstance(found, dict):
+            raise _unfit(file, f"{name}.{command}", found, "a table with parameters")
+    return dict(found)
+
+
+def _text(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> str:
+    found = parameters.get(name)
+    if not isinstance(found, str) or not found:
+        raise _unfit(file, f"{place}.{name}", found, "a string")
+    return found
+
+
+def _overrides(found: object, place: str, file: Path) -> dict[str, str]:
+    """The values of the template's parameters, from a list of NAME=VALUE."""
+    place = f"{place}.parameter_overrides"
+    if not isinstance(found, list):
+        raise _unfit(file, place, found, 'a list of "Name=Value"')
+    values: dict[str, str] = {}
+    for number, item in enumerate(found):
+        match = _PARAMETER.fullmatch(item) if isinstance(item, str) else None
+        if not match:
+            raise _unfit(file, f"{place}[{number}]", item, '"Name=Value"')
+        if match[1] in values:
+            raise _unfit(file, f"{place}[{number}]", item, f"{match[1]} only once")
+        values[match[1]] = match[2]
+    return values
+
+
+def _unfit(file: Path, place: str, found: object, expected: str) -> SamConfigError:
+    shown = "nothing" if found is None else repr(found)
+    return SamConfigError(f"{file}: {place}: found {shown}, expected {expected}")

@@ -1,0 +1,87 @@
+"""The release digest: one number for a package and all settings that shape the function.
+
+SAM publishes a version when the package changes, and not when the value of a parameter does. Given this digest in the
+package's place, it publishes one whenever anything of a release changed, and none when nothing did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pilotlight_cli.aws.intrinsics import TemplateError
+from pilotlight_cli.aws.template import Template
+
+FUNCTION = "PredictFunction"
+PARAMETER = "ReleaseDigest"
+
+# What belongs to the function as a whole, to its alias or to its deployments: no version has it. The package is in the
+# digest by its bytes.
+_NOT_IN_A_VERSION = frozenset(
+    (
+        *("CodeUri", "AutoPublishAlias", "AutoPublishCodeSha256", "AutoPublishAliasAllProperties"),
+        *("DeploymentPreference", "ProvisionedConcurrencyConfig", "ReservedConcurrentExecutions", "Events"),
+        *("Tags", "PropagateTags", "FunctionUrlConfig", "EventInvokeConfig", "VersionDeletionPolicy"),
+    )
+)
+
+_PLACE = re.compile(r"\$\{([^!}.]+)[^}]*\}")
+
+
+def release_digest(template: Template, package: Path, values: Mapping[str, str]) -> str:
+    """The digest of a package that was built in a folder, and of the function's settings with these parameter values.
+
+    `values` has one for every parameter of the template. 64 hexadecimal digits.
+    """
+    settings = _settings(template)
+    names = set(_names(settings, template.get("Conditions", {})))
+    document = {
+        "package": _files(package),
+        "settings": settings,
+        "conditions": {name: template["Conditions"][name] for name in names & template.get("Conditions", {}).keys()},
+        "mappings": template.get("Mappings", {}),
+        "parameters": {name: values[name] for name in names & values.keys() - {PARAMETER}},
+    }
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _settings(template: Template) -> dict[str, Any]:
+    """The function's properties, and those that all functions have."""
+    function = template["Resources"].get(FUNCTION)
+    if function is None:
+        raise TemplateError(f"the template has no resource {FUNCTION}")
+    parts = {"own": function["Properties"], "global": template.get("Globals", {}).get("Function", {})}
+    return {
+        part: {name: value for name, value in properties.items() if name not in _NOT_IN_A_VERSION}
+        for part, properties in parts.items()
+    }
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a package, by its path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _names(node: object, conditions: Mapping[str, Any]) -> Iterator[str]:
+    """All names that a part of a template goes by: of parameters, resources and conditions, and what those go by."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _names(item, conditions)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        match key, value:
+            case ("Ref", str(name)):
+                yield name
+            case ("Condition", str(name)) | ("Fn::If", [str(name), *_]):
+                yield name
+                yield from _names(conditions.get(name), conditions)
+            case ("Fn::Sub", str(text)) | ("Fn::Sub", [str(text), *_]):
+                yield from _PLACE.findall(text)
+        yield from _names(value, conditions)

@@ -1,0 +1,78 @@
+"""The versions of a function and its aliases, as Lambda has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from pilotlight_cli.aws.calls import calling
+
+_LATEST = "$LATEST"
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An alias, the version that it stands for, and the share of others that it gives some of the traffic to."""
+
+    name: str
+    version: str
+    weights: Mapping[str, float]
+
+
+def published(functions: Any, function: str) -> list[int]:  # noqa: ANN401 - boto3's client
+    """The numbers of the versions, newest first. Raises AwsError."""
+    with calling(f"the versions of {function}", "lambda:ListVersionsByFunction"):
+        pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=function)
+        found = [entry["Version"] for page in pages for entry in page["Versions"]]
+    return sorted((int(version) for version in found if version != _LATEST), reverse=True)
+
+
+def aliases(functions: Any, function: str) -> list[Alias]:  # noqa: ANN401 - boto3's client
+    """The aliases of a function. Raises AwsError."""
+    with calling(f"the aliases of {function}", "lambda:ListAliases"):
+        pages = functions.get_paginator("list_aliases").paginate(FunctionName=function)
+        return [_alias(entry) for page in pages for entry in page["Aliases"]]
+
+
+def alias(functions: Any, function: str, name: str) -> Alias | None:  # noqa: ANN401 - boto3's client
+    """An alias by its name; None where the function has none of it, or is not there. Raises AwsError."""
+    with calling(f"the alias {name} of {function}", "lambda:GetAlias"):
+        try:
+            return _alias(functions.get_alias(FunctionName=function, Name=name))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return None
+            raise
+
+
+def provisioned(functions: Any, function: str, qualifier: str) -> int | None:  # noqa: ANN401 - boto3's client
+    """How many instances an alias keeps ready, as it was asked to; None where it keeps none. Raises AwsError."""
+    with calling(f"the provisioned concurrency of {function}:{qualifier}", "lambda:GetProvisionedConcurrencyConfig"):
+        try:
+            found = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ProvisionedConcurrencyConfigNotFoundException":
+                return None
+            raise
+    return int(found["RequestedProvisionedConcurrentExecutions"])
+
+
+def takes_snapshots(functions: Any, function: str, qualifier: str) -> bool:  # noqa: ANN401 - boto3's client
+    """Whether the version behind a qualifier starts from a snapshot. Raises AwsError."""
+    with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):
+        found = functions.get_function_configuration(FunctionName=function, Qualifier=qualifier)
+    return bool(found.get("SnapStart", {}).get("OptimizationStatus") == "On")
+
+
+def delete(functions: Any, function: str, version: int) -> None:  # noqa: ANN401 - boto3's client
+    """Delete one version. Raises AwsError."""
+    with calling(f"deleting version {version} of {function}", "lambda:DeleteFunction"):
+        functions.delete_function(FunctionName=function, Qualifier=str(version))
+
+
+def _alias(entry: Mapping[str, Any]) -> Alias:
+    weights = (entry.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    return Alias(entry["Name"], entry["FunctionVersion"], dict(weights))

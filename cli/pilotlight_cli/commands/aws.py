@@ -1,0 +1,129 @@
+"""Commands on the stack on AWS: deploy, prune."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pilotlight_cli import console
+from pilotlight_cli.commands.options import AsJson
+
+if TYPE_CHECKING:
+    from pilotlight_cli.aws.deploy import Deployed
+    from pilotlight_cli.aws.environments import Environment
+
+
+def deploy(
+    environment: Annotated[
+        str, typer.Option("--env", metavar="ENV", help="A table in samconfig.toml.", show_default=False)
+    ],
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="A store that has the pinned version, if the target's has not.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; nor does CI in the environment.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Deploy this working copy, and check that what answers is what was built."""
+    from pilotlight_cli.aws import deploy as deployment
+    from pilotlight_cli.aws.calls import client
+    from pilotlight_cli.aws.environments import read_environment
+    from pilotlight_cli.aws.sam import Sam
+
+    found = read_environment(environment)
+    with _acting_in(found):
+        account = deployment.Account(
+            cloudformation=client("cloudformation"),
+            functions=client("lambda"),
+            sam=Sam(found.name, os.environ),
+            say=console.say,
+            confirm=lambda question: yes or bool(os.environ.get("CI")) or _ask(question),
+        )
+        done = deployment.deploy(found, account, source)
+    if json:
+        console.print_json(_document(done))
+    else:
+        _print(done)
+
+
+def prune(
+    environment: Annotated[str, typer.Option("--env", metavar="ENV", help="A table in samconfig.toml.")] = "",
+    function: Annotated[str, typer.Option("--function", metavar="NAME", help="Instead of --env.")] = "",
+    keep: Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Delete old versions of the function, never one that an alias gives traffic to."""
+    from pilotlight_cli.aws import prune as pruning
+    from pilotlight_cli.aws.calls import client
+    from pilotlight_cli.aws.deploy import function_name
+    from pilotlight_cli.aws.environments import read_environment
+    from pilotlight_cli.aws.stacks import check_deployable, read_stack
+
+    if bool(environment) == bool(function):
+        raise typer.BadParameter("name either --env or --function")
+    found = read_environment(environment) if environment else None
+    with _acting_in(found):
+        if found is not None:
+            stack = read_stack(client("cloudformation"), found.stack)
+            if stack is not None:  # a rollback may need the versions that look old
+                check_deployable(stack)
+            function = function_name(found)
+        functions = client("lambda")
+        selection = pruning.select(functions, function, keep)
+        if not dry_run:
+            pruning.prune(functions, function, selection, console.say)
+    if json:
+        kept = [*selection.newest, *selection.held]
+        document = {"function": function, "deleted": list(selection.deleted), "kept": kept, "dry_run": dry_run}
+        console.print_json(document)
+    else:
+        console.output().print(pruning.describe(function, selection, dry_run=dry_run), soft_wrap=True)
+
+
+@contextmanager
+def _acting_in(environment: Environment | None) -> Iterator[None]:
+    """Let everything that asks AWS do so in the environment's region."""
+    from pilotlight_cli.local.stores import acting_in, leads_to_a_store
+
+    region = environment.region if environment else ""
+    ours = {name: value for name, value in os.environ.items() if value and leads_to_a_store(name)}
+    with acting_in(ours | (dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region) if region else {})):
+        yield
+
+
+def _ask(question: str) -> bool:
+    from pilotlight_cli.aws import AwsUsageError
+
+    if not sys.stdin.isatty():
+        raise AwsUsageError(f"{question} There is nobody to ask: add --yes, or YES=1 with make")
+    return typer.confirm(question, err=True)
+
+
+def _print(done: Deployed) -> None:
+    served, shown = done.served, console.output()
+    what = f"version {served.version} with the release {served.release[:12]}"
+    shown.print(
+        f"{done.stack.name} now serves {what}"
+        if done.changed
+        else f"Nothing new: {done.stack.name} serves {what}, as before",
+        soft_wrap=True,
+    )
+    for name in ("ApiUrl", "Dashboard", "Curl"):
+        if name in done.stack.outputs:
+            shown.print(f"{name}: {done.stack.outputs[name]}", soft_wrap=True)
+
+
+def _document(done: Deployed) -> dict[str, object]:
+    return {
+        "stack": done.stack.name,
+        "changed": done.changed,
+        "version": done.served.version,
+        "release": done.served.release,
+        "lock": done.served.lock,
+        "outputs": dict(done.stack.outputs),
+    }

@@ -1,0 +1,70 @@
+"""Puts a deployable folder together: a function's folder, the core that it imports, the model's lock, the libraries."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pilotlight.description import load_lock
+from pilotlight_cli.locking import REQUIREMENTS, check_requirements
+from pilotlight_cli.requirements import PYTHON_VERSION, pins
+from pilotlight_cli.staging.bytecode import compile_all
+from pilotlight_cli.staging.gcloudignore import write_gcloudignore
+from pilotlight_cli.staging.libraries import install, requirements
+from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
+from pilotlight_cli.staging.sources import PREDICT, beside, check_golden, check_replaceable, stage_sources
+
+__all__ = ["BuildError", "Package", "build"]
+
+
+def build(
+    cloud: str,
+    lock: Path,
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    function: str = PREDICT,
+    architecture: str = "x86_64",
+    limit: int = MAX_BYTES,
+) -> Package:
+    """Stage the package of a cloud's function in `out`, which is replaced. `say` is told what takes its time.
+
+    On AWS the libraries of the function that predicts go into the folder, for one of `requirements.PLATFORMS`;
+    Google's builder installs them itself, from requirements.txt. `limit` is how many bytes AWS takes.
+    """
+    check_replaceable(out, cloud, function)
+    staged = out.with_name(f".{out.name}.{os.getpid()}")
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        if function == PREDICT:
+            _check(lock)
+        stage_sources(cloud, lock, staged, function)
+        if function == PREDICT:
+            _add_libraries(cloud, lock, staged, architecture, say)
+        bytecode = compile_all(staged, say) if cloud == "aws" else ""
+        normalise(staged)
+        package = measure(Package(cloud, function, out, bytecode), staged, limit)
+        shutil.rmtree(out, ignore_errors=True)
+        staged.replace(out)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return package
+
+
+def _check(lock: Path) -> None:
+    """Refuse a lock that is not whole, or whose companions were not written with it."""
+    pinned = load_lock(lock)
+    check_requirements(pinned, beside(lock, REQUIREMENTS).decode())
+    check_golden(pinned, lock)
+
+
+def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:
+    text = requirements(cloud, lock)
+    if cloud == "gcp":
+        (staged / "requirements.txt").write_text(text)
+        write_gcloudignore(staged)
+        return
+    say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
+    install(text, staged, architecture)

@@ -1,0 +1,56 @@
+"""Bytecode for the functions' Python, by an interpreter of that version where this machine has one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pilotlight_cli.requirements import PYTHON_VERSION
+from pilotlight_cli.staging.package import BuildError
+
+
+def compile_all(folder: Path, say: Callable[[str], None]) -> str:
+    """Compile the package for the functions' Python; the interpreter that did, or "" where there is none.
+
+    Bytecode checked against nothing (PEP 552) survives any change of timestamps on the way to the platform.
+    """
+    program = interpreter()
+    if not program:
+        say(f"no Python {PYTHON_VERSION} here: the package has no bytecode, and its cold start compiles every import")
+        return ""
+    say(f"compiling for Python {PYTHON_VERSION}")
+    command = [program, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s"]
+    done = subprocess.run([*command, str(folder), str(folder)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"the package does not compile with {program}:\n{(done.stdout + done.stderr).strip()}")
+    return program
+
+
+def has_bytecode(folder: Path) -> bool:
+    """Whether every module at the root of a package was compiled for the functions' Python."""
+    tag = f"cpython-{PYTHON_VERSION.replace('.', '')}"
+    modules = list(folder.glob("*.py"))
+    return bool(modules) and all((folder / f"__pycache__/{file.stem}.{tag}.pyc").is_file() for file in modules)
+
+
+def interpreter() -> str:
+    """An interpreter of the functions' version that really runs: a version manager's shim may not."""
+    check = f"import sys; sys.exit(sys.version_info[:2] != {tuple(map(int, PYTHON_VERSION.split('.')))})"
+    for candidate in _candidates():
+        with_version = subprocess.run([candidate, "-c", check], capture_output=True, check=False)
+        if with_version.returncode == 0:
+            return candidate
+    return ""
+
+
+def _candidates() -> Iterable[str]:
+    yield sys.executable
+    on_path = shutil.which(f"python{PYTHON_VERSION}")
+    if on_path:
+        yield on_path
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(map(str, pyenv.glob(f"versions/{PYTHON_VERSION}.*/bin/python{PYTHON_VERSION}")), reverse=True)

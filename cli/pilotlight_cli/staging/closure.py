@@ -1,0 +1,58 @@
+"""Which modules of the core a function's own modules import: found by reading them, so nothing is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pilotlight_cli.staging.package import BuildError
+
+
+def imported_modules(sources: Iterable[Path], package: Path) -> list[Path]:
+    """The files of a package that `sources` import, directly or through one another, wherever in them the import is.
+
+    What is imported for type checkers alone does not count. Raises BuildError where a source cannot be read.
+    """
+    found: set[Path] = set()
+    waiting = list(sources)
+    while waiting:
+        reached = {file for name in _imports(waiting.pop()) for file in _files(name, package)}
+        waiting += sorted(reached - found)
+        found |= reached
+    return sorted(found)
+
+
+def _files(name: str, package: Path) -> Iterator[Path]:
+    """The files that importing a dotted name runs; none where it is not of the package."""
+    parts = name.split(".")
+    if parts[0] != package.name:
+        return
+    for count in range(1, len(parts) + 1):
+        place = package.parent.joinpath(*parts[:count])
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                yield file
+
+
+def _imports(file: Path) -> Iterator[str]:
+    try:
+        yield from _names(ast.parse(file.read_bytes(), str(file)), file)
+    except SyntaxError as error:
+        raise BuildError(f"{file}, line {error.lineno}: {error.msg}") from None
+
+
+def _names(node: ast.AST, file: Path) -> Iterator[str]:
+    """Every name that could be a module: `from a import b` may mean the module a.b."""
+    inner: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    match node:
+        case ast.Import(names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=str(module), names=names, level=0):
+            yield from (f"{module}.{alias.name}" for alias in names)
+        case ast.ImportFrom():
+            raise BuildError(f"{file}, line {node.lineno}: a relative import; write the module's whole name")
+        case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=otherwise):
+            inner = otherwise
+    for child in inner:
+        yield from _names(child, file)

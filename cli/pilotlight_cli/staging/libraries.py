@@ -1,0 +1,51 @@
+"""The libraries of a package: what is pinned for a cloud, and its installation for the functions' platform."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from pilotlight.errors import FormatError
+from pilotlight_cli.hostenv import InstallError, run_uv
+from pilotlight_cli.locking import REQUIREMENTS
+from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.pruning import prune
+from pilotlight_cli.requirements import PLATFORMS, PYTHON_VERSION, pin_lines, pins
+from pilotlight_cli.staging.package import BuildError
+from pilotlight_cli.staging.sources import PREDICT, beside
+
+
+def requirements(cloud: str, lock: Path) -> str:
+    """The hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
+
+    Both files were resolved so that a package that stands in both has one version; where it has not, this fails.
+    """
+    model = beside(lock, REQUIREMENTS).decode()
+    platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
+    frame = platform.read_text() if platform.exists() else ""
+    for name in sorted(pins(model).keys() & pins(frame).keys()):
+        if pins(model)[name] != pins(frame)[name]:
+            raise FormatError(
+                f"{REQUIREMENTS} pins {name}=={pins(model)[name]} and {platform} pins {name}=={pins(frame)[name]}; run "
+                "'pilotlight pin' again",
+                path="",
+            )
+    lines = pin_lines(frame) | pin_lines(model)
+    return "".join(f"{lines[name]}\n" for name in sorted(lines))
+
+
+def install(text: str, target: Path, architecture: str) -> None:
+    """Install what a requirements text pins, without what no function imports of it. Raises BuildError."""
+    options = ["--no-config", "--target", str(target), "--python", sys.executable]
+    platform = ["--python-version", PYTHON_VERSION, "--python-platform", PLATFORMS[architecture]]
+    only = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"]
+    try:
+        run_uv(["pip", "install", "--quiet", *options, *platform, *only], text)
+    except InstallError as error:
+        raise BuildError(
+            f"the libraries that {REQUIREMENTS} pins cannot be installed for {PLATFORMS[architecture]}: {error}"
+        ) from error
+    for path in (target / "bin", target / ".lock"):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    prune(target)

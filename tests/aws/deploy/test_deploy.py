@@ -1,0 +1,296 @@
+"""A deployment from end to end, as far as there is no AWS.
+
+S3 and CloudFormation are moto's, SAM and Lambda's API small fakes; the function behind them is the real one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from fakes.lambda_api import lambda_api
+from fakes.s3_server import S3Server
+from fakes.sam_cli import DeployedLambda, FakeSam
+from harness import in_lambda, sample, stored
+from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
+from pilotlight_cli.aws.calls import client
+from pilotlight_cli.aws.changes import MixedChange
+from pilotlight_cli.aws.compare import NotServed
+from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
+from pilotlight_cli.aws.environments import Environment
+from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.local.verify import Check, VerifyReport, verify
+from pilotlight_cli.stocking import NotInStock
+from pilotlight_cli.stores import open_store
+from templates import START_MODES, TEMPLATE
+
+_NAMES = (f"deploy-{number}" for number in itertools.count(1))
+
+
+def passes(*_: object) -> VerifyReport:
+    """A verification that takes no time."""
+    return VerifyReport("aws", "breast-cancer", 1, (Check("model", ok=True, detail="loads"),))
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[object], Any]]:
+    """The function with the sample model in Lambda's own runtime."""
+    model = sample(tmp_path_factory.mktemp("sample"))
+    with stored("aws", model) as store, in_lambda(model, store) as runtime:
+        yield runtime.invoke
+
+
+@dataclass
+class Scene:
+    """An account, and what happens in it."""
+
+    stack: str
+    store: str
+    sam: FakeSam
+    function: DeployedLambda
+    folder: Path
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def deploy(
+        self,
+        parameters: Mapping[str, str] = MappingProxyType({}),
+        *,
+        name: str = "dev",
+        agrees: bool = True,
+        check: Callable[[Path, str, str], VerifyReport] = passes,
+    ) -> Deployed:
+        """Deploy with these parameters; without a `store`, to that of the account."""
+        given = {**({"StoreUrl": self.store} if self.store else {}), **parameters}
+
+        def confirm(question: str) -> bool:
+            self.asked.append(question)
+            return agrees
+
+        account = Account(
+            cloudformation=self.sam.cloudformation,
+            functions=client("lambda"),
+            sam=Sam(name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam, self.folder / "build"),
+            say=self.said.append,
+            confirm=confirm,
+            verify=check,
+        )
+        return deploy(Environment(name, self.stack, "", given), account)
+
+    @property
+    def modes(self) -> list[tuple[str, str, str]]:
+        """The deployments, by what is told of them."""
+        return [(one["StartMode"], one["ReleaseDigest"], one["DeploymentType"]) for one in self.sam.deployments]
+
+
+@pytest.fixture
+def scene(
+    aws_environ: None,
+    s3_server: S3Server,
+    real: Callable[[object], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Scene]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", s3_server.url)
+    stack = next(_NAMES)
+    s3_server.make_bucket(stack)
+    function = DeployedLambda(f"{stack}-predict", {})
+    with lambda_api(function) as found:
+        for variable, value in found.items():
+            monkeypatch.setenv(variable, value)
+        sam = FakeSam(client("cloudformation"), function, real)
+        yield Scene(stack, f"s3://{stack}", sam, function, tmp_path)
+        sam.cloudformation.delete_stack(StackName=BOOTSTRAP)
+
+
+# moto makes the store's buckets, and not their policies.
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS..S3..BucketPolicy:UserWarning")
+def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene: Scene) -> None:
+    scene.store = ""
+    done = scene.deploy(check=verify)
+    assert (done.served.version, done.changed) == ("1", True)
+    assert done.stack.outputs["ApiUrl"] == f"https://{scene.stack}.example.com"
+    (values,) = scene.sam.deployments
+    assert values.keys() == TEMPLATE["Parameters"].keys()
+    assert values["ReleaseDigest"] == done.served.release
+    store = open_store(values["StoreUrl"])
+    assert store.url == "s3://pilotlight-models-123456789012-us-east-1"
+    assert "breast-cancer/1/manifest.json" in list(store.keys("breast-cancer"))
+    assert scene.asked == [
+        "There is no model store here. Make it, as the stack pilotlight-bootstrap?",
+        f"Deploy the release {done.served.release[:12]} to {scene.stack}?",
+    ]
+    assert any("no traffic shifts and no hook runs" in line for line in scene.said)
+
+
+@pytest.mark.parametrize("mode", START_MODES)
+def test_the_first_deployment_is_one_update_in_every_start_mode(scene: Scene, mode: str) -> None:
+    done = scene.deploy(START_MODES[mode])
+    assert scene.modes == [(mode, done.served.release, "Linear10PercentEvery1Minute")]
+    assert any("a month" in line for line in scene.said) == (mode != "on-demand")
+
+
+def test_sam_is_told_all_parameters_and_the_environment_and_nothing_of_a_make_around(scene: Scene) -> None:
+    scene.deploy({"Architecture": "arm64"}, name="prod")
+    build, deployment = scene.sam.commands
+    assert build[1] == "build"
+    assert "--no-cached" in build
+    assert deployment[1] == "deploy"
+    for command in (build, deployment):
+        assert command[command.index("--config-env") + 1] == "prod"
+    assert "--no-fail-on-empty-changeset" in deployment
+    assert scene.sam.environs[0] == {"PATH": "/bin", "SAM_CLI_TELEMETRY": "0", "ARCHITECTURE": "arm64"}
+
+
+def test_nothing_changed_publishes_nothing_and_says_so(scene: Scene) -> None:
+    first, second = scene.deploy(), scene.deploy()
+    assert first.served == second.served
+    assert not second.changed
+    assert list(scene.function.versions) == ["1"]
+
+
+def test_a_setting_changed_alone_is_another_release(scene: Scene) -> None:
+    first, second = scene.deploy(), scene.deploy({"MemorySize": "3008"})
+    assert (second.served.version, second.changed) == ("2", True)
+    assert first.served.release != second.served.release
+    assert first.served.lock == second.served.lock
+
+
+def test_a_setting_that_is_taken_back_goes_back_to_its_default(scene: Scene) -> None:
+    scene.deploy({"MemorySize": "3008", "ThrottleRate": "7"})
+    scene.deploy()
+    assert [(one["MemorySize"], one["ThrottleRate"]) for one in scene.sam.deployments] == [
+        ("3008", "7"),
+        ("1769", "100"),
+    ]
+
+
+def test_instances_are_kept_ready_after_the_version_is_there_and_let_go_before_the_next(scene: Scene) -> None:
+    scene.deploy()
+    provisioned = scene.deploy(START_MODES["provisioned"])
+    snapped = scene.deploy({"StartMode": "snapstart"})
+    assert scene.modes[1:] == [
+        ("on-demand", provisioned.served.release, "AllAtOnce"),
+        ("provisioned", provisioned.served.release, "AllAtOnce"),
+        ("on-demand", provisioned.served.release, "AllAtOnce"),
+        ("snapstart", snapped.served.release, "AllAtOnce"),
+    ]
+    assert snapped.served.version == "3"
+
+
+def test_a_step_that_fails_can_be_taken_again(scene: Scene) -> None:
+    scene.deploy()
+    scene.sam.fails = {3}
+    with pytest.raises(SamFailed, match=f"The stack {scene.stack} is in UPDATE_COMPLETE, as before"):
+        scene.deploy(START_MODES["provisioned"])
+    done = scene.deploy(START_MODES["provisioned"])
+    assert len(scene.sam.deployments) == 4
+    assert (done.served.version, scene.function.ready) == ("2", 2)
+
+
+def test_another_start_mode_with_another_setting_is_refused_before_anything_is_deployed(scene: Scene) -> None:
+    scene.deploy()
+    with pytest.raises(MixedChange, match="StartMode from on-demand to snapstart.*MemorySize from 1769 to 3008"):
+        scene.deploy({"StartMode": "snapstart", "MemorySize": "3008"})
+    assert len(scene.sam.deployments) == 1
+
+
+def test_what_it_costs_is_said_before_it_is_asked(scene: Scene) -> None:
+    with pytest.raises(DeployRefused, match="nothing was deployed"):
+        scene.deploy(START_MODES["provisioned"], agrees=False)
+    assert any("costs $37.83 to $189.17 a month" in line for line in scene.said)
+    assert not scene.sam.deployments
+
+
+def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
+    scene.store = ""
+    with pytest.raises(DeployRefused, match="there is no model store"):
+        scene.deploy(agrees=False)
+    assert not scene.sam.commands
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"MemorySize": "lots"}, "MemorySize is 'lots'; expected a number"),
+        ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart works with EphemeralStorageMb 512 only"),
+        ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
+        ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
+        ({"ReleaseDigest": "0" * 64}, "samconfig.toml has ReleaseDigest for dev; leave it out, it is computed"),
+    ],
+)
+def test_parameters_that_the_template_does_not_take_are_refused_at_once(
+    scene: Scene, parameters: Mapping[str, str], message: str
+) -> None:
+    with pytest.raises(DeployRefused, match=message):
+        scene.deploy(parameters)
+    assert not scene.sam.commands
+
+
+def test_a_version_that_the_store_has_with_other_digests_is_refused(scene: Scene, s3_server: S3Server) -> None:
+    scene.deploy()
+    content = open_store(scene.store).read("breast-cancer/1/manifest.json")
+    digest = content.split(b'"sha256": "')[-1][:64]
+    s3_server.put(scene.stack, "breast-cancer/1/manifest.json", content.replace(digest, b"0" * 64))
+    with pytest.raises(NotInStock, match="has another breast-cancer:1 than the pinned one"):
+        scene.deploy()
+
+
+def test_a_model_that_fails_its_verification_is_not_deployed(scene: Scene) -> None:
+    report = VerifyReport("aws", "breast-cancer", 1, (Check("sample 2", ok=False, detail="7 is not 8"),))
+    with pytest.raises(DeployRefused, match="breast-cancer:1 cannot be deployed; sample 2: 7 is not 8"):
+        scene.deploy(check=lambda *_: report)
+    assert not scene.sam.commands
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("prod", {}), ("dev", START_MODES["snapstart"])])
+def test_a_production_deployment_takes_no_package_without_bytecode(
+    scene: Scene, name: str, parameters: Mapping[str, str]
+) -> None:
+    scene.sam.bytecode = False
+    with pytest.raises(DeployRefused, match=r"no bytecode, since there is no Python 3.13 .* Install Python 3.13"):
+        scene.deploy(parameters, name=name)
+    assert not scene.sam.deployments
+
+
+def test_elsewhere_a_package_without_bytecode_will_do(scene: Scene) -> None:
+    scene.sam.bytecode = False
+    assert scene.deploy().changed
+
+
+def test_an_alias_with_weights_is_left_alone(scene: Scene) -> None:
+    scene.deploy()
+    scene.function.weights["live"] = {"2": 0.1}
+    with pytest.raises(DeployRefused, match=r"stands for version 1 and gives traffic to others too \(version 2: 10%\)"):
+        scene.deploy()
+
+
+def test_a_release_that_codedeploy_took_back_is_a_failure_whatever_cloudformation_says(scene: Scene) -> None:
+    first = scene.deploy()
+    scene.sam.taken_back = {2}
+    with pytest.raises(NotServed, match=f"serves version 1, with the release {first.served.release[:12]}.*expected"):
+        scene.deploy({"MemorySize": "3008"})
+
+
+def test_answers_that_are_not_the_published_ones_are_a_failure(scene: Scene) -> None:
+    real = scene.sam.real
+
+    def wrong(event: Any) -> Any:
+        said = real(event)
+        return {**said, "body": said["body"].replace("[", "[[0.5],", 1)} if "statusCode" in said else said
+
+    scene.sam.real = wrong
+    with pytest.raises(NotServed, match="does not answer as the model's publisher saw it: sample 1"):
+        scene.deploy()
+
+
+def test_instances_that_are_not_kept_ready_are_a_failure_with_what_makes_up_for_it(scene: Scene) -> None:
+    scene.sam.keeps = False
+    with pytest.raises(NotServed, match=r"keeps no instances ready; 'aws lambda put-provisioned-concurrency-config"):
+        scene.deploy(START_MODES["provisioned"])

@@ -1,0 +1,82 @@
+"""SAM CLI itself, as a deployment calls it. CloudFormation is moto's: what is held is which values come to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from fakes.s3_server import S3Server
+from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.aws.stacks import read_stack
+from pilotlight_cli.aws.template import effective_values
+from templates import TEMPLATE
+
+PACKAGES = "aws-sam-cli-managed-default"
+
+# Values that a command line would make something else of.
+GIVEN = {
+    "MetricsNamespace": "Our Models",
+    "JwtAudience": "models,other",
+    "CorsOrigins": "",
+    "AlarmEmail": "a+b@c.example",
+}
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A folder with a built template that has our parameters, and a topic of all resources."""
+    folder = tmp_path / "sam" / "build"
+    folder.mkdir(parents=True)
+    topic = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}}
+    document = {"Parameters": TEMPLATE["Parameters"], "Resources": topic, "Outputs": {"A": {"Value": "b"}}}
+    (folder / "template.yaml").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.fixture
+def cloudformation(s3_server: S3Server, aws_environ: None) -> Iterator[Any]:
+    """CloudFormation with the stack of the bucket in which SAM keeps packages: moto cannot make SAM's own."""
+    client: Any = boto3.client("cloudformation", endpoint_url=s3_server.url)
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {}}
+    template = {"Resources": {"Bucket": bucket}, "Outputs": {"SourceBucket": {"Value": {"Ref": "Bucket"}}}}
+    tags = [{"Key": "ManagedStackSource", "Value": "AwsSamCli"}]
+    client.create_stack(StackName=PACKAGES, TemplateBody=json.dumps(template), Tags=tags)
+    yield client
+    client.delete_stack(StackName=PACKAGES)
+    client.close()
+
+
+@pytest.fixture
+def environ(s3_server: S3Server, cloudformation: Any) -> dict[str, str]:
+    """The environment of SAM: all of AWS is moto's server, which finds a template by its URL at localhost alone."""
+    found = {name: value for name, value in os.environ.items() if name != "AWS_ENDPOINT_URL_S3"}
+    url = s3_server.url.replace("127.0.0.1", "localhost")
+    return {**found, "AWS_ENDPOINT_URL": url, "AWS_MAX_ATTEMPTS": "1", "AWS_CA_BUNDLE": "", "SAM_CLI_POLL_DELAY": "0.1"}
+
+
+def test_every_parameter_gets_its_value_and_the_values_of_before_are_forgotten(
+    built: Path, environ: dict[str, str], cloudformation: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = [{"ParameterKey": "ThrottleRate", "ParameterValue": "7"}]
+    body = (built / "template.yaml").read_text()
+    cloudformation.create_stack(StackName="sam-deploy", TemplateBody=body, Parameters=before)
+    values = effective_values(TEMPLATE, GIVEN)
+    Sam("dev", environ, folder=built).deploy("sam-deploy", values)
+    stack = read_stack(cloudformation, "sam-deploy")
+    assert stack is not None
+    assert stack.parameters == values
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "Successfully created/updated stack - sam-deploy" in said.err
+
+
+def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:
+    (built / "template.yaml").write_text("Resources: [")
+    with pytest.raises(SamFailed, match=r"^'sam deploy' ended with exit code \d+; it says above why$"):
+        Sam("dev", environ, folder=built).deploy("sam-deploy", {})

@@ -1,0 +1,139 @@
+"""SAM CLI as far as a deployment sees it: it builds a package, and brings a stack and a function to what it is told.
+
+The stack is moto's, with the template's parameters and nothing of its resources. A version of the function answers as
+the real function does, which the caller has running, with the release and the number that Lambda would give it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from fakes.lambda_api import FakeLambda
+from pilotlight_cli.project import LOCK
+from pilotlight_cli.staging.sources import stage_sources
+
+_VERSIONS = re.compile(r"/2015-03-31/functions/([^/]+)/versions")
+_CONFIGURATION = re.compile(r"/2015-03-31/functions/([^/]+)/configuration")
+_PROVISIONED = re.compile(r"/2019-09-30/functions/([^/]+)/provisioned-concurrency")
+
+Answer = Callable[[object], Any]
+
+
+@dataclass
+class DeployedLambda(FakeLambda):
+    """Lambda's API with what a deployment looks at beside: versions, their snapshots, instances that are kept ready."""
+
+    ready: int | None = None
+    snapshots: set[str] = field(default_factory=set)
+
+    def answer(self, request: Request) -> Response:
+        """One call of the API."""
+        if _VERSIONS.fullmatch(request.path):
+            return _json({"Versions": [{"Version": version} for version in ("$LATEST", *self.versions)]})
+        if _CONFIGURATION.fullmatch(request.path):
+            version = self.aliases[request.args["Qualifier"]]
+            status = "On" if version in self.snapshots else "Off"
+            return _json({"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": status}})
+        if _PROVISIONED.fullmatch(request.path):
+            if self.ready is None:
+                name = "ProvisionedConcurrencyConfigNotFoundException"
+                return Response('{"Type": "User", "message": "none"}', 404, {"x-amzn-errortype": name})
+            return _json({"RequestedProvisionedConcurrentExecutions": self.ready, "Status": "READY"})
+        return super().answer(request)
+
+
+@dataclass
+class FakeSam:
+    """A runner of commands. `deployments` are the parameters of each; those whose numbers are in `fails` fail.
+
+    `taken_back` are deployments that end well and whose traffic goes back; `keeps` is whether instances are kept ready.
+    """
+
+    cloudformation: Any
+    function: DeployedLambda
+    real: Answer
+    bytecode: bool = True
+    keeps: bool = True
+    fails: set[int] = field(default_factory=set)
+    taken_back: set[int] = field(default_factory=set)
+    commands: list[list[str]] = field(default_factory=list)
+    environs: list[Mapping[str, str]] = field(default_factory=list)
+    deployments: list[dict[str, str]] = field(default_factory=list)
+    deployed: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
+        self.commands.append(list(command))
+        self.environs.append(environ)
+        if command[1] == "build":
+            return self._build(Path(_option(command, "--build-dir")))
+        values = json.loads(Path(_option(command, "--parameter-overrides").removeprefix("file://")).read_text())
+        self.deployments.append(values)
+        if len(self.deployments) in self.fails:
+            return 1
+        if values != self.deployed:  # moto refuses an update that changes nothing
+            self._bring_stack(_option(command, "--stack-name"), values)
+            self._bring_function(values)
+            self.deployed = values
+        return 0
+
+    def _build(self, folder: Path) -> int:
+        package = folder / "PredictFunction"
+        if not package.exists():
+            stage_sources("aws", LOCK, package)
+        for module in package.glob("*.py") if self.bytecode else ():
+            (package / "__pycache__").mkdir(exist_ok=True)
+            (package / f"__pycache__/{module.stem}.cpython-313.pyc").touch()
+        return 0
+
+    def _bring_stack(self, name: str, values: Mapping[str, str]) -> None:
+        template = {
+            "Parameters": {key: {"Type": "String"} for key in values},
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}},
+            "Outputs": {"ApiUrl": {"Value": f"https://{name}.example.com"}, "Curl": {"Value": "curl"}},
+        }
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+        made = self.cloudformation.list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
+        there = name in [entry["StackName"] for entry in made["StackSummaries"]]
+        call = self.cloudformation.update_stack if there else self.cloudformation.create_stack
+        call(StackName=name, TemplateBody=json.dumps(template), Parameters=parameters)
+
+    def _bring_function(self, values: Mapping[str, str]) -> None:
+        """A digest that is not the last one's publishes a version; the alias goes to the newest."""
+        function, release = self.function, values["ReleaseDigest"]
+        last = function.aliases.get("live")
+        if last is None or self._describe(last)["release"] != release:
+            last = str(len(function.versions) + 1)
+            function.versions[last] = _version(self.real, release, last)
+            if values["StartMode"] == "snapstart":
+                function.snapshots.add(last)
+        if len(self.deployments) not in self.taken_back:
+            function.aliases["live"] = last
+        ready = self.keeps and values["StartMode"] == "provisioned"
+        function.ready = int(values["MinProvisioned"]) if ready else None
+
+    def _describe(self, version: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.function.versions[version]({"pilotlight": "describe"})
+        return answer
+
+
+def _version(real: Answer, release: str, number: str) -> Answer:
+    def answer(event: object) -> Any:
+        said = real(event)
+        return {**said, "release": release, "function_version": number} if event == {"pilotlight": "describe"} else said
+
+    return answer
+
+
+def _option(command: Sequence[str], name: str) -> str:
+    return command[command.index(name) + 1]
+
+
+def _json(document: object) -> Response:
+    return Response(json.dumps(document), 200, content_type="application/json")

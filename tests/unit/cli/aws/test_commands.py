@@ -1,0 +1,83 @@
+"""`pilotlight deploy aws` and `pilotlight prune aws`: their forms, what they print, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from pilotlight_cli.aws import versions
+from pilotlight_cli.main import app
+
+FORMS: dict[str, tuple[list[str], set[str], set[str]]] = {
+    "deploy": ([], {"--env"}, {"--from", "--yes", "--json"}),
+    "prune": ([], set(), {"--env", "--function", "--keep", "--dry-run", "--json"}),
+}
+
+
+def run(*arguments: str, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_commands_have_the_forms_that_are_fixed(name: str) -> None:
+    command = typer.main.get_command(app).commands[name].commands["aws"]  # type: ignore[attr-defined]
+    options = [option for option in command.params if option.param_type_name == "option"]
+    assert command.help
+    assert [option.name for option in options if not option.help] == []
+    found = (
+        [argument.name for argument in command.params if argument.param_type_name == "argument"],
+        {option.opts[0] for option in options if option.required},
+        {option.opts[0] for option in options if not option.required},
+    )
+    assert found == FORMS[name]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deploy", "aws"),
+        ("deploy", "aws", "--env", "nowhere"),
+        ("deploy", "azure", "--env", "dev"),
+        ("prune", "aws"),
+        ("prune", "aws", "--env", "dev", "--function", "f"),
+        ("prune", "aws", "--function", "f", "--keep", "0"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_why(arguments: tuple[str, ...]) -> None:
+    assert len(run(*arguments, code=2).stderr) > 20
+
+
+def test_without_credentials_nothing_is_deployed_and_the_way_to_them_is_told(
+    aws_environ: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    said = run("deploy", "aws", "--env", "dev", code=1).stderr
+    assert said.startswith("error: the stack pilotlight-dev: no AWS credentials")
+    assert "aws sso login" in said
+
+
+def test_old_versions_are_deleted(aws: Callable[[str], Any], function: str) -> None:
+    done = run("prune", "aws", "--function", function, "--keep", "2")
+    assert done.stdout == f"Deleted versions 1, 2, 3, 4, 5 of {function}; there stay versions 6, 7\n"
+    assert versions.published(aws("lambda"), function) == [7, 6]
+
+
+def test_a_dry_run_deletes_nothing(aws: Callable[[str], Any], function: str) -> None:
+    document = json.loads(run("prune", "aws", "--function", function, "--dry-run", "--json").stdout)
+    assert document == {"function": function, "deleted": [2, 1], "kept": [7, 6, 5, 4, 3], "dry_run": True}
+    assert len(versions.published(aws("lambda"), function)) == 7
+
+
+def test_a_function_is_found_by_its_environment(aws: Callable[[str], Any]) -> None:
+    said = run("prune", "aws", "--env", "staging", code=1).stderr
+    assert "pilotlight-staging-predict" in said
