@@ -25,10 +25,14 @@ class BootstrapFailed(PilotlightError):
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """Where an account has its models, and the KMS key that encrypts them, if it is one of its own."""
+    """Where an account has its models, and the KMS key that encrypts them, if it is one of its own.
+
+    `boundary` is the permissions boundary without which a pipeline may make no role; empty where none deploys.
+    """
 
     url: str
     key_arn: str
+    boundary: str = ""
 
 
 def find_store(cloudformation: Any) -> ModelStore | None:  # noqa: ANN401 - boto3's client
@@ -50,7 +54,8 @@ def _store_of(stack: Stack) -> ModelStore:
     check_deployable(stack)
     if "StoreUrl" not in stack.outputs:
         raise BootstrapFailed(f"the stack {STACK} has no output StoreUrl; update it with bootstrap.yaml")
-    return ModelStore(stack.outputs["StoreUrl"], stack.outputs.get("KeyArn", ""))
+    outputs = stack.outputs
+    return ModelStore(outputs["StoreUrl"], outputs.get("KeyArn", ""), outputs.get("PermissionsBoundary", ""))
 
 
 def _create(cloudformation: Any, body: str, pause: float) -> Stack:  # noqa: ANN401 - boto3's client

@@ -33,6 +33,7 @@ from pilotlight_cli.stores import open_store
 
 _STORE = "StoreUrl"
 _KEY = "StoreKeyArn"
+_BOUNDARY = "PermissionsBoundary"
 
 
 class DeployRefused(PilotlightError):
@@ -73,7 +74,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     wanted = _wanted(template, environment)
     stack = read_stack(account.cloudformation, environment.stack)
     before = _look(account, stack, environment)
-    wanted |= _store(environment, account)
+    wanted |= _of_account(environment, account)
     _try_model(wanted[_STORE], source, account)
     package = _build(environment, wanted, account)
 
@@ -122,17 +123,23 @@ def _look(account: Account, stack: Stack | None, environment: Environment) -> st
     return alias.version
 
 
-def _store(environment: Environment, account: Account) -> dict[str, str]:
-    """Where the models are: as the environment says, or the account's own store, made where it is missing."""
-    if environment.parameters.get(_STORE):
-        return {}
+def _of_account(environment: Environment, account: Account) -> dict[str, str]:
+    """What the account has once for all stacks: its model store, made where it is missing, and its boundary for roles.
+
+    What the environment gives itself stays as it is.
+    """
+    given = environment.parameters
     found = find_store(account.cloudformation)
-    if found is None:
+    if found is None and _STORE not in given:
         if not account.confirm(f"There is no model store here. Make it, as the stack {BOOTSTRAP}?"):
             raise DeployRefused("nothing was deployed: there is no model store")
         account.say(f"making the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
         found = make_store(account.cloudformation)
-    return {_STORE: found.url, _KEY: environment.parameters.get(_KEY) or found.key_arn}
+    if found is None:
+        return {}
+    store = {} if _STORE in given else {_STORE: found.url, _KEY: found.key_arn}
+    values = {_BOUNDARY: found.boundary, **store}
+    return {name: value for name, value in values.items() if name not in given}
 
 
 def _try_model(store: str, source: str, account: Account) -> None:

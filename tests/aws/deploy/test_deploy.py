@@ -6,6 +6,7 @@ S3 and CloudFormation are moto's, SAM and Lambda's API small fakes; the function
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,6 +128,17 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
         f"Deploy the release {done.served.release[:12]} to {scene.stack}?",
     ]
     assert any("no traffic shifts and no hook runs" in line for line in scene.said)
+
+
+def test_roles_get_the_boundary_that_the_accounts_pipelines_have_to_give(scene: Scene) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    outputs = {"StoreUrl": {"Value": "s3://unused"}, "PermissionsBoundary": {"Value": boundary}}
+    body = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": outputs}
+    scene.sam.cloudformation.create_stack(StackName=BOOTSTRAP, TemplateBody=json.dumps(body))
+    scene.deploy()
+    scene.deploy({"PermissionsBoundary": "arn:aws:iam::123456789012:policy/own"})
+    assert [one["PermissionsBoundary"][-8:] for one in scene.sam.deployments] == ["boundary", "licy/own"]
+    assert {one["StoreUrl"] for one in scene.sam.deployments} == {scene.store}
 
 
 @pytest.mark.parametrize("mode", START_MODES)

@@ -44,6 +44,11 @@ def test_a_key_of_ones_own_comes_with_the_store(cloudformation: Any, tmp_path: P
     assert make(cloudformation, tmp_path, StoreUrl="s3://models", KeyArn=KEY) == ModelStore("s3://models", KEY)
 
 
+def test_the_boundary_of_pipelines_comes_with_the_store(cloudformation: Any, tmp_path: Path) -> None:
+    made = make(cloudformation, tmp_path, StoreUrl="s3://models", PermissionsBoundary="arn:aws:iam::1:policy/b")
+    assert made == ModelStore("s3://models", "", "arn:aws:iam::1:policy/b")
+
+
 def test_nobody_deletes_the_stack_by_mistake(cloudformation: Any, tmp_path: Path) -> None:
     make(cloudformation, tmp_path, StoreUrl="s3://models")
     (stack,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
