@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import emf
-import event_http_v2
-import event_rest_v1
 from event_body import read_body, to_reply
+from event_families import to_head
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import InvalidRequest
 from s3_store import S3Store
@@ -46,19 +45,12 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 
 
     Raises ValueError for any other event.
     """
-    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    match event:
-        case {"version": "2.0", "rawPath": str(), "requestContext": {"http": {"method": str()}}}:
-            request = event_http_v2.to_head(event, context.aws_request_id, deadline)
-        case {"httpMethod": str(), "path": str()}:
-            request = event_rest_v1.to_head(event, context.aws_request_id, deadline)
-        case {"pilotlight": "describe", **others} if not others:
-            from describe import describe  # noqa: PLC0415 - no request needs it
+    if event == {"pilotlight": "describe"}:
+        from describe import describe  # noqa: PLC0415 - no request needs it
 
-            return describe(_FOLDER, os.environ)
-        case _:
-            found = f"the fields {sorted(event)}" if isinstance(event, dict) else type(event).__name__
-            raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found {found}")
+        return describe(_FOLDER, os.environ)
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    request = to_head(event, context.aws_request_id, deadline)
     try:
         response = _SERVICE.handle(replace(request, body=read_body(event)))
     except InvalidRequest as error:
