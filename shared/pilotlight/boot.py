@@ -24,7 +24,8 @@ class Platform:
 
     `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes what writes
     records as log lines and metrics, from a log level and a metrics namespace. `deadline` bounds the init phase, in
-    seconds. `started` is when the process began, on `time.monotonic`'s clock.
+    seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks` says that the process is forked
+    after the start, and that its children serve.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class Platform:
     reporter: Callable[[str, str], Report]
     deadline: float
     started: float
+    forks: bool = False
 
 
 def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loader]:
@@ -63,6 +65,7 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
             threads=settings.threads,
             clock=time.monotonic,
             sleep=time.sleep,
+            forks=platform.forks,
         ),
         report,
         phases,

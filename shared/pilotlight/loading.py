@@ -24,13 +24,23 @@ from pilotlight.store import ObjectStore, fetch_model
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]
 
+# Of an attempt that no request began.
+NO_TRACE: Mapping[str, object] = {}
+
 # Between two tries of a store that does not deliver: seconds, the last one again and again.
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+
+# What a try may take at least, in seconds. None begins that could still be under way at the deadline: a store that
+# refuses all through the start has to be found out within it.
+_TRY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a cold start works on. `clock` is a monotonic clock and `sleep` waits on it, both in seconds."""
+    """What a cold start works on. `clock` is a monotonic clock and `sleep` waits on it, both in seconds.
+
+    `forks`: after the start this process is forked, and its children serve.
+    """
 
     model: Description
     store: ObjectStore
@@ -38,6 +48,7 @@ class Plan:
     threads: int
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    forks: bool = False
 
 
 @dataclass(slots=True)
@@ -78,28 +89,36 @@ class Loader:
 
         Importing the runtime and fetching overlap: the fetch has a thread of its own. Raises what made the start fail
         for good, so that no traffic reaches this version. Past the deadline it returns, and requests go on from there.
+
+        Where a fork follows it returns only when the attempt has ended: a child would inherit the locks that its thread
+        holds, and not the thread. The store keeps to the deadline, and what the load takes it would take in the child.
         """
         self._in_init = True
         deadline = self._plan.clock() + seconds
         self._begin(deadline)
         self._timed("runtime", lambda: runtimes.preload(self._plan.model))
-        self._wait(deadline)
+        self._wait(None if self._plan.forks else deadline)
         with self._changed:
             self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
+        if self._plan.forks and self._plan.threads > 1:
+            self._model = None  # it has shown that it loads; a session's own threads would not survive the fork
 
-    def model(self, deadline: float) -> Model:
-        """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then."""
+    def model(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> Model:
+        """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then.
+
+        `trace` goes into the record of an attempt that begins here.
+        """
         if self._model is None:
-            self.poke(deadline)
+            self.poke(deadline, trace)
         if self._model is None:
             raise self.not_ready()
         return self._model
 
-    def poke(self, deadline: float) -> None:
+    def poke(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> None:
         """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
-        self._begin(deadline)
+        self._begin(deadline, trace)
         self._wait(deadline)
 
     def not_ready(self) -> NotReady:
@@ -109,20 +128,23 @@ class Loader:
         return NotReady("the model is not loaded yet; try again")
 
     def after_fork(self) -> None:
-        """Make a forked child whole: threads do not survive a fork, neither ours nor those of a session."""
+        """Make a forked child whole: threads do not survive a fork, neither ours nor those of a session.
+
+        Raises what makes the load fail, after a line in the log.
+        """
         self._changed = threading.Condition()
         if self._state == "starting":
             self._state = "waiting"
-        elif self._state == "ready" and self._plan.threads > 1:
-            self._model = self._load()
+        elif self._state == "ready" and self._model is None:
+            self._load_again()
 
-    def _begin(self, deadline: float) -> None:
+    def _begin(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> None:
         """Begin an attempt if none is under way; whoever waits longest says how long it goes on."""
         with self._changed:
             self._deadline = max(self._deadline, deadline)
             if self._state != "waiting":
                 return
-            attempt = threading.Thread(target=self._attempt, name="cold-start", daemon=True)
+            attempt = threading.Thread(target=self._attempt, args=(trace,), name="cold-start", daemon=True)
             self._state = "starting"
             try:
                 attempt.start()
@@ -130,11 +152,12 @@ class Loader:
                 self._state = "waiting"
                 raise
 
-    def _wait(self, deadline: float) -> None:
+    def _wait(self, deadline: float | None) -> None:
+        left = None if deadline is None else max(deadline - self._plan.clock(), 0)
         with self._changed:
-            self._changed.wait_for(lambda: self._state != "starting", max(deadline - self._plan.clock(), 0))
+            self._changed.wait_for(lambda: self._state != "starting", left)
 
-    def _attempt(self) -> None:
+    def _attempt(self, trace: Mapping[str, object]) -> None:
         """Fetch and load, trying again until the deadline, and settle the state."""
         began = self._plan.clock() if self._started is None else self._started
         self._phases, self._before, self._started = self._before, {}, None
@@ -153,7 +176,7 @@ class Loader:
             state, self._error = "failed", error
         self._phases["total"] = _milliseconds(self._plan.clock() - began)
         with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
-            self._report(self._record(state, counts))
+            self._report(self._record(state, counts, trace))
         with self._changed:
             self._state = state
             self._changed.notify_all()
@@ -162,7 +185,7 @@ class Loader:
         """Fetch until it works or the deadline has passed: a fresh role's permissions take seconds to work."""
 
         def time_left() -> float:
-            return max(self._deadline - self._plan.clock(), 1.0)
+            return max(self._deadline - self._plan.clock(), _TRY)
 
         while True:
             counts.tries += 1
@@ -171,12 +194,20 @@ class Loader:
                 return
             except (StoreUnavailable, ObjectRefused):
                 pause = _PAUSES[min(counts.tries, len(_PAUSES)) - 1]
-                if self._plan.clock() + pause >= self._deadline:
+                if self._plan.clock() + pause + _TRY > self._deadline:
                     raise
                 self._plan.sleep(pause)
 
     def _load(self) -> Model:
         return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
+
+    def _load_again(self) -> None:
+        try:
+            self._model = self._load()
+        except Exception as error:
+            self._state, self._error = "failed", error
+            self._report(self._record("failed", _Counts(), NO_TRACE))
+            raise
 
     def _timed(self, phase: str, work: Callable[[], Result]) -> Result:
         began = self._plan.clock()
@@ -185,7 +216,7 @@ class Loader:
         finally:
             self._phases[phase] = _milliseconds(self._plan.clock() - began)
 
-    def _record(self, state: State, counts: _Counts) -> ColdStart:
+    def _record(self, state: State, counts: _Counts, trace: Mapping[str, object]) -> ColdStart:
         return ColdStart(
             state=state,
             model_name=self._plan.model.name,
@@ -194,6 +225,7 @@ class Loader:
             fetched_bytes=counts.fetched_bytes,
             attempts=counts.tries,
             error="" if self._error is None else f"{type(self._error).__name__}: {self._error}",
+            trace=trace,
         )
 
 

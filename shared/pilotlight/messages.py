@@ -21,7 +21,7 @@ class Request:
     body: bytes = b""
     id: str = ""
     deadline: float | None = None
-    trace: Mapping[str, str] = field(default_factory=dict)
+    trace: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ class ColdStart:
     """The end of one attempt to get the model ready.
 
     `state` is `ready`, `waiting` (it may work later) or `failed` (it never will). `phases_ms` are milliseconds; phases
-    overlap, so they need not add up to `total`. `fetched_bytes` came from the store.
+    overlap, so they need not add up to `total`. `fetched_bytes` came from the store. `trace` is as in `Served`, of the
+    request that began the attempt.
     """
 
     state: str
@@ -23,6 +24,7 @@ class ColdStart:
     fetched_bytes: int
     attempts: int
     error: str = ""
+    trace: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Served:
     """One request and its reply. `route` is the route's pattern, or empty where none matched; `latency_ms` is ours.
 
     `rows` is how many instances were predicted, `out_of_range` how many of them lie outside the published range. `code`
-    and `error` are empty for a good reply; `error` may hold a traceback and is for the log only.
+    and `error` are empty for a good reply; `error` may hold a traceback and is for the log only. `trace` holds fields
+    that the platform wants in every line of a request.
     """
 
     request_id: str
@@ -46,7 +49,7 @@ class Served:
     response_bytes: int = 0
     code: str = ""
     error: str = ""
-    trace: Mapping[str, str] = field(default_factory=dict)
+    trace: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_probe(self) -> bool:
@@ -84,7 +87,7 @@ def fields(record: Record) -> dict[str, object]:
             "fetched_bytes": record.fetched_bytes,
             "attempts": record.attempts,
         }
-        return line | ({"error": record.error} if record.error else {})
+        return line | ({"error": record.error} if record.error else {}) | dict(record.trace)
     line = {
         "event": "request",
         "request_id": record.request_id,

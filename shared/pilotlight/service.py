@@ -162,7 +162,7 @@ class Service:
 
     def _run(self, request: Request, inputs: Sequence[Tensor], rows: int) -> tuple[Tensor, ...]:
         deadline = request.deadline - _RESERVE if request.deadline is not None else self._clock() + _PATIENCE
-        outputs = self._loader.model(deadline).predict(inputs)
+        outputs = self._loader.model(deadline, request.trace).predict(inputs)
         check_outputs(self._described.signature, outputs, rows)
         return outputs
 
@@ -177,10 +177,10 @@ class Service:
     def _live(self, _request: Request) -> Answer:
         return Answer(200, {"status": "live", **self._name()})
 
-    def _ready(self, _request: Request) -> Answer:
+    def _ready(self, request: Request) -> Answer:
         """Tell the state. A probe sets going what gave up for now, and waits: between requests Lambda stops."""
         if self._loader.state != "ready":
-            self._loader.poke(self._clock() + _PROBE_PATIENCE)
+            self._loader.poke(self._clock() + _PROBE_PATIENCE, request.trace)
         if self._loader.state != "ready":
             raise self._loader.not_ready()
         return Answer(200, {"status": "ready", **self._name()})

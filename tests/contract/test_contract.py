@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -77,6 +80,25 @@ def test_the_same_rows_get_the_same_bytes_on_every_way(
     instances = trained[model].draw(50, models.new_seed()).instances
     body = json.dumps({"instances": instances}).encode()
     assert len({ways[way, model]("POST", "/predict_batch", JSON, body).body for way in WAYS}) == 1
+
+
+@pytest.mark.parametrize("model", CASES)
+def test_many_requests_at_once_get_what_each_of_them_gets_alone(
+    model: str, ways: Drivers, trained: dict[str, models.Trained]
+) -> None:
+    good = [
+        Case(f"row {row}", json.dumps({"features": instance}).encode())
+        for row, instance in enumerate(trained[model].draw(60, models.new_seed()).instances)
+    ]
+    mixed = [case for pair in zip_longest(good, CASES[model]) for case in pair if case]
+
+    def send(way: str, case: Case) -> tuple[int, bytes]:
+        reply = ways[way, model](case.method, case.path, case.headers, case.body)
+        return reply.status, without_id(reply)
+
+    alone = [send("core", case) for case in mixed]
+    with ThreadPoolExecutor(16) as callers:
+        assert list(callers.map(partial(send, "functions-framework"), mixed)) == alone
 
 
 @pytest.mark.parametrize("model", CASES)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -36,16 +37,22 @@ class Upload:
 
 
 class FakeGcs:
-    """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked."""
+    """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked.
 
-    def __init__(self, *buckets: str) -> None:
+    `ranges` are the Range headers of requests for an object's bytes. Where there are `tokens`, only who brings one of
+    them is let in.
+    """
+
+    def __init__(self, *buckets: str, tls: ssl.SSLContext | None = None, tokens: Collection[str] | None = None) -> None:
         self.buckets = Buckets(*buckets)
+        self.tokens = tokens
         self.requests: list[str] = []
+        self.ranges: list[str] = []
         self.uploads: dict[str, Upload] = {}
         self.faults = Faults()
-        self._server = _Server(self)
+        self._server = _Server(self, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -70,13 +77,15 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for the answers under way
     request_queue_size = 64
 
-    def __init__(self, fake: FakeGcs) -> None:
+    def __init__(self, fake: FakeGcs, tls: ssl.SSLContext | None) -> None:
         self.fake = fake
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls:  # the handshake is left to the request's own thread
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print a traceback, unless it is that of a client that went away."""
-        if not isinstance(sys.exception(), ConnectionError):
+        if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError)):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
@@ -97,7 +106,11 @@ class _Handler(BaseHTTPRequestHandler):
         kind: Kind = "media" if self.query.get("alt") == "media" else "metadata"
         if url.path.startswith("/upload/"):
             kind = "upload"
+        if kind == "media":
+            self.fake.ranges.append(self.headers.get("Range", ""))
         self.fault = self.fake.faults.take(kind)
+        if self.fault and self.fake.faults.send_no_answer(self, self.fault):
+            return
         try:
             self._answer(kind)
         except Refused as refused:
@@ -108,6 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, kind: Kind) -> None:
         if self.fault and self.fault.kind == "status":
             raise Refused(self.fault.status, "injected")
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.fake.tokens is not None and token not in self.fake.tokens:
+            raise Refused(401, "Invalid Credentials")
         {"upload": self._upload, "media": self._media, "metadata": self._metadata}[kind]()
 
     def _metadata(self) -> None:
@@ -173,14 +189,13 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Goog-Stored-Content-Length": str(len(content)),
             "X-Goog-Hash": f"crc32c={crc32c(content)}",
         }
-        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if asked and not (self.fault and self.fault.kind == "odd"):
             start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
             if start >= len(content):
                 raise Refused(416, "The requested range cannot be satisfied.")
             headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
             content, status = content[start : end + 1], 206
-        if self.fault and not self.fault.hashes:
-            del headers["X-Goog-Hash"]
         self._send(status, headers, content, self.fault)
 
     def _json(self, reply: dict[str, Any]) -> None:
@@ -197,8 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
             reset(self)
             return
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
+        told = {**headers, "Content-Length": str(len(content)), **(spoiled.headers if spoiled else {})}
+        for name, value in told.items():
+            if not spoiled or name not in spoiled.without:
+                self.send_header(name, value)
         self.end_headers()
         if spoiled:
             self.fake.faults.send_body(self, content, spoiled)

@@ -7,6 +7,8 @@ import pytest
 import cloud_logging
 from pilotlight.records import ColdStart, Served
 
+TRACE = "105445aa7843bc8bf206b12000100000"
+
 
 def line_of(record: Served | ColdStart, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     cloud_logging.reporter("INFO", "Pilotlight")(record)
@@ -30,21 +32,54 @@ def test_a_failed_start_is_an_error_line(capsys: pytest.CaptureFixture[str]) -> 
     assert line["phases_ms"] == {"total": 5.0}
 
 
+def test_what_goes_on_all_the_same_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    cloud_logging.warn("a detour")
+    assert json.loads(capsys.readouterr().out) == {"severity": "WARNING", "event": "warning", "message": "a detour"}
+
+
 @pytest.mark.parametrize(
-    ("headers", "trace"),
+    ("headers", "span", "sampled"),
     [
-        ({"x-cloud-trace-context": "105445aa7843bc8bf206b12000100000/1;o=1"}, "105445aa7843bc8bf206b12000100000"),
+        ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, "b7ad6b7169203331", True),
+        ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-00"}, "b7ad6b7169203331", False),
+        ({"traceparent": f"cc-{TRACE}-b7ad6b7169203331-03-what-will-be"}, "b7ad6b7169203331", True),
+        ({"x-cloud-trace-context": f"{TRACE}/74;o=1"}, "000000000000004a", True),
+        ({"x-cloud-trace-context": f"{TRACE}/18446744073709551615;o=0"}, "ffffffffffffffff", False),
+        ({"x-cloud-trace-context": TRACE.upper()}, None, False),
+        ({"x-cloud-trace-context": f"{TRACE}/0;o=1"}, None, True),
+        ({"x-cloud-trace-context": f"{TRACE}/99999999999999999999;o=1"}, None, True),
+        ({"traceparent": "nonsense", "x-cloud-trace-context": f"{TRACE}/74"}, "000000000000004a", False),
         (
-            {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
-            "0af7651916cd43dd8448eb211c80319c",
+            {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "x-cloud-trace-context": "0" * 31 + "1/1"},
+            "b7ad6b7169203331",
+            True,
         ),
     ],
 )
-def test_a_line_joins_its_requests_trace(headers: dict[str, str], trace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "mine")
-    assert cloud_logging.trace_fields(headers) == {"logging.googleapis.com/trace": f"projects/mine/traces/{trace}"}
+def test_a_line_joins_its_requests_trace(headers: dict[str, str], span: str | None, sampled: bool) -> None:
+    expected: dict[str, object] = {"logging.googleapis.com/trace": TRACE}
+    if span is not None:
+        expected["logging.googleapis.com/spanId"] = span
+    expected["logging.googleapis.com/trace_sampled"] = sampled
+    assert cloud_logging.trace_fields(headers, {}) == expected
 
 
-@pytest.mark.parametrize("headers", [{}, {"traceparent": "nonsense"}, {"x-cloud-trace-context": ""}])
+def test_a_trace_names_its_project_where_that_is_known() -> None:
+    found = cloud_logging.trace_fields({"x-cloud-trace-context": TRACE}, {"GOOGLE_CLOUD_PROJECT": "mine"})
+    assert found["logging.googleapis.com/trace"] == f"projects/mine/traces/{TRACE}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"traceparent": "nonsense"},
+        {"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"},
+        {"x-cloud-trace-context": ""},
+        {"x-cloud-trace-context": f"{TRACE}\n"},
+        {"x-cloud-trace-context": "105445aa"},
+        {"x-cloud-trace-context": f"{TRACE}/../../x"},
+    ],
+)
 def test_without_a_trace_there_is_no_field(headers: dict[str, str]) -> None:
-    assert cloud_logging.trace_fields(headers) == {}
+    assert cloud_logging.trace_fields(headers, {"GOOGLE_CLOUD_PROJECT": "mine"}) == {}

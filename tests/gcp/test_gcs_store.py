@@ -1,15 +1,17 @@
-"""The function's Cloud Storage store: Google's own client against the fake that knows Cloud Storage's rules."""
+"""The function's Cloud Storage store, by both its ways, against the fake that knows Cloud Storage's rules."""
 
 from __future__ import annotations
 
 import io
 import socket
-from collections.abc import Iterator
+import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from fakes.fake_gcs import FakeGcs, Fault
+from gcs_get import PlainGet
 from gcs_store import GcsStore
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 
@@ -17,11 +19,15 @@ CONTENT = bytes(range(256)) * 9000
 
 
 @pytest.fixture
-def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
-    with FakeGcs("models") as fake:
-        fake.put("models", "team/example/3/model.onnx", CONTENT)
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", fake.url)
-        yield fake
+def gcs(fake_gcs: FakeGcs) -> FakeGcs:
+    fake_gcs.put("models", "team/example/3/model.onnx", CONTENT)
+    return fake_gcs
+
+
+@pytest.fixture(params=["plain", "client"])
+def environ(request: pytest.FixtureRequest, gcs: FakeGcs) -> dict[str, str]:
+    """What makes the store choose its way: a proxy is for Google's client, which finds the emulator by itself."""
+    return {"STORAGE_EMULATOR_HOST": gcs.url} if request.param == "plain" else {"https_proxy": "http://a.proxy"}
 
 
 class WriteOnly:
@@ -34,60 +40,121 @@ class WriteOnly:
         self.content.write(chunk)
 
 
-def fetch(url: str) -> bytes:
+class Warnings(list[str]):
+    def __call__(self, message: str) -> None:
+        self.append(message)
+
+
+def fetch(url: str, environ: dict[str, str], warn: Warnings | None = None, timeout: float = 5.0) -> bytes:
     sink = WriteOnly()
-    GcsStore(url).fetch("example/3/model.onnx", sink, 5.0)
+    GcsStore(url, environ, warn=Warnings() if warn is None else warn).fetch("example/3/model.onnx", sink, timeout)
     return sink.content.getvalue()
 
 
-def test_an_object_below_the_prefix_comes_through_byte_for_byte(gcs: FakeGcs) -> None:
-    assert fetch("gs://models/team") == CONTENT
+def test_an_object_below_the_prefix_comes_through_byte_for_byte(environ: dict[str, str]) -> None:
+    assert fetch("gs://models/team", environ) == CONTENT
 
 
-def test_a_missing_object_is_refused_with_both_possible_causes(gcs: FakeGcs) -> None:
+def test_a_missing_object_is_refused_with_both_possible_causes(environ: dict[str, str]) -> None:
     with pytest.raises(ObjectRefused, match=r"gs://models/other/example/3/model.onnx: 404.*storage.objects.get"):
-        fetch("gs://models/other")
+        fetch("gs://models/other", environ)
 
 
-def test_an_account_without_the_permission_is_refused(gcs: FakeGcs) -> None:
+def test_an_account_without_the_permission_is_refused(environ: dict[str, str], gcs: FakeGcs) -> None:
     gcs.inject(Fault("status", on=("media",), status=403))
     with pytest.raises(ObjectRefused, match="403"):
-        fetch("gs://models/team")
+        fetch("gs://models/team", environ)
+
+
+PASSING = [
+    *(Fault("status", on=("media",), status=status) for status in (408, 429, 500, 503)),
+    *(Fault(kind, on=("media",)) for kind in ("lost", "nonsense", "reset", "truncated")),
+]
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_what_may_pass_is_told_apart_from_what_will_not(fault: Fault, environ: dict[str, str], gcs: FakeGcs) -> None:
+    gcs.inject(fault)
+    with pytest.raises(StoreUnavailable, match="gs://models/team/example/3/model.onnx"):
+        fetch("gs://models/team", environ)
+    assert fetch("gs://models/team", environ) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["drip", "stall", "endless"])
+def test_whatever_takes_too_long_is_not_waited_for(
+    kind: Literal["drip", "stall", "endless"], environ: dict[str, str], gcs: FakeGcs
+) -> None:
+    gcs.inject(Fault(kind, on=("media",)), times=100)
+    with pytest.raises(StoreUnavailable, match="did not deliver within|the body ended after|timed out"):
+        fetch("gs://models/team", environ, timeout=0.5)
+
+
+@pytest.mark.parametrize("way", ["plain", "client"])
+def test_a_store_that_cannot_be_reached_may_come_back(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        environ = {"STORAGE_EMULATOR_HOST": url} if way == "plain" else {"all_proxy": "http://a.proxy"}
+        with pytest.raises(StoreUnavailable, match="gs://models/team"):
+            fetch("gs://models/team", environ)
+
+
+def test_a_request_that_cloud_storage_finds_wrong_will_never_work(environ: dict[str, str], gcs: FakeGcs) -> None:
+    gcs.inject(Fault("status", on=("media",), status=400), times=2)
+    with pytest.raises(StoreError, match="gs://models/team/example/3/model.onnx: 400") as caught:
+        fetch("gs://models/team", environ)
+    assert type(caught.value) is StoreError
+
+
+def test_what_a_plain_get_cannot_handle_is_left_to_googles_client_and_told(gcs: FakeGcs) -> None:
+    place = f"{gcs.url}/storage/v1/b/models/o/team%2Fexample%2F3%2Fmodel.onnx?alt=media"
+    gcs.inject(Fault("status", on=("media",), status=307, headers={"Location": place}), times=2)
+    warned = Warnings()
+    assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}, warned) == CONTENT
+    assert [message.partition(";")[0] for message in warned] == ["gs://models/team: 307 injected"]
+
+
+def test_an_object_that_was_stored_compressed_is_left_to_googles_client(gcs: FakeGcs) -> None:
+    gcs.inject(Fault("odd", on=("media",), headers={"Content-Encoding": "br"}))
+    assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT
+
+
+def test_a_good_fetch_is_one_request_and_needs_no_library_of_googles(gcs: FakeGcs) -> None:
+    before = set(sys.modules)
+    assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT
+    assert gcs.requests == ["GET /storage/v1/b/models/o/team%2Fexample%2F3%2Fmodel.onnx?alt=media"]
+    assert "gcs_client" not in set(sys.modules) - before
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "environ",
     [
-        *(Fault("status", on=("media",), status=status) for status in (401, 408, 429, 500, 503)),
-        Fault("reset", on=("media",), after=1000),
-        Fault("truncated", on=("media",), after=1000),
+        {"HTTPS_PROXY": "http://a.proxy"},
+        {"STORAGE_EMULATOR_HOST": "127.0.0.1:9023"},
+        {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9023/below"},
+        {"API_ENDPOINT_OVERRIDE": "http://in.the.clear"},
+        {"GOOGLE_APPLICATION_CREDENTIALS": "/a/key.json"},
+        {"GOOGLE_CLOUD_UNIVERSE_DOMAIN": "another.universe"},
+        {"GOOGLE_API_USE_CLIENT_CERTIFICATE": "true"},
+        {"NO_GCE_CHECK": "true"},
     ],
-    ids=lambda f: f"{f.kind} {f.status}",
 )
-def test_what_may_pass_is_told_apart_from_what_will_not(gcs: FakeGcs, fault: Fault) -> None:
-    gcs.inject(fault)
-    with pytest.raises(StoreUnavailable, match="gs://models/team/example/3/model.onnx"):
-        fetch("gs://models/team")
-    assert fetch("gs://models/team") == CONTENT
+def test_what_the_environment_asks_for_beyond_the_usual_is_for_googles_client(environ: dict[str, str]) -> None:
+    assert GcsStore("gs://models", environ)._plain is None
 
 
-def test_a_store_that_cannot_be_reached_may_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(StoreUnavailable, match="gs://models/team"):
-            fetch("gs://models/team")
-
-
-def test_a_request_that_cloud_storage_finds_wrong_will_never_work(gcs: FakeGcs) -> None:
-    gcs.inject(Fault("status", on=("media",), status=400))
-    with pytest.raises(StoreError, match="gs://models/team/example/3/model.onnx: 400") as caught:
-        fetch("gs://models/team")
-    assert type(caught.value) is StoreError
+def test_somebody_who_signed_in_on_this_machine_is_known_to_googles_client_alone(tmp_path: Path) -> None:
+    folder = tmp_path / ".config/gcloud"
+    folder.mkdir(parents=True)
+    assert isinstance(GcsStore("gs://models", {"HOME": str(tmp_path)})._plain, PlainGet)
+    (folder / "application_default_credentials.json").touch()
+    assert GcsStore("gs://models", {"HOME": str(tmp_path)})._plain is None
+    assert GcsStore("gs://models", {"CLOUDSDK_CONFIG": str(folder)})._plain is None
 
 
 def test_credentials_that_are_not_there_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(StoreUnavailable, match=r"gs://models/team/.*none.json"):
-        fetch("gs://models/team")
+        fetch("gs://models/team", {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json")})

@@ -25,6 +25,7 @@ class Case:
     """A loader on a store in memory and a clock that only sleeping moves."""
 
     def __init__(self, folder: Path, records: Records, faults: list[PilotlightError], content: bytes = b"") -> None:
+        self.folder = folder
         self.content = content or SAMPLE.read_bytes()
         self.model = describe(content=SAMPLE.read_bytes())
         self.store = MemoryStore({KEY: self.content}, faults)
@@ -76,6 +77,23 @@ def test_a_store_that_keeps_refusing_fails_the_start_for_good_with_both_causes_t
     assert case.loader.state == records.cold_starts[0].state == "failed"
     assert case.clock.now <= 109.0
     assert records.cold_starts[0].attempts > 5
+
+
+@pytest.mark.parametrize("took", [0.02, 0.13, 0.3, 0.7])
+def test_a_store_that_refuses_slowly_is_found_out_before_the_deadline(
+    took: float, tmp_path: Path, records: Records
+) -> None:
+    class Slow(MemoryStore):
+        def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+            clock.sleep(took)
+            super().fetch(key, sink, timeout)
+
+    clock = StepClock()
+    loader = Loader(Plan(describe(), Slow({}), tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
+    with pytest.raises(ObjectRefused):
+        loader.start(9.0)
+    assert records.cold_starts[0].attempts > 3
+    assert clock.now <= 109.0
 
 
 def test_wrong_bytes_fail_the_start_at_once_and_for_good(tmp_path: Path, records: Records) -> None:
@@ -200,11 +218,58 @@ def test_a_library_that_breaks_on_import_is_a_failed_start_with_a_line(
     assert records.cold_starts[0].error == "ValueError: numpy.dtype size changed"
 
 
-def test_a_session_with_threads_of_its_own_is_made_anew_after_a_fork(tmp_path: Path, records: Records) -> None:
+def forking(case: Case, records: Records, threads: int) -> Loader:
+    """A loader in a process that is forked after its start."""
+    plan = Plan(case.model, case.store, case.folder, threads, case.clock, case.clock.sleep, forks=True)
+    return Loader(plan, records, {}, 0.0)
+
+
+def test_a_session_without_threads_of_its_own_survives_a_fork(tmp_path: Path, records: Records) -> None:
     case = Case(tmp_path, records, [])
-    plan = Plan(case.model, case.store, tmp_path, 2, case.clock, case.clock.sleep)
-    loader = Loader(plan, records, {}, 0.0)
+    loader = forking(case, records, threads=1)
     loader.start(9.0)
     before = loader.model(case.clock.now)
     loader.after_fork()
-    assert loader.model(case.clock.now) is not before
+    assert loader.model(case.clock.now) is before
+
+
+def test_a_session_with_threads_of_its_own_is_tried_and_let_go_before_a_fork_and_made_anew_after_it(
+    tmp_path: Path, records: Records
+) -> None:
+    case = Case(tmp_path, records, [])
+    loader = forking(case, records, threads=2)
+    loader.start(9.0)
+    assert (loader.state, len(case.store.fetched)) == ("ready", 1)
+    with pytest.raises(NotReady):
+        loader.model(case.clock.now)
+    loader.after_fork()
+    assert loader.model(case.clock.now) is not None
+    assert len(case.store.fetched) == 1
+
+
+def test_a_session_that_cannot_be_made_anew_fails_the_child_with_a_line(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [])
+    loader = forking(case, records, threads=2)
+    loader.start(9.0)
+    (tmp_path / "model.onnx").unlink()
+    with pytest.raises(Exception, match="model.onnx"):
+        loader.after_fork()
+    assert (loader.state, records.cold_starts[-1].state) == ("failed", "failed")
+    assert "model.onnx" in records.cold_starts[-1].error
+
+
+def test_no_start_returns_to_a_fork_while_its_attempt_is_under_way(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [])
+    case.store = store = Parked({KEY: case.content})
+    loader = forking(case, records, threads=1)
+    threading.Timer(0.2, store.go_on.set).start()
+    loader.start(0.0)
+    assert loader.state == "waiting"
+
+
+def test_the_record_of_an_attempt_has_the_trace_of_the_request_that_began_it(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
+    case.loader.start(9.0)
+    case.store.faults.clear()
+    case.loader.model(case.clock.now + 5.0, {"trace": "a"})
+    assert [record.trace for record in records.cold_starts] == [{}, {"trace": "a"}]

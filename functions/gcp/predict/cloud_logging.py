@@ -6,11 +6,17 @@ https://cloud.google.com/logging/docs/structured-logging. Log-based metrics coun
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 from collections.abc import Mapping
 
 from pilotlight.records import Record, Report, fields, is_written, level
+
+# https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the
+# span in decimal. Callers may write anything there; whatever has another form is no trace.
+_W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+_GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;o=(\d))?", re.ASCII)
+_NONE = re.compile("0+")
 
 
 def reporter(log_level: str, namespace: str) -> Report:
@@ -18,20 +24,40 @@ def reporter(log_level: str, namespace: str) -> Report:
 
     def report(record: Record) -> None:
         if is_written(record, log_level):
-            line = {"severity": level(record), "namespace": namespace, **fields(record)}
-            sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
-            sys.stdout.flush()
+            _write({"severity": level(record), "namespace": namespace, **fields(record)})
 
     return report
 
 
-def trace_fields(headers: Mapping[str, str]) -> dict[str, str]:
-    """The fields that join a line to its request's trace: from Cloud Run's header or W3C's; names are lower-case."""
-    trace_id = headers.get("x-cloud-trace-context", "").partition("/")[0]
-    if not trace_id:
-        parts = headers.get("traceparent", "").split("-")
-        trace_id = parts[1] if len(parts) == 4 else ""
-    if not trace_id:
+def warn(message: str) -> None:
+    """A line for what goes on all the same, but not as it should."""
+    _write({"severity": "WARNING", "event": "warning", "message": message})
+
+
+def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, object]:
+    """The fields that join a line to its request's trace, from W3C's header or Google's own; names are lower-case.
+
+    Cloud Logging takes a trace's bare id, and in its older form one that names the project. Nothing tells a function of
+    the second generation its project but the metadata server, at the cost of a request: it is named where somebody has
+    set GOOGLE_CLOUD_PROJECT.
+    """
+    if found := _W3C.fullmatch(headers.get("traceparent", "")):
+        trace, span, sampled = found[1], found[2], bool(int(found[3], 16) & 1)
+    elif found := _GOOGLE.fullmatch(headers.get("x-cloud-trace-context", "")):
+        trace, span, sampled = found[1].lower(), f"{int(found[2] or 0):016x}", found[3] == "1"
+    else:
         return {}
-    project = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
-    return {"logging.googleapis.com/trace": f"projects/{project}/traces/{trace_id}" if project else trace_id}
+    if _NONE.fullmatch(trace):
+        return {}
+    project = environ.get("GOOGLE_CLOUD_PROJECT", "")
+    line: dict[str, object] = {
+        "logging.googleapis.com/trace": f"projects/{project}/traces/{trace}" if project else trace
+    }
+    if len(span) == 16 and not _NONE.fullmatch(span):
+        line["logging.googleapis.com/spanId"] = span
+    return line | {"logging.googleapis.com/trace_sampled": sampled}
+
+
+def _write(line: Mapping[str, object]) -> None:
+    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.flush()

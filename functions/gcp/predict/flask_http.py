@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import flask
@@ -10,15 +11,15 @@ from cloud_logging import trace_fields
 from pilotlight.messages import Request, Response
 
 
-def to_request(request: flask.Request) -> Request:
-    """The core's request."""
+def to_request(request: flask.Request, environ: Mapping[str, str]) -> Request:
+    """The core's request. `environ` may name the project of its trace."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Request(
         method=request.method,
         path=_path(request),
         headers=headers,
         body=request.get_data(cache=False),
-        trace=trace_fields(headers),
+        trace=trace_fields(headers, environ),
     )
 
 

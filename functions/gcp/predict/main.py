@@ -7,14 +7,20 @@ import time
 _STARTED = time.monotonic()  # the imports below are the first phase of a cold start
 
 import os
+import signal
 from pathlib import Path
 
 from flask import Request, Response
 
 import cloud_logging
 import flask_http
+import gunicorn_worker
 from gcs_store import GcsStore
 from pilotlight.boot import Platform, boot
+
+# SIGTERM is nothing to a container's first process until it has a handler; gunicorn brings one when all is loaded.
+if os.getpid() == 1:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
 _SERVICE, _LOADER = boot(
     Platform(
@@ -23,14 +29,18 @@ _SERVICE, _LOADER = boot(
         reporter=cloud_logging.reporter,
         deadline=30.0,  # half of what a function may take by default: whoever waits gets an answer
         started=_STARTED,
+        forks=True,
     ),
     os.environ,
 )
 
-# functions-framework imports this file in gunicorn's master and forks its workers from it.
-os.register_at_fork(after_in_child=_LOADER.after_fork)
+# functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it.
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(_LOADER.after_fork))
 
 
 def predict(request: Request) -> Response:
     """Answer an HTTP request."""
-    return flask_http.to_reply(_SERVICE.handle(flask_http.to_request(request)))
+    response = _SERVICE.handle(flask_http.to_request(request, os.environ))
+    if _LOADER.state == "failed":  # after the start: this instance would refuse for its whole life
+        gunicorn_worker.end_when_answered()
+    return flask_http.to_reply(response)

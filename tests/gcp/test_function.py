@@ -1,0 +1,192 @@
+"""The whole function under functions-framework, beside a metadata server and a Cloud Storage that wants its token."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from fakes import certificates
+from fakes.fake_gcs import FakeGcs, Fault
+from fakes.metadata_server import TOKEN, MetadataServer
+from harness import Pinned, prepared, sample
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
+from pilotlight_cli.local.process import ServeError
+from pilotlight_cli.local.stores import EmbeddedStore
+from pilotlight_cli.project import SAMPLE
+from processes import children, wait_until
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+GOOD = {"features": [1.0] * 30}
+NAME = "breast-cancer/1/model.onnx"
+CONTENT = (SAMPLE / "model.onnx").read_bytes()
+
+
+@dataclass(frozen=True)
+class Google:
+    """What of Google Cloud the function meets."""
+
+    gcs: FakeGcs
+    metadata: MetadataServer
+    store: EmbeddedStore
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
+    return sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def google(tls: tuple[ssl.SSLContext, Path], tmp_path: Path) -> Iterator[Google]:
+    with FakeGcs("models", tls=tls[0], tokens={"a-token"}) as gcs, MetadataServer() as metadata:
+        gcs.put("models", NAME, CONTENT)
+        environ = {
+            "API_ENDPOINT_OVERRIDE": gcs.url,
+            "GCE_METADATA_HOST": metadata.host,
+            "GCE_METADATA_IP": metadata.host,
+            "GOOGLE_APPLICATION_CREDENTIALS": "",
+            "GOOGLE_CLOUD_PROJECT": "mine",
+            "HOME": str(tmp_path),
+            "REQUESTS_CA_BUNDLE": str(tls[1]),
+            "SSL_CERT_FILE": str(tls[1]),
+        }
+        yield Google(gcs, metadata, EmbeddedStore("gs://models", environ))
+
+
+@contextmanager
+def running(model: Pinned, google: Google, deadline: float = 30.0, **settings: str) -> Iterator[FunctionsRuntime]:
+    """The function. A start's shorter deadline is written into the staged copy: nobody waits for half a minute then."""
+    with prepared("gcp", model, google.store, settings) as function:
+        entry = function.folder / "main.py"
+        code = entry.read_text()
+        assert code.count("deadline=30.0,") == 1
+        entry.write_text(code.replace("deadline=30.0,", f"deadline={deadline},"))
+        with functions_runtime(function) as runtime:
+            yield runtime
+
+
+def predict(runtime: FunctionsRuntime) -> requests.Response:
+    return requests.post(f"{runtime.url}/predict", json=GOOD, headers=HEADERS, timeout=60)
+
+
+def media(kind: str, **fields: object) -> Fault:
+    return Fault(kind, on=("media",), **fields)  # type: ignore[arg-type]
+
+
+def test_a_start_where_all_is_well_is_one_request_to_each(model: Pinned, google: Google) -> None:
+    with running(model, google) as runtime:
+        assert predict(runtime).status_code == 200
+        assert google.metadata.requests == [TOKEN]
+        assert google.gcs.requests == ["GET /storage/v1/b/models/o/breast-cancer%2F1%2Fmodel.onnx?alt=media"]
+        (start,) = runtime.log.events("cold_start")
+        assert (start["state"], start["attempts"], start["fetched_bytes"]) == ("ready", 1, len(CONTENT))
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_model_is_fetched_once_before_the_port_opens_and_outlives_its_worker(
+    threads: str, model: Pinned, google: Google
+) -> None:
+    with running(model, google, PILOTLIGHT_THREADS=threads) as runtime:
+        assert runtime.log.wait_for("cold_start", 1) is not None
+        google.gcs.buckets.delete("models", NAME, {})
+        assert predict(runtime).status_code == 200
+        (worker,) = children(runtime.pid)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: children(runtime.pid) not in ([], [worker]), limit=10)
+        assert predict(runtime).status_code == 200
+        assert len(google.gcs.requests) == 1
+
+
+def test_an_answer_that_a_plain_get_cannot_handle_costs_time_and_nothing_else(model: Pinned, google: Google) -> None:
+    place = f"{google.gcs.url}/storage/v1/b/models/o/breast-cancer%2F1%2Fmodel.onnx?alt=media"
+    google.gcs.inject(media("status", status=307, headers={"Location": place}), times=2)
+    with running(model, google) as runtime:
+        assert predict(runtime).status_code == 200
+        (warning,) = runtime.log.events("warning")
+        assert (warning["severity"], warning["message"].partition(";")[0]) == ("WARNING", "gs://models: 307 injected")
+
+
+@pytest.mark.parametrize("broken", [[500, 500], [503]])
+def test_a_metadata_server_that_recovers_delays_the_start(broken: list[int], model: Pinned, google: Google) -> None:
+    google.metadata.manner.broken.extend(broken)
+    with running(model, google) as runtime:
+        assert predict(runtime).status_code == 200
+        assert runtime.log.events("cold_start")[0]["attempts"] == len(broken) + 1
+
+
+def test_a_function_without_a_service_account_does_not_start(model: Pinned, google: Google) -> None:
+    google.metadata.manner.status = 404
+    with pytest.raises(ServeError, match="ObjectRefused.*needs a service account"), running(model, google, 2.0):
+        pass
+
+
+@pytest.mark.parametrize("manner", [{"status": 500}, {"delay": 60.0}, {"flavor": "Other"}])
+def test_without_a_token_there_is_a_503_until_one_comes(
+    manner: dict[str, object], model: Pinned, google: Google
+) -> None:
+    good = {name: getattr(google.metadata.manner, name) for name in manner}
+    for name, value in manner.items():
+        setattr(google.metadata.manner, name, value)
+    with running(model, google, 2.0) as runtime:
+        assert requests.get(f"{runtime.url}/health/ready", timeout=30).status_code == 503
+        assert google.gcs.requests == []
+        for name, value in good.items():
+            setattr(google.metadata.manner, name, value)
+        assert predict(runtime).status_code == 200
+        assert [start["state"] for start in runtime.log.events("cold_start")][-1] == "ready"
+
+
+def test_every_line_of_a_request_joins_its_trace(model: Pinned, google: Google) -> None:
+    google.gcs.inject(media("status"), times=1000)
+    with running(model, google, 1.5) as runtime:
+        google.gcs.faults.clear()
+        reply = predict(runtime)
+        assert reply.status_code == 200
+        request = runtime.log.wait_for("request", 5)
+        late = runtime.log.events("cold_start")[-1]
+        assert request is not None
+        assert request["request_id"] == reply.headers["x-request-id"]
+        for line in (request, late):
+            assert line["logging.googleapis.com/trace"] == f"projects/mine/traces/{TRACE}"
+            assert line["logging.googleapis.com/spanId"] == "b7ad6b7169203331"
+            assert line["logging.googleapis.com/trace_sampled"] is True
+        assert late["state"] == "ready"
+        assert "logging.googleapis.com/trace" not in runtime.log.events("cold_start")[0]
+
+
+def test_a_model_that_proves_wrong_after_the_start_ends_the_instance_when_all_is_answered(
+    model: Pinned, google: Google
+) -> None:
+    google.gcs.inject(media("status"), times=1000)
+    with running(model, google, 1.5) as runtime:
+        google.gcs.put("models", NAME, bytes(len(CONTENT)))
+        google.gcs.faults.clear()
+        google.gcs.inject(media("drip", after=len(CONTENT) - 20))  # a second, in which all of the requests come
+        replies: list[requests.Response] = []
+        asking = [threading.Thread(target=lambda: replies.append(predict(runtime))) for _ in range(3)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        assert {reply.status_code for reply in replies} == {503}
+        assert {json.loads(reply.content)["code"] for reply in replies} == {"not_ready"}
+        wait_until(lambda: runtime.exit_code is not None, limit=10)
+        assert runtime.exit_code == 3
+        last = runtime.log.events("cold_start")[-1]
+        assert (last["state"], last["severity"]) == ("failed", "ERROR")
+        assert last["error"].startswith("DigestMismatch: model.onnx: expected SHA-256")

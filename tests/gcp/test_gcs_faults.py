@@ -1,0 +1,207 @@
+"""A cold start on a Cloud Storage that fails: the right model or a clear refusal, never a wrong one, never too late."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from doubles import Records
+from fakes.fake_gcs import FakeGcs, Fault
+from gcs_store import GcsStore
+from pilotlight.description import load_lock
+from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.loading import Loader, Plan
+from pilotlight_cli.project import LOCK, SAMPLE
+
+MODEL = load_lock(LOCK).model
+CONTENT = (SAMPLE / "model.onnx").read_bytes()
+NAME = f"team/{MODEL.key('model.onnx')}"
+PLACE = f"/storage/v1/b/models/o/{quote(NAME, safe='')}?alt=media"
+
+DEADLINE = 3.0
+PROMISE = 10.0  # what a start with that deadline may take on a busy machine; without one it takes minutes or for ever
+
+MANY = 10_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a start ended: the loader's state, what it raised, and what it has to say."""
+
+    state: str
+    raised: type[PilotlightError] | None
+    said: str
+    attempts: int
+    fetched: bytes
+
+
+@pytest.fixture
+def gcs(fake_gcs: FakeGcs) -> FakeGcs:
+    fake_gcs.put("models", NAME, CONTENT)
+    return fake_gcs
+
+
+def start(gcs: FakeGcs, folder: Path, deadline: float = DEADLINE) -> Outcome:
+    """A whole start against the fake. Holds it to its deadline, and holds what it left to the lock."""
+    records = Records()
+    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}, warn=lambda _: None)
+    loader = Loader(Plan(MODEL, store, folder, 1, time.monotonic, time.sleep, forks=True), records, {}, 0.0)
+    raised: type[PilotlightError] | None = None
+    began = time.monotonic()
+    try:
+        loader.start(deadline)
+    except PilotlightError as error:
+        raised = type(error)
+    assert time.monotonic() - began < PROMISE
+    (record,) = records.cold_starts
+    file = folder / "model.onnx"
+    fetched = file.read_bytes() if file.exists() else b""
+    assert fetched in (b"", CONTENT)
+    assert (loader.state == "ready") == bool(fetched)
+    assert not list(folder.glob(".*"))
+    return Outcome(loader.state, raised, record.error, record.attempts, fetched)
+
+
+def media(kind: str, **fields: object) -> Fault:
+    return Fault(kind, on=("media",), **fields)  # type: ignore[arg-type]
+
+
+RECOVERED = {
+    "nothing at all": [],
+    "a role that is fresh": [media("status", status=403)] * 2,
+    "an object that comes late": [media("status", status=404)] * 2,
+    "too many requests": [media("status", status=429, headers={"Retry-After": "1"})],
+    "an overloaded store": [media("status", status=503)] * 3,
+    "an error inside of it": [media("status", status=500)],
+    "a reset before the answer": [media("lost")],
+    "a reset before the body": [media("reset")],
+    "a reset inside the body": [media("reset", after=1000)],
+    "resets inside the body": [media("reset", after=1000)] * 5,
+    "a body cut short": [media("truncated", after=1000)],
+    "a body cut short that tells its length in Google's header alone": [
+        media("truncated", after=1000, without=("Content-Length",))
+    ],
+    "no answer": [media("silent")],
+    "a body that stalls": [media("stall", after=1000)],
+    "a body that stalls before its first byte": [media("stall")],
+    "an answer that is not HTTP": [media("nonsense")],
+    "a redirect, and what the client is sent to": [media("status", status=307)],
+    "a status that means nothing": [media("status", status=299)],
+    "an error in the middle of what was read on": [media("reset", after=1000), media("status", status=503)],
+    "a start of the body where the rest was asked for": [media("reset", after=1000), media("odd")],
+}
+
+
+@pytest.mark.parametrize("faults", RECOVERED.values(), ids=RECOVERED.keys())
+def test_what_passes_ends_with_the_right_model(faults: list[Fault], gcs: FakeGcs, tmp_path: Path) -> None:
+    for fault in faults:
+        gcs.inject(fault)
+    outcome = start(gcs, tmp_path)
+    assert (outcome.state, outcome.fetched) == ("ready", CONTENT), outcome
+
+
+WAITING = {
+    "an overloaded store": (media("status", status=503), "503 injected"),
+    "resets before the body": (media("reset"), "the body ended after 0 bytes: Connection"),
+    "no answer": (media("silent"), "timed out|within"),
+    "a stall": (media("stall", after=1000), "timed out|the time is over"),
+    "a drip": (media("drip", after=1000), "the body ended after 1[0-9]{3} bytes: TimeoutError: "),
+    "headers that never end": (media("endless"), "did not deliver within"),
+    "redirects without an end": (media("status", status=307, headers={"Location": PLACE}), "Exceeded 30 redirects"),
+}
+
+
+@pytest.mark.parametrize(("fault", "message"), WAITING.values(), ids=WAITING.keys())
+def test_what_lasts_gives_up_in_time_and_says_why(fault: Fault, message: str, gcs: FakeGcs, tmp_path: Path) -> None:
+    gcs.inject(fault, times=MANY)
+    outcome = start(gcs, tmp_path)
+    assert outcome.state == "waiting", outcome
+    assert outcome.raised is None
+    assert re.search(message, outcome.said), outcome.said
+    assert outcome.said.startswith(f"StoreUnavailable: gs://models/team/{MODEL.key('model.onnx')}: ")
+
+
+REFUSED = {
+    "no permission": (media("status", status=403), ObjectRefused, "403 injected. Either the object is not there, or"),
+    "no object": (media("status", status=404), ObjectRefused, "404 injected. Either the object is not there, or"),
+    "another byte, and a hash that tells it": (media("corrupt", after=70), DigestMismatch, "expected SHA-256"),
+    "another byte, and no hash": (
+        media("corrupt", after=70, without=("X-Goog-Hash",)),
+        DigestMismatch,
+        "expected SHA-256",
+    ),
+    "a body cut short, and no length": (
+        media("truncated", after=1000, without=("Content-Length", "X-Goog-Stored-Content-Length")),
+        DigestMismatch,
+        f"expected {len(CONTENT)} bytes, found 1000",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "kind", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_right_ends_the_start_with_the_reason(
+    fault: Fault, kind: type[PilotlightError], message: str, gcs: FakeGcs, tmp_path: Path
+) -> None:
+    gcs.inject(fault, times=MANY)
+    outcome = start(gcs, tmp_path)
+    assert (outcome.state, outcome.raised) == ("failed", kind)
+    assert message in outcome.said
+
+
+def test_a_body_that_breaks_off_is_read_on_from_there_in_the_same_generation(gcs: FakeGcs, tmp_path: Path) -> None:
+    gcs.inject(media("reset", after=1000))
+    gcs.inject(media("truncated", after=500))
+    assert start(gcs, tmp_path).attempts == 1
+    generation = gcs.buckets.find("models", NAME, {}).generation
+    assert gcs.requests == [f"GET {PLACE}", *[f"GET {PLACE}&generation={generation}"] * 2]
+    assert gcs.ranges == ["", "bytes=1000-", "bytes=1500-"]
+
+
+class Replacing:
+    """A sink in whose first write somebody stores the object anew."""
+
+    def __init__(self, gcs: FakeGcs, content: bytes) -> None:
+        self._gcs = gcs
+        self._content = content
+        self.received = b""
+
+    def write(self, chunk: bytes, /) -> None:
+        if not self.received:
+            self._gcs.put("models", NAME, self._content)
+        self.received += chunk
+
+
+def test_the_rest_of_an_object_that_was_replaced_meanwhile_is_not_taken_for_its_own(gcs: FakeGcs) -> None:
+    gcs.inject(media("reset", after=1000))
+    sink = Replacing(gcs, bytes(len(CONTENT)))
+    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
+    with pytest.raises(StoreUnavailable, match="broke off after 1000 bytes, and the answer .* is 404"):
+        store.fetch(MODEL.key("model.onnx"), sink, 5.0)
+    assert sink.received == CONTENT[:1000]
+
+
+def test_without_a_generation_nothing_is_read_on(gcs: FakeGcs) -> None:
+    gcs.inject(media("reset", after=1000, without=("X-Goog-Generation",)))
+    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
+    with pytest.raises(StoreUnavailable, match="the body ended after 1000 bytes"):
+        store.fetch(MODEL.key("model.onnx"), Replacing(gcs, CONTENT), 5.0)
+    assert gcs.ranges == [""]
+
+
+class Full:
+    """A sink on a disk without room."""
+
+    def write(self, chunk: bytes, /) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_disk_without_room_is_not_taken_for_a_fault_of_the_store(gcs: FakeGcs) -> None:
+    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
+    with pytest.raises(OSError, match="No space left"):
+        store.fetch(MODEL.key("model.onnx"), Full(), 5.0)
+    assert len(gcs.requests) == 1

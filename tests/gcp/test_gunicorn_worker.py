@@ -1,0 +1,83 @@
+"""How an instance ends that cannot serve, on throw-away functions in the real functions-framework."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from pilotlight_cli.hostenv import host_packages
+from pilotlight_cli.local.functions_runtime import functions_runtime
+from pilotlight_cli.local.process import ServeError
+from pilotlight_cli.project import FUNCTIONS
+from processes import cloud_function, is_running, wait_until
+
+PREDICT = FUNCTIONS / "gcp/predict"
+
+ENDS = """
+import os, time
+import gunicorn_worker
+
+def predict(request):
+    print(request.path, flush=True)
+    if request.path == "/end":
+        gunicorn_worker.end_when_answered()
+    if request.path == "/slow":
+        time.sleep(1)
+    return {"pid": os.getpid()}
+"""
+
+FAILS = """
+import os
+import gunicorn_worker
+
+def fail():
+    raise RuntimeError("no session in here")
+
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(fail))
+
+def predict(request):
+    return "served all the same"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(PREDICT / "gunicorn_worker.py", tmp_path)
+    return tmp_path
+
+
+def test_an_instance_that_cannot_serve_answers_what_it_has_and_ends_with_three(folder: Path) -> None:
+    with functions_runtime(cloud_function(folder, ENDS)) as runtime:
+        replies: list[requests.Response] = []
+        slow = threading.Thread(target=lambda: replies.append(requests.get(f"{runtime.url}/slow", timeout=30)))
+        slow.start()
+        wait_until(lambda: "/slow" in runtime.log.lines, limit=10)
+        replies.append(requests.get(f"{runtime.url}/end", timeout=30))
+        slow.join()
+        assert [reply.status_code for reply in replies] == [200, 200]
+        wait_until(lambda: runtime.exit_code is not None, limit=10)
+        assert runtime.exit_code == 3
+        assert not is_running(replies[0].json()["pid"])
+
+
+def test_a_worker_that_cannot_be_made_whole_ends_the_instance_and_serves_nothing(folder: Path) -> None:
+    said = ""
+    try:
+        with functions_runtime(cloud_function(folder, FAILS)) as runtime:  # the port can be open for a moment
+            wait_until(lambda: runtime.exit_code is not None, limit=10)
+            assert runtime.exit_code == 3
+            said = "\n".join(runtime.log.lines)
+    except ServeError as error:
+        assert "exit code 3" in str(error)
+        said = str(error)
+    assert "RuntimeError: no session in here" in said
+
+
+def test_the_gunicorn_that_is_pinned_has_what_the_first_step_changes() -> None:
+    code = (host_packages(PREDICT / "requirements.lock") / "gunicorn/workers/gthread.py").read_text()
+    assert "\nSTOP_KEEPALIVE_LINGER = 2.0\n" in code
+    assert "time.monotonic() + STOP_KEEPALIVE_LINGER" in code

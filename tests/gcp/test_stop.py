@@ -1,0 +1,149 @@
+"""SIGTERM under load: whatever was asked is answered, and the instance has ended soon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+
+import pytest
+
+from harness import Pinned, in_functions_framework, sample, stored
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime
+from pilotlight_cli.local.stores import EmbeddedStore
+from processes import wait_until
+
+TRIES = 20
+PROMISE = 5.0  # seconds: twice as fast as Cloud Run's 10, on a machine that does other things too
+
+# functions-framework has four threads a CPU: with one of those all of this is under way at the same time.
+HELD, BUSY = 2, 6
+
+BODY = json.dumps({"instances": [[float(feature) for feature in range(30)]] * 200}).encode()
+HEADERS = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
+    return sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def store(model: Pinned) -> Iterator[EmbeddedStore]:
+    with stored("gcp", model) as found:
+        yield found
+
+
+@dataclass
+class Load:
+    """Callers that ask one request after the other, on a connection each, until `stop` is set.
+
+    At their end they close their connections, or keep them as Cloud Run's own front does.
+    """
+
+    port: int
+    keeps: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    answers: list[int] = field(default_factory=list)
+    served: set[int] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    open: ExitStack = field(default_factory=ExitStack)
+
+    def run(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            while not self.stop.is_set():
+                connection.request("POST", "/predict_batch", BODY, HEADERS)
+                with connection.getresponse() as response:
+                    assert len(json.loads(response.read())["predictions"]) == 200
+                    self.answers.append(response.status)
+                    self.served.add(threading.get_ident())
+                if response.will_close:
+                    break
+        except Exception as error:  # noqa: BLE001 - told by the test itself, whatever it is
+            self.faults.append(repr(error))
+        self.open.callback(connection.close)
+        if not self.keeps:
+            connection.close()
+
+
+class Held:
+    """A request that the function has begun to read: it said so, and waits for the body."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+        head = f"POST /predict_batch HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
+        self.connection.sendall(f"{head}Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert self.connection.recv(100).startswith(b"HTTP/1.1 100 ")
+
+    def finish(self) -> int:
+        """Send the body; the status of the answer. Closes the connection if the answer asks for that."""
+        self.connection.sendall(BODY)
+        with closing(HTTPResponse(self.connection)) as response:
+            response.begin()
+            response.read()
+            if response.will_close:
+                self.connection.close()
+            return response.status
+
+
+def stop_under_load(runtime: FunctionsRuntime, *, keeps: bool) -> tuple[float, int]:
+    """Send SIGTERM in the midst of requests: the seconds until the end, and how many were answered, which are all."""
+    load = Load(int(runtime.url.rpartition(":")[2]), keeps)
+    callers = [threading.Thread(target=load.run) for _ in range(BUSY)]
+    with load.open:
+        for caller in callers:
+            caller.start()
+        wait_until(lambda: len(load.served) == BUSY or bool(load.faults), limit=30)
+        held = [Held(load.port) for _ in range(HELD)]
+        for one in held:
+            load.open.callback(one.connection.close)
+        began = time.monotonic()
+        os.kill(runtime.pid, signal.SIGTERM)
+        load.stop.set()
+        assert [one.finish() for one in held] == [200] * HELD
+        if not keeps:
+            for one in held:
+                one.connection.close()
+        wait_until(lambda: runtime.exit_code is not None, limit=30)
+        took = time.monotonic() - began
+        for caller in callers:
+            caller.join()
+    assert load.faults == []
+    assert set(load.answers) == {200}
+    assert runtime.exit_code == 0
+    return took, len(load.answers) + HELD
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_every_request_under_way_is_answered_and_the_end_comes_soon(
+    threads: str, model: Pinned, store: EmbeddedStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    took: list[float] = []
+    answered = 0
+    with in_functions_framework(model, store, PILOTLIGHT_THREADS=threads) as runtime:
+        for attempt in range(TRIES):
+            if attempt:
+                runtime.restart()
+            seconds, count = stop_under_load(runtime, keeps=bool(attempt % 2))
+            took.append(seconds)
+            answered += count
+    with capsys.disabled():
+        print(f"\n{threads} thread(s): {TRIES} stops, {answered} requests answered, none lost; {summary(took)}")
+    assert max(took) < PROMISE
+
+
+def summary(took: list[float]) -> str:
+    """Stops with closed and with idle connections, which are apart."""
+    return "; ".join(
+        f"{name} {min(part):.2f} to {max(part):.2f} s"
+        for name, part in (("connections closed", took[::2]), ("left open", took[1::2]))
+    )
