@@ -25,13 +25,13 @@ SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REG
 	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check validate format build image bench container invoke start-api deploy-aws sample lock clean
+.PHONY: help run test check validate format build image bench container invoke start-api deploy-aws deploy-gcp sample lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run and start-api listen, ONCE=1 ends run after the first answer.'
-	@echo '  FROM=s3://... is a store that has the pinned version, YES=1 lets deploy-aws ask nothing.'
+	@echo '  FROM=s3://... or gs://... is a store that has the pinned version, YES=1 lets a deployment ask nothing.'
 
 # uv comes first, by its hash, and installs the rest from uv.lock.
 $(UV): tools/bootstrap.txt
@@ -107,6 +107,10 @@ start-api: $(VENV)/.run  ## Serve the function behind SAM's local API, in Docker
 deploy-aws: $(VENV)/.run  ## Deploy this working copy to AWS, as ENV=dev|staging|prod in samconfig.toml says
 	@$(if $(ENV),,$(error ENV is missing: make deploy-aws ENV=dev))
 	@$(BIN)/pilotlight deploy aws --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
+
+deploy-gcp: $(VENV)/.run  ## Deploy this working copy to Google Cloud, as ENV=dev|staging|prod in gcp.toml says
+	@$(if $(ENV),,$(error ENV is missing: make deploy-gcp ENV=dev))
+	@$(BIN)/pilotlight deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
 sample: $(VENV)/.dev  ## Train the sample model again and pin it
 	@$(BIN)/python $(SAMPLE)/train.py

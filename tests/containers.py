@@ -1,0 +1,95 @@
+"""Containers of the function for Google Cloud: run as a careful platform would, ended and removed on the way out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pilotlight_cli.local.client import send
+from pilotlight_cli.project import PROJECT
+from processes import wait_until
+
+PORT = 9000  # not the image's own
+
+# Nothing that the function does not need: no capability, no way to get one, and only /tmp can be written.
+_HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that was started; it may have ended."""
+
+    id: str
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What Docker knows of it."""
+        found: dict[str, Any] = json.loads(docker("inspect", "--format", "{{json .State}}", self.id))
+        return found
+
+    @property
+    def url(self) -> str:
+        """Where it answers on this machine."""
+        return f"http://{docker('port', self.id, str(PORT)).splitlines()[0]}"
+
+    @property
+    def own_address(self) -> str:
+        """Its address in Docker's network: nothing but the function itself can listen there."""
+        return docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.id).strip()
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        done = subprocess.run(["docker", "logs", self.id], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    def ask(self, code: str) -> Any:
+        """The JSON that Python code prints in the container."""
+        return json.loads(docker("exec", self.id, "python", "-c", code))
+
+    def wait_until_ready(self) -> None:
+        """Return once it answers that the model is loaded."""
+        wait_until(lambda: send(self.url, "/health/ready").status == 200 or not self.state["Running"], limit=60)
+        assert self.state["Running"], self.log
+
+    def stop(self, seconds: int) -> int:
+        """Have it ended as platforms do, with SIGKILL after so many seconds (which gives 137); the exit code."""
+        docker("stop", "--time", str(seconds), self.id)
+        return int(self.state["ExitCode"])
+
+
+@contextmanager
+def running(image: str, environ: Mapping[str, str], *options: str) -> Iterator[Container]:
+    """A container of the image with this environment."""
+    variables = [f"--env={name}={value}" for name, value in environ.items()]
+    where = ["--env", f"PORT={PORT}", "--publish", f"127.0.0.1::{PORT}"]
+    container = Container(docker("run", "--detach", *_HARDENED, *where, *variables, *options, image).strip())
+    try:
+        yield container
+    finally:
+        docker("rm", "--force", "--volumes", container.id)
+
+
+def python_base() -> tuple[str, str]:
+    """The base image, and why there is none. Never pulls: it is Docker's own where that is here, else a stand-in."""
+    if shutil.which("docker") is None:
+        return "", "Docker is not on this machine"
+    own = "python:3.13-slim-bookworm"
+    if subprocess.run(["docker", "image", "inspect", own], capture_output=True, check=False).returncode == 0:
+        return own, ""
+    command = [sys.executable, str(PROJECT / "tools/python_image.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def docker(*arguments: str) -> str:
+    """What a command of Docker's prints."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {arguments[0]}: {done.stderr}"
+    return done.stdout
