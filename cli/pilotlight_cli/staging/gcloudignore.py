@@ -7,7 +7,7 @@ from pathlib import Path
 _FILE = ".gcloudignore"
 
 # `gcloud functions deploy` asks of the folder itself whether it is ignored, as ".", and of folders without saying that
-# they are such; `gcloud meta list-files-for-upload` does neither. So "." is allowed by name, and no line ends in a slash.
+# they are such; `gcloud meta list-files-for-upload` does neither. So "." is allowed, and no line ends in a slash.
 _BEFORE = ("# Only what was staged is uploaded.", "/*", "!.")
 _AFTER = ("__pycache__", "*.pyc", ".?*")
 

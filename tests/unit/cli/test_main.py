@@ -38,6 +38,7 @@ FORMS = {
     "serve": ([], set(), {"--cloud", "--lock", "--store", "--port", "--once"}),
     "build": ([], set(), {"--cloud", "--lock", "--function", "--out", "--architecture", "--json"}),
     "deploy": ([], set(), set()),
+    "rollout": ([], set(), set()),
     "prune": ([], set(), set()),
     "keys": ([], set(), set()),
     "sam": ([], set(), set()),

@@ -1,0 +1,136 @@
+"""Commands on the function on Google Cloud: deploy, rollout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pilotlight_cli import console
+from pilotlight_cli.commands.options import LOCK, AsJson, LockPath
+from pilotlight_cli.project import BUILD
+
+if TYPE_CHECKING:
+    from pilotlight_cli.gcp.deploy import Desk
+    from pilotlight_cli.gcp.plan import Plan
+    from pilotlight_cli.gcp.platform import Google
+    from pilotlight_cli.gcp.rollout import Outcome
+
+Environment = Annotated[str, typer.Option("--env", metavar="ENV", help="A table in gcp.toml.", show_default=False)]
+Settings = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings of the environments.")]
+
+_SETTINGS = Path("gcp.toml")
+
+
+def deploy(
+    *,
+    environment: Environment,
+    source: Annotated[
+        str, typer.Option("--from", metavar="URL", help="A store that has the pinned version, if the target's has not.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; nor does CI in the environment.")] = False,
+    lock: LockPath = LOCK,
+    settings: Settings = _SETTINGS,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the package is put together.", show_default=False)
+    ] = BUILD / "gcp",
+    json: AsJson = False,
+) -> None:
+    """Deploy this working copy, and move the traffic to it step by step."""
+    from pilotlight_cli.gcp import deploy as deployment
+
+    google = _reach(settings, environment)
+    with _at_the_desk(
+        google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _ask(question)
+    ) as desk:
+        done = deployment.deploy(google, desk, lock, out, source)
+    if json:
+        console.print_json(
+            {
+                "environment": environment,
+                "service": done.service,
+                "url": done.uri,
+                "revision": done.revision,
+                "before": done.before or None,
+                "release": done.release,
+            }
+        )
+        return
+    before = f", before it was {done.before}" if done.before else "; nothing was shifted, as it is the first"
+    console.output().print(f"{done.revision} has all traffic of {done.service}{before}", soft_wrap=True)
+    console.output().print(f"URL: {done.uri}", soft_wrap=True)
+
+
+def rollout(
+    *,
+    environment: Environment,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say where it is and what the steps are.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Give the old revision all traffic again.")] = False,
+    lock: LockPath = LOCK,
+    settings: Settings = _SETTINGS,
+    json: AsJson = False,
+) -> None:
+    """Finish a rollout that was left under way, or take it back. Where there is none, all stays as it is."""
+    from pilotlight_cli.gcp import views
+    from pilotlight_cli.gcp.deploy import rollout_of, service_of
+    from pilotlight_cli.gcp.golden import expected_of
+
+    if plan and rollback:
+        raise typer.BadParameter("--plan and --rollback exclude each other")
+    google = _reach(settings, environment)
+    service = service_of(google)
+    if plan or service is None:
+        if json:
+            console.print_json(views.document(google.settings.plan, service))
+            return
+        console.output().print(views.told(service), soft_wrap=True)
+        if plan:
+            console.output().print(views.plan_table(google.settings.plan, service))
+        return
+    with _at_the_desk(google.settings.plan, _ask) as desk:
+        moving = rollout_of(google, desk, service.name, None if rollback else expected_of(lock))
+        outcome = moving.back() if rollback else moving.run()
+    if json:
+        console.print_json({"service": service.name, "outcome": outcome.kind, "revision": outcome.revision or None})
+    else:
+        console.output().print(_told(outcome, service.name), soft_wrap=True)
+
+
+def _told(outcome: Outcome, service: str) -> str:
+    who = outcome.revision or "no revision alone"
+    return {
+        "done": f"{who} has all traffic of {service}",
+        "back": f"{who} has all traffic of {service} again",
+        "idle": f"no rollout is under way; {who} has all traffic of {service}",
+    }[outcome.kind]
+
+
+def _reach(settings: Path, environment: str) -> Google:
+    from pilotlight_cli.gcp.platform import connect
+    from pilotlight_cli.gcp.settings import read_settings
+
+    return connect(read_settings(settings, environment), os.environ)
+
+
+@contextmanager
+def _at_the_desk(plan: Plan, confirm: Callable[[str], bool]) -> Iterator[Desk]:
+    """Somebody who watches and answers; Ctrl-C and SIGTERM interrupt what is done, once."""
+    from pilotlight_cli.gcp.deploy import Desk
+    from pilotlight_cli.gcp.views import watching
+    from pilotlight_cli.local.command import interrupted_by_signals
+
+    try:
+        with interrupted_by_signals(), watching(plan) as tell:
+            yield Desk(console.say, confirm, tell, lambda: datetime.now(UTC))
+    except KeyboardInterrupt:
+        console.error("interrupted; 'pilotlight rollout gcp --plan' says who has the traffic")
+        raise typer.Exit(1) from None
+
+
+def _ask(question: str) -> bool:
+    return typer.confirm(question, err=True)

@@ -1,0 +1,74 @@
+"""The function itself, through `gcloud functions`: what there is, and a new revision of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight_cli.gcp import GcpError, NotThere
+from pilotlight_cli.gcp.gcloud import Gcloud
+from pilotlight_cli.gcp.settings import GcpSettings
+from pilotlight_cli.requirements import PYTHON_VERSION
+
+RUNTIME = f"python{PYTHON_VERSION.replace('.', '')}"
+ENTRY_POINT = "predict"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function: its Cloud Run service, its newest revision, its URL. Each is empty where it never came to be."""
+
+    service: str
+    revision: str
+    uri: str
+
+
+def find(gcloud: Gcloud, settings: GcpSettings) -> Function | None:
+    """The function of an environment, or None where there is none yet. Raises GcpError."""
+    try:
+        found = gcloud.json("functions", "describe", settings.function, "--gen2", f"--region={settings.region}")
+    except NotThere:
+        return None
+    if found.get("environment", "GEN_2") != "GEN_2":
+        raise GcpError(
+            f"the function {settings.function} is of the 1st generation, which has no revisions; use another name"
+        )
+    return _read(found)
+
+
+def deploy(
+    gcloud: Gcloud, settings: GcpSettings, source: Path, environment: Mapping[str, str], labels: Mapping[str, str]
+) -> Function:
+    """Deploy a package. Cloud Functions keeps a split of traffic as it finds it, so pin it before. Raises GcpError."""
+    build = settings.build_service_account
+    found = gcloud.json(
+        *("functions", "deploy", settings.function, "--gen2", f"--region={settings.region}"),
+        *(f"--runtime={RUNTIME}", f"--entry-point={ENTRY_POINT}", "--trigger-http", f"--source={source}"),
+        *(f"--memory={settings.memory}", f"--cpu={settings.cpu:g}", f"--concurrency={settings.concurrency}"),
+        *(f"--min-instances={settings.min_instances}", f"--max-instances={settings.max_instances}"),
+        *(f"--service-account={settings.service_account}", "--no-allow-unauthenticated"),
+        f"--set-env-vars={_pairs(environment)}",
+        f"--update-labels={_pairs(labels)}",
+        *([f"--build-service-account=projects/{settings.project}/serviceAccounts/{build}"] if build else []),
+    )
+    deployed = _read(found)
+    if not deployed.service or not deployed.revision:
+        raise GcpError(f"gcloud deployed {settings.function} and names no revision of it; look at it in the console")
+    return deployed
+
+
+def update_traffic(gcloud: Gcloud, settings: GcpSettings, service: str, change: str) -> None:
+    """`gcloud run services update-traffic` with one option. Raises GcpError."""
+    gcloud.json("run", "services", "update-traffic", service, f"--region={settings.region}", change)
+
+
+def _read(document: Mapping[str, Any]) -> Function:
+    config = document.get("serviceConfig", {})
+    service, revision = (config.get(name, "").rpartition("/")[2] for name in ("service", "revision"))
+    return Function(service, revision, config.get("uri", ""))
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in values.items())

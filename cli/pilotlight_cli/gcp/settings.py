@@ -1,0 +1,137 @@
+"""`gcp.toml`: what the function is like and how its traffic moves, in each environment."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotlight.errors import FormatError
+from pilotlight.reader import Node
+from pilotlight_cli.gcp import GcpUsageError
+from pilotlight_cli.gcp.plan import Plan
+
+# The tag under which the new revision can be called before it has traffic. Cloud Run makes one DNS label of tag and
+# service name, of at most 46 characters: the function's name has what is left of them.
+TAG = "canary"
+_NAME = 46 - len(TAG)
+
+_REQUIRED = (
+    *("project", "region", "function", "store", "memory", "cpu", "concurrency", "min_instances", "max_instances"),
+    *("service_account", "steps", "step_seconds", "step_requests", "error_budget", "latency_budget_ms"),
+)
+_OPTIONAL = ("invoker", "build_service_account")
+
+_ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
+
+
+@dataclass(frozen=True, slots=True)
+class GcpSettings:
+    """An environment. Memory as Google Cloud writes it (`512Mi`), CPU in vCPUs, a service account by its address.
+
+    `invoker` is the service account whose identity the golden samples carry, and `build_service_account` the one that
+    builds; empty means whoever is signed in, and the project's default.
+    """
+
+    environment: str
+    project: str
+    region: str
+    function: str
+    store: str
+    memory: str
+    cpu: float
+    concurrency: int
+    min_instances: int
+    max_instances: int
+    service_account: str
+    plan: Plan
+    invoker: str = ""
+    build_service_account: str = ""
+
+
+def read_settings(file: Path, environment: str) -> GcpSettings:
+    """The settings of an environment. Raises GcpUsageError for one that is not there, FormatError with the place."""
+    try:
+        document = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        raise GcpUsageError(f"there is no {file}; it has a table of settings for each environment") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FormatError(f"cannot be read: {error}", path="", file=file.name) from None
+    if environment not in document:
+        raise GcpUsageError(f"{file.name} has no [{environment}]; it has {', '.join(document) or 'no table at all'}")
+    try:
+        fields = Node(document[environment], f"[{environment}]").fields(*_REQUIRED, optional=_OPTIONAL)
+        return _read(environment, fields)
+    except FormatError as error:
+        raise error.within(file.name) from None
+
+
+def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
+    project = fields["project"].string(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "the id of a project")
+    least = fields["min_instances"].integer(at_least=0)
+    most = fields["max_instances"].integer(at_least=1)
+    if least > most:
+        raise fields["min_instances"].fail(f"at most max_instances, which is {most}")
+    return GcpSettings(
+        environment=environment,
+        project=project,
+        region=fields["region"].string(r"[a-z]+-[a-z]+[0-9]+", "a region, like europe-west1"),
+        function=fields["function"].string(
+            rf"[a-z]([a-z0-9-]{{0,{_NAME - 2}}}[a-z0-9])?",
+            f"a name of at most {_NAME} of a-z, 0-9 and -, a letter first",
+        ),
+        store=_store(fields["store"], project),
+        memory=fields["memory"].string(r"[1-9][0-9]*(Mi|Gi|M|G)", "an amount of memory, like 512Mi"),
+        cpu=_cpu(fields["cpu"]),
+        concurrency=_concurrency(fields["concurrency"], fields["cpu"].number()),
+        min_instances=least,
+        max_instances=most,
+        service_account=_account(fields["service_account"]) or f"pilotlight-run@{project}.iam.gserviceaccount.com",
+        plan=_plan(fields),
+        invoker=_account(fields.get("invoker", Node(""))),
+        build_service_account=_account(fields.get("build_service_account", Node(""))),
+    )
+
+
+def _store(node: Node, project: str) -> str:
+    """A comma would end the value in gcloud's list of environment variables."""
+    store = node.string(r"|gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^\s,/]+)*", 'gs://bucket, gs://bucket/prefix or ""')
+    return store or f"gs://{project}-pilotlight-models"
+
+
+def _cpu(node: Node) -> float:
+    cpu = node.number()
+    if not 0.08 <= cpu <= 8:
+        raise node.fail("vCPUs, 0.08 to 8")
+    return cpu
+
+
+def _concurrency(node: Node, cpu: float) -> int:
+    """https://cloud.google.com/run/docs/configuring/services/cpu: below one vCPU an instance takes one request."""
+    concurrency = node.integer(at_least=1)
+    if concurrency > 1000:
+        raise node.fail("at most 1000 requests at once")
+    if concurrency > 1 and cpu < 1:
+        raise node.fail("1, because Cloud Run takes more only with a cpu of at least 1")
+    return concurrency
+
+
+def _account(node: Node) -> str:
+    return node.string(rf"|{_ACCOUNT}", 'the address of a service account, or ""')
+
+
+def _plan(fields: Mapping[str, Node]) -> Plan:
+    steps = fields["steps"].items(lambda item: item.integer(at_least=1), at_least=1)
+    if list(steps) != sorted(set(steps)) or steps[-1] != 100:
+        raise FormatError("expected percentages that rise to 100, like [10, 50, 100]", fields["steps"].path)
+    budget = fields["error_budget"].number()
+    if not 0 <= budget < 1:
+        raise fields["error_budget"].fail("a share of all requests: at least 0, less than 1")
+    return Plan(
+        steps=steps,
+        seconds=fields["step_seconds"].integer(at_least=1),
+        requests=fields["step_requests"].integer(at_least=1),
+        error_budget=budget,
+        latency_budget_ms=fields["latency_budget_ms"].integer(at_least=1),
+    )

@@ -1,0 +1,221 @@
+"""`pilotlight deploy gcp` and `pilotlight rollout gcp` with the real gcloud, on a fake Google Cloud."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+
+from fakes.cloud_run import PROJECT, REGION, Target
+from gcloud_fixtures import needs_gcloud
+from gcp.deploy.conftest import Desk
+from pilotlight_cli.gcp.state import ANNOTATION
+
+pytestmark = needs_gcloud
+
+FIRST, SECOND, THIRD = (f"predict-0000{number}-abc" for number in (1, 2, 3))
+PARENT = f"projects/{PROJECT}/locations/{REGION}"
+
+
+def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Desk) -> None:
+    done = desk.deploy()
+    assert "this is the first deployment of predict: no old revision, so no traffic to shift" in done.stderr
+    assert f"{FIRST} has all traffic of predict; nothing was shifted, as it is the first" in done.stdout
+    assert desk.google.service("predict").split == {FIRST: 100}
+
+    # The model is in the store, copied from the repository.
+    assert {"team/breast-cancer/1/model.onnx", "team/breast-cancer/1/manifest.json"} <= set(
+        desk.gcs.buckets.objects("models")
+    )
+
+    # What gcloud sent: the function as the settings say, and the package.
+    [(verb, body, _)] = desk.google.functions.deployments
+    environment = body["serviceConfig"].pop("environmentVariables")
+    release = environment.pop("PILOTLIGHT_RELEASE")
+    assert verb == "POST"
+    assert body == {
+        "name": f"{PARENT}/functions/predict",
+        "buildConfig": {
+            "runtime": "python313",
+            "entryPoint": "predict",
+            "environmentVariables": {},
+            "source": {"storageSource": {"bucket": "gcf-uploads", "object": "source-1.zip"}},
+        },
+        "serviceConfig": {
+            "availableCpu": "1",
+            "availableMemory": "512Mi",
+            "maxInstanceRequestConcurrency": 8,
+            "minInstanceCount": 1,
+            "maxInstanceCount": 3,
+            "serviceAccountEmail": f"run@{PROJECT}.iam.gserviceaccount.com",
+        },
+        "labels": {
+            "deployment-tool": "cli-gcloud",
+            "pilotlight-model": "breast-cancer",
+            "pilotlight-version": "1",
+            "pilotlight-release": release[:16],
+        },
+    }
+    assert environment == {"PILOTLIGHT_STORE": "gs://models/team", "GOOGLE_CLOUD_PROJECT": PROJECT}
+    assert re.fullmatch("[0-9a-f]{64}", release)
+    archive = desk.google.functions.source()
+    sent = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    there = {file.relative_to(desk.package).as_posix(): file for file in desk.package.rglob("*") if file.is_file()}
+    assert there.pop(".gcloudignore")
+    assert sent == {name: file.read_bytes() for name, file in there.items()}
+
+    # Nobody was let in without credentials, and the golden samples came with an identity.
+    assert not desk.google.called("POST", "run.test", "setIamPolicy")
+    assert len(desk.google.called("POST", "predict.run.example")) == len(desk.expected.golden.samples)
+
+
+def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Desk) -> None:
+    service = deployed.google.service("predict")
+    before = len(service.history)
+    document = json.loads(deployed.deploy("--json").stdout)
+    assert document == {
+        "environment": "test",
+        "service": "predict",
+        "url": "http://predict.run.example",
+        "revision": SECOND,
+        "before": FIRST,
+        "release": document["release"],
+    }
+    shares = [split.get(SECOND, 0) for split in service.history[before:]]
+    # pinned, deployed, policy, tagged, noted, 50 %, 100 %, note removed
+    assert shares == [0, 0, 0, 0, 50, 100, 100]
+    assert service.traffic == [Target(SECOND, 100)]
+    assert service.annotations == {}
+
+    # By gcloud: the pin before the deployment, the tag after it. By our own hand: the note, with each split.
+    pin, tag = (asked.document for asked in deployed.google.called("PUT", "run.test"))
+    assert pin["spec"]["traffic"] == [{"percent": 100, "revisionName": FIRST}]
+    assert tag["spec"]["traffic"] == [
+        {"percent": 100, "revisionName": FIRST},
+        {"revisionName": SECOND, "tag": "canary"},
+    ]
+    notes, last = deployed.google.called("PATCH", "run.test")[:-1], deployed.google.called("PATCH", "run.test")[-1]
+    found = [json.loads(asked.document["annotations"][ANNOTATION]) for asked in notes]
+    assert [(note["old"], note["new"], note["percent"]) for note in found] == [
+        (FIRST, SECOND, 0),
+        (FIRST, SECOND, 50),
+        (FIRST, SECOND, 100),
+    ]
+    assert last.document["annotations"] == {}
+    verb, body, mask = deployed.google.functions.deployments[-1]
+    assert verb == "PATCH"
+    assert "all_traffic_on_latest_revision" not in mask
+    assert "build_config.source" in mask
+    assert body["buildConfig"]["runtime"] == "python313"
+    assert body["serviceConfig"]["environmentVariables"] == {
+        "PILOTLIGHT_STORE": "gs://models/team",
+        "PILOTLIGHT_RELEASE": document["release"],
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+    }
+    assert body["labels"] == {
+        "team": "fraud",
+        "pilotlight-model": "breast-cancer",
+        "pilotlight-version": "1",
+        "pilotlight-release": document["release"][:16],
+    }
+    order = [
+        ("PUT", "/apis/serving.knative.dev/v1/namespaces/pilotlight-test/services/predict"),
+        ("PATCH", f"/v2/{PARENT}/functions/predict"),
+        ("PUT", "/apis/serving.knative.dev/v1/namespaces/pilotlight-test/services/predict"),
+        ("PATCH", f"/v2/{PARENT}/services/predict"),
+    ]
+    changes = [
+        (asked.method, asked.path)
+        for asked in deployed.google.asked
+        if asked.method in ("PUT", "PATCH") and not asked.path.startswith("/source")
+    ]
+    assert changes[:4] == order
+
+    # The golden samples went to the tag, before there was any traffic.
+    assert {asked.host for asked in deployed.google.called("POST", "run.example")} == {"canary---predict.run.example"}
+
+
+def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: Desk) -> None:
+    service = deployed.google.service("predict")
+    deployed.google.functions.spoil = lambda found: found.send(Target(percent=100))
+    failed = deployed.deploy(code=1)
+    assert f"the deployment moved traffic that was pinned to {FIRST}, found {SECOND} 100 %" in failed.stderr
+    assert service.split == {FIRST: 100}
+    assert service.pinned
+
+
+def wait_for(desk: Desk, split: dict[str, int]) -> None:
+    """Until the service has this split and the log was asked for."""
+    end = time.monotonic() + 90
+    while desk.google.service("predict").split != split or not desk.google.called("POST", "logging.test"):
+        assert time.monotonic() < end, desk.google.service("predict").split
+        time.sleep(0.05)
+
+
+def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: Desk) -> None:
+    deployed.google.callers = lambda _: None
+    with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
+        wait_for(deployed, {FIRST: 50, SECOND: 50})
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+    assert process.returncode == 1
+    assert f"interrupted; {FIRST} has all traffic again" in err
+    assert deployed.google.service("predict").traffic == [Target(FIRST, 100)]
+
+
+def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed: Desk) -> None:
+    service = deployed.google.service("predict")
+    deployed.google.callers = lambda _: None
+    with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
+        wait_for(deployed, {FIRST: 50, SECOND: 50})
+        process.kill()
+        process.communicate()
+    assert service.split == {FIRST: 50, SECOND: 50}
+
+    assert deployed.rollout("--plan") == {
+        "service": "predict",
+        "traffic": {FIRST: 50, SECOND: 50},
+        "under_way": {"old": FIRST, "new": SECOND, "percent": 50},
+        "steps": [50, 100],
+    }
+    refused = deployed.deploy(code=1)
+    assert f"a rollout of {SECOND} is under way, at 50 % since" in refused.stderr
+    assert "'pilotlight rollout gcp --env test', or add --rollback" in refused.stderr
+    assert service.split == {FIRST: 50, SECOND: 50}
+
+    deployed.google.callers = lambda revision: deployed.google.log(revision, 20)
+    assert deployed.rollout() == {"service": "predict", "outcome": "done", "revision": SECOND}
+    assert service.traffic == [Target(SECOND, 100)]
+    assert service.annotations == {}
+
+
+def test_a_rollback_needs_nothing_but_the_service(deployed: Desk) -> None:
+    service = deployed.google.service("predict")
+    service.deploy()
+    service.send(Target(FIRST, 90), Target(SECOND, 10), Target(SECOND, tag="canary"))
+    note = {
+        "format": 1,
+        "old": FIRST,
+        "new": SECOND,
+        "percent": 10,
+        "started": "2026-07-31T12:00:00+00:00",
+        "lock": "x",
+    }
+    service.annotations[ANNOTATION] = json.dumps(note)
+    deployed.options[deployed.options.index("--lock") + 1] = "there-is-no.lock"
+    assert deployed.rollout("--rollback") == {"service": "predict", "outcome": "back", "revision": FIRST}
+    assert service.traffic == [Target(FIRST, 100)]
+    assert not deployed.google.called("POST", "logging.test")
+
+
+def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Desk) -> None:
+    assert deployed.rollout("--rollback") == {"service": "predict", "outcome": "idle", "revision": FIRST}
+    assert not deployed.google.called("PATCH", "run.test")
+
+
+def test_before_the_first_deployment_there_is_nothing_to_roll_out(desk: Desk) -> None:
+    told = desk.run("rollout", "gcp", "--plan").stdout
+    assert "there is nothing yet: the first deployment has no traffic to shift" in told
+    assert "20 requests, or 600 s and the golden samples" in told
+    assert "there is nothing yet" in desk.run("rollout", "gcp", "--rollback").stdout

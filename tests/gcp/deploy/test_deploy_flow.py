@@ -1,0 +1,221 @@
+"""A deployment and all that may go wrong with it, with a stand-in for gcloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import local_lock
+from fakes.cloud_run import RunService, Target
+from fakes.fake_gcs import FakeGcs
+from fakes.google_cloud import FakeGoogle
+from gcp.deploy.answers import liar, publisher
+from gcp.deploy.conftest import SETTINGS
+from gcp.deploy.stand_in import gcloud
+from pilotlight_cli.gcp import Foreign, GcpError, RolledBack
+from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, Desk, NotServed, deploy
+from pilotlight_cli.gcp.gcloud import Done
+from pilotlight_cli.gcp.golden import Expected, expected_of
+from pilotlight_cli.gcp.platform import connect
+from pilotlight_cli.gcp.settings import read_settings
+from pilotlight_cli.project import LOCK
+from pilotlight_cli.stocking import NotInStock
+
+FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
+
+Runner = Callable[[Sequence[str]], Done]
+
+
+@dataclass
+class Project:
+    """A project on the fakes, and somebody who deploys to it."""
+
+    google: FakeGoogle
+    gcs: FakeGcs
+    folder: Path
+    expected: Expected
+    agrees: bool = True
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def service(self) -> RunService:
+        return self.google.service("predict")
+
+    def deploy(self, run: Runner = gcloud, lock: Path = LOCK) -> Deployed:
+        settings = read_settings(self.folder / "gcp.toml", "test")
+        google = connect(settings, {"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.test"}, run=run, sleep=self.wait)
+        desk = Desk(self.said.append, lambda _: self.agrees, lambda _: None, lambda: datetime.now(UTC))
+        return deploy(google, desk, lock, self.folder / "package")
+
+    def wait(self, _: float) -> None:
+        """Time passes, and callers come."""
+        self.google.log(SECOND, 5)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """With nothing in it yet."""
+    expected = expected_of(LOCK)
+    (tmp_path / "gcp.toml").write_text(SETTINGS)
+    with FakeGoogle() as google, FakeGcs("models") as gcs:
+        google.backend = publisher(expected)
+        monkeypatch.setenv("http_proxy", google.proxy)
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+        yield Project(google, gcs, tmp_path, expected)
+
+
+@pytest.fixture
+def second(project: Project) -> Project:
+    """After the first deployment, by somebody who left the traffic to the latest."""
+    project.deploy()
+    assert project.service.traffic == [Target(percent=100)]
+    project.said.clear()
+    return project
+
+
+def test_the_first_deployment_copies_the_model_and_sends_the_samples_to_the_functions_url(project: Project) -> None:
+    done = project.deploy()
+    assert (done.revision, done.before) == (FIRST, "")
+    assert any("no old revision, so no traffic to shift" in text for text in project.said)
+    assert "copied breast-cancer:1 to gs://models/team" in project.said
+    assert {asked.host for asked in project.google.called("POST", "run.example")} == {"predict.run.example"}
+
+
+def test_a_first_deployment_that_answers_wrongly_fails_and_says_that_it_has_all_traffic(project: Project) -> None:
+    project.google.backend = liar(project.expected)
+    with pytest.raises(
+        NotServed, match=f"{FIRST} has all traffic and is not as the model's publisher saw it: sample 1"
+    ):
+        project.deploy()
+
+
+def test_traffic_to_the_latest_is_pinned_before_and_whole_after(second: Project) -> None:
+    done = second.deploy()
+    assert (done.revision, done.before) == (SECOND, FIRST)
+    assert f"pinning all traffic of predict to {FIRST}" in second.said
+    assert second.service.traffic == [Target(SECOND, 100)]
+
+
+def test_pinned_traffic_is_not_pinned_again(second: Project) -> None:
+    second.service.send(Target(FIRST, 100))
+    second.deploy()
+    assert not any("pinning" in text for text in second.said)
+
+
+def test_the_release_is_in_the_environment_and_in_the_labels(project: Project) -> None:
+    done = project.deploy()
+    assert project.service.environment["PILOTLIGHT_RELEASE"] == done.release
+    [(_, body, _)] = project.google.functions.deployments
+    assert body["labels"]["pilotlight-release"] == done.release[:16]
+
+
+def test_whoever_does_not_agree_deploys_nothing(second: Project) -> None:
+    second.agrees = False
+    with pytest.raises(DeployRefused, match="nothing was deployed"):
+        second.deploy()
+    assert second.service.traffic == [Target(percent=100)]
+
+
+def test_a_model_that_is_in_no_store_is_asked_for(project: Project) -> None:
+    lock = local_lock.copy_lock(LOCK, project.folder)
+    [file] = project.expected.model.files
+    local_lock.rewrite(lock, files=(replace(file, size=1),))
+    with pytest.raises(
+        NotInStock, match=r"gs://models/team has no breast-cancer:1, .* 'make deploy-gcp ENV=test FROM=gs://"
+    ):
+        project.deploy(lock=lock)
+    assert not project.google.functions.deployments
+
+
+def test_a_split_by_hand_is_refused_before_anything_is_done(second: Project) -> None:
+    second.service.deploy()
+    second.service.send(Target(FIRST, 60), Target(SECOND, 40))
+    with pytest.raises(DeployRefused, match=f"split the traffic of predict by hand: {FIRST} 60 %, {SECOND} 40 %"):
+        second.deploy()
+    assert second.said == []
+
+
+def test_a_build_that_fails_leaves_the_old_revision_with_all_traffic(second: Project) -> None:
+    second.google.functions.fail_build = "pip install ended with 1"
+    with pytest.raises(NotServed, match=f"(?s)pip install ended with 1.*\n{FIRST} has all traffic, as before"):
+        second.deploy()
+    assert second.service.traffic == [Target(FIRST, 100)]
+
+
+def test_a_first_build_that_fails_leaves_nothing_and_the_next_one_is_the_first_again(project: Project) -> None:
+    project.google.functions.fail_build = "pip install ended with 1"
+    with pytest.raises(GcpError, match="pip install ended with 1"):
+        project.deploy()
+    assert project.deploy().before == ""
+
+
+def test_a_revision_that_does_not_start_leaves_the_old_one_with_all_traffic(second: Project) -> None:
+    second.google.functions.unready = True
+    with pytest.raises(NotServed, match="Container Healthcheck failed"):
+        second.deploy()
+    assert second.service.split == {FIRST: 100}
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["well", "badly"])
+def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(fails: bool, second: Project) -> None:
+    def taking(arguments: Sequence[str]) -> Done:
+        done = gcloud(arguments)
+        if arguments[:2] == ["functions", "deploy"]:
+            second.service.send(Target(percent=100))
+            return Done(1, "", "ERROR: it timed out") if fails else done
+        return done
+
+    with pytest.raises(
+        NotServed, match=f"moved traffic that was pinned to {FIRST}, found {SECOND} 100 %; {FIRST} has all"
+    ):
+        second.deploy(lambda arguments: taking(list(arguments)))
+    assert second.service.traffic == [Target(FIRST, 100)]
+    assert not second.google.called("PATCH", "run.test")
+
+
+def test_golden_samples_that_fail_at_the_tag_end_it_before_any_traffic(second: Project) -> None:
+    second.google.backends[SECOND] = liar(second.expected)
+    with pytest.raises(RolledBack, match=f"the golden samples fail: sample 1: .*; {FIRST} has all traffic again"):
+        second.deploy()
+    assert second.service.traffic == [Target(FIRST, 100)]
+    assert {FIRST: 50, SECOND: 50} not in second.service.history
+
+
+def test_somebody_who_deploys_by_hand_between_deployment_and_rollout_is_noticed(second: Project) -> None:
+    def slow(arguments: Sequence[str]) -> Done:
+        if any("--update-tags" in argument for argument in arguments):
+            second.service.deploy()
+        return gcloud(arguments)
+
+    with pytest.raises(RolledBack, match="predict-00003-abc was deployed by hand meanwhile"):
+        second.deploy(slow)
+    assert second.service.traffic == [Target(FIRST, 100)]
+
+
+def test_somebody_who_moves_the_traffic_between_deployment_and_rollout_keeps_it(second: Project) -> None:
+    def slow(arguments: Sequence[str]) -> Done:
+        done = gcloud(arguments)
+        if any("--update-tags" in argument for argument in arguments):
+            second.service.send(Target(SECOND, 100))
+        return done
+
+    with pytest.raises(Foreign, match="was changed by hand"):
+        second.deploy(slow)
+    assert second.service.traffic == [Target(SECOND, 100)]
+
+
+def test_an_interrupt_while_google_builds_leaves_the_old_revision_with_all_traffic(second: Project) -> None:
+    def interrupted(arguments: Sequence[str]) -> Done:
+        if list(arguments[:2]) == ["functions", "deploy"]:
+            gcloud(arguments)
+            raise KeyboardInterrupt
+        return gcloud(arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        second.deploy(interrupted)
+    assert second.service.traffic == [Target(FIRST, 100)]

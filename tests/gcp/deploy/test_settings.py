@@ -1,0 +1,135 @@
+"""gcp.toml: what it says, and what it may not say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pilotlight.errors import FormatError
+from pilotlight_cli.gcp import GcpUsageError
+from pilotlight_cli.gcp.plan import Plan
+from pilotlight_cli.gcp.settings import GcpSettings, read_settings
+from pilotlight_cli.project import PROJECT
+
+OURS = PROJECT / "gcp.toml"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The repository's own, with a project filled in."""
+    copy = tmp_path / "gcp.toml"
+    copy.write_text(OURS.read_text().replace('project = ""', 'project = "my-project-1"'))
+    return copy
+
+
+def change(file: Path, name: str, value: str) -> None:
+    """Give a setting of all environments another value; an empty one takes the line out."""
+    line = f"{name} = {value}" if value else ""
+    changed, count = re.subn(rf"(?m)^{name} = .*$", line, file.read_text())
+    file.write_text(changed if count else changed.replace("[dev]\n", f"[dev]\n{line}\n"))
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_repositorys_own_settings_can_be_read_once_a_project_is_filled_in(file: Path, environment: str) -> None:
+    settings = read_settings(file, environment)
+    assert settings.store == "gs://my-project-1-pilotlight-models"
+    assert settings.service_account == "pilotlight-run@my-project-1.iam.gserviceaccount.com"
+    assert settings.plan.steps[-1] == 100
+    assert (settings.invoker, settings.build_service_account) == ("", "")
+
+
+def test_all_that_a_file_says_is_taken(file: Path) -> None:
+    change(file, "store", '"gs://models/team"')
+    change(file, "invoker", '"invoke@my-project-1.iam.gserviceaccount.com"')
+    settings = read_settings(file, "dev")
+    assert settings == GcpSettings(
+        environment="dev",
+        project="my-project-1",
+        region="europe-west1",
+        function="pilotlight-dev",
+        store="gs://models/team",
+        memory="512Mi",
+        cpu=1,
+        concurrency=8,
+        min_instances=0,
+        max_instances=3,
+        service_account="pilotlight-run@my-project-1.iam.gserviceaccount.com",
+        plan=Plan((100,), 30, 20, 0.05, 10000),
+        invoker="invoke@my-project-1.iam.gserviceaccount.com",
+    )
+
+
+def test_nothing_is_deployed_before_a_project_is_filled_in() -> None:
+    with pytest.raises(FormatError, match=r'^gcp.toml: \[dev\].project: expected the id of a project, found ""$'):
+        read_settings(OURS, "dev")
+
+
+WRONG = [
+    ("project", '"My Project"', "the id of a project"),
+    ("region", '"Belgium"', "a region, like europe-west1"),
+    ("function", '"Predict"', "a name of at most 40 of a-z, 0-9 and -, a letter first"),
+    ("function", f'"{"a" * 41}"', "a name of at most 40 of a-z, 0-9 and -, a letter first"),
+    ("store", '"s3://models"', 'gs://bucket, gs://bucket/prefix or ""'),
+    ("store", '"gs://models/a,b"', 'gs://bucket, gs://bucket/prefix or ""'),
+    ("memory", "512", "an amount of memory, like 512Mi"),
+    ("memory", '"512"', "an amount of memory, like 512Mi"),
+    ("cpu", '"1"', "a number"),
+    ("cpu", "0", "vCPUs, 0.08 to 8"),
+    ("cpu", "0.5", "1, because Cloud Run takes more only with a cpu of at least 1"),
+    ("concurrency", "1001", "at most 1000 requests at once"),
+    ("concurrency", "true", "a whole number of at least 1"),
+    ("min_instances", "60", "at most max_instances, which is 3"),
+    ("max_instances", "0", "a whole number of at least 1"),
+    ("service_account", '"me@example.com"', 'the address of a service account, or ""'),
+    ("invoker", "1", 'the address of a service account, or ""'),
+    ("steps", "[10, 50]", "percentages that rise to 100, like [10, 50, 100]"),
+    ("steps", "[50, 50, 100]", "percentages that rise to 100, like [10, 50, 100]"),
+    ("steps", "[]", "at least 1 item(s)"),
+    ("steps", "[0, 100]", "a whole number of at least 1"),
+    ("step_seconds", "1.5", "a whole number of at least 1"),
+    ("step_requests", "0", "a whole number of at least 1"),
+    ("error_budget", "1", "a share of all requests: at least 0, less than 1"),
+    ("latency_budget_ms", '"1s"', "a whole number of at least 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), WRONG)
+def test_a_wrong_value_is_named_with_its_place(name: str, value: str, expected: str, file: Path) -> None:
+    change(file, name, value)
+    with pytest.raises(FormatError, match=rf"^gcp.toml: \[dev\]\.\w+.*: expected {re.escape(expected)}"):
+        read_settings(file, "dev")
+
+
+@pytest.mark.parametrize("name", ["project", "steps", "latency_budget_ms"])
+def test_a_missing_setting_is_named(name: str, file: Path) -> None:
+    change(file, name, "")
+    with pytest.raises(FormatError, match=rf"^gcp.toml: \[dev\]: the field '{name}' is missing$"):
+        read_settings(file, "dev")
+
+
+def test_an_unknown_setting_is_named(file: Path) -> None:
+    change(file, "memroy", '"1Gi"')
+    with pytest.raises(FormatError, match=r"^gcp.toml: \[dev\]: unknown field 'memroy'$"):
+        read_settings(file, "dev")
+
+
+def test_an_environment_that_is_not_there_is_wrong_usage(file: Path) -> None:
+    with pytest.raises(GcpUsageError, match=r"^gcp.toml has no \[test\]; it has dev, staging, prod$"):
+        read_settings(file, "test")
+
+
+def test_a_file_that_is_no_toml_or_not_there_is_named(file: Path) -> None:
+    file.write_text("[dev\n")
+    with pytest.raises(FormatError, match="^gcp.toml: cannot be read: "):
+        read_settings(file, "dev")
+    with pytest.raises(GcpUsageError, match="there is no .*other.toml"):
+        read_settings(file.with_name("other.toml"), "dev")
+
+
+def test_every_setting_is_explained_in_the_file() -> None:
+    comment = OURS.read_text().partition("[dev]")[0]
+    for name in ("store", "service_account", "invoker", "build_service_account", *(f.name for f in fields(Plan))):
+        assert {"seconds": "step_seconds", "requests": "step_requests"}.get(name, name) in comment

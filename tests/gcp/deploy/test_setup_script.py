@@ -1,0 +1,162 @@
+"""deploy/gcp/setup.sh: what it makes, that it may run twice, and that gcloud knows its words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fakes.google_cloud import FakeGoogle
+from gcloud_fixtures import gcloud_environ, needs_gcloud
+from pilotlight_cli.project import PROJECT
+
+SCRIPT = PROJECT / "deploy" / "gcp" / "setup.sh"
+
+# A gcloud that writes down its arguments, remembers what was created, and fails the first binding.
+STAND_IN = """#!{python}
+import json, os, sys
+from pathlib import Path
+folder, words = Path({folder!r}), [word for word in sys.argv[1:] if not word.startswith("--")]
+with (folder / "asked").open("a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+made = folder / "made"
+known = set(made.read_text().splitlines()) if made.exists() else set()
+verb = next(word for word in words if word.startswith(("describe", "create", "update", "enable", "add-iam")))
+thing = " ".join(words[: words.index(verb)] + [words[-1].partition("@")[0]])
+if words[:2] == ["projects", "describe"]:
+    print("123456789012")
+elif verb == "describe" and thing not in known:
+    sys.exit("ERROR: NOT_FOUND")
+elif verb.startswith("create"):
+    if thing in known:
+        sys.exit(f"ERROR: ALREADY_EXISTS {{thing}}")
+    made.write_text("\\n".join(known | {{thing}}))
+elif verb.startswith("add-iam") and "first" not in known:
+    made.write_text("\\n".join(known | {{"first"}}))
+    sys.exit("ERROR: INVALID_ARGUMENT: Service account does not exist.")
+"""
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    """Where the stand-in writes down what it is asked."""
+    program = tmp_path / "gcloud"
+    program.write_text(STAND_IN.format(python=sys.executable, folder=str(tmp_path)))
+    program.chmod(0o755)
+    return tmp_path / "asked"
+
+
+def run(asked: Path, *arguments: str) -> list[list[str]]:
+    """Run the script; what it asked of gcloud."""
+    asked.unlink(missing_ok=True)
+    environ = os.environ | {"PATH": f"{asked.parent}{os.pathsep}{os.environ['PATH']}", "PAUSE": "0"}
+    done = subprocess.run(
+        [SCRIPT, "my-project", "europe-west1", *arguments], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in asked.read_text().splitlines()]
+
+
+def bindings(commands: list[list[str]]) -> dict[str, list[tuple[str, str]]]:
+    """Who has which role on what."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for command in commands:
+        if any(word.startswith("add-iam") for word in command):
+            options = dict(word[2:].partition("=")[::2] for word in command if word.startswith("--"))
+            member = options["member"].removeprefix("serviceAccount:").partition("@")[0]
+            place = next(word for word in reversed(command) if not word.startswith("--")).partition("@")[0]
+            if (options["role"], place) not in found.setdefault(member, []):
+                found[member].append((options["role"], place))
+    return found
+
+
+def test_it_parses() -> None:
+    subprocess.run(["bash", "-n", SCRIPT], check=True)
+    if shellcheck := shutil.which("shellcheck"):
+        subprocess.run([shellcheck, SCRIPT], check=True)
+
+
+def test_the_function_may_read_objects_of_its_bucket_and_nothing_else(asked: Path) -> None:
+    commands = run(asked)
+    bucket = "gs://my-project-pilotlight-models"
+    assert bindings(commands)["pilotlight-run"] == [("projects/my-project/roles/pilotlightModelReader", bucket)]
+    [role] = [command for command in commands if "create" in command and "pilotlightModelReader" in command]
+    assert "--permissions=storage.objects.get" in role
+
+
+def test_the_deployer_gets_what_it_needs_each_where_it_is_needed(asked: Path) -> None:
+    bucket = "gs://my-project-pilotlight-models"
+    found = bindings(run(asked))
+    assert found.keys() == {"pilotlight-run", "pilotlight-build", "pilotlight-invoke", "pilotlight-deploy"}
+    assert found["pilotlight-deploy"] == [
+        ("roles/cloudfunctions.developer", "my-project"),
+        ("projects/my-project/roles/pilotlightRollout", "my-project"),
+        ("roles/iam.serviceAccountUser", "pilotlight-run"),
+        ("roles/iam.serviceAccountUser", "pilotlight-build"),
+        ("roles/iam.serviceAccountTokenCreator", "pilotlight-invoke"),
+        ("roles/storage.objectViewer", bucket),
+        ("roles/storage.objectCreator", bucket),
+    ]
+    assert found["pilotlight-invoke"] == [("roles/run.invoker", "my-project")]
+    assert found["pilotlight-build"] == [("roles/cloudbuild.builds.builder", "my-project")]
+
+
+def test_the_bucket_is_private_uniform_and_versioned(asked: Path) -> None:
+    commands = run(asked)
+    [bucket] = [command for command in commands if command[:3] == ["storage", "buckets", "create"]]
+    [update] = [command for command in commands if command[:3] == ["storage", "buckets", "update"]]
+    for command in (bucket, update):
+        assert {"--uniform-bucket-level-access", "--public-access-prevention"} <= set(command)
+    assert "--versioning" in update
+
+
+def test_a_second_run_makes_nothing_again(asked: Path) -> None:
+    run(asked, "owner/repository")
+    again = run(asked, "owner/repository")
+    assert not [command for command in again if {"create", "create-oidc"} & set(command)]
+    assert [command for command in again if "update-oidc" in command]
+
+
+@pytest.mark.parametrize(("environments", "listed"), [((), "'staging', 'prod'"), (("prod",), "'prod'")])
+def test_only_jobs_of_that_repository_and_those_environments_may_deploy(
+    environments: tuple[str, ...], listed: str, asked: Path
+) -> None:
+    commands = run(asked, "owner/repository", *environments)
+    [provider] = [command for command in commands if "create-oidc" in command]
+    condition = f"assertion.repository == 'owner/repository' && assertion.environment in [{listed}]"
+    assert f"--attribute-condition={condition}" in provider
+    pool = "projects/123456789012/locations/global/workloadIdentityPools/pilotlight-github"
+    member = f"principalSet://iam.googleapis.com/{pool}/attribute.repository/owner/repository"
+    assert bindings(commands)[member] == [("roles/iam.workloadIdentityUser", "pilotlight-deploy")]
+
+
+def test_it_makes_no_keys(asked: Path) -> None:
+    assert not [command for command in run(asked, "owner/repository") if "keys" in command]
+
+
+def test_wrong_usage_says_how() -> None:
+    done = subprocess.run([SCRIPT, "my-project"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "PROJECT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
+
+
+@needs_gcloud
+def test_gcloud_knows_every_command_and_option(asked: Path, service_account_key: Path, tmp_path: Path) -> None:
+    shapes = {}
+    for command in run(asked, "owner/repository") + run(asked, "owner/repository"):
+        shapes[tuple(word.partition("=")[0] for word in command)] = command
+    with FakeGoogle() as google:
+        google.forbids_all = True
+        environ = gcloud_environ(google, service_account_key, tmp_path / "config")
+        for command in shapes.values():
+            run_once = ["gcloud", *command]
+            done = subprocess.run(run_once, env=environ, capture_output=True, text=True, check=False, timeout=100)
+            refused = ("unrecognized arguments", "Invalid choice", "argument -", "Invalid value", "must be specified")
+            assert not any(words in done.stderr for words in refused), f"{command}\n{done.stderr}"
+            assert google.asked, f"{command} asked nothing:\n{done.stderr}"
+            google.asked.clear()

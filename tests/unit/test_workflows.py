@@ -1,0 +1,62 @@
+"""What GitHub runs: the same commands as on a developer's machine, by actions that nobody can swap, without keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from pilotlight_cli.aws.environments import read_environment
+from pilotlight_cli.project import PROJECT
+
+FILES = sorted((PROJECT / ".github/workflows").glob("*.yml"))
+TEXTS = {file.stem: file.read_text() for file in FILES}
+JOBS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text)["jobs"] for name, text in TEXTS.items()}
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(name: str) -> None:
+    used = re.findall(r"uses: (.*)", TEXTS[name])
+    assert used
+    for action in used:
+        assert action.startswith("./") or re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+
+
+def test_one_action_has_one_commit() -> None:
+    found = set(re.findall(r"uses: ([^.\s][^@]*)@(\S+)", "".join(TEXTS.values())))
+    assert len(found) == len({action for action, _ in found})
+
+
+def test_a_pull_request_is_checked_by_what_a_developer_runs() -> None:
+    assert [commands(job) for job in JOBS["check"].values()] == [[".ci/run"]]
+
+
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_a_deployment_is_one_command_in_its_own_environment(environment: str) -> None:
+    job = JOBS["deploy"][environment]
+    assert commands(job) == [
+        f"make deploy-aws ENV={environment}",
+        f"tools/smoke.sh {read_environment(environment).stack}",
+    ]
+    assert job["environment"] == environment
+    assert job["concurrency"] == {"group": f"deploy-{environment}", "cancel-in-progress": False}
+
+
+def test_production_comes_after_staging_and_staging_after_the_checks() -> None:
+    assert JOBS["deploy"]["staging"]["needs"] == "check"
+    assert JOBS["deploy"]["prod"]["needs"] == "staging"
+
+
+def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
+    for name, text in TEXTS.items():
+        assert yaml.safe_load(text)["permissions"] == {"contents": "read"}, name
+    for name, job in JOBS["deploy"].items():
+        asks = {"contents": "read", "id-token": "write"}
+        assert job.get("permissions") == (asks if name in ("staging", "prod") else None)
+    assert "secrets." not in "".join(TEXTS.values())
