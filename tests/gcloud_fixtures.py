@@ -52,16 +52,20 @@ def gcloud_environ(fake: FakeGoogle, key: Path, folder: Path) -> dict[str, str]:
     """What makes gcloud, and our own calls, reach the fake by its proxy; `folder` is for gcloud's own files."""
     endpoints = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"http://{api}.test/" for api in APIS}
     kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
-    return kept | endpoints | {
-        "CLOUDSDK_CONFIG": str(folder),
-        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": str(key),
-        "CLOUDSDK_AUTH_TOKEN_HOST": "http://oauth.test/token",
-        "CLOUDSDK_PROXY_TYPE": "http_no_tunnel",
-        "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
-        "CLOUDSDK_PROXY_PORT": str(fake.port),
-        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-        "http_proxy": fake.proxy,
-        "https_proxy": fake.proxy,
-        "no_proxy": "127.0.0.1,localhost",
-    }
+    return (
+        kept
+        | endpoints
+        | {
+            "CLOUDSDK_CONFIG": str(folder),
+            "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": str(key),
+            "CLOUDSDK_AUTH_TOKEN_HOST": "http://oauth.test/token",
+            "CLOUDSDK_PROXY_TYPE": "http_no_tunnel",
+            "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+            "CLOUDSDK_PROXY_PORT": str(fake.port),
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            "http_proxy": fake.proxy,
+            "https_proxy": fake.proxy,
+            "no_proxy": "127.0.0.1,localhost",
+        }
+    )

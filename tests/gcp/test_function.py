@@ -91,7 +91,7 @@ def settled(runtime: FunctionsRuntime, state: str) -> dict[str, Any]:
     def last() -> dict[str, Any]:
         return next(iter(reversed(runtime.log.events("cold_start"))), {})
 
-    wait_until(lambda: last().get("state") == state)
+    wait_until(lambda: last().get("state") == state, limit=5)
     return last()
 
 

@@ -7,9 +7,9 @@ import pytest
 from descriptions import CLASSIFIER, COLUMNS, TENSORS
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.golden import Golden, Sample, Scalar, Values
+from pilotlight.golden_requests import GoldenRequest, disagreements, to_request
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import DATATYPES, FP32, INT64
-from pilotlight.golden_requests import GoldenRequest, disagreements, to_request
 
 GOLDEN = Golden((), absolute=0.01, relative=0)
 
