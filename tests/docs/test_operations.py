@@ -24,7 +24,7 @@ SETTINGS = pages.table(pages.section(TEXT, "## Settings"))
 # What CloudWatch Logs Insights has of its own: commands, functions, words, and the times that a bin may be wide.
 INSIGHTS = {
     *("filter", "fields", "stats", "sort", "limit", "by", "desc", "and", "as"),
-    *("count", "sum", "pct", "max", "bin", "m", "timestamp"),
+    *("count", "sum", "pct", "max", "floor", "bin", "m", "timestamp"),
 }
 MARK = "\N{MULTIPLICATION SIGN}"
 

@@ -55,6 +55,13 @@ class S3Server:
         with urlopen(Request(f"{self.url}/{name}", method="PUT")):
             """An empty answer."""
 
+    def drop_buckets(self, prefix: str) -> None:
+        """Remove the buckets whose names begin so, with all that is in them: moto keeps them for the whole process."""
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        for name in [name for name in backend.buckets if name.startswith(prefix)]:
+            backend.buckets[name].keys.clear()
+            backend.delete_bucket(name)
+
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Store an object as if somebody else had, without a request."""
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)

@@ -21,6 +21,9 @@ from pilotlight_cli.staging.sources import stage_sources
 
 _VERSIONS = re.compile(r"/2015-03-31/functions/([^/]+)/versions")
 _CONFIGURATION = re.compile(r"/2015-03-31/functions/([^/]+)/configuration")
+_ALIASES = re.compile(r"/2015-03-31/functions/([^/]+)/aliases")
+_FUNCTION = re.compile(r"/2015-03-31/functions/([^/]+)")
+_ACCOUNT = re.compile(r"/2016-08-19/account-settings/?")
 _PROVISIONED = re.compile(r"/2019-09-30/functions/([^/]+)/provisioned-concurrency")
 
 Answer = Callable[[object], Any]
@@ -32,28 +35,52 @@ class DeployedLambda(FakeLambda):
 
     ready: int | None = None
     snapshots: set[str] = field(default_factory=set)
+    releases: dict[str, str] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    unreserved: int = 1000
 
     def answer(self, request: Request) -> Response:
         """One call of the API."""
-        if _VERSIONS.fullmatch(request.path):
-            return _json({"Versions": [{"Version": version} for version in ("$LATEST", *self.versions)]})
-        if _CONFIGURATION.fullmatch(request.path):
-            version = self.aliases[request.args["Qualifier"]]
-            status = "On" if version in self.snapshots else "Off"
-            return _json({"SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": status}})
+        found = self._read(request)
+        if found is not None:
+            return _json(found)
+        if request.method == "DELETE" and _FUNCTION.fullmatch(request.path):
+            self.deleted.append(request.args["Qualifier"])
+            del self.versions[self.deleted[-1]]
+            return Response("", 204)
         if _PROVISIONED.fullmatch(request.path):
-            if self.ready is None:
-                name = "ProvisionedConcurrencyConfigNotFoundException"
-                return Response('{"Type": "User", "message": "none"}', 404, {"x-amzn-errortype": name})
-            return _json({"RequestedProvisionedConcurrentExecutions": self.ready, "Status": "READY"})
+            name = "ProvisionedConcurrencyConfigNotFoundException"
+            return Response('{"Type": "User", "message": "none"}', 404, {"x-amzn-errortype": name})
         return super().answer(request)
+
+    def _read(self, request: Request) -> dict[str, Any] | None:
+        """What is asked for; None where it is not there, or something else is asked for."""
+        if _VERSIONS.fullmatch(request.path):
+            return {"Versions": [{"Version": version} for version in ("$LATEST", *self.versions)]}
+        if _CONFIGURATION.fullmatch(request.path):
+            return self._configuration(request.args["Qualifier"])
+        if _ALIASES.fullmatch(request.path):
+            return {"Aliases": [{"Name": name, "FunctionVersion": self.aliases[name]} for name in self.aliases]}
+        if _ACCOUNT.fullmatch(request.path):
+            return {"AccountLimit": {"UnreservedConcurrentExecutions": self.unreserved}}
+        if _PROVISIONED.fullmatch(request.path) and self.ready is not None:
+            return {"RequestedProvisionedConcurrentExecutions": self.ready, "Status": "READY"}
+        return None
+
+    def _configuration(self, qualifier: str) -> dict[str, Any]:
+        version = self.aliases.get(qualifier, qualifier)
+        status = "On" if version in self.snapshots else "Off"
+        variables = {"PILOTLIGHT_RELEASE": self.releases.get(version, "")}
+        snapstart = {"ApplyOn": "PublishedVersions", "OptimizationStatus": status}
+        return {"SnapStart": snapstart, "Environment": {"Variables": variables}}
 
 
 @dataclass
 class FakeSam:
     """A runner of commands. `deployments` are the parameters of each; those whose numbers are in `fails` fail.
 
-    `taken_back` are deployments that end well and whose traffic goes back; `keeps` is whether instances are kept ready.
+    `taken_back` are deployments that end well and whose traffic goes back, `rolled_back` those that fail when their
+    version is there; `keeps` is whether instances are kept ready.
     """
 
     cloudformation: Any
@@ -63,6 +90,7 @@ class FakeSam:
     keeps: bool = True
     fails: set[int] = field(default_factory=set)
     taken_back: set[int] = field(default_factory=set)
+    rolled_back: set[int] = field(default_factory=set)
     commands: list[list[str]] = field(default_factory=list)
     environs: list[Mapping[str, str]] = field(default_factory=list)
     deployments: list[dict[str, str]] = field(default_factory=list)
@@ -78,10 +106,21 @@ class FakeSam:
         if len(self.deployments) in self.fails:
             return 1
         if values != self.deployed:  # moto refuses an update that changes nothing
+            if self._is_taken(values["ReleaseDigest"]):
+                return 1
+            if len(self.deployments) in self.rolled_back:
+                self._publish(values)
+                return 1
             self._bring_stack(_option(command, "--stack-name"), values)
             self._bring_function(values)
             self.deployed = values
         return 0
+
+    def _is_taken(self, release: str) -> bool:
+        """Whether the version published last equals what would be published now, which Lambda refuses."""
+        newest = max(self.function.versions, key=int, default=None)
+        is_live = newest == self.function.aliases.get("live")
+        return newest is not None and not is_live and self.function.releases.get(newest) == release
 
     def _build(self, folder: Path) -> int:
         package = folder / "PredictFunction"
@@ -109,14 +148,21 @@ class FakeSam:
         function, release = self.function, values["ReleaseDigest"]
         last = function.aliases.get("live")
         if last is None or self._describe(last)["release"] != release:
-            last = str(len(function.versions) + 1)
-            function.versions[last] = _version(self.real, release, last)
-            if values["StartMode"] == "snapstart":
-                function.snapshots.add(last)
+            last = self._publish(values)
         if len(self.deployments) not in self.taken_back:
             function.aliases["live"] = last
         ready = self.keeps and values["StartMode"] == "provisioned"
         function.ready = int(values["MinProvisioned"]) if ready else None
+
+    def _publish(self, values: Mapping[str, str]) -> str:
+        """The number of a new version."""
+        function, release = self.function, values["ReleaseDigest"]
+        version = str(max(map(int, (*function.versions, *function.deleted)), default=0) + 1)
+        function.releases[version] = release
+        function.versions[version] = _version(self.real, release, version)
+        if values["StartMode"] == "snapstart":
+            function.snapshots.add(version)
+        return version
 
     def _describe(self, version: str) -> dict[str, Any]:
         answer: dict[str, Any] = self.function.versions[version]({"pilotlight": "describe"})

@@ -110,7 +110,7 @@ WAITING = {
     "resets before the body": (media("reset"), "the body ended after 0 bytes: Connection"),
     "no answer": (media("silent"), "timed out|within"),
     "a stall": (media("stall", after=1000), "timed out|the time is over"),
-    "a drip": (media("drip", after=1000), "the body ended after 1[0-9]{3} bytes: TimeoutError: "),
+    "a drip": (media("drip", after=1000), "the body ended after [0-9]{4} bytes: TimeoutError: "),
     "headers that never end": (media("endless"), "did not deliver within"),
     "redirects without an end": (media("status", status=307, headers={"Location": PLACE}), "Exceeded 30 redirects"),
 }

@@ -18,6 +18,7 @@ _MODE = "StartMode"
 _MODES = ("on-demand", "provisioned", "snapstart")
 _SIZES = ("MinProvisioned", "MaxProvisioned")
 _TYPE = "DeploymentType"
+_FORMER = ("FormerStoreUrl", "FormerStoreKeyArn")  # filled in by the deployment itself, and emptied by the next
 _WITHOUT = {_MODE: "on-demand", **dict.fromkeys(_SIZES, "1")}
 
 Values = Mapping[str, str]
@@ -70,7 +71,7 @@ def _of_start_mode(deployed: Values, goal: Values) -> tuple[Update, ...]:
 
 
 def _check_alone(changed: list[str], deployed: Values, wanted: Values, digest: Digest) -> None:
-    others = (name for name in wanted if name not in (_MODE, *_SIZES, _TYPE, PARAMETER))
+    others = (name for name in wanted if name not in (_MODE, *_SIZES, *_FORMER, _TYPE, PARAMETER))
     also = [_change(name, deployed, wanted) for name in others if deployed[name] != wanted[name]]
     if not deployed[PARAMETER]:
         also.append("a release that nothing can be compared with: the stack was deployed without its digest")

@@ -32,24 +32,39 @@ def restores(memory_mb: int, starts: int) -> float:
     return starts * memory_mb / 1024 * RESTORE
 
 
-def describe(values: Mapping[str, str], versions: int) -> str:
-    """A sentence on what the template's parameters ask for; `versions` are published. Empty for on demand."""
+def describe(values: Mapping[str, str], kept: int) -> str:
+    """Sentences on what the parameters ask for; `kept` versions have a snapshot already. Empty for nothing."""
+    return ". ".join(filter(None, (_start_mode(values), _snapshots(values, kept))))
+
+
+def _start_mode(values: Mapping[str, str]) -> str:
     memory, architecture = int(values["MemorySize"]), values["Architecture"]
-    if values["StartMode"] == "provisioned":
-        fewest, most = int(values["MinProvisioned"]), int(values["MaxProvisioned"])
-        least, greatest = (f"${ready(memory, architecture, count):,.2f}" for count in (fewest, most))
-        kept, price = (f"{fewest}", least) if fewest == most else (f"{fewest} to {most}", f"{least} to {greatest}")
-        return (
-            f"provisioned: {kept} instance(s) of {memory} MB ({architecture}) are kept ready, which costs {price} a "
-            "month at the prices of us-east-1. Requests and the time that they run come on top"
-        )
+    if values["StartMode"] != "provisioned":
+        return ""
+    fewest, most = int(values["MinProvisioned"]), int(values["MaxProvisioned"])
+    least, greatest = (f"${ready(memory, architecture, count):,.2f}" for count in (fewest, most))
+    count, price = (f"{fewest}", least) if fewest == most else (f"{fewest} to {most}", f"{least} to {greatest}")
+    return (
+        f"provisioned: {count} instance(s) of {memory} MB ({architecture}) are kept ready, which costs {price} a month "
+        "at the prices of us-east-1. Requests and the time that they run come on top"
+    )
+
+
+def _snapshots(values: Mapping[str, str], kept: int) -> str:
+    """The snapshots of versions are billed as long as these are there, also after another start mode was chosen."""
+    memory = int(values["MemorySize"])
     if values["StartMode"] == "snapstart":
-        one, thousand = snapshots(memory, 1), restores(memory, 1000)
+        one, thousand, there = snapshots(memory, 1), restores(memory, 1000), kept + 1
         return (
             f"snapstart: the snapshot of each version of {memory} MB costs ${one:,.2f} a month at the prices of "
-            f"us-east-1, ${snapshots(memory, versions):,.2f} for the {versions} that will be there ('pilotlight prune "
-            f"aws' deletes old ones), and 1,000 starts cost ${thousand:,.2f}. Requests and the time that they run come "
-            "on top"
+            f"us-east-1, ${snapshots(memory, there):,.2f} for the {there} that may be there ('pilotlight prune aws' "
+            f"deletes old ones), and 1,000 starts cost ${thousand:,.2f}. Requests and the time that they run come on "
+            "top"
+        )
+    if kept:
+        return (
+            f"{kept} old version(s) keep their snapshots, about ${snapshots(memory, kept):,.2f} a month, until "
+            "'pilotlight prune aws' deletes them"
         )
     return ""
 

@@ -34,6 +34,11 @@ from pilotlight_cli.stores import open_store
 _STORE = "StoreUrl"
 _KEY = "StoreKeyArn"
 _BOUNDARY = "PermissionsBoundary"
+_FORMER = {"FormerStoreUrl": _STORE, "FormerStoreKeyArn": _KEY}
+
+# Lambda lets no function reserve these, and keeps none of them ready.
+# https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
+_NEVER_PROVISIONED = 100
 
 
 class DeployRefused(PilotlightError):
@@ -79,6 +84,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     package = _build(environment, wanted, account)
 
     deployed = _values(template, stack) if stack else None
+    wanted |= _former(deployed, wanted)
+    _check_room(deployed, wanted, account)
     plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
     _agree(environment, stack, wanted, plan, account)
     for update in plan:
@@ -175,13 +182,34 @@ def _values(template: Template, stack: Stack) -> dict[str, str]:
     return effective_values(template, known)
 
 
+def _former(deployed: Values | None, wanted: Values) -> dict[str, str]:
+    """The store that is left with this deployment: the versions before go on reading it while traffic shifts."""
+    if deployed is None or deployed[_STORE] == wanted[_STORE]:
+        return {}
+    return {former: deployed[name] for former, name in _FORMER.items()}
+
+
+def _check_room(deployed: Values | None, wanted: Values, account: Account) -> None:
+    """Refuse instances that the account cannot keep ready: the creation of the stack would fail half way."""
+    most = int(wanted["MaxProvisioned"])
+    if wanted["StartMode"] != "provisioned" or (deployed is not None and most <= int(deployed["MaxProvisioned"])):
+        return
+    room = versions.unreserved(account.functions) - _NEVER_PROVISIONED
+    if most > room:
+        raise DeployRefused(
+            f"MaxProvisioned is {most}, and this account can keep {max(room, 0)} instances ready: of its concurrency "
+            f"Lambda leaves {_NEVER_PROVISIONED} unprovisioned. Ask AWS for a higher quota of concurrent executions, "
+            "or choose another start mode"
+        )
+
+
 def _agree(
     environment: Environment, stack: Stack | None, wanted: Values, plan: tuple[Update, ...], account: Account
 ) -> None:
     """Say what will be done and what it costs, and ask. Raises DeployRefused."""
     function = function_name(environment)
-    published = len(versions.published(account.functions, function)) if stack else 0
-    cost = costs.describe(wanted, published + 1)
+    snapshots = _snapshots(function, account) if stack else 0
+    cost = costs.describe(wanted, snapshots)
     if cost:
         account.say(cost)
     if stack is None:
@@ -194,13 +222,35 @@ def _agree(
         raise DeployRefused("nothing was deployed")
 
 
+def _snapshots(function: str, account: Account) -> int:
+    """How many versions have a snapshot that is kept."""
+    found = versions.published(account.functions, function)
+    return sum(versions.takes_snapshots(account.functions, function, str(version)) for version in found)
+
+
 def _update(environment: Environment, update: Update, account: Account) -> None:
     account.say(f"{environment.stack}: {update.purpose}")
+    _clear_the_way(function_name(environment), update.values[PARAMETER], account)
     try:
         account.sam.deploy(environment.stack, update.values)
     except SamFailed as error:
         after = aftermath(read_stack(account.cloudformation, environment.stack))
         raise SamFailed(f"{error}. {after}") from error
+
+
+def _clear_the_way(function: str, release: str, account: Account) -> None:
+    """Delete the newest version where it is of this very release and has no traffic: one that was taken back.
+
+    Lambda publishes no version that equals the last one, so that the release could not be tried a second time.
+    """
+    newest = versions.published(account.functions, function)[:1]
+    left = [version for version in newest if version not in versions.behind(account.functions, function)]
+    for version in left:
+        if versions.release(account.functions, function, version) == release:
+            account.say(
+                f"deleting version {version} of {function}, which an earlier attempt at this release left behind"
+            )
+            versions.delete(account.functions, function, version)
 
 
 def function_name(environment: Environment) -> str:

@@ -24,12 +24,7 @@ def select(functions: Any, function: str, keep: int) -> Selection:  # noqa: ANN4
         raise AwsUsageError(f"--keep is {keep}; expected 1 or more")
     # The aliases last: what one of them takes up while the versions are being listed is not deleted.
     found = versions.published(functions, function)
-    behind = {
-        int(version)
-        for alias in versions.aliases(functions, function)
-        for version in (alias.version, *alias.weights)
-        if version.isdecimal()
-    }
+    behind = versions.behind(functions, function)
     older = found[keep:]
     return Selection(
         tuple(version for version in older if version not in behind),

@@ -60,6 +60,25 @@ def provisioned(functions: Any, function: str, qualifier: str) -> int | None:  #
     return int(found["RequestedProvisionedConcurrentExecutions"])
 
 
+def behind(functions: Any, function: str) -> set[int]:  # noqa: ANN401 - boto3's client
+    """The versions that an alias gives traffic to, whatever its share. Raises AwsError."""
+    found = aliases(functions, function)
+    return {int(version) for one in found for version in (one.version, *one.weights) if version.isdecimal()}
+
+
+def release(functions: Any, function: str, version: int) -> str:  # noqa: ANN401 - boto3's client
+    """The release digest that a version was published with; empty where it had none. Raises AwsError."""
+    with calling(f"the configuration of {function}:{version}", "lambda:GetFunctionConfiguration"):
+        found = functions.get_function_configuration(FunctionName=function, Qualifier=str(version))
+    return str(found.get("Environment", {}).get("Variables", {}).get("PILOTLIGHT_RELEASE", ""))
+
+
+def unreserved(functions: Any) -> int:  # noqa: ANN401 - boto3's client
+    """How many instances the account may have at work that no function has reserved. Raises AwsError."""
+    with calling("the account's limits", "lambda:GetAccountSettings"):
+        return int(functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
+
+
 def takes_snapshots(functions: Any, function: str, qualifier: str) -> bool:  # noqa: ANN401 - boto3's client
     """Whether the version behind a qualifier starts from a snapshot. Raises AwsError."""
     with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):

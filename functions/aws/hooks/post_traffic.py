@@ -24,7 +24,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # no
 def check(deployment: str, clients: Clients, sleep: Callable[[float], None] = time.sleep) -> str:
     """What was found, as a sentence. Raises what speaks against the alias. `sleep` waits so many seconds."""
     shift = read_shift(clients.codedeploy(), deployment)
-    functions = Functions(clients.functions(), shift.function, time.monotonic)
+    functions = Functions(clients.functions(), shift.function, sleep=sleep)
     version = _arrived(functions, shift, sleep)
     seen = check_samples(functions, shift.alias, version, float(os.environ["LATENCY_BUDGET_MS"]), most=1)
     return f"the alias {shift.alias} of {shift.function} leads to version {shift.target} alone, which {seen}"

@@ -6,7 +6,6 @@ Everything comes from that version itself, so that a shift back to an old versio
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 from hook_report import Clients, run
@@ -22,7 +21,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # no
 def check(deployment: str, clients: Clients) -> str:
     """What was found, as a sentence. Raises what speaks against the new version."""
     shift = read_shift(clients.codedeploy(), deployment)
-    functions = Functions(clients.functions(), shift.function, time.monotonic)
+    functions = Functions(clients.functions(), shift.function)
     version = describe(functions, shift.target)
     if version.number != shift.target:
         raise CheckFailed(

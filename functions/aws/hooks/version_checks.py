@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,17 +26,23 @@ _SHOWN = 3
 SAMPLES_SECONDS = 15.0
 
 
+# So long a version may go on loading after it has answered that it is not ready, and so long is between two looks.
+READY_SECONDS = 10.0
+_PAUSE = 0.5
+
+
 class CheckFailed(Exception):
     """What speaks against a version, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """Invokes one function, by version or alias. `clock` is a monotonic clock in seconds."""
+    """Invokes one function, by version or alias. `clock` is a monotonic clock, and `sleep` waits, both in seconds."""
 
     client: Any
     name: str
-    clock: Callable[[], float]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def invoke(self, qualifier: str, event: Mapping[str, Any]) -> tuple[Any, float]:
         """What an event gives, and in how many milliseconds. Raises CheckFailed for an error of the function's."""
@@ -80,9 +87,7 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
     The model has to be ready in any case; samples that JSON cannot write, with NaN in them, are left out, and so are
     those for which there is no time. Raises CheckFailed; else it returns what was seen, as the end of a sentence.
     """
-    ready, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
-    if _status(ready) != 200:
-        raise CheckFailed(f"{functions.name}:{qualifier} is not ready: {_text(ready)}")
+    _wait_until_ready(functions, qualifier)
     times: list[float] = []
     end = functions.clock() + SAMPLES_SECONDS
     for number, sample in enumerate(version.golden.samples[:most], 1):
@@ -103,6 +108,18 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
         f"serves {version.model} and answers {len(times)} of its {len(version.golden.samples)} golden sample(s) as "
         f"published, in {max(times, default=0):.0f} ms or less"
     )
+
+
+def _wait_until_ready(functions: Functions, qualifier: str) -> None:
+    """A version's number has no instances ready, whatever its alias has: its start may go on after its init."""
+    end = functions.clock() + READY_SECONDS
+    while True:
+        ready, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
+        if _status(ready) == 200:
+            return
+        if _status(ready) != 503 or functions.clock() > end:
+            raise CheckFailed(f"{functions.name}:{qualifier} is not ready: {_text(ready)}")
+        functions.sleep(_PAUSE)
 
 
 def _check_reply(version: Version, number: int, reply: Any) -> None:  # noqa: ANN401 - what a function answers

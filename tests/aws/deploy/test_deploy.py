@@ -108,6 +108,7 @@ def scene(
         sam = FakeSam(client("cloudformation"), function, real)
         yield Scene(stack, f"s3://{stack}", sam, function, tmp_path)
         sam.cloudformation.delete_stack(StackName=BOOTSTRAP)
+        s3_server.drop_buckets("pilotlight-")  # which the stack leaves behind
 
 
 # moto makes the store's buckets, and not their policies.
@@ -204,6 +205,35 @@ def test_a_step_that_fails_can_be_taken_again(scene: Scene) -> None:
     done = scene.deploy(START_MODES["provisioned"])
     assert len(scene.sam.deployments) == 4
     assert (done.served.version, scene.function.ready) == ("2", 2)
+
+
+def test_a_release_that_was_taken_back_can_be_tried_again(scene: Scene) -> None:
+    first = scene.deploy()
+    scene.sam.rolled_back = {2}
+    with pytest.raises(SamFailed):
+        scene.deploy({"MemorySize": "3008"})
+    again = scene.deploy({"MemorySize": "3008"})
+    assert scene.function.deleted == ["2"]
+    assert (again.served.version, again.changed) == ("3", True)
+    assert again.served.release != first.served.release
+    assert any("deleting version 2" in line for line in scene.said)
+
+
+def test_the_store_that_is_left_can_still_be_read_by_the_versions_before(scene: Scene, s3_server: S3Server) -> None:
+    scene.deploy()
+    other = f"{scene.stack}-other"
+    s3_server.make_bucket(other)
+    scene.deploy({"StoreUrl": f"s3://{other}"})
+    scene.deploy({"StoreUrl": f"s3://{other}"})
+    assert [one["FormerStoreUrl"] for one in scene.sam.deployments] == ["", scene.store, ""]
+
+
+def test_instances_that_the_account_has_no_room_for_are_refused_before_the_stack_is_touched(scene: Scene) -> None:
+    scene.function.unreserved = 105
+    with pytest.raises(DeployRefused, match="MaxProvisioned is 6, and this account can keep 5 instances ready"):
+        scene.deploy({"StartMode": "provisioned", "MinProvisioned": "1", "MaxProvisioned": "6"})
+    assert scene.sam.deployments == []
+    scene.deploy({"StartMode": "provisioned", "MinProvisioned": "1", "MaxProvisioned": "5"})
 
 
 def test_another_start_mode_with_another_setting_is_refused_before_anything_is_deployed(scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import threading
@@ -348,3 +349,37 @@ def test_the_hooks_package_works_in_lambdas_runtime(
             said = runtime.invoke(event)
     assert said["status"] == "Succeeded"
     assert [report[2] for report in codedeploy.reports] == ["Succeeded"]
+
+
+def test_a_version_that_is_still_loading_is_waited_for(codedeploy: CodeDeploy, function: FakeLambda) -> None:
+    good = function.versions["1"]
+    asked: list[object] = []
+
+    def loads(event: Any) -> Any:
+        if event.get("rawPath") == "/health/ready":
+            asked.append(event)
+            if len(asked) < 3:
+                return {"statusCode": 503, "body": "{}"}
+        return good(event)
+
+    function.versions["1"] = loads
+    assert run(PRE, codedeploy, function, "1")["status"] == "Succeeded"
+    assert len(asked) == 3
+
+
+def test_a_version_that_never_gets_ready_is_waited_for_so_long_and_fails() -> None:
+    now = [0.0]
+
+    class Client:
+        """A function that is never ready."""
+
+        def invoke(self, **_: object) -> dict[str, Any]:
+            return {"Payload": io.BytesIO(b'{"statusCode": 503, "body": "{}"}')}
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    functions = version_checks.Functions(Client(), NAME, lambda: now[0], sleep)
+    with pytest.raises(version_checks.CheckFailed, match="stack-predict:1 is not ready"):
+        version_checks._wait_until_ready(functions, "1")
+    assert version_checks.READY_SECONDS < now[0] < version_checks.READY_SECONDS + 2

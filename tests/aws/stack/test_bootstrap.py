@@ -256,3 +256,15 @@ def test_the_roles_share_their_policies_and_differ_by_their_tag() -> None:
     )
     assert staging == prod == [{"Ref": "DeployPolicy"}, {"Ref": "DeployAccountPolicy"}]
     assert the(resources, "AWS::IAM::OIDCProvider") == "OidcProvider"
+
+
+@pytest.mark.parametrize("action", ["cloudwatch:PutCompositeAlarm", "application-autoscaling:DescribeScheduledActions"])
+def test_actions_that_name_no_resource_are_allowed_for_all(action: str) -> None:
+    entries = properties(bootstrap(**GITHUB), "DeployAccountPolicy")["PolicyDocument"]["Statement"]
+    assert [entry["Resource"] for entry in entries if action in entry["Action"]] == ["*"]
+
+
+def test_a_deploy_role_writes_the_packages_of_its_own_stack_alone() -> None:
+    entries = properties(bootstrap(**GITHUB), "DeployAccountPolicy")["PolicyDocument"]["Statement"]
+    (packages,) = (entry for entry in entries if entry.get("Sid") == "Packages")
+    assert packages["Resource"].endswith("aws-sam-cli-managed-default-*/${aws:PrincipalTag/pilotlight-stack}/*")

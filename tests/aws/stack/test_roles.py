@@ -92,3 +92,12 @@ def test_every_role_has_the_boundary_that_the_account_demands(mode: dict[str, st
     bound, free = stack(**mode, PermissionsBoundary=BOUNDARY), stack(**mode)
     assert {properties(bound, role)["PermissionsBoundary"] for role in of_type(bound, ROLE)} == {BOUNDARY}
     assert not any("PermissionsBoundary" in properties(free, role) for role in of_type(free, ROLE))
+
+
+def test_the_store_that_is_left_stays_readable_for_the_versions_before() -> None:
+    given = {"StoreUrl": "s3://new/models", "FormerStoreUrl": "s3://old/team/models", "FormerStoreKeyArn": KEY}
+    allowed_now = statements(stack(**given), "PredictRole")
+    assert allowed_now["ReadTheModelStore"]["Resource"] == "arn:aws:s3:::new/models/*"
+    assert allowed_now["ReadTheFormerStore"]["Resource"] == "arn:aws:s3:::old/team/models/*"
+    assert allowed_now["DecryptTheFormerStore"]["Resource"] == KEY
+    assert "ReadTheFormerStore" not in statements(stack(StoreUrl="s3://new/models"), "PredictRole")

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "pid"
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A program that was started in the background may ignore interrupts, as its shell told it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_gcloud_too(stand_in: Path) -> None:
     def interrupt() -> None:
         while not stand_in.exists():

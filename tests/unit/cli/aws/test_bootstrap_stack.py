@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import WaiterError
 
+from fakes.s3_server import S3Server
 from pilotlight_cli.aws.bootstrap import STACK, BootstrapFailed, ModelStore, find_store, make_store
 from pilotlight_cli.aws.stacks import NotDeployable
 
@@ -18,11 +19,12 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
 
 
 @pytest.fixture
-def cloudformation(aws: Callable[[str], Any]) -> Iterator[Any]:
+def cloudformation(aws: Callable[[str], Any], s3_server: S3Server) -> Iterator[Any]:
     """CloudFormation without the stack, before and after."""
     client = aws("cloudformation")
     yield client
     client.delete_stack(StackName=STACK)
+    s3_server.drop_buckets("pilotlight-")  # which the stack leaves behind
 
 
 def make(cloudformation: Any, folder: Path, **outputs: str) -> ModelStore:

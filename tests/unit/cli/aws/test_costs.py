@@ -11,8 +11,8 @@ from pilotlight_cli.aws.template import effective_values
 from templates import START_MODES, TEMPLATE
 
 
-def said(given: Mapping[str, str], versions: int = 1) -> str:
-    return costs.describe(effective_values(TEMPLATE, given), versions)
+def said(given: Mapping[str, str], kept: int = 0) -> str:
+    return costs.describe(effective_values(TEMPLATE, given), kept)
 
 
 def test_on_demand_costs_nothing_while_nobody_calls() -> None:
@@ -40,7 +40,14 @@ def test_a_fixed_number_of_instances_has_one_price() -> None:
 
 
 def test_every_version_with_a_snapshot_is_paid_and_so_is_every_start_from_one() -> None:
-    text = said({"StartMode": "snapstart"}, 5)
+    text = said({"StartMode": "snapstart"}, 4)
     assert "each version of 1769 MB costs $6.83 a month" in text
-    assert "$34.15 for the 5 that will be there ('pilotlight prune aws' deletes old ones)" in text
+    assert "$34.15 for the 5 that may be there ('pilotlight prune aws' deletes old ones)" in text
     assert "1,000 starts cost $0.24" in text
+
+
+def test_snapshots_are_paid_for_as_long_as_their_versions_are_there() -> None:
+    assert said({}, 2).startswith(
+        "2 old version(s) keep their snapshots, about $13.66 a month, until 'pilotlight prune"
+    )
+    assert "2 old version(s)" in said(START_MODES["provisioned"], 2)

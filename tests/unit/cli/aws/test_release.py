@@ -38,6 +38,8 @@ AROUND = {
     "DeploymentType": "AllAtOnce",
     "ReleaseDigest": "0" * 64,
     "StoreKeyArn": "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
+    "FormerStoreUrl": "s3://former/models",
+    "FormerStoreKeyArn": "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000",
     "Authorization": "open-to-everyone",
     "CorsOrigins": "https://example.com",
     "ThrottleRate": "7",
