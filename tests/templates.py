@@ -29,6 +29,20 @@ AUTHORIZATIONS: dict[str, dict[str, str]] = {
     "api-key": {"Authorization": "api-key"},
     "open-to-everyone": {"Authorization": "open-to-everyone"},
 }
+# Each parameter that shapes the function, with another value than its default.
+SHAPING = {
+    "MemorySize": "3008",
+    "Architecture": "arm64",
+    "TimeoutSeconds": "20",
+    "EphemeralStorageMb": "1024",
+    "StoreUrl": "s3://elsewhere/models",
+    "Tracing": "true",
+    "LogLevel": "DEBUG",
+    "MetricsNamespace": "Elsewhere",
+    "Layers": "arn:aws:lambda:us-east-1:123456789012:layer:tools:1",
+    "StartMode": "snapstart",
+}
+
 MODES = [
     {**START_MODES[start], **AUTHORIZATIONS[authorization]}
     for start, authorization in itertools.product(START_MODES, AUTHORIZATIONS)

@@ -41,6 +41,10 @@ class DeployedLambda(FakeLambda):
 
     def answer(self, request: Request) -> Response:
         """One call of the API."""
+        if _VERSIONS.fullmatch(request.path) and not self.versions:  # the function comes with its first version
+            return Response(
+                '{"Type": "User", "Message": "none"}', 404, {"x-amzn-errortype": "ResourceNotFoundException"}
+            )
         found = self._read(request)
         if found is not None:
             return _json(found)

@@ -89,6 +89,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
     _agree(environment, stack, wanted, plan, account)
     for update in plan:
+        if stack:
+            _clear_the_way(function_name(environment), update.values[PARAMETER], account)
         _update(environment, update, account)
     served = compare(account.functions, function_name(environment), package, plan[-1].values, account.say)
     now = read_stack(account.cloudformation, environment.stack)
@@ -230,7 +232,6 @@ def _snapshots(function: str, account: Account) -> int:
 
 def _update(environment: Environment, update: Update, account: Account) -> None:
     account.say(f"{environment.stack}: {update.purpose}")
-    _clear_the_way(function_name(environment), update.values[PARAMETER], account)
     try:
         account.sam.deploy(environment.stack, update.values)
     except SamFailed as error:

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from templates import MODES, Resources, properties, released, stack, the
+from templates import MODES, SHAPING, Resources, properties, released, stack, the
 
 VERSION = "AWS::Lambda::Version"
 DIGEST = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
 KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-
-# Parameters that shape the function, each with another value than its default.
-SHAPING = {
-    "MemorySize": "3008",
-    "Architecture": "arm64",
-    "TimeoutSeconds": "20",
-    "EphemeralStorageMb": "1024",
-    "StoreUrl": "s3://elsewhere/models",
-    "Tracing": "true",
-    "LogLevel": "DEBUG",
-    "MetricsNamespace": "Elsewhere",
-    "Layers": "arn:aws:lambda:us-east-1:123456789012:layer:tools:1",
-    "StartMode": "snapstart",
-}
 
 
 def version(resources: Resources) -> str:

@@ -13,21 +13,7 @@ import pytest
 from pilotlight_cli.aws.intrinsics import TemplateError
 from pilotlight_cli.aws.release import release_digest
 from pilotlight_cli.aws.template import effective_values
-from templates import TEMPLATE, of_type, released
-
-# Each parameter that shapes the function, with another value than its default.
-SHAPING = {
-    "MemorySize": "3008",
-    "Architecture": "arm64",
-    "TimeoutSeconds": "20",
-    "EphemeralStorageMb": "1024",
-    "StoreUrl": "s3://elsewhere/models",
-    "Tracing": "true",
-    "LogLevel": "DEBUG",
-    "MetricsNamespace": "Elsewhere",
-    "Layers": "arn:aws:lambda:us-east-1:123456789012:layer:tools:1",
-    "StartMode": "snapstart",
-}
+from templates import SHAPING, TEMPLATE, of_type, released
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
