@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,8 @@ from pilotlight.tensor import Tensor
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, NodeArg
 
+# Two threads import at a cold start, and the one that waited for a failed import gets a module with nothing in it.
+_IMPORTING = threading.Lock()
 
 # ONNX's names of element types, where they are not the datatype's own in small letters.
 _ELEMENTS = {"BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
@@ -42,7 +45,8 @@ class OnnxModel:
 def library() -> ModuleType:
     """The module onnxruntime, imported with its telemetry off: releases from 1.29 on send it unless both are set."""
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-    import onnxruntime  # noqa: PLC0415
+    with _IMPORTING:
+        import onnxruntime  # noqa: PLC0415
 
     module: ModuleType = onnxruntime
     return module
