@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from pilotlight.description import Description, File, Lock, Runtime
+from pilotlight.description import Description, File, Lock, Runtime, Session
 from pilotlight.golden import Golden, Sample, Values
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import DATATYPES, FP32, INT64, Datatype
@@ -52,6 +53,11 @@ def onnx_model(signature: Signature = CLASSIFIER) -> Description:
         signature=signature,
         golden=file("golden.json", 20, "c"),
     )
+
+
+def optimised_model() -> Description:
+    """An ONNX model whose graph was optimised before it was published."""
+    return replace(onnx_model(), runtime=replace(ONNX, session=Session("off", prepacking=False)))
 
 
 def pickled_model() -> Description:

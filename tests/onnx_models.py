@@ -29,6 +29,49 @@ def with_external_data(folder: Path, location: str) -> Path:
     return path
 
 
+def folded(folder: Path, size: int) -> Path:
+    """A model that adds to its input one number of a product of two constant matrices of that size.
+
+    A session that optimises multiplies them once, when it is made; one that does not, at every run.
+    """
+    tensor = helper.make_tensor_value_info
+    one = numpy_helper.from_array(np.ones((size, size), np.float32), "one")
+    nodes = [
+        helper.make_node("MatMul", ["one", "one"], ["product"]),
+        helper.make_node("ReduceMax", ["product"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["x", "largest"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "folded", [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N"])], [one]
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def multiplied(folder: Path, size: int) -> Path:
+    """A model that multiplies its input by a matrix of that size, whose weights lie in a file beside it."""
+    tensor = helper.make_tensor_value_info
+    matrix = numpy_helper.from_array(np.ones((size, size), np.float32), "matrix")
+    (folder / "weights.bin").write_bytes(matrix.raw_data)
+    matrix.ClearField("raw_data")
+    matrix.data_location = TensorProto.EXTERNAL
+    entry = matrix.external_data.add()
+    entry.key, entry.value = "location", "weights.bin"
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "matrix"], ["y"])],
+        "multiplied",
+        [tensor("x", TensorProto.FLOAT, ["N", size])],
+        [tensor("y", TensorProto.FLOAT, ["N", size])],
+        [matrix],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
 def identity(folder: Path, kind: int, *shape: str | int) -> Path:
     """A model that gives its input back."""
     tensor = helper.make_tensor_value_info

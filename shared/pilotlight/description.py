@@ -44,12 +44,28 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """How ONNX Runtime makes its session; what it does without being asked is the default.
+
+    `graph_optimization` is "off" for a graph that was optimised before it was published. Without `prepacking` weights
+    stay where the file's mapping has them, instead of being laid out once more for faster runs.
+    """
+
+    graph_optimization: str = "all"
+    prepacking: bool = True
+
+
+DEFAULT_SESSION = Session()
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
-    """What loads the artifact. `packages` are exact versions by their names on PyPI."""
+    """What loads the artifact. `packages` are exact versions by their names on PyPI; `session` is for `onnx` alone."""
 
     name: str
     engine: str
     packages: Mapping[str, str]
+    session: Session = DEFAULT_SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +145,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
         version=fields["version"].integer(at_least=1),
         format=artifact_format,
         files=files,
-        runtime=_read_runtime(fields["runtime"], artifact_format),
+        runtime=read_runtime(fields["runtime"], artifact_format),
         signature=read_signature(fields["signature"]),
         golden=_read_golden_file(fields["golden"]),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
@@ -143,11 +159,7 @@ def write_description(model: Description) -> dict[str, object]:
         "name": model.name,
         "version": model.version,
         "artifact": {"format": model.format, "files": [_write_file(file) for file in model.files]},
-        "runtime": {
-            "name": model.runtime.name,
-            "engine": model.runtime.engine,
-            "packages": dict(model.runtime.packages),
-        },
+        "runtime": write_runtime(model.runtime),
         "signature": write_signature(model.signature),
         "golden": _write_file(model.golden),
     }
@@ -158,9 +170,10 @@ def write_description(model: Description) -> dict[str, object]:
     return document
 
 
-def _read_runtime(node: Node, artifact_format: str) -> Runtime:
-    fields = node.fields("name", "engine", "packages")
+def read_runtime(node: Node, artifact_format: str) -> Runtime:
+    """The runtime that `node` describes, which must be one for artifacts of that format."""
     name, engines = FORMATS[artifact_format]
+    fields = node.fields("name", "engine", "packages", optional=("session",) if name == "onnx" else ())
     engine = fields["engine"].one_of(*engines)
     packages = fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version"))
     for package in packages:
@@ -168,7 +181,28 @@ def _read_runtime(node: Node, artifact_format: str) -> Runtime:
     for package in PACKAGES[engine]:
         if package not in packages:
             raise FormatError(f"the field {package!r} is missing", fields["packages"].path)
-    return Runtime(fields["name"].one_of(name), engine, packages)
+    session = _read_session(fields["session"]) if "session" in fields else DEFAULT_SESSION
+    return Runtime(fields["name"].one_of(name), engine, packages, session)
+
+
+def write_runtime(runtime: Runtime) -> dict[str, object]:
+    """The JSON form of a runtime; a session is told where it is another than the default."""
+    document: dict[str, object] = {
+        "name": runtime.name,
+        "engine": runtime.engine,
+        "packages": dict(runtime.packages),
+    }
+    if runtime.session != DEFAULT_SESSION:
+        document["session"] = {
+            "graph_optimization": runtime.session.graph_optimization,
+            "prepacking": runtime.session.prepacking,
+        }
+    return document
+
+
+def _read_session(node: Node) -> Session:
+    fields = node.fields("graph_optimization", "prepacking")
+    return Session(fields["graph_optimization"].one_of("all", "off"), fields["prepacking"].boolean())
 
 
 def _read_file(node: Node) -> File:

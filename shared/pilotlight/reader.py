@@ -124,6 +124,12 @@ class Node:
             raise self.fail("a number that a double can hold")
         return float(self.value)
 
+    def boolean(self) -> bool:
+        """true or false."""
+        if not isinstance(self.value, bool):
+            raise self.fail("true or false")
+        return self.value
+
     def constant(self, expected: int) -> int:
         """Exactly the number `expected`: a format's number."""
         if isinstance(self.value, bool) or self.value != expected:

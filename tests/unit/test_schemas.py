@@ -63,6 +63,7 @@ class Format:
 MODELS = (
     descriptions.onnx_model(),
     descriptions.onnx_model(descriptions.TENSORS),
+    descriptions.optimised_model(),
     descriptions.pickled_model(),
 )
 FORMATS_BY_NAME = {
@@ -88,7 +89,20 @@ FORMATS_BY_NAME = {
 VALUES: tuple[object, ...] = (
     *(None, True, False, 0, 1, -1, -2, 2, 7, 1.0, 1.5, -0.5, 2**70, 10**400, 1e-300),
     *("", "x", "A b", "../x", "a.b", "golden.json", "model.onnx", "numpy", "1.2.3", "0" * 64, "g" * 64, "a" * 200),
-    *("label", "features", "tensor", "probabilities", "FP64", "INT8", "BYTES", "onnx", "pickle", "sklearn"),
+    *(
+        "all",
+        "off",
+        "label",
+        "features",
+        "tensor",
+        "probabilities",
+        "FP64",
+        "INT8",
+        "BYTES",
+        "onnx",
+        "pickle",
+        "sklearn",
+    ),
     *(descriptions.CREATED_AT, "2026-13-31T12:00:00Z", "2026-07-31 12:00:00"),
     *([], [1], [1, 0], ["a", "a"], [[]], {}, {"x": 1}, {"numpy": "2"}, {"Numpy": "2", "numpy": "2.0"}),
 )
@@ -236,6 +250,18 @@ def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
     format_ = FORMATS_BY_NAME[name]
     document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}
     with pytest.raises(FormatError, match=r"\$\.format: format 2 is not known here, expected 1"):
+        format_.read(json.dumps(document).encode())
+
+
+def test_scikit_learn_has_no_session() -> None:
+    format_ = FORMATS_BY_NAME["lock"]
+    optimised, pickled = (
+        write_lock(descriptions.lock(model)) for model in (descriptions.optimised_model(), descriptions.pickled_model())
+    )
+    session: Any = optimised["runtime"]
+    document = changed(pickled, ("runtime", "session"), put(session["session"]))
+    assert not format_.validator().is_valid(document)
+    with pytest.raises(FormatError, match=r"\$\.runtime: unknown field 'session'"):
         format_.read(json.dumps(document).encode())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pilotlight.description import Description, File, Runtime
+from pilotlight.description import Description, File, Runtime, read_runtime, write_runtime
 from pilotlight.errors import PilotlightError
 from pilotlight.golden import Golden, read_golden, write_golden
 from pilotlight.reader import Node
@@ -99,11 +99,7 @@ def write_answer(answer: Answer) -> dict[str, Any]:
     return {
         "format": answer.format,
         "path": str(answer.path),
-        "runtime": {
-            "name": answer.runtime.name,
-            "engine": answer.runtime.engine,
-            "packages": dict(answer.runtime.packages),
-        },
+        "runtime": write_runtime(answer.runtime),
         "signature": write_signature(answer.signature),
         "golden": write_golden(answer.golden),
         "names": [list(names) for names in answer.names],
@@ -117,7 +113,7 @@ def read_answer(document: dict[str, Any]) -> Answer:
     return Answer(
         format=document["format"],
         path=Path(document["path"]),
-        runtime=Runtime(**document["runtime"]),
+        runtime=read_runtime(Node(document["runtime"]), document["format"]),
         signature=read_signature(Node(document["signature"])),
         golden=read_golden(json.dumps(document["golden"]).encode()),
         names=(tuple(allowed), tuple(extra)),

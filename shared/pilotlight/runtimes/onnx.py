@@ -66,6 +66,10 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if model.runtime.session.graph_optimization == "off":
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not model.runtime.session.prepacking:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
     _check("input", model.signature.inputs, session.get_inputs())
     _check("output", model.signature.outputs, session.get_outputs())
