@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.description import Description, load_lock
 from pilotlight.errors import PilotlightError, SettingsError
+from pilotlight.frozen import dataclass
 from pilotlight.loading import Loader, Plan
 from pilotlight.records import ColdStart, Report
 from pilotlight.service import Service

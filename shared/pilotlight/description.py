@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import FormatError
+from pilotlight.frozen import dataclass
 from pilotlight.reader import Node, read_json
 from pilotlight.signature import Signature, read_signature, write_signature
 

@@ -10,22 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pilotlight import runtimes
 from pilotlight.description import Description
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
+from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
 from pilotlight.store import ObjectStore, fetch_model
 
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]
-
-# Of an attempt that no request began.
-NO_TRACE: Mapping[str, object] = {}
 
 # Between two tries of a store that does not deliver: seconds, the last one again and again.
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
@@ -51,12 +48,12 @@ class Plan:
     forks: bool = False
 
 
-@dataclass(slots=True)
 class _Counts:
     """What one attempt did so far."""
 
-    tries: int = 0
-    fetched_bytes: int = 0
+    def __init__(self) -> None:
+        self.tries = 0
+        self.fetched_bytes = 0
 
     def add(self, size: int) -> None:
         self.fetched_bytes += size
@@ -105,7 +102,7 @@ class Loader:
         if self._plan.forks and self._plan.threads > 1:
             self._model = None  # it has shown that it loads; a session's own threads would not survive the fork
 
-    def model(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> Model:
+    def model(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> Model:
         """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then.
 
         `trace` goes into the record of an attempt that begins here.
@@ -116,7 +113,7 @@ class Loader:
             raise self.not_ready()
         return self._model
 
-    def poke(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> None:
+    def poke(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
         self._begin(deadline, trace)
         self._wait(deadline)
@@ -138,7 +135,7 @@ class Loader:
         elif self._state == "ready" and self._model is None:
             self._load_again()
 
-    def _begin(self, deadline: float, trace: Mapping[str, object] = NO_TRACE) -> None:
+    def _begin(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Begin an attempt if none is under way; whoever waits longest says how long it goes on."""
         with self._changed:
             self._deadline = max(self._deadline, deadline)
@@ -206,7 +203,7 @@ class Loader:
             self._model = self._load()
         except Exception as error:
             self._state, self._error = "failed", error
-            self._report(self._record("failed", _Counts(), NO_TRACE))
+            self._report(self._record("failed", _Counts(), EMPTY))
             raise
 
     def _timed(self, phase: str, work: Callable[[], Result]) -> Result:

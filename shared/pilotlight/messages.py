@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from pilotlight.frozen import EMPTY, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,11 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = EMPTY
     body: bytes = b""
     id: str = ""
     deadline: float | None = None
-    trace: Mapping[str, object] = field(default_factory=dict)
+    trace: Mapping[str, object] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.settings import LEVELS
 
 
@@ -24,7 +24,7 @@ class ColdStart:
     fetched_bytes: int
     attempts: int
     error: str = ""
-    trace: Mapping[str, object] = field(default_factory=dict)
+    trace: Mapping[str, object] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Served:
     response_bytes: int = 0
     code: str = ""
     error: str = ""
-    trace: Mapping[str, object] = field(default_factory=dict)
+    trace: Mapping[str, object] = EMPTY
 
     @property
     def is_probe(self) -> bool:

@@ -6,13 +6,13 @@ import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from pilotlight.body import read_body
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.description import Description
 from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
 from pilotlight.errors import InvalidRequest, MethodNotAllowed, NotFound, RequestError, TooLarge
+from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.loading import Loader
 from pilotlight.messages import Request, Response
 from pilotlight.reader import describe
@@ -41,7 +41,7 @@ class Answer:
     out_of_range: int = 0
     code: str = ""
     fault: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = EMPTY
 
 
 class Service:

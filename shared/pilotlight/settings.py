@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.errors import SettingsError
+from pilotlight.frozen import dataclass
 
 PREFIX = "PILOTLIGHT_"
 DEFAULT_LOG_LEVEL = "INFO"

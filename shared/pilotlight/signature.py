@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pilotlight.errors import FormatError
+from pilotlight.frozen import dataclass
 from pilotlight.reader import Node, describe
 from pilotlight.tensor import BOOL, BYTES, DATATYPES, Datatype
 

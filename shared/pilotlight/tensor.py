@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from math import prod
 from struct import unpack
 from typing import Any, TypeAlias
+
+from pilotlight.frozen import dataclass
 
 Buffer: TypeAlias = "array[int] | array[float] | bytes | bytearray | memoryview"
 

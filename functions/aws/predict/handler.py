@@ -7,7 +7,6 @@ import time
 _STARTED = time.monotonic()  # the imports below are the first phase of a cold start
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from event_body import read_body, to_reply
 from event_families import to_head
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import InvalidRequest
+from pilotlight.frozen import replace
 from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.

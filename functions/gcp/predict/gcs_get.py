@@ -13,13 +13,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from socket import socket
 from urllib.parse import quote, urlsplit
 
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
+from pilotlight.frozen import dataclass
 from pilotlight.store import Sink
 
 _CHUNK = 1 << 16  # a read gives no more than a record of TLS, 16 KB
