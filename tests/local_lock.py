@@ -15,7 +15,7 @@ from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.publishing import describe
-from pilotlight_cli.requirements import PLATFORM_LOCK, resolve_pins
+from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.stores import open_store
 
 
@@ -23,7 +23,7 @@ def lock_the_sample(folder: Path) -> Path:
     """Write model.lock, requirements.lock and golden.json to a folder; the path of the lock."""
     packages = {"onnxruntime": version("onnxruntime")}
     wanted = [f"{name}=={pinned}" for name, pinned in packages.items()]
-    requirements = resolve_pins(wanted, constraints=[PLATFORM_LOCK])
+    requirements = resolve_pins([*wanted, *CORE_PACKAGES], constraints=[PLATFORM_LOCK])
     model = Description(
         name="breast-cancer",
         version=1,

@@ -14,7 +14,7 @@ from pilotlight.golden import read_golden
 from pilotlight_cli.admitted import check_admitted
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.repository import place, resolve
-from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.stores import Store, arriving
 
 REQUIREMENTS = "requirements.lock"
@@ -105,8 +105,9 @@ def _read_golden(store: Store, model: Description) -> bytes:
 
 
 def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
+    engine = [f"{package}=={version}" for package, version in sorted(model.runtime.packages.items())]
     return resolve_pins(
-        [f"{package}=={version}" for package, version in sorted(model.runtime.packages.items())],
+        [*engine, *CORE_PACKAGES],
         constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
         previous=file.read_text() if file.exists() else "",
         header=_HEADER,

@@ -23,6 +23,9 @@ PLATFORM = PLATFORMS["x86_64"]  # what is resolved for; the hashes are those of 
 # The oldest Python that the command itself runs on: what is pinned should install there too, for `serve` and `verify`.
 OLDEST_PYTHON = "3.11"
 
+# What the core itself imports, whatever the engine. One version: how it writes a number is seen in every reply.
+CORE_PACKAGES = ("orjson==3.13.0",)
+
 PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
 
 # Nothing of the machine may get into the file: no index host, no path, no configuration of the folder one stands in.

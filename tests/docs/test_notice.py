@@ -27,7 +27,7 @@ def names(text: str) -> set[str]:
     return set(re.findall(r"[a-z][a-z0-9-]*", text.lower()))
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "scikit-learn", "skops"])
+@pytest.mark.parametrize("package", ["onnxruntime", "orjson", "scikit-learn", "skops"])
 def test_what_a_runtime_installs_is_named(package: str) -> None:
     assert set(needed(package)) <= names(NOTICE)
 

@@ -19,4 +19,5 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIn
         index.add("onnxruntime", "1.31.1", "numpy>=2")
         index.add("numpy", "2.4.6")
         index.add("scikit-learn", "1.9.1", "numpy>=2")
+        index.add("orjson", "3.13.0")
         yield index
