@@ -101,8 +101,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
 
 def _wanted(template: Template, environment: Environment) -> dict[str, str]:
     """The values of all parameters. Raises DeployRefused where the template does not take them."""
-    if PARAMETER in environment.parameters:
-        raise DeployRefused(f"samconfig.toml has {PARAMETER} for {environment.name}; leave it out, it is computed")
+    if environment.parameters.get(PARAMETER):
+        raise DeployRefused(f"samconfig.toml has a {PARAMETER} for {environment.name}; leave it empty, it is computed")
     values = effective_values(template, environment.parameters)
     refused = refusals(template, values)
     fewest, most = (values[name] for name in ("MinProvisioned", "MaxProvisioned"))

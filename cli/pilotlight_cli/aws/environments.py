@@ -87,8 +87,14 @@ def _overrides(found: object, place: str, file: Path) -> dict[str, str]:
             raise _unfit(file, f"{place}[{number}]", item, '"Name=Value"')
         if match[1] in values:
             raise _unfit(file, f"{place}[{number}]", item, f"{match[1]} only once")
-        values[match[1]] = match[2]
+        values[match[1]] = _unquoted(match[2])
     return values
+
+
+def _unquoted(value: str) -> str:
+    """A value without the quotes around it, as SAM CLI reads it; nothing at all has to be written as ""."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
 
 
 def _unfit(file: Path, place: str, found: object, expected: str) -> SamConfigError:

@@ -264,7 +264,7 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart works with EphemeralStorageMb 512 only"),
         ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
         ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
-        ({"ReleaseDigest": "0" * 64}, "samconfig.toml has ReleaseDigest for dev; leave it out, it is computed"),
+        ({"ReleaseDigest": "0" * 64}, "samconfig.toml has a ReleaseDigest for dev; leave it empty, it is computed"),
     ],
 )
 def test_parameters_that_the_template_does_not_take_are_refused_at_once(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import boto3
 import pytest
 
 from fakes.s3_server import S3Server
-from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.aws.environments import FILE
+from pilotlight_cli.aws.sam import Sam, SamFailed, clean
 from pilotlight_cli.aws.stacks import read_stack
 from pilotlight_cli.aws.template import effective_values
 from templates import TEMPLATE
@@ -74,6 +77,20 @@ def test_every_parameter_gets_its_value_and_the_values_of_before_are_forgotten(
     said = capfd.readouterr()
     assert said.out == ""
     assert "Successfully created/updated stack - sam-deploy" in said.err
+
+
+def test_sam_alone_publishes_the_next_package_too(built: Path, environ: dict[str, str], cloudformation: Any) -> None:
+    # By the digest of the last release, which it would keep, CloudFormation would be done and the old one still serve.
+    before = [{"ParameterKey": "ReleaseDigest", "ParameterValue": "0" * 64}]
+    body = (built / "template.yaml").read_text()
+    cloudformation.create_stack(StackName="sam-alone", TemplateBody=body, Parameters=before)
+    command = [str(Path(sys.executable).with_name("sam")), "deploy", "--config-file", str(FILE)]
+    command += ["--template-file", str(built / "template.yaml"), "--stack-name", "sam-alone"]
+    done = subprocess.run(command, env=clean(environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    stack = read_stack(cloudformation, "sam-alone")
+    assert stack is not None
+    assert stack.parameters["ReleaseDigest"] == ""
 
 
 def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from samcli.cli.types import CfnParameterOverridesType
 
+from pilotlight_cli.aws.environments import read_environment
 from pilotlight_cli.project import PROJECT
 from templates import refused, stack
 
@@ -21,7 +22,7 @@ def settings(environment: str) -> dict[str, Any]:
 
 
 def overrides(environment: str) -> dict[str, str]:
-    return dict(entry.split("=", 1) for entry in settings(environment)["parameter_overrides"])
+    return dict(read_environment(environment).parameters)
 
 
 def test_without_an_environment_it_is_dev() -> None:
@@ -42,6 +43,12 @@ def test_sam_reads_the_parameters_as_we_do(environment: str) -> None:
     # SAM CLI joins a list from the file to what one would write on a command line.
     read = CfnParameterOverridesType().convert(tuple(settings(environment)["parameter_overrides"]), None, None)
     assert read == overrides(environment)
+
+
+@pytest.mark.parametrize("environment", ["default", *ENVIRONMENTS])
+def test_sam_alone_is_told_to_forget_the_digest_of_the_last_release(environment: str) -> None:
+    # A parameter that SAM is not told keeps its value: by the last digest no new version would be published.
+    assert read_environment(environment).parameters["ReleaseDigest"] == ""
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

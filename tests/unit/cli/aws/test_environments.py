@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click import BadParameter
+from samcli.cli.types import CfnParameterOverridesType
 
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
@@ -34,6 +37,20 @@ def test_an_environment_is_a_stack_and_the_values_of_its_parameters(file: Path) 
     found = read_environment("dev", file)
     values = {"StartMode": "on-demand", "CorsOrigins": "", "JwtIssuer": "https://example.com/?a=b"}
     assert found == Environment("dev", "models-dev", "", values)
+
+
+@pytest.mark.parametrize(
+    "written", ['ReleaseDigest=""', "AlarmEmail='a b'", 'JwtAudience="a,b"', 'CorsOrigins="', "MemorySize=1"]
+)
+def test_quotes_around_a_value_are_read_as_sam_reads_them(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "samconfig.toml"
+    overrides = json.dumps([written])
+    file.write_text(f"[dev]\nglobal.parameters.stack_name = 'a'\ndeploy.parameters.parameter_overrides = {overrides}\n")
+    try:
+        read = CfnParameterOverridesType().convert((written,), None, None)
+    except BadParameter:  # a quote that nothing ends: CloudFormation refuses such a value, and says so
+        read = {"CorsOrigins": '"'}
+    assert read_environment("dev", file).parameters == read
 
 
 def test_what_a_command_is_told_goes_before_what_all_are_told(file: Path) -> None:
