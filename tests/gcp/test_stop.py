@@ -21,7 +21,7 @@ from pilotlight_cli.local.stores import EmbeddedStore
 from processes import wait_until
 
 TRIES = 20
-PROMISE = 5.0  # seconds: twice as fast as Cloud Run's 10, on a machine that does other things too
+PROMISE = 2.0  # seconds, of Cloud Run's 10, on a processor of one's own
 
 # functions-framework has four threads a CPU: with one of those all of this is under way at the same time.
 HELD, BUSY = 2, 6
@@ -123,22 +123,34 @@ def stop_under_load(runtime: FunctionsRuntime, *, keeps: bool) -> tuple[float, i
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_every_request_under_way_is_answered_and_the_end_comes_soon(
     threads: str, model: Pinned, store: EmbeddedStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     took: list[float] = []
+    held: list[float] = []  # against the promise
     answered = 0
     with in_functions_framework(model, store, PILOTLIGHT_THREADS=threads) as runtime:
         for attempt in range(TRIES):
             if attempt:
                 runtime.restart()
+            before = processor_share()
             seconds, count = stop_under_load(runtime, keeps=bool(attempt % 2))
             took.append(seconds)
+            held.append(seconds * min(before, processor_share()))
             answered += count
     with capsys.disabled():
         print(f"\n{threads} thread(s): {TRIES} stops, {answered} requests answered, none lost; {summary(took)}")
-    assert max(took) < PROMISE
+    assert max(held) < PROMISE
+
+
+def processor_share(seconds: float = 0.05) -> float:
+    """How much of a processor this machine gives to whoever wants all of one: 1 where nothing else is at work."""
+    began, used = time.perf_counter(), time.thread_time()
+    while time.thread_time() - used < seconds:
+        pass
+    return seconds / (time.perf_counter() - began)
 
 
 def summary(took: list[float]) -> str:
