@@ -19,7 +19,17 @@ from pilotlight.errors import PilotlightError
 from pilotlight_cli.gcp import Conflict, Foreign, GcpError, NotGood, RolledBack
 from pilotlight_cli.gcp.plan import Plan, Probe, Seen, Verdict, decide
 from pilotlight_cli.gcp.services import Service, Share
-from pilotlight_cli.gcp.state import State, all_traffic, check_ours, noted, rollout_on, traffic_of, untagged, whole
+from pilotlight_cli.gcp.state import (
+    State,
+    all_traffic,
+    check_ours,
+    is_tagged,
+    noted,
+    rollout_on,
+    traffic_of,
+    untagged,
+    whole,
+)
 
 _GLANCE = 10.0  # seconds between two looks; the Logging API may be asked 60 times a minute
 _TRIES = 5  # of a write that another change of the service came before
@@ -157,10 +167,14 @@ class Rollout:
             ) from cause
 
     def _under_way(self) -> tuple[Service, State | None]:
-        """The rollout under way, if any. Where somebody ended it by giving one revision all traffic, the note goes."""
+        """The rollout under way, if any. What is left of none goes: a note that somebody overruled, a tag without one.
+
+        The first by giving one revision all traffic; the second is left where a deployment was killed before its note.
+        """
         service = self.platform.read()
         state = rollout_on(service)
-        if state and whole(service) and service.split != state.split:
+        overruled = state and whole(service) and service.split != state.split
+        if overruled or (state is None and is_tagged(service)):
             self.platform.write(service, noted(service, None), untagged(service))
             return service, None
         return service, state

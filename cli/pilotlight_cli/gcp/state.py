@@ -101,6 +101,11 @@ def all_traffic(service: Service, revision: str) -> tuple[Share, ...]:
     return _shares(service, {revision: 100})
 
 
+def is_tagged(service: Service) -> bool:
+    """Whether our tag is on a revision, whose instances it keeps alive."""
+    return any(share.tag == TAG for share in service.traffic)
+
+
 def untagged(service: Service) -> tuple[Share, ...]:
     """The traffic as it is, without our tag."""
     shares = (replace(share, tag="") if share.tag == TAG else share for share in service.traffic)

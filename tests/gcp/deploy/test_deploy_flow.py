@@ -15,6 +15,7 @@ from fakes.fake_gcs import FakeGcs
 from fakes.google_cloud import FakeGoogle
 from gcp.deploy.answers import liar, publisher
 from gcp.deploy.conftest import SETTINGS
+from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
 from pilotlight_cli.gcp import Foreign, GcpError, RolledBack
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, Desk, NotServed, deploy
@@ -53,7 +54,7 @@ class Project:
 
     def wait(self, _: float) -> None:
         """Time passes, and callers come."""
-        self.google.log(SECOND, 5)
+        self.google.log(self.service.revisions[-1], 5)
 
 
 @pytest.fixture
@@ -219,3 +220,20 @@ def test_an_interrupt_while_google_builds_leaves_the_old_revision_with_all_traff
     with pytest.raises(KeyboardInterrupt):
         second.deploy(interrupted)
     assert second.service.traffic == [Target(FIRST, 100)]
+
+
+@pytest.mark.parametrize("step", ["--to-revisions", "deploy", "--update-tags"], ids=["pinned", "deployed", "tagged"])
+def test_a_deployment_killed_before_its_rollout_leaves_the_callers_where_they_were(step: str, second: Project) -> None:
+    def killed(arguments: Sequence[str]) -> Done:
+        done = gcloud(arguments)
+        if any(argument.partition("=")[0] == step for argument in arguments):
+            raise Killed
+        return done
+
+    with pytest.raises(Killed):
+        second.deploy(killed)
+    assert second.service.traffic[0] == Target(FIRST, 100)
+    assert second.service.split == {FIRST: 100}
+    assert second.deploy().before == FIRST
+    assert second.service.traffic == [Target(second.service.revisions[-1], 100)]
+    assert second.service.annotations == {}

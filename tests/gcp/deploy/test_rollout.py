@@ -182,10 +182,20 @@ def test_a_rollout_that_somebody_ended_by_hand_is_over(back: bool) -> None:
 
 def test_where_nothing_is_under_way_nothing_is_done() -> None:
     world = World()
+    world.service.send(Target(OLD, 100))
     version = world.service.version
     assert Process(world).rollout().run() == Outcome("idle", OLD)
     assert Process(world).rollout().back() == Outcome("idle", OLD)
     assert world.service.version == version
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_tag_that_a_killed_deployment_left_goes_with_the_next_one(back: bool) -> None:
+    world = World()
+    world.service.send(Target(OLD, 100), Target(OLD, tag="audit"), Target(NEW, tag=TAG))
+    rollout = Process(world).rollout()
+    assert (rollout.back() if back else rollout.run()) == Outcome("idle", OLD)
+    assert world.service.traffic == [Target(OLD, 100), Target(OLD, tag="audit")]
 
 
 def test_a_rollout_begins_only_where_the_old_revision_has_all_traffic_by_name() -> None:

@@ -22,6 +22,12 @@ def test_a_job_deploys_and_then_always_takes_back_what_is_left_under_way(environ
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_approval_that_comes_late_brings_back_no_older_commit(environment: str) -> None:
+    before = [step["run"] for step in JOBS[environment]["steps"][:-2] if "run" in step]
+    assert any("commits/main" in command for command in before) == (environment == "prod")  # who waits, may be late
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_going_back_has_time_left_when_a_deployment_takes_all_of_its_own(environment: str) -> None:
     job = JOBS[environment]
     assert job["timeout-minutes"] - job["steps"][-2]["timeout-minutes"] >= 15
