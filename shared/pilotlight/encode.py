@@ -72,15 +72,18 @@ def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a va
     return values
 
 
-def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int) -> None:
-    """Refuse outputs that are not as the signature says, or hold no answer for each instance: rows must not mix."""
+def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
+    """Refuse outputs that are not as the signature says, or hold no answer for each instance: rows must not mix.
+
+    Without `rows` the signature's shapes alone count.
+    """
     for output, tensor in zip(signature.outputs, outputs, strict=True):
-        shape = output.shape if signature.batch is None else (rows, *output.shape[1:])
+        shape = output.shape if signature.batch is None or rows is None else (rows, *output.shape[1:])
         fits = len(tensor.shape) == len(shape) and all(
             expected in (-1, found) for expected, found in zip(shape, tensor.shape, strict=True)
         )
         if not fits:
-            raise ModelError(f"output {output.name!r} has the shape {list(tensor.shape)} for {rows} instance(s)")
+            raise ModelError(f"output {output.name!r} has the shape {list(tensor.shape)}, expected {list(shape)}")
 
 
 def count_out_of_range(signature: Signature, outputs: Sequence[Tensor]) -> int:

@@ -27,6 +27,10 @@ class ColdStart:
     trace: Mapping[str, object] = EMPTY
 
 
+# Routes of a protocol that ask for no more than whether the model is ready.
+_PROBES = ("/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready")
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """One request and its reply. `route` is the route's pattern, or empty where none matched; `latency_ms` is ours.
@@ -54,7 +58,7 @@ class Served:
     @property
     def is_probe(self) -> bool:
         """Whether this was a health check, which no metric counts."""
-        return self.route.startswith("/health")
+        return self.route.startswith(("/health", "/v2/health")) or self.route in _PROBES
 
 
 Record = ColdStart | Served

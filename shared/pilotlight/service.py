@@ -7,16 +7,19 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from pilotlight.answers import Action, Answer, predicted
 from pilotlight.body import read_body
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.description import Description
-from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
-from pilotlight.errors import InvalidRequest, MethodNotAllowed, NotFound, RequestError, TooLarge
-from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.encode import check_outputs, predictions, probabilities, probability, to_json
+from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
+from pilotlight.fields import read_fields
+from pilotlight.frozen import EMPTY
 from pilotlight.loading import Loader
 from pilotlight.messages import Request, Response
 from pilotlight.reader import describe
 from pilotlight.records import Report, Served
+from pilotlight.routes import Route, find
 from pilotlight.tensor import Tensor
 
 # Seconds: how long a request waits for the model where the platform names no deadline, what it keeps of a deadline to
@@ -26,22 +29,6 @@ _RESERVE = 0.5
 _PROBE_PATIENCE = 1.0
 
 _JSON = {"content-type": "application/json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a route makes of a request; `handle` turns it into a Response and a record.
-
-    An error has its `code` and perhaps `headers`; `fault` is a traceback, for the log alone.
-    """
-
-    status: int
-    document: Mapping[str, object]
-    rows: int = 0
-    out_of_range: int = 0
-    code: str = ""
-    fault: str = ""
-    headers: Mapping[str, str] = EMPTY
 
 
 class Service:
@@ -62,26 +49,27 @@ class Service:
         self._report = report
         self._max_body_bytes = max_body_bytes
         self._clock = clock
-        self._routes: dict[str, dict[str, Callable[[Request], Answer]]] = {
-            "/predict": {"POST": self._predict},
-            "/predict_batch": {"POST": self._predict_batch},
-            "/health": {"GET": self._ready},
-            "/health/live": {"GET": self._live},
-            "/health/ready": {"GET": self._ready},
-            "/health/startup": {"GET": self._ready},
+        self._own: dict[str, Callable[[Request], Answer]] = {
+            "/predict": self._predict,
+            "/predict_batch": self._predict_batch,
+            "/health": self._ready,
+            "/health/live": self._live,
+            "/health/ready": self._ready,
+            "/health/startup": self._ready,
         }
 
     @property
-    def routes(self) -> dict[str, tuple[str, ...]]:
-        """Every path with its methods; the documentation is held against it."""
-        return {path: tuple(methods) for path, methods in self._routes.items()}
+    def model(self) -> Description:
+        """See `answers.Plane`."""
+        return self._described
 
     def handle(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
         began = self._clock()
         request_id = request.id or os.urandom(16).hex()
+        route, values = find(request.path) or (None, EMPTY)
         try:
-            answer = self._route(request)
+            answer = self._route(request, route, values)
             body = self._encode(answer)
         except RequestError as error:
             answer = _refusal(error, request_id)
@@ -98,7 +86,7 @@ class Service:
         return self._reply(request, request_id, self._clock(), answer, to_json(answer.document))
 
     def _encode(self, answer: Answer) -> bytes:
-        body = to_json(answer.document)
+        body = to_json(answer.document) if answer.body is None else answer.body
         if answer.rows and len(body) > self._max_body_bytes:
             raise TooLarge(
                 f"the reply would have {len(body)} bytes, the limit is {self._max_body_bytes}; send fewer rows"
@@ -107,10 +95,13 @@ class Service:
 
     def _reply(self, request: Request, request_id: str, began: float, answer: Answer, body: bytes) -> Response:
         """Leave a record, and make the reply."""
+        found = find(request.path)
+        if request.method == "HEAD":
+            body = b""
         record = Served(
             request_id=request_id,
             method=request.method,
-            route=request.path if request.path in self._routes else "",
+            route=found[0].path if found else "",
             status=answer.status,
             latency_ms=round((self._clock() - began) * 1000, 3),
             model_name=self._described.name,
@@ -127,49 +118,53 @@ class Service:
             self._report(record)
         return Response(answer.status, {**_JSON, "x-request-id": request_id, **answer.headers}, body)
 
-    def _route(self, request: Request) -> Answer:
-        methods = self._routes.get(request.path)
-        if methods is None:
+    def _route(self, request: Request, route: Route | None, values: Mapping[str, str]) -> Answer:
+        if route is None:
             raise NotFound(f"there is no route {describe(request.path)}")
-        act = methods.get(request.method)
-        if act is None:
-            raise MethodNotAllowed(f"{request.path} takes {', '.join(methods)}, not {request.method}", tuple(methods))
+        if request.method == "OPTIONS":
+            return Answer(204, headers={"allow": ", ".join(route.methods)}, body=b"")
+        if request.method not in route.methods:
+            raise MethodNotAllowed(f"{request.path} takes {route.method}, not {request.method}", route.methods)
         if len(request.body) > self._max_body_bytes:
             raise TooLarge(f"the body has {len(request.body)} bytes, the limit is {self._max_body_bytes}")
-        return act(request)
+        own = self._own.get(route.path)
+        return own(request) if own is not None else _actions()[route.path](self, request, values)
 
     def _predict(self, request: Request) -> Answer:
         inputs = read_instance(self._described.signature, _field(request, "features"), "$.features")
-        outputs = self._run(request, inputs, 1)
+        outputs = self.run(request, inputs, 1)
         labels = self._described.signature.labels
         (prediction,) = predictions(self._described.signature, outputs)
         document: dict[str, object] = {"prediction": prediction}
         rows = probabilities(self._described.signature, outputs)
         if rows is not None:
             document |= {"probability": probability(labels, prediction, rows[0]), "probabilities": rows[0]}
-        return self._answer(document, outputs, 1)
+        return predicted(self._described, document | self._name(), outputs, 1)
 
     def _predict_batch(self, request: Request) -> Answer:
         instances = _field(request, "instances")
         inputs = read_instances(self._described.signature, instances, "$.instances")
         rows = inputs[0].shape[0]
-        outputs = self._run(request, inputs, rows)
+        outputs = self.run(request, inputs, rows)
         document: dict[str, object] = {"predictions": predictions(self._described.signature, outputs)}
         columns = probabilities(self._described.signature, outputs)
         if columns is not None:
             document["probabilities"] = columns
-        return self._answer(document, outputs, rows)
+        return predicted(self._described, document | self._name(), outputs, rows)
 
-    def _run(self, request: Request, inputs: Sequence[Tensor], rows: int) -> tuple[Tensor, ...]:
+    def run(self, request: Request, inputs: Sequence[Tensor], rows: int | None) -> tuple[Tensor, ...]:
+        """See `answers.Plane`."""
         deadline = request.deadline - _RESERVE if request.deadline is not None else self._clock() + _PATIENCE
         outputs = self._loader.model(deadline, request.trace).predict(inputs)
         check_outputs(self._described.signature, outputs, rows)
         return outputs
 
-    def _answer(self, document: dict[str, object], outputs: Sequence[Tensor], rows: int) -> Answer:
-        return Answer(
-            200, document | self._name(), rows, out_of_range=count_out_of_range(self._described.signature, outputs)
-        )
+    def check_ready(self, request: Request) -> None:
+        """See `answers.Plane`. A probe waits for what it sets going: between requests Lambda stops."""
+        if self._loader.state != "ready":
+            self._loader.poke(self._clock() + _PROBE_PATIENCE, request.trace)
+        if self._loader.state != "ready":
+            raise self._loader.not_ready()
 
     def _name(self) -> dict[str, object]:
         return {"model_name": self._described.name, "model_version": self._described.version}
@@ -178,25 +173,20 @@ class Service:
         return Answer(200, {"status": "live", **self._name()})
 
     def _ready(self, request: Request) -> Answer:
-        """Tell the state. A probe sets going what gave up for now, and waits: between requests Lambda stops."""
-        if self._loader.state != "ready":
-            self._loader.poke(self._clock() + _PROBE_PATIENCE, request.trace)
-        if self._loader.state != "ready":
-            raise self._loader.not_ready()
+        self.check_ready(request)
         return Answer(200, {"status": "ready", **self._name()})
+
+
+def _actions() -> Mapping[str, Action]:
+    """What the routes of a dialect do. It is imported with its first request: a cold start need not pay for all."""
+    from pilotlight import v2  # noqa: PLC0415
+
+    return v2.ACTIONS
 
 
 def _field(request: Request, name: str) -> object:
     """The one field that a body has."""
-    document = read_body(request.headers, request.body)
-    if not isinstance(document, dict):
-        raise InvalidRequest(f"expected an object with the field {describe(name)}, found {describe(document)}", "$")
-    if name not in document:
-        raise InvalidRequest(f"the field {describe(name)} is missing", "$")
-    unknown = next((field for field in document if field != name), None)
-    if unknown is not None:
-        raise InvalidRequest(f"unknown field {describe(unknown)}, expected only {describe(name)}", "$")
-    return document[name]
+    return read_fields(read_body(request.headers, request.body), "$", (name,))[name]
 
 
 def _refusal(error: RequestError, request_id: str, fault: str = "") -> Answer:

@@ -91,7 +91,7 @@ class Session:
 
     def _python(self, block: Block) -> None:
         script = self.folder.parent / f"line-{block.line}.py"
-        script.write_text(block.text)
+        script.write_text(block.text.replace(PORT, f":{self._port}"))
         status, printed = self._do(f"{sys.executable} -W error {script}")
         if status:
             raise ExampleFailed(f"{block.place}: ended with exit code {status}:\n{printed}")

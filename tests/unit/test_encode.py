@@ -71,7 +71,7 @@ def test_a_row_of_probabilities_that_are_no_numbers_predicts_nothing() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2,), (2, 2), ()])
 def test_an_output_without_a_row_for_each_instance_is_an_error(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError, match=r"output 'rent' has the shape .* for 2 instance"):
+    with pytest.raises(ModelError, match=r"output 'rent' has the shape .*, expected \[2, 1\]"):
         check_outputs(COLUMNS, [floats(shape, *range(4))], 2)
 
 

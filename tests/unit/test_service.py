@@ -116,7 +116,20 @@ def test_an_unknown_route_is_a_404(classifier: Service) -> None:
 def test_another_method_is_a_405_that_names_the_right_ones(classifier: Service) -> None:
     response = classifier.handle(Request("GET", "/predict"))
     error(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "POST"
+    assert response.headers["allow"] == "POST, OPTIONS"
+
+
+@pytest.mark.parametrize(("path", "methods"), [("/predict", "POST, OPTIONS"), ("/health", "GET, HEAD, OPTIONS")])
+def test_options_tells_what_a_route_takes(classifier: Service, path: str, methods: str) -> None:
+    response = classifier.handle(Request("OPTIONS", path))
+    assert (response.status, response.headers["allow"], response.body) == (204, methods, b"")
+
+
+def test_a_head_is_a_get_without_its_body(classifier: Service) -> None:
+    asked, head = classifier.handle(Request("GET", "/health")), classifier.handle(Request("HEAD", "/health"))
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers.keys() == asked.headers.keys()
+    assert classifier.handle(Request("HEAD", "/predict")).status == 405
 
 
 def test_another_media_type_is_a_415(classifier: Service) -> None:

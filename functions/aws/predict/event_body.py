@@ -27,14 +27,16 @@ def read_body(event: dict[str, Any]) -> bytes:
 
 
 def to_reply(response: Response) -> dict[str, Any]:
-    """What a handler returns, in either payload format. A large body goes as base64 and arrives as it was.
+    """What a handler returns, in either payload format. What is large or no JSON goes as base64, and arrives as it was.
 
     A REST API needs `*/*` among its binary media types for that.
     """
-    large = len(response.body) > _LARGEST_TEXT
+    headers = response.headers
+    is_json = headers.get("content-type") == "application/json" and "content-encoding" not in headers
+    as_base64 = not is_json or len(response.body) > _LARGEST_TEXT
     return {
         "statusCode": response.status,
-        "headers": dict(response.headers),
-        "body": (b64encode(response.body) if large else response.body).decode(),
-        "isBase64Encoded": large,
+        "headers": dict(headers),
+        "body": (b64encode(response.body) if as_base64 else response.body).decode(),
+        "isBase64Encoded": as_base64,
     }

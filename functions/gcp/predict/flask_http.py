@@ -30,5 +30,8 @@ def _path(request: flask.Request) -> str:
 
 
 def to_reply(response: Response) -> flask.Response:
-    """Flask's reply."""
-    return flask.Response(response.body, response.status, dict(response.headers))
+    """Flask's reply. Without a body it has no length: to a HEAD that would be the length of another body."""
+    reply = flask.Response(response.body, response.status, dict(response.headers))
+    if not response.body:
+        del reply.headers["content-length"]
+    return reply

@@ -1,0 +1,73 @@
+"""Between the service and its routes: what a route may ask for, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from pilotlight.description import Description
+from pilotlight.encode import count_out_of_range
+from pilotlight.errors import NotFound
+from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.messages import Request
+from pilotlight.reader import describe
+from pilotlight.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a route makes of a request; the service turns it into a Response and a record.
+
+    The body is `document` as JSON, or `body` where a route has made the bytes itself; `headers` then say what they are.
+    An error has its `code` and perhaps `headers`; `fault` is a traceback, for the log alone.
+    """
+
+    status: int
+    document: Mapping[str, object] = EMPTY
+    rows: int = 0
+    out_of_range: int = 0
+    code: str = ""
+    fault: str = ""
+    headers: Mapping[str, str] = EMPTY
+    body: bytes | None = None
+
+
+class Plane(Protocol):
+    """The model as the routes see it: the data plane, in the words of the Open Inference Protocol."""
+
+    @property
+    def model(self) -> Description:
+        """What is served."""
+        ...
+
+    def run(self, request: Request, inputs: Sequence[Tensor], rows: int | None) -> tuple[Tensor, ...]:
+        """The model's outputs, in the order of its signature, waited for within the request's time.
+
+        Each output must hold `rows` answers; None holds them to the signature's shapes alone.
+        """
+        ...
+
+    def check_ready(self, request: Request) -> None:
+        """Raise NotReady while the model is not loaded, after setting going what gave up for now."""
+        ...
+
+
+Values: TypeAlias = Mapping[str, str]
+Action: TypeAlias = Callable[[Plane, Request, Values], Answer]
+"""What a route does. The last argument holds what stands in the path for `m` and `v`."""
+
+
+def check_model(model: Description, values: Values) -> None:
+    """Refuse a path that names another model or version than the one that is served."""
+    if values["m"] != model.name:
+        raise NotFound(f"there is no model {describe(values['m'])}, this function serves {describe(model.name)}")
+    version = values.get("v")
+    if version is not None and version != str(model.version):
+        raise NotFound(
+            f"there is no version {describe(version)} of {describe(model.name)}, this function serves {model.version}"
+        )
+
+
+def predicted(model: Description, document: Mapping[str, object], outputs: Sequence[Tensor], rows: int) -> Answer:
+    """The answer to a prediction."""
+    return Answer(200, document, rows, count_out_of_range(model.signature, outputs))

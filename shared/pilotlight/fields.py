@@ -1,0 +1,28 @@
+"""Objects in a request's body: which fields they must have and may have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from pilotlight.errors import InvalidRequest
+from pilotlight.reader import describe
+
+
+def read_fields(value: object, path: str, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of an object that has all of `required` and nothing but these and `optional`."""
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"expected an object{_with(required)}, found {describe(value)}", path)
+    for name in required:
+        if name not in value:
+            raise InvalidRequest(f"the field {describe(name)} is missing", path)
+    for name in value:
+        if name not in required and name not in optional:
+            known = ", ".join(map(describe, (*required, *optional)))
+            raise InvalidRequest(f"unknown field {describe(name)}, expected only {known}", path)
+    return value
+
+
+def _with(required: Collection[str]) -> str:
+    names = " and ".join(map(describe, required))
+    return f" with the field{'s' if len(required) > 1 else ''} {names}" if required else ""

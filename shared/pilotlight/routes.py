@@ -1,0 +1,90 @@
+"""Every route: its method and path, what it takes and what it gives. Service, docs and tests share the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotlight.frozen import EMPTY, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route. `{m}` in its path stands for the model's name and `{v}` for its version.
+
+    `takes` and `gives` name the forms of the body and of the reply; `takes` is empty where there is no body. A route
+    has one method; whoever may GET may also ask for the HEAD, and OPTIONS tells of every route what it takes.
+    """
+
+    method: str
+    path: str
+    takes: str
+    gives: str
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All methods that are answered, for the header `allow`."""
+        return ("GET", "HEAD", "OPTIONS") if self.method == "GET" else (self.method, "OPTIONS")
+
+
+ROUTES = (
+    Route("POST", "/predict", "instance", "prediction"),
+    Route("POST", "/predict_batch", "instances", "predictions"),
+    Route("GET", "/health", "", "status"),
+    Route("GET", "/health/live", "", "status"),
+    Route("GET", "/health/ready", "", "status"),
+    Route("GET", "/health/startup", "", "status"),
+    Route("GET", "/v2", "", "v2 server"),
+    Route("GET", "/v2/health/live", "", "v2 live"),
+    Route("GET", "/v2/health/ready", "", "v2 ready"),
+    Route("GET", "/v2/models/{m}", "", "v2 model"),
+    Route("GET", "/v2/models/{m}/versions/{v}", "", "v2 model"),
+    Route("GET", "/v2/models/{m}/ready", "", "v2 model ready"),
+    Route("GET", "/v2/models/{m}/versions/{v}/ready", "", "v2 model ready"),
+    Route("POST", "/v2/models/{m}/infer", "v2 inference", "v2 outputs"),
+    Route("POST", "/v2/models/{m}/versions/{v}/infer", "v2 inference", "v2 outputs"),
+)
+
+_FIXED = {route.path: route for route in ROUTES if "{" not in route.path}
+
+
+def _patterns() -> dict[int, list[tuple[Route, list[str]]]]:
+    found: dict[int, list[tuple[Route, list[str]]]] = {}
+    for route in ROUTES:
+        if "{" in route.path:
+            parts = route.path.split("/")
+            found.setdefault(len(parts), []).append((route, parts))
+    return found
+
+
+# By the number of their parts, so that a path is compared with the few that it could be.
+_PATTERNS = _patterns()
+
+
+def find(path: str) -> tuple[Route, Mapping[str, str]] | None:
+    """The route of a path and what stands in the path for `m` and `v`, or None.
+
+    Paths are compared as they are: no slash at the end, no other case.
+    """
+    route = _FIXED.get(path)
+    if route is not None:
+        return route, EMPTY
+    parts = path.split("/")
+    for route, pattern in _PATTERNS.get(len(parts), ()):
+        values = _match(pattern, parts)
+        if values is not None:
+            return route, values
+    return None
+
+
+def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    values = {}
+    for expected, found in zip(pattern, parts, strict=True):
+        if expected[:1] != "{":
+            if found != expected:
+                return None
+            continue
+        name, _, ending = expected[1:].partition("}")
+        if not found.endswith(ending) or len(found) == len(ending):
+            return None
+        values[name] = found[: len(found) - len(ending)]
+    return values

@@ -1,0 +1,109 @@
+"""The Open Inference Protocol V2: what its routes answer.
+
+https://github.com/open-inference/open-inference-protocol. Requests are read in `v2_request.py`, tensors as bytes in
+`v2_binary.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pilotlight import __version__, v2_binary
+from pilotlight.answers import Action, Answer, Plane, Values, check_model, predicted
+from pilotlight.body import read_body
+from pilotlight.description import Description
+from pilotlight.encode import json_values, to_json
+from pilotlight.messages import Request
+from pilotlight.signature import Input, Output
+from pilotlight.tensor import Tensor
+from pilotlight.v2_request import Inference, Wanted, read_inference
+
+_PLATFORMS = {"onnx": "onnxruntime_onnx", "skops": "sklearn_skops", "pickle": "sklearn_pickle"}
+
+
+def _server(_plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"name": "pilotlight", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+
+def _live(_plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"live": True})
+
+
+def _ready(plane: Plane, request: Request, _values: Values) -> Answer:
+    plane.check_ready(request)
+    return Answer(200, {"ready": True})
+
+
+def _model(plane: Plane, _request: Request, values: Values) -> Answer:
+    model = plane.model
+    check_model(model, values)
+    return Answer(
+        200,
+        {
+            "name": model.name,
+            "versions": [str(model.version)],
+            "platform": _PLATFORMS[model.format],
+            "inputs": [_describe(tensor) for tensor in model.signature.inputs],
+            "outputs": [_describe(tensor) for tensor in model.signature.outputs],
+        },
+    )
+
+
+def _describe(tensor: Input | Output) -> dict[str, object]:
+    return {"name": tensor.name, "datatype": tensor.datatype.name, "shape": list(tensor.shape)}
+
+
+def _model_ready(plane: Plane, request: Request, values: Values) -> Answer:
+    check_model(plane.model, values)
+    plane.check_ready(request)
+    return Answer(200, {"name": plane.model.name, "ready": True})
+
+
+def _infer(plane: Plane, request: Request, values: Values) -> Answer:
+    model = plane.model
+    check_model(model, values)
+    header, data = v2_binary.split(request.headers, request.body)
+    document = read_body(request.headers if data is None else {}, header)
+    inference = read_inference(model.signature, document, v2_binary.Data(data))
+    features = model.signature.takes_features
+    rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
+    outputs = plane.run(request, inference.inputs, rows if features else None)
+    answer = predicted(model, {}, outputs, rows)
+    return _reply(answer, model, inference, outputs)
+
+
+def _reply(answer: Answer, model: Description, inference: Inference, outputs: Sequence[Tensor]) -> Answer:
+    document: dict[str, object] = {"model_name": model.name, "model_version": str(model.version)}
+    if inference.id is not None:
+        document["id"] = inference.id
+    buffers: list[bytes | memoryview] = []
+    document["outputs"] = [_output(wanted, outputs[wanted.index], buffers) for wanted in inference.outputs]
+    if not any(wanted.binary for wanted in inference.outputs):
+        return Answer(200, document, answer.rows, answer.out_of_range)
+    header = to_json(document)
+    headers = {"content-type": v2_binary.MEDIA_TYPE, v2_binary.HEADER: str(len(header))}
+    return Answer(200, {}, answer.rows, answer.out_of_range, headers=headers, body=b"".join((header, *buffers)))
+
+
+def _output(wanted: Wanted, tensor: Tensor, buffers: list[bytes | memoryview]) -> Mapping[str, object]:
+    entry: dict[str, object] = {
+        "name": wanted.name,
+        "datatype": tensor.datatype.name,
+        "shape": list(tensor.shape),
+    }
+    if wanted.binary:
+        buffers.append(v2_binary.write(tensor))
+        return entry | {"parameters": {"binary_data_size": len(buffers[-1])}}
+    return entry | {"data": json_values(tensor)}
+
+
+ACTIONS: Mapping[str, Action] = {
+    "/v2": _server,
+    "/v2/health/live": _live,
+    "/v2/health/ready": _ready,
+    **{
+        f"/v2/models/{{m}}{version}{ending}": action
+        for version in ("", "/versions/{v}")
+        for ending, action in (("", _model), ("/ready", _model_ready), ("/infer", _infer))
+    },
+}

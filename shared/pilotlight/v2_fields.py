@@ -1,0 +1,53 @@
+"""What the entries of a V2 request have in common: names that are unique, and parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypeAlias
+
+from pilotlight.errors import InvalidRequest
+from pilotlight.fields import read_fields
+from pilotlight.reader import describe
+
+Entries: TypeAlias = dict[str, tuple[dict[str, Any], str]]
+"""By a tensor's name, its entry and the place of that."""
+
+
+def by_name(entries: object, path: str, required: Collection[str], optional: Collection[str]) -> Entries:
+    """The entries of a list of named tensors."""
+    if not isinstance(entries, list):
+        raise InvalidRequest(f"expected an array of tensors, found {describe(entries)}", path)
+    named: Entries = {}
+    for index, entry in enumerate(entries):
+        place = f"{path}[{index}]"
+        name = read_fields(entry, place, required, optional)["name"]
+        if not isinstance(name, str):
+            raise InvalidRequest(f"expected a string, found {describe(name)}", f"{place}.name")
+        if name in named:
+            raise InvalidRequest(f"{describe(name)} stands there twice", f"{place}.name")
+        named[name] = entry, place
+    return named
+
+
+def parameters(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """An object of strings, numbers and booleans. Where there is none, or null as some clients write, it is empty."""
+    found = fields.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"expected an object, found {describe(found)}", f"{path}.parameters")
+    for name, value in found.items():
+        if not isinstance(value, (str, int, float)):
+            raise InvalidRequest(
+                f"expected a string, a number or a boolean for {describe(name)}, found {describe(value)}",
+                f"{path}.parameters",
+            )
+    return found
+
+
+def flag(parameters: Mapping[str, Any], name: str, path: str, *, default: bool) -> bool:
+    """A parameter that is true or false; `path` is the place of what has it."""
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"expected true or false, found {describe(value)}", f"{path}.parameters.{name}")
+    return value
