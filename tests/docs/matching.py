@@ -10,7 +10,7 @@ from itertools import groupby
 _VARIES = (
     (r"^Installing .* for this machine's Python$\n?", ""),  # the first time, if it takes long
     (r"\b\d+(\.\d+)? ms\b", "<time> ms"),
-    (r" +(?=<time> ms$)", " "),  # a column of numbers is as wide as its widest
+    (r" +(?=(<time> ms|took)$)", " "),  # a column of times is as wide as its widest, and so is its heading
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b", "<time>"),
     (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
     (r"(?m)^(x-request-id: ).*", r"\1<id>"),

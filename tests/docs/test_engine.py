@@ -59,6 +59,7 @@ def test_a_command_goes_with_what_it_prints() -> None:
     [
         ("took 12 ms", "took 3.5 ms"),
         ("fetch  1 ms\nload 119 ms", "fetch 10 ms\nload  90 ms"),
+        ("start   took\nload  90 ms", "start    took\nload 1190 ms"),
         ("head\na 1 ms\nb 2 ms\nend", "head\nb 3 ms\na 4 ms\nend"),
         ('"request_id":"abc"', '"request_id":"def"'),
         ("created 2026-01-01 10:00", "created 2027-02-03 11:12"),
