@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from browser_fixtures import browser
 from docker_fixtures import address, lambda_image
 from parameters_fixtures import ssm, stack
 from reporting import pytest_terminal_summary
@@ -19,6 +20,7 @@ from stores_fixtures import (
 __all__ = [
     "address",
     "aws_environ",
+    "browser",
     "emulated_gcs_store",
     "fake_gcs",
     "folder_store",

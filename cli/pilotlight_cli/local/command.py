@@ -13,13 +13,15 @@ from typing import Any, NoReturn
 from rich.table import Table
 
 from pilotlight.description import GOLDEN, Lock, load_lock
-from pilotlight.golden import read_golden
+from pilotlight.golden import Golden, read_golden
 from pilotlight.golden_requests import to_request
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.page import PATH, page
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.sample import pins_sample, sample_request
 from pilotlight_cli.local.server import Server, serving
+from pilotlight_cli.staging.sources import beside
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
 _NOISE = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
@@ -43,12 +45,14 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) 
     pinned = load_lock(lock)
     name = f"{pinned.model.name}:{pinned.model.version}"
     console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
-    with serving(cloud, lock, store, port) as server:
+    golden = read_golden(beside(lock, GOLDEN))
+    with serving(cloud, lock, store, port, page=page(pinned.model, golden)) as server:
         _, told = server.log.since(0)
-        console.output().print(f"{name} answers on {server.url}\n", soft_wrap=True)
+        console.output().print(f"{name} answers on {server.url}", soft_wrap=True)
+        console.output().print(f"A page to try it: {server.url}{PATH}\n", soft_wrap=True)
         console.output().print(_phases(server.cold_start))
         if once or pins_sample(pinned):
-            _show_answer(server, *_request(pinned, lock.with_name(GOLDEN)))
+            _show_answer(server, *_request(pinned, golden))
         if not once:
             console.messages().print("\nCtrl-C ends it.")
             _stay(server, told)
@@ -60,11 +64,11 @@ def _phases(cold_start: Mapping[str, Any]) -> Table:
     return console.table(("cold start", "took"), rows, right=("took",))
 
 
-def _request(pinned: Lock, golden: Path) -> tuple[str, Any]:
+def _request(pinned: Lock, golden: Golden) -> tuple[str, Any]:
     """A request that the model answers: the repository's for the sample model, else the first golden sample."""
     if pins_sample(pinned):
         return sample_request()
-    for sample in read_golden(golden.read_bytes()).samples:
+    for sample in golden.samples:
         request = to_request(pinned.model.signature, sample)
         if request is not None:
             return request.path, request.body

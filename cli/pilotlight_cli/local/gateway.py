@@ -20,7 +20,7 @@ from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.local.wsgi import serving_wsgi
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -85,9 +85,15 @@ def answer(request: HttpRequest, invoke: Invoke) -> Reply:
 
 @contextmanager
 def gateway(invoke: Invoke, port: int = 0, clock: Callable[[], float] = time.time) -> Iterator[str]:
-    """An HTTP API in front of a function; its URL. `invoke` is called by a thread for each request.
+    """An HTTP API in front of a function; its URL. See `gateway_application`. Raises PortTaken."""
+    with serving_wsgi(gateway_application(invoke, clock), port) as url:
+        yield url
 
-    `clock` tells the time in seconds since 1970. Raises PortTaken.
+
+def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) -> WSGIApplication:
+    """An HTTP API in front of a function. `invoke` is called by a thread for each request.
+
+    `clock` tells the time in seconds since 1970.
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -96,8 +102,7 @@ def gateway(invoke: Invoke, port: int = 0, clock: Callable[[], float] = time.tim
         headers = [*reply.headers, ("apigw-requestid", request.request_id)]
         return Response(reply.body, reply.status, headers)(environ, start_response)
 
-    with serving_wsgi(application, port) as url:
-        yield url
+    return application
 
 
 def _read(request: Request, now: float) -> HttpRequest:

@@ -15,13 +15,15 @@ from typing import Any, Protocol
 from pilotlight.description import load_lock
 from pilotlight_cli.hostenv import group_packages, host_packages
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.front import forwarding, with_page
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import functions_runtime
-from pilotlight_cli.local.gateway import gateway
+from pilotlight_cli.local.gateway import gateway_application
 from pilotlight_cli.local.lambda_runtime import lambda_runtime
 from pilotlight_cli.local.process import Log, ServeError, listen
 from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.local.stores import acting_in, embedded_store, leads_to_a_store
+from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.repository import show
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.sources import stage_sources
@@ -108,11 +110,13 @@ def serving(
     *,
     environ: Mapping[str, str] = os.environ,
     patience: float = 60,
+    page: bytes | None = None,
 ) -> Iterator[Server]:
     """Serve the model of a lock as a cloud would, on 127.0.0.1, and end all of it on the way out.
 
     Without a store's URL there is one in this process with the sample model in it. Port 0 takes any free one.
-    `environ` is where the store's credentials and the settings come from. Raises PilotlightError: ServeError with the
+    `environ` is where the store's credentials and the settings come from. `page` is what a browser finds at /docs; with
+    none the function has its server to itself. Raises PilotlightError: ServeError with the
     function's own words when it does not become ready within `patience` seconds, PortTaken, StoreUrlError, FormatError.
     """
     _check_store(cloud, store)
@@ -125,7 +129,7 @@ def serving(
         seen.pop("PILOTLIGHT_LOCK", None)
         seen |= {"PILOTLIGHT_STORE": store, "TMPDIR": str(temporary)}
         function = prepare(cloud, lock, folder / "function", seen)
-        runtime, url = stack.enter_context(_running(cloud, function, port, patience))
+        runtime, url = stack.enter_context(_running(cloud, function, port, patience, page))
         yield Server(url, store, runtime, temporary, patience)
 
 
@@ -150,14 +154,24 @@ def _reachable(
 
 
 @contextmanager
-def _running(cloud: str, function: Function, port: int, patience: float) -> Iterator[tuple[Runtime, str]]:
+def _running(
+    cloud: str, function: Function, port: int, patience: float, page: bytes | None
+) -> Iterator[tuple[Runtime, str]]:
     """A function in its runtime, and where it answers."""
     if cloud == "aws":
-        with lambda_runtime(function) as environment, gateway(environment.invoke, port) as url:
-            yield environment, url
-    else:
+        with lambda_runtime(function) as environment:
+            application = gateway_application(environment.invoke)
+            with serving_wsgi(application if page is None else with_page(application, page), port) as url:
+                yield environment, url
+    elif page is None:
         with functions_runtime(function, port=port, patience=patience) as instance:
             yield instance, instance.url
+    else:
+        with (
+            functions_runtime(function, patience=patience) as instance,
+            serving_wsgi(with_page(forwarding(instance.url, patience), page), port) as url,
+        ):
+            yield instance, url
 
 
 def _check_store(cloud: str, store: str | None) -> None:

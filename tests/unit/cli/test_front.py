@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from werkzeug.wrappers import Request, Response
+
+from pilotlight_cli.local.front import forwarding, with_page
+from pilotlight_cli.local.wsgi import serving_wsgi
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    request = Request(environ)
+    told = {"x-target": environ["REQUEST_URI"], "x-method": request.method, "x-asked": request.headers.get("x-ask", "")}
+    return Response(request.get_data(), 418, told)(environ, start_response)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with serving_wsgi(echo) as behind, serving_wsgi(with_page(forwarding(behind, 5), b"<p>page")) as found:
+        yield found
+
+
+def test_the_page_is_at_its_path_and_may_call_its_own_server_alone(url: str) -> None:
+    reply = requests.get(f"{url}/docs")
+    assert (reply.status_code, reply.content) == (200, b"<p>page")
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert requests.head(f"{url}/docs").headers["content-length"] == "7"
+
+
+def test_all_else_goes_to_the_function_as_it_is_and_its_answer_comes_back(url: str) -> None:
+    reply = requests.put(f"{url}/v2/a%2Fb?c=%20", data=b"\x00\xff", headers={"x-ask": "1"})
+    assert (reply.status_code, reply.content) == (418, b"\x00\xff")
+    assert {name: reply.headers[name] for name in ("x-target", "x-method", "x-asked")} == {
+        "x-target": "/v2/a%2Fb?c=%20",
+        "x-method": "PUT",
+        "x-asked": "1",
+    }
+
+
+def test_a_post_to_the_pages_path_is_the_functions(url: str) -> None:
+    assert requests.post(f"{url}/docs").status_code == 418
+
+
+def test_the_answer_to_head_keeps_its_headers(url: str) -> None:
+    reply = requests.head(f"{url}/x")
+    assert (reply.status_code, reply.headers["x-method"]) == (418, "HEAD")
+
+
+def test_a_function_that_is_gone_is_a_502() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with serving_wsgi(forwarding(f"http://127.0.0.1:{port}", 1)) as url:
+        assert requests.get(url).status_code == 502

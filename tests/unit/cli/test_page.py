@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from doubles import describe
+from pilotlight.description import Description
+from pilotlight.golden import Golden, Sample, Values
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import DATATYPES
+from pilotlight_cli.local.page import page
+
+FP32, INT64, BYTES = DATATYPES["FP32"], DATATYPES["INT64"], DATATYPES["BYTES"]
+
+
+def model(signature: Signature) -> Description:
+    return replace(describe(), signature=signature)
+
+
+def data(document: bytes) -> Any:
+    found = re.search(r'<script id="model" type="application/json">(.*?)</script>', document.decode(), re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def sample(*inputs: Values) -> Sample:
+    return Sample(inputs, (Values("y", FP32, (1,), (0.5,)),))
+
+
+COLUMNS = Signature((Input("n", INT64, (-1, 1), "features"), Input("s", BYTES, (-1, 1), "features")), ())
+PIXELS = Signature((Input("pixels", FP32, (-1, 2, 2), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
+
+
+def test_each_row_of_the_golden_samples_is_an_instance_to_fill_in() -> None:
+    golden = Golden((sample(Values("n", INT64, (2, 1), (1, 2)), Values("s", BYTES, (2, 1), ("a", "b"))),))
+    found = data(page(model(COLUMNS), golden))
+    assert found["features"] == [{"name": "n", "datatype": "INT64"}, {"name": "s", "datatype": "BYTES"}]
+    assert found["instances"] == [[1, "a"], [2, "b"]]
+
+
+def test_a_model_of_plain_tensors_shows_an_instance_without_its_batch_dimension() -> None:
+    golden = Golden((sample(Values("pixels", FP32, (1, 2, 2), (1.0, 2.0, 3.0, 4.0))),))
+    found = data(page(model(PIXELS), golden))
+    assert (found["features"], found["instances"]) == ([], [[[1.0, 2.0], [3.0, 4.0]]])
+
+
+def test_a_value_that_looks_like_markup_cannot_end_the_script() -> None:
+    golden = Golden((sample(Values("n", INT64, (1, 1), (1,)), Values("s", BYTES, (1, 1), ("</script><b>",))),))
+    assert data(page(model(COLUMNS), golden))["instances"] == [[1, "</script><b>"]]
+
+
+def test_a_sample_that_json_cannot_write_is_left_out() -> None:
+    bad, good = (sample(Values("pixels", FP32, (1, 2, 2), (first, 2.0, 3.0, 4.0))) for first in (None, 1.0))
+    assert data(page(model(PIXELS), Golden((bad, good))))["instances"] == [[[1.0, 2.0], [3.0, 4.0]]]
+
+
+def test_the_first_instance_is_there_whatever_its_size_and_the_others_as_far_as_there_is_room() -> None:
+    signature = Signature((Input("x", FP32, (-1, 60_000), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
+    large = sample(Values("x", FP32, (1, 60_000), (0.25,) * 60_000))
+    assert len(data(page(model(signature), Golden((large, large))))["instances"]) == 1
