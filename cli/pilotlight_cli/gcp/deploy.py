@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pilotlight.description import Description
-from pilotlight_cli.gcp import GcpError, NotThere, functions
+from pilotlight_cli.gcp import GcpError, NotThere, costs, functions
 from pilotlight_cli.gcp.functions import Function, update_traffic
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import Google, LivePlatform
@@ -127,6 +127,9 @@ def _try_model(settings: GcpSettings, desk: Desk, lock: Path, model: Description
 
 
 def _agree(settings: GcpSettings, desk: Desk, service: Service | None, release: str, model: Description) -> None:
+    cost = costs.describe(settings)
+    if cost:
+        desk.say(cost)
     if service is None:
         desk.say(
             f"this is the first deployment of {settings.function}: no old revision, so no traffic to shift; what was "

@@ -119,6 +119,7 @@ def test_whoever_does_not_agree_deploys_nothing(second: Project) -> None:
     second.agrees = False
     with pytest.raises(DeployRefused, match="nothing was deployed"):
         second.deploy()
+    assert second.said[-1].startswith("1 instance(s) of 512Mi and 1 vCPU are kept ready, which costs $9.86 a month")
     assert second.service.traffic == [Target(percent=100)]
 
 
