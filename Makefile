@@ -123,7 +123,7 @@ sample: $(VENV)/.dev  ## Train the sample model again and pin it
 lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock and tools/*.txt again; UPGRADE=1 takes the newest
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
-	@for name in checkers emulator; do \
+	@for name in checkers clients emulator; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \
 			|| exit 1; \

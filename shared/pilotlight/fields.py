@@ -23,6 +23,20 @@ def read_fields(value: object, path: str, required: Collection[str], optional: C
     return value
 
 
+def read_one_of(document: object, names: Collection[str]) -> tuple[str, Any]:
+    """Which one of the fields a body has, and what stands in it; it has no others."""
+    known = ", ".join(map(describe, names))
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"expected an object with one of the fields {known}, found {describe(document)}", "$")
+    unknown = next((name for name in document if name not in names), None)
+    if unknown is not None:
+        raise InvalidRequest(f"unknown field {describe(unknown)}, expected only one of {known}", "$")
+    if len(document) != 1:
+        found = "none of them" if not document else ", ".join(map(describe, document))
+        raise InvalidRequest(f"expected exactly one of the fields {known}, found {found}", "$")
+    return next(iter(document.items()))
+
+
 def _with(required: Collection[str]) -> str:
     names = " and ".join(map(describe, required))
     return f" with the field{'s' if len(required) > 1 else ''} {names}" if required else ""

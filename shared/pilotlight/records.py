@@ -28,7 +28,7 @@ class ColdStart:
 
 
 # Routes of a protocol that ask for no more than whether the model is ready.
-_PROBES = ("/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready")
+_PROBES = ("/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready", "/v1/models/{m}", "/ping")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,12 @@ ROUTES = (
     Route("GET", "/v2/models/{m}/versions/{v}/ready", "", "v2 model ready"),
     Route("POST", "/v2/models/{m}/infer", "v2 inference", "v2 outputs"),
     Route("POST", "/v2/models/{m}/versions/{v}/infer", "v2 inference", "v2 outputs"),
+    Route("GET", "/v1/models", "", "v1 models"),
+    Route("POST", "/v1/models/{m}:predict", "v1 instances", "plain predictions"),
+    Route("GET", "/v1/models/{m}", "", "v1 model"),
+    Route("POST", "/invocations", "mlflow frame", "plain predictions"),
+    Route("GET", "/ping", "", "status"),
+    Route("GET", "/version", "", "version"),
 )
 
 _FIXED = {route.path: route for route in ROUTES if "{" not in route.path}

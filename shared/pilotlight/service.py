@@ -56,6 +56,7 @@ class Service:
             "/health/live": self._live,
             "/health/ready": self._ready,
             "/health/startup": self._ready,
+            "/ping": self._ready,
         }
 
     @property
@@ -128,7 +129,7 @@ class Service:
         if len(request.body) > self._max_body_bytes:
             raise TooLarge(f"the body has {len(request.body)} bytes, the limit is {self._max_body_bytes}")
         own = self._own.get(route.path)
-        return own(request) if own is not None else _actions()[route.path](self, request, values)
+        return own(request) if own is not None else _actions(route.path)[route.path](self, request, values)
 
     def _predict(self, request: Request) -> Answer:
         inputs = read_instance(self._described.signature, _field(request, "features"), "$.features")
@@ -177,11 +178,19 @@ class Service:
         return Answer(200, {"status": "ready", **self._name()})
 
 
-def _actions() -> Mapping[str, Action]:
-    """What the routes of a dialect do. It is imported with its first request: a cold start need not pay for all."""
-    from pilotlight import v2  # noqa: PLC0415
+def _actions(path: str) -> Mapping[str, Action]:
+    """What a dialect's routes do. It is imported with its first request: a cold start need not pay for all of them."""
+    if path.startswith("/v2"):
+        from pilotlight import v2  # noqa: PLC0415
 
-    return v2.ACTIONS
+        return v2.ACTIONS
+    if path.startswith("/v1"):
+        from pilotlight import v1  # noqa: PLC0415
+
+        return v1.ACTIONS
+    from pilotlight import mlflow  # noqa: PLC0415
+
+    return mlflow.ACTIONS
 
 
 def _field(request: Request, name: str) -> object:

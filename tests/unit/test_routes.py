@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pilotlight import v2
+from pilotlight import mlflow, v1, v2
 from pilotlight.routes import ROUTES, find
 
-OWN = {"/predict", "/predict_batch", "/health", "/health/live", "/health/ready", "/health/startup"}
+OWN = {"/predict", "/predict_batch", "/health", "/health/live", "/health/ready", "/health/startup", "/ping"}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
@@ -21,7 +21,7 @@ def test_every_path_of_the_table_finds_its_own_route(route: object) -> None:
 
 
 def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
-    assert OWN | set(v2.ACTIONS) == {route.path for route in ROUTES}
+    assert OWN | set(v2.ACTIONS) | set(v1.ACTIONS) | set(mlflow.ACTIONS) == {route.path for route in ROUTES}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
         "/v2/models/m/n/infer",
         "/v2/models/{m}/versions",
         "/predict/{m}",
+        "/v1/models/m:explain/",
     ],
 )
 def test_a_path_that_is_only_like_a_route_finds_none(path: str) -> None:

@@ -49,7 +49,7 @@ def as_bytes(datatype: Datatype, values: list[Any]) -> bytes:
 
 
 @given(tensors(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_json_comes_back_as_it_went(found: tuple[Datatype, list[int], list[Any]], nested: bool) -> None:
     datatype, shape, values = found
     if datatype.name == "FP16":
@@ -65,7 +65,7 @@ def test_json_comes_back_as_it_went(found: tuple[Datatype, list[int], list[Any]]
 
 
 @given(tensors())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_bytes_come_back_as_they_went(found: tuple[Datatype, list[int], list[Any]]) -> None:
     datatype, shape, values = found
     content = as_bytes(datatype, values)
@@ -112,7 +112,7 @@ PATHS = st.sampled_from(
     DOCUMENT | ANY,
     st.binary(max_size=40),
 )
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 def test_nothing_that_is_sent_makes_the_service_fail(
     asked: tuple[str, str], media_type: str, length: int | str | None, document: object, tail: bytes
 ) -> None:

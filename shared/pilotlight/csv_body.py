@@ -1,0 +1,93 @@
+"""CSV with a line of column names (RFC 4180), each cell read as its column's datatype."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+
+from pilotlight.errors import InvalidRequest, UnsupportedMediaType
+from pilotlight.reader import describe
+from pilotlight.signature import Signature
+from pilotlight.tables import column_order, read_table
+from pilotlight.tensor import BOOL, BYTES, Datatype, Tensor
+
+# JSON's numbers, and what else data frames write: a plus, a point at either end.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
+
+
+def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple[Tensor, ...]:
+    """The model's inputs. A message names line and column: a CSV body has no JSON path."""
+    _check_parameters(headers["content-type"])
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    columns, rows, lines = _split(text)
+    order = column_order(signature, columns, None)
+    readers = _readers(signature, order)
+    cells = [[reader(cell) for reader, cell in zip(readers, row, strict=True)] for row in rows]
+
+    def place(row: int, column: int) -> str:
+        return f"line {lines[row]}, column {describe(columns[column])}"
+
+    try:
+        return read_table(signature, order, cells, place)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error.path}: {error.message}") from None
+
+
+def _check_parameters(content_type: str) -> None:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = (part.strip().lower() for part in parameter.partition("="))
+        expected = {"charset": "utf-8", "header": "present"}.get(name)
+        if expected is not None and value.strip('"') != expected:
+            raise UnsupportedMediaType(f"found {name} {describe(value)} of text/csv, expected {expected}")
+
+
+def _split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """The names, the rows, and the line at which each row ends; empty lines are left out."""
+    reader = csv.reader(StringIO(text, newline=""), strict=True)
+    columns: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if not columns:
+                columns = row
+            elif len(row) != len(columns):
+                raise InvalidRequest(f"line {reader.line_num}: expected {len(columns)} cells, found {len(row)}")
+            else:
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        raise InvalidRequest(f"line {reader.line_num}: the body is not valid CSV: {error}") from None
+    if not rows:
+        raise InvalidRequest("expected a line of column names and at least one of values")
+    return columns, rows, lines
+
+
+def _readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str], object]]:
+    """For each column what makes a value of its cells."""
+    if signature.inputs[0].feature_names:
+        return [_reader(signature.inputs[0].datatype)] * len(order)
+    readers: list[Callable[[str], object]] = [str] * len(order)
+    for tensor, column in zip(signature.inputs, order, strict=True):
+        readers[column] = _reader(tensor.datatype)
+    return readers
+
+
+def _reader(datatype: Datatype) -> Callable[[str], object]:
+    """What makes a value of a cell. A cell that holds none stays a string, which is refused with its place."""
+    if datatype is BYTES:
+        return str
+    if datatype is BOOL:
+        return lambda cell: _BOOLEANS.get(cell, cell)
+    if datatype.is_float:
+        return lambda cell: float(cell) if _NUMBER.fullmatch(cell) else cell
+    return lambda cell: int(cell) if _WHOLE.fullmatch(cell) else cell

@@ -1,0 +1,81 @@
+"""MLflow's scoring server, whose routes are SageMaker's: data frames, tensors and CSV in, predictions out.
+
+https://mlflow.org/docs/latest/deployment/deploy-model-locally#inference-server-specification
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotlight import __version__
+from pilotlight.answers import Action, Answer, Plane, Values
+from pilotlight.body import read_body
+from pilotlight.decode import read_instances
+from pilotlight.errors import InvalidRequest
+from pilotlight.fields import read_fields, read_one_of
+from pilotlight.messages import Request
+from pilotlight.reader import describe
+from pilotlight.signature import Signature
+from pilotlight.tables import column_order, read_inputs, read_table
+from pilotlight.tensor import Tensor
+from pilotlight.v1 import predict
+
+_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+
+def _version(_plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"name": "pilotlight", "version": __version__})
+
+
+def _invoke(plane: Plane, request: Request, _values: Values) -> Answer:
+    signature = plane.model.signature
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "text/csv":
+        from pilotlight import csv_body  # noqa: PLC0415 - few callers send it
+
+        return predict(plane, request, csv_body.read(signature, request.headers, request.body))
+    form, value = read_one_of(_without_params(read_body(request.headers, request.body)), _FORMS)
+    if form == "dataframe_split":
+        return predict(plane, request, _read_split(signature, value, f"$.{form}"))
+    if form == "dataframe_records":
+        _check_records(signature, value, f"$.{form}")
+    read = read_inputs if form == "inputs" else read_instances
+    return predict(plane, request, read(signature, value, f"$.{form}"))
+
+
+def _without_params(document: object) -> object:
+    """The document without `params`, which would go to the model's predict method: ours take none."""
+    if not isinstance(document, dict) or "params" not in document:
+        return document
+    if document["params"] not in (None, {}):
+        raise InvalidRequest(f"this model takes no params, found {describe(document['params'])}", "$.params")
+    return {name: value for name, value in document.items() if name != "params"}
+
+
+def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
+    """`columns` with their names and `data` row by row; `index` names the rows and plays no part."""
+    fields = read_fields(value, path, ("columns", "data"), ("index",))
+    columns, data = fields["columns"], fields["data"]
+    if not isinstance(columns, list):
+        raise InvalidRequest(f"expected an array of names, found {describe(columns)}", f"{path}.columns")
+    order = column_order(signature, columns, f"{path}.columns")
+    if not isinstance(data, list) or not data:
+        raise InvalidRequest(f"expected an array of at least one row, found {describe(data)}", f"{path}.data")
+    for index, row in enumerate(data):
+        place = f"{path}.data[{index}]"
+        if not isinstance(row, list):
+            raise InvalidRequest(f"expected an array with a row's values, found {describe(row)}", place)
+        if len(row) != len(columns):
+            raise InvalidRequest(f"expected {len(columns)} values, found {len(row)}", place)
+    return read_table(signature, order, data, lambda row, column: f"{path}.data[{row}][{column}]")
+
+
+def _check_records(signature: Signature, value: object, path: str) -> None:
+    if not signature.takes_features:
+        raise InvalidRequest("this model takes tensors and no named columns, expected instances or inputs", path)
+    for index, record in enumerate(value if isinstance(value, list) else ()):
+        if not isinstance(record, dict):
+            raise InvalidRequest(f"expected an object by column, found {describe(record)}", f"{path}[{index}]")
+
+
+ACTIONS: Mapping[str, Action] = {"/version": _version, "/invocations": _invoke}

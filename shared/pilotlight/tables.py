@@ -1,0 +1,112 @@
+"""Features as a table: columns that have names and come in any order, by column or row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from pilotlight.decode import pack, pack_nested, read_instances
+from pilotlight.errors import InvalidRequest
+from pilotlight.reader import child, describe
+from pilotlight.signature import Signature
+from pilotlight.tensor import Tensor
+
+Rows: TypeAlias = Sequence[Sequence[Any]]
+Place: TypeAlias = Callable[[int, int], str]
+"""What the cell of a row and a column is called in a message."""
+
+
+def read_table(signature: Signature, order: Sequence[int], rows: Rows, place: Place) -> tuple[Tensor, ...]:
+    """The inputs of a model of features. `order` says for each feature which column of `rows` has it."""
+    width = len(order)
+    if signature.inputs[0].feature_names:
+        (matrix,) = signature.inputs
+        cells = [row[column] for row in rows for column in order]
+        data = pack(matrix.datatype, cells, lambda index: place(index // width, order[index % width]))
+        return (Tensor(matrix.datatype, (len(rows), width), data),)
+    tensors = []
+    for tensor, column in zip(signature.inputs, order, strict=True):
+        cells = [row[column] for row in rows]
+        data = pack(tensor.datatype, cells, lambda row, column=column: place(row, column))  # type: ignore[misc]
+        tensors.append(Tensor(tensor.datatype, (len(rows), *tensor.shape[1:]), data))
+    return tuple(tensors)
+
+
+def column_order(signature: Signature, columns: Sequence[object], path: str | None) -> list[int]:
+    """For each feature which of the named columns has it. All of them have to be there, and no others."""
+    if not signature.takes_features:
+        raise InvalidRequest("this model takes tensors and no named columns, expected instances or inputs", path)
+    names = signature.feature_names
+    places: dict[object, int] = {}
+    known = set(names)
+    for index, name in enumerate(columns):
+        if not isinstance(name, str):
+            raise InvalidRequest(f"expected a column's name, found {describe(name)}", path)
+        if name in places:
+            raise InvalidRequest(f"the column {describe(name)} stands there twice", path)
+        if name not in known:
+            raise InvalidRequest(f"unknown column {describe(name)}", path)
+        places[name] = index
+    missing = next((name for name in names if name not in places), None)
+    if missing is not None:
+        raise InvalidRequest(f"the column {describe(missing)} is missing", path)
+    return [places[name] for name in names]
+
+
+def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
+    """The field `inputs` of V1 and MLflow: the model's tensors with their batch dimension, or features by column.
+
+    A single tensor stands for itself; several are an object by their names.
+    """
+    if signature.takes_features:
+        return _read_features(signature, value, path)
+    names = [tensor.name for tensor in signature.inputs]
+    if len(names) == 1 and not (isinstance(value, dict) and list(value) == names):
+        value = {names[0]: value}
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"expected an object with the inputs {', '.join(names)}, found {describe(value)}", path)
+    _check_inputs(names, value, path)
+    tensors = [pack_nested(one.datatype, one.shape, value[one.name], child(path, one.name)) for one in signature.inputs]
+    if signature.batch is not None and len({tensor.shape[0] for tensor in tensors}) > 1:
+        lengths = ", ".join(
+            f"{one.name} {tensor.shape[0]}" for one, tensor in zip(signature.inputs, tensors, strict=True)
+        )
+        raise InvalidRequest(f"expected as many instances in each input, found {lengths}", path)
+    return tuple(tensors)
+
+
+def _check_inputs(names: Sequence[str], value: dict[str, Any], path: str) -> None:
+    for name in value:
+        if name not in names:
+            raise InvalidRequest(f"unknown input {describe(name)}", path)
+    missing = next((name for name in names if name not in value), None)
+    if missing is not None:
+        raise InvalidRequest(f"the input {describe(missing)} is missing", path)
+
+
+def _read_features(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
+    matrix = signature.inputs[0]
+    if not isinstance(value, dict):
+        return read_instances(signature, value, path)
+    if matrix.feature_names and list(value) == [matrix.name] and matrix.name not in matrix.feature_names:
+        return read_instances(signature, value[matrix.name], child(path, matrix.name))
+    names = list(value)
+    order = column_order(signature, names, path)
+    columns = [_column(value[name], child(path, name)) for name in names]
+    lengths = [len(column) for column in columns]
+    if len(set(lengths)) > 1:
+        odd = next(index for index, length in enumerate(lengths) if length != lengths[0])
+        found = f"found {lengths[odd]} values where {describe(names[0])} has {lengths[0]}"
+        raise InvalidRequest(found, child(path, names[odd]))
+    if not lengths[0]:
+        raise InvalidRequest("expected at least one instance, found empty columns", path)
+    return read_table(
+        signature, order, list(zip(*columns, strict=True)), lambda row, column: f"{child(path, names[column])}[{row}]"
+    )
+
+
+def _column(value: object, path: str) -> list[object]:
+    """A column's values, each by itself or as a row of one."""
+    if not isinstance(value, list):
+        raise InvalidRequest(f"expected an array of values, found {describe(value)}", path)
+    return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in value]

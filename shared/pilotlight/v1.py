@@ -1,0 +1,49 @@
+"""The V1 protocol of KServe and TensorFlow Serving, and how it and MLflow answer.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pilotlight.answers import Action, Answer, Plane, Values, check_model, predicted
+from pilotlight.body import read_body
+from pilotlight.decode import read_instances
+from pilotlight.encode import predictions
+from pilotlight.fields import read_one_of
+from pilotlight.messages import Request
+from pilotlight.tables import read_inputs
+from pilotlight.tensor import Tensor
+
+
+def _models(plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"models": [plane.model.name]})
+
+
+def _model(plane: Plane, request: Request, values: Values) -> Answer:
+    check_model(plane.model, values)
+    plane.check_ready(request)
+    return Answer(200, {"name": plane.model.name, "ready": True})
+
+
+def _predict(plane: Plane, request: Request, values: Values) -> Answer:
+    check_model(plane.model, values)
+    form, value = read_one_of(read_body(request.headers, request.body), ("instances", "inputs"))
+    read = read_instances if form == "instances" else read_inputs
+    return predict(plane, request, read(plane.model.signature, value, f"$.{form}"))
+
+
+def predict(plane: Plane, request: Request, inputs: Sequence[Tensor]) -> Answer:
+    """The answer `{"predictions": [..]}` to a batch: one for each instance, as in `/predict_batch`."""
+    signature = plane.model.signature
+    rows = 1 if signature.batch is None else inputs[0].shape[0]
+    outputs = plane.run(request, inputs, rows)
+    return predicted(plane.model, {"predictions": predictions(signature, outputs)}, outputs, rows)
+
+
+ACTIONS: Mapping[str, Action] = {
+    "/v1/models": _models,
+    "/v1/models/{m}": _model,
+    "/v1/models/{m}:predict": _predict,
+}
