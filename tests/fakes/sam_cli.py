@@ -139,7 +139,11 @@ class FakeSam:
         template = {
             "Parameters": {key: {"Type": "String"} for key in values},
             "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}},
-            "Outputs": {"ApiUrl": {"Value": f"https://{name}.example.com"}, "Curl": {"Value": "curl"}},
+            "Outputs": {
+                "ApiUrl": {"Value": f"https://{name}.example.com"},
+                "Curl": {"Value": "curl"},
+                "Store": {"Value": values["StoreUrl"] or "s3://pilotlight-models-123456789012-us-east-1"},
+            },
         }
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
         made = self.cloudformation.list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])

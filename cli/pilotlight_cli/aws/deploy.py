@@ -34,7 +34,10 @@ from pilotlight_cli.stores import open_store
 _STORE = "StoreUrl"
 _KEY = "StoreKeyArn"
 _BOUNDARY = "PermissionsBoundary"
-_FORMER = {"FormerStoreUrl": _STORE, "FormerStoreKeyArn": _KEY}
+_STORE_OUTPUT = "Store"
+
+# Parameters that are numbers, and of which the half makes no sense.
+_WHOLE = ("MinProvisioned", "MaxProvisioned", "MemorySize", "EphemeralStorageMb", "TimeoutSeconds")
 
 # Lambda lets no function reserve these, and keeps none of them ready.
 # https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
@@ -84,7 +87,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     package = _build(environment, wanted, account)
 
     deployed = _values(template, stack) if stack else None
-    wanted |= _former(deployed, wanted)
+    wanted |= _former(stack, wanted)
     _check_room(deployed, wanted, account)
     plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
     _agree(environment, stack, wanted, plan, account)
@@ -104,13 +107,27 @@ def _wanted(template: Template, environment: Environment) -> dict[str, str]:
     if environment.parameters.get(PARAMETER):
         raise DeployRefused(f"samconfig.toml has a {PARAMETER} for {environment.name}; leave it empty, it is computed")
     values = effective_values(template, environment.parameters)
-    refused = refusals(template, values)
-    fewest, most = (values[name] for name in ("MinProvisioned", "MaxProvisioned"))
-    if not refused and int(fewest) > int(most):
-        refused = [f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected the maximum to be no less"]
+    refused = refusals(template, values) or _beyond_rules(values)
     if refused:
         raise DeployRefused(f"the parameters of {environment.name} in samconfig.toml: {'; '.join(refused)}")
     return values
+
+
+def _beyond_rules(values: Values) -> list[str]:
+    """What the template's rules cannot refuse, since they know no numbers; a sentence each."""
+    if broken := [name for name in _WHOLE if not values[name].isdecimal()]:
+        return [f"{name} is {values[name]}; expected a whole number" for name in broken]
+    fewest, most, timeout = (int(values[name]) for name in ("MinProvisioned", "MaxProvisioned", "TimeoutSeconds"))
+    budget = float(values["LatencyBudgetMs"])
+    refused = []
+    if fewest > most:
+        refused.append(f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected the maximum to be no less")
+    if budget > timeout * 1000:
+        refused.append(
+            f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; a request ends before it can be that slow, "
+            "so that no alarm would ring; expected a budget within the time"
+        )
+    return refused
 
 
 def _look(account: Account, stack: Stack | None, environment: Environment) -> str:
@@ -184,11 +201,15 @@ def _values(template: Template, stack: Stack) -> dict[str, str]:
     return effective_values(template, known)
 
 
-def _former(deployed: Values | None, wanted: Values) -> dict[str, str]:
-    """The store that is left with this deployment: the versions before go on reading it while traffic shifts."""
-    if deployed is None or deployed[_STORE] == wanted[_STORE]:
+def _former(stack: Stack | None, wanted: Values) -> dict[str, str]:
+    """The store that is left with this deployment: the versions before go on reading it while traffic shifts.
+
+    Its URL is among the outputs: as a parameter it may be empty, for the bucket that bootstrap.yaml makes.
+    """
+    left = stack.outputs.get(_STORE_OUTPUT, "") if stack else ""
+    if stack is None or left in ("", wanted[_STORE]):
         return {}
-    return {former: deployed[name] for former, name in _FORMER.items()}
+    return {"FormerStoreUrl": left, "FormerStoreKeyArn": stack.parameters.get(_KEY, "")}
 
 
 def _check_room(deployed: Values | None, wanted: Values, account: Account) -> None:

@@ -228,6 +228,15 @@ def test_the_store_that_is_left_can_still_be_read_by_the_versions_before(scene: 
     assert [one["FormerStoreUrl"] for one in scene.sam.deployments] == ["", scene.store, ""]
 
 
+def test_a_store_that_the_template_chose_itself_stays_readable_too(scene: Scene, s3_server: S3Server) -> None:
+    scene.deploy()
+    scene.sam._bring_stack(scene.stack, {**scene.sam.deployed, "StoreUrl": ""})  # as `sam deploy` alone may have it
+    other = f"{scene.stack}-other"
+    s3_server.make_bucket(other)
+    scene.deploy({"StoreUrl": f"s3://{other}"})
+    assert scene.sam.deployments[-1]["FormerStoreUrl"] == "s3://pilotlight-models-123456789012-us-east-1"
+
+
 def test_instances_that_the_account_has_no_room_for_are_refused_before_the_stack_is_touched(scene: Scene) -> None:
     scene.function.unreserved = 105
     with pytest.raises(DeployRefused, match="MaxProvisioned is 6, and this account can keep 5 instances ready"):
@@ -264,6 +273,8 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart works with EphemeralStorageMb 512 only"),
         ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
         ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
+        ({"MemorySize": "1769.5"}, "MemorySize is 1769.5; expected a whole number"),
+        ({"TimeoutSeconds": "2", "LatencyBudgetMs": "2001"}, "LatencyBudgetMs is 2001 and TimeoutSeconds 2"),
         ({"ReleaseDigest": "0" * 64}, "samconfig.toml has a ReleaseDigest for dev; leave it empty, it is computed"),
     ],
 )

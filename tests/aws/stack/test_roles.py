@@ -101,3 +101,8 @@ def test_the_store_that_is_left_stays_readable_for_the_versions_before() -> None
     assert allowed_now["ReadTheFormerStore"]["Resource"] == "arn:aws:s3:::old/team/models/*"
     assert allowed_now["DecryptTheFormerStore"]["Resource"] == KEY
     assert "ReadTheFormerStore" not in statements(stack(StoreUrl="s3://new/models"), "PredictRole")
+
+
+def test_a_key_without_the_store_that_it_was_for_is_refused() -> None:
+    (sentence,) = refused(FormerStoreKeyArn=KEY)
+    assert sentence.startswith("FormerStoreKeyArn is for the store in FormerStoreUrl")
