@@ -1,19 +1,12 @@
 """What `publish` finds out about a model file: its format, its signature, its samples, the versions that it needs.
 
-A file is recognised here by its bytes alone. What loads it is a process of its own, which has the model's own
-libraries, none of the command's, and none of the developer's credentials.
+A file is recognised here by its bytes alone. What loads it is a process of its own (`isolation`).
 """
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions, version
@@ -21,15 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from pilotlight.description import GLOBAL, Runtime
-from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
+from pilotlight.errors import FormatError, ModelError
 from pilotlight.golden import Golden
 from pilotlight.primitives import forbidden
 from pilotlight.signature import Signature
 from pilotlight_cli.admitted import admitted
-from pilotlight_cli.hostenv import host_packages, isolated_python
-from pilotlight_cli.project import CORE, PROJECT
-from pilotlight_cli.recognition import NotRecognised, Recognised, recognise
-from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_answer, write_job
+from pilotlight_cli.hostenv import host_packages
+from pilotlight_cli.isolation import ask, scratch
+from pilotlight_cli.recognition import Recognised, recognise
+from pilotlight_cli.workbench.job import Job, UsageError, read_answer, write_job
 
 __all__ = ["Inspection", "UsageError", "inspect"]
 
@@ -50,14 +43,6 @@ _LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
 
 _SKLEARN_PACKAGES: Final = ("joblib", "numpy", "scikit-learn", "scipy")
 _KNOWN_ROOTS: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})
-
-# What the child raises on purpose.
-_ERRORS: Final[dict[str, type[PilotlightError]]] = {
-    kind.__name__: kind for kind in (FormatError, ModelError, NotRecognised, RuntimeMismatch, UnsafePickle, UsageError)
-}
-
-# What the child gets of this process's environment.
-_ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +85,14 @@ def inspect(
         golden=_text(golden, "the golden samples"),
         admitted=admitted(),
         allow=tuple(dict.fromkeys(allow)),
-        folder=_scratch(),
+        folder=scratch(),
         numpy_major=found.numpy_major,
         packages=(*(["numpy"] if found.kind == "onnx" else _SKLEARN_PACKAGES), *providers),
         labels=found.labels,
         words=found.words,
     )
-    answer = _run(job, host_packages([*_requirements(path, found), *providers.values()]))
+    packages = host_packages([*requirements(path, found), *providers.values()])
+    answer = read_answer(ask("look", write_job(job), packages, job.folder, path.name))
     allowed, extra = answer.names
     return Inspection(
         format=answer.format,
@@ -150,7 +136,7 @@ def _providers(allow: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _requirements(path: Path, found: Recognised) -> list[str]:
+def requirements(path: Path, found: Recognised) -> list[str]:
     """What the child needs to load the model. Raises ModelError for a scikit-learn that no function could have."""
     if found.kind == "onnx":
         return [f"{package}=={version(package)}" for package in ("numpy", "onnxruntime")]
@@ -166,44 +152,8 @@ def _requirements(path: Path, found: Recognised) -> list[str]:
     return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={SKOPS}"]
 
 
-def _scratch() -> Path:
-    """A folder for files that are saved again, which goes when this process ends."""
-    folder = tempfile.mkdtemp(prefix="pilotlight-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
 def _text(content: bytes | None, about: str) -> str:
     try:
         return (content or b"").decode()
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8: {error}", "", about) from None
-
-
-def _run(job: Job, packages: Path) -> Answer:
-    """Have the child do the job, with those packages and nothing else but Pilotlight and the standard library."""
-    job_file, answer_file = job.folder / "job.json", job.folder / "answer.json"
-    job_file.write_text(json.dumps(write_job(job)))
-    done = subprocess.run(
-        [*isolated_python(), "-P", "-m", "pilotlight_cli.workbench", str(job_file), str(answer_file)],
-        env=_environment(packages),
-        cwd=job.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if not answer_file.exists():
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        said = "\n".join(done.stderr.strip().splitlines()[-6:])
-        raise ModelError(f"the process that looked into {job.path.name} ended with {how}; it said:\n{said}")
-    document = json.loads(answer_file.read_bytes())
-    if "error" in document:
-        kind = _ERRORS.get(document["error"], ModelError)
-        raise FormatError(document["message"], "") if kind is FormatError else kind(document["message"])
-    return read_answer(document)
-
-
-def _environment(packages: Path) -> dict[str, str]:
-    """Where the child finds its modules, and nothing else that it does not need."""
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return kept | {"PYTHONPATH": os.pathsep.join(map(str, (packages, CORE.parent, PROJECT / "cli")))}

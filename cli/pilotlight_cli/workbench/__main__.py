@@ -1,4 +1,4 @@
-"""python -m pilotlight_cli.workbench JOB ANSWER: reads the one file and writes the other."""
+"""python -m pilotlight_cli.workbench TASK JOB ANSWER: does what the file JOB asks for and writes the file ANSWER."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.workbench.job import Answer, Job, read_job, write_answer
+from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_job, write_answer
 
 
-def main(job_file: str, answer_file: str) -> None:
+def main(task: str, job_file: str, answer_file: str) -> None:
     """Do the job; what Pilotlight raises on purpose goes into the answer."""
     warnings.simplefilter("ignore")  # what libraries say of old files shows in the outcome
-    job = read_job(json.loads(Path(job_file).read_bytes()))
     try:
-        answer = write_answer(_look(job))
+        answer = _do(task, json.loads(Path(job_file).read_bytes()))
     except PilotlightError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     Path(answer_file).write_text(json.dumps(answer))
+
+
+def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
+    if task != "look":
+        raise UsageError(f"the workbench has no task {task!r}")
+    return write_answer(_look(read_job(document)))
 
 
 def _look(job: Job) -> Answer:

@@ -20,11 +20,9 @@ import pickles
 from estimators import NAMES, POINTS, VALUES
 from onnx_models import with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
-from pilotlight_cli import inspection
 from pilotlight_cli.hostenv import host_packages, isolated_python
-from pilotlight_cli.inspection import Inspection, UsageError, inspect
+from pilotlight_cli.inspection import Inspection, UsageError, inspect, requirements
 from pilotlight_cli.recognition import NotRecognised, Recognised
-from pilotlight_cli.workbench.job import Job
 
 OLDER = "1.7.2"
 TRAIN = """
@@ -50,7 +48,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with models that another minor version of scikit-learn trained."""
     assert not sklearn.__version__.startswith(OLDER[:3])
     folder = tmp_path_factory.mktemp("older")
-    packages = host_packages(inspection._requirements(folder, Recognised("pickle", OLDER)))
+    packages = host_packages(requirements(folder, Recognised("pickle", OLDER)))
     command = [*isolated_python(), "-c", TRAIN, str(folder)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(packages)})
     return folder
@@ -157,20 +155,3 @@ def test_a_scikit_learn_without_a_build_for_the_functions_is_refused(version: st
         (ModelError, NotRecognised), match=rf"made with scikit-learn {version}, expected a release from 1\.5\.2"
     ):
         inspected(path)
-
-
-def test_a_process_that_dies_is_told_from_one_that_refuses(tmp_path: Path) -> None:
-    path = models.plain_tensors(tmp_path)
-    job = Job(
-        path=path, kind="nothing", wanted="", signature="", golden="", admitted=frozenset(), allow=(), folder=tmp_path
-    )
-    with pytest.raises(ModelError, match=r"the process that looked into plain-tensors\.onnx ended with exit code 1"):
-        inspection._run(job, tmp_path)
-
-
-def test_the_process_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/secret")
-    environment = inspection._environment(Path("/packages"))
-    assert set(environment) <= {*inspection._ENVIRONMENT, "PYTHONPATH"}
-    assert environment["PYTHONPATH"].startswith("/packages:")
