@@ -123,7 +123,7 @@ def read_answer(document: dict[str, Any]) -> Answer:
 
 def described(path: Path, artifact_format: str, runtime: Runtime, signature: Signature, names: Names) -> Description:
     """A description good enough to load the model as a function would; the name and the version mean nothing."""
-    content = path.read_bytes()
-    file = File(path.name, len(content), hashlib.sha256(content).hexdigest())
+    with path.open("rb") as content:
+        file = File(path.name, path.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
     golden = File("golden.json", 1, "0" * 64)
     return Description("model", 1, artifact_format, (file,), runtime, signature, golden, *names)

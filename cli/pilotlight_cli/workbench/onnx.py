@@ -17,6 +17,7 @@ from pilotlight.tensor import BYTES, DATATYPES, Datatype
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
 from pilotlight_cli.workbench.onnx_roles import check_guess, guess_inputs, guess_outputs
+from pilotlight_cli.workbench.onnx_session import read_session
 from pilotlight_cli.workbench.samples import fill, golden_notes, make_samples
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
@@ -38,10 +39,7 @@ def look(job: Job) -> Answer:
         raise UsageError(f"{job.path.name} is an ONNX model and --format says {job.wanted}; leave --format out")
     if job.allow:
         raise UsageError(f"{job.path.name} is an ONNX model and asks for no names; leave --allow out")
-    session = _session(job)
-    metadata = session.get_modelmeta().custom_metadata_map
-    inputs = [Input(tensor.name, *_described(tensor, "input"), "tensor") for tensor in session.get_inputs()]
-    outputs = [Output(tensor.name, *_described(tensor, "output"), "tensor") for tensor in session.get_outputs()]
+    metadata, inputs, outputs = _read(job)
     notes: list[str] = []
     if job.signature:
         signature = _given(job.signature, inputs, outputs)
@@ -51,7 +49,10 @@ def look(job: Job) -> Answer:
         guessed_outputs, guessed_labels = guess_outputs(outputs, labels, notes)
         signature = Signature(guess_inputs(inputs, names, notes), guessed_outputs, guessed_labels)
     runtime = Runtime(
-        "onnx", "onnxruntime-python", {name: version(name) for name in sorted((*job.packages, "onnxruntime"))}
+        "onnx",
+        "onnxruntime-python",
+        {name: version(name) for name in sorted((*job.packages, "onnxruntime"))},
+        read_session(metadata),
     )
     model = runtimes.load(described(job.path, "onnx", runtime, signature, ((), ())), job.path.parent, threads=1)
     words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}
@@ -67,14 +68,22 @@ def look(job: Job) -> Answer:
     return Answer("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden)))
 
 
-def _session(job: Job) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
+    """A model's metadata, inputs and outputs. The session that tells them runs nothing, and is gone afterwards."""
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
     try:
-        return onnxruntime.InferenceSession(job.path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(job.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the binding's errors have no common base
         raise ModelError(f"ONNX Runtime does not load {job.path.name}: {error}") from error
+    return (
+        session.get_modelmeta().custom_metadata_map,
+        [Input(tensor.name, *_described(tensor, "input"), "tensor") for tensor in session.get_inputs()],
+        [Output(tensor.name, *_described(tensor, "output"), "tensor") for tensor in session.get_outputs()],
+    )
 
 
 def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # noqa: ANN401 - onnxruntime has no types

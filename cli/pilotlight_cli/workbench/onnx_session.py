@@ -1,0 +1,46 @@
+"""How an ONNX file itself says how its session is to be made: `optimize` writes it there, `publish` reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pilotlight.description import DEFAULT_SESSION, Session
+from pilotlight.errors import FormatError
+
+# Keys of a model's metadata.
+GRAPH_OPTIMIZATION: Final = "pilotlight.graph_optimization"
+PREPACKING: Final = "pilotlight.prepacking"
+
+_FLAGS: Final = {"true": True, "false": False}
+_METADATA_PROPS: Final = b"\x72"  # ModelProto.metadata_props = 14, a message of two strings: key = 1, value = 2
+
+
+def read_session(metadata: Mapping[str, str]) -> Session:
+    """What a model's metadata says; what it does not say is the default. Raises FormatError."""
+    optimization = metadata.get(GRAPH_OPTIMIZATION, DEFAULT_SESSION.graph_optimization)
+    if optimization not in ("all", "off"):
+        raise FormatError(
+            f'expected "all" or "off", found "{optimization}"', "", f"the model's metadata {GRAPH_OPTIMIZATION}"
+        )
+    prepacking = metadata.get(PREPACKING, "true")
+    if prepacking not in _FLAGS:
+        raise FormatError(f'expected "true" or "false", found "{prepacking}"', "", f"the model's metadata {PREPACKING}")
+    return Session(optimization, _FLAGS[prepacking])
+
+
+def mark(file: Path, session: Session) -> None:
+    """Write it into a model that does not say it yet.
+
+    In a protocol buffer, what stands at the end joins a repeated field wherever the others stand.
+    """
+    prepacking = "true" if session.prepacking else "false"
+    with file.open("ab") as out:
+        out.write(_entry(GRAPH_OPTIMIZATION, session.graph_optimization) + _entry(PREPACKING, prepacking))
+
+
+def _entry(key: str, value: str) -> bytes:
+    """Lengths below 128 take one byte."""
+    content = b"\x0a" + bytes([len(key)]) + key.encode() + b"\x12" + bytes([len(value)]) + value.encode()
+    return _METADATA_PROPS + bytes([len(content)]) + content
