@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
@@ -95,6 +95,18 @@ def doing(text: str) -> Iterator[None]:
         return
     with console.status(Text(text)):
         yield
+
+
+@contextmanager
+def stepping(text: str) -> Iterator[Callable[[str], None]]:
+    """As `doing`, with the steps of it; gives what is told before each."""
+    console = messages()
+    if not console.is_terminal:
+        say(text)
+        yield lambda _: None
+        return
+    with console.status(Text(text)) as status:
+        yield lambda step: status.update(Text(f"{text}: {step}"))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.commands import aws, gcp, keys, models, releases, sam
+from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, releases, sam
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.manifest import NameRefused
 from pilotlight_cli.stores import StoreUrlError
@@ -57,6 +57,7 @@ def _pilotlight(
     """Publish a trained model, pin it, and serve it as AWS Lambda and Google Cloud Functions do."""
 
 
+MODEL = "A model file"
 STORE = "A model store"
 RELEASE = "A release"
 DEPLOYMENT = "A deployment"
@@ -72,6 +73,7 @@ rollout.command("gcp")(gcp.rollout)
 prune = typer.Typer(no_args_is_help=True, help="Delete old versions of a deployed function.")
 prune.command("aws")(aws.prune)
 
+app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("publish", rich_help_panel=STORE)(models.publish)
 app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)

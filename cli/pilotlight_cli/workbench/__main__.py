@@ -23,9 +23,17 @@ def main(task: str, job_file: str, answer_file: str) -> None:
 
 
 def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
-    if task != "look":
-        raise UsageError(f"the workbench has no task {task!r}")
-    return write_answer(_look(read_job(document)))
+    if task == "optimize":
+        from pilotlight_cli.workbench import onnx_optimizing
+
+        return onnx_optimizing.optimize(document)
+    if task == "measure":
+        from pilotlight_cli.workbench import onnx_measuring
+
+        return onnx_measuring.measure(document)
+    if task == "look":
+        return write_answer(_look(read_job(document)))
+    raise UsageError(f"the workbench has no task {task!r}")
 
 
 def _look(job: Job) -> Answer:

@@ -30,7 +30,9 @@ def make_samples(text: str, signature: Signature, words: Mapping[str, Sequence[s
     """The publisher's samples where there is a text, else made-up ones, else none. Raises FormatError."""
     if text:
         return _read_samples(text, signature)
-    return _generate(signature, words) or Golden((), generated=True)
+    rows = _ROWS if signature.batch == -1 else 1
+    large = sum(prod(_shape(tensor, rows)) for tensor in signature.inputs) > MOST_VALUES
+    return (None if large else generate(signature, words, rows, below=10)) or Golden((), generated=True)
 
 
 def golden_notes(golden: Golden) -> tuple[str, ...]:
@@ -61,22 +63,19 @@ def _read_samples(text: str, signature: Signature) -> Golden:
     )
 
 
-def _generate(signature: Signature, words: Mapping[str, Sequence[str]]) -> Golden | None:
-    """Made-up inputs: numbers around zero from a fixed seed, strings out of `words` by input; None where it cannot be.
+def generate(signature: Signature, words: Mapping[str, Sequence[str]], rows: int, below: int) -> Golden | None:
+    """Made-up inputs: floats around zero from a fixed seed, whole numbers below `below`, strings out of `words`.
 
-    Strings that nobody knows cannot be made up, and large tensors would make a large file.
+    None where there are strings that nobody knows: they cannot be made up.
     """
-    rows = _ROWS if signature.batch == -1 else 1
     shapes = {tensor.name: _shape(tensor, rows) for tensor in signature.inputs}
-    if sum(map(prod, shapes.values())) > MOST_VALUES:
-        return None
     source = random.Random(_SEED)  # noqa: S311 - the same for everyone is what is wanted
     inputs = []
     for tensor in signature.inputs:
         known = words.get(tensor.name, ())
         if tensor.datatype is BYTES and not known:
             return None
-        data = tuple(_make(tensor, known, source) for _ in range(prod(shapes[tensor.name])))
+        data = tuple(_make(tensor, known, source, below) for _ in range(prod(shapes[tensor.name])))
         inputs.append(Values(tensor.name, tensor.datatype, shapes[tensor.name], data))
     return Golden((Sample(tuple(inputs), ()),), generated=True)
 
@@ -172,14 +171,14 @@ def _shape(tensor: Input, rows: int) -> tuple[int, ...]:
     )
 
 
-def _make(tensor: Input, known: Sequence[str], source: random.Random) -> bool | int | float | str:
+def _make(tensor: Input, known: Sequence[str], source: random.Random, below: int) -> bool | int | float | str:
     if tensor.datatype is BYTES:
         return source.choice(known)
     if tensor.datatype is BOOL:
         return source.random() < 0.5
     if tensor.datatype.is_float:
         return round(source.gauss(0, 1), 3)
-    return source.randrange(10)
+    return source.randrange(below)
 
 
 def predict_sample(sample: Sample, signature: Signature, predict: Predict) -> tuple[Values, ...]:

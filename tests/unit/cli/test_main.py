@@ -24,6 +24,7 @@ from pilotlight_cli.stores import Store
 
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {
+    "optimize": (["path", "folder"], set(), {"--requests", "--rounds", "--golden", "--signature", "--json"}),
     "publish": (
         ["path"],
         {"--name", "--store"},

@@ -1,0 +1,59 @@
+"""The command on a model file, before it is published: optimize."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pilotlight_cli import console
+from pilotlight_cli.commands.options import AsJson
+
+
+def optimize(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="An ONNX model.", show_default=False),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="A new or an empty folder.", show_default=False)],
+    *,
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, help="How many requests an instance answers, from its start to its end.")
+    ] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each form is measured.")] = 5,
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            "--golden", metavar="FILE", exists=True, dir_okay=False, help="Samples to run; else made-up ones."
+        ),
+    ] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(
+            "--signature", metavar="FILE", exists=True, dir_okay=False, help="What the model takes and gives."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write an ONNX model in the form that starts fastest, or as it is where no form is really faster."""
+    from pilotlight_cli.optimizing import optimize as make
+    from pilotlight_cli.optimizing import view
+
+    with console.stepping(f"Optimising {path.name}") as step:
+        report = make(
+            path,
+            folder,
+            signature=signature.read_bytes() if signature else None,
+            golden=golden.read_bytes() if golden else None,
+            requests=requests,
+            rounds=rounds,
+            step=step,
+        )
+    for note in report.notes:
+        console.note(note)
+    if json:
+        console.print_json(view.document(report))
+        return
+    console.output().print(view.shown(report))
+    console.output().print(f"Publish it with: pilotlight publish {report.file} --name NAME --store URL", soft_wrap=True)

@@ -1,0 +1,88 @@
+"""Measuring candidates against each other: each load in a fresh process, all of them in turn in each round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pilotlight.description import write_runtime
+from pilotlight.errors import ModelError
+from pilotlight.golden import write_golden
+from pilotlight.signature import write_signature
+from pilotlight_cli.inspection import Inspection
+from pilotlight_cli.isolation import ask
+from pilotlight_cli.optimizing.candidates import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One load and its runs. `largest` is how far an output was from the original's, None where shapes differ."""
+
+    load_ms: float
+    first_ms: float
+    warm_ms: float
+    peak_bytes: int
+    largest: float | None = 0.0
+    agrees: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A candidate's measurements, one to a round; where it did not load or run, why, and none."""
+
+    candidate: Candidate
+    rounds: tuple[Measured, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all measurements have in common: the model as it was inspected, and where and with what they run."""
+
+    inspection: Inspection
+    words: tuple[str, ...]
+    packages: Path
+    folder: Path
+
+
+def measure_rounds(
+    candidates: Sequence[Candidate], bench: Bench, rounds: int, step: Callable[[str], None]
+) -> tuple[Outcome, ...]:
+    """Measure every candidate once in each round. The first is the original, whose outputs the others have to give.
+
+    Who begins changes from round to round. Raises ModelError where the original does not run.
+    """
+    found: dict[Candidate, list[Measured]] = {candidate: [] for candidate in candidates}
+    problems: dict[Candidate, str] = {}
+    for number in range(rounds):
+        first = number % len(candidates)
+        for candidate in (*candidates[first:], *candidates[:first]):
+            if candidate in problems:
+                continue
+            step(f"round {number + 1} of {rounds}: {candidate.name}")
+            try:
+                found[candidate].append(_measure(candidate, bench, compare=number > 0 or candidate != candidates[0]))
+            except ModelError as error:
+                if candidate == candidates[0]:
+                    raise
+                problems[candidate] = str(error)
+    return tuple(
+        Outcome(candidate, () if candidate in problems else tuple(measured), problems.get(candidate, ""))
+        for candidate, measured in found.items()
+    )
+
+
+def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measured:
+    inspection = bench.inspection
+    job: dict[str, Any] = {
+        "path": str(candidate.files[0]),
+        "signature": write_signature(inspection.signature),
+        "golden": write_golden(inspection.golden),
+        "runtime": write_runtime(replace(inspection.runtime, session=candidate.session)),
+        "words": list(bench.words),
+        "outputs": str(bench.folder / "outputs.npz"),
+        "compare": compare,
+    }
+    return Measured(**ask("measure", job, bench.packages, bench.folder, candidate.files[0].name))

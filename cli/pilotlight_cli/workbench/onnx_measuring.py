@@ -1,0 +1,137 @@
+"""Loading an ONNX model once, as a function does, and measuring it. The process must be a fresh one."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from pilotlight import runtimes
+from pilotlight.description import read_runtime
+from pilotlight.errors import ModelError
+from pilotlight.golden import Golden, read_golden
+from pilotlight.reader import Node
+from pilotlight.runtimes.arrays import to_numpy
+from pilotlight.signature import Signature, read_signature
+from pilotlight.tensor import BYTES, Tensor
+from pilotlight_cli.workbench.job import described
+from pilotlight_cli.workbench.samples import generate, tensors
+
+# Warm runs: so many at least, then until so many seconds are over, and so many at most.
+_FEWEST: Final = 5
+_SECONDS: Final = 0.5
+_MOST: Final = 100
+
+
+def measure(document: dict[str, Any]) -> dict[str, Any]:
+    """Load the model at `path` and run it, on one thread, on the samples or on made-up inputs.
+
+    `outputs` names a file of arrays: with `compare` the outputs are held against it, without they are written to it.
+    Times are in milliseconds of the processor: on one thread, with the files cached, that is what passes on a machine
+    with nothing else to do, and it is so on a busy one too. `peak_bytes` is the process's largest resident size. Raises
+    ModelError.
+    """
+    path = Path(document["path"])
+    signature = read_signature(Node(document["signature"]))
+    golden = read_golden(json.dumps(document["golden"]).encode())
+    batches = _inputs(golden, signature, document["words"])
+    runtime = read_runtime(Node(document["runtime"]), "onnx")
+    model = described(path, "onnx", runtime, signature, ((), ()))
+    runtimes.preload(model)
+
+    started = time.process_time()
+    loaded = runtimes.load(model, path.parent, threads=1)
+    load = time.process_time() - started
+    times, results = _run(loaded, batches)
+    warm = _repeat(loaded, batches[0])
+    peak = _peak()
+    found = {
+        "load_ms": load * 1000,
+        "first_ms": times[0] * 1000,
+        "warm_ms": warm * 1000,
+        "peak_bytes": peak,
+    }
+    outputs = Path(document["outputs"])
+    if document["compare"]:
+        return found | _compare(outputs, results, golden)
+    _write(outputs, results)
+    return found
+
+
+def _inputs(golden: Golden, signature: Signature, words: Sequence[str]) -> list[tuple[Tensor, ...]]:
+    """The publisher's inputs, or made-up ones: one row, and no whole number above 1, which any table has."""
+    if golden.generated:
+        known = {tensor.name: words for tensor in signature.inputs if tensor.datatype is BYTES}
+        made = generate(signature, known, rows=1, below=2)
+        if made is None:
+            raise ModelError("strings cannot be made up for this model, so that nothing can be measured: give --golden")
+        golden = replace(golden, samples=made.samples)
+    return [tensors(sample, signature, f"golden sample {index}") for index, sample in enumerate(golden.samples)]
+
+
+def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple[list[float], list[tuple[Tensor, ...]]]:
+    times, results = [], []
+    for batch in batches:
+        started = time.process_time()
+        try:
+            results.append(loaded.predict(batch))
+        except Exception as error:  # a model raises what it likes
+            raise ModelError(f"the model does not answer: {error}; give inputs that it takes with --golden") from error
+        times.append(time.process_time() - started)
+    return times, results
+
+
+def _repeat(loaded: runtimes.Model, batch: tuple[Tensor, ...]) -> float:
+    """The median of what one of many runs takes, in seconds."""
+    times: list[float] = []
+    while len(times) < _FEWEST or (len(times) < _MOST and sum(times) < _SECONDS):
+        started = time.process_time()
+        loaded.predict(batch)
+        times.append(time.process_time() - started)
+    return median(times)
+
+
+def _peak() -> int:
+    """VmHWM: unlike what getrusage tells, it knows nothing of the process that started this one."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if match is None:
+        raise ModelError("this system does not tell a process's peak memory in /proc/self/status, as Linux does")
+    return int(match[1]) * 1024
+
+
+def _write(outputs: Path, results: Sequence[Sequence[Tensor]]) -> None:
+    import numpy as np
+
+    np.savez(outputs, *_arrays(results))
+
+
+def _compare(outputs: Path, results: Sequence[Sequence[Tensor]], golden: Golden) -> dict[str, Any]:
+    """The largest difference of two numbers, and whether all are within the samples' tolerance."""
+    import numpy as np
+
+    largest, agrees = 0.0, True
+    with np.load(outputs) as expected:
+        for index, array in enumerate(_arrays(results)):
+            wanted = expected[f"arr_{index}"]
+            if wanted.shape != array.shape:
+                return {"largest": None, "agrees": False}
+            if array.dtype.kind != "f":
+                agrees = agrees and bool((array == wanted).all())
+                continue
+            found, wide = array.astype(np.float64), wanted.astype(np.float64)
+            close = np.isclose(found, wide, rtol=golden.relative, atol=golden.absolute, equal_nan=True)
+            agrees = agrees and bool(close.all())
+            apart = np.abs(found - wide)[np.isfinite(found) & np.isfinite(wide)]
+            largest = max(largest, float(apart.max(initial=0.0)))
+    return {"largest": largest, "agrees": agrees}
+
+
+def _arrays(results: Sequence[Sequence[Tensor]]) -> list[Any]:
+    """All outputs; strings in the form that a file can hold."""
+    arrays = [to_numpy(tensor) for result in results for tensor in result]
+    return [array.astype(str) if array.dtype == object else array for array in arrays]
