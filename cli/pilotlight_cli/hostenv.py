@@ -1,4 +1,4 @@
-"""Isolated environments for the machine's own Python, made with uv and kept under build/host."""
+"""Isolated environments for the machine's own Python, or another, made with uv and kept under build/host."""
 
 from __future__ import annotations
 
@@ -21,46 +21,48 @@ from pilotlight.errors import PilotlightError
 from pilotlight_cli.project import BUILD, PROJECT
 
 # The interpreter below any virtual environment, which must not lend its packages to the function.
-_PYTHON = getattr(sys, "_base_executable", None) or sys.executable
+PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
 
 
 class InstallError(PilotlightError):
     """uv could not install what was asked for; the message ends with uv's own words."""
 
 
-def isolated_python() -> list[str]:
+def isolated_python(python: str = PYTHON) -> list[str]:
     """The command of an interpreter that sees PYTHONPATH and the standard library, and no site-packages at all.
 
     A dependency that is missing in a package is then missing on the developer's machine too.
     """
-    return [_PYTHON, "-s", "-S"]
+    return [python, "-s", "-S"]
 
 
-def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "host") -> Path:
+def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "host", *, python: str = PYTHON) -> Path:
     """A folder with those packages, made once in `folder` and then found again.
 
     A string is the text of a hash-pinned requirements file and a Path its file: nothing is resolved, every file is
-    checked. A list holds requirements as one writes them on pip's command line. Raises InstallError.
+    checked. A list holds requirements as one writes them on pip's command line. `python` is the interpreter that will
+    import them. Raises InstallError.
     """
     if isinstance(requirements, Path):
         requirements = requirements.read_text()
     pinned = isinstance(requirements, str)
     text = requirements if isinstance(requirements, str) else "".join(f"{line}\n" for line in requirements)
-    wheels = (sys.implementation.cache_tag, platform.system(), platform.machine(), str(pinned))
+    interpreter = sys.implementation.cache_tag if python == PYTHON else python
+    wheels = (interpreter, platform.system(), platform.machine(), str(pinned))
     target = folder / hashlib.sha256("\n".join((*wheels, text)).encode()).hexdigest()[:20]
     if target.is_dir():
         return target
     folder.mkdir(parents=True, exist_ok=True)
     with _turn(folder / f".{target.name}.turn"):
         if not target.is_dir():
-            _install(text, target, pinned=pinned)
+            _install(text, target, python, pinned=pinned)
     return target
 
 
-def group_packages(group: str) -> Path:
+def group_packages(group: str, *, python: str = PYTHON) -> Path:
     """A folder with a dependency group of this project, at the versions in uv.lock."""
     text = run_uv(["export", "--frozen", "--only-group", group, "--no-emit-project", "--no-header", "--no-annotate"])
-    return host_packages(text)
+    return host_packages(text, python=python)
 
 
 @contextmanager
@@ -71,18 +73,19 @@ def _turn(path: Path) -> Iterator[None]:
         yield
 
 
-def _install(text: str, target: Path, *, pinned: bool) -> None:
+def _install(text: str, target: Path, python: str, *, pinned: bool) -> None:
     """Make `target` under a temporary name, so that it is there wholly or not at all."""
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         made.chmod(0o755)
         # Bytecode now, by the interpreter that will run it: the runtimes are told to write none.
-        options = ["--target", str(made), "--python", _PYTHON, "--only-binary", ":all:", "--compile-bytecode"]
+        options = ["--target", str(made), "--python", python, "--only-binary", ":all:", "--compile-bytecode"]
         hashes = ["--require-hashes", "--no-deps"] if pinned else []
+        whose = "this machine's Python" if python == PYTHON else python
         run_uv(
             ["pip", "install", *options, *hashes, "-r", "-"],
             text,
-            f"Installing {_names(text)} for this machine's Python",
+            f"Installing {_names(text)} for {whose}",
         )
         made.rename(target)
     finally:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,11 +101,9 @@ class LambdaRuntime:
 
     def _start(self, attempts: int = 3) -> tuple[Child, int]:
         port, api_port = free_port(), free_port()
-        addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-        addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
-        runtime = tethered([*isolated_python(), "-m", "awslambdaric", self._handler])
-        command = [str(emulator()), "--log-level", "info", *addresses, *runtime]
-        child = Child(command, self._function.folder, self._environment(), self.log)
+        command = runtime_command(port, api_port, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
+        environ = runtime_environment(self._function, self._timeout, self._version)
+        child = Child(command, self._function.folder, environ, self.log)
         try:
             child.wait_for_port(port, seconds=10)
         except BaseException as error:  # an interrupt too must not leave it behind
@@ -114,18 +112,6 @@ class LambdaRuntime:
                 return self._start(attempts - 1)  # another program took a free port first
             raise
         return child, port
-
-    def _environment(self) -> dict[str, str]:
-        return self._function.environment | {
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY),
-            "AWS_LAMBDA_FUNCTION_NAME": "pilotlight",
-            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(self._timeout),
-            "AWS_LAMBDA_FUNCTION_VERSION": self._version,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "LAMBDA_TASK_ROOT": str(self._function.folder),
-            "TZ": ":UTC",
-        }
 
     def _post(self, payload: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 60)
@@ -137,6 +123,29 @@ class LambdaRuntime:
             raise ServeError(f"the Lambda runtime does not answer ({error}):\n{self.log.tail()}") from error
         finally:
             connection.close()
+
+
+def runtime_command(port: int, api_port: int, runtime: Sequence[str]) -> list[str]:
+    """The emulator on two ports of this machine: it starts `runtime` with the first event that it is sent."""
+    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
+    return [str(emulator()), "--log-level", "info", *addresses, *runtime]
+
+
+def runtime_environment(
+    function: Function, timeout: int = _TIMEOUT, version: str = "$LATEST", memory: int = _MEMORY
+) -> dict[str, str]:
+    """What a function and its runtime see of an environment. `timeout` is in seconds, `memory` in MB."""
+    return function.environment | {
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
+        "AWS_LAMBDA_FUNCTION_NAME": "pilotlight",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout),
+        "AWS_LAMBDA_FUNCTION_VERSION": version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "LAMBDA_TASK_ROOT": str(function.folder),
+        "TZ": ":UTC",
+    }
 
 
 @contextmanager
