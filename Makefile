@@ -8,7 +8,6 @@ UPGRADE ?=
 ENV ?=
 FROM ?=
 BASE ?=
-ROUNDS ?=
 YES ?=
 PYTHON ?= python3
 
@@ -25,10 +24,10 @@ SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REG
 	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check validate format build image bench container invoke start-api deploy-aws deploy-gcp sample lock clean
+.PHONY: help run test check validate format build image bench bench-quick bench-publish container invoke start-api deploy-aws deploy-gcp sample lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run and start-api listen, ONCE=1 ends run after the first answer.'
 	@echo '  FROM=s3://... or gs://... is a store that has the pinned version, YES=1 lets a deployment ask nothing.'
@@ -91,8 +90,14 @@ build: $(VENV)/.run  ## Put the deployable packages together in build/aws and bu
 image: $(VENV)/.run  ## Build a stand-in for AWS's Python image in Docker, where that cannot be pulled
 	@$(BIN)/python tools/lambda_image.py
 
-bench: $(VENV)/.run  ## Measure the function beside the usual alternatives, for two minutes; ROUNDS=12
-	@PYTHONPATH=tests $(BIN)/python bench/run.py --rounds $(or $(ROUNDS),12)
+bench: $(VENV)/.dev  ## Measure the function beside the usual alternatives, for about ten minutes
+	@PYTHONPATH=tests $(BIN)/python bench/run.py
+
+bench-quick: $(VENV)/.dev  ## The same with few rounds and small models, for about a minute
+	@PYTHONPATH=tests $(BIN)/python bench/run.py --quick
+
+bench-publish: $(VENV)/.dev  ## Quote the last run of make bench in docs/performance.md
+	@PYTHONPATH=tests $(BIN)/python bench/publish.py
 
 container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... replaces its base
 	@$(BIN)/pilotlight build --cloud gcp
@@ -123,6 +128,7 @@ sample: $(VENV)/.dev  ## Train the sample model again and pin it
 lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock and tools/*.txt again; UPGRADE=1 takes the newest
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
+	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
 	@for name in checkers clients emulator; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \

@@ -1,11 +1,10 @@
-"""Who is compared, and how each is started: from one store, with one model, on the same installed libraries.
+"""Who is compared, and on what each runs: its package, its runtime, one store with one model in it.
 
-The store and the metadata server are the fakes of the tests, which are faithful to what the clients ask of them.
+The first of a field is what the others are measured by.
 """
 
 from __future__ import annotations
 
-import compileall
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -15,91 +14,181 @@ from importlib.metadata import distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import packages
 from fakes import certificates
 from fakes.fake_gcs import FakeGcs
 from fakes.metadata_server import MetadataServer
-from instances import Launch
+from instances import Kind, Launch
+from object_store import ObjectStore, authorities, object_store
 from pilotlight.description import load_lock
-from pilotlight_cli.hostenv import group_packages, host_packages, isolated_python
-from pilotlight_cli.local.function import Function, passed_on
-from pilotlight_cli.local.functions_runtime import framework_command, framework_environment
-from pilotlight_cli.local.server import prepare
-from pilotlight_cli.local.stores import leads_to_a_store
+from pilotlight_cli.local.function import Function
+from pilotlight_cli.local.sample import publish_sample, sample_request
 from pilotlight_cli.project import LOCK, SAMPLE
-from pilotlight_cli.staging.libraries import requirements
+from pilotlight_cli.stores import open_store
 
-_BUCKET = "models"
+BUCKET = "models"
 
-PEERS = Path(__file__).parent / "peers"
-
-_SHOWN = ("functions-framework", "gunicorn", "flask", "google-cloud-storage", "numpy", "onnxruntime")
-_SHOWN_OF_PEERS = ("fastapi", "pydantic", "uvicorn", "uvloop")
+_SHOWN = frozenset(
+    (
+        *("boto3", "fastapi", "functions-framework", "google-cloud-storage", "gunicorn", "joblib", "mangum", "numpy"),
+        *("onnxruntime", "pydantic", "scikit-learn", "uvicorn", "uvloop", "awslambdaric"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One of those compared: a name for the results, a title for people, and how it is started."""
+    """One of those compared: a name for results, a title for people, how it is started, the bytes of its package.
+
+    `answers` says that it has a model, and that its answers have to be those of the first.
+    """
 
     name: str
     title: str
     launch: Launch
+    size: int
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """All that are compared, the first one being what the others are measured by; and what they run on.
+    """All that are compared, by the same request: a path and a document.
 
     `asked` counts the requests that any of them made until now, by the server.
     """
 
+    name: str
     contestants: tuple[Contestant, ...]
+    path: str
+    document: object
     versions: Mapping[str, str]
     asked: Callable[[], Mapping[str, int]]
 
 
 @contextmanager
-def google(environ: Mapping[str, str] = os.environ) -> Iterator[Field]:
-    """The Google side: a Cloud Storage over TLS that wants the metadata server's token, both in this process."""
-    common = host_packages(requirements("gcp", LOCK))
-    peers = group_packages("bench")
-    with TemporaryDirectory(prefix="pilotlight-bench-") as name, MetadataServer() as metadata:
-        folder = Path(name)
+def aws(python: str) -> Iterator[Field]:
+    """The AWS side, in AWS's own runtime client and emulator, with a store of S3's shape in a process of its own."""
+    with _scratch() as folder:
+        models = folder / BUCKET
+        _publish_sample(models)
+        runtime = packages.lambda_runtime(python)
+        with object_store(models, folder) as store:
+            seen = _lambda_environment(store, folder)
+
+            def contestant(name: str, title: str, package: Path, *, answers: bool = True, **environ: str) -> Contestant:
+                function = Function(package, (runtime,), seen | environ)
+                launch = Launch("lambda", python, function, "handler.lambda_handler")
+                return Contestant(name, title, launch, packages.size(package), answers)
+
+            def peer(name: str, title: str, *, answers: bool = True, **environ: str) -> Contestant:
+                return contestant(name, title, packages.peer(name, python, folder / name), answers=answers, **environ)
+
+            pickle = load_lock(LOCK).model.key("model.pkl")
+            found = [
+                peer("tutorial_handler", "the tutorials' handler"),
+                peer("fastapi_mangum", "FastAPI + Mangum"),
+                peer("sklearn_joblib", "scikit-learn + joblib", MODEL_KEY=pickle),
+            ]
+            for name, title, lock in engines(folder):
+                package = packages.ours("aws", lock, python, folder / name)
+                found.append(contestant(name, title, package, PILOTLIGHT_STORE=f"s3://{BUCKET}"))
+                floor = _with_model(package, models, folder / f"{name}_floor")
+                url = f"file://{floor / BUCKET}"
+                found.append(contestant(f"{name}_floor", f"{title}, model in the package", floor, PILOTLIGHT_STORE=url))
+            found.append(peer("empty_handler", "an empty handler", answers=False))
+            yield Field("aws", tuple(found), *request(), _versions(found), lambda: {"store": store.requests()})
+
+
+@contextmanager
+def google(python: str) -> Iterator[Field]:
+    """The Google side, on functions-framework: a Cloud Storage over TLS that wants the metadata server's token."""
+    with _scratch() as folder, MetadataServer() as metadata:
         context, certificate = certificates.make(folder)
-        # As many certificates as a client finds in the cloud, and the one that this store has.
         trusted = folder / "trusted.pem"
-        trusted.write_bytes((common / "certifi" / "cacert.pem").read_bytes() + certificate.read_bytes())
-        with FakeGcs(_BUCKET, tls=context, tokens={metadata.manner.token}) as gcs:
-            gcs.put(_BUCKET, _blob(), (SAMPLE / "model.onnx").read_bytes())
-            seen = _seen(environ, gcs.url, metadata.host, trusted) | {"HOME": name}
-            ours = prepare("gcp", LOCK, folder / "pilotlight", seen | {"PILOTLIGHT_STORE": f"gs://{_BUCKET}"})
-            tutorial = _peer("tutorial_function", folder, (common,), seen)
-            fastapi = _peer("fastapi_uvicorn", folder, (common, peers), seen)
-            contestants = (
-                Contestant("tutorial_function", "the tutorials' function", _framework(tutorial)),
-                Contestant("fastapi_uvicorn", "FastAPI on uvicorn", _uvicorn(fastapi)),
-                Contestant("pilotlight", "Pilotlight", _framework(ours)),
-            )
-            versions = _versions(common, _SHOWN) | _versions(peers, _SHOWN_OF_PEERS)
+        trusted.write_bytes(authorities() + certificate.read_bytes())
+        with FakeGcs(BUCKET, tls=context, tokens={metadata.manner.token}) as gcs:
+            gcs.put(BUCKET, _key(), (SAMPLE / "model.onnx").read_bytes())
+            seen = _google_environment(gcs.url, metadata.host, trusted, folder)
+
+            def contestant(kind: Kind, entry: str, name: str, title: str, package: Path) -> Contestant:
+                launch = Launch(kind, python, Function(package, (), seen), entry)
+                return Contestant(name, title, launch, packages.size(package))
+
+            def peer(kind: Kind, entry: str, name: str, title: str) -> Contestant:
+                return contestant(kind, entry, name, title, packages.peer(name, python, folder / name))
+
+            found = [
+                peer("framework", "predict", "tutorial_function", "the tutorials' function"),
+                peer("uvicorn", "main:app", "fastapi_uvicorn", "FastAPI on uvicorn"),
+            ]
+            for name, title, lock in engines(folder):
+                package = packages.ours("gcp", lock, python, folder / name)
+                found.append(contestant("framework", "predict", name, title, package))
             yield Field(
-                contestants, versions, lambda: {"storage": len(gcs.requests), "metadata": len(metadata.requests)}
+                "google",
+                tuple(found),
+                *request(),
+                _versions(found),
+                lambda: {"storage": len(gcs.requests), "metadata": len(metadata.requests)},
             )
 
 
-def _blob() -> str:
+def engines(folder: Path) -> list[tuple[str, str, Path]]:
+    """Our function on each engine that can load the sample: name, title and lock."""
+    del folder
+    return [("pilotlight", "Pilotlight", LOCK)]
+
+
+def request() -> tuple[str, object]:
+    """The sample's row as a list: the alternatives know no names of features."""
+    path, document = sample_request()
+    return path, {"features": list(document["features"].values())}
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder on the disk that has the installed packages, so that they can be linked."""
+    with TemporaryDirectory(prefix="run-", dir=packages.made_in()) as name:
+        yield Path(name)
+
+
+def _publish_sample(models: Path) -> None:
+    """The sample as its lock pins it, and beside it the same forest as scikit-learn saved it."""
+    models.mkdir()
+    publish_sample(open_store(f"file://{models}"), LOCK)
+    shutil.copyfile(SAMPLE / "model.pkl", models / load_lock(LOCK).model.key("model.pkl"))
+
+
+def _with_model(package: Path, models: Path, folder: Path) -> Path:
+    """The package with the model in it, which no cold start can beat that has to fetch one."""
+    shutil.copytree(package, folder, copy_function=os.link)
+    model = load_lock(package / "model.lock").model
+    for file in model.files:
+        there = folder / BUCKET / model.key(file.name)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(models / model.key(file.name), there)
+    return folder
+
+
+def _key() -> str:
     model = load_lock(LOCK).model
     return model.key(model.files[0].name)
 
 
-def _seen(environ: Mapping[str, str], store: str, metadata: str, trusted: Path) -> dict[str, str]:
-    """What all of them see: where things are, and nothing that is set for Pilotlight or leads to another store."""
-    others = {
-        name: value
-        for name, value in passed_on(environ).items()
-        if not leads_to_a_store(name) and not name.startswith("PILOTLIGHT_")
-    }
-    return others | {
-        "MODEL_BUCKET": _BUCKET,
-        "MODEL_BLOB": _blob(),
+def _environment(folder: Path) -> dict[str, str]:
+    """What every process needs: nothing of the developer's own leads it elsewhere."""
+    return {"HOME": str(folder), "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
+
+
+def _lambda_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
+    return _environment(folder) | store.environ() | {"MODEL_BUCKET": BUCKET, "MODEL_KEY": _key()}
+
+
+def _google_environment(store: str, metadata: str, trusted: Path, folder: Path) -> dict[str, str]:
+    return _environment(folder) | {
+        "MODEL_BUCKET": BUCKET,
+        "MODEL_BLOB": _key(),
+        "PILOTLIGHT_STORE": f"gs://{BUCKET}",
         "API_ENDPOINT_OVERRIDE": store,
         "GCE_METADATA_HOST": metadata,
         "GCE_METADATA_IP": metadata,
@@ -108,23 +197,13 @@ def _seen(environ: Mapping[str, str], store: str, metadata: str, trusted: Path) 
     }
 
 
-def _peer(name: str, folder: Path, packages: tuple[Path, ...], environ: Mapping[str, str]) -> Function:
-    """A copy of a peer, compiled as ours is."""
-    target = folder / name
-    shutil.copytree(PEERS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-    compileall.compile_dir(target, quiet=1)
-    return Function(target, packages, environ)
-
-
-def _framework(function: Function) -> Launch:
-    return Launch(framework_command(), function.folder, framework_environment(function))
-
-
-def _uvicorn(function: Function) -> Launch:
-    command = [*isolated_python(), "-m", "uvicorn", "main:app", "--host", "127.0.0.1"]
-    return Launch(command, function.folder, function.environment, port_variable="UVICORN_PORT")
-
-
-def _versions(packages: Path, names: tuple[str, ...]) -> dict[str, str]:
-    found = {each.metadata["Name"].lower(): each.version for each in distributions(path=[str(packages)])}
-    return {name: found[name] for name in names}
+def _versions(contestants: list[Contestant]) -> dict[str, str]:
+    """The versions of what they are made of. Raises ValueError where two bring another one of the same."""
+    found: dict[str, str] = {}
+    for each in contestants:
+        function = each.launch.function
+        for package in distributions(path=[str(function.folder), *map(str, function.packages)]):
+            name = package.metadata["Name"].lower()
+            if name in _SHOWN and found.setdefault(name, package.version) != package.version:
+                raise ValueError(f"{each.title} has {name} {package.version}, another contestant {found[name]}")
+    return dict(sorted(found.items()))

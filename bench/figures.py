@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
+Measured: TypeAlias = Mapping[str, float]
+"""What one start came to: seconds and bytes, by name."""
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One round of one contestant: seconds from the start to the first answer, answers a second, bytes of memory."""
-
-    first_answer: float
-    requests_per_second: float
-    memory: int
-
-
-MEASURES = ("first_answer", "requests_per_second", "memory")
+Round: TypeAlias = Mapping[str, Measured]
+"""What one round came to, by contestant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +31,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median, low, high)
 
 
-def summary(rounds: Sequence[dict[str, Measured]], reference: str) -> dict[str, dict[str, dict[str, Spread]]]:
-    """By contestant and measure: the value's spread and that of its ratio to the reference's in the same round.
+def values(rounds: Sequence[Round], name: str, measure: str) -> Spread:
+    """The spread of what a contestant took."""
+    return spread([each[name][measure] for each in rounds])
+
+
+def ratios(rounds: Sequence[Round], name: str, reference: str, measure: str) -> Spread:
+    """The spread of a contestant's ratio to another's in the same round.
 
     What happens on the machine meanwhile touches neighbours in time alike, so their ratio tells more than the values.
     """
-    return {
-        name: {
-            measure: {
-                "value": spread([getattr(each[name], measure) for each in rounds]),
-                "ratio": spread([getattr(each[name], measure) / getattr(each[reference], measure) for each in rounds]),
-            }
-            for measure in MEASURES
-        }
-        for name in rounds[0]
-    }
-
-
-def as_document(rounds: Sequence[dict[str, Measured]]) -> list[dict[str, object]]:
-    """The rounds as they are, for a results file."""
-    return [{name: asdict(measured) for name, measured in each.items()} for each in rounds]
+    return spread([each[name][measure] / each[reference][measure] for each in rounds])

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Literal
 
-from http_wire import Reply, ask
+import file_cache
+from conditions import WARM, Condition
+from http_wire import Reply, ask, post
 from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.local.function import Function
+from pilotlight_cli.local.functions_runtime import framework_environment
+from pilotlight_cli.local.lambda_runtime import runtime_command, runtime_environment
 from pilotlight_cli.local.process import free_port, tethered
+from pilotlight_cli.project import EVENTS
+from quota import limited
+
+Kind = Literal["lambda", "framework", "uvicorn"]
 
 _START_SECONDS = 60.0
 _GLANCE = 0.001  # seconds between two tries to connect
+_INVOKE = "/2015-03-31/functions/function/invocations"
+_EVENT = json.loads((EVENTS / "http-api-v2-predict.json").read_bytes())
 
 # Says that it is there, waits for its input's end, becomes the server: what it costs to start this is not the server's.
 _WAIT = "import os, sys; os.write(1, b'\\n'); os.read(0, 1); os.execvp(sys.argv[1], sys.argv[1:])"
@@ -31,19 +45,73 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a server is started; `port_variable` tells it where to listen."""
+    """How a server is started: a function on Lambda's runtime or on the Functions Framework, or an app on uvicorn.
 
-    command: Sequence[str]
-    folder: Path
-    environ: Mapping[str, str]
-    port_variable: str = "PORT"
+    `entry` is the handler or the app. `traced` is a folder with another copy of the entry's module, to be taken first.
+    """
+
+    kind: Kind
+    python: str
+    function: Function
+    entry: str
+    traced: Path | None = None
+
+    def request(self, path: str, document: object) -> bytes:
+        """The bytes that ask it over HTTP: on Lambda's runtime the event of an HTTP API."""
+        if self.kind != "lambda":
+            return post(path, document)
+        event = _EVENT | {"rawPath": path, "body": json.dumps(document)}
+        event["requestContext"] = _EVENT["requestContext"] | {"http": _EVENT["requestContext"]["http"] | {"path": path}}
+        return post(_INVOKE, event)
+
+    def reply(self, received: Reply) -> Reply:
+        """What was answered, as a caller of the HTTP API sees it."""
+        if self.kind != "lambda" or received.status != 200:
+            return received
+        result = json.loads(received.body)
+        if "statusCode" not in result:
+            return Reply(502, received.body)
+        body = str(result.get("body", "")).encode()
+        return Reply(result["statusCode"], base64.b64decode(body) if result.get("isBase64Encoded") else body)
+
+    def command(self, port: int) -> list[str]:
+        """What runs it on a port."""
+        python = isolated_python(self.python)
+        if self.kind == "lambda":
+            return runtime_command(port, free_port(), [*python, "-m", "awslambdaric", self.entry])
+        if self.kind == "uvicorn":
+            return [*python, "-m", "uvicorn", self.entry, "--host", "127.0.0.1", "--port", str(port)]
+        return [*python, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)]
+
+    def environ(self, condition: Condition) -> dict[str, str]:
+        """What it sees of an environment."""
+        if self.kind == "lambda":
+            environ = runtime_environment(self.function, timeout=60, memory=condition.lambda_memory)
+        elif self.kind == "framework":
+            environ = framework_environment(self.function, self.entry)
+        else:
+            environ = self.function.environment
+        if self.traced is None:
+            return environ
+        source = {"FUNCTION_SOURCE": str(self.traced / "main.py")} if self.kind == "framework" else {}
+        return environ | source | {"PYTHONPATH": f"{self.traced}{os.pathsep}{environ['PYTHONPATH']}"}
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """When a server was started, on `time.monotonic`'s clock, the seconds until its first 200, and what it answered."""
+
+    began: float
+    seconds: float
+    reply: Reply
 
 
 class Instance:
     """A server that waits for its start."""
 
-    def __init__(self, process: subprocess.Popen[bytes], go: IO[bytes], port: int, log: Path) -> None:
+    def __init__(self, launch: Launch, process: subprocess.Popen[bytes], go: IO[bytes], port: int, log: Path) -> None:
         self.port = port
+        self._launch = launch
         self._process = process
         self._go = go
         self._log = log
@@ -53,20 +121,33 @@ class Instance:
         """The process id of the server, or of the first of its processes."""
         return self._process.pid
 
-    def first_answer(self, request: bytes) -> tuple[float, Reply]:
-        """Start it and ask until the first 200: the seconds that this took, and the answer. Raises StartError."""
-        began = time.perf_counter()
+    @property
+    def log(self) -> str:
+        """What it wrote until now."""
+        return self._log.read_text(errors="replace")
+
+    def first_answer(self, request: bytes) -> FirstAnswer:
+        """Start it and ask until the first 200. Raises StartError.
+
+        Lambda's runtime is started by the request itself.
+        """
+        began = time.monotonic()
         self._go.close()
         while True:
-            reply = ask(self.port, request, seconds=10)
-            took = time.perf_counter() - began
+            received = ask(self.port, request, seconds=_START_SECONDS)
+            took = time.monotonic() - began
+            reply = None if received is None else self._launch.reply(received)
             if reply is not None and reply.status == 200:
-                return took, reply
+                return FirstAnswer(began, took, reply)
             if self._process.poll() is not None or took > _START_SECONDS:
-                raise StartError(
-                    f"no answer ({reply or 'nothing'}) after {took:.1f} s:\n{self._log.read_text()[-3000:]}"
-                )
+                raise StartError(f"no answer ({reply or 'nothing'}) after {took:.1f} s:\n{self.log[-3000:]}")
             time.sleep(_GLANCE)
+
+    def peak(self) -> int:
+        """The most bytes that were resident at once in the largest of its processes, the function's own."""
+        children = _descendants(self.pid)
+        pids = children if self._launch.kind == "lambda" else [self.pid, *children]
+        return max(_kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids)
 
     def memory(self) -> int:
         """The most bytes that it took: pages of all its processes, shared ones once, and what each had above that."""
@@ -81,37 +162,67 @@ class Instance:
             self._process.wait(limit)
         return min(time.perf_counter() - began, limit)
 
+    def wait_until_there(self) -> None:
+        """Return once what waits for the start does, or has ended."""
+        while not self._is_there() and self._process.poll() is None:
+            time.sleep(0.005)
+
+    def _is_there(self) -> bool:
+        if self._launch.kind != "lambda":
+            return bool(self._log.stat().st_size)
+        with socket.socket() as caller:
+            return caller.connect_ex(("127.0.0.1", self.port)) == 0
+
 
 @contextmanager
-def waiting(launch: Launch) -> Iterator[Instance]:
-    """A server about to start, with an empty folder for temporary files; all of it is killed on the way out."""
+def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
+    """A server about to start, with an empty folder for temporary files; all of it is killed on the way out.
+
+    A Lambda function waits in AWS's emulator, which starts it with the first request, any other in an interpreter that
+    becomes the server. Both are under the condition's quota; the file cache is dropped last. Raises QuotaError.
+    """
     port = free_port()
     with ExitStack() as stack:
+        admit = stack.enter_context(limited(condition.quota))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="pilotlight-bench-")))
         log, temporary = folder / "log", folder / "tmp"
         temporary.mkdir()
         stdin, go = (
             stack.enter_context(os.fdopen(end, mode)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
         )
+        first = [] if launch.kind == "lambda" else [*isolated_python(), "-c", _WAIT]
         process = subprocess.Popen(
-            tethered([*isolated_python(), "-c", _WAIT, *launch.command], os.getpid()),
-            cwd=launch.folder,
-            env={**launch.environ, launch.port_variable: str(port), "TMPDIR": str(temporary)},
+            tethered([*first, *launch.command(port)], os.getpid()),
+            cwd=launch.traced or launch.function.folder,
+            env={**launch.environ(condition), "TMPDIR": str(temporary)},
             stdin=stdin,
             stdout=stack.enter_context(log.open("wb")),
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         stack.callback(_kill, process)
-        while not log.stat().st_size and process.poll() is None:
-            time.sleep(0.005)
-        yield Instance(process, go, port, log)
+        admit(process.pid)
+        instance = Instance(launch, process, go, port, log)
+        instance.wait_until_there()
+        if condition.cold:
+            file_cache.drop([*launch.function.packages, launch.function.folder, _library(launch.python)])
+        yield instance
+
+
+def _library(python: str) -> Path:
+    """The folder of an interpreter's own modules."""
+    program = Path(python).resolve()
+    return program.parent.parent / "lib" / program.name
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a server and all that it started."""
+    """End a server and all that it started; the emulator gives the function a process group of its own."""
+    started = _descendants(process.pid)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    for pid in started:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
 
 

@@ -1,57 +1,45 @@
-"""The benchmark: `make bench`, or `python bench/run.py [--rounds N] [--seconds S]`.
-
-Pilotlight's function for Google Cloud beside the tutorials' function and FastAPI on uvicorn. See bench/README.md.
-"""
+"""The benchmark: `make bench` or `python bench/run.py [--quick] [--only PART]`. See bench/README.md."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from contestants import google
-from pilotlight_cli import console
-from race import RaceError, race
-from report import table, write_results
+import packages
+import parts
+from plans import FULL, QUICK, Plan
+from race import RaceError
+from report import report
+from results import FOLDER, machine, write
 
-CONDITIONS = """\
-Medians of {rounds} rounds on {cpus} CPUs; in brackets the middle half of the rounds. Ratio: to the first line, within a
-round. First answer: from the start of the process to the first 200; files are cached, the model comes over TLS from a
-store on loopback. Asked: requests of a start to the store and to the metadata server. Stop: from SIGTERM on, once."""
-RESULTS = Path(__file__).parent / "results"
+Part = Callable[[str, Plan], Mapping[str, Any]]
+
+PARTS: Mapping[str, Part] = {"aws": parts.aws, "google": parts.google}
 
 
-def main(arguments: list[str], results: Path = RESULTS) -> None:
-    """Run it, print the table, write the results."""
+def main(arguments: list[str], results: Path = FOLDER) -> None:
+    """Measure, write the results, and make the report of all results that are there."""
     parser = argparse.ArgumentParser(prog="bench/run.py", description="Compare Pilotlight with the usual alternatives.")
-    parser.add_argument("--rounds", type=int, default=12, help="rounds that count (default: 12)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="load on each server in each round (default: 2)")
+    parser.add_argument("--quick", action="store_true", help="few rounds, about a minute")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be given again")
     given = parser.parse_args(arguments)
-    if given.rounds < 1:
-        parser.error("--rounds takes 1 or more")
+    plan = QUICK if given.quick else FULL
+    python = packages.functions_python()
+    on = machine(python)
+    if not given.only:
+        for file in results.glob("*.json"):
+            file.unlink()  # a report is made of one run
     try:
-        with google() as field:
-            found = race(field, rounds=given.rounds, seconds=given.seconds)
+        for name in given.only or PARTS:
+            write(name, PARTS[name](python, plan), on, results)
     except RaceError as error:
         sys.exit(f"no result: {error}")
     except KeyboardInterrupt:
-        sys.exit("Stopped; nothing was written.")
-    machine = _machine()
-    console.output().print(f"\n{CONDITIONS.format(rounds=given.rounds, cpus=machine['cpus'])}\n", soft_wrap=True)
-    console.output().print(table(field, found))
-    file = write_results(results / "gcp.json", field, found, machine)
-    console.output().print(f"\nAll rounds are in {file}.", soft_wrap=True)
-
-
-def _machine() -> dict[str, object]:
-    return {
-        "cpus": len(os.sched_getaffinity(0)),
-        "architecture": platform.machine(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-    }
+        sys.exit("Stopped; the parts that were done are in the results.")
+    report(results)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from google.cloud import storage
 from pydantic import BaseModel
 
 blob = storage.Client().bucket(os.environ["MODEL_BUCKET"]).blob(os.environ["MODEL_BLOB"])
-session = onnxruntime.InferenceSession(blob.download_as_bytes())
+content = blob.download_as_bytes()
+session = onnxruntime.InferenceSession(content)
 app = FastAPI()
 
 

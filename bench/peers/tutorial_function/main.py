@@ -8,7 +8,8 @@ import onnxruntime
 from google.cloud import storage
 
 blob = storage.Client().bucket(os.environ["MODEL_BUCKET"]).blob(os.environ["MODEL_BLOB"])
-session = onnxruntime.InferenceSession(blob.download_as_bytes())
+content = blob.download_as_bytes()
+session = onnxruntime.InferenceSession(content)
 
 
 def predict(request: flask.Request) -> flask.Response:

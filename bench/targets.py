@@ -1,0 +1,133 @@
+"""What is wanted of the function, and what a run says of it: ratios within rounds, and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from figures import Spread, ratios
+
+Parts = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One of them: what is measured, the limit, what was reached with its spread, and how the number is written.
+
+    `reached` is None where the run did not measure it.
+    """
+
+    title: str
+    limit: float
+    reached: dict[str, float] | None
+    unit: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median is within the limit; None where there is none."""
+        return None if self.reached is None else self.reached["median"] <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    title: str
+    limit: float
+    find: Callable[[Parts], Spread]
+    unit: str = ""
+
+
+def judged(parts: Parts) -> list[Target]:
+    """All targets, held against what a run measured."""
+    return [Target(each.title, each.limit, _reached(each, parts), each.unit) for each in _wanted()]
+
+
+def _reached(wanted: _Wanted, parts: Parts) -> dict[str, float] | None:
+    try:
+        return asdict(wanted.find(parts))
+    except KeyError:  # a part, a contestant or a condition that this run left out
+        return None
+
+
+def _wanted() -> Iterator[_Wanted]:
+    yield from _small()
+    yield from _large()
+    for name, title, limit in (("pilotlight", "C API", 40), ("pilotlight_binding", "binding", 90)):
+        yield _Wanted(f"Package for ONNX through the {title}, unzipped", limit, _size(name), "MB")
+    yield from _warm()
+
+
+def _small() -> Iterator[_Wanted]:
+    start = "Small ONNX model, cold start to first answer"
+    for condition, title, tutorial, floor in (("all-cold", "cold", 0.30, 1.35), ("all-warm", "warm", 0.25, 1.55)):
+        yield _Wanted(
+            f"{start}, over the tutorials' handler, {title} file cache", tutorial, _start(condition, "tutorial_handler")
+        )
+        yield _Wanted(f"{start}, over our own floor, {title} file cache", floor, _start(condition, "pilotlight_floor"))
+    for condition, title in (("all-cold", "cold"), ("all-warm", "warm")):
+        yield _Wanted(
+            f"The same forest, over scikit-learn + joblib, {title} file cache",
+            0.15,
+            _start(condition, "sklearn_joblib"),
+        )
+    yield _Wanted(
+        "Peak memory, small ONNX model, over the tutorials' handler",
+        0.6,
+        _start("all-warm", "tutorial_handler", "peak"),
+    )
+
+
+def _large() -> Iterator[_Wanted]:
+    for name, title, limit in (
+        ("mlp", "MLP, 34 MB", 0.2),
+        ("resnet18", "ResNet-18, 47 MB", 0.25),
+        ("transformer", "transformer, 436 MB", 0.3),
+    ):
+        yield _Wanted(f"{title}: load and first run, over the default session", limit, _load(name))
+    yield _Wanted(
+        "Transformer, 436 MB: cold start to first answer, over the tutorials' handler",
+        0.45,
+        _end_to_end("first_answer"),
+    )
+    yield _Wanted("Transformer, 436 MB: peak memory, over the tutorials' handler", 0.6, _end_to_end("peak"))
+
+
+def _warm() -> Iterator[_Wanted]:
+    for case, engine, title, limit in (
+        ("1x30-json", "pilotlight_binding", "one row in JSON, through the binding", 1.5),
+        ("1x30-json", "pilotlight", "one row in JSON, through the C API", 3.0),
+        ("1000x30-json", "pilotlight", "1,000 rows in JSON, all checks on", 20.0),
+        ("image-binary", "pilotlight", "an image of 1x3x224x224 in binary V2", 1.15),
+    ):
+        yield _Wanted(f"Handler over a bare session.run: {title}", limit, _handler(case, engine))
+
+
+def _start(condition: str, reference: str, measure: str = "first_answer") -> Callable[[Parts], Spread]:
+    return lambda parts: ratios(parts["aws"]["starts"][condition], "pilotlight", reference, measure)
+
+
+def _load(model: str) -> Callable[[Parts], Spread]:
+    return lambda parts: ratios(
+        parts["large"]["models"][model]["loads"]["all-warm"], "pilotlight", "default", "first_run"
+    )
+
+
+def _end_to_end(measure: str) -> Callable[[Parts], Spread]:
+    return lambda parts: ratios(
+        parts["large"]["end_to_end"]["starts"]["all-warm"], "pilotlight", "tutorial_handler", measure
+    )
+
+
+def _size(name: str) -> Callable[[Parts], Spread]:
+    def find(parts: Parts) -> Spread:
+        sizes = {each["name"]: each["size"] / 1e6 for each in parts["aws"]["contestants"]}
+        return Spread(sizes[name], sizes[name], sizes[name])
+
+    return find
+
+
+def _handler(case: str, engine: str) -> Callable[[Parts], Spread]:
+    def find(parts: Parts) -> Spread:
+        return Spread(**parts["warm"]["cases"][case]["ratios"][engine])
+
+    return find

@@ -1,0 +1,36 @@
+"""Writes bench/peers/*/requirements.lock: what the alternatives in the benchmark install, for the functions' Python.
+
+Usage: python tools/lock_peers.py [--upgrade]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from pilotlight_cli.project import LOCK, PROJECT
+from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+
+PEERS = PROJECT / "bench" / "peers"
+HEADER = f"# Written by 'python tools/lock_peers.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
+
+
+def main() -> None:
+    """Resolve again, within what our own functions pin: nobody is to win by a newer library."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions of everything")
+    upgrade = parser.parse_args().upgrade
+    for wanted in sorted(PEERS.glob("*/requirements.in")):
+        file = wanted.with_suffix(".lock")
+        text = resolve_pins(
+            wanted.read_text().split(),
+            constraints=[LOCK.with_name("requirements.lock"), PLATFORM_LOCK],
+            previous=file.read_text() if file.exists() else "",
+            header=HEADER,
+            upgrade=upgrade,
+        )
+        file.write_text(text)
+        print(f"{file.relative_to(PROJECT)}: {len(pins(text))} packages")
+
+
+if __name__ == "__main__":
+    main()
