@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 
-from pilotlight.description import Description, load_lock
+from pilotlight.description import GOLDEN, Description, load_lock
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.frozen import dataclass
 from pilotlight.loading import Loader, Plan
+from pilotlight.machine import Machine
 from pilotlight.records import ColdStart, Report
 from pilotlight.service import Service
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.store import FolderStore, ObjectStore
 
 OpenStore = Callable[[str], ObjectStore]
+
+# What libraries below a runtime read when they are imported. A pool that they make for processors that are not there
+# takes longer to make, and more memory, than the rest of their import.
+_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,7 @@ class Platform:
     `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes what writes
     records as log lines and metrics, from a log level and a metrics namespace. `deadline` bounds the init phase, in
     seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks` says that the process is forked
-    after the start, and that its children serve.
+    after the start, and that its children serve. `primes` says that a first prediction belongs to the start.
     """
 
     folder: Path
@@ -34,10 +39,12 @@ class Platform:
     deadline: float
     started: float
     forks: bool = False
+    machine: Machine = Machine()
+    primes: bool = False
 
 
-def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loader]:
-    """Start the service, its model loaded or on its way.
+def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
+    """Start the service, its model loaded or on its way. `environ` gets what libraries read in it at their import.
 
     Raises whatever can never work (SettingsError, FormatError, ModelError, ObjectRefused), after a line in the log: the
     platform then fails the start, and no traffic reaches this version.
@@ -45,7 +52,7 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
     began = time.monotonic()
     report = platform.reporter(DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE)
     try:
-        settings = read_settings(environ, platform.folder)
+        settings = read_settings(environ, platform.folder, platform.machine.processors)
         report = platform.reporter(settings.log_level, settings.metrics_namespace)
         model = load_lock(settings.lock).model
         store = open_store(settings.store, platform.stores)
@@ -57,6 +64,8 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
         "import": round((began - platform.started) * 1000, 1),
         "lock": round((time.monotonic() - began) * 1000, 1),
     }
+    for pool in _POOLS:
+        environ.setdefault(pool, str(settings.threads))
     loader = Loader(
         Plan(
             model=model,
@@ -66,6 +75,8 @@ def boot(platform: Platform, environ: Mapping[str, str]) -> tuple[Service, Loade
             clock=time.monotonic,
             sleep=time.sleep,
             forks=platform.forks,
+            machine=platform.machine,
+            golden=settings.lock.with_name(GOLDEN) if platform.primes else None,
         ),
         report,
         phases,

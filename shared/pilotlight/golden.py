@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 from pilotlight.errors import FormatError
 from pilotlight.reader import Node, read_json
-from pilotlight.tensor import BYTES, DATATYPES, Datatype
+from pilotlight.tensor import BOOL, BYTES, DATATYPES, Datatype, Tensor
 
 FORMAT = 1
 
@@ -71,6 +74,19 @@ def write_golden(golden: Golden) -> dict[str, object]:
             for sample in golden.samples
         ],
     }
+
+
+def to_tensor(values: Values) -> Tensor:
+    """The tensor that a file shows."""
+    data, datatype = values.data, values.datatype
+    if datatype is BYTES:
+        return Tensor(datatype, values.shape, [str(value) for value in data])
+    if datatype is BOOL:
+        return Tensor(datatype, values.shape, bytes(map(bool, data)))
+    numbers = [nan if value is None else value for value in data]
+    if datatype.typecode == "e":  # `array` has no half floats
+        return Tensor(datatype, values.shape, struct.pack(f"{len(numbers)}e", *numbers))
+    return Tensor(datatype, values.shape, array(datatype.typecode, numbers))  # type: ignore[arg-type, type-var]
 
 
 def differences(golden: Golden, expected: Sequence[Values], found: Sequence[Values]) -> list[str]:

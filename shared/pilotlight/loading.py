@@ -17,6 +17,7 @@ from pilotlight import runtimes
 from pilotlight.description import Description
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.machine import Machine, check_memory
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
 from pilotlight.store import ObjectStore, fetch_model
@@ -36,7 +37,8 @@ _TRY = 1.0
 class Plan:
     """What a cold start works on. `clock` is a monotonic clock and `sleep` waits on it, both in seconds.
 
-    `forks`: after the start this process is forked, and its children serve.
+    `forks`: after the start this process is forked, and its children serve. `golden` is the file with the sample that
+    is predicted at the end of the start, or None where nothing is.
     """
 
     model: Description
@@ -46,6 +48,8 @@ class Plan:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     forks: bool = False
+    machine: Machine = Machine()
+    golden: Path | None = None
 
 
 class _Counts:
@@ -161,8 +165,11 @@ class Loader:
         counts = _Counts()
         state: State = "waiting"
         try:
+            check_memory(self._plan.model, self._plan.machine, self._plan.folder)
             self._timed("fetch", lambda: self._fetch(counts))
-            self._model = self._timed("load", self._load)
+            model = self._timed("load", self._load)
+            self._prime(model)
+            self._model = model
             state, self._error = "ready", None
         except StoreUnavailable as error:
             self._error = error
@@ -197,6 +204,14 @@ class Loader:
 
     def _load(self) -> Model:
         return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
+
+    def _prime(self, model: Model) -> None:
+        """A first prediction, in the init phase alone: after it a request waits, which would be the first itself."""
+        golden = self._plan.golden
+        if golden is not None and self._in_init:
+            from pilotlight.priming import prime  # noqa: PLC0415 - on demand no start does it
+
+            self._timed("prime", lambda: prime(model, self._plan.model, golden))
 
     def _load_again(self) -> None:
         try:

@@ -22,8 +22,8 @@ class Settings:
 
     `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
     `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
-    base64. `threads` is how many threads one prediction may use, by default one. `release` is the digest of the release
-    that this function belongs to, or empty where its deployment named none.
+    base64. `threads` is how many threads one prediction may use, by default one for each whole processor. `release` is
+    the digest of the release that this function belongs to, or empty where its deployment named none.
     """
 
     store: str
@@ -35,8 +35,10 @@ class Settings:
     release: str = ""
 
 
-def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
-    """The settings in `environ`. The lock lies in `folder` unless a variable says otherwise.
+def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
+    """The settings in `environ`, on a machine of so many processors.
+
+    The lock lies in `folder` unless a variable says otherwise.
 
     Raises SettingsError for an unknown PILOTLIGHT_ variable, a malformed value, or a missing store.
     """
@@ -50,7 +52,7 @@ def read_settings(environ: Mapping[str, str], folder: Path) -> Settings:
         log_level=_level(given.get("LOG_LEVEL", DEFAULT_LOG_LEVEL)),
         metrics_namespace=_namespace(given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE)),
         max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
-        threads=_count("THREADS", given.get("THREADS", "1")),
+        threads=_count("THREADS", given.get("THREADS", str(processors))),
         release=_release(given.get("RELEASE", "")),
     )
 

@@ -33,6 +33,7 @@ import handler
 from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_before_snapshot
 
 run_before_snapshot()
+gc.unfreeze()  # what was hidden from collections counts as well
 from botocore.credentials import Credentials  # which the fetch has imported
 boto3 = sys.modules["boto3"]
 for thread in set(threading.enumerate()) - {threading.main_thread()}:
@@ -165,6 +166,29 @@ def test_the_runtime_fails_the_start_of_a_version_whose_model_is_not_ready(model
         with started(function, "waiting.lambda_handler", {}) as api:
             assert api.calls == ["init/error"]
             assert api.error_type == "Runtime.BeforeSnapshotError"
+
+
+@pytest.mark.parametrize("start", ["on-demand", "snap-start"])
+def test_collections_pass_over_what_a_start_has_made(start: str, models: dict[str, Pinned]) -> None:
+    program = """
+import gc, handler
+from awslambdaric.lambda_runtime_hooks_runner import run_before_snapshot
+run_before_snapshot()
+print(gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    with stored("aws", models["onnx"]) as store, prepared("aws", models["onnx"], store, {}) as function:
+        assert run(function, program, AWS_LAMBDA_INITIALIZATION_TYPE=start) == "True True"
+
+
+@pytest.mark.parametrize(
+    ("start", "primed"), [("on-demand", False), ("snap-start", True), ("provisioned-concurrency", True)]
+)
+def test_the_first_prediction_belongs_to_a_start_for_which_no_request_waits(
+    start: str, primed: bool, models: dict[str, Pinned]
+) -> None:
+    with stored("aws", models["onnx"]) as store, prepared("aws", models["onnx"], store, {}) as function:
+        record = json.loads(run(function, "import handler", AWS_LAMBDA_INITIALIZATION_TYPE=start))
+    assert (record["state"], "prime" in record["phases_ms"]) == ("ready", primed)
 
 
 def test_on_demand_nothing_of_it_is_loaded(models: dict[str, Pinned]) -> None:

@@ -22,8 +22,9 @@ def cold_imports(cloud: str, folder: Path) -> set[str]:
     Our own modules count one by one, other packages as a whole.
     """
     entry = {"aws": "handler", "gcp": "main"}[cloud]
+    given = {"aws": {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}, "gcp": {}}[cloud]  # the platform's own
     model = sample(folder)
-    with stored(cloud, model) as store, prepared(cloud, model, store, {}) as function:
+    with stored(cloud, model) as store, prepared(cloud, model, store, given) as function:
         command = [*isolated_python(), "-c", PROGRAM.format(entry=entry)]
         done = subprocess.run(
             command, cwd=function.folder, env=function.environment, capture_output=True, text=True, check=True

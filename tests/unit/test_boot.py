@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from doubles import MemoryStore, Records
 from pilotlight.boot import Platform, boot
-from pilotlight.errors import FormatError, SettingsError
+from pilotlight.errors import FormatError, ModelError, SettingsError
+from pilotlight.machine import Machine
 from pilotlight.messages import Request
 from pilotlight.records import Report
 from pilotlight_cli.project import LOCK, SAMPLE
@@ -71,3 +73,34 @@ def test_a_failed_start_counts_in_the_namespace_that_was_set(environ: dict[str, 
     with pytest.raises(FormatError):
         boot(platforms.platform, environ | {"PILOTLIGHT_LOCK": "nowhere", "PILOTLIGHT_METRICS_NAMESPACE": "Mine"})
     assert platforms.asked[-1] == ("INFO", "Mine")
+
+
+def test_libraries_make_pools_of_as_many_threads_as_a_prediction_may_use_unless_told_otherwise(
+    environ: dict[str, str],
+) -> None:
+    platform = replace(Platforms(LOCK.parent).platform, machine=Machine(processors=2))
+    environ["OMP_NUM_THREADS"] = "7"
+    boot(platform, environ)
+    assert (environ["OPENBLAS_NUM_THREADS"], environ["OMP_NUM_THREADS"]) == ("2", "7")
+
+
+def test_a_model_that_cannot_fit_fails_the_start_before_anything_is_fetched(environ: dict[str, str]) -> None:
+    platforms = Platforms(LOCK.parent)
+    with pytest.raises(ModelError, match="cannot fit into memory"):
+        boot(replace(platforms.platform, machine=Machine(memory=1 << 20, free=1 << 10)), environ)
+    (record,) = platforms.records.cold_starts
+    assert (record.state, record.model_name, platforms.store.fetched) == ("failed", "breast-cancer", [])
+
+
+def test_a_platform_that_primes_has_predicted_when_its_start_is_over(environ: dict[str, str]) -> None:
+    platforms = Platforms(LOCK.parent)
+    boot(replace(platforms.platform, primes=True), environ)
+    assert "prime" in platforms.records.cold_starts[0].phases_ms
+
+
+def test_the_golden_samples_lie_beside_the_lock(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "model.lock").write_bytes(LOCK.read_bytes())
+    platforms = Platforms(tmp_path)
+    with pytest.raises(FormatError, match="golden.json: cannot be read"):
+        boot(replace(platforms.platform, primes=True), environ)
+    assert platforms.records.cold_starts[0].state == "failed"

@@ -273,3 +273,13 @@ def test_the_record_of_an_attempt_has_the_trace_of_the_request_that_began_it(tmp
     case.store.faults.clear()
     case.loader.model(case.clock.now + 5.0, {"trace": "a"})
     assert [record.trace for record in records.cold_starts] == [{}, {"trace": "a"}]
+
+
+def test_a_request_that_begins_an_attempt_is_the_first_prediction_itself(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
+    plan = Plan(case.model, case.store, case.folder, 1, case.clock, case.clock.sleep, golden=tmp_path / "none.json")
+    loader = Loader(plan, records, {}, case.clock.now)
+    loader.start(9.0)
+    case.store.faults.clear()
+    assert loader.model(case.clock.now + 5.0) is not None
+    assert "prime" not in records.cold_starts[-1].phases_ms

@@ -22,6 +22,13 @@ def test_only_the_store_has_no_default() -> None:
     )
 
 
+@pytest.mark.parametrize(("given", "threads"), [({}, 4), ({"PILOTLIGHT_THREADS": "2"}, 2)])
+def test_a_prediction_uses_the_machines_processors_unless_it_is_told_otherwise(
+    given: dict[str, str], threads: int
+) -> None:
+    assert read_settings({**STORE, **given}, FOLDER, processors=4).threads == threads
+
+
 def test_each_setting_can_be_given() -> None:
     given = {
         "LOCK": "other.lock",

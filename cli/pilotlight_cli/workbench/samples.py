@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import struct
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import nan, prod
+from math import prod
 
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.encode import json_values
 from pilotlight.errors import FormatError, InvalidRequest, ModelError
-from pilotlight.golden import Golden, Sample, Values, differences, read_golden
+from pilotlight.golden import Golden, Sample, Values, differences, read_golden, to_tensor
 from pilotlight.reader import Node, read_json
 from pilotlight.signature import Input, Signature
 from pilotlight.tensor import BOOL, BYTES, Tensor
@@ -115,19 +113,6 @@ def tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, .
 def fits(shape: Sequence[int], lengths: Sequence[int]) -> bool:
     """Whether lengths are of a shape in which -1 stands for any."""
     return len(shape) == len(lengths) and all(want in (-1, length) for want, length in zip(shape, lengths, strict=True))
-
-
-def to_tensor(values: Values) -> Tensor:
-    """The tensor that a file shows."""
-    data, datatype = values.data, values.datatype
-    if datatype is BYTES:
-        return Tensor(datatype, values.shape, [str(value) for value in data])
-    if datatype is BOOL:
-        return Tensor(datatype, values.shape, bytes(map(bool, data)))
-    numbers = [nan if value is None else value for value in data]
-    if datatype.typecode == "e":  # `array` has no half floats
-        return Tensor(datatype, values.shape, struct.pack(f"{len(numbers)}e", *numbers))
-    return Tensor(datatype, values.shape, array(datatype.typecode, numbers))  # type: ignore[arg-type, type-var]
 
 
 def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:

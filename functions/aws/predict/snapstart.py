@@ -31,6 +31,7 @@ def before_snapshot(loader: Loader) -> None:
     if loader.state != "ready":
         raise RuntimeError(f"the model is not ready for a snapshot: its state is {loader.state!r}; the log says why")
     gc.collect()
+    gc.freeze()
 
 
 def after_restore() -> None:

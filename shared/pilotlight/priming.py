@@ -1,0 +1,38 @@
+"""A first prediction before anybody asks for one: it takes longer than those that follow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pilotlight.description import Description
+from pilotlight.errors import FormatError, ModelError
+from pilotlight.golden import Golden, read_golden, to_tensor
+from pilotlight.runtimes import Model
+
+
+def prime(model: Model, described: Description, file: Path) -> None:
+    """Run the first golden sample in `file`, if there is one.
+
+    Raises ModelError where the model cannot, FormatError for a file that cannot be read. What it answers is for those
+    to judge who compare a release with its samples: an answer that is off is no reason to have none.
+    """
+    samples = _read(file).samples
+    if not samples:
+        return
+    given = {values.name: values for values in samples[0].inputs}
+    try:
+        model.predict([to_tensor(given[tensor.name]) for tensor in described.signature.inputs])
+    except Exception as error:
+        raise ModelError(
+            f"the model fails on the first sample in {file.name}: {type(error).__name__}: {error}; "
+            "'pilotlight verify' tries all of them"
+        ) from error
+
+
+def _read(file: Path) -> Golden:
+    try:
+        return read_golden(file.read_bytes())
+    except OSError as error:
+        raise FormatError(f"cannot be read ({error.strerror}); 'pilotlight pin' writes it", "", file.name) from None
+    except FormatError as error:
+        raise error.within(file.name) from None

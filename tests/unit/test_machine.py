@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from doubles import describe
+from pilotlight.description import Description, File, Runtime
+from pilotlight.errors import ModelError
+from pilotlight.machine import Machine, check_memory
+
+MB = 1 << 20
+
+
+def model(*sizes: int, runtime: str = "onnx") -> Description:
+    """A model with files of those sizes in MB."""
+    files = tuple(File(f"file{index}", size * MB, "0" * 64) for index, size in enumerate(sizes))
+    return replace(describe(), files=files, runtime=Runtime(runtime, "any", {}))
+
+
+def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
+    """A machine of 512 MB with so many of them left."""
+    return Machine(1, 512 * MB, megabytes * MB, disk_is_memory)
+
+
+@pytest.mark.parametrize(
+    ("described", "machine"),
+    [
+        (model(100), free(101)),
+        (model(1, 4000), free(101)),
+        (model(50, runtime="sklearn"), free(101)),
+        (model(50), free(101, disk_is_memory=True)),
+        (model(100_000), Machine()),
+    ],
+    ids=["weights inside", "weights beside, mapped", "a pickle", "files in memory", "an unknown machine"],
+)
+def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Machine, tmp_path: Path) -> None:
+    check_memory(described, machine, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("described", "machine", "told"),
+    [
+        (model(100), free(99), "at least 100 MB to load file0 "),
+        (model(50, runtime="sklearn"), free(99), "at least 100 MB to load file0 "),
+        (model(50), free(99, disk_is_memory=True), "50 MB for the files, since .* is in memory"),
+        (model(1, 98), free(99, disk_is_memory=True), "1 MB to load file0 .* and 99 MB for the files"),
+    ],
+    ids=["weights inside", "a pickle", "files in memory", "weights beside, in memory"],
+)
+def test_a_model_that_cannot_fit_is_refused_with_what_it_takes_and_what_there_is(
+    described: Description, machine: Machine, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=f"{told}.* of the 512 MB here 99 MB are free; give the function more memory"):
+        check_memory(described, machine, tmp_path)
+
+
+def test_a_file_that_is_there_has_its_memory_already(tmp_path: Path) -> None:
+    (tmp_path / "file0").touch()
+    check_memory(model(99), free(99, disk_is_memory=True), tmp_path)
