@@ -98,8 +98,11 @@ def _names(text: str) -> str:
     return ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 
-def run_uv(arguments: list[str], text: str = "", doing: str = "") -> str:
-    """What a uv command prints. When it takes longer than a second, `doing` tells so on stderr. Raises InstallError."""
+def run_uv(arguments: list[str], text: str = "", doing: str = "", patience: float = 1.0) -> str:
+    """What a uv command prints. When it takes longer than `patience` seconds, `doing` tells so on stderr.
+
+    Raises InstallError.
+    """
     process = subprocess.Popen(
         [find_uv_bin(), *arguments],
         stdin=subprocess.PIPE,
@@ -110,7 +113,7 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "") -> str:
         env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
     )
     try:
-        printed, said = _communicate(process, text, doing)
+        printed, said = _communicate(process, text, doing, patience)
     except BaseException:  # an interrupt too must not leave it behind
         process.kill()
         raise
@@ -120,9 +123,9 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "") -> str:
     return printed
 
 
-def _communicate(process: subprocess.Popen[str], text: str, doing: str) -> tuple[str, str]:
+def _communicate(process: subprocess.Popen[str], text: str, doing: str, patience: float) -> tuple[str, str]:
     try:
-        return process.communicate(text, timeout=1)
+        return process.communicate(text, timeout=patience)
     except subprocess.TimeoutExpired:
         pass
     if doing:  # a still line: the caller may have a moving one

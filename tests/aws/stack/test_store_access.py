@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +12,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from pilotlight_cli.local.process import free_port
+from processes import python
 from s3_store import S3Store
 from templates import properties, stack
 
@@ -45,32 +42,22 @@ class Server:
         reply.raise_for_status()
 
 
+SERVE = """
+import logging
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel("ERROR")  # nobody reads its lines, and a full pipe would stop it
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+server._thread.join()
+"""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(url)
-        yield Server(url)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            requests.get(f"{url}/moto-api/", timeout=5)
-            return
-        except requests.ConnectionError:
-            assert time.monotonic() < deadline, "moto's server did not come up"
-            time.sleep(0.05)
+    with python(SERVE) as process:
+        assert process.stdout is not None
+        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
 
 
 @pytest.fixture(params=PREFIXES, ids=["bucket", "prefix", "levels"])
