@@ -41,10 +41,18 @@ def versions(model: Pinned) -> Iterator[dict[str, LambdaRuntime]]:
 
 
 def ask(version: LambdaRuntime, index: int) -> object:
-    """The status of the reply to a request for an entry."""
+    """The status of the reply to a request for an entry. Its line is there on return."""
     body = json.dumps({"features": [index]}).encode()
     request = HttpRequest("POST", "/predict", (("content-type", "application/json"),), body)
-    return version.invoke(http_api_event(request))["statusCode"]
+    return answered(version, request)
+
+
+def answered(version: LambdaRuntime, request: HttpRequest) -> object:
+    """The status of a reply, once the line of its request has been read: that may be later."""
+    before = len(version.log.events("request"))
+    status = version.invoke(http_api_event(request))["statusCode"]
+    assert version.log.wait_for("request", 30, after=before) is not None
+    return status
 
 
 def rung(versions: dict[str, LambdaRuntime]) -> list[str]:
@@ -70,7 +78,7 @@ def test_errors_of_a_version_raise_the_alarm_of_that_version_alone(versions: dic
 
 
 def test_what_callers_do_wrong_raises_none(versions: dict[str, LambdaRuntime]) -> None:
-    assert versions["2"].invoke(http_api_event(HttpRequest("GET", "/nowhere")))["statusCode"] == 404
+    assert answered(versions["2"], HttpRequest("GET", "/nowhere")) == 404
     assert rung(versions) == []
 
 
@@ -85,7 +93,8 @@ def test_a_version_that_cannot_start_leaves_the_line_that_its_alarm_counts(
     ):
         with pytest.raises(FunctionFailed):
             ask(runtime, GOOD)
-        line = runtime.log.events("cold_start")[0]
+        line = runtime.log.wait_for("cold_start", 30)
+    assert line is not None
     (made,) = properties(stack(), "InitFailuresFilter")["MetricTransformations"]
     assert [line[one["Value"].removeprefix("$.")] for one in made["Dimensions"]] == [FUNCTION, "3"]
     assert line["state"] == "failed"

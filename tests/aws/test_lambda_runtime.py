@@ -123,7 +123,7 @@ def test_an_import_that_fails_says_why(tmp_path: Path) -> None:
         with pytest.raises(FunctionFailed, match="RuntimeError: no lock here"):
             runtime.invoke({})
 
-        wait_until(lambda: "[ERROR] RuntimeError: no lock here" in runtime.log.tail(), limit=5)
+        wait_until(lambda: "[ERROR] RuntimeError: no lock here" in runtime.log.tail(), limit=30)
         assert "(rapid)" not in "\n".join(line for line in runtime.log.tail().splitlines() if "[INFO]" in line)
 
 
@@ -137,10 +137,10 @@ def test_json_lines_are_events_and_all_lines_are_kept(function: Function) -> Non
     with lambda_runtime(function) as runtime:
         pid = runtime.invoke({})["pid"]
 
-        start = runtime.log.wait_for("cold_start", 5)
+        start = runtime.log.wait_for("cold_start", 30)
         assert start == {"event": "cold_start", "pid": pid}
         assert runtime.log.wait_for("cold_start", 0, after=1) is None
-        wait_until(lambda: "a plain line" in runtime.log.lines, limit=5)
+        wait_until(lambda: "a plain line" in runtime.log.lines, limit=30)
 
 
 def test_the_function_sees_what_lambda_sets_and_nothing_of_the_developers(tmp_path: Path) -> None:
@@ -256,15 +256,15 @@ def test_the_death_of_the_parent_ends_all_even_a_busy_function(busy: str, functi
         parent.kill()
         parent.wait()
 
-        wait_until_ended(pids, limit=5)
+        wait_until_ended(pids, limit=30)
 
 
 def test_the_death_of_the_emulator_ends_the_function_and_the_next_event_starts_both(function: Function) -> None:
     with lambda_runtime(function) as runtime:
         emulator_pid, pid = runtime.pid, runtime.invoke({})["pid"]
         os.kill(emulator_pid, signal.SIGKILL)
-        wait_until_ended([emulator_pid, pid], limit=5)
-        wait_until(lambda: runtime.exit_code is not None, limit=5)
+        wait_until_ended([emulator_pid, pid], limit=30)
+        wait_until(lambda: runtime.exit_code is not None, limit=30)
 
         assert runtime.exit_code == -signal.SIGKILL
         assert runtime.invoke({"n": 1})["event"] == {"n": 1}

@@ -70,7 +70,7 @@ def test_it_runs_under_gunicorn_with_one_worker(runtime: FunctionsRuntime) -> No
 def test_an_exception_is_a_500_in_the_log_and_the_next_request_is_answered(runtime: FunctionsRuntime) -> None:
     assert get(runtime, "/raise").status_code == 500
     assert get(runtime).status_code == 200
-    wait_until(lambda: "ValueError: wrong on purpose" in runtime.log.tail(), limit=5)
+    wait_until(lambda: "ValueError: wrong on purpose" in runtime.log.tail(), limit=30)
 
 
 def test_a_worker_that_crashes_is_replaced(function: Function) -> None:
@@ -83,7 +83,7 @@ def test_a_worker_that_crashes_is_replaced(function: Function) -> None:
 
 
 def test_json_lines_are_events(runtime: FunctionsRuntime) -> None:
-    start = runtime.log.wait_for("cold_start", 5)
+    start = runtime.log.wait_for("cold_start", 30)
 
     assert start == {"event": "cold_start", "pid": runtime.pid}  # the module is imported before the fork
 
@@ -166,11 +166,11 @@ def predict(request):
 def test_what_a_function_started_itself_ends_too(tmp_path: Path) -> None:
     with functions_runtime(cloud_function(tmp_path, WITH_A_HELPER)) as runtime:
         get(runtime)
-        wait_until(lambda: bool(runtime.log.lines), limit=5)
+        wait_until(lambda: bool(runtime.log.lines), limit=30)
         pid = int(runtime.log.lines[0])
         assert is_running(pid)
 
-    wait_until_ended([pid], limit=5)
+    wait_until_ended([pid], limit=30)
 
 
 PARENT = """
@@ -201,8 +201,8 @@ def test_a_runtime_that_ended_by_itself_tells_its_exit_code(function: Function) 
     with functions_runtime(function) as runtime:
         pids = [runtime.pid, get(runtime).json()["pid"]]
         os.kill(runtime.pid, signal.SIGKILL)
-        wait_until(lambda: runtime.exit_code is not None, limit=5)
+        wait_until(lambda: runtime.exit_code is not None, limit=30)
 
         assert runtime.exit_code == -signal.SIGKILL
 
-    wait_until_ended(pids, limit=5)
+    wait_until_ended(pids, limit=30)

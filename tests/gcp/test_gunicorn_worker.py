@@ -30,6 +30,7 @@ def predict(request):
     return {"pid": os.getpid()}
 """
 
+FAULT = "RuntimeError: no session in here"
 FAILS = """
 import os
 import gunicorn_worker
@@ -70,11 +71,12 @@ def test_a_worker_that_cannot_be_made_whole_ends_the_instance_and_serves_nothing
         with functions_runtime(cloud_function(folder, FAILS)) as runtime:  # the port can be open for a moment
             wait_until(lambda: runtime.exit_code is not None, limit=10)
             assert runtime.exit_code == 3
+            wait_until(lambda: FAULT in "\n".join(runtime.log.lines), limit=10)
             said = "\n".join(runtime.log.lines)
     except ServeError as error:
         assert "exit code 3" in str(error)
         said = str(error)
-    assert "RuntimeError: no session in here" in said
+    assert FAULT in said
 
 
 def test_the_gunicorn_that_is_pinned_has_what_the_first_step_changes() -> None:

@@ -57,7 +57,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         for method, path, document in ASKED:
             requests.request(method, f"{runtime.url}{path}", json=document, timeout=30)
         for count, _ in enumerate(ASKED):
-            assert runtime.log.wait_for("request", 5, after=count) is not None
+            assert runtime.log.wait_for("request", 30, after=count) is not None
         lines = [line for line in runtime.log.lines if line.startswith("{")]
     return [to_entry(line) for line in lines]
 

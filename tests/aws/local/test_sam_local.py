@@ -201,7 +201,7 @@ def test_a_memory_limit_that_is_too_small_gives_500_and_the_environment_begins_a
     with api(run, port, ["MemorySize=128"]) as (_, log):
         killed = requests.post(f"{url}/predict_batch", large, headers=JSON, timeout=60)
         assert (killed.status_code, killed.json()) == (500, {"message": "Internal server error"})
-        assert "signal: killed" in "\n".join(log.lines)
+        wait_until(lambda: "signal: killed" in "\n".join(log.lines), limit=20)
         assert requests.post(f"{url}{path}", json=body, timeout=60).json() == ANSWER
     assert [start["state"] for start in log.events("cold_start")] == ["ready", "ready"]
 

@@ -87,7 +87,7 @@ def test_a_child_ends_with_its_parent_even_when_that_is_killed() -> None:
         parent.kill()
         parent.wait()
 
-        wait_until_ended(pids, limit=5)
+        wait_until_ended(pids, limit=30)
 
 
 def test_waiting_for_the_port_of_a_child_that_ends_tells_its_last_lines(tmp_path: Path) -> None:
