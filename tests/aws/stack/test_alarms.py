@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -98,6 +99,58 @@ def test_thresholds_are_parameters() -> None:
         "InitFailuresAlarm": 1,
         "OutOfRangeAlarm": "12",
     }
+
+
+COMPARED = {"GreaterThanThreshold": operator.gt, "GreaterThanOrEqualToThreshold": operator.ge}
+COUNTERS = ["ServerErrorsAlarm", "FunctionErrorsAlarm", "InitFailuresAlarm"]
+MINUTE = {"ServerErrorsThreshold": "1", "LatencyBudgetMs": "1000", "OutOfRangeThreshold": "5"}
+
+
+def rings(name: str, *values: float | None, **given: str) -> bool:
+    """Whether an alarm rings after such datapoints, oldest first; None is a period without data."""
+    alarm = properties(stack(**MINUTE | given), name)
+    beyond = [
+        value is not None and COMPARED[alarm["ComparisonOperator"]](value, float(alarm["Threshold"]))
+        for value in values[-alarm["EvaluationPeriods"] :]
+    ]
+    return bool(sum(beyond) >= alarm["DatapointsToAlarm"])
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_one_failure_rings_also_when_its_data_come_two_minutes_late(name: str) -> None:
+    assert rings(name, 1)
+    assert rings(name, None, 3, 0, None)
+    assert not rings(name, 3, 0, None, None)
+    assert not rings(name, 0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["ServerErrorsAlarm", "FunctionErrorsAlarm"])
+def test_failures_ring_from_the_threshold_on(name: str) -> None:
+    assert not rings(name, 6, 6, 6, ServerErrorsThreshold="7")
+    assert rings(name, 7, ServerErrorsThreshold="7")
+
+
+def test_latency_rings_beyond_the_budget_in_two_minutes_of_three() -> None:
+    assert not rings("LatencyAlarm", 1000, 1000, 1000)
+    assert not rings("LatencyAlarm", 1001, 1001, 20, None)
+    assert rings("LatencyAlarm", 1001, None, 1001)
+
+
+def test_a_share_out_of_range_rings_beyond_the_threshold_at_once() -> None:
+    assert not rings("OutOfRangeAlarm", 5)
+    assert rings("OutOfRangeAlarm", 0, 5.1)
+
+
+def test_failures_are_summed_up_minute_by_minute_and_predictions_over_five() -> None:
+    resources = stack()
+    counted = {name: properties(resources, name) for name in (*COUNTERS, "LatencyAlarm")}
+    assert {alarm["Period"] for alarm in counted.values()} == {60}
+    assert {counted[name]["Statistic"] for name in COUNTERS} == {"Sum"}
+    queries = [entry["MetricStat"] for entry in properties(resources, "OutOfRangeAlarm")["Metrics"][1:]]
+    assert [(query["Metric"]["MetricName"], query["Stat"], query["Period"]) for query in queries] == [
+        ("OutOfRange", "Sum", 300),
+        ("Rows", "Sum", 300),
+    ]
 
 
 def test_latency_is_the_99th_percentile_and_one_slow_minute_is_not_enough() -> None:
