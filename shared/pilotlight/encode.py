@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from math import isfinite, prod
 from typing import Any
 
+from pilotlight import fast_json, strict_json
 from pilotlight.errors import ModelError
 from pilotlight.signature import Label, Output, Signature
 from pilotlight.tensor import Tensor
 
 
 def to_json(document: object) -> bytes:
-    """The bytes of a JSON body. Floats are written in the shortest form that reads back as the same double."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")  # half a character becomes its JSON escape
+    """The bytes of a JSON body: the same ones whichever library writes them, see `strict_json.write`."""
+    orjson = fast_json.library(0)
+    if orjson is not None:
+        try:
+            return orjson.dumps(document)  # type: ignore[no-any-return]
+        except TypeError:
+            pass  # an integer beyond 64 bits or half a character
+    return strict_json.write(document)
 
 
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
