@@ -1,18 +1,25 @@
-"""From JSON values to tensors. Nothing is cast silently; a refusal names the place, what was found, what was due."""
+"""From JSON values to tensors. Nothing is cast silently; a refusal names the place, what was found, what was due.
+
+What is right goes through in a few steps of C for all values together; what is not is gone through value by value.
+"""
 
 from __future__ import annotations
 
-import struct
-from array import array
 from collections.abc import Callable, Sequence
-from math import inf, prod
+from contextlib import suppress
+from itertools import chain
+from math import prod
+from operator import itemgetter
+from typing import Any
 
 from pilotlight.errors import InvalidRequest
+from pilotlight.pack import pack
 from pilotlight.reader import child, describe
 from pilotlight.signature import Input, Signature
-from pilotlight.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
+from pilotlight.tensor import Buffer, Datatype, Tensor
 
-Place = Callable[[int], str]
+# The path of the i-th instance.
+Row = Callable[[int], str]
 
 
 def read_instances(signature: Signature, instances: object, path: str) -> tuple[Tensor, ...]:
@@ -29,7 +36,7 @@ def read_instances(signature: Signature, instances: object, path: str) -> tuple[
         raise InvalidRequest("this model has no batch dimension; send one instance to /predict", path)
     if signature.batch == 1 and len(instances) != 1:
         raise InvalidRequest(f"this model takes one instance at a time, found {len(instances)}", path)
-    return _read_rows(signature, instances, [f"{path}[{index}]" for index in range(len(instances))])
+    return _read_rows(signature, instances, lambda index: f"{path}[{index}]")
 
 
 def read_instance(signature: Signature, instance: object, path: str) -> tuple[Tensor, ...]:
@@ -39,18 +46,19 @@ def read_instance(signature: Signature, instance: object, path: str) -> tuple[Te
             pack_nested(tensor.datatype, tensor.shape, value, place)
             for tensor, value, place in _by_input(signature, instance, path)
         )
-    return _read_rows(signature, [instance], [path])
+    return _read_rows(signature, [instance], lambda _: path)
 
 
-def _read_rows(signature: Signature, instances: list[object], places: list[str]) -> tuple[Tensor, ...]:
+def _read_rows(signature: Signature, instances: list[Any], row: Row) -> tuple[Tensor, ...]:
     if signature.takes_features:
-        return _read_features(signature, instances, places)
+        return _read_features(signature, instances, row)
     if len(signature.inputs) == 1:
-        return (_stack(signature.inputs[0], instances, places),)
-    columns = list(
-        zip(*(_by_input(signature, item, place) for item, place in zip(instances, places, strict=True)), strict=True)
+        return (_stack(signature.inputs[0], instances, row),)
+    items = [_by_input(signature, item, row(index)) for index, item in enumerate(instances)]
+    return tuple(
+        _stack(column[0][0], [item for _, item, _ in column], lambda index, column=column: column[index][2])  # type: ignore[misc]
+        for column in zip(*items, strict=True)
     )
-    return tuple(_stack(column[0][0], [item[1] for item in column], [item[2] for item in column]) for column in columns)
 
 
 def _by_input(signature: Signature, value: object, path: str) -> list[tuple[Input, object, str]]:
@@ -74,72 +82,108 @@ def _check_names(expected: Sequence[str], found: dict[str, object], noun: str, p
     raise InvalidRequest(f"the {noun} {describe(missing)} is missing", path)
 
 
-def _read_features(signature: Signature, instances: list[object], places: list[str]) -> tuple[Tensor, ...]:
+def _read_features(signature: Signature, instances: list[Any], row: Row) -> tuple[Tensor, ...]:
     names = signature.feature_names
-    by_name: set[int] = set()
-    rows = [
-        _feature_row(names, instance, place, by_name, index)
-        for index, (instance, place) in enumerate(zip(instances, places, strict=True))
-    ]
+    rows = _rows(names, instances, row)
 
-    def place(row: int, column: int) -> str:
-        return child(places[row], names[column]) if row in by_name else f"{places[row]}[{column}]"
+    def place(index: int, column: int) -> str:
+        by_name = isinstance(instances[index], dict)
+        return child(row(index), names[column]) if by_name else f"{row(index)}[{column}]"
 
     width = len(names)
     if len(signature.inputs) == 1 and signature.inputs[0].feature_names:
         tensor = signature.inputs[0]
-        flat = [value for row in rows for value in row]
-        data = pack(tensor.datatype, flat, lambda index: place(*divmod(index, width)))
+        data = pack(tensor.datatype, list(chain.from_iterable(rows)), lambda index: place(*divmod(index, width)))
         return (Tensor(tensor.datatype, (len(rows), width), data),)
     return tuple(
         Tensor(
             tensor.datatype,
             (len(rows), *tensor.shape[1:]),
-            pack(tensor.datatype, [row[column] for row in rows], lambda row, column=column: place(row, column)),  # type: ignore[misc]
+            pack(tensor.datatype, list(values), lambda index, column=column: place(index, column)),  # type: ignore[misc]
         )
-        for column, tensor in enumerate(signature.inputs)
+        for column, (tensor, values) in enumerate(zip(signature.inputs, zip(*rows, strict=True), strict=True))
     )
 
 
-def _feature_row(names: tuple[str, ...], instance: object, path: str, by_name: set[int], index: int) -> list[object]:
+def _rows(names: tuple[str, ...], instances: list[Any], row: Row) -> Sequence[Sequence[object]]:
+    """The values of each instance, in the order of the features."""
+    if _are_all(list, len(names), instances):
+        return instances
+    if len(names) > 1 and _are_all(dict, len(names), instances):
+        with suppress(KeyError):  # the loop says which
+            return list(map(itemgetter(*names), instances))
+    return [_feature_row(names, instance, row(index)) for index, instance in enumerate(instances)]
+
+
+def _are_all(kind: type, length: int, items: list[Any]) -> bool:
+    return set(map(type, items)) == {kind} and set(map(len, items)) == {length}
+
+
+def _feature_row(names: tuple[str, ...], instance: object, path: str) -> list[object]:
     if isinstance(instance, list):
         if len(instance) != len(names):
             raise InvalidRequest(f"expected {len(names)} features, found {len(instance)}", path)
         return instance
     if isinstance(instance, dict):
         _check_names(names, instance, "feature", path)
-        by_name.add(index)
         return [instance[name] for name in names]
     raise InvalidRequest(
         f"expected {len(names)} features as an array or as an object by name, found {describe(instance)}", path
     )
 
 
-def _stack(tensor: Input, items: Sequence[object], places: Sequence[str]) -> Tensor:
+def _stack(tensor: Input, items: list[Any], row: Row) -> Tensor:
     """A batch of nested values, all of one shape."""
-    flat: list[object] = []
-    starts: list[int] = []
-    shape: list[int] | None = None
-    for item, path in zip(items, places, strict=True):
-        starts.append(len(flat))
-        dimensions = _flatten(item, shape or list(tensor.shape[1:]), flat, path)
-        shape = dimensions
-    shape = shape or []
-    size = prod(shape) or 1
-
-    def place(index: int) -> str:
-        row, offset = divmod(index, size)
-        return f"{places[row]}{_subscripts(offset, shape)}"
-
-    return Tensor(tensor.datatype, (len(items), *shape), pack(tensor.datatype, flat, place))
+    shape, data = _pack_items(tensor.datatype, tensor.shape[1:], items, row)
+    return Tensor(tensor.datatype, (len(items), *shape), data)
 
 
 def pack_nested(datatype: Datatype, shape: Sequence[int], value: object, path: str) -> Tensor:
     """A tensor from nested arrays of a shape in which -1 stands for any length."""
-    flat: list[object] = []
-    dimensions = _flatten(value, list(shape), flat, path)
-    data = pack(datatype, flat, lambda index: f"{path}{_subscripts(index, dimensions)}")
+    dimensions, data = _pack_items(datatype, shape, [value], lambda _: path)
     return Tensor(datatype, tuple(dimensions), data)
+
+
+def _pack_items(
+    datatype: Datatype, shape: Sequence[int], items: list[Any], row: Row
+) -> tuple[Sequence[int], Buffer | list[str]]:
+    """Items of one shape, nested as it says: the lengths that they turned out to have, and all their values packed."""
+    dimensions, flat = _unnest(shape, items) or _flatten_each(shape, items, row)
+    size = prod(dimensions) or 1
+
+    def place(index: int) -> str:
+        item, offset = divmod(index, size)
+        return f"{row(item)}{_subscripts(offset, dimensions)}"
+
+    try:
+        return dimensions, pack(datatype, flat, place)
+    except InvalidRequest:
+        _flatten_each(shape, items, row)  # an array where a value should be is the fault to tell of
+        raise
+
+
+def _unnest(shape: Sequence[int], items: list[Any]) -> tuple[list[int], list[object]] | None:
+    """Items that are all nested alike: their lengths, and their values in one list, of which nothing is known yet.
+
+    None where they are not nested as the shape says, or where an array is empty and hides the lengths below it.
+    """
+    dimensions: list[int] = []
+    for expected in shape:
+        length = len(items[0]) if type(items[0]) is list else 0
+        if length == 0 or expected not in (-1, length) or not _are_all(list, length, items):
+            return None
+        dimensions.append(length)
+        items = list(chain.from_iterable(items))
+    return dimensions, items
+
+
+def _flatten_each(shape: Sequence[int], items: list[Any], row: Row) -> tuple[list[int], list[object]]:
+    """As `_unnest`, value by value. Raises InvalidRequest for what is not nested as the shape says."""
+    flat: list[object] = []
+    dimensions: list[int] | None = None
+    for index, item in enumerate(items):
+        dimensions = _flatten(item, dimensions or list(shape), flat, row(index))
+    return dimensions or [], flat
 
 
 def _flatten(value: object, shape: list[int], flat: list[object], path: str) -> list[int]:
@@ -175,66 +219,3 @@ def _subscripts(index: int, shape: Sequence[int]) -> str:
         index, position = divmod(index, length)
         text = f"[{position}]{text}"
     return text
-
-
-def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | list[str]:
-    """The buffer that holds `values`, each exactly as `datatype` holds it or refused; `place` names the i-th's place.
-
-    Numbers for floats are rounded to nearest, ties to even, from the double that JSON numbers are read as.
-    """
-    kinds = set(map(type, values))
-    if datatype is BYTES:
-        return _pack_strings(values, kinds, place)
-    if datatype is BOOL:
-        if not kinds <= {bool}:
-            raise _refusal(values, place, "true or false", lambda value: isinstance(value, bool))
-        return bytes(values)  # type: ignore[arg-type]
-    if datatype.is_float:
-        return _pack_floats(datatype, values, kinds, place)
-    if not kinds <= {int} or (values and not datatype.low <= min(values) <= max(values) <= datatype.high):  # type: ignore[type-var, operator]
-        expected = f"a whole number from {datatype.low} to {datatype.high} ({datatype.name})"
-        raise _refusal(
-            values, place, expected, lambda value: type(value) is int and datatype.low <= value <= datatype.high
-        )
-    return array(datatype.typecode, values)  # type: ignore[type-var, return-value]
-
-
-def _pack_strings(values: list[object], kinds: set[type], place: Place) -> list[str]:
-    if not kinds <= {str}:
-        raise _refusal(values, place, "a string", lambda value: isinstance(value, str))
-    try:
-        "".join(values).encode("utf-8")  # type: ignore[arg-type]
-    except UnicodeEncodeError:
-        raise _refusal(values, place, "a string of whole Unicode characters", _is_unicode) from None
-    return values  # type: ignore[return-value]
-
-
-def _is_unicode(value: object) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in str(value))
-
-
-def _pack_floats(datatype: Datatype, values: list[object], kinds: set[type], place: Place) -> Buffer:
-    if not kinds <= {float, int}:
-        raise _refusal(values, place, f"a number ({datatype.name})", lambda value: type(value) in (float, int))
-    packed = _floats(datatype, values)
-    if packed is None:
-        expected = f"a number that {datatype.name} holds"
-        raise _refusal(values, place, expected, lambda value: _floats(datatype, [value]) is not None)
-    return packed
-
-
-def _floats(datatype: Datatype, values: list[object]) -> Buffer | None:
-    """The rounded numbers, or None where one of them overflows."""
-    try:
-        if datatype.typecode == "e":  # `array` has no half floats
-            return struct.pack(f"{len(values)}e", *values)
-        packed: array[float] = array(datatype.typecode, values)  # type: ignore[arg-type]
-    except (OverflowError, struct.error):
-        return None
-    return None if inf in packed or -inf in packed else packed
-
-
-def _refusal(values: list[object], place: Place, expected: str, good: Callable[[object], bool]) -> InvalidRequest:
-    """The error for the first value that is not good."""
-    index = next(index for index, value in enumerate(values) if not good(value))
-    return InvalidRequest(f"expected {expected}, found {describe(values[index])}", place(index))

@@ -14,11 +14,13 @@ from typing import NoReturn
 from pilotlight.errors import InvalidRequest
 from pilotlight.reader import child, describe
 
+# The patterns here are compiled at their first use: a cold start would pay for them.
+
 # How many arrays and objects may stand inside one another. A tensor's rank is far below it, parsers' own limits above.
 DEEPEST = 64
 
 # A string, whole or cut off by the end, or a bracket. It never gives back what it took: a search is one pass.
-_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+_STRING_OR_BRACKET = r'(?s)"[^"\\]*+(?:\\.?[^"\\]*+)*+"?|[\[\]{}]'
 
 
 def parse(body: bytes) -> object:
@@ -48,12 +50,12 @@ def write(document: object) -> bytes:
     """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if "e-0" in text:
-        text = _SMALL_FLOAT.sub(_as_orjson, text)
+        text = re.sub(_SMALL_FLOAT, _as_orjson, text)
     return text.encode("utf-8", "backslashreplace")  # half a character becomes its JSON escape
 
 
 # A string, so that what looks like a number in it is left alone; or a float below 0.0001 as Python writes it.
-_SMALL_FLOAT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(\d)(?:\.(\d+))?e-0([5-9])')
+_SMALL_FLOAT = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(\d)(?:\.(\d+))?e-0([5-9])'
 
 
 def _as_orjson(found: re.Match[str]) -> str:
@@ -70,7 +72,7 @@ def _is_too_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= DEEPEST:
         return False
     depth = 0
-    for mark in _STRING_OR_BRACKET.finditer(text):
+    for mark in re.finditer(_STRING_OR_BRACKET, text):
         if text[mark.start()] in "[{":
             depth += 1
             if depth > DEEPEST:

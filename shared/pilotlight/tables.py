@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from pilotlight.decode import pack, pack_nested, read_instances
+from pilotlight.decode import pack_nested, read_instances
 from pilotlight.errors import InvalidRequest
+from pilotlight.pack import pack
 from pilotlight.reader import child, describe
 from pilotlight.signature import Signature
 from pilotlight.tensor import Tensor

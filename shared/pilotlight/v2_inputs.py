@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from math import prod
 from typing import Any
 
-from pilotlight.decode import pack, pack_nested
+from pilotlight.decode import pack_nested
 from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import replace
+from pilotlight.pack import pack
 from pilotlight.reader import describe
 from pilotlight.signature import Input, Signature
 from pilotlight.tensor import Datatype, Tensor

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doubles import COLUMNS, FEATURES, IMAGE, PAIR
-from pilotlight.decode import pack, pack_nested, read_instance, read_instances
+from pilotlight.decode import pack_nested, read_instance, read_instances
 from pilotlight.encode import nest
 from pilotlight.errors import InvalidRequest
+from pilotlight.pack import pack
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
 
@@ -115,6 +116,22 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
         (IMAGE, [[[1, 2], [3]]], "$.instances[0][1]", "expected 2 items, found 1"),
         (IMAGE, [[[1, 2], [3, [4]]]], "$.instances[0][1][1]", "expected a value, found an array"),
         (IMAGE, [[[1, 2], [3, "4"]]], "$.instances[0][1][1]", 'expected a number (FP32), found "4"'),
+        (IMAGE, [[[1, 2], [[3], [4]]]], "$.instances[0][1][0]", "expected a value, found an array"),
+        (IMAGE, [[[1, 2], [3, 4]], [[1, "2"], [3, [4]]]], "$.instances[1][1][1]", "expected a value, found an array"),
+        (
+            IMAGE,
+            [[[1, 2], [3, 4]], [[1, 2], [3, None]]],
+            "$.instances[1][1][1]",
+            "expected a number (FP32), found null",
+        ),
+        (IMAGE, [[[1, 2], {"a": 1, "b": 2}]], "$.instances[0][1]", "expected an array of shape [2], found an object"),
+        (FEATURES, [[1, 2, 3], {"height": 1, "width": 2, "depths": 3}], "$.instances[1]", 'unknown feature "depths"'),
+        (
+            FEATURES,
+            [[1, 2, 3], {"height": 1, "width": 2, "depth": True}],
+            "$.instances[1].depth",
+            "expected a number (FP32), found true",
+        ),
         (IMAGE, [5], "$.instances[0]", "expected an array of shape [2, 2], found 5"),
         (PAIR, [[1]], "$.instances[0]", "expected an object with the inputs left, right, found an array"),
         (PAIR, [{"left": [1]}], "$.instances[0]", 'the input "right" is missing'),
@@ -164,6 +181,23 @@ def test_half_floats_round_and_overflow_like_the_others() -> None:
     assert single("FP16", 1.0009765625) == 1.0009765625
     with pytest.raises(InvalidRequest, match="a number that FP16 holds"):
         single("FP16", 70000)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_a_float_beyond_its_type_is_refused_wherever_it_stands(datatype: str) -> None:
+    largest = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}[datatype]
+    assert pack(DATATYPES[datatype], [1, largest, -largest], "$[{}]".format)
+    for value in (inf, -inf, 10**400):
+        with pytest.raises(InvalidRequest, match=f"a number that {datatype} holds") as caught:
+            pack(DATATYPES[datatype], [1, largest, value, -largest], "$[{}]".format)
+        assert caught.value.path == "$[2]"
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT8", "UINT64"])
+def test_packed_numbers_can_be_written_over_by_who_gets_them(datatype: str) -> None:
+    packed = pack(DATATYPES[datatype], [1, 2], "$[{}]".format)
+    assert not isinstance(packed, list)
+    assert not memoryview(packed).readonly
 
 
 def test_bools_take_bools_alone() -> None:
