@@ -129,8 +129,9 @@ lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock 
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
-	@for name in checkers clients emulator; do \
+	@for name in checkers clients descriptions emulator fuzzers; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+			$$(test $$name = descriptions && echo --no-deps) \
 			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \
 			|| exit 1; \
 	done

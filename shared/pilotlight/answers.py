@@ -8,10 +8,13 @@ from typing import Protocol, TypeAlias
 from pilotlight.description import Description
 from pilotlight.encode import count_out_of_range
 from pilotlight.errors import NotFound
-from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.messages import Request
 from pilotlight.reader import describe
 from pilotlight.tensor import Tensor
+
+if TYPE_CHECKING:
+    from pilotlight.golden import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Plane(Protocol):
     @property
     def model(self) -> Description:
         """What is served."""
+        ...
+
+    @property
+    def sample(self) -> Sample | None:
+        """The first golden sample of the package, where it has any."""
         ...
 
     def run(self, request: Request, inputs: Sequence[Tensor], rows: int | None) -> tuple[Tensor, ...]:

@@ -82,7 +82,14 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         phases,
         platform.started,
     )
-    service = Service(model, loader, report, max_body_bytes=settings.max_body_bytes, clock=time.monotonic)
+    service = Service(
+        model,
+        loader,
+        report,
+        max_body_bytes=settings.max_body_bytes,
+        clock=time.monotonic,
+        golden=settings.lock.with_name(model.golden.name),
+    )
     loader.start(platform.deadline)
     return service, loader
 

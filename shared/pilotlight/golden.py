@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
+from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.reader import Node, read_json
@@ -58,6 +59,13 @@ def read_golden(content: bytes) -> Golden:
         relative=_read_tolerance(tolerance["relative"]),
         generated=fields["source"].one_of("given", "generated") == "generated",
     )
+
+
+def first_sample(file: Path | None) -> Sample | None:
+    """The first sample in a package's file; None where there is no such file, or no sample in it."""
+    if file is None or not file.is_file():
+        return None
+    return next(iter(read_golden(file.read_bytes()).samples), None)
 
 
 def write_golden(golden: Golden) -> dict[str, object]:

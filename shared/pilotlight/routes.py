@@ -33,7 +33,9 @@ ROUTES = (
     Route("GET", "/health/live", "", "status"),
     Route("GET", "/health/ready", "", "status"),
     Route("GET", "/health/startup", "", "status"),
+    Route("GET", "/openapi.json", "", "openapi"),
     Route("GET", "/v2", "", "v2 server"),
+    Route("GET", "/v2/", "", "v2 server"),  # as the protocol's own OpenAPI document spells it
     Route("GET", "/v2/health/live", "", "v2 live"),
     Route("GET", "/v2/health/ready", "", "v2 ready"),
     Route("GET", "/v2/models/{m}", "", "v2 model"),

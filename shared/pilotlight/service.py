@@ -14,13 +14,18 @@ from pilotlight.description import Description
 from pilotlight.encode import check_outputs, predictions, probabilities, probability, to_json
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.fields import read_fields
-from pilotlight.frozen import EMPTY
+from pilotlight.frozen import EMPTY, TYPE_CHECKING
 from pilotlight.loading import Loader
 from pilotlight.messages import Request, Response
 from pilotlight.reader import describe
 from pilotlight.records import Report, Served
 from pilotlight.routes import Route, find
 from pilotlight.tensor import Tensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pilotlight.golden import Sample
 
 # Seconds: how long a request waits for the model where the platform names no deadline, what it keeps of a deadline to
 # answer, and how long a probe waits.
@@ -42,13 +47,18 @@ class Service:
         *,
         max_body_bytes: int,
         clock: Callable[[], float],
+        golden: Path | None = None,
     ) -> None:
-        """`clock` is monotonic and in seconds: the one on which a Request's deadline lies."""
+        """`clock` is monotonic and in seconds: the one on which a Request's deadline lies.
+
+        `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
+        """
         self._described = model
         self._loader = loader
         self._report = report
         self._max_body_bytes = max_body_bytes
         self._clock = clock
+        self._golden = golden
         self._own: dict[str, Callable[[Request], Answer]] = {
             "/predict": self._predict,
             "/predict_batch": self._predict_batch,
@@ -63,6 +73,13 @@ class Service:
     def model(self) -> Description:
         """See `answers.Plane`."""
         return self._described
+
+    @property
+    def sample(self) -> Sample | None:
+        """See `answers.Plane`."""
+        from pilotlight.golden import first_sample  # noqa: PLC0415 - hardly a request needs it
+
+        return first_sample(self._golden)
 
     def handle(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
@@ -188,6 +205,10 @@ def _actions(path: str) -> Mapping[str, Action]:
         from pilotlight import v1  # noqa: PLC0415
 
         return v1.ACTIONS
+    if path == "/openapi.json":
+        from pilotlight import openapi  # noqa: PLC0415
+
+        return openapi.ACTIONS
     from pilotlight import mlflow  # noqa: PLC0415
 
     return mlflow.ACTIONS

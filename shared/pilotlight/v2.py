@@ -99,6 +99,7 @@ def _output(wanted: Wanted, tensor: Tensor, buffers: list[bytes | memoryview]) -
 
 ACTIONS: Mapping[str, Action] = {
     "/v2": _server,
+    "/v2/": _server,
     "/v2/health/live": _live,
     "/v2/health/ready": _ready,
     **{

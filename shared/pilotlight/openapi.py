@@ -1,0 +1,157 @@
+"""The function's contract, `GET /openapi.json`: OpenAPI 3.1, made from the model's signature.
+
+https://spec.openapis.org/oas/v3.1.1.html. The routes are those of the table in `routes.py`. What JSON Schema cannot
+say stands in words: that a tensor of V2 has as many values as its shape, and the form of tensors as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pilotlight import __version__
+from pilotlight.answers import Action, Answer, Plane, Values
+from pilotlight.description import Description
+from pilotlight.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+    RequestError,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from pilotlight.golden import Sample
+from pilotlight.messages import Request
+from pilotlight.openapi_bodies import examples, replies, requests
+from pilotlight.openapi_schemas import Schema, record
+from pilotlight.routes import ROUTES, Route
+
+MEDIA_TYPE = "application/json"
+
+_TAGS = {"v1": "TensorFlow Serving's V1", "v2": "Open Inference Protocol V2", "health": "Health"}
+
+# What may go wrong on every route, and what only where there is a body or a model to wait for.
+_ERRORS: tuple[tuple[type[RequestError], str], ...] = (
+    (InvalidRequest, "The request does not say what the model's signature asks for; `path` names the place."),
+    (NotFound, "There is no such route, model or version."),
+    (MethodNotAllowed, "The route takes other methods; the header `allow` names them."),
+    (TooLarge, "The body, or the reply that it asks for, is over the limit."),
+    (UnsupportedMediaType, "The body has a media type or an encoding that this route does not read."),
+    (RequestError, "Something went wrong inside; the log says what."),
+    (NotReady, "The model is not loaded yet; the header `retry-after` says in how many seconds to ask again."),
+)
+_STATUS = {RequestError: 500}
+
+
+def _answer(plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, document(plane.model, plane.sample))
+
+
+def document(model: Description, sample: Sample | None) -> dict[str, object]:
+    """The document for a model. `sample` is a golden one, and becomes the requests' example."""
+    shown = examples(model, sample)
+    bodies, answers = requests(model), replies(model)
+    paths: dict[str, dict[str, object]] = {}
+    for route in ROUTES:
+        if not route.takes or route.takes in bodies:
+            operation = _operation(model, route, bodies.get(route.takes), answers[route.gives], shown)
+            paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.1",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {
+            "title": model.name,
+            "version": str(model.version),
+            "description": f"The model {model.name}:{model.version}, served by Pilotlight {__version__}.",
+        },
+        "paths": paths,
+        "components": {"schemas": {"Error": _error()}, "responses": _refusals()},
+    }
+
+
+def _operation(
+    model: Description,
+    route: Route,
+    body: Schema | None,
+    reply: Mapping[str, Any],
+    shown: Mapping[str, object],
+) -> dict[str, object]:
+    operation: dict[str, object] = {
+        "operationId": _identifier(route),
+        "tags": [_TAGS.get(route.path.split("/")[1], "Prediction")],
+        "parameters": _parameters(model, route),
+        "responses": {"200": _good(reply), **_possible(route)},
+    }
+    if body is not None:
+        content = {"schema": body, **({"example": shown[route.takes]} if route.takes in shown else {})}
+        operation["requestBody"] = {"required": True, "content": {MEDIA_TYPE: content}}
+    return operation
+
+
+def _identifier(route: Route) -> str:
+    path = route.path.replace("{m}", "name").replace("{v}", "version") + ("root" if route.path.endswith("/") else "")
+    words = "".join(character if character.isalnum() else " " for character in path)
+    return "_".join((route.method.lower(), *words.split()))
+
+
+def _parameters(model: Description, route: Route) -> list[dict[str, object]]:
+    known = {"m": ("The model's name.", model.name), "v": ("Its version.", str(model.version))}
+    return [
+        {"name": name, "in": "path", "required": True, "description": text, "schema": {"enum": [value]}}
+        for name, (text, value) in known.items()
+        if f"{{{name}}}" in route.path
+    ]
+
+
+def _good(reply: Mapping[str, Any]) -> dict[str, object]:
+    return {"description": reply["description"], "headers": {"x-request-id": _ID}, "content": reply["content"]}
+
+
+_ID: Mapping[str, object] = {
+    "description": "The request's id, as it stands in the log.",
+    "required": True,
+    "schema": {"type": "string"},
+}
+
+
+def _possible(route: Route) -> dict[str, object]:
+    """The refusals that a route may answer with."""
+    left_out = set() if route.takes else {"413", "415"}
+    return {
+        status: {"$ref": f"#/components/responses/{status}"}
+        for status in map(_status, (error for error, _ in _ERRORS))
+        if status not in left_out
+    }
+
+
+def _status(error: type[RequestError]) -> str:
+    return str(_STATUS.get(error, error.status))
+
+
+def _refusals() -> dict[str, object]:
+    headers = {"405": ("allow", {"type": "string"}), "503": ("retry-after", {"type": "string", "pattern": "^[0-9]+$"})}
+    responses: dict[str, object] = {}
+    for error, text in _ERRORS:
+        found: dict[str, object] = {"x-request-id": _ID}
+        if _status(error) in headers:
+            name, schema = headers[_status(error)]
+            found[name] = {"required": True, "schema": schema}
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}}
+        responses[_status(error)] = {"description": text, "headers": found, "content": content}
+    return responses
+
+
+def _error() -> Schema:
+    """The one form of every error."""
+    return record(
+        {
+            "error": {"type": "string", "description": "A sentence for people, which may change."},
+            "code": {"type": "string", "description": "For programs; it does not change."},
+            "path": {"type": ["string", "null"], "description": "The place in the body as a JSON path."},
+            "request_id": {"type": "string"},
+        }
+    )
+
+
+ACTIONS: Mapping[str, Action] = {"/openapi.json": _answer}

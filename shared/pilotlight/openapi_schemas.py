@@ -1,0 +1,111 @@
+"""JSON Schemas (2020-12, as OpenAPI 3.1 takes them) of what a model takes and gives, from its signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import BYTES, Datatype
+
+Schema: TypeAlias = dict[str, Any]
+
+# Where a number that is rounded to nearest becomes infinite: half a step beyond the largest one of IEEE 754's binary16
+# and binary32, and of bfloat16. All that JSON's numbers are read as, doubles, is below that of binary64.
+_TOO_LARGE = {"BF16": 3.3961775292304601e38, "FP16": 65520.0, "FP32": 3.4028235677973366e38}
+_LARGEST = 1.7976931348623157e308
+
+
+def taken(datatype: Datatype) -> Schema:
+    """A value in a request."""
+    if datatype is BYTES:
+        return {"type": "string"}
+    if datatype.name == "BOOL":
+        return {"type": "boolean"}
+    if datatype.is_integer:
+        return {"type": "integer", "minimum": datatype.low, "maximum": datatype.high}
+    bound = _TOO_LARGE.get(datatype.name)
+    if bound is None:
+        return {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}
+    return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}
+
+
+def given(datatype: Datatype) -> Schema:
+    """A value in a reply: a float that JSON cannot write is null."""
+    if datatype is BYTES or datatype.name == "BOOL" or datatype.is_integer:
+        return taken(datatype)
+    return {"type": ["number", "null"]}
+
+
+def nested(shape: Sequence[int], item: Schema) -> Schema:
+    """Arrays in arrays of that shape, in which -1 is any length; of shape (), the item itself."""
+    schema = item
+    for length in reversed(shape):
+        bounds = {} if length == -1 else {"minItems": length, "maxItems": length}
+        schema = {"type": "array", "items": schema, **bounds}
+    return schema
+
+
+def record(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> Schema:
+    """An object with these fields and no others."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
+def instance(signature: Signature) -> Schema:
+    """One instance, as `/predict` takes it."""
+    if signature.takes_features:
+        columns = feature_schemas(signature)
+        return {"oneOf": [row(list(columns.values())), record(columns)]}
+    skipped = 0 if signature.batch is None else 1
+    inputs = {tensor.name: nested(tensor.shape[skipped:], taken(tensor.datatype)) for tensor in signature.inputs}
+    return record(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
+
+
+def feature_schemas(signature: Signature) -> dict[str, Schema]:
+    """Each feature's value, by its name."""
+    datatypes = {tensor.name: tensor.datatype for tensor in signature.inputs}
+    return {name: taken(datatypes.get(name, signature.inputs[0].datatype)) for name in signature.feature_names}
+
+
+def row(columns: Sequence[Schema]) -> Schema:
+    """An array with a value for each of these."""
+    size = {"minItems": len(columns), "maxItems": len(columns)}
+    if all(column == columns[0] for column in columns):
+        return {"type": "array", "items": columns[0], **size}
+    return {"type": "array", "prefixItems": list(columns), **size}
+
+
+def prediction(signature: Signature) -> Schema:
+    """What the model says of one instance, as `/predict` gives it."""
+    label = signature.output("label")
+    if label is not None:
+        return {"enum": list(signature.labels)} if signature.labels else given(label.datatype)
+    if signature.output("probabilities") is not None:
+        return {"enum": [*signature.labels, None]}
+    first = signature.outputs[0]
+    shape = first.shape if signature.batch is None else first.shape[1:]
+    is_number = signature.batch is not None and len(first.shape) == 2 and first.shape[1] == 1
+    return given(first.datatype) if is_number else nested(shape, given(first.datatype))
+
+
+def probabilities(signature: Signature) -> Schema | None:
+    """A probability for each label; None for a model that gives none."""
+    if signature.output("probabilities") is None:
+        return None
+    return nested((len(signature.labels),), {"type": ["number", "null"]})
+
+
+def tensor_form(tensor: Input | Output) -> dict[str, Schema]:
+    """What says which tensor of V2 it is: its name, its datatype, its shape."""
+    least = 1 if tensor.role == "features" else 0
+    lengths = [{"type": "integer", "minimum": least} if length == -1 else {"const": length} for length in tensor.shape]
+    return {
+        "name": {"const": tensor.name},
+        "datatype": {"const": tensor.datatype.name},
+        "shape": {"type": "array", "prefixItems": lengths, "minItems": len(lengths), "maxItems": len(lengths)},
+    }

@@ -1,0 +1,148 @@
+"""The OpenAPI document: valid, complete, and true of what the service takes and gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
+from docs.exchanges import in_situation
+from doubles import service
+from pilotlight.description import load_lock
+from pilotlight.golden import Sample, Values, read_golden
+from pilotlight.messages import Request
+from pilotlight.openapi import document
+from pilotlight.openapi_bodies import examples
+from pilotlight.routes import ROUTES
+from pilotlight.service import Service
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import DATATYPES, Tensor
+from pilotlight_cli.project import LOCK
+
+FP32, FP16, INT8 = DATATYPES["FP32"], DATATYPES["FP16"], DATATYPES["INT8"]
+
+ROWS = Signature((Input("x", FP32, (-1, 2, 3), "tensor"),), (Output("y", FP32, (-1, 2), "tensor"),))
+ONE = Signature((Input("x", INT8, (1, 2), "tensor"),), (Output("y", INT8, (1, 2), "tensor"),))
+SCALAR = Signature((Input("x", FP32, (), "tensor"),), (Output("y", FP32, (), "tensor"),))
+HALF = Signature((Input("x", FP16, (-1, 2), "tensor"),), (Output("y", FP16, (-1, 2), "tensor"),))
+
+SIGNATURES = (CLASSIFIER, COLUMNS, TENSORS, ROWS, ONE, SCALAR, HALF)
+SAMPLE = read_golden(LOCK.with_name("golden.json").read_bytes()).samples[0]
+
+
+def made(signature: Signature, sample: Sample | None = None) -> dict[str, Any]:
+    """The document as a client reads it."""
+    found: dict[str, Any] = json.loads(json.dumps(document(replace(onnx_model(), signature=signature), sample)))
+    return found
+
+
+def body_of(document: dict[str, Any], path: str) -> dict[str, Any]:
+    found: dict[str, Any] = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    return found
+
+
+@pytest.fixture
+def sample_service(tmp_path: Path) -> Service:
+    return in_situation("", tmp_path)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: str(signature.inputs[0].shape))
+def test_the_document_is_valid_whatever_the_model(signature: Signature) -> None:
+    OpenAPIV31SpecValidator(made(signature)).validate()
+
+
+def test_every_route_is_described_with_its_method() -> None:
+    found = made(CLASSIFIER)["paths"]
+    assert {(method.upper(), path) for path, item in found.items() for method in item} == {
+        (route.method, route.path) for route in ROUTES
+    }
+
+
+def test_a_model_without_a_batch_has_no_route_for_batches() -> None:
+    assert "/predict_batch" not in made(SCALAR)["paths"]
+
+
+def test_no_two_operations_have_the_same_name() -> None:
+    names = [item["operationId"] for path in made(CLASSIFIER)["paths"].values() for item in path.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_the_models_own_names_classes_and_bounds_are_in_it() -> None:
+    found = made(COLUMNS)
+    row, by_name = body_of(found, "/predict")["schema"]["properties"]["features"]["oneOf"]
+    assert by_name["required"] == ["city", "area"]
+    assert by_name["properties"]["city"] == {"type": "string"}
+    assert row["prefixItems"] == [by_name["properties"]["city"], by_name["properties"]["area"]]
+    reply = made(CLASSIFIER)["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert reply["properties"]["prediction"] == {"enum": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(3.4028235677973362e38, True), (3.4028235677973366e38, False), (-3.4028235677973366e38, False), (True, False)],
+)
+def test_the_bounds_of_a_number_are_those_at_which_it_is_refused(value: object, fits: bool) -> None:
+    signature = Signature((Input("x", FP32, (-1, 1), "tensor"),), (Output("y", FP32, (-1, 1), "tensor"),))
+    served = service(signature, lambda inputs: (Tensor(FP32, (1, 1), inputs[0].data),))
+    body = {"features": [value]}
+    schema = body_of(made(signature), "/predict")["schema"]
+    assert Draft202012Validator(schema).is_valid(body) == fits
+    assert (served.handle(Request("POST", "/predict", {}, json.dumps(body).encode())).status == 200) == fits
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/predict_batch", "/v2/models/{m}/infer", "/v1/models/{m}:predict", "/invocations"]
+)
+def test_an_example_is_a_golden_sample_follows_its_schema_and_is_answered_as_described(
+    path: str, sample_service: Service
+) -> None:
+    found = json.loads(sample_service.handle(Request("GET", "/openapi.json")).body)
+    content = body_of(found, path)
+    Draft202012Validator(content["schema"]).validate(content["example"])
+    assert SAMPLE.inputs[0].data[0] in flat(content["example"])
+    reply = sample_service.handle(
+        Request("POST", path.replace("{m}", "breast-cancer"), {}, json.dumps(content["example"]).encode())
+    )
+    assert reply.status == 200
+    described = found["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    Draft202012Validator(described).validate(json.loads(reply.body))
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "GET"], ids=lambda route: route.path)
+def test_what_can_be_read_is_as_described(route: Any, sample_service: Service) -> None:
+    found = json.loads(sample_service.handle(Request("GET", "/openapi.json")).body)
+    reply = sample_service.handle(Request("GET", route.path.replace("{m}", "breast-cancer").replace("{v}", "1")))
+    described = found["paths"][route.path]["get"]["responses"][str(reply.status)]["content"]["application/json"]
+    Draft202012Validator(described["schema"]).validate(json.loads(reply.body))
+
+
+def test_a_large_sample_is_no_example() -> None:
+    signature = Signature((Input("x", FP32, (-1, 9000), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
+    large = Sample((Values("x", FP32, (1, 9000), (0.25,) * 9000),), (Values("y", FP32, (1,), (1.0,)),))
+    assert examples(replace(onnx_model(), signature=signature), large) == {}
+
+
+def test_a_package_without_golden_samples_has_a_document_without_examples() -> None:
+    served = service(ROWS, tuple)
+    found = json.loads(served.handle(Request("GET", "/openapi.json")).body)
+    assert "example" not in body_of(found, "/predict")
+
+
+def test_an_error_has_the_form_that_the_document_gives_it(sample_service: Service) -> None:
+    found = json.loads(sample_service.handle(Request("GET", "/openapi.json")).body)
+    reply = sample_service.handle(Request("POST", "/predict", {}, b"{}"))
+    Draft202012Validator(found["components"]["schemas"]["Error"]).validate(json.loads(reply.body))
+    assert load_lock(LOCK).model.name == found["info"]["title"]
+
+
+def flat(value: Any) -> Sequence[Any]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [scalar for item in value for scalar in flat(item)] if isinstance(value, list) else [value]
