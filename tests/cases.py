@@ -113,6 +113,8 @@ def sample_cases(names: list[str]) -> list[Case]:
             "/predict_batch",
         ),
         Case("an unknown route", path="/predictions", status=404, code="not_found", message="there is no route"),
+        Case("what robots ask for", method="GET", path="/robots.txt", status=404, code="not_found"),
+        Case("a path with a line break", method="GET", path="/health%0A/live", status=404, code="not_found"),
         Case("a route with a slash at its end", path="/predict/", status=404, code="not_found"),
         Case("a route with two slashes", path="//predict", status=404, code="not_found"),
         Case("a route with an encoded slash", path="/%2Fpredict", status=404, code="not_found"),

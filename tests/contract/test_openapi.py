@@ -51,7 +51,7 @@ def schemathesis(folder: Path, url: str, document: Any, *options: str, **environ
             url,
             "--no-color",
             "--max-examples",
-            "15",
+            "10",
             "--phases",
             "examples,coverage,fuzzing",
             "--generation-database",

@@ -12,7 +12,8 @@ import os
 import signal
 from pathlib import Path
 
-from flask import Request, Response
+from flask import Request, Response, current_app, has_app_context
+from flask import request as current_request
 
 import cloud_logging
 import flask_http
@@ -43,6 +44,10 @@ gc.enable()
 
 # functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it.
 os.register_at_fork(after_in_child=gunicorn_worker.first_step(_LOADER.after_fork))
+
+
+if has_app_context():  # paths that functions-framework leaves to Flask: /robots.txt, one with a line break in it
+    current_app.register_error_handler(404, lambda _: predict(current_request))
 
 
 def predict(request: Request) -> Response:
