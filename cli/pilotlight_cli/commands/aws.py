@@ -35,7 +35,7 @@ def deploy(
     from pilotlight_cli.aws.sam import Sam
 
     found = read_environment(environment)
-    with _acting_in(found):
+    with _acting_in(found), _interruptible(found.stack):
         account = deployment.Account(
             cloudformation=client("cloudformation"),
             functions=client("lambda"),
@@ -83,6 +83,23 @@ def prune(
         console.print_json(document)
     else:
         console.output().print(pruning.describe(function, selection, dry_run=dry_run), soft_wrap=True)
+
+
+@contextmanager
+def _interruptible(stack: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a deployment with a word on what they cannot end."""
+    from pilotlight_cli.local.command import interrupted_by_signals
+
+    try:
+        with interrupted_by_signals():
+            yield
+    except KeyboardInterrupt:
+        console.error(
+            f"interrupted; an update of {stack} that has begun goes on, and shifts its traffic, without this command: "
+            f"'aws cloudformation describe-stacks --stack-name {stack}' says how far it is. Deploy again afterwards, "
+            "to have it compared"
+        )
+        raise typer.Exit(1) from None
 
 
 @contextmanager

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,6 +70,25 @@ def test_without_credentials_nothing_is_deployed_and_the_way_to_them_is_told(
     said = run("deploy", "aws", "--env", "dev", code=1).stderr
     assert said.startswith("error: the stack pilotlight-dev: no AWS credentials")
     assert "aws sso login" in said
+
+
+def test_an_interrupt_says_that_the_update_goes_on_without_us(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing"),
+        }
+        command = [sys.executable, "-m", "pilotlight_cli.main", "deploy", "aws", "--env", "dev"]
+        with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+            silent.settimeout(60)
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGTERM)
+                said = process.communicate()[1]
+    assert process.returncode == 1
+    assert said.startswith("error: interrupted; an update of pilotlight-dev that has begun goes on")
 
 
 def test_old_versions_are_deleted(aws: Callable[[str], Any], function: str) -> None:
