@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pilotlight.description import GOLDEN, Description, load_lock
+from pilotlight.description import Description, load_lock
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.frozen import dataclass
 from pilotlight.loading import Loader, Plan
 from pilotlight.machine import Machine
 from pilotlight.records import ColdStart, Report
-from pilotlight.service import Service
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.store import FolderStore, ObjectStore
+
+if TYPE_CHECKING:
+    from pilotlight.service import Service
 
 OpenStore = Callable[[str], ObjectStore]
 
@@ -64,6 +67,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         "import": round((began - platform.started) * 1000, 1),
         "lock": round((time.monotonic() - began) * 1000, 1),
     }
+    golden = settings.lock.with_name(model.golden.name)
     for pool in _POOLS:
         environ.setdefault(pool, str(settings.threads))
     loader = Loader(
@@ -76,22 +80,26 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
             sleep=time.sleep,
             forks=platform.forks,
             machine=platform.machine,
-            golden=settings.lock.with_name(GOLDEN) if platform.primes else None,
+            golden=golden if platform.primes else None,
         ),
         report,
         phases,
         platform.started,
     )
-    service = Service(
-        model,
-        loader,
-        report,
-        max_body_bytes=settings.max_body_bytes,
-        clock=time.monotonic,
-        golden=settings.lock.with_name(model.golden.name),
+    loader.begin(platform.deadline)
+    make_service = loader.timed("import", _service)
+    service = make_service(
+        model, loader, report, max_body_bytes=settings.max_body_bytes, clock=time.monotonic, golden=golden
     )
-    loader.start(platform.deadline)
+    loader.finish()
     return service, loader
+
+
+def _service() -> type[Service]:
+    """What a request needs is imported while the store is waited for."""
+    from pilotlight.service import Service  # noqa: PLC0415
+
+    return Service
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -70,14 +70,15 @@ class Loader:
         """`phases_ms` are the phases before this one, `started` is when the first of them began."""
         self._plan = plan
         self._report = report
-        self._before = dict(phases_ms)
+        self._phases = dict(phases_ms)
         self._started: float | None = started
-        self._phases: dict[str, float] = {}
         self._error: Exception | None = None
         self._model: Model | None = None
         self._state: State = "waiting"
         self._deadline = 0.0
         self._in_init = False
+        self._is_finishing = threading.Event()
+        self._is_finishing.set()
         self._changed = threading.Condition()
 
     @property
@@ -86,25 +87,45 @@ class Loader:
         return self._state
 
     def start(self, seconds: float) -> None:
-        """Load within the deadline of this platform's init phase.
+        """Load within the deadline of this platform's init phase: `begin`, and `finish`."""
+        self.begin(seconds)
+        self.finish()
 
-        Importing the runtime and fetching overlap: the fetch has a thread of its own. Raises what made the start fail
-        for good, so that no traffic reaches this version. Past the deadline it returns, and requests go on from there.
+    def begin(self, seconds: float) -> None:
+        """Set the fetch going, in a thread of its own, and import the runtime meanwhile.
+
+        Until `finish` there is time for other parts of the start.
+        """
+        self._in_init = True
+        self._is_finishing.clear()
+        self._begin(self._plan.clock() + seconds)
+        self.timed("runtime", lambda: runtimes.preload(self._plan.model))
+
+    def finish(self) -> None:
+        """Wait for the model until the deadline of the init phase.
+
+        Raises what made the start fail for good, so that no traffic reaches this version. Past the deadline it returns,
+        and requests go on from there.
 
         Where a fork follows it returns only when the attempt has ended: a child would inherit the locks that its thread
         holds, and not the thread. The store keeps to the deadline, and what the load takes it would take in the child.
         """
-        self._in_init = True
-        deadline = self._plan.clock() + seconds
-        self._begin(deadline)
-        self._timed("runtime", lambda: runtimes.preload(self._plan.model))
-        self._wait(None if self._plan.forks else deadline)
+        self._is_finishing.set()
+        self._wait(None if self._plan.forks else self._deadline)
         with self._changed:
             self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
         if self._plan.forks and self._plan.threads > 1:
             self._model = None  # it has shown that it loads; a session's own threads would not survive the fork
+
+    def timed(self, phase: str, work: Callable[[], Result]) -> Result:
+        """Do a part of the start, which its record tells of; parts of one phase add up."""
+        began = self._plan.clock()
+        try:
+            return work()
+        finally:
+            self._phases[phase] = self._phases.get(phase, 0.0) + (self._plan.clock() - began) * 1000
 
     def model(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> Model:
         """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then.
@@ -145,7 +166,8 @@ class Loader:
             self._deadline = max(self._deadline, deadline)
             if self._state != "waiting":
                 return
-            attempt = threading.Thread(target=self._attempt, args=(trace,), name="cold-start", daemon=True)
+            began = self._plan.clock() if self._started is None else self._started
+            attempt = threading.Thread(target=self._attempt, args=(began, trace), name="cold-start", daemon=True)
             self._state = "starting"
             try:
                 attempt.start()
@@ -158,16 +180,14 @@ class Loader:
         with self._changed:
             self._changed.wait_for(lambda: self._state != "starting", left)
 
-    def _attempt(self, trace: Mapping[str, object]) -> None:
+    def _attempt(self, began: float, trace: Mapping[str, object]) -> None:
         """Fetch and load, trying again until the deadline, and settle the state."""
-        began = self._plan.clock() if self._started is None else self._started
-        self._phases, self._before, self._started = self._before, {}, None
         counts = _Counts()
         state: State = "waiting"
         try:
             check_memory(self._plan.model, self._plan.machine, self._plan.folder)
-            self._timed("fetch", lambda: self._fetch(counts))
-            model = self._timed("load", self._load)
+            self.timed("fetch", lambda: self._fetch(counts))
+            model = self.timed("load", self._load)
             self._prime(model)
             self._model = model
             state, self._error = "ready", None
@@ -178,11 +198,12 @@ class Loader:
             state, self._error = "failed" if self._in_init else "waiting", error
         except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
             state, self._error = "failed", error
-        self._phases["total"] = _milliseconds(self._plan.clock() - began)
+        self._is_finishing.wait()  # the start is not over, and its time not known, before its other parts are
+        self._phases["total"] = (self._plan.clock() - began) * 1000
         with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
             self._report(self._record(state, counts, trace))
         with self._changed:
-            self._state = state
+            self._state, self._started, self._phases = state, None, {}
             self._changed.notify_all()
 
     def _fetch(self, counts: _Counts) -> None:
@@ -211,7 +232,7 @@ class Loader:
         if golden is not None and self._in_init:
             from pilotlight.priming import prime  # noqa: PLC0415 - on demand no start does it
 
-            self._timed("prime", lambda: prime(model, self._plan.model, golden))
+            self.timed("prime", lambda: prime(model, self._plan.model, golden))
 
     def _load_again(self) -> None:
         try:
@@ -221,25 +242,14 @@ class Loader:
             self._report(self._record("failed", _Counts(), EMPTY))
             raise
 
-    def _timed(self, phase: str, work: Callable[[], Result]) -> Result:
-        began = self._plan.clock()
-        try:
-            return work()
-        finally:
-            self._phases[phase] = _milliseconds(self._plan.clock() - began)
-
     def _record(self, state: State, counts: _Counts, trace: Mapping[str, object]) -> ColdStart:
         return ColdStart(
             state=state,
             model_name=self._plan.model.name,
             model_version=self._plan.model.version,
-            phases_ms=dict(self._phases),
+            phases_ms={phase: round(took, 1) for phase, took in dict(self._phases).items()},
             fetched_bytes=counts.fetched_bytes,
             attempts=counts.tries,
             error="" if self._error is None else f"{type(self._error).__name__}: {self._error}",
             trace=trace,
         )
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 1)

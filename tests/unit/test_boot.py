@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,30 @@ from pilotlight.records import Report
 from pilotlight_cli.project import LOCK, SAMPLE
 
 KEY = "breast-cancer/1/model.onnx"
+
+# A store that is asked before what requests need is imported, and that answers after it.
+FIRST = """
+import sys, time
+from pathlib import Path
+from pilotlight.boot import Platform, boot
+from pilotlight.errors import ObjectRefused
+
+class Store:
+    def fetch(self, key, sink, timeout):
+        found.append("pilotlight.service" in sys.modules)
+        end = time.monotonic() + 30
+        while "pilotlight.service" not in sys.modules and time.monotonic() < end:
+            time.sleep(0.001)
+        found.append("pilotlight.service" in sys.modules)
+        raise ObjectRefused("404")
+
+found = []
+platform = Platform(Path(sys.argv[1]), {"s3": lambda _: Store()}, lambda *_: print, 0.1, time.monotonic())
+try:
+    boot(platform, {"PILOTLIGHT_STORE": "s3://bucket", "TMPDIR": sys.argv[2]})
+except ObjectRefused:
+    sys.exit(found[:2] != [False, True])
+"""
 
 
 class Platforms:
@@ -104,3 +130,9 @@ def test_the_golden_samples_lie_beside_the_lock(environ: dict[str, str], tmp_pat
     with pytest.raises(FormatError, match="golden.json: cannot be read"):
         boot(replace(platforms.platform, primes=True), environ)
     assert platforms.records.cold_starts[0].state == "failed"
+
+
+def test_the_store_is_asked_before_what_requests_need_is_imported(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FIRST, str(LOCK.parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -283,3 +283,15 @@ def test_a_request_that_begins_an_attempt_is_the_first_prediction_itself(tmp_pat
     case.store.faults.clear()
     assert loader.model(case.clock.now + 5.0) is not None
     assert "prime" not in records.cold_starts[-1].phases_ms
+
+
+def test_what_is_done_while_the_store_is_waited_for_is_a_part_of_the_start(tmp_path: Path, records: Records) -> None:
+    case = Case(tmp_path, records, [])
+    case.loader.begin(9.0)
+    case.loader.timed("import", lambda: case.clock.sleep(2.0))
+    time.sleep(0.2)  # the model is there by now
+    assert (case.loader.state, records.cold_starts) == ("starting", [])
+    case.loader.finish()
+    (record,) = records.cold_starts
+    assert (case.loader.state, record.phases_ms["import"]) == ("ready", 2001.0)
+    assert record.phases_ms["total"] >= 2000.0

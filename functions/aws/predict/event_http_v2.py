@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 from pilotlight.messages import Request
 
@@ -21,7 +20,9 @@ def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
     path, stage = event["rawPath"], context.get("stage", "$default")
     if f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
-    if ".lambda-url." in context.get("domainName", ""):
+    if "%" in path and ".lambda-url." in context.get("domainName", ""):
+        from urllib.parse import unquote  # noqa: PLC0415 - few requests need it, and every cold start would import it
+
         path = unquote(path)
     return Request(
         method=context["http"]["method"],
