@@ -132,13 +132,20 @@ class FunctionModel:
 
 
 def service(
-    signature: Signature, predict: Predict, *, records: Records | None = None, max_body_bytes: int = 4_500_000
+    signature: Signature,
+    predict: Predict,
+    *,
+    records: Records | None = None,
+    max_body_bytes: int = 4_500_000,
+    cors_origins: Sequence[str] = (),
 ) -> Service:
     """A service whose model is ready and is the function `predict`."""
     model, clock = describe(signature), StepClock()
     plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
     loader = ReadyLoader(plan, FunctionModel(predict))
-    return Service(model, loader, records or Records(), max_body_bytes=max_body_bytes, clock=clock)
+    return Service(
+        model, loader, records or Records(), max_body_bytes=max_body_bytes, clock=clock, cors_origins=cors_origins
+    )
 
 
 class ReadyLoader(Loader):

@@ -89,7 +89,13 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     loader.begin(platform.deadline)
     make_service = loader.timed("import", _service)
     service = make_service(
-        model, loader, report, max_body_bytes=settings.max_body_bytes, clock=time.monotonic, golden=golden
+        model,
+        loader,
+        report,
+        max_body_bytes=settings.max_body_bytes,
+        clock=time.monotonic,
+        golden=golden,
+        cors_origins=settings.cors_origins,
     )
     loader.finish()
     return service, loader

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from pilotlight.answers import Action, Answer, predicted
+from pilotlight.answers import Action, Answer, Values, predicted
 from pilotlight.body import read_body
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.description import Description
 from pilotlight.encode import check_outputs, predictions, probabilities, probability, to_json
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.fields import read_fields
-from pilotlight.frozen import EMPTY, TYPE_CHECKING
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.loading import Loader
+from pilotlight.manners import compressed, cross_origin, expanded, identify, traced
 from pilotlight.messages import Request, Response
 from pilotlight.reader import describe
 from pilotlight.records import Report, Served
@@ -36,6 +36,16 @@ _PROBE_PATIENCE = 1.0
 _JSON = {"content-type": "application/json"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request on its way: its id, its route if there is one, and when it came."""
+
+    request: Request
+    id: str
+    route: Route | None
+    began: float
+
+
 class Service:
     """A model behind HTTP, on no provider in particular. Threads may call it at the same time."""
 
@@ -48,10 +58,12 @@ class Service:
         max_body_bytes: int,
         clock: Callable[[], float],
         golden: Path | None = None,
+        cors_origins: Sequence[str] = (),
     ) -> None:
         """`clock` is monotonic and in seconds: the one on which a Request's deadline lies.
 
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
+        `cors_origins` are those whose pages may call from a browser, or `*`.
         """
         self._described = model
         self._loader = loader
@@ -59,6 +71,7 @@ class Service:
         self._max_body_bytes = max_body_bytes
         self._clock = clock
         self._golden = golden
+        self._cors_origins = cors_origins
         self._own: dict[str, Callable[[Request], Answer]] = {
             "/predict": self._predict,
             "/predict_batch": self._predict_batch,
@@ -83,25 +96,27 @@ class Service:
 
     def handle(self, request: Request) -> Response:
         """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
-        began = self._clock()
-        request_id = request.id or os.urandom(16).hex()
-        route, values = find(request.path) or (None, EMPTY)
+        call, values = self._call(request)
         try:
-            answer = self._route(request, route, values)
+            answer = self._route(request, call.route, values)
             body = self._encode(answer)
         except RequestError as error:
-            answer = _refusal(error, request_id)
+            answer = _refusal(error, call.id)
             body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
-            answer = _refusal(_Internal("the request could not be answered"), request_id, traceback.format_exc())
+            answer = _refusal(_Internal("the request could not be answered"), call.id, traceback.format_exc())
             body = to_json(answer.document)
-        return self._reply(request, request_id, began, answer, body)
+        return self._reply(call, answer, body)
 
     def refuse(self, request: Request, error: RequestError) -> Response:
         """Answer a request that a function folder could not translate as a whole, so that its error has our shape."""
-        request_id = request.id or os.urandom(16).hex()
-        answer = _refusal(error, request_id)
-        return self._reply(request, request_id, self._clock(), answer, to_json(answer.document))
+        call, _ = self._call(request)
+        answer = _refusal(error, call.id)
+        return self._reply(call, answer, to_json(answer.document))
+
+    def _call(self, request: Request) -> tuple[_Call, Values]:
+        route, values = find(request.path) or (None, EMPTY)
+        return _Call(request, identify(request), route, self._clock()), values
 
     def _encode(self, answer: Answer) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
@@ -111,17 +126,21 @@ class Service:
             )
         return body
 
-    def _reply(self, request: Request, request_id: str, began: float, answer: Answer, body: bytes) -> Response:
+    def _reply(self, call: _Call, answer: Answer, body: bytes) -> Response:
         """Leave a record, and make the reply."""
-        found = find(request.path)
+        request = call.request
+        headers = {**_JSON, "x-request-id": call.id, **answer.headers}
+        body = compressed(request, headers, body)
+        if self._cors_origins:
+            headers |= cross_origin(request, call.route, self._cors_origins, headers)
         if request.method == "HEAD":
             body = b""
         record = Served(
-            request_id=request_id,
+            request_id=call.id,
             method=request.method,
-            route=found[0].path if found else "",
+            route=call.route.path if call.route else "",
             status=answer.status,
-            latency_ms=round((self._clock() - began) * 1000, 3),
+            latency_ms=round((self._clock() - call.began) * 1000, 3),
             model_name=self._described.name,
             model_version=self._described.version,
             rows=answer.rows,
@@ -130,13 +149,13 @@ class Service:
             response_bytes=len(body),
             code=answer.code,
             error=answer.fault,
-            trace=request.trace,
+            trace=traced(request, call.id),
         )
         with suppress(Exception):  # a log that cannot be written is no reason to lose an answer
             self._report(record)
-        return Response(answer.status, {**_JSON, "x-request-id": request_id, **answer.headers}, body)
+        return Response(answer.status, headers, body)
 
-    def _route(self, request: Request, route: Route | None, values: Mapping[str, str]) -> Answer:
+    def _route(self, request: Request, route: Route | None, values: Values) -> Answer:
         if route is None:
             raise NotFound(f"there is no route {describe(request.path)}")
         if request.method == "OPTIONS":
@@ -145,6 +164,8 @@ class Service:
             raise MethodNotAllowed(f"{request.path} takes {route.method}, not {request.method}", route.methods)
         if len(request.body) > self._max_body_bytes:
             raise TooLarge(f"the body has {len(request.body)} bytes, the limit is {self._max_body_bytes}")
+        if route.takes:
+            request = expanded(request, self._max_body_bytes)
         own = self._own.get(route.path)
         return own(request) if own is not None else _actions(route.path)[route.path](self, request, values)
 

@@ -12,7 +12,7 @@ from pilotlight.frozen import dataclass
 PREFIX = "PILOTLIGHT_"
 DEFAULT_LOG_LEVEL = "INFO"
 DEFAULT_NAMESPACE = "Pilotlight"
-_NAMES = {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "RELEASE"}
+_NAMES = {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "RELEASE", "CORS_ORIGINS"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -23,7 +23,8 @@ class Settings:
     `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
     `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
     base64. `threads` is how many threads one prediction may use, by default one for each whole processor. `release` is
-    the digest of the release that this function belongs to, or empty where its deployment named none.
+    the digest of the release that this function belongs to, or empty where its deployment named none. `cors_origins`
+    are those whose pages may call from a browser, or `*`; none by default.
     """
 
     store: str
@@ -33,6 +34,7 @@ class Settings:
     max_body_bytes: int
     threads: int
     release: str = ""
+    cors_origins: tuple[str, ...] = ()
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
@@ -54,6 +56,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
         threads=_count("THREADS", given.get("THREADS", str(processors))),
         release=_release(given.get("RELEASE", "")),
+        cors_origins=_origins(given.get("CORS_ORIGINS", "")),
     )
 
 
@@ -89,6 +92,16 @@ def _release(value: str) -> str:
             f"{PREFIX}RELEASE is {value!r}; expected the 64 hexadecimal digits of a SHA-256, or nothing"
         )
     return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    """The rule of the parameter in template.yaml."""
+    if not re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value):
+        raise SettingsError(
+            f"{PREFIX}CORS_ORIGINS is {value!r}; expected origins like https://example.com separated by commas, "
+            "or *, or nothing"
+        )
+    return tuple(value.split(",")) if value else ()
 
 
 def _count(name: str, value: str) -> int:

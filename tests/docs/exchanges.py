@@ -87,6 +87,10 @@ def _limited(folder: Path) -> Service:
     return _booted(_SampleFolder(), folder, {"PILOTLIGHT_MAX_BODY_BYTES": "200"}, deadline=30)
 
 
+def _cross_origin(folder: Path) -> Service:
+    return _booted(_SampleFolder(), folder, {"PILOTLIGHT_CORS_ORIGINS": "https://example.com"}, deadline=30)
+
+
 def _unreachable(folder: Path) -> Service:
     """The store gives nothing now and later."""
     return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")] * 1000), folder, {}, deadline=0.05)
@@ -109,6 +113,7 @@ def _failing(_folder: Path) -> Service:
 _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
+    "PILOTLIGHT_CORS_ORIGINS=https://example.com": _cross_origin,
     "the store cannot be reached": _unreachable,
     "the store has other bytes": _altered,
     "the model fails": _failing,

@@ -37,9 +37,12 @@ def test_each_setting_can_be_given() -> None:
         "MAX_BODY_BYTES": "9",
         "THREADS": "2",
         "RELEASE": "0f" * 32,
+        "CORS_ORIGINS": "https://a.example,http://b.example:8080",
     }
     settings = read_settings({**STORE, **{f"PILOTLIGHT_{name}": value for name, value in given.items()}}, FOLDER)
-    assert settings == Settings("s3://bucket/models", Path("/package/other.lock"), "ERROR", "Mine", 9, 2, "0f" * 32)
+    origins = ("https://a.example", "http://b.example:8080")
+    lock = Path("/package/other.lock")
+    assert settings == Settings("s3://bucket/models", lock, "ERROR", "Mine", 9, 2, "0f" * 32, origins)
 
 
 def test_the_lock_may_lie_elsewhere() -> None:
@@ -64,6 +67,9 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("RELEASE", "0f" * 20, "PILOTLIGHT_RELEASE is '0f0f"),
         ("RELEASE", "0F" * 32, "PILOTLIGHT_RELEASE is '0F0F"),
         ("RELEASE", "0f" * 32 + "\n", "PILOTLIGHT_RELEASE is '0f0f"),
+        ("CORS_ORIGINS", "example.com", "PILOTLIGHT_CORS_ORIGINS is 'example.com'; expected origins"),
+        ("CORS_ORIGINS", "https://a.example/", "PILOTLIGHT_CORS_ORIGINS is 'https://a.example/'; expected"),
+        ("CORS_ORIGINS", "https://a.example, *", "PILOTLIGHT_CORS_ORIGINS is"),
         ("STOER", "s3://bucket", "PILOTLIGHT_STOER is not a setting"),
     ],
 )

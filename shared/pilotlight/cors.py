@@ -1,0 +1,27 @@
+"""Cross-origin requests (https://fetch.spec.whatwg.org/#http-cors-protocol): which pages may call from a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+_ALLOWED = "authorization, content-encoding, content-type, inference-header-content-length, x-api-key, x-request-id"
+_EXPOSED = "inference-header-content-length, retry-after, x-request-id"
+_SECONDS = "600"
+
+
+def cors_headers(origins: Sequence[str], headers: Mapping[str, str], methods: Sequence[str]) -> dict[str, str]:
+    """What a reply says to a browser. `origins` may hold `*`; `methods` are those of the route that was asked for."""
+    everybody = "*" in origins
+    varies = {} if everybody else {"vary": "origin"}
+    origin = headers.get("origin", "")
+    if not everybody and origin not in origins:
+        return varies
+    allowed = {"access-control-allow-origin": "*" if everybody else origin, **varies}
+    if "access-control-request-method" not in headers:
+        return {**allowed, "access-control-expose-headers": _EXPOSED}
+    return {
+        **allowed,
+        "access-control-allow-methods": ", ".join(methods),
+        "access-control-allow-headers": _ALLOWED,
+        "access-control-max-age": _SECONDS,
+    }
