@@ -35,6 +35,9 @@ class Driver(Protocol):
 Drivers = dict[tuple[str, str], Driver]
 """By way and model."""
 
+Addresses = dict[tuple[str, str], str]
+"""The URLs of functions behind HTTP, by cloud and model; AWS's is that of an HTTP API."""
+
 WAYS = ("core", "http-api", "rest-api", "function-url", "functions-framework")
 
 

@@ -112,3 +112,38 @@ LOOKUP_GOLDEN: dict[str, object] = {
         }
     ],
 }
+
+
+# ONNX's element type for each datatype.
+ELEMENTS = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+
+
+def echo(folder: Path) -> Path:
+    """A model that gives back a matrix `in_DATATYPE` of each datatype, and `in_scalar`, an FP32 of shape []."""
+    tensor = helper.make_tensor_value_info
+    kinds: dict[str, tuple[int, list[str]]] = {name: (kind, ["rows", "columns"]) for name, kind in ELEMENTS.items()}
+    kinds["scalar"] = (TensorProto.FLOAT, [])
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in kinds],
+        "echo",
+        [tensor(f"in_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
+        [tensor(f"out_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,16 @@ import pytest
 import drivers
 import models
 from doubles import Records
-from drivers import Drivers
+from drivers import Addresses, Drivers
 from harness import Pinned, in_functions_framework, in_lambda, pinned, stored
 from local_lock import fill_store, lock_the_sample
+from onnx_models import echo
 from pilotlight.boot import Platform, boot
 from pilotlight.service import Service
 from pilotlight_cli.local.events import function_url_event, http_api_event, rest_api_event
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime
+from pilotlight_cli.local.gateway import gateway
+from pilotlight_cli.local.lambda_runtime import LambdaRuntime
 from pilotlight_cli.project import SAMPLE
 
 
@@ -56,25 +61,53 @@ def pins(trained: dict[str, models.Trained], tmp_path_factory: pytest.TempPathFa
             golden=SAMPLE / "golden.json",
         ),
         "rents": pinned(trained["rents"].files["onnx"], "rents", folder),
+        "echo": pinned(echo(tmp_path_factory.mktemp("echo")), "echo", folder),
     }
 
 
+@dataclass(frozen=True)
+class Running:
+    """The functions with one model."""
+
+    on_aws: LambdaRuntime
+    on_gcp: FunctionsRuntime
+
+
 @pytest.fixture(scope="session")
-def ways(pins: dict[str, Pinned], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drivers]:
-    found: Drivers = {}
+def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
     with ExitStack() as stack:
         buckets = {cloud: stack.enter_context(stored(cloud, *pins.values())) for cloud in ("aws", "gcp")}
-        for name, model in pins.items():
-            found["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
-            invoke = stack.enter_context(in_lambda(model, buckets["aws"])).invoke
-            for way, to_event in (
-                ("http-api", http_api_event),
-                ("rest-api", rest_api_event),
-                ("function-url", function_url_event),
-            ):
-                found[way, name] = drivers.lambda_function(invoke, to_event)
-            function = stack.enter_context(in_functions_framework(model, buckets["gcp"]))
-            found["functions-framework", name] = drivers.http(function.url)
+        yield {
+            name: Running(
+                stack.enter_context(in_lambda(model, buckets["aws"])),
+                stack.enter_context(in_functions_framework(model, buckets["gcp"])),
+            )
+            for name, model in pins.items()
+        }
+
+
+@pytest.fixture(scope="session")
+def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factory: pytest.TempPathFactory) -> Drivers:
+    found: Drivers = {}
+    for name, model in pins.items():
+        found["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
+        for way, to_event in (
+            ("http-api", http_api_event),
+            ("rest-api", rest_api_event),
+            ("function-url", function_url_event),
+        ):
+            found[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
+        found["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
+    return found
+
+
+@pytest.fixture(scope="session")
+def addresses(functions: dict[str, Running]) -> Iterator[Addresses]:
+    with ExitStack() as stack:
+        found: Addresses = {}
+        for name, running in functions.items():
+            found["aws", name] = stack.enter_context(gateway(running.on_aws.invoke))
+            found["gcp", name] = running.on_gcp.url
         yield found
 
 
