@@ -168,7 +168,7 @@ def test_the_settings_table_is_the_code() -> None:
         if name == "THREADS":
             assert default == "the whole processors"
         elif name != "STORE":
-            assert default == (str(getattr(found, name.lower())) or "empty"), name
+            assert default == str(getattr(found, name.lower()) or "empty"), name
 
 
 @pytest.mark.parametrize("page", PAGES)
