@@ -198,6 +198,15 @@ def test_a_tag_that_a_killed_deployment_left_goes_with_the_next_one(back: bool) 
     assert world.service.traffic == [Target(OLD, 100), Target(OLD, tag="audit")]
 
 
+def test_a_deployment_that_fails_takes_back_its_own_revision_and_not_anothers() -> None:
+    world = started()
+    version = world.service.version
+    assert Process(world).rollout().back("predict-00009-abc") == Outcome("idle", OLD)
+    assert world.service.version == version
+    assert Process(world).rollout().back(NEW) == Outcome("back", OLD)
+    assert_whole(world, OLD)
+
+
 def test_a_rollout_begins_only_where_the_old_revision_has_all_traffic_by_name() -> None:
     world = World()
     world.service.send(Target(OLD, 50), Target(NEW, 50))
