@@ -113,6 +113,16 @@ def test_a_write_whose_answer_did_not_come_is_looked_for_and_then_sent_again(
     assert len(google.called("PATCH", "run.test")) == (1 if lost else 2)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_note_alone_whose_answer_did_not_come_is_looked_for_too(
+    lost: bool, services: Services, google: FakeGoogle
+) -> None:
+    seen = services.read("predict")
+    google.troubles.append(Trouble("PATCH", "run.test", lost=lost))
+    assert services.write(seen, {"a/b": "c"}, seen.traffic).annotations == {"a/b": "c"}
+    assert len(google.called("PATCH", "run.test")) == (1 if lost else 2)
+
+
 def test_a_write_that_never_gets_through_ends_with_the_answer(services: Services, google: FakeGoogle) -> None:
     seen = services.read("predict")
     google.troubles += [Trouble("PATCH", "run.test")] * 9
