@@ -14,7 +14,7 @@ from templates import MODES, properties, stack
 
 SERVED = Served("id", "POST", "/predict", 503, 1.25, "example", 3, code="not_ready", error="why")
 READY = ColdStart("ready", "example", 3, {"total": 99.5}, 1000, 1)
-PHASES = {f"phases_ms.{phase}" for phase in ("import", "lock", "runtime", "fetch", "load", "total")}
+PHASES = {f"phases_ms.{phase}" for phase in ("import", "lock", "runtime", "fetch", "load", "prime", "total")}
 
 
 def body(**given: str) -> Any:
