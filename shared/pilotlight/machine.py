@@ -20,7 +20,6 @@ from pilotlight.frozen import dataclass
 # What stands for a limit that nobody set.
 UNBOUNDED = sys.maxsize
 
-
 # The least that a runtime takes for the file that it opens, in times of its size, and why.
 _LEAST = {
     "onnx": (1, "its weights lie in it; 'pilotlight optimize' lays them into a file of their own, which takes less"),
@@ -66,4 +65,4 @@ def check_memory(model: Description, machine: Machine, folder: Path) -> None:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size / _MB:.0f} MB"
+    return f"{size / _MB:.1f} MB" if size < 10 * _MB else f"{size / _MB:.0f} MB"

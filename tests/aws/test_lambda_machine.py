@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 import lambda_machine
+from harness import prepared, sample
 from pilotlight.control_groups import here
+from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.local.stores import EmbeddedStore
 
 MB = 1 << 20
 
@@ -28,3 +34,24 @@ def test_free_is_what_this_process_does_not_hold_yet() -> None:
 
 def test_without_lambdas_variable_the_machine_is_the_one_that_is_found() -> None:
     assert lambda_machine.machine({}).memory == here().memory
+
+
+def test_a_model_that_cannot_fit_fails_the_start_with_a_sentence_in_a_line(tmp_path: Path) -> None:
+    model = sample(tmp_path)
+    smallest = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1"}  # what Python itself takes leaves nothing
+    with prepared("aws", model, EmbeddedStore(tmp_path.as_uri(), {}), smallest) as function:
+        done = subprocess.run(
+            [*isolated_python(), "-c", "import handler"],
+            cwd=function.folder,
+            env=function.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    told = "ModelError: the model cannot fit into memory: it takes at least 0.1 MB to load model.onnx"
+    assert done.returncode == 1
+    assert told in done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert line["state"] == "failed"
+    assert line["error"].startswith(told)
+    assert line["error"].endswith("of the 1.0 MB here 0.0 MB are free; give the function more memory")

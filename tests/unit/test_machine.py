@@ -45,7 +45,7 @@ def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Ma
         (model(100), free(99), "at least 100 MB to load file0 "),
         (model(50, runtime="sklearn"), free(99), "at least 100 MB to load file0 "),
         (model(50), free(99, disk_is_memory=True), "50 MB for the files, since .* is in memory"),
-        (model(1, 98), free(99, disk_is_memory=True), "1 MB to load file0 .* and 99 MB for the files"),
+        (model(1, 98), free(99, disk_is_memory=True), "1.0 MB to load file0 .* and 99 MB for the files"),
     ],
     ids=["weights inside", "a pickle", "files in memory", "weights beside, in memory"],
 )

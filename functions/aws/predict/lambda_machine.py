@@ -25,7 +25,7 @@ def machine(environ: Mapping[str, str]) -> Machine:
         return here()
     processors = max(1, min(int(size) // _PROCESSOR, visible_processors()))
     memory = int(size) << 20
-    return Machine(processors, memory, memory - _own_memory())
+    return Machine(processors, memory, max(0, memory - _own_memory()))
 
 
 def _own_memory() -> int:
