@@ -6,7 +6,9 @@ bytes with the same libraries. Needs onnx and scikit-learn: the group `dev`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -234,3 +236,20 @@ def _gelu(graph: _Graph, name: str, value: str) -> str:
 def _normalised(graph: _Graph, name: str, value: str, width: int) -> str:
     scale, shift = graph.filled(f"{name}.scale", width, 1.0), graph.filled(f"{name}.shift", width, 0.0)
     return graph.add("LayerNormalization", name, value, scale, shift, axis=-1, epsilon=1e-12)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the models of those names, or all, into a folder."""
+    parser = argparse.ArgumentParser(prog="bench/large_models.py", description="Write the models to measure with.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)}")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - MODELS.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name in given.names or MODELS:
+        MODELS[name](given.folder / f"{name}.onnx")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

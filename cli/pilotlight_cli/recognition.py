@@ -22,6 +22,9 @@ Kind = Literal["onnx", "skops", "pickle", "joblib"]
 # Lambda's largest memory; what unpacks to more could not be served, whatever it is.
 LARGEST: Final = 10 * 1024**3
 
+# Where every protocol buffer has to end, and with it an ONNX file.
+_LARGEST_PROTOBUF: Final = 2**31 - 1
+
 _ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
 _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
@@ -79,6 +82,12 @@ def recognise(path: Path) -> Recognised:
         raise NotRecognised(
             f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
             "protocol 3 to 5 or a joblib file of a scikit-learn model"
+        )
+    size = path.stat().st_size
+    if size > _LARGEST_PROTOBUF:
+        raise NotRecognised(
+            f"{path.name} has {size} bytes, and an ONNX file, being a protocol buffer, ends at {_LARGEST_PROTOBUF}; "
+            "save it with its weights beside it: onnx.save(..., save_as_external_data=True, location='model.data')"
         )
     companions = tuple(path.parent / name for name in onnx.external)
     for companion in companions:

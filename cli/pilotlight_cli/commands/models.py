@@ -54,14 +54,14 @@ def publish(
     from pilotlight_cli.inspection import inspect
     from pilotlight_cli.publishing import publish as upload
 
-    console.say(f"Inspecting {path.name}")
-    inspection = inspect(
-        path,
-        format=format,
-        signature=signature.read_bytes() if signature else None,
-        golden=golden.read_bytes() if golden else None,
-        allow=allow or (),
-    )
+    with console.doing(f"Inspecting {path.name}"):
+        inspection = inspect(
+            path,
+            format=format,
+            signature=signature.read_bytes() if signature else None,
+            golden=golden.read_bytes() if golden else None,
+            allow=allow or (),
+        )
     for note in inspection.notes:
         console.note(note)
     if inspection.extra_globals:

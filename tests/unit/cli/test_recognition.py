@@ -131,6 +131,17 @@ def test_external_data_within_a_branch_is_found_too(tmp_path: Path) -> None:
     assert recognise(path).companions == (tmp_path / "vector.bin",)
 
 
+def test_a_file_that_no_protocol_buffer_can_be_is_told_what_to_do(tmp_path: Path) -> None:
+    path = models.plain_tensors(tmp_path)
+    with path.open("ab") as file:
+        file.write(b"\x72\x80\x80\x80\x80\x08")  # a field of 2 GiB, which takes no place on the disk
+        file.truncate(file.tell() + 2**31)
+    with pytest.raises(
+        NotRecognised, match=r"has 214748\d+ bytes.* ends at 2147483647; save it with its weights beside"
+    ):
+        recognise(path)
+
+
 @pytest.mark.parametrize("location", ["../vector.bin", "/etc/passwd", "folder/vector.bin", "..", ""])
 def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected a plain file name beside the model"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -74,6 +75,19 @@ def test_a_published_model_is_there_with_all_its_files(any_store: Store, model: 
     assert show(any_store, NAME, 1) == manifest
     assert [any_store.read(manifest.model.key(file.name)) for file in manifest.model.files] == [b"graph", b"weights"]
     assert catalog(any_store) == {NAME: (1,)}
+
+
+def test_a_large_file_is_published_piece_by_piece(store: Store, model: Inspection) -> None:
+    with model.files[1].open("wb") as weights:
+        weights.truncate(50_000_000)  # no place on the disk
+    tracemalloc.start()
+    try:
+        manifest = put(store, model)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert manifest.model.files[1].size == 50_000_000
+    assert peak < 10_000_000
 
 
 def test_versions_count_up(any_store: Store, model: Inspection) -> None:
