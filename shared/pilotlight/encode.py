@@ -28,9 +28,9 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
 
     Without a batch dimension there is one instance. Numbers that JSON cannot write become null.
     """
-    label = signature.output("label")
+    label = _of_role(signature, outputs, "label")
     if label is not None:
-        return json_values(outputs[signature.outputs.index(label)])
+        return json_values(label)
     columns = probabilities(signature, outputs)
     if columns is not None:
         return [None if None in row else signature.labels[row.index(max(row))] for row in columns]  # type: ignore[type-var]
@@ -45,11 +45,15 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
 
 def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[float | None]] | None:
     """For each instance the probability of each label, in the labels' order; None for a model that gives none."""
-    output = signature.output("probabilities")
-    if output is None:
-        return None
-    tensor = outputs[signature.outputs.index(output)]
-    return nest(tensor.shape, json_values(tensor))  # type: ignore[no-any-return]
+    tensor = _of_role(signature, outputs, "probabilities")
+    return None if tensor is None else nest(tensor.shape, json_values(tensor))
+
+
+def _of_role(signature: Signature, outputs: Sequence[Tensor], role: str) -> Tensor | None:
+    for index, output in enumerate(signature.outputs):
+        if output.role == role:
+            return outputs[index]
+    return None
 
 
 def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence[float | None]) -> float | None:
@@ -62,7 +66,7 @@ def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence
 def json_values(tensor: Tensor) -> list[Any]:
     """The values, flat; NaN and the infinities, which JSON has not, as None."""
     values = tensor.values()
-    if tensor.datatype.is_float and not all(map(isfinite, values)):
+    if tensor.datatype.is_float and not _are_finite(values):
         return [value if isfinite(value) else None for value in values]
     return values
 
@@ -73,8 +77,14 @@ def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a va
         return values[0]
     for dimension in range(len(shape) - 1, 0, -1):
         length = shape[dimension]
-        values = [values[start * length : (start + 1) * length] for start in range(prod(shape[:dimension]))]
+        starts = range(0, len(values), length) if length else [0] * prod(shape[:dimension])
+        values = [values[start : start + length] for start in starts]
     return values
+
+
+def _are_finite(values: Sequence[float]) -> bool:
+    """Whether all are. A sum is quick, and finite only of finite numbers, though not of all."""
+    return isfinite(sum(values)) or all(map(isfinite, values))
 
 
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
@@ -84,6 +94,8 @@ def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | N
     """
     for output, tensor in zip(signature.outputs, outputs, strict=True):
         shape = output.shape if signature.batch is None or rows is None else (rows, *output.shape[1:])
+        if tensor.shape == shape:
+            continue
         fits = len(tensor.shape) == len(shape) and all(
             expected in (-1, found) for expected, found in zip(shape, tensor.shape, strict=True)
         )
@@ -109,10 +121,12 @@ def _strange(output: Output, labels: Sequence[Label], values: list[Any]) -> list
     """The positions of values that nobody expects; the common case, none, is decided by C code alone."""
     if output.role == "label":
         known = set(labels)
-        return [index for index, value in enumerate(values) if value not in known] if known else []
+        if not known or known.issuperset(values):
+            return []
+        return [index for index, value in enumerate(values) if value not in known]
     if not values or not (output.datatype.is_float or output.datatype.is_integer):
         return []
     low, high = output.range or (-float("inf"), float("inf"))
-    if low <= min(values) and max(values) <= high and (not output.datatype.is_float or all(map(isfinite, values))):
+    if low <= min(values) and max(values) <= high and (not output.datatype.is_float or _are_finite(values)):
         return []
     return [index for index, value in enumerate(values) if not (low <= value <= high and isfinite(value))]

@@ -11,14 +11,20 @@ A start that failed for good is counted by a metric filter on its line, in templ
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 
+from pilotlight.encode import to_json
 from pilotlight.records import ColdStart, Record, Report, Served, fields, is_written, level
 
-_UNITS = {"Latency": "Milliseconds", "InitTime": "Milliseconds"}
+_MILLISECONDS = ("Latency", "InitTime")
+_COUNTS = ("Requests", "ClientErrors", "ServerErrors", "Rows", "OutOfRange")
+_METRICS = {
+    name: {"Name": name, "Unit": unit}
+    for unit, names in (("Milliseconds", _MILLISECONDS), ("Count", _COUNTS))
+    for name in names
+}
 
 
 def reporter(log_level: str, namespace: str) -> Report:
@@ -26,8 +32,7 @@ def reporter(log_level: str, namespace: str) -> Report:
 
     def report(record: Record) -> None:
         if is_written(record, log_level):
-            line = json.dumps(to_line(record, namespace, time.time()), separators=(",", ":"))
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{to_json(to_line(record, namespace, time.time())).decode()}\n")
             sys.stdout.flush()
 
     return report
@@ -52,7 +57,7 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
                 {
                     "Namespace": namespace,
                     "Dimensions": [["FunctionName", "ExecutedVersion"]],
-                    "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in metrics],
+                    "Metrics": [_METRICS[name] for name in metrics],
                 }
             ],
         },

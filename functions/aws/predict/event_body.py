@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
@@ -19,7 +20,7 @@ def read_body(event: dict[str, Any]) -> bytes:
     if not isinstance(text, str):
         raise InvalidRequest(f"expected the event's body as a string, found {describe(text)}")
     try:
-        return b64decode(text, validate=True) if event.get("isBase64Encoded") else text.encode()
+        return a2b_base64(text, strict_mode=True) if event.get("isBase64Encoded") else text.encode()
     except UnicodeEncodeError:
         raise InvalidRequest("the event's body holds half a character") from None
     except ValueError as error:

@@ -5,11 +5,11 @@ https://cloud.google.com/logging/docs/structured-logging. Log-based metrics coun
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
 
+from pilotlight.encode import to_json
 from pilotlight.records import Record, Report, fields, is_written, level
 
 # https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the
@@ -59,5 +59,5 @@ def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict
 
 
 def _write(line: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
+    sys.stdout.write(f"{to_json(line).decode()}\n")
     sys.stdout.flush()
