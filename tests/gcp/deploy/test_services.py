@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from fakes.cloud_run import PROJECT, REGION, RunService, Target
+from fakes.cloud_run import PROJECT, REGION, RunService, Target, as_v2, patch_v2
 from fakes.google_cloud import FakeGoogle, Trouble
 from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer, NotThere
 from pilotlight_cli.gcp.api import Api
@@ -121,6 +122,39 @@ def test_a_note_alone_whose_answer_did_not_come_is_looked_for_too(
     google.troubles.append(Trouble("PATCH", "run.test", lost=lost))
     assert services.write(seen, {"a/b": "c"}, seen.traffic).annotations == {"a/b": "c"}
     assert len(google.called("PATCH", "run.test")) == (1 if lost else 2)
+
+
+class Ending:
+    """The Admin API on a service, where the first write ends with an error of this code."""
+
+    def __init__(self, service: RunService, code: int) -> None:
+        self.service = service
+        self.errors = [{"code": code, "message": "injected"}]
+
+    def get(self, path: str) -> dict[str, Any]:
+        return as_v2(self.service)
+
+    def patch(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
+        if self.errors:
+            return {"done": True, "error": self.errors.pop()}
+        patch_v2(self.service, document, path.partition("updateMask=")[2])
+        return {"done": True}
+
+
+def ending(service: RunService, code: int) -> Services:
+    return Services(Ending(service, code), PROJECT, REGION, clock=lambda: 0.0, sleep=lambda _: None)
+
+
+def test_a_write_that_cloud_run_aborted_is_sent_again(service: RunService) -> None:
+    services = ending(service, 10)
+    assert services.write(services.read("predict"), {}, (Share(NEW, 100),)).split == {NEW: 100}
+
+
+def test_a_write_that_ended_badly_otherwise_is_an_error(service: RunService) -> None:
+    services = ending(service, 9)
+    with pytest.raises(GcpError, match="Cloud Run did not change the traffic: injected"):
+        services.write(services.read("predict"), {}, (Share(NEW, 100),))
+    assert service.split == {OLD: 100}
 
 
 def test_a_write_that_never_gets_through_ends_with_the_answer(services: Services, google: FakeGoogle) -> None:
