@@ -155,6 +155,7 @@ def _deploy(google: Google, out: Path, release: str, model: Description, old: st
     """Deploy the package. However that ends, the callers of an old revision stay with it."""
     settings = google.settings
     environment = {
+        **settings.variables,
         "PILOTLIGHT_STORE": settings.store,
         "PILOTLIGHT_RELEASE": release,
         "GOOGLE_CLOUD_PROJECT": settings.project,  # trace ids need it, and no runtime of the 2nd generation sets it

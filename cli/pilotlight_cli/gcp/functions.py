@@ -49,8 +49,8 @@ def deploy(
         *(f"--memory={settings.memory}", f"--cpu={settings.cpu:g}", f"--concurrency={settings.concurrency}"),
         *(f"--min-instances={settings.min_instances}", f"--max-instances={settings.max_instances}"),
         *(f"--service-account={settings.service_account}", "--no-allow-unauthenticated"),
-        f"--set-env-vars={_pairs(environment)}",
-        f"--update-labels={_pairs(labels)}",
+        f"--set-env-vars=^|^{_pairs(environment, '|')}",
+        f"--update-labels={_pairs(labels, ',')}",
         *([f"--build-service-account=projects/{settings.project}/serviceAccounts/{build}"] if build else []),
     )
     deployed = _read(found)
@@ -70,5 +70,6 @@ def _read(document: Mapping[str, Any]) -> Function:
     return Function(service, revision, config.get("uri", ""))
 
 
-def _pairs(values: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={value}" for name, value in values.items())
+def _pairs(values: Mapping[str, str], between: str) -> str:
+    """gcloud takes another separator than a comma where it is told so: see `gcloud topic escaping`."""
+    return between.join(f"{name}={value}" for name, value in values.items())

@@ -17,6 +17,7 @@ def release_digest(settings: GcpSettings, package: Path) -> str:
     document = {
         "package": {file.relative_to(package).as_posix(): _sha256(file) for file in files},
         "settings": [RUNTIME, ENTRY_POINT, *shape],
+        "variables": dict(settings.variables),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

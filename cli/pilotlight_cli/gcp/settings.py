@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pilotlight.errors import FormatError
+from pilotlight.errors import FormatError, SettingsError
 from pilotlight.reader import Node
+from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
 
@@ -21,7 +22,12 @@ _REQUIRED = (
     *("project", "region", "function", "store", "memory", "cpu", "concurrency", "min_instances", "max_instances"),
     *("service_account", "steps", "step_seconds", "step_requests", "error_budget", "latency_budget_ms"),
 )
-_OPTIONAL = ("invoker", "build_service_account")
+_OPTIONAL = ("invoker", "build_service_account", "variables")
+
+# What the function reads from its environment, but for what a deployment itself puts there.
+VARIABLES = tuple(
+    f"PILOTLIGHT_{name}" for name in ("LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "CORS_ORIGINS")
+)
 
 _ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
 
@@ -31,7 +37,8 @@ class GcpSettings:
     """An environment. Memory as Google Cloud writes it (`512Mi`), CPU in vCPUs, a service account by its address.
 
     `invoker` is the service account whose identity the golden samples carry, and `build_service_account` the one that
-    builds; empty means whoever is signed in, and the project's default.
+    builds; empty means whoever is signed in, and the project's default. `variables` are settings of the function
+    itself.
     """
 
     environment: str
@@ -48,6 +55,7 @@ class GcpSettings:
     plan: Plan
     invoker: str = ""
     build_service_account: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_settings(file: Path, environment: str) -> GcpSettings:
@@ -73,6 +81,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
     most = fields["max_instances"].integer(at_least=1)
     if least > most:
         raise fields["min_instances"].fail(f"at most max_instances, which is {most}")
+    store = _store(fields["store"], project)
     return GcpSettings(
         environment=environment,
         project=project,
@@ -81,7 +90,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
             rf"[a-z]([a-z0-9-]{{0,{_NAME - 2}}}[a-z0-9])?",
             f"a name of at most {_NAME} of a-z, 0-9 and -, a letter first",
         ),
-        store=_store(fields["store"], project),
+        store=store,
         memory=fields["memory"].string(r"[1-9][0-9]*(Mi|Gi|M|G)", "an amount of memory, like 512Mi"),
         cpu=_cpu(fields["cpu"]),
         concurrency=_concurrency(fields["concurrency"], fields["cpu"].number()),
@@ -91,7 +100,20 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
         plan=_plan(fields),
         invoker=_account(fields.get("invoker", Node(""))),
         build_service_account=_account(fields.get("build_service_account", Node(""))),
+        variables=_variables(fields.get("variables", Node({})), store),
     )
+
+
+def _variables(node: Node, store: str) -> dict[str, str]:
+    """Held to what the function itself takes. A bar is what separates them for gcloud."""
+    variables = {
+        name: value.string(r"[^|]*", "text without a bar") for name, value in node.fields(optional=VARIABLES).items()
+    }
+    try:
+        read_variables({**variables, "PILOTLIGHT_STORE": store}, Path())
+    except SettingsError as error:
+        raise FormatError(str(error), node.path) from None
+    return variables
 
 
 def _store(node: Node, project: str) -> str:

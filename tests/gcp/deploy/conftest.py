@@ -39,6 +39,7 @@ step_seconds = 600
 step_requests = 20
 error_budget = 0.05
 latency_budget_ms = 1000
+variables = {PILOTLIGHT_CORS_ORIGINS = "https://a.example,https://b.example"}
 """
 
 

@@ -74,7 +74,7 @@ def _deploy(name: str, options: dict[str, str]) -> Any:
     requests.put(upload["uploadUrl"], data=_zipped(Path(options["source"])), timeout=30).raise_for_status()
     body = {
         "buildConfig": {"runtime": options["runtime"], "source": {"storageSource": upload["storageSource"]}},
-        "serviceConfig": {"environmentVariables": _pairs(options["set-env-vars"])},
+        "serviceConfig": {"environmentVariables": _pairs(options["set-env-vars"].removeprefix("^|^"), "|")},
         "labels": _pairs(options["update-labels"]),
     }
     there = requests.get(f"{functions}/{name}", headers=_HEADERS, timeout=30).status_code == 200
@@ -103,8 +103,8 @@ def _move(name: str, options: dict[str, str]) -> Any:
     return _ask("PUT", url, service)
 
 
-def _pairs(text: str) -> dict[str, str]:
-    return dict(pair.partition("=")[::2] for pair in text.split(","))
+def _pairs(text: str, between: str = ",") -> dict[str, str]:
+    return dict(pair.partition("=")[::2] for pair in text.split(between))
 
 
 def _zipped(folder: Path) -> bytes:

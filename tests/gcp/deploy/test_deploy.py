@@ -57,7 +57,11 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Desk) -> No
             "pilotlight-release": release[:16],
         },
     }
-    assert environment == {"PILOTLIGHT_STORE": "gs://models/team", "GOOGLE_CLOUD_PROJECT": PROJECT}
+    assert environment == {
+        "PILOTLIGHT_CORS_ORIGINS": "https://a.example,https://b.example",
+        "PILOTLIGHT_STORE": "gs://models/team",
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+    }
     assert re.fullmatch("[0-9a-f]{64}", release)
     archive = desk.google.functions.source()
     sent = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
@@ -109,6 +113,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Desk) -> Non
     assert "build_config.source" in mask
     assert body["buildConfig"]["runtime"] == "python313"
     assert body["serviceConfig"]["environmentVariables"] == {
+        "PILOTLIGHT_CORS_ORIGINS": "https://a.example,https://b.example",
         "PILOTLIGHT_STORE": "gs://models/team",
         "PILOTLIGHT_RELEASE": document["release"],
         "GOOGLE_CLOUD_PROJECT": PROJECT,

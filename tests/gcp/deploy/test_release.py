@@ -33,7 +33,15 @@ def test_the_same_package_with_the_same_settings_has_the_same_digest(settings: G
 
 
 @pytest.mark.parametrize(
-    "change", [{"memory": "1Gi"}, {"cpu": 2}, {"concurrency": 1}, {"store": "gs://other"}, {"service_account": "x@y"}]
+    "change",
+    [
+        {"memory": "1Gi"},
+        {"cpu": 2},
+        {"concurrency": 1},
+        {"store": "gs://other"},
+        {"service_account": "x@y"},
+        {"variables": {"PILOTLIGHT_THREADS": "2"}},
+    ],
 )
 def test_whatever_shapes_a_revision_changes_it(change: dict[str, object], settings: GcpSettings, package: Path) -> None:
     changed = replace(settings, **change)  # type: ignore[arg-type]

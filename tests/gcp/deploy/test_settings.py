@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import FormatError
+from pilotlight.settings import _NAMES
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
-from pilotlight_cli.gcp.settings import GcpSettings, read_settings
+from pilotlight_cli.gcp.settings import VARIABLES, GcpSettings, read_settings
 from pilotlight_cli.project import PROJECT
 
 OURS = PROJECT / "gcp.toml"
@@ -62,6 +63,31 @@ def test_all_that_a_file_says_is_taken(file: Path) -> None:
     )
 
 
+def test_the_functions_own_settings_are_held_to_what_it_takes(file: Path) -> None:
+    change(
+        file,
+        "variables",
+        '{PILOTLIGHT_LOG_LEVEL = "DEBUG", PILOTLIGHT_CORS_ORIGINS = "https://a.example,https://b.example"}',
+    )
+    assert read_settings(file, "dev").variables == {
+        "PILOTLIGHT_LOG_LEVEL": "DEBUG",
+        "PILOTLIGHT_CORS_ORIGINS": "https://a.example,https://b.example",
+    }
+    change(file, "variables", '{PILOTLIGHT_LOG_LEVEL = "LOUD"}')
+    with pytest.raises(
+        FormatError, match=r"^gcp.toml: \[dev\].variables: PILOTLIGHT_LOG_LEVEL is 'LOUD'; expected one of"
+    ):
+        read_settings(file, "dev")
+    change(file, "variables", '{PILOTLIGHT_STORE = "gs://other"}')
+    with pytest.raises(FormatError, match=r"^gcp.toml: \[dev\].variables: unknown field 'PILOTLIGHT_STORE'$"):
+        read_settings(file, "dev")
+
+
+def test_every_setting_of_the_function_can_be_given_or_is_the_deployments_own() -> None:
+    ours = {"PILOTLIGHT_STORE", "PILOTLIGHT_LOCK", "PILOTLIGHT_RELEASE"}
+    assert set(VARIABLES) | ours == {f"PILOTLIGHT_{name}" for name in _NAMES}
+
+
 def test_nothing_is_deployed_before_a_project_is_filled_in() -> None:
     with pytest.raises(FormatError, match=r'^gcp.toml: \[dev\].project: expected the id of a project, found ""$'):
         read_settings(OURS, "dev")
@@ -85,6 +111,8 @@ WRONG = [
     ("max_instances", "0", "a whole number of at least 1"),
     ("service_account", '"me@example.com"', 'the address of a service account, or ""'),
     ("invoker", "1", 'the address of a service account, or ""'),
+    ("variables", '{PILOTLIGHT_METRICS_NAMESPACE = "a|b"}', "text without a bar"),
+    ("variables", "1", "an object"),
     ("steps", "[10, 50]", "percentages that rise to 100, like [10, 50, 100]"),
     ("steps", "[50, 50, 100]", "percentages that rise to 100, like [10, 50, 100]"),
     ("steps", "[]", "at least 1 item(s)"),
@@ -131,5 +159,12 @@ def test_a_file_that_is_no_toml_or_not_there_is_named(file: Path) -> None:
 
 def test_every_setting_is_explained_in_the_file() -> None:
     comment = OURS.read_text().partition("[dev]")[0]
-    for name in ("store", "service_account", "invoker", "build_service_account", *(f.name for f in fields(Plan))):
+    for name in (
+        "store",
+        "service_account",
+        "invoker",
+        "build_service_account",
+        "variables",
+        *(f.name for f in fields(Plan)),
+    ):
         assert {"seconds": "step_seconds", "requests": "step_requests"}.get(name, name) in comment
