@@ -36,8 +36,8 @@ class Served:
     """One request and its reply. `route` is the route's pattern, or empty where none matched; `latency_ms` is ours.
 
     `rows` is how many instances were predicted, `out_of_range` how many of them lie outside the published range. `code`
-    and `error` are empty for a good reply; `error` may hold a traceback and is for the log only. `trace` holds fields
-    that the platform wants in every line of a request.
+    and `error` are empty for a good reply; `error` may hold a traceback, or what a model said, and is for the log only.
+    `trace` holds fields that the platform wants in every line of a request.
     """
 
     request_id: str

@@ -101,7 +101,8 @@ class Service:
             answer = self._route(request, call.route, values)
             body = self._encode(answer)
         except RequestError as error:
-            answer = _refusal(error, call.id)
+            cause = error.__cause__
+            answer = _refusal(error, call.id, "" if cause is None else f"{type(cause).__name__}: {cause}")
             body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
             answer = _refusal(_Internal("the request could not be answered"), call.id, traceback.format_exc())

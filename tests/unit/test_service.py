@@ -152,6 +152,17 @@ def test_a_reply_over_the_limit_is_a_413_that_says_so() -> None:
     assert "the reply would have" in body["error"]
 
 
+def test_values_that_a_model_refuses_are_a_400_and_what_it_says_goes_to_the_log() -> None:
+    def refuse(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        raise InvalidRequest("the model does not take these values") from ValueError("unknown category 'Lviv'")
+
+    records = Records()
+    response, body = post(service(FEATURES, refuse, records=records), "/predict", {"features": [1, 2, 3]})
+    error(response, 400, "invalid_request")
+    assert "Lviv" not in str(body)
+    assert records.served[0].error == "ValueError: unknown category 'Lviv'"
+
+
 def test_what_a_model_raises_goes_to_the_log_and_not_to_the_caller() -> None:
     def fail(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         raise RuntimeError("secret")

@@ -34,4 +34,5 @@ def to_reply(response: Response) -> flask.Response:
     reply = flask.Response(response.body, response.status, dict(response.headers))
     if not response.body:
         del reply.headers["content-length"]
+        reply.automatically_set_content_length = False  # or werkzeug sets it again on the way out
     return reply

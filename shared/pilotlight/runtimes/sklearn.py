@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
-from pilotlight.errors import DigestMismatch, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
 from pilotlight.runtimes import check_major, check_version
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
 from pilotlight.runtimes.estimators import prepare
@@ -32,10 +32,13 @@ class SklearnModel:
         """See `runtimes.Model.predict`."""
         rows = to_rows(inputs)
         roles = {output.role for output in self._signature.outputs}
-        results = {
-            "probabilities": self._estimator.predict_proba(rows) if "probabilities" in roles else None,
-            "other": self._estimator.predict(rows) if roles - {"probabilities"} else None,
-        }
+        try:
+            results = {
+                "probabilities": self._estimator.predict_proba(rows) if "probabilities" in roles else None,
+                "other": self._estimator.predict(rows) if roles - {"probabilities"} else None,
+            }
+        except ValueError as error:  # scikit-learn's for a category that is not known, a NaN, a number too large
+            raise InvalidRequest("the model does not take these values") from error
         return tuple(
             _to_tensor(results["probabilities" if output.role == "probabilities" else "other"], output)
             for output in self._signature.outputs

@@ -37,7 +37,7 @@ from estimators import (
 )
 from pilotlight import runtimes
 from pilotlight.description import Description
-from pilotlight.errors import DigestMismatch, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
 from pilotlight.safe_pickle import scan
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BOOL, BYTES, FP32, FP64, INT64, Tensor
@@ -112,6 +112,18 @@ def test_a_single_column_of_texts_goes_to_a_vectorizer(tmp_path: Path) -> None:
     signature = Signature((Input("text", BYTES, (-1,), "features"),), (NUMBER,))
     texts = ["quiet", "bright", "unknown"]
     assert predict(tmp_path, estimator, signature, [Tensor(BYTES, (3,), texts)]) == estimator.predict(texts).tolist()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_values_that_an_estimator_does_not_take_are_the_callers_fault(value: float, tmp_path: Path) -> None:
+    estimator = DecisionTreeRegressor().fit(POINTS, VALUES) if value == 1e300 else Ridge().fit(POINTS, VALUES)
+    model = runtimes.load(store(tmp_path, estimator, REGRESSOR), tmp_path, 1)
+    points = POINTS.copy()
+    points[3, 1] = value
+    with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+        model.predict([matrix(points)])
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_threads_predict_at_the_same_time(tmp_path: Path) -> None:
