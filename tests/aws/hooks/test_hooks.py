@@ -7,6 +7,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
 from functools import partial
@@ -289,6 +290,36 @@ def test_of_more_samples_than_there_is_time_for_the_first_ones_are_sent(versions
     assert len(version.golden.samples) == 5
     said = version_checks.check_samples(functions, "1", version, 60_000)
     assert said == "serves breast-cancer:1 and answers 2 of its 5 golden sample(s) as published, in 5000 ms or less"
+
+
+def test_a_sample_that_met_a_cold_start_is_sent_again_and_judged_by_its_best_time(
+    versions: dict[str, LambdaRuntime],
+) -> None:
+    now = [0.0]
+    asked: Counter[str] = Counter()
+
+    class Client:
+        """Lambda without its API: whatever is asked for the first time takes a second."""
+
+        def invoke(self, *, Payload: bytes, **_: str) -> dict[str, BytesIO]:  # noqa: N803 - boto3's name
+            asked[Payload.decode()] += 1
+            now[0] += 1.0 if asked[Payload.decode()] == 1 else 0.01
+            return {"Payload": BytesIO(json.dumps(versions["1"].invoke(json.loads(Payload))).encode())}
+
+    functions = version_checks.Functions(Client(), NAME, lambda: now[0])
+    version = version_checks.describe(functions, "1")
+    said = version_checks.check_samples(functions, "1", version, 100)
+    assert said == "serves breast-cancer:1 and answers 5 of its 5 golden sample(s) as published, in 10 ms or less"
+    assert sorted(asked.values()) == [1, 1, *[2] * 5]  # what it is and whether it is ready once, each sample twice
+
+
+def test_where_no_thread_can_be_started_the_check_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    found = hook_report._outcome("d-1", lambda *_: "fine", hook_report.Clients(), 1.0)
+    assert found == (False, "the check cannot run: can't start new thread")
 
 
 def test_after_the_shift_the_alias_leads_to_the_new_version_alone(codedeploy: CodeDeploy, function: FakeLambda) -> None:
