@@ -10,10 +10,11 @@ from pathlib import Path
 from pilotlight.description import Description, File, Runtime
 from pilotlight.errors import ObjectRefused, PilotlightError
 from pilotlight.loading import Loader, Plan
+from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Record, Served
 from pilotlight.service import Service
 from pilotlight.signature import Input, Output, Signature
-from pilotlight.store import Sink
+from pilotlight.store import ObjectStore, Sink
 from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
 
 NAMES = ("height", "width", "depth")
@@ -79,8 +80,15 @@ class MemoryStore:
             raise self.faults.pop(0)
         if key not in self.objects:
             raise ObjectRefused(f"{key} is not there")
+        sink.restart("")
         for start in range(0, len(self.objects[key]), 7):
-            sink.write(self.objects[key][start : start + 7])
+            sink.write(start, self.objects[key][start : start + 7])
+
+
+def fetched(store: ObjectStore, folder: Path, content: bytes = CONTENT, timeout: float = 60.0) -> bytes:
+    """What ends up in `folder` of a model whose lock pins `content`."""
+    ModelFiles(store, describe(content=content), folder).fetch(timeout, lambda _: None)
+    return (folder / "model.onnx").read_bytes()
 
 
 class StepClock:

@@ -5,6 +5,7 @@ PilotlightError
 ├── FormatError              a lock, manifest or golden file does not say what its schema asks for
 ├── ModelError               the model can never be served as it is: failing the start is right
 │   ├── DigestMismatch       the bytes are not the bytes that the lock pins
+│   ├── NoRoom               the temporary folder has no room for the model
 │   ├── RuntimeMismatch      a library is missing or has another version than the lock names
 │   └── UnsafePickle         a pickle asks for something outside its allow-list
 ├── StoreError               the store did not deliver
@@ -49,6 +50,10 @@ class ModelError(PilotlightError):
 
 class DigestMismatch(ModelError):
     """Bytes differ from what the lock pins by size and SHA-256."""
+
+
+class NoRoom(ModelError):
+    """The temporary folder cannot hold the model's files."""
 
 
 class RuntimeMismatch(ModelError):

@@ -18,9 +18,10 @@ from pilotlight.description import Description
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.machine import Machine, check_memory
+from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
-from pilotlight.store import ObjectStore, fetch_model
+from pilotlight.store import ObjectStore
 
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]
@@ -69,6 +70,7 @@ class Loader:
     def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float) -> None:
         """`phases_ms` are the phases before this one, `started` is when the first of them began."""
         self._plan = plan
+        self._files = ModelFiles(plan.store, plan.model, plan.folder)
         self._report = report
         self._phases = dict(phases_ms)
         self._started: float | None = started
@@ -208,14 +210,10 @@ class Loader:
 
     def _fetch(self, counts: _Counts) -> None:
         """Fetch until it works or the deadline has passed: a fresh role's permissions take seconds to work."""
-
-        def time_left() -> float:
-            return max(self._deadline - self._plan.clock(), _TRY)
-
         while True:
             counts.tries += 1
             try:
-                fetch_model(self._plan.store, self._plan.model, self._plan.folder, time_left, counts.add)
+                self._files.fetch(max(self._deadline - self._plan.clock(), _TRY), counts.add)
                 return
             except (StoreUnavailable, ObjectRefused):
                 pause = _PAUSES[min(counts.tries, len(_PAUSES)) - 1]

@@ -34,8 +34,11 @@ from awslambdaric.lambda_runtime_hooks_runner import run_after_restore, run_befo
 
 run_before_snapshot()
 gc.unfreeze()  # what was hidden from collections counts as well
-from botocore.credentials import Credentials  # which the fetch has imported
-boto3 = sys.modules["boto3"]
+from s3_signature import Credentials
+credentials = [Credentials]
+if "boto3" in sys.modules:
+    from botocore.credentials import Credentials
+    credentials.append(Credentials)
 for thread in set(threading.enumerate()) - {threading.main_thread()}:
     thread.join(60)  # the fetch is done, its thread may have a line or two to go
 links = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd") if name.isdigit()
@@ -43,8 +46,9 @@ links = [os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self
 found = {
     "sockets": [link for link in links if link.startswith("socket:")],
     "threads": [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()],
-    "session": repr(boto3.DEFAULT_SESSION),
-    "credentials": sum(isinstance(one, Credentials) for one in gc.get_objects()),
+    "boto3": "boto3" in sys.modules,
+    "session": repr(getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)),
+    "credentials": sum(isinstance(one, tuple(credentials)) for one in gc.get_objects()),
     "restored": [],
 }
 for _ in range(2):
@@ -104,15 +108,20 @@ def run(function: Function, program: str, **environ: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def snapshot(function: Function) -> dict[str, Any]:
+def snapshot(function: Function, **environ: str) -> dict[str, Any]:
     """What is found in a snapshot, and in two copies that are restored from it."""
-    return dict(json.loads(run(function, PROGRAM, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")))
+    return dict(json.loads(run(function, PROGRAM, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", **environ)))
 
 
-@pytest.mark.parametrize("kind", ["onnx", "skops"])
-def test_a_snapshot_holds_no_connection_no_thread_and_no_credentials(kind: str, models: dict[str, Pinned]) -> None:
-    with stored("aws", models[kind]) as store, prepared("aws", models[kind], store, {}) as function:
-        found = snapshot(function)
+@pytest.mark.parametrize("through_boto3", [False, True])
+def test_a_snapshot_holds_no_connection_no_thread_and_no_credentials(
+    through_boto3: bool,
+    models: dict[str, Pinned],
+) -> None:
+    more = {"AWS_DATA_PATH": "/nowhere"} if through_boto3 else {}
+    with stored("aws", models["onnx"]) as store, prepared("aws", models["onnx"], store, {}) as function:
+        found = snapshot(function, **more)
+    assert found["boto3"] == through_boto3
     assert (found["sockets"], found["threads"], found["session"], found["credentials"]) == ([], [], "None", 0)
 
 

@@ -101,9 +101,9 @@ def flipped(content: bytes) -> bytes:
     ("alter", "message"),
     [
         (flipped, "expected SHA-256"),
-        (lambda content: content[:-100], "bytes, found"),
-        (lambda _: b"", "bytes, found 0"),
-        (lambda content: content + content, "the store sends more"),
+        (lambda content: content[:-100], "bytes, the store has"),
+        (lambda _: b"", "bytes, the store has 0"),
+        (lambda content: content + content, " bytes, the store has "),
     ],
     ids=["one bit flipped", "truncated", "emptied", "too long"],
 )

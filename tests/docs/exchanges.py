@@ -126,7 +126,8 @@ class _SampleFolder:
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.store.ObjectStore.fetch`."""
         assert timeout > 0
-        sink.write((SAMPLE / key.rpartition("/")[2]).read_bytes())
+        sink.restart("")
+        sink.write(0, (SAMPLE / key.rpartition("/")[2]).read_bytes())
 
 
 def _pinned() -> Description:

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make(folder: Path) -> tuple[ssl.SSLContext, Path]:
+def make(folder: Path, owner: str = "a fake") -> tuple[ssl.SSLContext, Path]:
     """What a server needs, and the file that its callers have to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a fake")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, owner)])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()

@@ -11,15 +11,14 @@ import json
 import re
 import secrets
 import ssl
-import sys
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.faults import Fault, Faults, Kind, reset
+from fakes.faults import Fault, Faults, Kind, Server, reset
 from fakes.gcs_objects import Buckets, Refused, StoredObject, crc32c
 
 __all__ = ["FakeGcs", "Fault"]
@@ -52,7 +51,7 @@ class FakeGcs:
         self.faults = Faults()
         self._server = _Server(self, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self.url = self._server.url
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -73,20 +72,10 @@ class FakeGcs:
         return self.buckets.write(bucket, {"name": name}, content, {}).generation
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = False  # closing waits for the answers under way
-    request_queue_size = 64
-
+class _Server(Server):
     def __init__(self, fake: FakeGcs, tls: ssl.SSLContext | None) -> None:
         self.fake = fake
-        super().__init__(("127.0.0.1", 0), _Handler)
-        if tls:  # the handshake is left to the request's own thread
-            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Print a traceback, unless it is that of a client that went away."""
-        if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError)):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+        super().__init__(_Handler, tls)
 
 
 class _Handler(BaseHTTPRequestHandler):

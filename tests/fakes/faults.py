@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 Kind = Literal["media", "upload", "metadata"]
@@ -17,8 +19,9 @@ Kind = Literal["media", "upload", "metadata"]
 class Fault:
     """What goes wrong with a request, if it is one of those in `on` (`media` is the GET of an object's bytes).
 
-    status: answered so, with `headers`, and not carried out. lost: carried out, then the connection is reset. silent:
-    never answered. nonsense: answered with what is not HTTP. endless: answered with headers that never end.
+    status: answered so, with `headers` and not carried out; S3's answers have a `code`, and `more`, in their XML. lost:
+    carried out, then the connection is reset. silent: never answered. nonsense: answered with what is not HTTP.
+    endless: answered with headers that never end.
     Of media only: truncated, reset, stall: the body ends after `after` bytes, in the last case without an end. corrupt:
     its byte at `after` differs. drip: a byte every `delay` seconds, after the first `after`. odd: no range is heeded,
     and there may be other `headers`, which come on top of the usual ones; those in `without` are missing.
@@ -33,15 +36,23 @@ class Fault:
     after: int = 0
     without: tuple[str, ...] = ()
     delay: float = 0.05
+    code: str = "Injected"
+    more: str = ""
 
 
 class Faults:
-    """The faults to come. `closing` ends the slow ones."""
+    """The faults to come. `closing` ends the slow ones.
+
+    `meanwhile` is called before each request for an object's bytes, which it is told the number of, from 1: what it
+    does happens between two of them.
+    """
 
     def __init__(self) -> None:
+        self.meanwhile: Callable[[int], object] = lambda _: None
+        self._media = 0
         self.closing = threading.Event()
         self._coming: list[Fault] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def inject(self, fault: Fault, times: int) -> None:
         with self._lock:
@@ -55,6 +66,9 @@ class Faults:
     def take(self, kind: Kind) -> Fault | None:
         """The next fault for a request of this kind, which it is spent on."""
         with self._lock:
+            if kind == "media":
+                self._media += 1
+                self.meanwhile(self._media)
             found = next((fault for fault in self._coming if kind in fault.on), None)
             if found:
                 self._coming.remove(found)
@@ -79,6 +93,7 @@ class Faults:
     def send_body(self, handler: BaseHTTPRequestHandler, content: bytes, fault: Fault) -> None:
         """Write a body as the fault wants it; headers have been sent, with the length of the whole."""
         after = fault.after
+        handler.close_connection = True
         match fault.kind:
             case "corrupt":
                 handler.wfile.write(content[:after] + bytes([content[after] ^ 1]) + content[after + 1 :])
@@ -97,6 +112,24 @@ class Faults:
                     reset(handler)
                 if fault.kind == "stall":
                     self.closing.wait()
+
+
+class Server(ThreadingHTTPServer):
+    """A server on a free port of this machine, with a thread for each connection, in TLS where there is a context."""
+
+    daemon_threads = False  # closing waits for the answers under way
+    request_queue_size = 64
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
+        if tls:  # the handshake is left to the request's own thread
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print a traceback, unless it is that of a client that went away."""
+        if not isinstance(sys.exception(), (ConnectionError, ssl.SSLError)):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 def reset(handler: BaseHTTPRequestHandler) -> None:

@@ -70,6 +70,10 @@ class S3Server:
         """Answer the next `times` requests that have `of` in them with an error, without or after carrying them out."""
         self._faults += [_Fault(status, code, of, carried_out)] * times
 
+    def forgive(self) -> None:
+        """Let nothing go wrong any more."""
+        self._faults.clear()
+
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
         with self._lock:

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
+import gcs_client  # noqa: F401 - it takes longer to import than a start has here
 from doubles import Records
 from fakes.fake_gcs import FakeGcs, Fault
 from gcs_store import GcsStore
 from pilotlight.description import load_lock
-from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError
 from pilotlight.loading import Loader, Plan
 from pilotlight_cli.project import LOCK, SAMPLE
 
@@ -63,7 +64,8 @@ def start(gcs: FakeGcs, folder: Path, deadline: float = DEADLINE) -> Outcome:
     fetched = file.read_bytes() if file.exists() else b""
     assert fetched in (b"", CONTENT)
     assert (loader.state == "ready") == bool(fetched)
-    assert not list(folder.glob(".*"))
+    left = list(folder.glob(".*"))
+    assert not left or loader.state == "waiting"  # what came is gone on with by the next request
     return Outcome(loader.state, raised, record.error, record.attempts, fetched)
 
 
@@ -83,9 +85,7 @@ RECOVERED = {
     "a reset inside the body": [media("reset", after=1000)],
     "resets inside the body": [media("reset", after=1000)] * 5,
     "a body cut short": [media("truncated", after=1000)],
-    "a body cut short that tells its length in Google's header alone": [
-        media("truncated", after=1000, without=("Content-Length",))
-    ],
+    "a body cut short, and no length": [media("truncated", after=1000, without=("Content-Length",))],
     "no answer": [media("silent")],
     "a body that stalls": [media("stall", after=1000)],
     "a body that stalls before its first byte": [media("stall")],
@@ -111,7 +111,7 @@ WAITING = {
     "no answer": (media("silent"), "timed out|within"),
     "a stall": (media("stall", after=1000), "timed out|the time is over"),
     "a drip": (media("drip", after=1000), "the body ended after [0-9]{4} bytes: TimeoutError: "),
-    "headers that never end": (media("endless"), "did not deliver within"),
+    "headers that never end": (media("endless"), "no answer .TimeoutError"),
     "redirects without an end": (media("status", status=307, headers={"Location": PLACE}), "Exceeded 30 redirects"),
 }
 
@@ -135,11 +135,6 @@ REFUSED = {
         DigestMismatch,
         "expected SHA-256",
     ),
-    "a body cut short, and no length": (
-        media("truncated", after=1000, without=("Content-Length", "X-Goog-Stored-Content-Length")),
-        DigestMismatch,
-        f"expected {len(CONTENT)} bytes, found 1000",
-    ),
 }
 
 
@@ -159,49 +154,26 @@ def test_a_body_that_breaks_off_is_read_on_from_there_in_the_same_generation(gcs
     assert start(gcs, tmp_path).attempts == 1
     generation = gcs.buckets.find("models", NAME, {}).generation
     assert gcs.requests == [f"GET {PLACE}", *[f"GET {PLACE}&generation={generation}"] * 2]
-    assert gcs.ranges == ["", "bytes=1000-", "bytes=1500-"]
+    assert gcs.ranges == ["", f"bytes=1000-{len(CONTENT) - 1}", f"bytes=1500-{len(CONTENT) - 1}"]
 
 
-class Replacing:
-    """A sink in whose first write somebody stores the object anew."""
-
-    def __init__(self, gcs: FakeGcs, content: bytes) -> None:
-        self._gcs = gcs
-        self._content = content
-        self.received = b""
-
-    def write(self, chunk: bytes, /) -> None:
-        if not self.received:
-            self._gcs.put("models", NAME, self._content)
-        self.received += chunk
-
-
-def test_the_rest_of_an_object_that_was_replaced_meanwhile_is_not_taken_for_its_own(gcs: FakeGcs) -> None:
+def test_an_object_that_is_replaced_while_it_comes_is_fetched_from_its_beginning(gcs: FakeGcs, tmp_path: Path) -> None:
+    gcs.put("models", NAME, CONTENT[::-1])
     gcs.inject(media("reset", after=1000))
-    sink = Replacing(gcs, bytes(len(CONTENT)))
-    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
-    with pytest.raises(StoreUnavailable, match="broke off after 1000 bytes, and the answer .* is 404"):
-        store.fetch(MODEL.key("model.onnx"), sink, 5.0)
-    assert sink.received == CONTENT[:1000]
+    gcs.faults.meanwhile = lambda number: gcs.put("models", NAME, CONTENT) if number == 2 else None
+    outcome = start(gcs, tmp_path)
+    assert (outcome.state, outcome.attempts) == ("ready", 2)
+    assert gcs.ranges == ["", f"bytes=1000-{len(CONTENT) - 1}", ""]
 
 
-def test_without_a_generation_nothing_is_read_on(gcs: FakeGcs) -> None:
+def test_another_object_in_its_place_is_refused(gcs: FakeGcs, tmp_path: Path) -> None:
+    gcs.inject(media("reset", after=1000))
+    gcs.faults.meanwhile = lambda number: gcs.put("models", NAME, CONTENT[::-1]) if number == 2 else None
+    outcome = start(gcs, tmp_path)
+    assert (outcome.state, outcome.raised) == ("failed", DigestMismatch)
+
+
+def test_without_a_generation_nothing_is_read_on(gcs: FakeGcs, tmp_path: Path) -> None:
     gcs.inject(media("reset", after=1000, without=("X-Goog-Generation",)))
-    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
-    with pytest.raises(StoreUnavailable, match="the body ended after 1000 bytes"):
-        store.fetch(MODEL.key("model.onnx"), Replacing(gcs, CONTENT), 5.0)
-    assert gcs.ranges == [""]
-
-
-class Full:
-    """A sink on a disk without room."""
-
-    def write(self, chunk: bytes, /) -> None:
-        raise OSError(28, "No space left on device")
-
-
-def test_a_disk_without_room_is_not_taken_for_a_fault_of_the_store(gcs: FakeGcs) -> None:
-    store = GcsStore("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
-    with pytest.raises(OSError, match="No space left"):
-        store.fetch(MODEL.key("model.onnx"), Full(), 5.0)
-    assert len(gcs.requests) == 1
+    assert start(gcs, tmp_path).attempts == 2
+    assert gcs.ranges == ["", ""]

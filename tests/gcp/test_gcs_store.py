@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from doubles import fetched
 from fakes.fake_gcs import FakeGcs, Fault
-from gcs_get import PlainGet
 from gcs_store import GcsStore
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 
@@ -30,37 +30,38 @@ def environ(request: pytest.FixtureRequest, gcs: FakeGcs) -> dict[str, str]:
     return {"STORAGE_EMULATOR_HOST": gcs.url} if request.param == "plain" else {"https_proxy": "http://a.proxy"}
 
 
-class WriteOnly:
-    """The core's sink: it can be written to and nothing else."""
-
-    def __init__(self) -> None:
-        self.content = io.BytesIO()
-
-    def write(self, chunk: bytes, /) -> None:
-        self.content.write(chunk)
-
-
 class Warnings(list[str]):
     def __call__(self, message: str) -> None:
         self.append(message)
 
 
-def fetch(url: str, environ: dict[str, str], warn: Warnings | None = None, timeout: float = 5.0) -> bytes:
-    sink = WriteOnly()
-    GcsStore(url, environ, warn=Warnings() if warn is None else warn).fetch("example/3/model.onnx", sink, timeout)
-    return sink.content.getvalue()
+def is_plain(environ: dict[str, str]) -> bool:
+    """Whether a store in that environment asks by itself."""
+    return GcsStore("gs://models", environ)._address is not None
 
 
-def test_an_object_below_the_prefix_comes_through_byte_for_byte(environ: dict[str, str]) -> None:
+Fetch = Callable[..., bytes]
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Fetch:
+    def fetch(url: str, environ: dict[str, str], warn: Warnings | None = None, timeout: float = 60.0) -> bytes:
+        store = GcsStore(url, environ, warn=Warnings() if warn is None else warn)
+        return fetched(store, tmp_path, CONTENT, timeout)
+
+    return fetch
+
+
+def test_an_object_below_the_prefix_comes_through_byte_for_byte(environ: dict[str, str], fetch: Fetch) -> None:
     assert fetch("gs://models/team", environ) == CONTENT
 
 
-def test_a_missing_object_is_refused_with_both_possible_causes(environ: dict[str, str]) -> None:
+def test_a_missing_object_is_refused_with_both_possible_causes(environ: dict[str, str], fetch: Fetch) -> None:
     with pytest.raises(ObjectRefused, match=r"gs://models/other/example/3/model.onnx: 404.*storage.objects.get"):
         fetch("gs://models/other", environ)
 
 
-def test_an_account_without_the_permission_is_refused(environ: dict[str, str], gcs: FakeGcs) -> None:
+def test_an_account_without_the_permission_is_refused(environ: dict[str, str], gcs: FakeGcs, fetch: Fetch) -> None:
     gcs.inject(Fault("status", on=("media",), status=403))
     with pytest.raises(ObjectRefused, match="403"):
         fetch("gs://models/team", environ)
@@ -73,7 +74,9 @@ PASSING = [
 
 
 @pytest.mark.parametrize("fault", PASSING, ids=lambda fault: f"{fault.kind} {fault.status}")
-def test_what_may_pass_is_told_apart_from_what_will_not(fault: Fault, environ: dict[str, str], gcs: FakeGcs) -> None:
+def test_what_may_pass_is_told_apart_from_what_will_not(
+    fault: Fault, environ: dict[str, str], gcs: FakeGcs, fetch: Fetch
+) -> None:
     gcs.inject(fault)
     with pytest.raises(StoreUnavailable, match="gs://models/team/example/3/model.onnx"):
         fetch("gs://models/team", environ)
@@ -82,7 +85,7 @@ def test_what_may_pass_is_told_apart_from_what_will_not(fault: Fault, environ: d
 
 @pytest.mark.parametrize("kind", ["drip", "stall", "endless"])
 def test_whatever_takes_too_long_is_not_waited_for(
-    kind: Literal["drip", "stall", "endless"], environ: dict[str, str], gcs: FakeGcs
+    kind: Literal["drip", "stall", "endless"], environ: dict[str, str], gcs: FakeGcs, fetch: Fetch
 ) -> None:
     gcs.inject(Fault(kind, on=("media",)), times=100)
     with pytest.raises(StoreUnavailable, match="did not deliver within|the body ended after|timed out"):
@@ -90,7 +93,7 @@ def test_whatever_takes_too_long_is_not_waited_for(
 
 
 @pytest.mark.parametrize("way", ["plain", "client"])
-def test_a_store_that_cannot_be_reached_may_come_back(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_reached_may_come_back(way: str, monkeypatch: pytest.MonkeyPatch, fetch: Fetch) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -100,14 +103,16 @@ def test_a_store_that_cannot_be_reached_may_come_back(way: str, monkeypatch: pyt
             fetch("gs://models/team", environ)
 
 
-def test_a_request_that_cloud_storage_finds_wrong_will_never_work(environ: dict[str, str], gcs: FakeGcs) -> None:
+def test_a_request_that_cloud_storage_finds_wrong_will_never_work(
+    environ: dict[str, str], gcs: FakeGcs, fetch: Fetch
+) -> None:
     gcs.inject(Fault("status", on=("media",), status=400), times=2)
     with pytest.raises(StoreError, match="gs://models/team/example/3/model.onnx: 400") as caught:
         fetch("gs://models/team", environ)
     assert type(caught.value) is StoreError
 
 
-def test_what_a_plain_get_cannot_handle_is_left_to_googles_client_and_told(gcs: FakeGcs) -> None:
+def test_what_a_plain_get_cannot_handle_is_left_to_googles_client_and_told(gcs: FakeGcs, fetch: Fetch) -> None:
     place = f"{gcs.url}/storage/v1/b/models/o/team%2Fexample%2F3%2Fmodel.onnx?alt=media"
     gcs.inject(Fault("status", on=("media",), status=307, headers={"Location": place}), times=2)
     warned = Warnings()
@@ -115,12 +120,12 @@ def test_what_a_plain_get_cannot_handle_is_left_to_googles_client_and_told(gcs: 
     assert [message.partition(";")[0] for message in warned] == ["gs://models/team: 307 injected"]
 
 
-def test_an_object_that_was_stored_compressed_is_left_to_googles_client(gcs: FakeGcs) -> None:
+def test_an_object_that_was_stored_compressed_is_left_to_googles_client(gcs: FakeGcs, fetch: Fetch) -> None:
     gcs.inject(Fault("odd", on=("media",), headers={"Content-Encoding": "br"}))
     assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT
 
 
-def test_a_good_fetch_is_one_request_and_needs_no_library_of_googles(gcs: FakeGcs) -> None:
+def test_a_good_fetch_is_one_request_and_needs_no_library_of_googles(gcs: FakeGcs, fetch: Fetch) -> None:
     before = set(sys.modules)
     assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT
     assert gcs.requests == ["GET /storage/v1/b/models/o/team%2Fexample%2F3%2Fmodel.onnx?alt=media"]
@@ -141,19 +146,19 @@ def test_a_good_fetch_is_one_request_and_needs_no_library_of_googles(gcs: FakeGc
     ],
 )
 def test_what_the_environment_asks_for_beyond_the_usual_is_for_googles_client(environ: dict[str, str]) -> None:
-    assert GcsStore("gs://models", environ)._plain is None
+    assert not is_plain(environ)
 
 
 def test_somebody_who_signed_in_on_this_machine_is_known_to_googles_client_alone(tmp_path: Path) -> None:
     folder = tmp_path / ".config/gcloud"
     folder.mkdir(parents=True)
-    assert isinstance(GcsStore("gs://models", {"HOME": str(tmp_path)})._plain, PlainGet)
+    assert is_plain({"HOME": str(tmp_path)})
     (folder / "application_default_credentials.json").touch()
-    assert GcsStore("gs://models", {"HOME": str(tmp_path)})._plain is None
-    assert GcsStore("gs://models", {"CLOUDSDK_CONFIG": str(folder)})._plain is None
+    assert not is_plain({"HOME": str(tmp_path)})
+    assert not is_plain({"CLOUDSDK_CONFIG": str(folder)})
 
 
-def test_credentials_that_are_not_there_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_credentials_that_are_not_there_may_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fetch: Fetch) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(StoreUnavailable, match=r"gs://models/team/.*none.json"):

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from doubles import StepClock
+from doubles import StepClock, fetched
 from fakes import certificates
 from fakes.fake_gcs import FakeGcs, Fault
 from fakes.metadata_server import TOKEN, MetadataServer
-from gcs_get import PlainGet, Unforeseen
+from gcs_store import GcsStore
 from metadata_token import TokenSource
+from pilotlight.description import File
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.partial import Partial
+from pilotlight.store import OtherStore
 
 CONTENT = bytes(range(256)) * 500
 
@@ -99,59 +103,53 @@ def gcs(tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch) -> It
     """A Cloud Storage behind TLS that lets in whoever brings the token."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[1]))
     with FakeGcs("models", tls=tls[0], tokens={"a-token"}) as fake:
-        fake.put("models", "k", CONTENT)
+        fake.put("models", "example/3/model.onnx", CONTENT)
         yield fake
 
 
-def get(plain: PlainGet) -> bytes:
-    received = bytearray()
-
-    class Sink:
-        def write(self, chunk: bytes, /) -> None:
-            received.extend(chunk)
-
-    plain.get("k", Sink(), 5.0)
-    return bytes(received)
-
-
 @pytest.fixture
-def plain(gcs: FakeGcs, server: MetadataServer) -> PlainGet:
-    clock = StepClock()
-    return PlainGet(gcs.url, "models", TokenSource(server.host, clock), clock)
+def plain(gcs: FakeGcs, server: MetadataServer, tmp_path: Path) -> Callable[[], bytes]:
+    """Fetches the model, as often as it is called, through one store."""
+    environ = {"API_ENDPOINT_OVERRIDE": gcs.url, "GCE_METADATA_HOST": server.host, "HOME": str(tmp_path)}
+    store = GcsStore("gs://models", environ, warn=lambda _: None)
+    folders = (tmp_path / str(number) for number in itertools.count())
+    return lambda: fetched(store, next(folders), CONTENT)
 
 
 def test_objects_are_fetched_with_one_token_and_one_request_each(
-    plain: PlainGet, gcs: FakeGcs, server: MetadataServer
+    plain: Callable[[], bytes], gcs: FakeGcs, server: MetadataServer
 ) -> None:
-    assert [get(plain), get(plain)] == [CONTENT] * 2
+    assert [plain(), plain()] == [CONTENT] * 2
     assert server.requests == [TOKEN]
-    assert gcs.requests == ["GET /storage/v1/b/models/o/k?alt=media"] * 2
+    assert gcs.requests == ["GET /storage/v1/b/models/o/example%2F3%2Fmodel.onnx?alt=media"] * 2
 
 
 def test_a_body_that_breaks_off_is_read_on_with_the_same_token(
-    plain: PlainGet, gcs: FakeGcs, server: MetadataServer
+    plain: Callable[[], bytes], gcs: FakeGcs, server: MetadataServer
 ) -> None:
     gcs.inject(Fault("reset", on=("media",), after=1000))
-    assert get(plain) == CONTENT
+    assert plain() == CONTENT
     assert server.requests == [TOKEN]
 
 
 def test_a_token_that_is_not_taken_any_more_is_asked_for_anew(
-    plain: PlainGet, gcs: FakeGcs, server: MetadataServer
+    plain: Callable[[], bytes], gcs: FakeGcs, server: MetadataServer
 ) -> None:
-    assert get(plain) == CONTENT
+    assert plain() == CONTENT
     gcs.tokens = {"another"}
     server.manner.token = "another"
     with pytest.raises(StoreUnavailable, match="401 Invalid Credentials"):
-        get(plain)
-    assert get(plain) == CONTENT
+        plain()
+    assert plain() == CONTENT
 
 
 def test_a_store_whose_certificate_is_not_trusted_gets_no_token(
-    plain: PlainGet, gcs: FakeGcs, monkeypatch: pytest.MonkeyPatch
+    gcs: FakeGcs, server: MetadataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.setenv(name, "/nowhere")
-    with pytest.raises(Unforeseen, match="certificate verify failed"):
-        get(plain)
+    environ = {"API_ENDPOINT_OVERRIDE": gcs.url, "GCE_METADATA_HOST": server.host, "HOME": str(tmp_path)}
+    partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
+    with pytest.raises(OtherStore, match="certificate verify failed"):
+        GcsStore("gs://models", environ).fetch("example/3/model.onnx", partial.begin(lambda: None), 5.0)
     assert gcs.requests == []

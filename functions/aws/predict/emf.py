@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 from pilotlight.encode import to_json
 from pilotlight.records import ColdStart, Record, Report, Served, fields, is_written, level
@@ -32,10 +33,14 @@ def reporter(log_level: str, namespace: str) -> Report:
 
     def report(record: Record) -> None:
         if is_written(record, log_level):
-            sys.stdout.write(f"{to_json(to_line(record, namespace, time.time())).decode()}\n")
-            sys.stdout.flush()
+            _write(to_line(record, namespace, time.time()))
 
     return report
+
+
+def warn(message: str) -> None:
+    """A line for what goes on all the same, but not as it should."""
+    _write({"level": "WARNING", "event": "warning", "message": message, **_dimensions()})
 
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
@@ -43,8 +48,7 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
     line = {
         "level": level(record),
         **fields(record),
-        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
-        "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+        **_dimensions(),
     }
     metrics = _metrics(record)
     if not metrics:
@@ -62,6 +66,18 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
             ],
         },
     }
+
+
+def _dimensions() -> dict[str, str]:
+    return {
+        "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+    }
+
+
+def _write(line: Mapping[str, object]) -> None:
+    sys.stdout.write(f"{to_json(line).decode()}\n")
+    sys.stdout.flush()
 
 
 def _metrics(record: Record) -> dict[str, float]:

@@ -1,70 +1,70 @@
-"""The model store in S3, through the boto3 that Lambda's runtime brings."""
+"""The model store in S3: by plain signed requests, and through boto3 where those will not do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import time
+from collections.abc import Callable, Mapping
 
-from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight.store import Sink
+import emf
+from pilotlight.errors import StoreError
+from pilotlight.http_get import Line
+from pilotlight.ranges import fetch_by_ranges
+from pilotlight.store import ObjectStore, OtherStore, Sink
+from pilotlight.timer import Timer
+from pilotlight.trust import Trust
+from s3_get import Learned, S3Get
+from s3_place import plain_access
 
-if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
-
-_CHUNK = 1 << 20
-
-# Codes of a 4xx that another try may get past: the platform renews credentials.
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-_PASSING = frozenset(
-    (
-        *("ExpiredToken", "ExpiredTokenException", "RequestTimeout", "SlowDown", "OperationAborted"),
-        *("Throttling", "ThrottlingException", "RequestLimitExceeded", "KMS.ThrottlingException"),
-    )
-)
+# Who signs the certificates of AWS's own servers: https://www.amazontrust.com/repository/.
+_AUTHORITIES = ("Amazon Root CA", "Starfield Services Root")
 
 
 class S3Store:
-    """`s3://bucket/prefix`. boto3 is imported on the first fetch, beside the runtime's import."""
+    """`s3://bucket/prefix`. Between fetches it keeps no credentials and no connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        warn: Callable[[str], None] = emf.warn,
+    ) -> None:
+        """`environ` says where S3 is and who asks. `warn` is told when plain requests did not do."""
         self._url = url
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
+        self._environ = environ
+        self._clock = clock
+        self._now = now
+        self._warn = warn
+        self._learned = Learned()
+        # boto3 heeds both.
+        self._trust = Trust(_AUTHORITIES, environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE"))
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`. One try a call: the caller repeats it."""
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-        config = Config(
-            connect_timeout=min(timeout, 3), read_timeout=min(timeout, 10), retries={"total_max_attempts": 1}
-        )
-        # A session of its own, gone with this call: boto3's default one would keep the credentials, also for whoever
-        # reads a snapshot of this process.
-        client = boto3.Session().client("s3", config=config)
+        """See `pilotlight.store.ObjectStore.fetch`."""
+        access = plain_access(self._bucket, self._environ)
+        if access is None:
+            raise OtherStore("the environment asks for more than plain requests can do", self._through_boto3)
+        source = S3Get(self._bucket, f"{self._prefix}{key}", access, self._learned, self._now, self._unforeseen)
+        timer = Timer(self._clock, self._clock() + timeout)
         try:
-            reply = client.get_object(Bucket=self._bucket, Key=f"{self._prefix}{key}")
-            for chunk in reply["Body"].iter_chunks(_CHUNK):
-                sink.write(chunk)
-        except ClientError as error:
-            raise self._translated(key, error) from error
-        except ParamValidationError as error:
-            raise StoreError(f"{self._url}/{key}: {error}") from error
-        except (BotoCoreError, HTTPError) as error:  # a body's stream lets some of urllib3's own errors through
-            raise StoreUnavailable(f"{self._url}/{key}: {error}") from error
-        finally:
-            client.close()
+            fetch_by_ranges(source, sink, lambda turn: Line(self._trust, turn), timer)
+        except OtherStore:
+            raise
+        except StoreError as error:
+            raise type(error)(f"{self._url}/{key}: {error}") from error
 
-    def _translated(self, key: str, error: ClientError) -> StoreError:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        code = error.response.get("Error", {}).get("Code", "")
-        where = f"{self._url}/{key}: {error}"
-        if code in _PASSING or status in (408, 429) or not 300 <= status < 500:
-            return StoreUnavailable(where)
-        if status in (403, 404):
-            return ObjectRefused(
-                f"{where}. Either the object is not there, or the function's role may not read it (without "
-                "s3:ListBucket a missing object is a 403 too)"
-            )
-        return StoreError(where)
+    def _unforeseen(self, why: str) -> OtherStore:
+        def load() -> ObjectStore:
+            self._warn(f"{self._url}: {why}; boto3 is asked instead, which takes its time to import")
+            return self._through_boto3()
+
+        return OtherStore(why, load)
+
+    def _through_boto3(self) -> ObjectStore:
+        from s3_boto3 import Boto3Store  # noqa: PLC0415 - takes longer than all else
+
+        return Boto3Store(self._url)

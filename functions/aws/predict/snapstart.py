@@ -3,7 +3,7 @@
 Lambda's runtime calls these around SnapStart's snapshot:
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 
-Connections and threads need no call: the store closes its client after each fetch.
+Connections and threads need no call: the store ends them with each fetch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def register(loader: Loader) -> None:
 def before_snapshot(loader: Loader) -> None:
     """Refuse a snapshot without the model, so that publishing the version fails, and not its requests.
 
-    boto3's client and its credentials refer to each other: they would stay until a collection comes along.
+    Where the fetch went through boto3, its client and its credentials refer to each other: they would stay until a
+    collection comes along.
     """
     if loader.state != "ready":
         raise RuntimeError(f"the model is not ready for a snapshot: its state is {loader.state!r}; the log says why")

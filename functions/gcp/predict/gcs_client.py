@@ -1,7 +1,7 @@
-"""An object from Cloud Storage through Google's own client: for credentials, proxies and answers of every kind.
+"""The model store in Cloud Storage through Google's own client: for credentials, proxies and answers of every kind.
 
 With all that it needs it is most of what requirements.lock installs, and its import takes longer than all that a cold
-start does otherwise: it is imported only where a plain GET will not do.
+start does otherwise: it is imported only where plain GETs will not do.
 """
 
 from __future__ import annotations
@@ -26,26 +26,45 @@ from pilotlight.store import Sink
 _PATIENCE = 10.0  # seconds for the next bytes
 
 
-def get(bucket: str, name: str, sink: Sink, timeout: float) -> None:
-    """Write an object to `sink`. One try: the caller repeats it, and bounds it.
+class ClientStore:
+    """`gs://bucket/prefix`, as a `pilotlight.store.ObjectStore`."""
 
-    Raises StoreUnavailable for what may pass, ObjectRefused for a 403 or a 404, and StoreError.
-    """
-    try:
-        # No request of ours needs a project, which would be asked for at the metadata server.
-        with closing(storage.Client(project=None)) as client:
-            blob = client.bucket(bucket).blob(name)
-            blob.download_to_file(sink, timeout=min(timeout, _PATIENCE), retry=None)
-    except GoogleAPICallError as error:
-        raise _translated(error) from error
-    except (DataCorruption, GoogleAuthError, HTTPError, InvalidResponse, RequestException) as error:
-        raise StoreUnavailable(str(error)) from error
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._bucket, _, prefix = url.removeprefix("gs://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+        """See `pilotlight.store.ObjectStore.fetch`. All of it, in one stream."""
+        sink.restart("")
+        try:
+            # No request of ours needs a project, which would be asked for at the metadata server.
+            with closing(storage.Client(project=None)) as client:
+                blob = client.bucket(self._bucket).blob(f"{self._prefix}{key}")
+                blob.download_to_file(_InOrder(sink), timeout=min(timeout, _PATIENCE), retry=None)
+        except GoogleAPICallError as error:
+            raise _translated(error, f"{self._url}/{key}: {error}") from error
+        except (DataCorruption, GoogleAuthError, HTTPError, InvalidResponse, RequestException) as error:
+            raise StoreUnavailable(f"{self._url}/{key}: {error}") from error
 
 
-def _translated(error: GoogleAPICallError) -> StoreError:
+class _InOrder:
+    """A file that can be written to from its beginning to its end, and nothing else."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._at = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._sink.write(self._at, chunk)
+        self._at += len(chunk)
+
+
+def _translated(error: GoogleAPICallError, said: str) -> StoreError:
     code = error.code
     if code in (403, 404):
-        return refused(str(error))
+        return refused(said)
     if code is None or code >= 500 or code in (401, 408, 429):
-        return StoreUnavailable(str(error))
-    return StoreError(str(error))
+        return StoreUnavailable(said)
+    return StoreError(said)

@@ -1,4 +1,4 @@
-"""The model store in Cloud Storage: by a plain GET, and through Google's client where that will not do."""
+"""The model store in Cloud Storage: by plain GETs, and through Google's client where those will not do."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import cloud_logging
-from gcs_get import PlainGet, Unforeseen
+from gcs_get import GcsGet
 from metadata_token import DEFAULT_HOST, TokenSource
 from pilotlight.errors import StoreError
-from pilotlight.store import Sink
-from time_limit import within
+from pilotlight.http_get import Address, Line
+from pilotlight.ranges import fetch_by_ranges
+from pilotlight.store import ObjectStore, OtherStore, Sink
+from pilotlight.timer import Timer
+from pilotlight.trust import Trust
 
 _ENDPOINT = "https://storage.googleapis.com"
-_RESERVE = 0.5  # seconds that a plain GET gets less: it can say best why it did not get done
+
+# Who signs the certificates of Google's own servers: https://pki.goog/faq/.
+_AUTHORITIES = ("GTS Root R", "GlobalSign Root CA")
 
 # Variables that mean something to Google's client and nothing to a plain GET: other credentials, another universe,
 # TLS with a certificate of one's own.
@@ -43,53 +48,57 @@ class GcsStore:
         self._prefix = f"{prefix}/" if prefix else ""
         self._clock = clock
         self._warn = warn
-        self._plain = _plain_get(self._bucket, environ, clock)
+        self._trust = Trust(_AUTHORITIES)
+        self._address = _plain_address(environ)
+        is_emulated = bool(environ.get("STORAGE_EMULATOR_HOST"))
+        host = environ.get("GCE_METADATA_HOST") or DEFAULT_HOST
+        self._tokens = None if is_emulated else TokenSource(host, clock)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`. One try a call: the caller repeats it."""
-        end = self._clock() + timeout
-        name = f"{self._prefix}{key}"
+        """See `pilotlight.store.ObjectStore.fetch`."""
+        if self._address is None:
+            raise OtherStore("the environment asks for more than plain GETs can do", self._through_the_client)
+        source = GcsGet(self._address, self._bucket, f"{self._prefix}{key}", self._tokens, self._unforeseen)
+        timer = Timer(self._clock, self._clock() + timeout)
         try:
-            if not self._fetch_plainly(name, sink, timeout):
-                import gcs_client  # noqa: PLC0415 - takes longer than all else
-
-                left = end - self._clock()
-                within(left, sink, lambda gate: gcs_client.get(self._bucket, name, gate, left))
+            fetch_by_ranges(source, sink, lambda turn: Line(self._trust, turn), timer)
+        except OtherStore:
+            raise
         except StoreError as error:
             raise type(error)(f"{self._url}/{key}: {error}") from error
 
-    def _fetch_plainly(self, name: str, sink: Sink, timeout: float) -> bool:
-        """Whether a plain GET did."""
-        plain = self._plain
-        if plain is None:
-            return False
-        try:
-            within(timeout, sink, lambda gate: plain.get(name, gate, timeout - min(timeout / 10, _RESERVE)))
-        except Unforeseen as error:
-            self._warn(f"{self._url}: {error}; Google's client is asked instead, which takes its time to import")
-            return False
-        return True
+    def _unforeseen(self, why: str) -> OtherStore:
+        def load() -> ObjectStore:
+            self._warn(f"{self._url}: {why}; Google's client is asked instead, which takes its time to import")
+            return self._through_the_client()
+
+        return OtherStore(why, load)
+
+    def _through_the_client(self) -> ObjectStore:
+        from gcs_client import ClientStore  # noqa: PLC0415 - takes longer than all else
+
+        return ClientStore(self._url)
 
 
-def _plain_get(bucket: str, environ: Mapping[str, str], clock: Callable[[], float]) -> PlainGet | None:
-    """What gets objects plainly, or None where the environment asks for more than that."""
+def _plain_address(environ: Mapping[str, str]) -> Address | None:
+    """Where objects are got by plain GETs, or None where the environment asks for more than that."""
     if any(value and name.lower() in _PROXIES for name, value in environ.items()):
         return None
     if emulator := environ.get("STORAGE_EMULATOR_HOST"):
-        return PlainGet(emulator, bucket, None, clock) if _is_root(emulator, "http", "https") else None
-    endpoint = environ.get("API_ENDPOINT_OVERRIDE") or _ENDPOINT  # Google's client knows it too
+        return _server(emulator, "http", "https")
     if any(environ.get(name) for name in _FOR_THE_CLIENT) or _has_signed_in(environ):
         return None
-    if not _is_root(endpoint, "https"):  # no token goes out in the clear
-        return None
-    host = environ.get("GCE_METADATA_HOST") or DEFAULT_HOST
-    return PlainGet(endpoint, bucket, TokenSource(host, clock), clock)
+    endpoint = environ.get("API_ENDPOINT_OVERRIDE") or _ENDPOINT  # Google's client knows it too
+    return _server(endpoint, "https")  # no token goes out in the clear
 
 
-def _is_root(url: str, *schemes: str) -> bool:
-    """Whether a URL is a server's own and nothing below it."""
+def _server(url: str, *schemes: str) -> Address | None:
+    """The server of a URL that is its own and nothing below it."""
     parts = urlsplit(url)
-    return parts.scheme in schemes and bool(parts.hostname) and parts.path in ("", "/") and not parts.username
+    if parts.scheme not in schemes or not parts.hostname or parts.path not in ("", "/") or parts.username:
+        return None
+    tls = parts.scheme == "https"
+    return Address(tls=tls, host=parts.hostname, port=parts.port or (443 if tls else 80))
 
 
 def _has_signed_in(environ: Mapping[str, str]) -> bool:

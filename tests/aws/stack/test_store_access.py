@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,6 +14,8 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from pilotlight.description import File
+from pilotlight.partial import Partial
 from processes import python
 from s3_store import S3Store
 from templates import properties, stack
@@ -112,25 +116,17 @@ def test_the_function_reads_below_its_prefix(server: Server, session: dict[str, 
 
 
 def test_the_functions_own_store_reads_its_model(
-    server: Server, session: dict[str, str], prefix: str, monkeypatch: pytest.MonkeyPatch
+    server: Server, session: dict[str, str], prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which remembers the credentials of other tests
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", session["AccessKeyId"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", session["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", session["SessionToken"])
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    found = Found()
-    S3Store(f"s3://{BUCKET}/{prefix}".rstrip("/")).fetch(KEY, found, 10)
-    assert found.content == MODEL
-
-
-class Found:
-    def __init__(self) -> None:
-        self.content = b""
-
-    def write(self, chunk: bytes) -> None:
-        self.content += chunk
+    partial = Partial(tmp_path, File("model.onnx", len(MODEL), sha256(MODEL).hexdigest()))
+    S3Store(f"s3://{BUCKET}/{prefix}".rstrip("/")).fetch(KEY, partial.begin(lambda: None), 10)
+    partial.finish()
+    assert (tmp_path / "model.onnx").read_bytes() == MODEL
 
 
 @pytest.mark.parametrize("prefix", ["team/", "team/blue/2026/"], indirect=True)

@@ -12,7 +12,8 @@ from doubles import CONTENT, MemoryStore, describe
 from pilotlight.boot import open_store
 from pilotlight.description import Description, File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
-from pilotlight.store import FolderStore, ObjectStore, fetch_model
+from pilotlight.model_files import ModelFiles
+from pilotlight.store import FolderStore, ObjectStore
 
 MODEL = describe()
 KEY = "example/3/model.onnx"
@@ -21,7 +22,7 @@ KEY = "example/3/model.onnx"
 def fetch_from(store: ObjectStore, folder: Path, model: Description = MODEL) -> int:
     """Fetch a model; how many bytes came."""
     sizes: list[int] = []
-    fetch_model(store, model, folder, lambda: 5.0, sizes.append)
+    ModelFiles(store, model, folder).fetch(5.0, sizes.append)
     return sum(sizes)
 
 
@@ -51,7 +52,7 @@ def test_other_bytes_are_refused_and_leave_no_file(content: bytes, message: str,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fault_in_the_middle_leaves_no_file(tmp_path: Path) -> None:
+def test_a_fault_before_the_first_byte_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         fetch_from(MemoryStore({}, [StoreUnavailable("reset")]), tmp_path)
     assert list(tmp_path.iterdir()) == []

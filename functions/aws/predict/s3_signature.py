@@ -1,0 +1,60 @@
+"""Signatures of requests to S3, version 4, of GETs alone.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+
+from pilotlight.frozen import dataclass
+
+_NOTHING = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key; `token` is empty for one that is not temporary."""
+
+    key_id: str
+    secret: str
+    token: str
+
+    def __repr__(self) -> str:
+        """Without the secrets."""
+        return f"Credentials({self.key_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs in the name of somebody, for a region."""
+
+    credentials: Credentials
+    region: str
+
+    def signed(self, authority: str, target: str, headers: Mapping[str, str], now: float) -> dict[str, str]:
+        """The headers of a GET, those that sign it among them.
+
+        `authority` is the Host header, `target` the path as it is sent: percent-encoded once, without a query. `now` is
+        in seconds since 1970.
+        """
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        sent = {"Host": authority, **headers, "X-Amz-Content-SHA256": _NOTHING, "X-Amz-Date": moment}
+        if self.credentials.token:
+            sent["X-Amz-Security-Token"] = self.credentials.token
+        canonical = sorted((name.lower(), value.strip()) for name, value in sent.items())
+        names = ";".join(name for name, _ in canonical)
+        lines = "".join(f"{name}:{value}\n" for name, value in canonical)
+        request = f"GET\n{target}\n\n{lines}\n{names}\n{_NOTHING}"
+        day = moment[:8]
+        scope = f"{day}/{self.region}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+        key = f"AWS4{self.credentials.secret}".encode()
+        for part in (day, self.region, "s3", "aws4_request", text):
+            key = hmac.digest(key, part.encode(), "sha256")
+        credential = f"Credential={self.credentials.key_id}/{scope}"
+        sent["Authorization"] = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={names}, Signature={key.hex()}"
+        return sent

@@ -1,0 +1,215 @@
+"""A file on its way: what came of it lies under a temporary name, until all of it is there and its digest is right."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pilotlight.description import File
+from pilotlight.errors import DigestMismatch, NoRoom, StoreUnavailable
+
+Span = tuple[int, int]  # the bytes from the first number on, and before the second
+
+_PIECE = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Partial:
+    """What came of one file. It outlives a try that failed, so that the next one goes on from there.
+
+    Bytes come in any order, from any thread, and are hashed as far as they are there without a gap: as they lie on the
+    disk, since those are the ones that are loaded.
+    """
+
+    def __init__(self, folder: Path, file: File) -> None:
+        self.file = file
+        self.pin = ""
+        self._folder = folder
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._lock = threading.Lock()
+        self._missing: Sequence[Span] = ()
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+        self.restart("")
+
+    def begin(self, progress: Callable[[], None]) -> Incoming:
+        """Open the file for a try. `progress` is called, from any thread, when there is more to hash.
+
+        Raises NoRoom where the disk cannot take the rest.
+        """
+        path = self._folder / f".{self.file.name}.{os.getpid()}.{os.urandom(4).hex()}.part"
+        if not self._move_to(path):
+            self.restart("")
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._check_room()
+        return Incoming(self, self._descriptor, self._lock, progress)
+
+    def end(self, incoming: Incoming) -> None:
+        """Close the file after a try. Threads that still have something to write find that they cannot."""
+        incoming.shut()
+        os.close(self._descriptor)
+        if self._missing == [(0, self.file.size)]:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what came, if anything did."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._path = None
+        self.restart("")
+
+    def hash_on(self) -> None:
+        """Hash what came since the last time, up to the first gap. For one thread at a time."""
+        with self._lock:
+            hashing, at, end = self._hash, self._hashed, self._first_gap
+        content = memoryview(bytearray(min(_PIECE, end - at)))
+        while at < end:
+            count = os.preadv(self._descriptor, [content[: end - at]], at)
+            if not count:
+                raise OSError(errno.EIO, f"{self._path} is shorter than what was written to it")
+            hashing.update(content[:count])
+            at += count
+            with self._lock:
+                if hashing is not self._hash:  # it began anew meanwhile
+                    return
+                self._hashed = at
+
+    def finish(self) -> None:
+        """Give the file its own name. Raises DigestMismatch, and removes it, unless it is what the lock pins."""
+        name, size = self.file.name, self.file.size
+        found = size - sum(end - start for start, end in self._missing)
+        if found != size:
+            self.discard()
+            raise DigestMismatch(f"{name}: expected {size} bytes, found {found}")
+        self.hash_on()
+        digest = self._hash.hexdigest()
+        if digest != self.file.sha256 or self._path is None:
+            self.discard()
+            raise DigestMismatch(
+                f"{name}: expected SHA-256 {self.file.sha256}, found {digest}; it is not the model that model.lock pins"
+            )
+        self._path.replace(self._folder / name)
+        self._path = None
+
+    def is_own(self, path: Path) -> bool:
+        """Whether this is where the bytes lie."""
+        return path == self._path
+
+    @property
+    def missing(self) -> Sequence[Span]:
+        """What has not come yet, in order."""
+        return self._missing
+
+    def _move_to(self, path: Path) -> bool:
+        """Whether what came before lies there now. Of two processes that want it, after a fork, the first has it."""
+        if self._path is None:
+            return False
+        try:
+            self._path.rename(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @property
+    def _first_gap(self) -> int:
+        return self._missing[0][0] if self._missing else self.file.size
+
+    def _check_room(self) -> None:
+        room, needed = os.fstatvfs(self._descriptor), sum(end - start for start, end in self._missing)
+        # A file system without a limit says that it has no blocks at all.
+        if room.f_blocks and room.f_bavail * room.f_frsize < needed:
+            os.close(self._descriptor)
+            self.discard()
+            raise self.no_room(f"{room.f_bavail * room.f_frsize:,} are free")
+
+    def no_room(self, why: str) -> NoRoom:
+        """What to say where the disk is full."""
+        return NoRoom(
+            f"{self._folder} has no room for {self.file.name}, which has {self.file.size:,} bytes ({why}); give the "
+            "function more temporary storage, or more memory where that holds it"
+        )
+
+    def took(self, start: int, end: int) -> bool:
+        """Note bytes that were written; whether there is enough to hash for another thread to be called."""
+        before = self._first_gap
+        pieces = (piece for a, b in self._missing for piece in ((a, min(b, start)), (max(a, end), b)))
+        self._missing = [piece for piece in pieces if piece[0] < piece[1]]
+        return self._first_gap // _PIECE > before // _PIECE
+
+    def restart(self, pin: str) -> None:
+        """Begin anew."""
+        self.pin = pin
+        self._missing = [(0, self.file.size)] if self.file.size else []
+        self._hash = hashlib.sha256()
+        self._hashed = 0
+
+
+class Incoming:
+    """A `pilotlight.store.Sink`: what a store writes to in one try."""
+
+    def __init__(self, partial: Partial, descriptor: int, lock: threading.Lock, progress: Callable[[], None]) -> None:
+        self.size = partial.file.size
+        self._partial = partial
+        self._descriptor = descriptor
+        self._lock = lock
+        self._progress = progress
+        self._is_open = True
+
+    @property
+    def pin(self) -> str:
+        """See `Sink`."""
+        return self._partial.pin
+
+    def missing(self) -> Sequence[Span]:
+        """See `Sink`."""
+        with self._lock:
+            return self._partial.missing
+
+    def restart(self, pin: str) -> None:
+        """See `Sink`."""
+        with self._lock:
+            self._check_open()
+            self._partial.restart(pin)
+
+    def write(self, at: int, chunk: bytes | memoryview) -> None:
+        """See `Sink`."""
+        end = at + len(chunk)
+        if end > self.size:
+            raise DigestMismatch(f"{self._partial.file.name}: expected {self.size} bytes, the store sends more")
+        with self._lock:
+            self._check_open()
+            self._write_out(at, chunk)
+            has_more = self._partial.took(at, end)
+        if has_more:
+            self._progress()
+
+    def check_size(self, found: int) -> None:
+        """See `Sink`."""
+        if found != self.size:
+            raise DigestMismatch(f"{self._partial.file.name}: expected {self.size} bytes, the store has {found}")
+
+    def shut(self) -> None:
+        """Take nothing any more."""
+        with self._lock:
+            self._is_open = False
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise StoreUnavailable("nobody waits for these bytes any more")
+
+    def _write_out(self, at: int, chunk: bytes | memoryview) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            try:
+                count = os.pwrite(self._descriptor, rest, at)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise self._partial.no_room(str(error.strerror)) from error
+                raise
+            rest, at = rest[count:], at + count

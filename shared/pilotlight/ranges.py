@@ -1,0 +1,225 @@
+"""An object by plain GETs: in one request where it is small, in ranges over several connections where it is large.
+
+The first answer tells which object it is (its ETag, its generation), and every other request is for that one alone: an
+object that is replaced meanwhile is not mixed with the one before it. The lock tells how large it is, so that nothing
+has to be asked for before.
+
+A connection to an object store gives some 80 MB/s and takes 20 ms to begin, however large the range: more connections
+are faster until the machine's own limit, and a range should take much longer than its beginning. `bench/fetch.py`
+prints what these numbers do.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Protocol, TypeVar
+
+from pilotlight.errors import StoreError, StoreUnavailable
+from pilotlight.http_get import Answer, Line
+from pilotlight.partial import Span
+from pilotlight.store import Sink
+from pilotlight.timer import Timer
+
+Result = TypeVar("Result")
+
+_CONNECTIONS = 16
+_SMALLEST = 4 << 20  # bytes of a range
+_LARGEST = 8 << 20  # smaller than a connection's share of a large file: the first ones are hashed while the others come
+_BUFFER = 1 << 18
+
+
+class Source(Protocol):
+    """One object in a store, as the store's own protocol asks for it."""
+
+    def reach(self, line: Line, timer: Timer) -> None:
+        """Connect. Raises OSError."""
+        ...
+
+    def open(self, line: Line, span: Span | None, pin: str, timer: Timer) -> Answer:
+        """The answer to a GET of these bytes, or of all: 200, 206 or 416. With a pin, of that object and no other.
+
+        Raises Replaced where that is not there any more, OSError where nothing answers, and a StoreError for whatever
+        else is answered.
+        """
+        ...
+
+    def pin_of(self, answer: Answer) -> str:
+        """Which object the answer has; empty where it does not tell."""
+        ...
+
+    def unforeseen(self, why: str) -> StoreError:
+        """What to raise for something that plain GETs cannot handle."""
+        ...
+
+
+class Replaced(StoreUnavailable):
+    """The object is not the one any more with which the fetch began."""
+
+
+def fetch_by_ranges(source: Source, sink: Sink, new_line: Callable[[int], Line], timer: Timer) -> None:
+    """Write to `sink` what it misses of an object. `new_line` makes a connection; its argument counts them.
+
+    Raises StoreUnavailable, DigestMismatch where the object has another size, and what `source` raises.
+    """
+    spans = split(sink.missing() if sink.pin else [(0, sink.size)])
+    _Transfer(source, sink, new_line, timer, spans).run()
+
+
+def split(missing: Sequence[Span]) -> list[Span]:
+    """The ranges to ask for, in order."""
+    total = sum(end - start for start, end in missing)
+    if total <= _LARGEST:
+        return list(missing)
+    step = min(max(-(-total // _CONNECTIONS), _SMALLEST), _LARGEST)
+    return [(at, min(at + step, end)) for start, end in missing for at in range(start, end, step)]
+
+
+class _Transfer:
+    """The ranges that are to come, and the threads that get them.
+
+    A thread that gets no further gives back what it has not got and ends, and the others go on. Nothing goes on after
+    what another try would not change.
+    """
+
+    def __init__(
+        self, source: Source, sink: Sink, new_line: Callable[[int], Line], timer: Timer, spans: Sequence[Span]
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._new_line = new_line
+        self._timer = timer
+        self._spans = deque(spans)
+        self._pin = sink.pin
+        self._first: int | None = None  # whose answer tells the pin
+        self._fault: BaseException | None = None
+        self._is_stopped = False
+        self._changed = threading.Condition()
+
+    def run(self) -> None:
+        """Get all of them, one in this thread."""
+        others = [
+            threading.Thread(target=self._work, args=(turn,), name="range", daemon=True)
+            for turn in range(1, min(len(self._spans), _CONNECTIONS))
+        ]
+        for thread in others:
+            thread.start()
+        self._work(0)
+        for thread in others:
+            thread.join()
+        if self._fault is not None and (self._is_stopped or self._spans):
+            raise self._fault
+
+    def _work(self, turn: int) -> None:
+        try:
+            with closing(self._new_line(turn)) as line:
+                if turn:  # set up while the first answer comes
+                    self._answered(lambda: self._source.reach(line, self._timer))
+                while span := self._take(turn):
+                    self._get(line, span)
+        except BaseException as error:  # noqa: BLE001 - `run` raises it
+            self._fail(turn, error)
+
+    def _take(self, turn: int) -> Span | None:
+        """The next range. Until it is known which object they are of, only one is asked for."""
+        with self._changed:
+            while self._spans and not self._is_stopped:
+                if self._pin or self._first in (None, turn):
+                    self._first = turn
+                    return self._spans.popleft()
+                self._changed.wait(max(self._timer.end - self._timer.clock(), 0.01))
+        return None
+
+    def _give_back(self, span: Span) -> None:
+        with self._changed:
+            self._spans.appendleft(span)
+
+    def _fail(self, turn: int, error: BaseException) -> None:
+        with self._changed:
+            if not self._is_stopped:
+                self._fault = error
+            if self._first == turn:
+                self._first = None
+            self._is_stopped |= isinstance(error, Replaced) or not isinstance(error, StoreUnavailable)
+            self._changed.notify_all()
+
+    def _get(self, line: Line, span: Span) -> None:
+        """Get a range, reading on where a body breaks off. What does not come is given back."""
+        at, end = span
+        try:
+            while at < end:
+                began = at
+                answer = self._open(line, (at, end))
+                if answer.status == 200:
+                    at = began = 0
+                    end = self._sink.size
+                at = self._receive(answer, at, end)
+                if at < end:
+                    line.close()
+                    # Without a pin the rest could be another object's; without progress it gets no better.
+                    if at == began or not self._pin or self._timer.is_over:
+                        raise StoreUnavailable(f"the body ended after {at} bytes: {_reason(answer)}")
+        finally:
+            if at < end:
+                self._give_back((at, end))
+
+    def _receive(self, answer: Answer, at: int, end: int) -> int:
+        """Write what comes of a body; how far it came."""
+        buffer = memoryview(bytearray(min(_BUFFER, end - at)))
+        while at < end and answer.fault is None:
+            count = answer.read_into(buffer[: end - at], self._timer)
+            if not count:
+                break
+            self._sink.write(at, buffer[:count])
+            at += count
+        return at
+
+    def _open(self, line: Line, span: Span) -> Answer:
+        """The answer that has these bytes, or all of them where that is what is answered to the first request."""
+        is_whole = span == (0, self._sink.size)
+        answer = self._answered(lambda: self._source.open(line, None if is_whole else span, self._pin, self._timer))
+        self._check_size(answer, span)
+        found = self._source.pin_of(answer)
+        if answer.status == 206 and not found:
+            raise self._source.unforeseen("the answer does not tell which object it is of")
+        with self._changed:
+            if self._pin and (found != self._pin or (answer.status == 200 and not is_whole)):
+                self._sink.restart("")
+                raise Replaced(f"the object was replaced while it came, or ranges are not heeded ({answer.status})")
+            if not self._pin:
+                self._sink.restart(found)
+                self._pin = found
+            if answer.status == 200:
+                self._spans.clear()
+            self._changed.notify_all()
+        return answer
+
+    def _check_size(self, answer: Answer, span: Span) -> None:
+        """Raise DigestMismatch where the object has another size, StoreUnavailable where these are not its bytes."""
+        if answer.status == 200:
+            if answer.length is not None:
+                self._sink.check_size(answer.length)
+            return
+        part, _, size = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+        if size.isdecimal():
+            self._sink.check_size(int(size))
+        if answer.status != 206 or part != f"{span[0]}-{span[1] - 1}":
+            raise StoreUnavailable(f"asked for bytes {span[0]} to {span[1] - 1}, the answer is {answer.status} {part}")
+
+    def _answered(self, ask: Callable[[], Result]) -> Result:
+        try:
+            return ask()
+        except ssl.SSLCertVerificationError as error:  # a cloud's own client brings certificates of its own
+            raise self._source.unforeseen(str(error)) from error
+        except Replaced:
+            self._sink.restart("")
+            raise
+        except OSError as error:
+            raise StoreUnavailable(f"no answer ({type(error).__name__}: {error})") from error
+
+
+def _reason(answer: Answer) -> str:
+    return f"{type(answer.fault).__name__}: {answer.fault}" if answer.fault else "it was no longer"
