@@ -45,16 +45,16 @@ def make_candidates(
         if len(mapped) == 1:  # there was nothing large to lay beside it
             made += [
                 _candidate("optimised", mapped, _READY),
-                _candidate("optimised, not prepacked", mapped, _READY_AND_PLAIN),
+                _candidate("not prepacked", mapped, _READY_AND_PLAIN),
             ]
         else:
             # A model with tensors in other files would go on pointing to them, where they are not.
             if not found.companions and original.size <= _LARGEST_IN_ONE_FILE:
                 made.append(_candidate("optimised", _write(path, folder / "single", "", packages), _READY))
             made += [
-                _candidate("optimised, mapped", mapped, _READY),
-                _candidate("optimised, mapped, not prepacked", mapped, _READY_AND_PLAIN),
-                _candidate("optimised, mapped, fitted at load", mapped, DEFAULT_SESSION),
+                _candidate("mapped", mapped, _READY),
+                _candidate("mapped, not prepacked", mapped, _READY_AND_PLAIN),
+                _candidate("mapped, fitted at load", mapped, DEFAULT_SESSION),
             ]
     except ModelError as error:
         notes.append(str(error))

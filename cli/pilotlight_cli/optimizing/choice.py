@@ -84,12 +84,12 @@ def limits(kept: Standing, standings: Sequence[Standing]) -> tuple[Limit | None,
 
 
 def _limit(other: Standing, quick: Standing, steady: Standing) -> Limit | None:
-    """Where `steady`, whose runs are shorter, draws level; None where they are hardly shorter."""
-    slower = quick.measured.warm_ms - steady.measured.warm_ms
-    if slower < _LEAST_SHARE * quick.measured.warm_ms:
-        return None
+    """Where `steady`, whose runs are shorter, draws level; None where that, or the head start, is next to nothing."""
     head_start = total_ms(steady.measured, 1) - total_ms(quick.measured, 1)
-    return Limit(1 + max(0.0, head_start) / slower, other)
+    slower = quick.measured.warm_ms - steady.measured.warm_ms
+    if head_start < _LEAST_MS or slower < _LEAST_SHARE * quick.measured.warm_ms:
+        return None
+    return Limit(1 + head_start / slower, other)
 
 
 def _typical(rounds: Sequence[Measured]) -> Measured:

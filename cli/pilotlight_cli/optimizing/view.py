@@ -12,17 +12,17 @@ from pilotlight_cli.optimizing import Report
 from pilotlight_cli.optimizing.choice import Standing, limits, total_ms
 
 _CONDITIONS = (
-    "Medians of {rounds} rounds, each load in a fresh process, on one thread, with the files cached; times are the "
-    "processor's. Ratio: what {requests} cost, with the load, to what they cost as it is; in brackets the middle half "
-    "of the rounds."
+    "Milliseconds of the processor, medians of {rounds}: each load in a fresh process, on one thread, with the files "
+    "cached. Apart: how far an output is from the original's at most. Ratio: what {requests} cost, with the load, to "
+    "what they cost as it is."
 )
 
 
 def shown(report: Report) -> RenderableType:
-    """The table, what it was measured under, and the verdict."""
-    headers = ("", "form", "files", "load", "first run", "warm run", "peak memory", "difference", "ratio")
+    """The table, what it was measured under, and the verdict; the table fits into 80 columns."""
+    headers = ("", "form", "files", "load", "first", "warm", "memory", "apart", "ratio")
     rows = [_row(standing, kept=standing is report.kept) for standing in report.standings]
-    conditions = _CONDITIONS.format(rounds=report.rounds, requests=_requests(report.requests))
+    conditions = _CONDITIONS.format(rounds=_count(report.rounds, "round"), requests=_count(report.requests, "request"))
     verdict = "\n".join(_verdict(report))
     return Group(table(headers, rows, right=headers[2:]), Text(), Text(conditions, "dim"), Text(), Text(verdict))
 
@@ -41,31 +41,35 @@ def document(report: Report) -> dict[str, object]:
 
 
 def _row(standing: Standing, *, kept: bool) -> tuple[str | Text, ...]:
-    found, ratio = standing.measured, standing.ratio
-    apart = "other shapes" if found.largest is None else f"{found.largest:.1g}"
+    found = standing.measured
+    apart = "shape" if found.largest is None else f"{found.largest:.0e}" if found.largest else "0"
     return (
-        Text("kept", "green") if kept else "",
-        standing.candidate.name,
+        Text(">", "bold green") if kept else "",
+        Text(standing.candidate.name, "bold" if kept else ""),
         bytes_text(standing.candidate.size),
-        f"{found.load_ms:.1f} ms",
-        f"{found.first_ms:.1f} ms",
-        f"{found.warm_ms:.2f} ms",
-        bytes_text(found.peak_bytes),
-        apart if found.agrees else Text(f"{apart}: too far", "red"),
-        f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
+        f"{found.load_ms:.1f}",
+        f"{found.first_ms:.1f}",
+        f"{found.warm_ms:.2f}",
+        f"{found.peak_bytes / 1e6:.0f} MB",
+        apart if found.agrees else Text(apart, "bold red"),
+        f"{standing.ratio.median:.2f}",
     )
 
 
 def _verdict(report: Report) -> Iterator[str]:
-    kept, original, count = report.kept, report.standings[0], _requests(report.requests)
-    if not report.improved:
+    kept, original, count = report.kept, report.standings[0], _count(report.requests, "request")
+    wrong = [f"'{each.candidate.name}'" for each in report.standings if not each.measured.agrees]
+    if wrong:
+        yield f"Other answers than the original's, beyond the tolerance: {', '.join(wrong)}."
+    if report.improved:
+        yield (
+            f"{report.file} is the model {kept.candidate.name}: {_ms(kept.total_ms)} for {count} instead of "
+            f"{_ms(original.total_ms)} (ratio {kept.ratio.low:.2f} to {kept.ratio.high:.2f} in the middle half of the "
+            f"rounds), {_ms(total_ms(kept.measured, 1))} until the first answer instead of "
+            f"{_ms(total_ms(original.measured, 1))}."
+        )
+    else:
         yield f"No form is really quicker: {report.file} is the model as it is, {_ms(original.total_ms)} for {count}."
-        return
-    yield (
-        f"{report.file} is the model {kept.candidate.name}: {_ms(kept.total_ms)} for {count} instead of "
-        f"{_ms(original.total_ms)}, {_ms(total_ms(kept.measured, 1))} until the first answer instead of "
-        f"{_ms(total_ms(original.measured, 1))}."
-    )
     below, above = limits(kept, report.standings)
     if below is not None:
         other = below.other
@@ -104,5 +108,5 @@ def _ms(milliseconds: float) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
-def _requests(count: int) -> str:
-    return f"{count} request{'' if count == 1 else 's'}"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

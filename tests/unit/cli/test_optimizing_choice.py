@@ -98,3 +98,13 @@ def test_the_limits_are_the_numbers_of_requests_at_which_others_are_level() -> N
 def test_there_is_no_limit_where_runs_take_as_long() -> None:
     nearly = outcome("nearly", *[loads(700, 40, 39.5)] * 4)
     assert between(1, ORIGINAL, MAPPED, nearly) == [None, None]
+
+
+def test_there_is_no_limit_without_a_head_start_worth_the_name() -> None:
+    small = outcome("as it is", *[loads(9.0, 1, 0.1)] * 3)
+    smaller = outcome("smaller", *[loads(4.5, 1, 0.2)] * 3)
+    assert between(1, small, smaller) == [None, None]
+
+
+def test_the_original_has_limits_too() -> None:
+    assert between(1000, outcome("as it is", *[loads(1000, 40, 40)] * 4), PLAIN) == [(50, "not prepacked"), None]
