@@ -22,6 +22,9 @@ _WORTH_IT = 65_536
 _RARE = 64
 _LONG_TEXT = 16_384
 
+# How many a body may have to be split at them, which takes memory for each.
+_MANY_QUOTES = 50_000
+
 # Integers of this many digits may be beyond 64 bits: -9223372036854775809 is.
 _LONG = b"," + b"0" * 19
 
@@ -61,8 +64,10 @@ def _is_whole(document: object, body: bytes) -> bool:
     """Whether nothing of a body is missing in the document, and nothing lies deeper than DEEPEST."""
     if _accounts_for(document, body):
         return True
-    # Brackets and colons in strings: without them, which is exact where no quote is escaped.
-    return b"\\" not in body and _accounts_for(document, b"".join(body.split(b'"')[::2]))
+    # Brackets and colons may stand in strings. Without those; that is exact where no quote is escaped.
+    if b"\\" in body or body.count(b'"') > _MANY_QUOTES:
+        return False
+    return _accounts_for(document, b"".join(body.split(b'"')[::2]))
 
 
 def _accounts_for(document: object, text: bytes) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from pilotlight import fast_json
 from pilotlight.description import Description
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.golden import Golden, read_golden, to_tensor
@@ -11,11 +13,12 @@ from pilotlight.runtimes import Model
 
 
 def prime(model: Model, described: Description, file: Path) -> None:
-    """Run the first golden sample in `file`, if there is one.
+    """Run the first golden sample in `file`, if there is one, and import what bodies are read by: nobody waits for it.
 
     Raises ModelError where the model cannot, FormatError for a file that cannot be read. What it answers is for those
     to judge who compare a release with its samples: an answer that is off is no reason to have none.
     """
+    fast_json.library(sys.maxsize)
     samples = _read(file).samples
     if not samples:
         return

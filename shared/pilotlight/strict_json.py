@@ -9,18 +9,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.reader import child, describe
 
-# The patterns here are compiled at their first use: a cold start would pay for them.
-
 # How many arrays and objects may stand inside one another. A tensor's rank is far below it, parsers' own limits above.
 DEEPEST = 64
 
-# A string, whole or cut off by the end, or a bracket. It never gives back what it took: a search is one pass.
-_STRING_OR_BRACKET = r'(?s)"[^"\\]*+(?:\\.?[^"\\]*+)*+"?|[\[\]{}]'
+_CONTAINERS = (list, dict)
 
 
 def parse(body: bytes) -> object:
@@ -35,12 +32,15 @@ def parse(body: bytes) -> object:
         raise InvalidRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     if not text.strip():
         raise InvalidRequest("the body is empty, expected a JSON object", "$")
-    if _is_too_deep(text):
-        raise InvalidRequest(f"the body is nested too deeply, expected at most {DEEPEST} levels")
     try:
-        return _DECODER.decode(text)
+        document = _DECODER.decode(text)
     except ValueError:
         raise _fault(text) from None
+    except RecursionError:
+        raise _too_deep() from None
+    if text.count("[") + text.count("{") > DEEPEST and _is_too_deep(document):
+        raise _too_deep()
+    return document
 
 
 def write(document: object) -> bytes:
@@ -54,7 +54,8 @@ def write(document: object) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # half a character becomes its JSON escape
 
 
-# A string, so that what looks like a number in it is left alone; or a float below 0.0001 as Python writes it.
+# A string, so that what looks like a number in it is left alone; or a float below 0.0001 as Python writes it. Compiled
+# at its first use: a cold start would pay for it.
 _SMALL_FLOAT = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(\d)(?:\.(\d+))?e-0([5-9])'
 
 
@@ -68,18 +69,18 @@ def _as_orjson(found: re.Match[str]) -> str:
     return f"{first}.{more}e-{exponent}" if more else f"{first}e-{exponent}"
 
 
-def _is_too_deep(text: str) -> bool:
-    if text.count("[") + text.count("{") <= DEEPEST:
-        return False
-    depth = 0
-    for mark in re.finditer(_STRING_OR_BRACKET, text):
-        if text[mark.start()] in "[{":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif text[mark.start()] in "]}":
-            depth -= 1
-    return False
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"the body is nested too deeply, expected at most {DEEPEST} levels")
+
+
+def _is_too_deep(document: object) -> bool:
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        insides = (each.values() if type(each) is dict else each for each in level if type(each) in _CONTAINERS)
+        level = [value for inside in insides for value in inside if type(value) in _CONTAINERS]
+        if not level:
+            return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -113,6 +114,8 @@ def _fault(text: str) -> InvalidRequest:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         return InvalidRequest(f"the body is not valid JSON: {error.msg} at {place}")
+    except RecursionError:
+        return _too_deep()
     except ValueError:  # the parser bounds the digits of a whole number
         return InvalidRequest("the body has a whole number with too many digits")
 
@@ -137,11 +140,10 @@ def _faulty_value(document: object) -> InvalidRequest:
             twice = next((key for key, count in Counter(key for key, _ in value).items() if count > 1), None)
             if twice is not None:
                 return InvalidRequest(f"the key {describe(twice)} stands there twice", _path([*steps, step]))
+        if isinstance(value, list):
             steps.append(step)
-            walks.append(iter(value))
-        elif isinstance(value, list):
-            steps.append(step)
-            walks.append(iter(enumerate(value)))
+            entries = value if isinstance(value, _Pairs) else enumerate(value)
+            walks.append(iter([entry for entry in entries if isinstance(entry[1], (list, _Constant))]))
     return InvalidRequest("the body is not valid JSON")
 
 
