@@ -5,6 +5,8 @@ The first of a field is what the others are measured by.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +29,8 @@ from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.stores import open_store
 
 BUCKET = "models"
+
+_TOLERANCE = 1e-6
 
 _SHOWN = frozenset(
     (
@@ -54,7 +58,7 @@ class Contestant:
 class Field:
     """All that are compared, by the same request: a path and a document.
 
-    `asked` counts the requests that any of them made until now, by the server.
+    `asked` counts the requests that any of them made until now, by the server; `agree` says whether two bodies do.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Field:
     document: object
     versions: Mapping[str, str]
     asked: Callable[[], Mapping[str, int]]
+    agree: Callable[[bytes, bytes], bool]
 
 
 @contextmanager
@@ -73,7 +78,7 @@ def aws(python: str) -> Iterator[Field]:
         _publish_sample(models)
         runtime = packages.lambda_runtime(python)
         with object_store(models, folder) as store:
-            seen = _lambda_environment(store, folder)
+            seen = lambda_environment(store, folder)
 
             def contestant(name: str, title: str, package: Path, *, answers: bool = True, **environ: str) -> Contestant:
                 function = Function(package, (runtime,), seen | environ)
@@ -96,7 +101,7 @@ def aws(python: str) -> Iterator[Field]:
                 url = f"file://{floor / BUCKET}"
                 found.append(contestant(f"{name}_floor", f"{title}, model in the package", floor, PILOTLIGHT_STORE=url))
             found.append(peer("empty_handler", "an empty handler", answers=False))
-            yield Field("aws", tuple(found), *request(), _versions(found), lambda: {"store": store.requests()})
+            yield Field("aws", tuple(found), *request(), _versions(found), lambda: {"store": store.requests()}, agree)
 
 
 @contextmanager
@@ -130,7 +135,17 @@ def google(python: str) -> Iterator[Field]:
                 *request(),
                 _versions(found),
                 lambda: {"storage": len(gcs.requests), "metadata": len(metadata.requests)},
+                agree,
             )
+
+
+def agree(one: bytes, other: bytes) -> bool:
+    """Whether two answers say the same of the sample: the label, and all probabilities to 1e-6."""
+    mine, theirs = json.loads(one), json.loads(other)
+    pairs = zip(mine["probabilities"], theirs["probabilities"], strict=True)
+    return bool(mine["prediction"] == theirs["prediction"]) and all(
+        math.isclose(a, b, rel_tol=0, abs_tol=_TOLERANCE) for a, b in pairs
+    )
 
 
 def engines(folder: Path) -> list[tuple[str, str, Path]]:
@@ -180,7 +195,8 @@ def _environment(folder: Path) -> dict[str, str]:
     return {"HOME": str(folder), "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
 
 
-def _lambda_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
+def lambda_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
+    """What a function on Lambda sees, but for what its runtime sets: the store, and the sample in it."""
     return _environment(folder) | store.environ() | {"MODEL_BUCKET": BUCKET, "MODEL_KEY": _key()}
 
 

@@ -7,6 +7,8 @@ import re
 import socket
 from dataclasses import dataclass
 
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LAST_CHUNK = b"0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -30,10 +32,21 @@ def reply_in(received: bytes) -> Reply | None:
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         return None
+    if _CHUNKED.search(head):
+        return Reply(int(head[9:12]), _joined(body)) if body.endswith(_LAST_CHUNK) else None
     length = _LENGTH.search(head)
     if length is None:
         raise ValueError(f"a reply without a length: {head[:200]!r}")
     return Reply(int(head[9:12]), body) if len(body) >= int(length[1]) else None
+
+
+def _joined(chunks: bytes) -> bytes:
+    """A body that came in chunks (RFC 9112, 7.1)."""
+    parts, at = [], 0
+    while size := int(chunks[at : (end := chunks.index(b"\r\n", at))].partition(b";")[0], 16):
+        parts.append(chunks[end + 2 : end + 2 + size])
+        at = end + 2 + size + 2
+    return b"".join(parts)
 
 
 def ask(port: int, request: bytes, seconds: float) -> Reply | None:

@@ -11,11 +11,14 @@ import contestants
 from conditions import COLD, WARM, Condition
 from contestants import Contestant, Field
 from instances import waiting
+from large import end_to_end
+from large import loads as loads_of_models
 from marks import Phase, phases, traced
 from plans import Plan, Starts
 from progress import Watch, watching
 from race import compare, failing, loads, starts
 from results import field_document
+from warm import measured
 
 
 def aws(python: str, plan: Plan) -> Mapping[str, Any]:
@@ -31,6 +34,21 @@ def google(python: str, plan: Plan) -> Mapping[str, Any]:
             found = raced(field, plan.google, watch)
         with watching("Google Cloud", plan.google.seconds) as watch:
             return {**found, "loads": list(loads(field, plan.loads.rounds, plan.loads.seconds, watch))}
+
+
+def large(python: str, plan: Plan) -> Mapping[str, Any]:
+    """Loads of large models, and whole starts with the largest."""
+    found = loads_of_models(python, plan)
+    if plan.end_to_end is None:
+        return found
+    with end_to_end(python) as field, watching("Transformer", plan.end_to_end.seconds) as watch:
+        return {**found, "end_to_end": raced(field, plan.end_to_end, watch)}
+
+
+def warm(_python: str, plan: Plan) -> Mapping[str, Any]:
+    """A warm request's time over a bare run, in this process."""
+    with watching("Warm requests", seconds=0) as watch:
+        return measured(plan.warm_rounds, watch.says)
 
 
 def raced(field: Field, plan: Starts, watch: Watch) -> dict[str, Any]:

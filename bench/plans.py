@@ -42,9 +42,9 @@ class Plan:
     google: Starts
     loads: Loads
     models: Mapping[str, int] = field(default_factory=dict)  # rounds by the large model's name
-    models_seconds: float = 0
+    seconds_for_model: float = 0
     end_to_end: Starts | None = None
-    warm_rounds: int = 1
+    warm_rounds: int = 3
 
 
 FULL = Plan(
@@ -52,9 +52,9 @@ FULL = Plan(
     google=Starts({WARM: 7, COLD: 5} | dict.fromkeys((*_ONE, *_HALF), 3), traces=3, seconds=80),
     loads=Loads(rounds=4, seconds=1.5),
     models={"mlp": 7, "resnet18": 7, "transformer": 5},
-    models_seconds=90,
+    seconds_for_model=40,
     end_to_end=Starts({WARM: 5, COLD: 3}, traces=1, seconds=60),
-    warm_rounds=5,
+    warm_rounds=25,
 )
 
 QUICK = Plan(
@@ -62,5 +62,5 @@ QUICK = Plan(
     google=Starts({WARM: 1}, traces=1, seconds=6),
     loads=Loads(rounds=1, seconds=0.4),
     models={"mlp": 3},
-    models_seconds=5,
+    seconds_for_model=5,
 )

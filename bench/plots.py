@@ -100,7 +100,7 @@ def _waterfalls(field: Summary, found: Mapping[str, Sequence[Mapping[str, Any]]]
     used = {kind(phase["name"]) for phases in found.values() for phase in phases if phase["seconds"] >= _LEAST}
     handles = [Patch(color=colour, label=name) for name, _, colour in _KINDS if name in used]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    axes.set_xlabel("milliseconds from the start of the process to the first answer (one start, the median of three)")
+    axes.set_xlabel("milliseconds from the start of the process to the first answer (one start)")
     return figure
 
 
@@ -213,7 +213,7 @@ def _colour(phase: str) -> str:
 
 
 def _side(name: str) -> str:
-    if name.endswith("_floor"):
+    if name.endswith("_floor") or name.startswith("lambda"):
         return _FLOOR
     return _OURS if name.startswith("pilotlight") else _THEIRS
 

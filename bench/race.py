@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ CONNECTIONS = 4
 STOP_SECONDS = 10.0  # what Cloud Run gives a server between SIGTERM and SIGKILL
 
 _WARM_UP = 0.3  # seconds of load that do not count
-_TOLERANCE = 1e-6
 
 
 class RaceError(Exception):
@@ -49,7 +46,7 @@ def compare(field: Field, watch: Watch) -> Compared:
             stops[each.name] = instance.stop(STOP_SECONDS)
     first = field.contestants[0]
     for each in field.contestants:
-        if each.answers and not same(answers[first.name], answers[each.name]):
+        if each.answers and not field.agree(answers[first.name].body, answers[each.name].body):
             raise RaceError(
                 f"{each.name} answers {answers[each.name].body!r}, {first.name} {answers[first.name].body!r}"
             )
@@ -87,15 +84,6 @@ def rotated(contestants: Sequence[Contestant], number: int) -> list[Contestant]:
     """Another one first in each round, so that nobody always follows the same neighbour's leftovers."""
     first = number % len(contestants)
     return [*contestants[first:], *contestants[:first]]
-
-
-def same(one: Reply, other: Reply) -> bool:
-    """Whether two answers say the same: the label, and all probabilities to 1e-6."""
-    mine, theirs = json.loads(one.body), json.loads(other.body)
-    pairs = zip(mine["probabilities"], theirs["probabilities"], strict=True)
-    return bool(mine["prediction"] == theirs["prediction"]) and all(
-        math.isclose(a, b, rel_tol=0, abs_tol=_TOLERANCE) for a, b in pairs
-    )
 
 
 @contextmanager

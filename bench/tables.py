@@ -84,9 +84,10 @@ def _starts(name: str, title: str, field: Summary) -> Table:
             found = condition["first_answer"][each]
             row += [f"{found['value']['median'] * 1000:.0f} ms", spread_text(found["ratio"])]
         rows.append((*row, f"{first['peak'][each]['value']['median'] / 1e6:.0f} MB"))
-    rounds = sorted({each["rounds"] for each in field["conditions"].values()})
+    counts = sorted({each["rounds"] for each in field["conditions"].values()})
+    rounds = "one round" if counts == [1] else f"{' and '.join(map(str, counts))} rounds"
     note = (
-        f"Cold start to the first answer on {title}: medians of {' and '.join(map(str, rounds))} rounds, and the ratio "
+        f"Cold start to the first answer on {title}: medians over {rounds}, and the ratio "
         "to the first line within a round, with the middle half of the rounds in brackets. Memory is the largest "
         "resident size of the function's process."
     )

@@ -14,8 +14,7 @@ import pytest
 import contestants
 import packages
 from conditions import WARM, Condition
-from contestants import Contestant, Field
-from http_wire import Reply
+from contestants import Contestant, Field, agree
 from instances import Launch, StartError, waiting
 from marks import Phase
 from parts import raced
@@ -23,7 +22,7 @@ from pilotlight_cli.hostenv import PYTHON
 from plans import Starts
 from processes import descendants, is_running, lambda_function, wait_until_ended
 from progress import Watch
-from race import RaceError, compare, loads, same, starts
+from race import RaceError, compare, loads, starts
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc, which Linux alone has")
 
@@ -50,7 +49,7 @@ def answering(name: str, answer: object, folder: Path) -> Contestant:
 
 
 def field(*found: Contestant) -> Field:
-    return Field("test", found, "/predict", FEATURES, {}, dict)
+    return Field("test", found, "/predict", FEATURES, {}, dict, agree)
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +137,11 @@ def test_each_round_begins_with_another_contestant(tmp_path: Path) -> None:
 
 
 def test_answers_are_the_same_to_a_millionth() -> None:
-    def reply(probability: float) -> Reply:
-        return Reply(200, json.dumps({"prediction": "a", "probabilities": [probability], "more": 1}).encode())
+    def body(probability: float) -> bytes:
+        return json.dumps({"prediction": "a", "probabilities": [probability], "more": 1}).encode()
 
-    assert same(reply(0.5), reply(0.5000001))
-    assert not same(reply(0.5), reply(0.50001))
+    assert agree(body(0.5), body(0.5000001))
+    assert not agree(body(0.5), body(0.50001))
 
 
 def test_a_function_sees_the_memory_at_which_lambda_gives_it_its_processors(tmp_path: Path) -> None:

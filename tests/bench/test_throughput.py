@@ -64,6 +64,14 @@ def test_a_reply_is_whole_when_its_length_has_come() -> None:
     assert reply_in(head + b"hi") == Reply(200, b"hi")
 
 
+def test_a_reply_in_chunks_is_whole_when_its_last_chunk_has_come() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"4\r\nfour\r\nA;note=1\r\n0\r\n\r\n more\r\n0\r\n\r\n"
+
+    assert reply_in(head + chunks[:9]) is None
+    assert reply_in(head + chunks) == Reply(200, b"four0\r\n\r\n more")
+
+
 def test_a_reply_whose_length_nobody_says_is_an_error() -> None:
     with pytest.raises(ValueError, match="without a length"):
         reply_in(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nhi")

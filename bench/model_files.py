@@ -1,0 +1,138 @@
+"""The large models as files: as exporters write them, and as `pilotlight optimize` does, published and pinned.
+
+They are made once and kept in build/bench, under a name that changes with what makes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+import large_models
+from packages import made_in
+from pilotlight.description import load_lock
+from pilotlight_cli import optimizing
+from pilotlight_cli.inspection import inspect
+from pilotlight_cli.locking import pin
+from pilotlight_cli.publishing import publish
+from pilotlight_cli.stores import open_store
+
+TITLES = {
+    "mlp": "MLP, 34 MB",
+    "resnet18": "ResNet-18, 47 MB",
+    "transformer": "transformer, 436 MB",
+}
+
+# For whom the files are laid out: an instance that has answered its first request.
+REQUESTS = 1
+
+_DATATYPES = {"float32": "FP32", "int64": "INT64"}
+_MEASURED_ROUNDS = 3  # by `optimize`, for each form
+_MAKERS = ("large_models.py", "model_files.py")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """One model. `plain` is the file, `inputs` a folder with what it is asked, `lock` pins the optimised form.
+
+    `models` is a model store's folder, in which both lie: the plain one as `NAME-plain`.
+    """
+
+    name: str
+    title: str
+    plain: Path
+    inputs: Path
+    lock: Path
+    models: Path
+
+    @property
+    def bytes(self) -> int:
+        """The plain file's size."""
+        return self.plain.stat().st_size
+
+    @property
+    def key(self) -> str:
+        """Where the plain file is in the store."""
+        return f"{self.name}-plain/1/model.onnx"
+
+    def request(self) -> tuple[str, dict[str, Any]]:
+        """Path and document of the request with its inputs, in the Open Inference Protocol."""
+        tensors = json.loads((self.inputs / "inputs.json").read_bytes())
+        return f"/v2/models/{self.name}/infer", {"inputs": tensors}
+
+    def optimised(self, folder: Path) -> Path:
+        """A new folder with the optimised form's files and their lock, as a function has them after its fetch."""
+        folder.mkdir()
+        shutil.copyfile(self.lock, folder / "model.lock")
+        model = load_lock(self.lock).model
+        for file in model.files:
+            (folder / file.name).hardlink_to(self.models / model.key(file.name))
+        return folder
+
+
+def prepare(name: str) -> ModelFiles:
+    """A model's files, which are made where there are none."""
+    folder = made_in() / f"{name}-{_key()}"
+    if not folder.is_dir():
+        making = folder.with_name(f".{folder.name}")
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir()
+        make(name, large_models.MODELS[name], making)
+        making.rename(folder)
+    return found(name, TITLES[name], folder)
+
+
+def found(name: str, title: str, folder: Path) -> ModelFiles:
+    """The files in the folder in which they were made."""
+    models = folder / "models"
+    plain = models / f"{name}-plain/1/model.onnx"
+    return ModelFiles(name, title, plain, folder / "inputs", folder / "lock/model.lock", models)
+
+
+def make(name: str, maker: Callable[[Path], Mapping[str, Any]], folder: Path) -> None:
+    """Make a model's files in a folder, which is empty. `maker` writes the plain one and says what it may be asked."""
+    plain = folder / f"models/{name}-plain/1/model.onnx"
+    plain.parent.mkdir(parents=True)
+    _write_inputs(maker(plain), folder / "inputs")
+    made = optimizing.optimize(
+        plain,
+        folder / "optimised",
+        signature=None,
+        golden=None,
+        requests=REQUESTS,
+        rounds=_MEASURED_ROUNDS,
+        step=lambda _: None,
+    )
+    (folder / "lock").mkdir()
+    store = open_store(f"file://{folder / 'models'}")
+    inspection = inspect(made.file, format="onnx", signature=None, golden=None, allow=())
+    publish(store, inspection, name, clock=lambda: datetime.now(UTC), progress=lambda _: None)
+    pin(store, f"{name}:1", folder / "lock/model.lock")
+    shutil.rmtree(folder / "optimised")
+
+
+def _write_inputs(inputs: Mapping[str, Any], folder: Path) -> None:
+    """Each tensor's bytes, and all of them as the Open Inference Protocol writes them in JSON."""
+    folder.mkdir()
+    document = []
+    for name, values in inputs.items():
+        (folder / name).write_bytes(values.tobytes())
+        described = {"name": name, "datatype": _DATATYPES[str(values.dtype)], "shape": list(values.shape)}
+        document.append({**described, "data": values.ravel().tolist()})
+    (folder / "inputs.json").write_text(json.dumps(document))
+
+
+def _key() -> str:
+    """A digest of what the files depend on."""
+    sources = [Path(__file__).with_name(name) for name in _MAKERS]
+    sources += sorted(Path(optimizing.__file__).parent.glob("*.py"))
+    texts = b"".join(source.read_bytes() for source in sources)
+    return hashlib.sha256(texts + onnxruntime.__version__.encode()).hexdigest()[:12]
