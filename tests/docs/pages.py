@@ -19,7 +19,14 @@ from pilotlight_cli.project import PROJECT
 
 PAGES = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
-    *("docs/architecture.md", "docs/models.md", "docs/operations.md", "docs/operations-gcp.md", "docs/protocol.md"),
+    *(
+        "docs/architecture.md",
+        "docs/models.md",
+        "docs/operations.md",
+        "docs/operations-gcp.md",
+        "docs/protocol.md",
+        "docs/performance.md",
+    ),
 )
 
 _MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
