@@ -66,7 +66,8 @@ class Line:
 
         A server may end a connection that is kept, and the next request crosses with that: it is sent once more.
         """
-        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        fields = {"Host": address.authority, **headers}
+        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
         if not all(line.isascii() and line.isprintable() for line in lines):
             raise StoreError("a header would have a character in it that no header can hold")
         request = "".join(f"{line}\r\n" for line in (*lines, "")).encode()

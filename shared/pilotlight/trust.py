@@ -68,6 +68,6 @@ def _encodings(name: bytes) -> list[bytes]:
     shifted = []
     for offset in range(3):
         encoded = binascii.b2a_base64(bytes(offset) + name, newline=False)
-        whole = (offset + len(name)) // 3 * 4  # what follows the name is in the last characters too
+        whole = (offset + len(name)) // 3 * 4  # the rest has something of what follows the name in it
         shifted.append(encoded[-(-offset * 8 // 6) : whole])
     return shifted

@@ -110,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, kind: Kind) -> None:
         if self.fault and self.fault.kind == "status":
             raise Refused(self.fault.status, "injected")
+        if not self.headers.get("Host"):
+            raise Refused(400, "RFC 9112, 3.2: a request has a Host")
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.fake.tokens is not None and token not in self.fake.tokens:
             raise Refused(401, "Invalid Credentials")

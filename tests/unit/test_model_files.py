@@ -4,6 +4,8 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from pilotlight.boot import open_store
 from pilotlight.description import Description, File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
 from pilotlight.model_files import ModelFiles
-from pilotlight.store import FolderStore, ObjectStore
+from pilotlight.store import FolderStore, ObjectStore, OtherStore, Sink
 
 MODEL = describe()
 KEY = "example/3/model.onnx"
@@ -109,3 +111,117 @@ def test_what_a_killed_process_left_of_a_download_is_removed_and_a_living_ones_i
         (tmp_path / name).write_bytes(CONTENT)
     fetch(CONTENT, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", names[os.getppid()]}
+
+
+SMALL_DISK = """
+import sys
+from pathlib import Path
+from doubles import MemoryStore, describe
+from pilotlight.errors import NoRoom
+from pilotlight.model_files import ModelFiles
+content = bytes(int(sys.argv[2]))
+if int(sys.argv[3]):
+    import os
+    os.fstatvfs = lambda _: os.statvfs_result((0,) * 10)  # as a file system says that has no limit of its own
+class Store:
+    def fetch(self, key, sink, timeout):
+        sink.restart("")
+        sink.write(0, content)
+files = ModelFiles(Store(), describe(content=content), Path(sys.argv[1]))
+try:
+    files.fetch(5.0, print)
+except NoRoom as error:
+    print(error)
+print([file.name for file in Path(sys.argv[1]).iterdir()])
+"""
+
+
+@pytest.mark.parametrize("unknown", [0, 1])
+def test_a_disk_without_room_ends_the_fetch_with_its_name_and_what_is_needed(unknown: int, tmp_path: Path) -> None:
+    mount = f"mount -t tmpfs -o size=64k tmpfs {tmp_path} && exec {sys.executable} -c '{SMALL_DISK}' {tmp_path}"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f"{mount} 100000 {unknown}"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
+    if "unshare:" in done.stderr:
+        pytest.skip("this machine lets nobody mount a small disk")
+    said, left = done.stdout.splitlines()
+    assert said.startswith(f"{tmp_path} has no room for model.onnx, which has 100,000 bytes (")
+    assert ("No space left on device" in said) == bool(unknown)
+    assert left == "[]"
+
+
+def test_files_come_at_the_same_time(tmp_path: Path) -> None:
+    together = threading.Barrier(2)
+
+    class Both(MemoryStore):
+        def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+            together.wait(10)
+            super().fetch(key, sink, timeout)
+
+    weights = File("weights.bin", len(CONTENT), MODEL.files[0].sha256)
+    model = dataclasses.replace(MODEL, files=(*MODEL.files, weights))
+    assert fetch_from(Both({KEY: CONTENT, "example/3/weights.bin": CONTENT}), tmp_path, model) == 2 * len(CONTENT)
+
+
+def test_a_store_that_never_comes_back_is_left_alone_in_time(tmp_path: Path) -> None:
+    go_on, late = threading.Event(), list[Exception]()
+
+    class Hanging:
+        def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+            go_on.wait(30)
+            try:
+                sink.restart("")
+            except StoreUnavailable as error:
+                late.append(error)
+            ended.set()
+
+    ended = threading.Event()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=f"{KEY}: the store did not deliver within 0.2 s"):
+        ModelFiles(Hanging(), MODEL, tmp_path).fetch(0.2, lambda _: None)
+    assert time.monotonic() - began < 5
+    go_on.set()
+    assert ended.wait(10)
+    assert len(late) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_store_goes_on_where_the_first_cannot(tmp_path: Path) -> None:
+    class First:
+        def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+            sink.restart("pin")
+            sink.write(0, CONTENT[:5])
+            raise OtherStore("it cannot", lambda: MemoryStore({KEY: CONTENT}))
+
+    assert fetch_from(First(), tmp_path) == len(CONTENT)
+
+
+def test_what_came_is_gone_on_with_by_the_next_try_and_only_in_the_process_that_has_it(tmp_path: Path) -> None:
+    seen: list[tuple[str, list[tuple[int, int]]]] = []
+
+    class Halting:
+        def fetch(self, key: str, sink: Sink, timeout: float) -> None:
+            seen.append((sink.pin, list(sink.missing())))
+            if not sink.pin:
+                sink.restart("one")
+                sink.write(5, CONTENT[5:9])
+                raise StoreUnavailable("reset")
+            for start, end in list(sink.missing()):
+                sink.write(start, CONTENT[start:end])
+
+    files = ModelFiles(Halting(), MODEL, tmp_path)
+    for _ in range(2):
+        try:
+            files.fetch(5.0, lambda _: None)
+        except StoreUnavailable:
+            (part,) = tmp_path.iterdir()
+    assert seen == [("", [(0, 20)]), ("one", [(0, 5), (9, 20)])]
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [CONTENT]
+    again = ModelFiles(Halting(), MODEL, tmp_path / "other")
+    with pytest.raises(StoreUnavailable):
+        again.fetch(5.0, lambda _: None)
+    (part,) = (tmp_path / "other").iterdir()
+    part.unlink()  # as if another process had taken it
+    with pytest.raises(StoreUnavailable):
+        again.fetch(5.0, lambda _: None)
+    assert seen[2:] == [("", [(0, 20)])] * 2

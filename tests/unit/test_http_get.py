@@ -1,0 +1,157 @@
+"""GETs over a socket, against servers that say what they like."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from pilotlight.errors import StoreError
+from pilotlight.http_get import Address, Answer, BadAnswer, Line, quoted
+from pilotlight.timer import Timer
+from pilotlight.trust import Trust
+
+Ask = Callable[..., Answer]
+
+
+def timer(seconds: float = 5.0) -> Timer:
+    return Timer(time.monotonic, time.monotonic() + seconds)
+
+
+class Scripted:
+    """A server that answers each request of a connection with the next of its answers, and then hangs up."""
+
+    def __init__(self, *connections: list[bytes]) -> None:
+        self.asked: list[bytes] = []
+        self._connections = connections
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        self.address = Address(tls=False, host="127.0.0.1", port=self._server.getsockname()[1])
+
+    def close(self) -> None:
+        self._server.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        for answers in self._connections:
+            caller, _ = self._server.accept()
+            with caller:
+                for answer in answers:
+                    self.asked.append(caller.recv(65536))
+                    caller.sendall(answer)
+
+
+def body(answer: Answer, room: int = 100, seconds: float = 5.0) -> bytes:
+    content = bytearray(room)
+    return bytes(content[: answer.read_into(memoryview(content), timer(seconds))])
+
+
+@pytest.fixture
+def lines() -> Iterator[Line]:
+    with closing(Line(Trust([]))) as line:
+        yield line
+
+
+def answered(line: Line, said: bytes, seconds: float = 5.0) -> Answer:
+    with closing(Scripted([said])) as server:
+        return line.ask(server.address, "/k", {}, timer(seconds))
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 200\r\ncontent-length:3\r\n\r\nabcd", b"abc"),
+        (b"HTTP/1.0 200 OK\r\n\r\nabc", b"abc"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", b"a"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nT: v\r\n\r\n", b"abc"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    ],
+)
+def test_a_body_ends_where_the_server_says(said: bytes, found: bytes, lines: Line) -> None:
+    answer = answered(lines, said)
+    assert body(answer) == found
+    assert answer.fault is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
+    ],
+)
+def test_of_a_body_that_breaks_off_what_came_is_given(said: bytes, lines: Line) -> None:
+    answer = answered(lines, said)
+    assert body(answer) == b"abc"
+    assert isinstance(answer.fault, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+    ],
+)
+def test_what_is_not_http_is_told(said: bytes, lines: Line) -> None:
+    with pytest.raises(BadAnswer):
+        answered(lines, said)
+
+
+def test_a_connection_is_kept_for_the_next_request_and_made_anew_where_it_has_ended(lines: Line) -> None:
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
+    with closing(Scripted([good, good], [good])) as server:
+        for _ in range(3):
+            assert body(lines.ask(server.address, "/k", {"Range": "bytes=0-0"}, timer())) == b"a"
+        host = f"127.0.0.1:{server.address.port}"
+    assert len(server.asked) == 3
+    assert server.asked[0] == f"GET /k HTTP/1.1\r\nHost: {host}\r\nRange: bytes=0-0\r\n\r\n".encode()
+
+
+def test_a_body_that_was_not_read_is_not_taken_for_the_next_answer(lines: Line) -> None:
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
+    with closing(Scripted([good], [good])) as server:
+        lines.ask(server.address, "/k", {}, timer())
+        assert body(lines.ask(server.address, "/k", {}, timer())) == b"ab"
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "ü", "\0"])
+def test_a_header_that_cannot_be_one_is_not_sent(value: str, lines: Line) -> None:
+    with closing(Scripted()) as server, pytest.raises(StoreError, match="no header can hold"):
+        lines.ask(server.address, "/k", {"X": value}, timer())
+
+
+def test_the_wait_for_a_piece_is_bounded_however_many_bytes_drip(lines: Line) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address(tls=False, host="127.0.0.1", port=server.getsockname()[1])
+        stop = threading.Event()
+
+        def drip() -> None:
+            caller, _ = server.accept()
+            with caller:
+                caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while not stop.wait(0.02):
+                    caller.sendall(b"x")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        answer = lines.ask(address, "/k", {}, timer())
+        began = time.monotonic()
+        assert 0 < len(body(answer, 1000, seconds=0.4)) < 1000
+        assert time.monotonic() - began < 5
+        assert isinstance(answer.fault, TimeoutError)
+        stop.set()
+        thread.join(5)
+
+
+def test_what_a_path_cannot_hold_is_percent_encoded() -> None:
+    assert quoted("a/b c~ü%", b"/") == "a/b%20c~%C3%BC%25"
+    assert quoted("a/b") == "a%2Fb"
