@@ -1,0 +1,44 @@
+"""TLS between the function and S3: always verified, and boto3 asked where a certificate is unknown."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doubles import CONTENT, fetched
+from fakes import certificates
+from fakes.fake_s3 import FakeS3
+from pilotlight.description import File
+from pilotlight.partial import Partial
+from pilotlight.store import OtherStore
+from s3_store import S3Store
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
+    return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def s3(tls: tuple[ssl.SSLContext, Path]) -> Iterator[FakeS3]:
+    with FakeS3(tls[0]) as fake:
+        fake.put("example/3/model.onnx", CONTENT)
+        yield fake
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_a_bundle_of_somebodys_choice_is_the_one_that_counts(
+    name: str, s3: FakeS3, tls: tuple[ssl.SSLContext, Path], tmp_path: Path
+) -> None:
+    store = S3Store("s3://models", {**s3.environ(), name: str(tls[1])})
+    assert fetched(store, tmp_path) == CONTENT
+
+
+def test_a_store_whose_certificate_is_not_trusted_gets_no_request(s3: FakeS3, tmp_path: Path) -> None:
+    partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
+    with pytest.raises(OtherStore, match="certificate verify failed"):
+        S3Store("s3://models", s3.environ()).fetch("example/3/model.onnx", partial.begin(lambda: None), 5.0)
+    assert s3.ranges == []
