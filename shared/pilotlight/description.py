@@ -22,7 +22,7 @@ DIGEST = r"[0-9a-f]{64}"
 
 # Which runtime and which of its engines serve each artifact format.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("onnx", ("onnxruntime-python",)),
+    "onnx": ("onnx", ("onnxruntime-python", "onnxruntime-c")),
     "skops": ("sklearn", ("scikit-learn",)),
     "pickle": ("sklearn", ("scikit-learn",)),
 }
@@ -30,6 +30,7 @@ FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
 # What each engine is made of, and what a cold start therefore holds against the lock.
 PACKAGES: dict[str, tuple[str, ...]] = {
     "onnxruntime-python": ("onnxruntime",),
+    "onnxruntime-c": ("onnxruntime",),
     "scikit-learn": ("numpy", "scikit-learn"),
 }
 

@@ -17,7 +17,8 @@ PilotlightError
     ├── MethodNotAllowed     405
     ├── TooLarge             413
     ├── UnsupportedMediaType 415
-    └── NotReady             503
+    ├── NotReady             503
+    └── PredictionTimeout    504
 """
 
 from __future__ import annotations
@@ -147,3 +148,16 @@ class NotReady(RequestError):
     def headers(self) -> dict[str, str]:
         """RFC 9110, 10.2.3: when to try again."""
         return {"retry-after": str(self.retry_after)}
+
+
+class PredictionTimeout(RequestError):
+    """504: the model was still at work when the request's time was over, and was stopped.
+
+    Not a 503: whoever tries again with the same input waits as long for the same.
+    """
+
+    status = 504
+    code = "prediction_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("the model did not answer in time")

@@ -15,10 +15,12 @@ from pilotlight.tensor import Tensor
 class Model(Protocol):
     """A loaded model. Threads may call `predict` at the same time."""
 
-    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
         """Run the model on its inputs, in the order of its signature; the outputs come in theirs.
 
-        The inputs have the signature's datatypes and fit its shapes. What the library raises comes through as it is.
+        The inputs have the signature's datatypes and fit its shapes. After `timeout` seconds the run is ended and
+        PredictionTimeout raised, where the library can be interrupted: ONNX Runtime can between two nodes of a graph,
+        scikit-learn cannot. What the library raises comes through as it is.
         """
         ...
 
@@ -29,8 +31,12 @@ def load(model: Description, folder: Path, threads: int) -> Model:
     `threads` is how many threads one prediction may use. Raises ModelError, or what the library itself raises, when the
     files cannot be served: trying again would not help.
     """
-    if model.runtime.name == "onnx":
-        from pilotlight.runtimes import onnx  # noqa: PLC0415 - a package ships one runtime
+    if model.runtime.engine == "onnxruntime-c":
+        from pilotlight.runtimes import onnx_c  # noqa: PLC0415 - a package ships one engine
+
+        return onnx_c.load(model, folder, threads)
+    if model.runtime.engine == "onnxruntime-python":
+        from pilotlight.runtimes import onnx  # noqa: PLC0415
 
         return onnx.load(model, folder, threads)
     from pilotlight.runtimes import sklearn  # noqa: PLC0415
@@ -41,7 +47,11 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 def preload(model: Description) -> None:
     """Import the runtime's library while the files are on their way; `load` reports what is wrong with it."""
     with suppress(Exception):
-        if model.runtime.name == "onnx":
+        if model.runtime.engine == "onnxruntime-c":
+            from pilotlight.runtimes import onnx_c, ort_api  # noqa: F401, PLC0415 - the first for its import alone
+
+            ort_api.library(model.runtime.packages)
+        elif model.runtime.engine == "onnxruntime-python":
             from pilotlight.runtimes import onnx  # noqa: PLC0415
 
             onnx.library()

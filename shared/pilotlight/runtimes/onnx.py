@@ -4,42 +4,54 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
-from pilotlight.errors import ModelError, RuntimeMismatch
+from pilotlight.errors import PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.signature import Input, Output
+from pilotlight.runtimes.onnx_types import check_signature
+from pilotlight.runtimes.watchdog import Watchdog
 from pilotlight.tensor import Tensor
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
+    from onnxruntime import InferenceSession, RunOptions
 
 # Two threads import at a cold start, and the one that waited for a failed import gets a module with nothing in it.
 _IMPORTING = threading.Lock()
-
-# ONNX's names of element types, where they are not the datatype's own in small letters.
-_ELEMENTS = {"BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
 
 
 class OnnxModel:
     """A session and the signature's order of inputs and outputs."""
 
-    def __init__(self, session: InferenceSession, model: Description) -> None:
+    def __init__(self, session: InferenceSession, new_options: type[RunOptions], model: Description) -> None:
         self._session = session
+        self._new_options = new_options
+        self._watchdog = Watchdog(time.monotonic)
         self._inputs = [tensor.name for tensor in model.signature.inputs]
         self._outputs = [tensor.name for tensor in model.signature.outputs]
         self._datatypes = [tensor.datatype for tensor in model.signature.outputs]
 
-    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
         """See `runtimes.Model.predict`."""
         feeds = {name: to_numpy(tensor) for name, tensor in zip(self._inputs, inputs, strict=True)}
-        results = self._session.run(self._outputs, feeds)
+        results = self._session.run(self._outputs, feeds) if timeout is None else self._run_until(timeout, feeds)
         return tuple(from_numpy(result, datatype) for result, datatype in zip(results, self._datatypes, strict=True))
+
+    def _run_until(self, timeout: float, feeds: dict[str, Any]) -> Sequence[Any]:
+        options = self._new_options()
+        watched = self._watchdog.begin(timeout, partial(setattr, options, "terminate", True))
+        try:
+            results: Sequence[Any] = self._session.run(self._outputs, feeds, options)
+        finally:
+            if self._watchdog.end(watched):
+                raise PredictionTimeout
+        return results
 
 
 def library() -> ModuleType:
@@ -71,18 +83,6 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     if not model.runtime.session.prepacking:
         options.add_session_config_entry("session.disable_prepacking", "1")
     session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
-    _check("input", model.signature.inputs, session.get_inputs())
-    _check("output", model.signature.outputs, session.get_outputs())
-    return OnnxModel(session, model)
-
-
-def _check(kind: str, tensors: Sequence[Input | Output], nodes: Sequence[NodeArg]) -> None:
-    """Hold the signature against the session, at the start and not at every request."""
-    found = {node.name: node.type for node in nodes}
-    for tensor in tensors:
-        expected = f"tensor({_ELEMENTS.get(tensor.datatype.name, tensor.datatype.name.lower())})"
-        if found.get(tensor.name) != expected:
-            raise ModelError(
-                f"the signature has the {kind} {tensor.name!r} of type {expected}, and the model has "
-                f"{', '.join(f'{name!r} of {type_}' for name, type_ in found.items())}; publish it again"
-            )
+    check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
+    check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
+    return OnnxModel(session, onnxruntime.RunOptions, model)

@@ -28,8 +28,8 @@ class SklearnModel:
         self._estimator = estimator
         self._signature = signature
 
-    def predict(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """See `runtimes.Model.predict`."""
+    def predict(self, inputs: Sequence[Tensor], _timeout: float | None = None) -> tuple[Tensor, ...]:
+        """See `runtimes.Model.predict`; nothing interrupts scikit-learn."""
         rows = to_rows(inputs)
         roles = {output.role for output in self._signature.outputs}
         try:

@@ -1,0 +1,55 @@
+"""What ONNX calls the datatypes of tensors, and how a signature is held against what a session takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pilotlight.errors import ModelError
+from pilotlight.signature import Input, Output
+
+# Names of element types, where they are not the datatype's own in small letters.
+_ELEMENTS = {"BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
+
+# Numbers of element types: TensorProto.DataType in the ONNX format, ONNXTensorElementDataType in ONNX Runtime's C API.
+CODES = {
+    "FP32": 1,
+    "UINT8": 2,
+    "INT8": 3,
+    "UINT16": 4,
+    "INT16": 5,
+    "INT32": 6,
+    "INT64": 7,
+    "BYTES": 8,
+    "BOOL": 9,
+    "FP16": 10,
+    "FP64": 11,
+    "UINT32": 12,
+    "UINT64": 13,
+}
+
+_NAMES = {code: name for name, code in CODES.items()}
+
+
+def type_name(datatype: str) -> str:
+    """ONNX's name for tensors of a datatype, by the datatype's name: `tensor(float)`."""
+    return f"tensor({_ELEMENTS.get(datatype, datatype.lower())})"
+
+
+def type_of_code(code: int) -> str:
+    """ONNX's name for tensors of an element type, by the element type's number."""
+    name = _NAMES.get(code)
+    return type_name(name) if name else "another type"
+
+
+def check_signature(kind: str, tensors: Sequence[Input | Output], found: Mapping[str, str]) -> None:
+    """Hold the signature against a session's names and types, at the start and not at every request.
+
+    Raises ModelError.
+    """
+    for tensor in tensors:
+        expected = type_name(tensor.datatype.name)
+        if found.get(tensor.name) != expected:
+            raise ModelError(
+                f"the signature has the {kind} {tensor.name!r} of type {expected}, and the model has "
+                f"{', '.join(f'{name!r} of {type_}' for name, type_ in found.items())}; publish it again"
+            )
