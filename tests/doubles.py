@@ -133,10 +133,16 @@ Predict = Callable[[Sequence[Tensor]], tuple[Tensor, ...]]
 
 
 class FunctionModel:
-    """A model that is a function."""
+    """A model that is a function. `timeouts` are those that it was given."""
 
     def __init__(self, predict: Predict) -> None:
-        self.predict = predict
+        self._predict = predict
+        self.timeouts: list[float | None] = []
+
+    def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
+        """See `runtimes.Model.predict`."""
+        self.timeouts.append(timeout)
+        return self._predict(inputs)
 
 
 def service(

@@ -7,6 +7,16 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from pilotlight.tensor import DATATYPES
+
+# ONNX's element type for each datatype.
+KINDS: dict[str, int] = {
+    "BYTES": TensorProto.STRING,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+} | {name: TensorProto.DataType.Value(name) for name in DATATYPES if name not in ("BYTES", "FP16", "FP32", "FP64")}
+
 
 def with_external_data(folder: Path, location: str) -> Path:
     """A model that adds a vector; the vector lies in another file."""
@@ -93,6 +103,33 @@ def lookup(folder: Path) -> Path:
         [tensor("index", TensorProto.INT64, ["N", 1])],
         [tensor("entry", TensorProto.FLOAT, ["N", 1])],
         [table],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def loop(folder: Path) -> Path:
+    """A model that adds 1 to `x` as often as `trips` says, one round after the other."""
+    tensor = helper.make_tensor_value_info
+    one = numpy_helper.from_array(np.ones((), np.float32), "one")
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["going"], ["goes_on"]), helper.make_node("Add", ["before", "one"], ["after"])],
+        "round",
+        [
+            tensor("round", TensorProto.INT64, []),
+            tensor("going", TensorProto.BOOL, []),
+            tensor("before", TensorProto.FLOAT, ["N"]),
+        ],
+        [tensor("goes_on", TensorProto.BOOL, []), tensor("after", TensorProto.FLOAT, ["N"])],
+        [one],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body)],
+        "loop",
+        [tensor("x", TensorProto.FLOAT, ["N"]), tensor("trips", TensorProto.INT64, [])],
+        [tensor("y", TensorProto.FLOAT, ["N"])],
     )
     path = folder / "model.onnx"
     opsets = [helper.make_opsetid("", 18)]

@@ -33,6 +33,9 @@ _PATIENCE = 25.0
 _RESERVE = 0.5
 _PROBE_PATIENCE = 1.0
 
+# Seconds that a model has at least, out of what is kept to answer: most need a thousandth of it.
+_LEAST = 0.2
+
 _JSON = {"content-type": "application/json"}
 
 
@@ -195,7 +198,8 @@ class Service:
     def run(self, request: Request, inputs: Sequence[Tensor], rows: int | None) -> tuple[Tensor, ...]:
         """See `answers.Plane`."""
         deadline = request.deadline - _RESERVE if request.deadline is not None else self._clock() + _PATIENCE
-        outputs = self._loader.model(deadline, request.trace).predict(inputs)
+        model = self._loader.model(deadline, request.trace)
+        outputs = model.predict(inputs, max(deadline - self._clock(), _LEAST))
         check_outputs(self._described.signature, outputs, rows)
         return outputs
 

@@ -1,45 +1,134 @@
+"""What holds for ONNX models on either engine."""
+
 from __future__ import annotations
 
-import dataclasses
+import gc
+import os
 import re
+import subprocess
+import sys
 import time
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from struct import pack
+from typing import Any
 
 import pytest
 
 import models
 import onnx_models
-from doubles import describe
-from pilotlight.description import DEFAULT_SESSION, File, Runtime, Session
-from pilotlight.errors import ModelError, RuntimeMismatch
-from pilotlight.runtimes import onnx
+from engines import ENGINES, load
+from pilotlight.description import Session
+from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import FP32, FP64, Tensor
+from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor
 
 PLAIN = Signature(
     (Input("signal", FP32, (-1, 2, 3), "tensor"),),
     (Output("doubled", FP32, (-1, 2, 3), "tensor"), Output("sums", FP32, (-1, 2), "tensor")),
 )
+VECTOR = Signature((Input("x", FP32, (-1,), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
+LOOKUP = Signature((Input("index", INT64, (-1, 1), "tensor"),), (Output("entry", FP32, (-1, 1), "tensor"),))
 
 
-def load(
-    file: Path, signature: Signature, packages: dict[str, str] | None = None, session: Session = DEFAULT_SESSION
-) -> onnx.OnnxModel:
-    content = file.read_bytes()
-    model = dataclasses.replace(
-        describe(signature, content),
-        files=(File(file.name, len(content), "0" * 64),),
-        runtime=Runtime("onnx", "onnxruntime-python", packages or {}, session),
-    )
-    return onnx.load(model, file.parent, threads=1)
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def test_a_session_gives_what_the_graph_says(tmp_path: Path) -> None:
-    model = load(models.plain_tensors(tmp_path), PLAIN)
+def same(datatype: Datatype, *shape: int) -> Signature:
+    """The signature of a model that gives its input back."""
+    return Signature((Input("x", datatype, shape, "tensor"),), (Output("y", datatype, shape, "tensor"),))
+
+
+def test_a_session_gives_what_the_graph_says(engine: str, tmp_path: Path) -> None:
+    model = load(engine, models.plain_tensors(tmp_path), PLAIN)
     doubled, sums = model.predict([Tensor(FP32, (1, 2, 3), array("f", range(6)))])
     assert (doubled.shape, doubled.values()) == ((1, 2, 3), [0, 2, 4, 6, 8, 10])
     assert (sums.shape, sums.values()) == ((1, 2), [3, 12])
+
+
+def test_outputs_come_in_the_order_of_the_signature_and_may_be_left_out(engine: str, tmp_path: Path) -> None:
+    model = load(engine, models.plain_tensors(tmp_path), Signature(PLAIN.inputs, PLAIN.outputs[1:]))
+    (sums,) = model.predict([Tensor(FP32, (2, 2, 3), array("f", range(12)))])
+    assert (sums.shape, sums.values()) == ((2, 2), [3, 12, 21, 30])
+
+
+VALUES: dict[str, list[object]] = {
+    "BOOL": [True, False, True],
+    "FP16": [0.5, -65504.0, 6e-8],
+    "FP32": [0.5, -3e38, 1e-45],
+    "FP64": [0.5, -1e308, 5e-324],
+    "BYTES": ["", "ü𝄞\n", "a" * 5000],
+}
+
+
+@pytest.mark.parametrize("datatype", DATATYPES.values(), ids=lambda datatype: datatype.name)
+def test_values_of_every_datatype_go_through_unchanged(engine: str, datatype: Datatype, tmp_path: Path) -> None:
+    kind = onnx_models.KINDS[datatype.name]
+    model = load(engine, onnx_models.identity(tmp_path, kind, "N"), same(datatype, -1))
+    values = VALUES.get(datatype.name, [datatype.low, 1, datatype.high])
+    data: Any = values if datatype is BYTES else pack(f"3{'?' if datatype is BOOL else datatype.typecode}", *values)
+    given = Tensor(datatype, (3,), data)
+    (found,) = model.predict([given])
+    assert (found.datatype, found.shape, found.values()) == (datatype, (3,), given.values())
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 4), (2, 0, 3), (1, 1, 1, 1)])
+@pytest.mark.parametrize("datatype", [FP32, INT64, BYTES], ids=lambda datatype: datatype.name)
+def test_scalars_and_tensors_of_nothing_keep_their_shape(
+    engine: str, datatype: Datatype, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    names = [f"d{index}" for index in range(len(shape))]
+    file = onnx_models.identity(tmp_path, onnx_models.KINDS[datatype.name], *names)
+    model = load(engine, file, same(datatype, *[-1] * len(shape)))
+    count = 0 if 0 in shape else 1
+    data: Any = ["x"] * count if datatype is BYTES else array(datatype.typecode, [7] * count)
+    (found,) = model.predict([Tensor(datatype, shape, data)])
+    assert (found.shape, found.count, len(found.values())) == (shape, count, count)
+
+
+@pytest.mark.parametrize("strings", [["a\0b", "\0", ""], ["x" * 200_000, "é"], [f"nr {n}" for n in range(1000)]])
+def test_strings_go_through_with_zeros_in_them_and_of_any_length(
+    engine: str, strings: list[str], tmp_path: Path
+) -> None:
+    model = load(engine, onnx_models.identity(tmp_path, onnx_models.KINDS["BYTES"], "N"), same(BYTES, -1))
+    for given in (strings, strings[:1], strings):
+        (found,) = model.predict([Tensor(BYTES, (len(given),), given)])
+        assert found.values() == given
+
+
+def test_values_may_lie_in_any_buffer_and_anywhere_in_it(engine: str, tmp_path: Path) -> None:
+    model = load(engine, models.plain_tensors(tmp_path), Signature(PLAIN.inputs, PLAIN.outputs[1:]))
+    numbers = array("f", range(6))
+    raw = numbers.tobytes()
+    buffers: tuple[Buffer, ...] = (
+        *(numbers, raw, bytearray(raw), memoryview(numbers), memoryview(raw), memoryview(bytearray(b"x" + raw))[1:]),
+        *(memoryview(b"x" * skipped + raw + b"y")[skipped:-1] for skipped in range(8)),
+    )
+    for data in buffers:
+        (sums,) = model.predict([Tensor(FP32, (1, 2, 3), data)])
+        assert sums.values() == [3, 12]
+
+
+def test_answers_stay_what_they_were_after_the_next_request_and_after_the_model_is_gone(
+    engine: str, tmp_path: Path
+) -> None:
+    model = load(engine, models.plain_tensors(tmp_path), PLAIN)
+    first = model.predict([Tensor(FP32, (1, 2, 3), array("f", range(6)))])
+    for _ in range(3):
+        model.predict([Tensor(FP32, (1, 2, 3), array("f", [9] * 6))])
+    del model
+    gc.collect()
+    assert [output.values() for output in first] == [[0, 2, 4, 6, 8, 10], [3, 12]]
+
+
+def test_external_data_is_read_from_beside_the_model(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(array("f", range(4)).tobytes())
+    signature = Signature((Input("points", FP32, (-1, 4), "tensor"),), (Output("moved", FP32, (-1, 4), "tensor"),))
+    model = load(engine, onnx_models.with_external_data(tmp_path, "weights.bin"), signature)
+    assert model.predict([Tensor(FP32, (1, 4), array("f", [1] * 4))])[0].values() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -52,25 +141,49 @@ def test_a_session_gives_what_the_graph_says(tmp_path: Path) -> None:
     ],
 )
 def test_a_signature_that_is_not_the_models_fails_the_load_and_not_each_request(
-    signature: Signature, tmp_path: Path
+    engine: str, signature: Signature, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"the signature has the (in|out)put .* and the model has"):
-        load(models.plain_tensors(tmp_path), signature)
+    with pytest.raises(ModelError, match=r"the signature has the (in|out)put .* and the model has '.*' of tensor"):
+        load(engine, models.plain_tensors(tmp_path), signature)
 
 
-def test_another_version_of_the_library_than_the_locks_is_refused(tmp_path: Path) -> None:
+def test_another_version_of_the_library_than_the_locks_is_refused(engine: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeMismatch, match="the lock names 0.0.1; install what requirements.lock pins"):
-        load(models.plain_tensors(tmp_path), PLAIN, {"onnxruntime": "0.0.1"})
+        load(engine, models.plain_tensors(tmp_path), PLAIN, {"onnxruntime": "0.0.1"})
 
 
-def test_a_session_optimises_unless_the_lock_says_that_it_was_done_before(tmp_path: Path) -> None:
+def test_what_is_no_model_fails_the_load_with_the_librarys_own_words(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"no protobuf")
+    with pytest.raises(Exception, match=r"INVALID_PROTOBUF.*model.onnx") as caught:
+        load(engine, tmp_path / "model.onnx", PLAIN)
+    assert type(caught.value).__name__ in ("OrtError", "InvalidProtobuf")
+
+
+def test_after_a_run_that_failed_the_next_is_right(engine: str, tmp_path: Path) -> None:
+    model = load(engine, onnx_models.lookup(tmp_path), LOOKUP)
+    for _ in range(50):
+        with pytest.raises(Exception, match=r"INVALID_ARGUMENT.*out of data bounds"):
+            model.predict([Tensor(INT64, (1, 1), array("q", [7]))])
+        assert model.predict([Tensor(INT64, (1, 1), array("q", [1]))])[0].values() == [20]
+
+
+def test_threads_get_the_answers_to_their_own_inputs(engine: str, tmp_path: Path) -> None:
+    model = load(engine, models.plain_tensors(tmp_path), Signature(PLAIN.inputs, PLAIN.outputs[1:]))
+
+    def sums(number: int) -> list[float]:
+        return model.predict([Tensor(FP32, (1, 2, 3), array("f", [number] * 6))], 30.0)[0].values()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(sums, range(4000))) == [[3 * number] * 2 for number in range(4000)]
+
+
+def test_a_session_optimises_unless_the_lock_says_that_it_was_done_before(engine: str, tmp_path: Path) -> None:
     size = 700
     vector = Tensor(FP32, (1,), array("f", [1]))
-    signature = Signature((Input("x", FP32, (-1,), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
     file = onnx_models.folded(tmp_path, size)
     took = {}
     for choice in ("all", "off"):
-        model = load(file, signature, session=Session(choice))
+        model = load(engine, file, VECTOR, session=Session(choice))
         began = time.perf_counter()
         for _ in range(3):
             assert model.predict([vector])[0].values() == [1 + size]
@@ -78,7 +191,7 @@ def test_a_session_optimises_unless_the_lock_says_that_it_was_done_before(tmp_pa
     assert took["off"] > 5 * took["all"]
 
 
-def test_without_prepacking_weights_stay_where_the_file_has_them(tmp_path: Path) -> None:
+def test_without_prepacking_weights_stay_where_the_file_has_them(engine: str, tmp_path: Path) -> None:
     size = 2048
     weights = 4 * size * size
     signature = Signature((Input("x", FP32, (-1, size), "tensor"),), (Output("y", FP32, (-1, size), "tensor"),))
@@ -86,17 +199,84 @@ def test_without_prepacking_weights_stay_where_the_file_has_them(tmp_path: Path)
     file = onnx_models.multiplied(tmp_path, size)
     grew = {}
     for prepacking in (False, True):
-        before = memory_of_its_own()
-        model = load(file, signature, session=Session("off", prepacking))
+        before = memory("RssAnon")
+        model = load(engine, file, signature, session=Session("off", prepacking))
         assert model.predict([row])[0].values() == [size] * size
-        grew[prepacking] = memory_of_its_own() - before
+        grew[prepacking] = memory("RssAnon") - before
     assert grew[True] > 0.8 * weights
     assert grew[False] < 0.4 * weights
 
 
-def memory_of_its_own() -> int:
-    """Bytes that this process alone holds; pages of a mapped file are not among them."""
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+ENDLESS = Tensor(FP32, (1,), array("f", [1]))
+
+
+def test_a_model_that_loops_is_stopped_when_its_time_is_over_and_answers_again(engine: str, tmp_path: Path) -> None:
+    signature = Signature((Input("x", FP32, (-1,), "tensor"), Input("trips", INT64, (), "tensor")), VECTOR.outputs)
+    model = load(engine, onnx_models.loop(tmp_path), signature)
+    few, endless = (Tensor(INT64, (), array("q", [trips])) for trips in (5, 2**62))
+    assert model.predict([ENDLESS, few], 30.0)[0].values() == [6]
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(PredictionTimeout, match="the model did not answer in time"):
+            model.predict([ENDLESS, endless], 0.2)
+        assert 0.15 < time.monotonic() - began < 5
+        assert model.predict([ENDLESS, few], 30.0)[0].values() == [6]
+
+
+def test_of_several_runs_only_the_late_one_is_stopped(engine: str, tmp_path: Path) -> None:
+    signature = Signature((Input("x", FP32, (-1,), "tensor"), Input("trips", INT64, (), "tensor")), VECTOR.outputs)
+    model = load(engine, onnx_models.loop(tmp_path), signature)
+
+    def run(number: int) -> object:
+        trips = 2**62 if number % 10 == 0 else number
+        try:
+            return model.predict([ENDLESS, Tensor(INT64, (), array("q", [trips]))], 0.1 if trips > 99 else 30.0)[
+                0
+            ].values()
+        except PredictionTimeout:
+            return "late"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, range(100)))
+    assert found == ["late" if number % 10 == 0 else [number + 1] for number in range(100)]
+
+
+def test_a_model_that_was_loaded_before_a_fork_predicts_and_is_watched_in_the_child(
+    engine: str, tmp_path: Path
+) -> None:
+    program = Path(__file__).with_name("forked.py")
+    command = [sys.executable, str(program), engine, str(onnx_models.loop(tmp_path))]
+    environ = os.environ | {"PYTHONPATH": str(program.parents[2])}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["6.0", "late", "6.0"] * 2
+
+
+def memory(field: str) -> int:
+    """Bytes of this process's memory of one kind; RssAnon has no pages of mapped files."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
+
+
+def test_many_runs_leave_no_memory_behind(engine: str) -> None:
+    program = Path(__file__).with_name("growth.py")
+    command = [sys.executable, str(program), engine, "50000"]
+    environ = os.environ | {"PYTHONPATH": str(program.parents[2])}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=True)
+    assert int(done.stdout) < 1_000_000
+
+
+def test_sessions_that_nobody_has_any_more_leave_no_memory_behind(engine: str, tmp_path: Path) -> None:
+    size = 512
+    signature = Signature((Input("x", FP32, (-1, size), "tensor"),), (Output("y", FP32, (-1, size), "tensor"),))
+    file = onnx_models.multiplied(tmp_path, size)
+    row = Tensor(FP32, (1, size), array("f", [1]) * size)
+    before = 0
+    for number in range(12):
+        load(engine, file, signature).predict([row], 30.0)
+        with pytest.raises(ModelError):
+            load(engine, file, PLAIN)
+        gc.collect()
+        if number == 3:
+            before = memory("VmRSS")
+    assert memory("VmRSS") - before < 4 * size * size * 4

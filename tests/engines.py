@@ -1,0 +1,31 @@
+"""ONNX models loaded on an engine, without a lock around them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from doubles import describe
+from pilotlight import runtimes
+from pilotlight.description import DEFAULT_SESSION, FORMATS, File, Runtime, Session
+from pilotlight.runtimes import Model
+from pilotlight.signature import Signature
+
+ENGINES = FORMATS["onnx"][1]
+
+
+def load(
+    engine: str,
+    file: Path,
+    signature: Signature,
+    packages: dict[str, str] | None = None,
+    session: Session = DEFAULT_SESSION,
+) -> Model:
+    """The model in a file, on that engine, as a function would load it."""
+    content = file.read_bytes()
+    model = dataclasses.replace(
+        describe(signature, content),
+        files=(File(file.name, len(content), "0" * 64),),
+        runtime=Runtime("onnx", engine, packages or {}, session),
+    )
+    return runtimes.load(model, file.parent, threads=1)
