@@ -51,6 +51,7 @@ def pinned(
     allow: Sequence[str] = (),
     alias: str | None = None,
     lock: str = "first",
+    engine: str | None = None,
 ) -> Pinned:
     """Publish an artifact to a store in `folder`, and pin it in a folder of its own, as the command does."""
     store = open_store((folder / "store").as_uri())
@@ -64,7 +65,7 @@ def pinned(
     publish(store, found, name, alias=alias, clock=lambda: datetime.now(UTC), progress=lambda _: None)
     path = folder / name / lock / "model.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pin(store, f"{name}@{alias}" if alias else name, path)
+    pin(store, f"{name}@{alias}" if alias else name, path, engine=engine)
     return Pinned(path, store)
 
 

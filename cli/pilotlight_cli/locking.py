@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pilotlight.description import GOLDEN, Description, File, Lock, load_lock, write_lock
@@ -13,6 +13,7 @@ from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.golden import read_golden
 from pilotlight_cli.admitted import check_admitted
 from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.engines import choose
 from pilotlight_cli.repository import place, resolve
 from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.stores import Store, arriving
@@ -47,16 +48,18 @@ class Pinned:
     warnings: tuple[str, ...]
 
 
-def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False) -> Pinned:
+def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False, engine: str | None = None) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
-    Raises Unresolvable, DigestMismatch, NotAdmitted (a pickle's list of names grants itself more than Pilotlight
-    ships) or StoreError; all files are then as they were.
+    `engine` is the one to serve the model, where it shall not be the one that starts fastest. Raises Unresolvable,
+    DigestMismatch, EngineRefused, NotAdmitted (a pickle's list of names grants itself more than Pilotlight ships) or
+    StoreError; all files are then as they were.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
     model = resolve(store, reference).model
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
+    model = replace(model, runtime=choose(model, engine))
     golden = _read_golden(store, model)
     before = _before(lock_path)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)

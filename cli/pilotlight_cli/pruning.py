@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pilotlight_cli.engines import C_API
+
 # Only libraries that were searched for what they import of it; another one's `test` may be part of what it does.
 _LIBRARIES = ("joblib", "narwhals", "numpy", "onnxruntime", "pandas", "scipy", "sklearn", "skops")
 
@@ -18,19 +20,29 @@ _SOURCES = frozenset(
     (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".h", ".hpp", ".c", ".cpp", ".f", ".f90", ".build", ".a", ".lib")
 )
 
-# onnxruntime's wheel has the runtime twice: within its Python binding, and as a library for programs in C.
-_BINDING = "onnxruntime/capi/onnxruntime_pybind11_state*.so"
-_C_LIBRARY = "libonnxruntime.so"
+# onnxruntime's wheel has the runtime twice: within its Python binding, and as a library for programs in C. What people
+# have to be able to read stays with either.
+_ONNXRUNTIME = "onnxruntime"
+_C_LIBRARY = "capi/libonnxruntime.so*"
+_BINDING = "capi/onnxruntime_pybind11_state*.so"
+_NOTICES = frozenset(("LICENSE", ".txt", ".md"))
 
 
-def prune(folder: Path) -> None:
-    """Remove it from the libraries installed in `folder`. Nothing is loaded differently without it."""
+def prune(folder: Path, engine: str) -> None:
+    """Remove it from the libraries installed in `folder`, for one engine. Nothing is loaded differently without it."""
     for library in _LIBRARIES:
-        for path in sorted((folder / library).rglob("*")):
-            if path.is_file() and _is_superfluous(path.relative_to(folder)):
+        for path in _files(folder / library):
+            if _is_superfluous(path.relative_to(folder)):
                 path.unlink()
-    _remove_c_library(folder)
+    if engine == C_API:
+        _keep_c_library(folder / _ONNXRUNTIME)
+    else:
+        _remove_c_library(folder / _ONNXRUNTIME)
     _remove_empty_folders(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def _is_superfluous(path: Path) -> bool:
@@ -39,11 +51,18 @@ def _is_superfluous(path: Path) -> bool:
     return path.suffix in _SOURCES or not _TESTS.isdisjoint(path.parts[:-1])
 
 
-def _remove_c_library(folder: Path) -> None:
+def _keep_c_library(onnxruntime: Path) -> None:
+    library = set(onnxruntime.glob(_C_LIBRARY))
+    for path in _files(onnxruntime):
+        if path not in library and not {path.name, path.suffix} & _NOTICES:
+            path.unlink()
+
+
+def _remove_c_library(onnxruntime: Path) -> None:
     """A binding that links the library, as one of another version might, names it; then it stays."""
-    bindings = list(folder.glob(_BINDING))
-    if bindings and not any(_C_LIBRARY.encode() in binding.read_bytes() for binding in bindings):
-        for path in (folder / "onnxruntime" / "capi").glob(f"{_C_LIBRARY}*"):
+    bindings = list(onnxruntime.glob(_BINDING))
+    if bindings and not any(b"libonnxruntime.so" in binding.read_bytes() for binding in bindings):
+        for path in onnxruntime.glob(_C_LIBRARY):
             path.unlink()
 
 

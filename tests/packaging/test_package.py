@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness import Pinned, in_lambda, pinned, stored
+from pilotlight.description import load_lock
 from pilotlight.errors import FormatError
 from pilotlight_cli import staging
 from pilotlight_cli.hostenv import host_packages, isolated_python
@@ -93,9 +94,24 @@ def test_no_providers_code_ships_to_the_other(aws: staging.Package, gcp: staging
     assert not list(aws.folder.rglob("pilotlight_cli")) + list(gcp.folder.rglob("pilotlight_cli"))
 
 
-def test_the_lambda_package_holds_exactly_what_is_pinned(aws: staging.Package) -> None:
-    installed = {path.name.partition("-")[0].lower().replace("_", "-") for path in aws.folder.glob("*.dist-info")}
-    assert installed == set(pins((LOCK.parent / "requirements.lock").read_text()))
+def installed(package: staging.Package) -> set[str]:
+    """The libraries in a package by their names on PyPI."""
+    return {path.name.partition("-")[0].lower().replace("_", "-") for path in package.folder.glob("*.dist-info")}
+
+
+def test_for_the_c_api_a_package_holds_its_library_and_nothing_that_the_binding_needs(aws: staging.Package) -> None:
+    assert load_lock(LOCK).model.runtime.engine == "onnxruntime-c"
+    assert installed(aws) == {"onnxruntime", "orjson"}
+    code = {path.name for path in (aws.folder / "onnxruntime").rglob("*") if ".so" in path.name or ".py" in path.name}
+    assert code == {f"libonnxruntime.so.{load_lock(LOCK).model.runtime.packages['onnxruntime']}"}
+
+
+def test_for_any_other_engine_a_package_holds_exactly_what_is_pinned(packed: tuple[Pinned, staging.Package]) -> None:
+    model, package = packed
+    text = model.lock.with_name("requirements.lock").read_text()
+    if model.model.runtime.engine != "onnxruntime-c":
+        assert installed(package) == set(pins(text))
+        assert not list(package.folder.rglob("libonnxruntime.so*"))
 
 
 def test_googles_builder_gets_hashed_requirements_of_the_model_and_the_framework(gcp: staging.Package) -> None:
@@ -124,20 +140,23 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_is_built(
         assert files(again.folder) == files(package.folder)
 
 
-@pytest.fixture(scope="module", params=["onnx", "pkl", "skops"])
+@pytest.fixture(
+    scope="module", params=["onnx onnxruntime-c", "onnx onnxruntime-python", "pkl scikit-learn", "skops scikit-learn"]
+)
 def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, staging.Package]:
-    """The sample model in each format: pinned, and its package."""
+    """The sample model in each format and on each engine: pinned, and its package."""
     folder = tmp_path_factory.mktemp("packed")
-    model = pinned(SAMPLE / f"model.{request.param}", "sample", folder)
+    form, engine = request.param.split()
+    model = pinned(SAMPLE / f"model.{form}", "sample", folder, engine=engine)
     return model, staging.build("aws", model.lock, folder / "aws", quiet)
 
 
-def test_a_package_of_any_format_leaves_room_below_lambdas_limit(packed: tuple[Pinned, staging.Package]) -> None:
+def test_a_package_on_any_engine_stays_below_its_budget(packed: tuple[Pinned, staging.Package]) -> None:
     _, package = packed
-    assert package.size < 0.85 * MAX_BYTES
+    assert package.size < package.budget < MAX_BYTES
 
 
-def test_a_package_of_any_format_serves_its_model_on_the_functions_python_with_nothing_beside_it(
+def test_a_package_on_any_engine_serves_its_model_on_the_functions_python_with_nothing_beside_it(
     packed: tuple[Pinned, staging.Package], tmp_path: Path
 ) -> None:
     model, package = packed

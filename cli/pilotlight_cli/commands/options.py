@@ -11,6 +11,7 @@ from pilotlight_cli.manifest import NameRefused, parse_reference
 
 Cloud = Literal["aws", "gcp"]
 Format = Literal["onnx", "skops", "pickle"]
+Engine = Literal["onnxruntime-c", "onnxruntime-python", "scikit-learn"]
 Architecture = Literal["x86_64", "arm64"]
 
 StoreUrl = Annotated[

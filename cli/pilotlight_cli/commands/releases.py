@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pilotlight_cli import console, views
-from pilotlight_cli.commands.options import LOCK, Architecture, AsJson, Cloud, LockPath, Reference, StoreUrl
+from pilotlight_cli.commands.options import LOCK, Architecture, AsJson, Cloud, Engine, LockPath, Reference, StoreUrl
 from pilotlight_cli.project import BUILD, CLOUDS
 from pilotlight_cli.stores import open_store
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def pin(
+    *,
     reference: Reference,
     store: StoreUrl,
     lock: LockPath = LOCK,
@@ -24,6 +25,10 @@ def pin(
         bool,
         typer.Option("--upgrade", help="Take the newest libraries that the model allows, not those pinned before."),
     ] = False,
+    engine: Annotated[
+        Engine | None,
+        typer.Option("--engine", help="What serves the model; else the one that starts fastest.", show_default=False),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Pin a version: write model.lock, requirements.lock and golden.json."""
@@ -32,7 +37,7 @@ def pin(
 
     source = open_store(store)
     with console.doing(f"Pinning {reference}"):
-        pinned = write(source, reference, lock, upgrade=upgrade)
+        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine)
     model, before = pinned.lock.model, pinned.before.model if pinned.before else None
     for text in pinned.warnings:
         console.warning(text)
@@ -44,6 +49,7 @@ def pin(
             "version": model.version,
         }
         document["before"] = {"name": before.name, "version": before.version} if before else None
+        document["engine"] = model.runtime.engine
         document["packages"] = dict(pinned.packages)
         document["warnings"] = list(pinned.warnings)
         console.print_json(document)
@@ -53,6 +59,7 @@ def pin(
     shown.print(f"Pinned {model.name}:{model.version} in {lock}{was}", soft_wrap=True)
     for file in model.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
+    shown.print(f"  runtime  {model.format} on {model.runtime.engine}", soft_wrap=True)
     shown.print(
         f"  {REQUIREMENTS}  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,
@@ -146,10 +153,7 @@ def build(
     if json:
         console.print_json({"packages": [_package_document(package) for package in packages]})
         return
-    rows = [
-        (package.cloud, str(package.folder), console.bytes_text(package.size), _largest(package.parts))
-        for package in packages
-    ]
+    rows = [(package.cloud, str(package.folder), _of_budget(package), _largest(package.parts)) for package in packages]
     console.output().print(console.table(("cloud", "folder", "size", "largest parts"), rows, right=("size",)))
 
 
@@ -163,9 +167,15 @@ def _package_document(package: Package) -> dict[str, object]:
         "function": package.function,
         "folder": str(package.folder),
         "size": package.size,
+        "budget": package.budget,
         "parts": dict(package.parts),
         "bytecode": bool(package.bytecode),
     }
+
+
+def _of_budget(package: Package) -> str:
+    size = console.bytes_text(package.size)
+    return f"{size} of {console.bytes_text(package.budget)}" if package.budget else size
 
 
 def _largest(parts: tuple[tuple[str, int], ...]) -> str:

@@ -13,7 +13,7 @@ from pilotlight_cli.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
-from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
+from pilotlight_cli.staging.package import BUDGETS, MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import PREDICT, beside, check_golden, check_replaceable, stage_sources
 
 __all__ = ["BuildError", "Package", "build"]
@@ -45,12 +45,17 @@ def build(
             _add_libraries(cloud, lock, staged, architecture, say)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)
-        package = measure(Package(cloud, function, out, bytecode), staged, limit)
+        package = measure(Package(cloud, function, out, bytecode, budget=_budget(cloud, lock, function)), staged, limit)
         shutil.rmtree(out, ignore_errors=True)
         staged.replace(out)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     return package
+
+
+def _budget(cloud: str, lock: Path, function: str) -> int:
+    """How many bytes a package should stay below; 0 where its libraries are not in it."""
+    return BUDGETS[load_lock(lock).model.runtime.engine] if (cloud, function) == ("aws", PREDICT) else 0
 
 
 def _check(lock: Path) -> None:
@@ -67,4 +72,4 @@ def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say:
         write_gcloudignore(staged)
         return
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
-    install(text, staged, architecture)
+    install(text, staged, architecture, load_lock(lock).model.runtime.engine)

@@ -6,12 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from pilotlight.description import PACKAGES, load_lock
 from pilotlight.errors import FormatError
+from pilotlight_cli.engines import C_API
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.locking import REQUIREMENTS
 from pilotlight_cli.project import FUNCTIONS
 from pilotlight_cli.pruning import prune
-from pilotlight_cli.requirements import PLATFORMS, PYTHON_VERSION, pin_lines, pins
+from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.staging.package import BuildError
 from pilotlight_cli.staging.sources import PREDICT, beside
 
@@ -19,7 +21,10 @@ from pilotlight_cli.staging.sources import PREDICT, beside
 def requirements(cloud: str, lock: Path) -> str:
     """The hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
 
-    Both files were resolved so that a package that stands in both has one version; where it has not, this fails.
+    What `pin` wrote is whole, each package with all that it needs, because Google's builder resolves what it installs
+    and checks it afterwards. On AWS we install, and for the C API take only the package that has its library: numpy,
+    protobuf and what else the binding needs would be dead weight. Both files were resolved so that a package that
+    stands in both has one version; where it has not, this fails.
     """
     model = beside(lock, REQUIREMENTS).decode()
     platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
@@ -32,11 +37,14 @@ def requirements(cloud: str, lock: Path) -> str:
                 path="",
             )
     lines = pin_lines(frame) | pin_lines(model)
+    if cloud == "aws" and load_lock(lock).model.runtime.engine == C_API:
+        used = {*PACKAGES[C_API], *pins("\n".join(CORE_PACKAGES))}
+        lines = {name: line for name, line in lines.items() if name in used}
     return "".join(f"{lines[name]}\n" for name in sorted(lines))
 
 
-def install(text: str, target: Path, architecture: str) -> None:
-    """Install what a requirements text pins, without what no function imports of it. Raises BuildError."""
+def install(text: str, target: Path, architecture: str, engine: str) -> None:
+    """Install what a requirements text pins, without what that engine does not use of it. Raises BuildError."""
     options = ["--no-config", "--target", str(target), "--python", sys.executable]
     platform = ["--python-version", PYTHON_VERSION, "--python-platform", PLATFORMS[architecture]]
     only = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"]
@@ -48,4 +56,4 @@ def install(text: str, target: Path, architecture: str) -> None:
         ) from error
     for path in (target / "bin", target / ".lock"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    prune(target)
+    prune(target, engine)

@@ -11,6 +11,9 @@ from pilotlight.errors import PilotlightError
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: the unzipped package, layers included.
 MAX_BYTES = 262_144_000
 
+# What a package with each engine should stay below, in bytes. Tests build one with each, and fail where it does not.
+BUDGETS = {"onnxruntime-c": 40_000_000, "onnxruntime-python": 90_000_000, "scikit-learn": 222_000_000}
+
 # The time of every file in a package, 2 January 1980: the first whole day that a zip archive can tell in any time zone.
 _TIME = 315_619_200
 
@@ -25,7 +28,8 @@ class BuildError(PilotlightError):
 class Package:
     """A staged package: where it lies, its size in bytes, and the size of each top-level part, largest first.
 
-    `bytecode` is the interpreter that compiled it, or empty where none of the functions' version was found.
+    `bytecode` is the interpreter that compiled it, or empty where none of the functions' version was found; `budget` is
+    what the size should stay below, or 0.
     """
 
     cloud: str
@@ -34,6 +38,7 @@ class Package:
     bytecode: str
     size: int = 0
     parts: tuple[tuple[str, int], ...] = ()
+    budget: int = 0
 
 
 def normalise(folder: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 import descriptions
 from fakes.package_index import PackageIndex
-from pilotlight.description import Lock, load_lock, read_lock, write_lock
+from pilotlight.description import Lock, Session, load_lock, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError
 from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.engines import EngineRefused
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.locking import LockMismatch, check_requirements, pin
 from pilotlight_cli.manifest import read_manifest, write_manifest
@@ -66,11 +67,45 @@ def test_the_lock_holds_the_digests_of_the_files_beside_it(store: Store, lock: P
     written = files(lock)
     assert list(written) == NAMES
     assert load_lock(lock) == pinned.lock
-    assert pinned.lock.model == show(store, NAME, 1).model
+    published = show(store, NAME, 1).model
+    assert pinned.lock.model == replace(published, runtime=pinned.lock.model.runtime)
     assert pinned.lock.model.golden.sha256 == hashlib.sha256(written["golden.json"]).hexdigest()
     check_requirements(pinned.lock, written["requirements.lock"].decode())
     assert pinned.packages == {"numpy": "2.4.6", "onnxruntime": "1.31.1", **CORE}
     assert (pinned.before, pinned.warnings) == (None, ())
+
+
+def test_a_model_of_tensors_is_pinned_to_the_c_api_which_needs_onnxruntime_alone(store: Store, lock: Path) -> None:
+    runtime = pin(store, NAME, lock).lock.model.runtime
+    assert (runtime.engine, runtime.packages) == ("onnxruntime-c", {"onnxruntime": "1.31.1"})
+
+
+def test_the_binding_serves_a_model_where_it_is_asked_for(store: Store, lock: Path) -> None:
+    runtime = pin(store, NAME, lock, engine="onnxruntime-python").lock.model.runtime
+    assert runtime == show(store, NAME, 1).model.runtime
+
+
+def test_how_the_session_is_made_is_pinned_with_it(store: Store, lock: Path, model: Inspection) -> None:
+    session = Session("off", prepacking=False)
+    put(store, replace(model, runtime=replace(model.runtime, session=session)))
+    assert pin(store, NAME, lock).lock.model.runtime.session == session
+
+
+def test_an_onnxruntime_from_before_the_c_api_that_is_called_is_served_by_the_binding(
+    store: Store, lock: Path, model: Inspection, index: PackageIndex
+) -> None:
+    index.add("onnxruntime", "1.23.2", "numpy>=2")
+    put(store, replace(model, runtime=replace(model.runtime, packages={"onnxruntime": "1.23.2"})))
+    assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-python"
+    with pytest.raises(EngineRefused, match=r"published with onnxruntime 1\.23\.2, and onnxruntime-c needs 1\.24"):
+        pin(store, NAME, lock, engine="onnxruntime-c")
+
+
+def test_an_engine_of_another_runtime_is_refused(store: Store, lock: Path) -> None:
+    before = pinned_before(store, lock)
+    with pytest.raises(EngineRefused, match="onnxruntime-python and onnxruntime-c can serve, and --engine says scikit"):
+        pin(store, NAME, lock, engine="scikit-learn")
+    assert files(lock) == before
 
 
 def test_pinning_again_changes_nothing(store: Store, lock: Path, index: PackageIndex) -> None:
@@ -155,7 +190,7 @@ def test_libraries_that_the_functions_cannot_have_leave_the_files_as_they_were(
     put(store, replace(model, runtime=runtime))
 
     with pytest.raises(Unresolvable, match=r"numpy==1\.26\.4, onnxruntime==1\.31\.1, .* cannot be installed"):
-        pin(store, NAME, lock)
+        pin(store, NAME, lock, engine="onnxruntime-python")
     assert files(lock) == before
 
 

@@ -284,6 +284,7 @@ def test_a_copy_is_made_once(store: Store, tmp_path: Path) -> None:
 def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Path) -> None:
     first = run("pin", "breast-cancer@production", "--store", store.url)
     assert first.stdout.startswith("Pinned breast-cancer:1 in model.lock\n")
+    assert "runtime onnx on onnxruntime-c" in lines(first.stdout)
     assert "requirements.lock numpy 2.4.6, onnxruntime 1.31.1, orjson 3.13.0" in lines(first.stdout)
     assert (tmp_path / "model.lock").exists()
 
@@ -294,6 +295,7 @@ def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Pat
         "name": "breast-cancer",
         "version": 2,
         "before": {"name": "breast-cancer", "version": 1},
+        "engine": "onnxruntime-c",
         "packages": {"numpy": "2.4.6", "onnxruntime": "1.31.1", "orjson": "3.13.0"},
         "warnings": [],
     }

@@ -11,12 +11,12 @@ C_LIBRARY = "onnxruntime/capi/libonnxruntime.so.1.31.1"
 PROVIDERS = "onnxruntime/capi/libonnxruntime_providers_shared.so"
 
 
-def left(folder: Path, *names: str, content: bytes = b"") -> set[str]:
+def left(folder: Path, *names: str, content: bytes = b"", engine: str = "onnxruntime-python") -> set[str]:
     """What pruning leaves of those files."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    prune(folder)
+    prune(folder, engine)
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -39,9 +39,16 @@ def test_what_numpys_testing_module_imports_stays(tmp_path: Path) -> None:
     assert left(tmp_path, kept, "numpy/_core/tests/test_dtype.py") == {kept}
 
 
-def test_onnxruntimes_library_for_c_goes(tmp_path: Path) -> None:
+def test_onnxruntimes_library_for_c_goes_where_the_binding_serves(tmp_path: Path) -> None:
     assert left(tmp_path, BINDING, C_LIBRARY, PROVIDERS) == {BINDING, PROVIDERS}
 
 
 def test_a_library_that_the_binding_links_stays(tmp_path: Path) -> None:
     assert left(tmp_path, BINDING, C_LIBRARY, content=b"\0libonnxruntime.so.1\0") == {BINDING, C_LIBRARY}
+
+
+def test_of_onnxruntime_the_library_and_its_licence_stay_where_the_c_api_serves(tmp_path: Path) -> None:
+    kept = {C_LIBRARY, "onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt", "orjson/__init__.py"}
+    gone = {BINDING, PROVIDERS, "onnxruntime/__init__.py", "onnxruntime/tools/x.py", "onnxruntime/backend/y.so"}
+    assert left(tmp_path, *kept, *gone, engine="onnxruntime-c") == kept
+    assert not (tmp_path / "onnxruntime/tools").exists()

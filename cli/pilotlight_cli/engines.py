@@ -1,0 +1,48 @@
+"""Which engine serves a model: chosen when the model is pinned, written in its lock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pilotlight.description import FORMATS, PACKAGES, Description, Runtime
+from pilotlight.errors import PilotlightError
+
+C_API = "onnxruntime-c"
+
+# The first onnxruntime with all the functions that `runtimes/ort_api.py` calls.
+_C_API_SINCE = (1, 24)
+
+
+class EngineRefused(PilotlightError):
+    """The engine that was asked for does not serve the model."""
+
+
+def choose(model: Description, wanted: str | None) -> Runtime:
+    """The model's runtime on the engine that is to serve it: `wanted`, or the one that starts fastest.
+
+    A signature has tensors alone, and all of its datatypes go through ONNX Runtime's C API, so that any model that was
+    published can be served there. Raises EngineRefused.
+    """
+    engines = FORMATS[model.format][1]
+    if wanted is not None and wanted not in engines:
+        raise EngineRefused(
+            f"{model.name}:{model.version} is a model in the format {model.format}, which {' and '.join(engines)} "
+            f"can serve, and --engine says {wanted}"
+        )
+    if C_API not in engines or wanted not in (None, C_API):
+        return replace(model.runtime, engine=wanted or model.runtime.engine)
+    found = model.runtime.packages["onnxruntime"]
+    if _release(found) >= _C_API_SINCE:
+        packages = {package: model.runtime.packages[package] for package in PACKAGES[C_API]}
+        return replace(model.runtime, engine=C_API, packages=packages)
+    if wanted:
+        raise EngineRefused(
+            f"{model.name}:{model.version} was published with onnxruntime {found}, and {C_API} needs "
+            f"{'.'.join(map(str, _C_API_SINCE))} or later; publish it again, or leave --engine out"
+        )
+    return model.runtime
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
