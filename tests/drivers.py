@@ -38,7 +38,9 @@ Drivers = dict[tuple[str, str], Driver]
 Addresses = dict[tuple[str, str], str]
 """The URLs of functions behind HTTP, by cloud and model; AWS's is that of an HTTP API."""
 
-WAYS = ("core", "http-api", "rest-api", "function-url", "functions-framework")
+# On ONNX Runtime's C API, as models are pinned by themselves, and on its Python binding.
+ON_THE_BINDING = ("core on the binding", "functions-framework on the binding")
+WAYS = ("core", "http-api", "rest-api", "function-url", "functions-framework", *ON_THE_BINDING)
 
 
 def core(service: Service) -> Driver:

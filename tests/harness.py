@@ -69,6 +69,14 @@ def pinned(
     return Pinned(path, store)
 
 
+def on_engine(model: Pinned, engine: str) -> Pinned:
+    """The same version pinned for another engine, in a folder of its own."""
+    path = model.lock.parent.with_name(engine) / "model.lock"
+    path.parent.mkdir()
+    pin(model.store, f"{model.model.name}:{model.model.version}", path, engine=engine)
+    return Pinned(path, model.store)
+
+
 def sample(folder: Path) -> Pinned:
     """The repository's own lock, with a store in `folder` that has what it pins."""
     store = open_store(folder.as_uri())

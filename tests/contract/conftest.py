@@ -14,7 +14,7 @@ import drivers
 import models
 from doubles import Records
 from drivers import Addresses, Drivers
-from harness import Pinned, in_functions_framework, in_lambda, pinned, stored
+from harness import Pinned, in_functions_framework, in_lambda, on_engine, pinned, stored
 from local_lock import fill_store, lock_the_sample
 from onnx_models import echo
 from pilotlight.boot import Platform, boot
@@ -67,20 +67,25 @@ def pins(trained: dict[str, models.Trained], tmp_path_factory: pytest.TempPathFa
 
 @dataclass(frozen=True)
 class Running:
-    """The functions with one model."""
+    """The functions with one model, which `binding` has pinned to ONNX Runtime's Python binding."""
 
     on_aws: LambdaRuntime
     on_gcp: FunctionsRuntime
+    binding: Pinned
+    binding_on_gcp: FunctionsRuntime
 
 
 @pytest.fixture(scope="session")
 def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
     with ExitStack() as stack:
         buckets = {cloud: stack.enter_context(stored(cloud, *pins.values())) for cloud in ("aws", "gcp")}
+        bindings = {name: on_engine(model, "onnxruntime-python") for name, model in pins.items()}
         yield {
             name: Running(
                 stack.enter_context(in_lambda(model, buckets["aws"])),
                 stack.enter_context(in_functions_framework(model, buckets["gcp"])),
+                bindings[name],
+                stack.enter_context(in_functions_framework(bindings[name], buckets["gcp"])),
             )
             for name, model in pins.items()
         }
@@ -98,6 +103,8 @@ def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factor
         ):
             found[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
         found["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
+        found["core on the binding", name] = drivers.core(_core(functions[name].binding, tmp_path_factory.mktemp("core")))
+        found["functions-framework on the binding", name] = drivers.http(functions[name].binding_on_gcp.url)
     return found
 
 

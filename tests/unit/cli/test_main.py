@@ -34,7 +34,7 @@ FORMS = {
     "show": (["reference"], {"--store"}, {"--json"}),
     "alias": (["reference", "name"], {"--store"}, {"--json"}),
     "copy": (["reference"], {"--from", "--to"}, {"--json"}),
-    "pin": (["reference"], {"--store"}, {"--lock", "--upgrade", "--json"}),
+    "pin": (["reference"], {"--store"}, {"--lock", "--engine", "--upgrade", "--json"}),
     "verify": ([], {"--store"}, {"--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--lock", "--store", "--port", "--once"}),
     "build": ([], set(), {"--cloud", "--lock", "--function", "--out", "--architecture", "--json"}),
