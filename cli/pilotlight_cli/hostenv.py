@@ -118,7 +118,9 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "", patience: floa
         process.kill()
         raise
     if process.returncode:
-        last = "\n".join(said.strip().splitlines()[-12:])
+        # A wrong hash is followed by all that would have been right, which nobody reads.
+        lines = [line for line in said.strip().splitlines() if not line.strip().startswith("sha256:")]
+        last = "\n".join(lines[-12:])
         raise InstallError(f"'uv {arguments[0]}' ended with exit code {process.returncode}:\n{last}")
     return printed
 

@@ -15,6 +15,9 @@ _TESTS = frozenset(("test", "tests"))
 # numpy.testing, which scipy imports, takes it from among numpy's tests in 2.2.
 _NEEDED_TESTS = frozenset(("numpy/_core/tests/_natype.py",))
 
+# Tools beside onnxruntime itself, which does not import them: for converting, quantising and trying models.
+_TOOLS = frozenset(("backend", "datasets", "quantization", "tools", "transformers"))
+
 # For compilers and type checkers: stubs, Cython, C, C++ and Fortran sources and headers, static libraries.
 _SOURCES = frozenset(
     (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".h", ".hpp", ".c", ".cpp", ".f", ".f90", ".build", ".a", ".lib")
@@ -48,6 +51,8 @@ def _files(folder: Path) -> list[Path]:
 def _is_superfluous(path: Path) -> bool:
     if path.as_posix() in _NEEDED_TESTS:
         return False
+    if path.parts[0] == _ONNXRUNTIME and path.parts[1] in _TOOLS:
+        return True
     return path.suffix in _SOURCES or not _TESTS.isdisjoint(path.parts[:-1])
 
 

@@ -17,6 +17,7 @@ from pilotlight.errors import (
     MethodNotAllowed,
     NotFound,
     NotReady,
+    PredictionTimeout,
     RequestError,
     TooLarge,
     UnsupportedMediaType,
@@ -40,6 +41,7 @@ _ERRORS: tuple[tuple[type[RequestError], str], ...] = (
     (UnsupportedMediaType, "The body has a media type or an encoding that this route does not read."),
     (RequestError, "Something went wrong inside; the log says what."),
     (NotReady, "The model is not loaded yet; the header `retry-after` says in how many seconds to ask again."),
+    (PredictionTimeout, "The model was still at work when the request's time was over, and was stopped."),
 )
 _STATUS = {RequestError: 500}
 
@@ -117,7 +119,7 @@ _ID: Mapping[str, object] = {
 
 def _possible(route: Route) -> dict[str, object]:
     """The refusals that a route may answer with."""
-    left_out = set() if route.takes else {"413", "415"}
+    left_out = set() if route.takes else {"413", "415", "504"}
     return {
         status: {"$ref": f"#/components/responses/{status}"}
         for status in map(_status, (error for error, _ in _ERRORS))

@@ -13,7 +13,7 @@ from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
 from pilotlight.description import Description, load_lock
-from pilotlight.errors import StoreUnavailable
+from pilotlight.errors import PredictionTimeout, StoreUnavailable
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
 from pilotlight.store import ObjectStore, Sink
@@ -110,6 +110,13 @@ def _failing(_folder: Path) -> Service:
     return service(_pinned().signature, fail)
 
 
+def _endless(_folder: Path) -> Service:
+    def be_stopped(_inputs: Sequence[Tensor]) -> NoReturn:
+        raise PredictionTimeout
+
+    return service(_pinned().signature, be_stopped)
+
+
 _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
@@ -117,6 +124,7 @@ _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "the store cannot be reached": _unreachable,
     "the store has other bytes": _altered,
     "the model fails": _failing,
+    "the model loops": _endless,
 }
 
 

@@ -22,7 +22,7 @@ from doubles import (
     describe,
     service,
 )
-from pilotlight.errors import InvalidRequest, StoreUnavailable
+from pilotlight.errors import InvalidRequest, PredictionTimeout, StoreUnavailable
 from pilotlight.loading import Loader, Plan
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
@@ -291,3 +291,25 @@ def test_a_request_that_could_not_be_translated_gets_an_error_of_the_same_shape(
     response = served.refuse(Request("POST", "/predict", id="given"), InvalidRequest("the body is not base64"))
     assert error(response, 400, "invalid_request")["request_id"] == "given"
     assert records.served[0].code == "invalid_request"
+
+
+@pytest.mark.parametrize(("left", "given"), [(None, 25.0), (3.0, 2.5), (0.3, 0.2), (-1.0, 0.2)])
+def test_a_model_gets_the_time_that_the_request_has_left(left: float | None, given: float) -> None:
+    clock = StepClock()
+    model = FunctionModel(larger_than_six)
+    plan = Plan(describe(FEATURES), MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
+    served = Service(describe(FEATURES), ReadyLoader(plan, model), Records(), max_body_bytes=1000, clock=clock)
+    body = json.dumps({"features": [1, 2, 4]}).encode()
+    deadline = None if left is None else clock() + left
+    served.handle(Request("POST", "/predict", {"content-type": "application/json"}, body, deadline=deadline))
+    assert model.timeouts == [pytest.approx(given)]
+
+
+def test_a_model_that_was_stopped_is_a_504_without_a_traceback() -> None:
+    def be_stopped(_inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        raise PredictionTimeout
+
+    records = Records()
+    response, _ = post(service(FEATURES, be_stopped, records=records), "/predict", {"features": [1, 2, 4]})
+    assert error(response, 504, "prediction_timeout")["error"] == "the model did not answer in time"
+    assert (records.served[0].code, records.served[0].error) == ("prediction_timeout", "")

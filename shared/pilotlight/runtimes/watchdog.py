@@ -14,8 +14,9 @@ Terminate = Callable[[], object]
 class Watchdog:
     """Calls `terminate` of each run that has not ended by its deadline. Safe for threads and forks.
 
-    Its thread begins with the first run. A run that begins wakes it only where its deadline comes before all others,
-    which is once in a while, since later runs have later deadlines: most runs cost a dictionary's entry.
+    Its thread begins with a run and ends at a deadline at which nothing runs. A run that begins wakes it only where its
+    deadline comes before all others, which is once in a while, since later runs have later deadlines: most runs cost a
+    dictionary's entry.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -65,9 +66,13 @@ class Watchdog:
     def _watch(self) -> None:
         with self._changed:
             while True:
-                self._wakes = inf  # whoever begins from here on wakes this thread, which then looks again
-                self._wakes = nearest = self._terminate_late()
-                self._changed.wait(None if nearest == inf else max(nearest - self._clock(), 0))
+                self._wakes = inf  # whoever begins from here on comes for the lock
+                nearest = self._terminate_late()
+                if nearest == inf:
+                    self._thread = None
+                    return
+                self._wakes = nearest
+                self._changed.wait(max(nearest - self._clock(), 0))
 
     def _terminate_late(self) -> float:
         """Terminate what is late; the nearest deadline of the others."""

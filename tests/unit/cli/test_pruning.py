@@ -43,6 +43,11 @@ def test_onnxruntimes_library_for_c_goes_where_the_binding_serves(tmp_path: Path
     assert left(tmp_path, BINDING, C_LIBRARY, PROVIDERS) == {BINDING, PROVIDERS}
 
 
+def test_onnxruntimes_tools_go_on_either_engine(tmp_path: Path) -> None:
+    tools = ("onnxruntime/transformers/optimizer.py", "onnxruntime/tools/qnn/x.json", "onnxruntime/datasets/y.onnx")
+    assert left(tmp_path, BINDING, *tools, "onnxruntime/__init__.py") == {BINDING, "onnxruntime/__init__.py"}
+
+
 def test_a_library_that_the_binding_links_stays(tmp_path: Path) -> None:
     assert left(tmp_path, BINDING, C_LIBRARY, content=b"\0libonnxruntime.so.1\0") == {BINDING, C_LIBRARY}
 
