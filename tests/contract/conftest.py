@@ -103,7 +103,9 @@ def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factor
         ):
             found[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
         found["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
-        found["core on the binding", name] = drivers.core(_core(functions[name].binding, tmp_path_factory.mktemp("core")))
+        found["core on the binding", name] = drivers.core(
+            _core(functions[name].binding, tmp_path_factory.mktemp("core"))
+        )
         found["functions-framework on the binding", name] = drivers.http(functions[name].binding_on_gcp.url)
     return found
 
