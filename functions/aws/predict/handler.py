@@ -14,6 +14,7 @@ from typing import Any
 
 import emf
 import lambda_machine
+import lambda_start
 from event_body import read_body, to_reply
 from event_families import to_head
 from pilotlight.boot import Platform, boot
@@ -23,9 +24,7 @@ from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
 _START = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
-
 _FOLDER = Path(__file__).parent
-
 _SERVICE, _LOADER = boot(
     Platform(
         folder=_FOLDER,
@@ -38,14 +37,7 @@ _SERVICE, _LOADER = boot(
     ),
     os.environ,
 )
-
-if _START == "snap-start":
-    import snapstart
-
-    snapstart.register(_LOADER)
-else:
-    gc.freeze()  # and no later collection looks at it
-gc.enable()
+lambda_start.settle(_LOADER, _START)
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
