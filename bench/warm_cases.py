@@ -54,15 +54,15 @@ def cases(folder: Path) -> Iterator[Case]:
     ):
         title = "a forest" if name else "a small dense network"
         for count in (1, 1000):
-            rows = _rows(count)
+            numbers = _numbers(count)
             batch = "s" if count > 1 else ""
-            document = {"instances": rows.tolist()} if batch else {"features": rows[0].tolist()}
+            document = {"instances": numbers} if batch else {"features": numbers[0]}
             yield Case(
                 f"{count}x30-json{name}",
                 f"{count}x30 in JSON, {title}",
                 model,
                 signature,
-                rows,
+                np.array(numbers, np.float32),
                 "/predict_batch" if batch else "/predict",
                 {"content-type": "application/json"},
                 json.dumps(document).encode(),
@@ -72,10 +72,10 @@ def cases(folder: Path) -> Iterator[Case]:
     yield from _images(resnet)
 
 
-def _rows(count: int) -> Floats:
-    """Numbers of six digits, as measurements have."""
+def _numbers(count: int) -> list[list[float]]:
+    """Rows of numbers with six digits, as measurements have."""
     drawn = np.random.default_rng(7).uniform(0.001, 100, (count, 30))
-    return np.array([[float(f"{value:.6g}") for value in row] for row in drawn], np.float32)
+    return [[float(f"{value:.6g}") for value in row] for row in drawn]
 
 
 def _images(model: Path) -> Iterator[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import os
 import runpy
@@ -19,6 +20,7 @@ import onnxruntime
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from pilotlight import fast_json
 from pilotlight.description import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight.messages import Request
 from pilotlight_cli.documents import to_bytes
@@ -89,9 +91,12 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
     (folder / "golden.json").write_bytes(_GOLDEN)
     (folder / "model.lock").write_bytes(to_bytes(write_lock(Lock(model, model.golden.sha256))))
     os.environ |= {"PILOTLIGHT_STORE": folder.as_uri(), "PILOTLIGHT_LOCK": str(folder / "model.lock")}
+    fast_json.library(sys.maxsize)
     if str(_HANDLER) not in sys.path:
         sys.path.append(str(_HANDLER))
-    return runpy.run_path(str(_HANDLER / "handler.py"))
+    module = runpy.run_path(str(_HANDLER / "handler.py"))
+    gc.unfreeze()  # the process is not the function's alone
+    return module
 
 
 class _Features(BaseModel):
