@@ -49,7 +49,9 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) 
     with serving(cloud, lock, store, port, page=page(pinned.model, golden)) as server:
         _, told = server.log.since(0)
         console.output().print(f"{name} answers on {server.url}", soft_wrap=True)
-        console.output().print(f"A page to try it: {server.url}{PATH}\n", soft_wrap=True)
+        if not once:
+            console.output().print(f"A page to try it: {server.url}{PATH}", soft_wrap=True)
+        console.output().print()
         console.output().print(_phases(server.cold_start))
         if once or pins_sample(pinned):
             _show_answer(server, *_request(pinned, golden))
