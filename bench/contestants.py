@@ -21,6 +21,7 @@ from fakes import certificates
 from fakes.fake_gcs import FakeGcs
 from fakes.metadata_server import MetadataServer
 from instances import Kind, Launch
+from model_files import sample_on_binding
 from object_store import ObjectStore, authorities, object_store
 from pilotlight.description import load_lock
 from pilotlight_cli.local.function import Function
@@ -29,6 +30,7 @@ from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.stores import open_store
 
 BUCKET = "models"
+OURS = "pilotlight"
 
 _TOLERANCE = 1e-6
 
@@ -94,12 +96,12 @@ def aws(python: str) -> Iterator[Field]:
                 peer("fastapi_mangum", "FastAPI + Mangum"),
                 peer("sklearn_joblib", "scikit-learn + joblib", MODEL_KEY=pickle),
             ]
-            for name, title, lock in engines(folder):
+            for name, title, lock in engines():
                 package = packages.ours("aws", lock, python, folder / name)
                 found.append(contestant(name, title, package, PILOTLIGHT_STORE=f"s3://{BUCKET}"))
-                floor = _with_model(package, models, folder / f"{name}_floor")
-                url = f"file://{floor / BUCKET}"
-                found.append(contestant(f"{name}_floor", f"{title}, model in the package", floor, PILOTLIGHT_STORE=url))
+            floor = _with_model(folder / OURS, models, folder / f"{OURS}_floor")
+            title, url = "Pilotlight, model in the package", f"file://{floor / BUCKET}"
+            found.append(contestant(f"{OURS}_floor", title, floor, PILOTLIGHT_STORE=url))
             found.append(peer("empty_handler", "an empty handler", answers=False))
             yield Field("aws", tuple(found), *request(), _versions(found), lambda: {"store": store.requests()}, agree)
 
@@ -126,7 +128,7 @@ def google(python: str) -> Iterator[Field]:
                 peer("framework", "predict", "tutorial_function", "the tutorials' function"),
                 peer("uvicorn", "main:app", "fastapi_uvicorn", "FastAPI on uvicorn"),
             ]
-            for name, title, lock in engines(folder):
+            for name, title, lock in engines():
                 package = packages.ours("gcp", lock, python, folder / name)
                 found.append(contestant("framework", "predict", name, title, package))
             yield Field(
@@ -148,10 +150,9 @@ def agree(one: bytes, other: bytes) -> bool:
     )
 
 
-def engines(folder: Path) -> list[tuple[str, str, Path]]:
+def engines() -> list[tuple[str, str, Path]]:
     """Our function on each engine that can load the sample: name, title and lock."""
-    del folder
-    return [("pilotlight", "Pilotlight", LOCK)]
+    return [(OURS, "Pilotlight (C API)", LOCK), (f"{OURS}_binding", "Pilotlight (binding)", sample_on_binding())]
 
 
 def request() -> tuple[str, object]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from pilotlight.description import load_lock
 from pilotlight_cli import optimizing
 from pilotlight_cli.inspection import inspect
 from pilotlight_cli.locking import pin
+from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.publishing import publish
 from pilotlight_cli.stores import open_store
 
@@ -30,6 +32,8 @@ TITLES = {
     "resnet18": "ResNet-18, 47 MB",
     "transformer": "transformer, 436 MB",
 }
+
+BINDING = "onnxruntime-python"
 
 # For whom the files are laid out: an instance that has answered its first request.
 REQUESTS = 1
@@ -80,13 +84,7 @@ class ModelFiles:
 
 def prepare(name: str) -> ModelFiles:
     """A model's files, which are made where there are none."""
-    folder = made_in() / f"{name}-{_key()}"
-    if not folder.is_dir():
-        making = folder.with_name(f".{folder.name}")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir()
-        make(name, large_models.MODELS[name], making)
-        making.rename(folder)
+    folder = _kept(f"{name}-{_key()}", lambda making: make(name, large_models.MODELS[name], making))
     return found(name, TITLES[name], folder)
 
 
@@ -117,6 +115,44 @@ def make(name: str, maker: Callable[[Path], Mapping[str, Any]], folder: Path) ->
     publish(store, inspection, name, clock=lambda: datetime.now(UTC), progress=lambda _: None)
     pin(store, f"{name}:1", folder / "lock/model.lock")
     shutil.rmtree(folder / "optimised")
+
+
+def sample_on_binding() -> Path:
+    """A lock that pins the sample to ONNX Runtime's Python binding, with the files that belong to it beside it."""
+    files = [SAMPLE / name for name in ("model.onnx", "signature.json", "golden.json")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return _kept(f"binding-{digest[:12]}-{_key()}", lambda making: _pin_to_binding(files, making)) / "model.lock"
+
+
+def _pin_to_binding(files: Sequence[Path], folder: Path) -> None:
+    model, signature, golden = files
+    store = open_store(f"file://{folder / 'models'}")
+    inspection = inspect(model, format="onnx", signature=signature.read_bytes(), golden=golden.read_bytes(), allow=())
+    name = load_lock(LOCK).model.name
+    publish(store, inspection, name, clock=lambda: datetime.now(UTC), progress=lambda _: None)
+    pin(store, f"{name}:1", folder / "model.lock", engine=BINDING)
+
+
+def _kept(name: str, make_in: Callable[[Path], None]) -> Path:
+    """A folder of that name, which is filled where it is not there; it is there wholly or not at all."""
+    folder = made_in() / name
+    if not folder.is_dir():
+        making = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+        try:
+            make_in(making)
+            _rename(making, folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    return folder
+
+
+def _rename(made: Path, folder: Path) -> None:
+    """Give it its name, unless another process was faster."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def _write_inputs(inputs: Mapping[str, Any], folder: Path) -> None:

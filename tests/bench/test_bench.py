@@ -74,7 +74,7 @@ def test_on_aws_all_give_the_same_answer_and_are_measured(aws: Field, found: dic
     (measured,) = found["starts"]["all-warm"]
     assert sorted(measured) == sorted(names)
     assert found["asked"]["tutorial_handler"] == {"store": 2}
-    assert found["asked"]["pilotlight"] == {"store": 1}
+    assert found["asked"]["pilotlight"] == found["asked"]["pilotlight_binding"] == {"store": 1}
     assert found["asked"]["pilotlight_floor"] == {"store": 0}
     assert all(each["first_answer"] > 0 and each["peak"] > 5_000_000 for each in measured.values())
     for phases in found["waterfalls"]["all-warm"].values():
