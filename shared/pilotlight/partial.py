@@ -47,13 +47,13 @@ class Partial:
             self.restart("")
         self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = threading.Lock()  # a fork may have come while a thread that was left alone held the last one
         self._check_room()
         return Incoming(self, self._descriptor, self._lock, progress)
 
     def end(self, incoming: Incoming) -> None:
         """Close the file after a try. Threads that still have something to write find that they cannot."""
         incoming.shut()
-        os.close(self._descriptor)
         if self._missing == [(0, self.file.size)]:
             self.discard()
 
@@ -195,9 +195,11 @@ class Incoming:
             raise DigestMismatch(f"{self._partial.file.name}: expected {self.size} bytes, the store has {found}")
 
     def shut(self) -> None:
-        """Take nothing any more."""
+        """Close this try's own descriptor, and take nothing any more."""
         with self._lock:
-            self._is_open = False
+            if self._is_open:
+                self._is_open = False
+                os.close(self._descriptor)
 
     def _check_open(self) -> None:
         if not self._is_open:
