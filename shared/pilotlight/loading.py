@@ -79,6 +79,7 @@ class Loader:
         self._state: State = "waiting"
         self._deadline = 0.0
         self._in_init = False
+        self._has_given_up = False  # the attempt under way; it has still to say so
         self._is_finishing = threading.Event()
         self._is_finishing.set()
         self._changed = threading.Condition()
@@ -115,6 +116,8 @@ class Loader:
         self._is_finishing.set()
         self._wait(None if self._plan.forks else self._deadline)
         with self._changed:
+            # What gave up within this phase is a part of it, and has no more to do than to say so.
+            self._changed.wait_for(lambda: not self._has_given_up, _TRY)
             self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
@@ -142,7 +145,9 @@ class Loader:
 
     def poke(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
-        self._begin(deadline, trace)
+        while not self._begin(deadline, trace):
+            if not self._wait(deadline):
+                return
         self._wait(deadline)
 
     def not_ready(self) -> NotReady:
@@ -157,17 +162,21 @@ class Loader:
         Raises what makes the load fail, after a line in the log.
         """
         self._changed = threading.Condition()
+        self._has_given_up = False
         if self._state == "starting":
             self._state = "waiting"
         elif self._state == "ready" and self._model is None:
             self._load_again()
 
-    def _begin(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
-        """Begin an attempt if none is under way; whoever waits longest says how long it goes on."""
+    def _begin(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
+        """Begin an attempt if none is under way; whoever waits longest says how long it goes on.
+
+        False where the one under way has given up before it could know of this deadline.
+        """
         with self._changed:
             self._deadline = max(self._deadline, deadline)
             if self._state != "waiting":
-                return
+                return not self._has_given_up
             began = self._plan.clock() if self._started is None else self._started
             attempt = threading.Thread(target=self._attempt, args=(began, trace), name="cold-start", daemon=True)
             self._state = "starting"
@@ -176,11 +185,13 @@ class Loader:
             except RuntimeError:
                 self._state = "waiting"
                 raise
+            return True
 
-    def _wait(self, deadline: float | None) -> None:
+    def _wait(self, deadline: float | None) -> bool:
+        """Whether the state has settled by the deadline."""
         left = None if deadline is None else max(deadline - self._plan.clock(), 0)
         with self._changed:
-            self._changed.wait_for(lambda: self._state != "starting", left)
+            return self._changed.wait_for(lambda: self._state != "starting", left)
 
     def _attempt(self, began: float, trace: Mapping[str, object]) -> None:
         """Fetch and load, trying again until the deadline, and settle the state."""
@@ -205,7 +216,7 @@ class Loader:
         with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
             self._report(self._record(state, counts, trace))
         with self._changed:
-            self._state, self._started, self._phases = state, None, {}
+            self._state, self._started, self._phases, self._has_given_up = state, None, {}, False
             self._changed.notify_all()
 
     def _fetch(self, counts: _Counts) -> None:
@@ -217,7 +228,9 @@ class Loader:
                 return
             except (StoreUnavailable, ObjectRefused):
                 pause = _PAUSES[min(counts.tries, len(_PAUSES)) - 1]
-                if self._plan.clock() + pause + _TRY > self._deadline:
+                with self._changed:  # whoever asks from here on either moved the deadline or knows that it is too late
+                    self._has_given_up = self._plan.clock() + pause + _TRY > self._deadline
+                if self._has_given_up:
                     raise
                 self._plan.sleep(pause)
 

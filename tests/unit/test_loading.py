@@ -10,6 +10,7 @@ import pytest
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
 from pilotlight.errors import DigestMismatch, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.loading import Loader, Plan
+from pilotlight.records import Record
 from pilotlight.store import Sink
 
 KEY = "example/3/model.onnx"
@@ -147,13 +148,20 @@ class Parked(MemoryStore):
         super().fetch(key, sink, timeout)
 
 
+def start_in_vain(loader: Loader, clock: StepClock) -> None:
+    """A start at whose end the store's first answer is still to come."""
+    loader.begin(30.0)
+    clock.sleep(30.0)
+    loader.finish()
+    assert loader.state == "starting"
+
+
 def test_after_a_fork_a_load_that_was_under_way_begins_again(tmp_path: Path, records: Records) -> None:
     case = Case(tmp_path, records, [])
     store = Parked({KEY: case.content})
     plan = Plan(case.model, store, tmp_path, 1, case.clock, case.clock.sleep)
     loader = Loader(plan, records, {}, 0.0)
-    loader.start(0.0)
-    assert loader.state == "starting"
+    start_in_vain(loader, case.clock)
     loader.after_fork()  # the parked thread stands for one that is not there in the child
     assert loader.model(case.clock.now + 5.0) is not None
     store.go_on.set()
@@ -164,10 +172,61 @@ def test_a_request_with_time_left_makes_an_older_attempt_go_on(tmp_path: Path, r
     store = Parked({KEY: case.content})
     plan = Plan(case.model, store, tmp_path, 1, case.clock, case.clock.sleep)
     loader = Loader(plan, records, {}, 0.0)
-    loader.start(0.0)
+    start_in_vain(loader, case.clock)
     threading.Timer(0.2, store.go_on.set).start()
     assert loader.model(case.clock.now + 20.0) is not None
     assert [record.attempts for record in records.cold_starts] == [2]
+
+
+class Held(Records):
+    """A log that takes nothing until somebody lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, record: Record) -> None:
+        """Take a record."""
+        super().__call__(record)
+        self.reached.set()
+        self.go_on.wait(30)
+
+
+def test_a_request_that_comes_while_an_attempt_gives_up_begins_another(tmp_path: Path) -> None:
+    records = Held()
+    case = Case(tmp_path, records, [StoreUnavailable("503")])
+    case.loader.poke(case.clock.now)  # a request without time, whose attempt has none either
+    assert records.reached.wait(30)
+    assert case.loader.state == "starting"
+    threading.Timer(0.2, records.go_on.set).start()
+    assert case.loader.model(case.clock.now + 20.0) is not None
+    assert [record.state for record in records.cold_starts] == ["waiting", "ready"]
+
+
+def test_a_request_waits_for_an_attempt_that_gives_up_as_long_as_it_has_time(tmp_path: Path) -> None:
+    records = Held()
+    case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
+    case.loader.poke(case.clock.now)
+    assert records.reached.wait(30)
+    with pytest.raises(NotReady):
+        case.loader.model(case.clock.now + 0.05)
+    records.go_on.set()
+    settle(case.loader)
+    assert case.loader.state == "waiting"
+
+
+def test_a_refusal_all_through_the_init_phase_fails_it_however_late_the_log_takes_it(tmp_path: Path) -> None:
+    records = Held()
+    case = Case(tmp_path, records, [ObjectRefused("403")] * 99)
+    case.loader.begin(9.0)
+    while len(case.store.fetched) < 9:  # within the deadline it tries no more
+        time.sleep(0.01)
+    time.sleep(0.2)
+    case.clock.sleep(9.0)
+    threading.Timer(0.2, records.go_on.set).start()
+    with pytest.raises(ObjectRefused):
+        case.loader.finish()
+    assert case.loader.state == "failed"
 
 
 def test_a_refusal_after_the_init_phase_is_not_for_good(tmp_path: Path, records: Records) -> None:
