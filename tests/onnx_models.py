@@ -93,8 +93,61 @@ def identity(folder: Path, kind: int, *shape: str | int) -> Path:
     return path
 
 
+def added(folder: Path) -> Path:
+    """A model that adds two vectors of one length."""
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["left", "right"], ["sums"])],
+        "added",
+        [tensor("left", TensorProto.FLOAT, ["N"]), tensor("right", TensorProto.FLOAT, ["N"])],
+        [tensor("sums", TensorProto.FLOAT, ["N"])],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def zeros(folder: Path) -> Path:
+    """A model that answers with a matrix of zeros of the shape that it is given."""
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("ConstantOfShape", ["shape"], ["zeros"])],
+        "zeros",
+        [tensor("shape", TensorProto.INT64, ["N"])],
+        [tensor("zeros", TensorProto.FLOAT, ["A", "B"])],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
+def head(folder: Path) -> Path:
+    """A model of one column `count` that answers with so many entries of a table: to any but 1 with too many rows."""
+    tensor = helper.make_tensor_value_info
+    table = numpy_helper.from_array(np.arange(20, 30, dtype=np.float32).reshape(10, 1), "table")
+    first, flat = (
+        numpy_helper.from_array(np.array([value], np.int64), name) for value, name in ((0, "first"), (-1, "flat"))
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["count", "flat"], ["end"]),
+            helper.make_node("Slice", ["table", "first", "end", "first"], ["entries"]),
+        ],
+        "head",
+        [tensor("count", TensorProto.INT64, ["N", 1])],
+        [tensor("entries", TensorProto.FLOAT, ["N", 1])],
+        [table, first, flat],
+    )
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
 def lookup(folder: Path) -> Path:
-    """A model of one column `index` that answers with an entry of a table of three; any other index makes it fail."""
+    """A model of one column `index` that answers with an entry of a table of three; it takes no other index."""
     tensor = helper.make_tensor_value_info
     table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
     graph = helper.make_graph(
@@ -146,6 +199,17 @@ LOOKUP_GOLDEN: dict[str, object] = {
         {
             "inputs": [{"name": "index", "datatype": "INT64", "shape": [1, 1], "data": [1]}],
             "outputs": [{"name": "entry", "datatype": "FP32", "shape": [1, 1], "data": [20.0]}],
+        }
+    ],
+}
+
+
+# What somebody who publishes the head of a table would give: one entry.
+HEAD_GOLDEN: dict[str, object] = LOOKUP_GOLDEN | {
+    "samples": [
+        {
+            "inputs": [{"name": "count", "datatype": "INT64", "shape": [1, 1], "data": [1]}],
+            "outputs": [{"name": "entries", "datatype": "FP32", "shape": [1, 1], "data": [20.0]}],
         }
     ],
 }

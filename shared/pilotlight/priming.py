@@ -27,7 +27,7 @@ def prime(model: Model, described: Description, file: Path) -> None:
         model.predict([to_tensor(given[tensor.name]) for tensor in described.signature.inputs])
     except Exception as error:
         raise ModelError(
-            f"the model fails on the first sample in {file.name}: {type(error).__name__}: {error}; "
+            f"the model fails on the first sample in {file.name}: {type(error).__name__}: {error.__cause__ or error}; "
             "'pilotlight verify' tries all of them"
         ) from error
 

@@ -20,7 +20,7 @@ from templates import properties, stack
 
 FUNCTION = "pilotlight"  # what the runtime calls every function
 
-# A lookup in a table of three entries: a request for the eighth makes the model itself fail.
+# The head of a table, one entry a row: a request for seven makes the model break its own signature.
 GOOD, BAD = 1, 7
 
 
@@ -28,8 +28,8 @@ GOOD, BAD = 1, 7
 def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
     folder = tmp_path_factory.mktemp("model")
     golden = folder / "golden.json"
-    golden.write_text(json.dumps(onnx_models.LOOKUP_GOLDEN))
-    return pinned(onnx_models.lookup(folder), "lookup", folder, golden=golden)
+    golden.write_text(json.dumps(onnx_models.HEAD_GOLDEN))
+    return pinned(onnx_models.head(folder), "head", folder, golden=golden)
 
 
 @pytest.fixture
@@ -79,6 +79,9 @@ def test_errors_of_a_version_raise_the_alarm_of_that_version_alone(versions: dic
 
 def test_what_callers_do_wrong_raises_none(versions: dict[str, LambdaRuntime]) -> None:
     assert answered(versions["2"], HttpRequest("GET", "/nowhere")) == 404
+    refused = json.dumps({"instances": [[1], [1]]}).encode()  # the model takes one at a time, which no signature says
+    headers = (("content-type", "application/json"),)
+    assert answered(versions["2"], HttpRequest("POST", "/predict_batch", headers, refused)) == 400
     assert rung(versions) == []
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
+from engines import ENGINES, load
+from onnx_models import added
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
 from pilotlight.signature import Input, Output, Signature
@@ -253,3 +256,26 @@ def test_what_has_no_form_in_json_is_refused_there(datatype: str) -> None:
     )
     _, document = infer(same(datatype, -1), x)
     assert document["error"].startswith(f'the output "y" is {datatype}, which has no form in JSON')
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_path: Path) -> None:
+    signature = Signature(
+        (Input("left", FP32, (-1,), "tensor"), Input("right", FP32, (-1,), "tensor")),
+        (Output("sums", FP32, (-1,), "tensor"),),
+    )
+    served = service(signature, load(engine, added(tmp_path), signature).predict)
+
+    def asked(*counts: int) -> tuple[Response, Any]:
+        return infer(
+            served,
+            *(
+                {"name": name, "datatype": "FP32", "shape": [count], "data": [1] * count}
+                for name, count in zip(("left", "right"), counts, strict=True)
+            ),
+        )
+
+    response, document = asked(2, 3)
+    assert (response.status, document["code"]) == (400, "invalid_request")
+    assert document["error"] == "the model does not take these values"
+    assert asked(2, 2)[1]["outputs"][0]["data"] == [2, 2]

@@ -81,7 +81,8 @@ def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple
         try:
             results.append(loaded.predict(batch))
         except Exception as error:  # a model raises what it likes
-            raise ModelError(f"the model does not answer: {error}; give inputs that it takes with --golden") from error
+            said = error.__cause__ or error
+            raise ModelError(f"the model does not answer: {said}; give inputs that it takes with --golden") from error
         times.append(time.process_time() - started)
     return times, results
 

@@ -177,7 +177,9 @@ def _fill(golden: Golden, sample: Sample, signature: Signature, predict: Predict
     try:
         found = predict_sample(sample, signature, predict)
     except Exception as error:  # a model raises what it likes
-        raise ModelError(f"the model does not answer {about}: {type(error).__name__}: {error}") from error
+        raise ModelError(
+            f"the model does not answer {about}: {type(error).__name__}: {error.__cause__ or error}"
+        ) from error
     wrong = differences(golden, sample.outputs, found)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""

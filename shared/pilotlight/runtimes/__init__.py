@@ -20,7 +20,8 @@ class Model(Protocol):
 
         The inputs have the signature's datatypes and fit its shapes. After `timeout` seconds the run is ended and
         PredictionTimeout raised, where the library can be interrupted: ONNX Runtime can between two nodes of a graph,
-        scikit-learn cannot. What the library raises comes through as it is.
+        scikit-learn cannot. InvalidRequest is raised where the model does not take the values, and its cause is what
+        the library says; anything else that the library raises comes through as it is.
         """
         ...
 

@@ -15,7 +15,7 @@ from pilotlight.description import Description
 from pilotlight.errors import PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx_types import check_signature
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 from pilotlight.tensor import Tensor
 
@@ -29,18 +29,29 @@ _IMPORTING = threading.Lock()
 class OnnxModel:
     """A session and the signature's order of inputs and outputs."""
 
-    def __init__(self, session: InferenceSession, new_options: type[RunOptions], model: Description) -> None:
+    def __init__(
+        self,
+        session: InferenceSession,
+        new_options: type[RunOptions],
+        failures: tuple[type[Exception], ...],
+        model: Description,
+    ) -> None:
         self._session = session
         self._new_options = new_options
+        self._failures = failures
         self._watchdog = Watchdog(time.monotonic)
         self._inputs = [tensor.name for tensor in model.signature.inputs]
         self._outputs = [tensor.name for tensor in model.signature.outputs]
         self._datatypes = [tensor.datatype for tensor in model.signature.outputs]
 
     def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
-        """See `runtimes.Model.predict`."""
+        """See `runtimes.Model.predict`. Raises InvalidRequest, PredictionTimeout, or the binding's other errors."""
         feeds = {name: to_numpy(tensor) for name, tensor in zip(self._inputs, inputs, strict=True)}
-        results = self._session.run(self._outputs, feeds) if timeout is None else self._run_until(timeout, feeds)
+        try:
+            results = self._session.run(self._outputs, feeds) if timeout is None else self._run_until(timeout, feeds)
+        except self._failures as error:
+            check_refusal(error)
+            raise
         return tuple(from_numpy(result, datatype) for result, datatype in zip(results, self._datatypes, strict=True))
 
     def _run_until(self, timeout: float, feeds: dict[str, Any]) -> Sequence[Any]:
@@ -85,4 +96,11 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
     check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
     check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
-    return OnnxModel(session, onnxruntime.RunOptions, model)
+    return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """The binding's errors for RUN_FAILURES, which have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as binding  # noqa: PLC0415
+
+    return tuple(getattr(binding, code.title().replace("_", "")) for code in RUN_FAILURES)

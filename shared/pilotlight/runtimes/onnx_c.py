@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pilotlight.description import Description, Session
 from pilotlight.errors import PredictionTimeout
-from pilotlight.runtimes.onnx_types import check_signature
-from pilotlight.runtimes.ort_api import Api, Function, library
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, check_refusal, check_signature
+from pilotlight.runtimes.ort_api import Api, Function, OrtError, library
 from pilotlight.runtimes.ort_nodes import Nodes
 from pilotlight.runtimes.ort_values import InputPlace, Memory, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
@@ -34,7 +34,7 @@ class OnnxCModel:
         self._watchdog = Watchdog(time.monotonic)
 
     def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
-        """See `runtimes.Model.predict`. Raises OrtError, ModelError or PredictionTimeout."""
+        """See `runtimes.Model.predict`. Raises InvalidRequest, OrtError, ModelError or PredictionTimeout."""
         try:
             run = self._idle.pop()
         except IndexError:
@@ -71,7 +71,7 @@ class Run:
             for place, tensor in zip(self._inputs, inputs, strict=True):
                 place.fill(tensor)
             if timeout is None:
-                self._api.check(self._api.run(*self._arguments))
+                self._check(self._api.run(*self._arguments))
             else:
                 self._run_until(timeout, watchdog)
             return tuple([place.read() for place in self._outputs])
@@ -91,7 +91,15 @@ class Run:
                 self._api.check(self._api.run_options_unset_terminate(self._options))
                 self._api.discard(status)
                 raise PredictionTimeout
-        self._api.check(status)
+        self._check(status)
+
+    def _check(self, status: int | None) -> None:
+        try:
+            self._api.check(status)
+        except OrtError as error:
+            if error.code in RUN_FAILURES:
+                check_refusal(error)
+            raise
 
     def _terminate(self) -> None:
         self._api.run_options_set_terminate(self._options)

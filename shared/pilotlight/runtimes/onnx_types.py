@@ -1,10 +1,10 @@
-"""What ONNX calls the datatypes of tensors, and how a signature is held against what a session takes and gives."""
+"""What ONNX calls the datatypes of tensors, how a signature is held against a session, and what its refusals mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pilotlight.errors import ModelError
+from pilotlight.errors import InvalidRequest, ModelError
 from pilotlight.signature import Input, Output
 
 # Names of element types, where they are not the datatype's own in small letters.
@@ -26,6 +26,9 @@ CODES = {
     "UINT32": 12,
     "UINT64": 13,
 }
+
+# ONNX Runtime's codes for a run in which a node failed.
+RUN_FAILURES = ("FAIL", "INVALID_ARGUMENT", "RUNTIME_EXCEPTION")
 
 _NAMES = {code: name for name, code in CODES.items()}
 
@@ -53,3 +56,13 @@ def check_signature(kind: str, tensors: Sequence[Input | Output], found: Mapping
                 f"the signature has the {kind} {tensor.name!r} of type {expected}, and the model has "
                 f"{', '.join(f'{name!r} of {type_}' for name, type_ in found.items())}; publish it again"
             )
+
+
+def check_refusal(error: Exception) -> None:
+    """Raise InvalidRequest for a run that ended because a node cannot work on what it was given.
+
+    An index beyond a table is that, or inputs whose lengths do not go together: what the signature cannot say. A run
+    for which there was not enough memory ends with the same codes, and only its message tells.
+    """
+    if "alloc" not in str(error):
+        raise InvalidRequest("the model does not take these values") from error

@@ -40,7 +40,11 @@ Function = Callable[..., Any]
 
 
 class OrtError(Exception):
-    """ONNX Runtime refused; the message is its own."""
+    """ONNX Runtime refused; the message is its own, and `code` is what it calls that."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
 
 
 class _Base(Structure):
@@ -109,7 +113,7 @@ class Api:
         code = self._code(held)
         message = self._message(held).decode(errors="replace")
         self.discard(status)
-        raise OrtError(f"{_CODES[code] if code < len(_CODES) else code}: {message}")
+        raise OrtError(_CODES[code] if code < len(_CODES) else str(code), message)
 
     def discard(self, status: int | None) -> None:
         """Release a status whatever it says."""

@@ -43,7 +43,7 @@ FUNCTIONS = {
 }
 PATH, BODY = sample_request()
 
-# A lookup in a table of three entries: a request for the eighth makes the model itself fail.
+# The head of a table, one entry a row: a request for seven makes the model break its own signature.
 GOOD, BAD = {"features": [1]}, {"features": [7]}
 
 
@@ -184,10 +184,10 @@ def test_an_api_key_lets_in_who_has_one_and_its_secret_is_stored_nowhere(aws: Em
 def test_a_release_that_fails_raises_its_own_alarm(aws: EmulatedAws, tmp_path: Path) -> None:
     deploy(aws, "failing", Authorization="open-to-everyone")
     golden = tmp_path / "golden.json"
-    golden.write_text(json.dumps(onnx_models.LOOKUP_GOLDEN))
-    model = pinned(onnx_models.lookup(tmp_path), "lookup", tmp_path / "models", golden=golden)
+    golden.write_text(json.dumps(onnx_models.HEAD_GOLDEN))
+    model = pinned(onnx_models.head(tmp_path), "head", tmp_path / "models", golden=golden)
     upload_model(aws, model)
-    package = upload_package(aws, "predict", model.lock, tmp_path, "lookup")
+    package = upload_package(aws, "predict", model.lock, tmp_path, "head")
     outputs, _ = deploy(aws, "failing", package, Authorization="open-to-everyone")
 
     api = outputs["ApiUrl"]

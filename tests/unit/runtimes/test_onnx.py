@@ -20,7 +20,7 @@ import models
 import onnx_models
 from engines import ENGINES, load
 from pilotlight.description import Session
-from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
+from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor
 
@@ -162,9 +162,37 @@ def test_what_is_no_model_fails_the_load_with_the_librarys_own_words(engine: str
 def test_after_a_run_that_failed_the_next_is_right(engine: str, tmp_path: Path) -> None:
     model = load(engine, onnx_models.lookup(tmp_path), LOOKUP)
     for _ in range(50):
-        with pytest.raises(Exception, match=r"INVALID_ARGUMENT.*out of data bounds"):
-            model.predict([Tensor(INT64, (1, 1), array("q", [7]))])
+        with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+            model.predict([Tensor(INT64, (1, 1), array("q", [7]))], 30.0)
+        assert re.search(r"INVALID_ARGUMENT.*out of data bounds", str(caught.value.__cause__))
         assert model.predict([Tensor(INT64, (1, 1), array("q", [1]))])[0].values() == [20]
+
+
+PAIR = Signature(
+    (Input("left", FP32, (-1,), "tensor"), Input("right", FP32, (-1,), "tensor")),
+    (Output("sums", FP32, (-1,), "tensor"),),
+)
+
+
+def vector(*values: float) -> Tensor:
+    return Tensor(FP32, (len(values),), array("f", values))
+
+
+def test_inputs_whose_lengths_do_not_go_together_are_the_callers_fault(engine: str, tmp_path: Path) -> None:
+    model = load(engine, onnx_models.added(tmp_path), PAIR)
+    assert model.predict([vector(1, 2), vector(3, 4)])[0].values() == [4, 6]
+    with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+        model.predict([vector(1, 2), vector(1, 2, 3)])
+    assert "Add" in str(caught.value.__cause__)
+
+
+def test_memory_that_does_not_suffice_is_not_the_callers_fault(engine: str, tmp_path: Path) -> None:
+    signature = Signature((Input("shape", INT64, (-1,), "tensor"),), (Output("zeros", FP32, (-1, -1), "tensor"),))
+    model = load(engine, onnx_models.zeros(tmp_path), signature)
+    assert model.predict([Tensor(INT64, (2,), array("q", [1, 2]))])[0].shape == (1, 2)
+    with pytest.raises(Exception, match="alloc") as caught:
+        model.predict([Tensor(INT64, (2,), array("q", [10**8, 10**7]))])
+    assert not isinstance(caught.value, InvalidRequest)
 
 
 def test_threads_get_the_answers_to_their_own_inputs(engine: str, tmp_path: Path) -> None:
