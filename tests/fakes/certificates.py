@@ -1,10 +1,11 @@
-"""A certificate for 127.0.0.1 that is its own authority."""
+"""A certificate for 127.0.0.1, or for names, that is its own authority."""
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -12,10 +13,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def make(folder: Path, owner: str = "a fake") -> tuple[ssl.SSLContext, Path]:
+def make(folder: Path, owner: str = "a fake", names: Sequence[str] = ()) -> tuple[ssl.SSLContext, Path]:
     """What a server needs, and the file that its callers have to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, owner)])
+    here: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -25,7 +27,7 @@ def make(folder: Path, owner: str = "a fake") -> tuple[ssl.SSLContext, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names] or here), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

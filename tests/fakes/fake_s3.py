@@ -55,12 +55,14 @@ class Refused(Exception):
 class FakeS3:
     """A server for the duration of a `with`, at `url`. It has one bucket, `models`, in us-east-1.
 
+    The bucket is in the path, or in the host's name where that is one of AWS's own.
+
     `ranges`, `conditions` and `regions` are what each request had for a range, as If-Match and in its signature.
     `before_body` is called between head and body of each answer, with its number from 1. `ahead` is by how many seconds
     its clock is ahead of this machine's. Tokens in `expired` are not taken any more.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.buckets = {"models": _Bucket("us-east-1")}
         self.ranges: list[str] = []
         self.conditions: list[str] = []
@@ -70,7 +72,7 @@ class FakeS3:
         self.ahead = 0.0
         self.expired: set[str] = set()
         self.faults = Faults()
-        self._server = _Server(self, tls)
+        self._server = _Server(self, tls, address)
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,))
         self.url = self._server.url
 
@@ -105,9 +107,9 @@ class FakeS3:
 
 
 class _Server(Server):
-    def __init__(self, fake: FakeS3, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, fake: FakeS3, tls: ssl.SSLContext | None, address: tuple[str, int]) -> None:
         self.fake = fake
-        super().__init__(_Handler, tls)
+        super().__init__(_Handler, tls, address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -143,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         if self.fault and self.fault.kind == "status":
             raise Refused(self.fault.status, self.fault.code, self.fault.more, self.fault.headers)
-        name, _, key = unquote(self.path).removeprefix("/").partition("/")
+        name, _, key = f"{self._bucket_in_host()}{unquote(self.path)}".removeprefix("/").partition("/")
         bucket = self.fake.buckets.get(name)
         self._check_caller(bucket)
         if bucket is None:
@@ -162,6 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
             content, status = content[start : end + 1], 206
         self._send(status, headers, content, self.fault)
+
+    def _bucket_in_host(self) -> str:
+        found = re.fullmatch(r"([a-z0-9-]+)\.s3\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", self.headers["Host"])
+        return found[1] if found else ""
 
     def _check_caller(self, bucket: _Bucket | None) -> None:
         """Clock, token, key, region and signature, in this order."""

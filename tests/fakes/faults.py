@@ -120,8 +120,13 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False  # closing waits for the answers under way
     request_queue_size = 64
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(
+        self,
+        handler: type[BaseHTTPRequestHandler],
+        tls: ssl.SSLContext | None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
+        super().__init__(address, handler)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         if tls:  # the handshake is left to the request's own thread
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
