@@ -57,8 +57,9 @@ class Watchdog:
     def _wake(self, deadline: float) -> None:
         with self._changed:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+                thread.start()
+                self._thread = thread  # not before: where none can be started the next run has to find that out too
             if deadline < self._wakes:
                 self._wakes = deadline
                 self._changed.notify()

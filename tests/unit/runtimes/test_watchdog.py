@@ -75,6 +75,21 @@ def test_who_ends_a_run_waits_until_it_was_terminated_and_it_never_is_later() ->
         assert all(pool.map(run, range(1000)))
 
 
+def test_where_no_thread_can_be_started_no_run_begins_and_later_ones_are_watched_again() -> None:
+    watchdog = Watchdog(time.monotonic)
+    before = threading.stack_size(1 << 47)  # more than a process can address
+    try:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="start new thread"):
+                watchdog.begin(0.05, lambda: None)
+    finally:
+        threading.stack_size(before)
+    terminated = threading.Event()
+    run = watchdog.begin(0.05, terminated.set)
+    assert terminated.wait(10)
+    assert watchdog.end(run)
+
+
 def test_a_watchdog_that_nobody_has_any_more_is_gone_with_its_thread() -> None:
     watchdog = Watchdog(time.monotonic)
     watchdog.end(watchdog.begin(0.05, lambda: None))
