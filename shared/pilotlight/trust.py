@@ -14,6 +14,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from pilotlight.errors import StoreError
+
 _BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
@@ -21,7 +23,10 @@ class Trust:
     """Contexts for TLS, made when they are needed. Safe for threads."""
 
     def __init__(self, owners: Sequence[str], bundle: str | None = None) -> None:
-        """`owners` are names as they stand in the certificates to begin with; `bundle` replaces the system's file."""
+        """`owners` are names as they stand in the certificates to begin with.
+
+        `bundle` replaces the system's file; it may be a folder, as OpenSSL's c_rehash makes one.
+        """
         self._owners = owners
         self._bundle = bundle
         self._lock = threading.Lock()
@@ -29,10 +34,14 @@ class Trust:
         self._is_wide = False
 
     def context(self) -> ssl.SSLContext:
-        """The context to connect with. Raises OSError for a bundle that cannot be read."""
+        """The context to connect with. Raises StoreError for a bundle that cannot be read: no other try would help."""
         with self._lock:
             if self._context is None:
-                self._context = self._narrow() or self._wide()
+                try:
+                    self._context = self._narrow() or self._wide()
+                except (OSError, ValueError) as error:
+                    bundle = self._bundle or "the system's file"
+                    raise StoreError(f"no certificates can be read from {bundle}: {error}") from error
             return self._context
 
     def widened(self, tried: ssl.SSLContext) -> ssl.SSLContext | None:
@@ -44,11 +53,15 @@ class Trust:
 
     def _narrow(self) -> ssl.SSLContext | None:
         bundle = self._bundle or ssl.get_default_verify_paths().cafile
-        found = certificates_of(Path(bundle).read_bytes(), self._owners) if bundle else []
+        if not bundle or Path(bundle).is_dir():
+            return None
+        found = certificates_of(Path(bundle).read_bytes(), self._owners)
         return ssl.create_default_context(cadata=b"".join(found)) if found else None
 
     def _wide(self) -> ssl.SSLContext:
         self._is_wide = True
+        if self._bundle and Path(self._bundle).is_dir():
+            return ssl.create_default_context(capath=self._bundle)
         return ssl.create_default_context(cafile=self._bundle)
 
 

@@ -12,6 +12,7 @@ from doubles import CONTENT, fetched
 from fakes import certificates
 from fakes.fake_s3 import FakeS3
 from pilotlight.description import File
+from pilotlight.errors import StoreError
 from pilotlight.partial import Partial
 from pilotlight.store import OtherStore
 from s3_store import S3Store
@@ -41,4 +42,13 @@ def test_a_store_whose_certificate_is_not_trusted_gets_no_request(s3: FakeS3, tm
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
     with pytest.raises(OtherStore, match="certificate verify failed"):
         S3Store("s3://models", s3.environ()).fetch("example/3/model.onnx", partial.begin(lambda: None), 5.0)
+    assert s3.ranges == []
+
+
+def test_a_bundle_that_is_not_there_is_named_and_no_passing_fault(s3: FakeS3, tmp_path: Path) -> None:
+    bundle = tmp_path / "none.pem"
+    store = S3Store("s3://models", {**s3.environ(), "AWS_CA_BUNDLE": str(bundle)})
+    with pytest.raises(StoreError, match=rf"s3://models/example/3/model.onnx: no certificates .* {bundle}") as caught:
+        fetched(store, tmp_path / "model")
+    assert type(caught.value) is StoreError
     assert s3.ranges == []

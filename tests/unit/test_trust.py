@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fakes import certificates
+from pilotlight.errors import StoreError
 from pilotlight.http_get import Address, Line
 from pilotlight.timer import Timer
 from pilotlight.trust import Trust, certificates_of
@@ -108,3 +110,31 @@ def test_whom_nobody_vouches_for_is_refused(
 def test_a_server_of_another_name_is_refused(known: tuple[ssl.SSLContext, Path], bundle: str) -> None:
     with greeting(known[0]) as address, pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
         Line(Trust(["Some Root CA"], bundle)).reach(Address(tls=True, host="localhost", port=address.port), timer())
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificates", b"-----BEGIN CERTIFICATE-----\nU29tZSBSb290IENB\n"])
+def test_a_bundle_without_certificates_is_wrong_for_good_and_named(content: bytes | None, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    with pytest.raises(StoreError, match=f"no certificates can be read from {bundle}: ") as caught:
+        Trust(["Some Root CA"], str(bundle)).context()
+    assert type(caught.value) is StoreError  # what may pass is of a kind of its own
+
+
+@pytest.mark.parametrize("owner", ["known", "other"])
+def test_a_folder_of_certificates_counts_as_a_bundle_does(
+    owner: str, known: tuple[ssl.SSLContext, Path], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    subject = subprocess.run(
+        ["openssl", "x509", "-subject_hash", "-noout", "-in", known[1]], capture_output=True, text=True, check=True
+    )
+    (tmp_path / f"{subject.stdout.strip()}.0").write_bytes(known[1].read_bytes())
+    line = Line(Trust(["Some Root CA"], str(tmp_path)))
+    with greeting(request.getfixturevalue(owner)[0]) as address:
+        if owner == "known":
+            line.reach(address, timer())
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                line.reach(address, timer())
+        line.close()
