@@ -15,7 +15,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol, TypeVar
 
 from pilotlight.errors import StoreError, StoreUnavailable
@@ -101,12 +101,12 @@ class _Transfer:
 
     def run(self) -> None:
         """Get all of them, one in this thread."""
-        others = [
-            threading.Thread(target=self._work, args=(turn,), name="range", daemon=True)
-            for turn in range(1, min(len(self._spans), _CONNECTIONS))
-        ]
-        for thread in others:
-            thread.start()
+        others: list[threading.Thread] = []
+        with suppress(RuntimeError):  # where no more threads can be started, fewer get all of it too
+            for turn in range(1, min(len(self._spans), _CONNECTIONS)):
+                thread = threading.Thread(target=self._work, args=(turn,), name="range", daemon=True)
+                thread.start()
+                others.append(thread)
         self._work(0)
         for thread in others:
             thread.join()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,3 +187,26 @@ def test_no_permission_ends_all_of_them_at_once(files: ModelFiles, s3: FakeS3) -
     s3.faults.meanwhile = lambda number: s3.inject(Fault("status", status=403)) if number == 2 else None
     with pytest.raises(ObjectRefused):
         fetch(files)
+
+
+FEW_THREADS = """
+import sys, threading
+from pathlib import Path
+from pilotlight.description import File
+from pilotlight.partial import Partial
+from s3_store import S3Store
+partial = Partial(Path(sys.argv[1]), File("model.onnx", int(sys.argv[2]), sys.argv[3]))
+incoming = partial.begin(lambda: None)
+threading.stack_size(1 << 47)  # more than a process can address: no thread can be started
+S3Store("s3://models/team").fetch("example/3/model.onnx", incoming, 20.0)
+partial.finish()
+"""
+
+
+def test_where_no_more_threads_can_be_started_one_gets_all_of_it(s3: FakeS3, tmp_path: Path) -> None:
+    digest = describe(content=CONTENT).files[0].sha256
+    command = [sys.executable, "-c", FEW_THREADS, str(tmp_path), str(len(CONTENT)), digest]
+    environ = {**s3.environ(), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run(command, env=environ, check=True, timeout=60)
+    assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+    assert (len(s3.ranges), s3.connections) == (RANGES, 1)
