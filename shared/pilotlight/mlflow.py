@@ -53,7 +53,7 @@ def _without_params(document: object) -> object:
 
 
 def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
-    """`columns` with their names and `data` row by row; `index` names the rows and plays no part."""
+    """`columns` with their names and `data` row by row; `index` names each row and plays no part beyond that."""
     fields = read_fields(value, path, ("columns", "data"), ("index",))
     columns, data = fields["columns"], fields["data"]
     if not isinstance(columns, list):
@@ -61,12 +61,16 @@ def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor,
     order = column_order(signature, columns, f"{path}.columns")
     if not isinstance(data, list) or not data:
         raise InvalidRequest(f"expected an array of at least one row, found {describe(data)}", f"{path}.data")
-    for index, row in enumerate(data):
-        place = f"{path}.data[{index}]"
+    for number, row in enumerate(data):
+        place = f"{path}.data[{number}]"
         if not isinstance(row, list):
             raise InvalidRequest(f"expected an array with a row's values, found {describe(row)}", place)
         if len(row) != len(columns):
             raise InvalidRequest(f"expected {len(columns)} values, found {len(row)}", place)
+    index = fields.get("index")
+    if "index" in fields and not (isinstance(index, list) and len(index) == len(data)):
+        found = f"{len(index)} names" if isinstance(index, list) else describe(index)
+        raise InvalidRequest(f"expected an array of {len(data)} rows' names, found {found}", f"{path}.index")
     return read_table(signature, order, data, lambda row, column: f"{path}.data[{row}][{column}]")
 
 

@@ -131,6 +131,9 @@ FRAME = {"columns": ["city", "rooms", "area"], "data": [["Kyiv", 2, 50]]}
         ({"dataframe_split": FRAME | {"columns": {}}}, "$.dataframe_split.columns", "expected an array of names"),
         ({"dataframe_split": FRAME | {"columns": [1, 2, 3]}}, "$.dataframe_split.columns", "expected a column's name"),
         ({"dataframe_split": FRAME | {"data": []}}, "$.dataframe_split.data", "expected an array of at least one row"),
+        ({"dataframe_split": FRAME | {"index": 7}}, "$.dataframe_split.index", "expected an array of"),
+        ({"dataframe_split": FRAME | {"index": None}}, "$.dataframe_split.index", "expected an array of"),
+        ({"dataframe_split": FRAME | {"index": [1] * 9}}, "$.dataframe_split.index", "expected an array of"),
         ({"dataframe_split": FRAME | {"data": [{}]}}, "$.dataframe_split.data[0]", "expected an array with a row's"),
         ({"dataframe_split": FRAME | {"data": [[1]]}}, "$.dataframe_split.data[0]", "expected 3 values, found 1"),
         (
