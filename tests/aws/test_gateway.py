@@ -56,6 +56,26 @@ def post(url: str, body: bytes, content_type: str | None = "application/json") -
     return requests.post(f"{url}/predict", body, headers=headers, timeout=30)
 
 
+def sent(url: str, *lines: bytes) -> bytes:
+    """What comes back for a request as it goes over the wire."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(b"\r\n".join((*lines, b"")))
+        with connection.makefile("rb") as reply:
+            return reply.read()
+
+
+def test_a_body_in_chunks_that_are_none_is_the_callers_mistake(url: str) -> None:
+    reply = sent(url, b"POST /x HTTP/1.1", b"Host: x", b"Connection: close", b"Transfer-Encoding: chunked", b"", b"zz")
+    assert reply.split()[1] == b"400"
+    assert reply.endswith(b'{"message": "Bad Request"}')
+
+
+def test_blanks_around_a_headers_value_are_no_part_of_it(url: str) -> None:
+    reply = sent(url, b"GET /event HTTP/1.1", b"Host: x", b"Connection: close", b"X-Padded:  a b \t", b"")
+    assert json.loads(reply.partition(b"\r\n\r\n")[2])["headers"]["x-padded"] == "a b"
+
+
 def test_bytes_of_any_kind_come_back_as_they_went(url: str) -> None:
     body = bytes(range(256)) * 20
 

@@ -47,12 +47,16 @@ def forwarding(url: str, seconds: float) -> WSGIApplication:
 
     def forward(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
+        try:
+            body = request.get_data()
+        except OSError as error:
+            return Response(f"the body does not come as its headers say: {error}\n", 400)(environ, start_response)
         with closing(http.client.HTTPConnection(host, timeout=seconds)) as connection:
             try:
                 connection.request(
                     request.method,
                     environ["REQUEST_URI"],
-                    request.get_data(),
+                    body,
                     dict(_passed_on(request.headers.items())),
                 )
                 answer = connection.getresponse()

@@ -97,7 +97,11 @@ def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) 
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = _read(Request(environ), clock())
+        try:
+            request = _read(Request(environ), clock())
+        except OSError:  # chunks that are none, or fewer bytes than content-length says
+            refusal = error_reply(400, "Bad Request")
+            return Response(refusal.body, refusal.status, refusal.headers)(environ, start_response)
         reply = answer(request, invoke)
         headers = [*reply.headers, ("apigw-requestid", request.request_id)]
         return Response(reply.body, reply.status, headers)(environ, start_response)
@@ -116,7 +120,7 @@ def _read(request: Request, now: float) -> HttpRequest:
     return HttpRequest(
         method=request.method,
         target=request.environ["REQUEST_URI"],
-        headers=(*request.headers.items(), *added),
+        headers=(*((name, value.strip()) for name, value in request.headers.items()), *added),
         body=_body(request),
         request_id=secrets.token_urlsafe(11) + "=",
         source=caller,

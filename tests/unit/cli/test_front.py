@@ -53,6 +53,13 @@ def test_the_answer_to_head_keeps_its_headers(url: str) -> None:
     assert (reply.status_code, reply.headers["x-method"]) == (418, "HEAD")
 
 
+def test_a_body_in_chunks_that_are_none_is_the_callers_mistake(url: str) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        assert connection.recv(4096).split()[1] == b"400"
+
+
 def test_a_function_that_is_gone_is_a_502() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
