@@ -16,6 +16,10 @@ from pilotlight.tensor import Datatype, Tensor
 from pilotlight.v2_binary import BINARY_ONLY, Data
 from pilotlight.v2_fields import by_name, parameters
 
+# How many values the lengths beside a 0 may stand for. No data holds an empty tensor to its shape, and libraries
+# multiply lengths in 64 bits or less; what a body can hold is far below.
+_LARGEST = 2**31 - 1
+
 
 def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tensor, ...]:
     """The model's inputs, in the order of its signature."""
@@ -84,6 +88,8 @@ def _read_shape(tensor: Input, value: object, path: str) -> tuple[int, ...]:
     if not any(_fits(shape, value) for shape in expected):
         shown = " or ".join(str([("any" if length == -1 else length) for length in shape]) for shape in expected)
         raise InvalidRequest(f"expected the shape {shown.replace(chr(39), '')}, found {_show(value)}", path)
+    if 0 in value and prod(filter(None, value)) > _LARGEST:
+        raise InvalidRequest(f"expected lengths of at most {_LARGEST} values, found {_show(value)}", path)
     return tuple(value)
 
 

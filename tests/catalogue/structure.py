@@ -147,6 +147,22 @@ SHAPES: list[Wrong] = [
         "$.inputs[0].data",
         "expected 1000000000000000000 ",
     ),
+    *(
+        echoed(
+            f"an empty tensor of the shape {shape!r}",
+            datatype,
+            {"shape": shape, "data": []},
+            "$.inputs[0].shape",
+            "expected lengths of at most 2147483647 values",
+        )
+        for datatype, shape in (
+            ("INT8", [0, 2**31]),
+            ("INT8", [0, 2**63]),
+            ("BYTES", [0, 2**63]),
+            ("INT8", [0, 2**70]),
+            ("FP32", [2**62, 0]),
+        )
+    ),
     echoed("one value too few", "INT8", {"shape": [2, 2], "data": [1, 2, 3]}, "$.inputs[0].data", "expected 4 values"),
     echoed("one value too many", "INT8", {"shape": [2, 2], "data": [1] * 5}, "$.inputs[0].data", "expected 4 values"),
     echoed("values in an empty tensor", "INT8", {"shape": [0, 2]}, "$.inputs[0].data", "expected 0 values"),

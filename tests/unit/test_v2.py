@@ -279,3 +279,13 @@ def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_p
     assert (response.status, document["code"]) == (400, "invalid_request")
     assert document["error"] == "the model does not take these values"
     assert asked(2, 2)[1]["outputs"][0]["data"] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "status"), [([0, 2**31 - 1], 200), ([0, 2**31], 400), ([2**62, 0], 400), ([0, 2**70], 400)]
+)
+def test_an_empty_tensor_has_lengths_that_a_tensor_can_have(shape: list[int], status: int) -> None:
+    empty = {"name": "x", "datatype": "FP32", "shape": shape, "data": []}
+    response, document = infer(same("FP32", -1, -1), empty)
+    assert response.status == status
+    assert document["outputs"][0]["shape"] == shape if status == 200 else document["path"] == "$.inputs[0].shape"
