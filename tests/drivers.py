@@ -47,7 +47,8 @@ def core(service: Service) -> Driver:
     """The service itself, in this process."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        response = service.handle(Request(method, unquote(path), headers, body))
+        named = {name.lower(): value for name, value in headers.items()}
+        response = service.handle(Request(method, unquote(path), named, body))
         return Reply(response.status, response.headers, response.body)
 
     return send

@@ -45,19 +45,19 @@ def stored_bytes(store: EmbeddedStore, key: str) -> bytes:
 
 
 @contextmanager
-def running(cloud: str, model: Pinned, store: EmbeddedStore) -> Iterator[Driver]:
+def running(cloud: str, model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[Driver]:
     """A way to a function in the cloud's own runtime."""
     if cloud == "aws":
-        with in_lambda(model, store) as runtime:
+        with in_lambda(model, store, **settings) as runtime:
             yield drivers.lambda_function(runtime.invoke, http_api_event)
     else:
-        with in_functions_framework(model, store) as instance:
+        with in_functions_framework(model, store, **settings) as instance:
             yield drivers.http(instance.url)
 
 
 @contextmanager
 def attempts(
-    cloud: str, model: Pinned, store: EmbeddedStore, path: str = "/predict", request: bytes = GOOD
+    cloud: str, model: Pinned, store: EmbeddedStore, path: str = "/predict", request: bytes = GOOD, **settings: str
 ) -> Iterator[Callable[[], Reply]]:
     """Sends a good request to a function that starts for it, if it does not run yet.
 
@@ -65,12 +65,12 @@ def attempts(
     that failed is gone, and the platform starts another. Raises FunctionFailed or ServeError when the start fails.
     """
     if cloud == "aws":
-        with running(cloud, model, store) as send:
+        with running(cloud, model, store, **settings) as send:
             yield lambda: send("POST", path, JSON, request)
         return
 
     def attempt() -> Reply:
-        with running(cloud, model, store) as send:
+        with running(cloud, model, store, **settings) as send:
             return send("POST", path, JSON, request)
 
     yield attempt
@@ -167,12 +167,10 @@ def test_a_lock_that_does_not_parse_fails_the_start_with_its_place(
     cloud: str, bucket: EmbeddedStore, pins: dict[str, Pinned], tmp_path: Path
 ) -> None:
     broken = tmp_path / "model.lock"
-    for name in ("golden.json", "requirements.lock"):
-        (tmp_path / name).write_bytes((pins["breast-cancer"].lock.parent / name).read_bytes())
     document = json.loads(pins["breast-cancer"].lock.read_bytes())
     document["artifact"]["files"][0]["sha256"] = "abc"
     broken.write_text(json.dumps(document))
-    with attempts(cloud, dataclasses.replace(pins["breast-cancer"], lock=broken), bucket) as attempt:
+    with attempts(cloud, pins["breast-cancer"], bucket, PILOTLIGHT_LOCK=str(broken)) as attempt:
         said = refusal(attempt)
         assert "FormatError" in said
         assert "$.artifact.files[0].sha256: expected a SHA-256 in 64 hexadecimal digits" in said

@@ -45,6 +45,6 @@ def test_an_object_that_is_replaced_between_two_ranges_is_not_mixed_with_the_oth
 
 
 def test_a_range_that_breaks_off_is_read_on(store: GcsStore, fake_gcs: FakeGcs, tmp_path: Path) -> None:
-    fake_gcs.inject(Fault("reset", on=("media",), after=1_000_000), times=3)
+    fake_gcs.inject(Fault("reset", on=("media",), after=200_000), times=3)
     assert fetched(store, tmp_path, CONTENT) == CONTENT
     assert len(fake_gcs.ranges) == RANGES + 3

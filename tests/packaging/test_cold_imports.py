@@ -27,8 +27,9 @@ def cold_imports(cloud: str, folder: Path) -> set[str]:
     with stored(cloud, model) as store, prepared(cloud, model, store, given) as function:
         command = [*isolated_python(), "-c", PROGRAM.format(entry=entry)]
         done = subprocess.run(
-            command, cwd=function.folder, env=function.environment, capture_output=True, text=True, check=True
+            command, cwd=function.folder, env=function.environment, capture_output=True, text=True, check=False
         )
+    assert done.returncode == 0, done.stdout + done.stderr
     modules = json.loads(done.stdout.splitlines()[-1])
     return {name if name.startswith("pilotlight") else name.partition(".")[0] for name in modules if name[0] != "_"}
 
