@@ -7,15 +7,23 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from pilotlight.tensor import DATATYPES
-
 # ONNX's element type for each datatype.
-KINDS: dict[str, int] = {
-    "BYTES": TensorProto.STRING,
+ELEMENTS: dict[str, int] = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
     "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
-} | {name: TensorProto.DataType.Value(name) for name in DATATYPES if name not in ("BYTES", "FP16", "FP32", "FP64")}
+    "BYTES": TensorProto.STRING,
+}
 
 
 def with_external_data(folder: Path, location: str) -> Path:
@@ -146,6 +154,23 @@ def head(folder: Path) -> Path:
     return path
 
 
+def bfloat16_plus(folder: Path, number: float) -> Path:
+    """A model of a BF16 matrix of three columns that adds a number, in FP32, and answers in BF16."""
+    tensor = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["wide", "number"], ["sum"]),
+        helper.make_node("Cast", ["sum"], ["y"], to=TensorProto.BFLOAT16),
+    ]
+    ends = [tensor(name, TensorProto.BFLOAT16, ["N", 3]) for name in ("x", "y")]
+    addend = numpy_helper.from_array(np.array(number, np.float32), "number")
+    graph = helper.make_graph(nodes, "plus", ends[:1], ends[1:], [addend])
+    path = folder / "model.onnx"
+    opsets = [helper.make_opsetid("", 18)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    return path
+
+
 def lookup(folder: Path) -> Path:
     """A model of one column `index` that answers with an entry of a table of three; it takes no other index."""
     tensor = helper.make_tensor_value_info
@@ -215,28 +240,13 @@ HEAD_GOLDEN: dict[str, object] = LOOKUP_GOLDEN | {
 }
 
 
-# ONNX's element type for each datatype.
-ELEMENTS = {
-    "BOOL": TensorProto.BOOL,
-    "UINT8": TensorProto.UINT8,
-    "UINT16": TensorProto.UINT16,
-    "UINT32": TensorProto.UINT32,
-    "UINT64": TensorProto.UINT64,
-    "INT8": TensorProto.INT8,
-    "INT16": TensorProto.INT16,
-    "INT32": TensorProto.INT32,
-    "INT64": TensorProto.INT64,
-    "FP16": TensorProto.FLOAT16,
-    "FP32": TensorProto.FLOAT,
-    "FP64": TensorProto.DOUBLE,
-    "BYTES": TensorProto.STRING,
-}
-
-
 def echo(folder: Path) -> Path:
-    """A model that gives back a matrix `in_DATATYPE` of each datatype, and `in_scalar`, an FP32 of shape []."""
+    """A model that gives back a matrix `in_DATATYPE` of each datatype, and `in_scalar`, an FP32 of shape [].
+
+    It has no BF16, so that either engine can serve it.
+    """
     tensor = helper.make_tensor_value_info
-    kinds: dict[str, tuple[int, list[str]]] = {name: (kind, ["rows", "columns"]) for name, kind in ELEMENTS.items()}
+    kinds = {name: (kind, ["rows", "columns"]) for name, kind in ELEMENTS.items() if name != "BF16"}
     kinds["scalar"] = (TensorProto.FLOAT, [])
     graph = helper.make_graph(
         [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in kinds],

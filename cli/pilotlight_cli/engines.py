@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from pilotlight.description import FORMATS, PACKAGES, Description, Runtime
 from pilotlight.errors import PilotlightError
+from pilotlight.runtimes.onnx import serves
 
+BINDING = "onnxruntime-python"
 C_API = "onnxruntime-c"
 
 # The first onnxruntime with all the functions that `runtimes/ort_api.py` calls.
@@ -29,6 +31,11 @@ def choose(model: Description, wanted: str | None) -> Runtime:
         raise EngineRefused(
             f"{model.name}:{model.version} is a model in the format {model.format}, which {' and '.join(engines)} "
             f"can serve, and --engine says {wanted}"
+        )
+    if wanted == BINDING and not serves(model.signature):
+        raise EngineRefused(
+            f"{model.name}:{model.version} has BF16 at its ends, which numpy and thus {BINDING} have not, and --engine "
+            f"says {wanted}; leave it out, and {C_API} serves the model"
         )
     if C_API not in engines or wanted not in (None, C_API):
         return replace(model.runtime, engine=wanted or model.runtime.engine)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.reader import Node, read_json
-from pilotlight.tensor import BOOL, BYTES, DATATYPES, Datatype, Tensor
+from pilotlight.tensor import BF16, BOOL, BYTES, DATATYPES, Datatype, Tensor, pack_bfloat16
 
 FORMAT = 1
 
@@ -94,6 +94,8 @@ def to_tensor(values: Values) -> Tensor:
     numbers = [nan if value is None else value for value in data]
     if datatype.typecode == "e":  # `array` has no half floats
         return Tensor(datatype, values.shape, struct.pack(f"{len(numbers)}e", *numbers))
+    if datatype is BF16:
+        return Tensor(datatype, values.shape, pack_bfloat16(numbers))  # type: ignore[arg-type]
     return Tensor(datatype, values.shape, array(datatype.typecode, numbers))  # type: ignore[arg-type, type-var]
 
 

@@ -8,7 +8,7 @@ from math import isinf
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.reader import describe
-from pilotlight.tensor import BOOL, BYTES, Buffer, Datatype
+from pilotlight.tensor import BF16, BOOL, BYTES, Buffer, Datatype, Tensor, pack_bfloat16
 
 Place = Callable[[int], str]
 
@@ -65,8 +65,10 @@ def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
 
     An array that can be written to, because libraries on top of numpy may want that.
     """
-    packed = bytearray(len(values) * datatype.size)
     try:
+        if datatype is BF16:
+            return pack_bfloat16(values)  # type: ignore[arg-type]
+        packed = bytearray(len(values) * datatype.size)
         struct.pack_into(f"{len(values)}{datatype.typecode}", packed, 0, *values)
     except (OverflowError, struct.error):
         return None
@@ -79,7 +81,7 @@ def _overflowed(datatype: Datatype, packed: bytearray) -> bool:
     signs = (b"\x7c", b"\xfc") if datatype.typecode == "e" else (b"\x7f", b"\xff")
     if signs[0] not in highest and signs[1] not in highest:
         return False
-    return any(map(isinf, struct.unpack(f"{len(highest)}{datatype.typecode}", packed)))
+    return any(map(isinf, Tensor(datatype, (len(highest),), packed).values()))
 
 
 def _holds(datatype: Datatype, value: object) -> bool:

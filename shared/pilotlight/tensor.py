@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from math import prod
-from struct import unpack
+from collections.abc import Sequence
+from math import copysign, frexp, isfinite, ldexp, prod
+from struct import pack, unpack
 from typing import Any, TypeAlias
 
 from pilotlight.frozen import dataclass
@@ -16,7 +17,8 @@ Buffer: TypeAlias = "array[int] | array[float] | bytes | bytearray | memoryview"
 class Datatype:
     """A datatype of the Open Inference Protocol V2 and how it lies in memory.
 
-    `typecode` is that of the `array` and `struct` modules; `low` and `high` bound integers.
+    `typecode` is that of the `array` and `struct` modules, and for BF16, which they have not, that of its bits; `low`
+    and `high` bound integers.
     """
 
     name: str
@@ -33,7 +35,7 @@ class Datatype:
     @property
     def is_float(self) -> bool:
         """Whether values are rounded to nearest on the way in."""
-        return self.typecode in ("e", "f", "d")
+        return self.typecode in ("e", "f", "d") or self.name == "BF16"
 
 
 def _integer(name: str, typecode: str, size: int) -> Datatype:
@@ -43,6 +45,7 @@ def _integer(name: str, typecode: str, size: int) -> Datatype:
     return Datatype(name, typecode, size, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
+BF16 = Datatype("BF16", "H", 2)
 BOOL = Datatype("BOOL", "b", 1, 0, 1)
 BYTES = Datatype("BYTES", "", 0)
 FP32 = Datatype("FP32", "f", 4)
@@ -63,6 +66,7 @@ DATATYPES: dict[str, Datatype] = {
         _integer("INT32", "i", 4),
         INT64,
         Datatype("FP16", "e", 2),
+        BF16,
         FP32,
         FP64,
         BYTES,
@@ -93,6 +97,34 @@ class Tensor:
         raw = memoryview(self.data).cast("B")
         if self.datatype.typecode == "e":  # memoryview cannot cast to half floats
             return list(unpack(f"{self.count}e", raw))
+        if self.datatype is BF16:
+            return _widened(raw)
         if self.datatype is BOOL:
             return [value != 0 for value in raw]
         return raw.cast(self.datatype.typecode).tolist()  # type: ignore[call-overload, no-any-return]
+
+
+def pack_bfloat16(values: Sequence[float]) -> bytearray:
+    """Numbers as BF16, each rounded to nearest, ties to even; one that overflows becomes infinite, as in an FP32.
+
+    A BF16 is the upper half of an FP32. Rounding to an FP32 first would round twice, and some numbers to the wrong
+    side. Raises OverflowError for a whole number beyond a double.
+    """
+    singles = pack(f"{len(values)}f", *map(_nearest, values))
+    packed = bytearray(2 * len(values))
+    packed[::2], packed[1::2] = singles[2::4], singles[3::4]  # little-endian, as all processors of functions are
+    return packed
+
+
+def _nearest(value: float) -> float:
+    """The nearest number of eight significant bits whose last one is worth at least 2**-133; exact in a double."""
+    if not isfinite(value):
+        return value
+    step = ldexp(1.0, max(frexp(value)[1], -125) - 8)
+    return copysign(round(value / step) * step, value)
+
+
+def _widened(raw: memoryview) -> list[float]:
+    singles = bytearray(2 * len(raw))
+    singles[2::4], singles[3::4] = raw[::2], raw[1::2]
+    return list(unpack(f"{len(raw) // 2}f", singles))

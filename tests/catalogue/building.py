@@ -10,6 +10,7 @@ from typing import Any
 from cases import Case
 from onnx_models import ELEMENTS
 from pilotlight.description import load_lock
+from pilotlight.v2_binary import BINARY_ONLY
 from pilotlight_cli.project import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)
@@ -54,7 +55,7 @@ def echo(changed: str = "", changes: Mapping[str, Any] | None = None, **fields: 
     inputs: list[dict[str, Any]] = [
         {"name": f"in_{name}", "datatype": name, "shape": [1, 1], "data": [ONES.get(name, 1)]}
         for name in ELEMENTS
-        if name != "FP16"
+        if name not in BINARY_ONLY
     ]
     inputs.append({"name": "in_scalar", "datatype": "FP32", "shape": [], "data": [1]})
     inputs.append({"name": "in_FP16", "datatype": "FP16", "shape": [1, 0], "parameters": {"binary_data_size": 0}})

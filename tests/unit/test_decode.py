@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import struct
-from math import inf, prod
+from array import array
+from fractions import Fraction
+from math import copysign, inf, isnan, nextafter, prod
 from typing import Any
 
 import pytest
@@ -18,6 +20,14 @@ from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
 
 FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))
 UNBATCHED = Signature((Input("x", FP32, (3,), "tensor"),), (Output("y", FP32, (), "tensor"),))
+
+# The largest finite value of each type, and the first double that is rounded to no finite one.
+LARGEST = {
+    "FP16": (65504.0, 65520.0),
+    "BF16": (3.3895313892515355e38, 3.3961775292304601e38),
+    "FP32": (3.4028234663852886e38, 3.4028235677973366e38),
+    "FP64": (1.7976931348623157e308, inf),
+}
 
 
 def single(datatype: str, value: object) -> Any:
@@ -183,17 +193,67 @@ def test_half_floats_round_and_overflow_like_the_others() -> None:
         single("FP16", 70000)
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (257, 256.0),  # ties go to the even one, down
+        (259, 260.0),  # and up
+        (-259, -260.0),
+        (257 + 2**-40, 258.0),  # above a tie, where an FP32 is the tie itself
+        (259 - 2**-40, 258.0),
+        (0.1, 0.10009765625),
+        (2.0**-133, 2.0**-133),  # the smallest of all
+        (2.0**-134, 0.0),
+        (2.0**-134 + 2.0**-180, 2.0**-133),
+        (-3 * 2.0**-134, -(2.0**-132)),
+        (2.0**-126 - 2.0**-140, 2.0**-126),  # from below the normal ones into them
+        (5e-324, 0.0),
+        (nextafter(LARGEST["BF16"][1], 0), LARGEST["BF16"][0]),
+    ],
+)
+def test_numbers_become_the_nearest_bf16_ties_to_even_and_are_rounded_once(value: float, expected: float) -> None:
+    assert single("BF16", value) == expected
+
+
+def test_a_bf16_keeps_the_sign_of_zero() -> None:
+    assert [copysign(1, single("BF16", value)) for value in (0.0, -0.0, 5e-324, -5e-324)] == [1, -1, 1, -1]
+
+
+def test_every_bf16_is_read_as_the_fp32_with_its_upper_half_and_packed_as_it_was() -> None:
+    finite = array("H", (bits for bits in range(2**16) if bits & 0x7F80 != 0x7F80))
+    values = Tensor(DATATYPES["BF16"], (len(finite),), finite).values()
+    assert struct.pack(f"<{len(values)}f", *values) == b"".join(struct.pack("<2H", 0, bits) for bits in finite)
+    assert pack(DATATYPES["BF16"], list(values), "$[{}]".format) == finite.tobytes()
+
+
+def test_a_bf16_that_is_no_number_or_infinite_is_read_as_such() -> None:
+    values = Tensor(DATATYPES["BF16"], (3,), array("H", [0x7F80, 0xFF80, 0x7FC0])).values()
+    assert values[:2] == [inf, -inf]
+    assert isnan(values[2])
+
+
+@given(st.floats(min_value=-(2.0**127), max_value=2.0**127) | st.floats(min_value=-(2.0**-120), max_value=2.0**-120))
+def test_no_bf16_is_nearer_to_a_number_than_the_one_that_it_becomes(value: float) -> None:
+    packed = pack(DATATYPES["BF16"], [value], "$[{}]".format)
+    (bits,) = struct.unpack("<H", bytes(packed))  # type: ignore[arg-type]
+    neighbours = [bits, *(bits + step for step in (-1, 1) if (bits & 0x7FFF) + step in range(0x7F80))]
+    values = Tensor(DATATYPES["BF16"], (len(neighbours),), array("H", neighbours)).values()
+    distances = [abs(Fraction(value) - Fraction(found)) for found in values]
+    assert distances[0] == min(distances)
+    assert bits % 2 == 0 or distances.count(distances[0]) == 1
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
 def test_a_float_beyond_its_type_is_refused_wherever_it_stands(datatype: str) -> None:
-    largest = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}[datatype]
+    largest, beyond = LARGEST[datatype]
     assert pack(DATATYPES[datatype], [1, largest, -largest], "$[{}]".format)
-    for value in (inf, -inf, 10**400):
+    for value in (beyond, -beyond, inf, -inf, 10**400):
         with pytest.raises(InvalidRequest, match=f"a number that {datatype} holds") as caught:
             pack(DATATYPES[datatype], [1, largest, value, -largest], "$[{}]".format)
         assert caught.value.path == "$[2]"
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT8", "UINT64"])
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64", "INT8", "UINT64"])
 def test_packed_numbers_can_be_written_over_by_who_gets_them(datatype: str) -> None:
     packed = pack(DATATYPES[datatype], [1, 2], "$[{}]".format)
     assert not isinstance(packed, list)

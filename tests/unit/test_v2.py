@@ -246,7 +246,7 @@ def test_a_wrong_input_is_a_400_that_names_the_place(
     assert document["error"].startswith(message)
 
 
-@pytest.mark.parametrize("datatype", ["FP16"])
+@pytest.mark.parametrize("datatype", ["FP16", "BF16"])
 def test_what_has_no_form_in_json_is_refused_there(datatype: str) -> None:
     x = {"name": "x", "shape": [1], "datatype": datatype, "data": [1]}
     _, document = infer(same(datatype, -1), x, parameters={"binary_data_output": True})

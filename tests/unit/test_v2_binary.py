@@ -119,10 +119,16 @@ def test_a_tensor_that_lies_aligned_is_not_copied_and_another_one_is() -> None:
         assert seen[-1].values() == [3.0]
 
 
-def test_half_floats_and_not_a_number_go_as_bytes() -> None:
-    content = struct.pack("<3e", 0.1, float("nan"), float("-inf"))
-    document = {"inputs": [tensor("x", "FP16", (3,), 6)], "parameters": {"binary_data_output": True}}
-    assert parts(send(same("FP16", -1), document, content))[1] == content
+@pytest.mark.parametrize(
+    ("datatype", "content"),
+    [
+        ("FP16", struct.pack("<3e", 0.1, float("nan"), float("-inf"))),
+        ("BF16", struct.pack("<3H", 0x3DCD, 0x7FC0, 0xFF80)),  # the same numbers
+    ],
+)
+def test_half_floats_and_not_a_number_go_as_bytes(datatype: str, content: bytes) -> None:
+    document = {"inputs": [tensor("x", datatype, (3,), 6)], "parameters": {"binary_data_output": True}}
+    assert parts(send(same(datatype, -1), document, content))[1] == content
 
 
 def test_without_a_content_type_bytes_are_taken_and_as_json_they_are_not() -> None:

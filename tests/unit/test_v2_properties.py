@@ -14,12 +14,19 @@ from doubles import FEATURES, service
 from pilotlight.encode import nest
 from pilotlight.messages import Request
 from pilotlight.routes import ROUTES
-from pilotlight.tensor import DATATYPES, Datatype
+from pilotlight.tensor import BF16, DATATYPES, Datatype
+from pilotlight.v2_binary import BINARY_ONLY
 from unit.test_v2 import INFER, by_sum, same
 from unit.test_v2_binary import HEADER, parts, send, strings, tensor
 
 SHAPES = st.lists(st.integers(0, 4), max_size=4)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+def bfloat16(bits: int) -> float:
+    """The number: an FP32 whose lower half is zero."""
+    (value,) = struct.unpack("<f", struct.pack("<I", bits << 16))
+    return float(value)
 
 
 def values_of(datatype: Datatype) -> st.SearchStrategy[Any]:
@@ -30,6 +37,8 @@ def values_of(datatype: Datatype) -> st.SearchStrategy[Any]:
         return TEXTS
     if datatype.is_integer:
         return st.integers(datatype.low, datatype.high)
+    if datatype is BF16:
+        return st.integers(0, 0xFFFF).filter(lambda bits: bits & 0x7F80 != 0x7F80).map(bfloat16)
     return st.floats(width=8 * datatype.size, allow_nan=False, allow_infinity=False)  # type: ignore[arg-type]
 
 
@@ -44,6 +53,8 @@ def tensors(draw: st.DrawFn) -> tuple[Datatype, list[int], list[Any]]:
 def as_bytes(datatype: Datatype, values: list[Any]) -> bytes:
     if datatype.name == "BYTES":
         return strings(*(value.encode() for value in values))
+    if datatype is BF16:
+        return b"".join(struct.pack("<f", value)[2:] for value in values)
     code = "?" if datatype.name == "BOOL" else datatype.typecode
     return struct.pack(f"<{len(values)}{code}", *values)
 
@@ -52,7 +63,7 @@ def as_bytes(datatype: Datatype, values: list[Any]) -> bytes:
 @settings(max_examples=300, deadline=None)
 def test_json_comes_back_as_it_went(found: tuple[Datatype, list[int], list[Any]], nested: bool) -> None:
     datatype, shape, values = found
-    if datatype.name == "FP16":
+    if datatype.name in BINARY_ONLY:
         return
     data = nest(shape, values) if nested and shape and values else values
     x = {"name": "x", "shape": shape, "datatype": datatype.name, "data": data}

@@ -11,9 +11,10 @@ from typing import Any
 from pilotlight import runtimes
 from pilotlight.description import Runtime
 from pilotlight.errors import FormatError, ModelError
-from pilotlight.runtimes.onnx import library
+from pilotlight.runtimes.onnx import library, serves
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BYTES, DATATYPES, Datatype
+from pilotlight_cli.engines import BINDING, C_API
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
 from pilotlight_cli.workbench.onnx_roles import check_guess, guess_inputs, guess_outputs
@@ -28,6 +29,7 @@ _DATATYPES = {
     "float": "FP32",
     "double": "FP64",
     "float16": "FP16",
+    "bfloat16": "BF16",
     "bool": "BOOL",
     "string": "BYTES",
 } | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -50,7 +52,7 @@ def look(job: Job) -> Answer:
         signature = Signature(guess_inputs(inputs, names, notes), guessed_outputs, guessed_labels)
     runtime = Runtime(
         "onnx",
-        "onnxruntime-python",
+        BINDING if serves(signature) else C_API,
         {name: version(name) for name in sorted((*job.packages, "onnxruntime"))},
         read_session(metadata),
     )

@@ -18,7 +18,7 @@ from pilotlight.golden import Golden, read_golden
 from pilotlight.reader import Node
 from pilotlight.runtimes.arrays import to_numpy
 from pilotlight.signature import Signature, read_signature
-from pilotlight.tensor import BYTES, Tensor
+from pilotlight.tensor import BF16, BYTES, Tensor
 from pilotlight_cli.workbench.job import described
 from pilotlight_cli.workbench.samples import generate, tensors
 
@@ -134,5 +134,13 @@ def _compare(outputs: Path, results: Sequence[Sequence[Tensor]], golden: Golden)
 
 def _arrays(results: Sequence[Sequence[Tensor]]) -> list[Any]:
     """All outputs; strings in the form that a file can hold."""
-    arrays = [to_numpy(tensor) for result in results for tensor in result]
-    return [array.astype(str) if array.dtype == object else array for array in arrays]
+    return [_array(tensor) for result in results for tensor in result]
+
+
+def _array(tensor: Tensor) -> Any:  # noqa: ANN401 - an array of any type
+    import numpy as np
+
+    if tensor.datatype is BF16:  # numpy has none, and an FP32 for each of them
+        return np.array(tensor.values(), np.float32).reshape(tensor.shape)
+    array = to_numpy(tensor)
+    return array.astype(str) if array.dtype == object else array

@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import ModelError
-from pilotlight.tensor import BYTES, Datatype, Tensor
+from pilotlight.tensor import BF16, BYTES, Datatype, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,5 +38,10 @@ def from_numpy(result: np.ndarray[Any, Any], datatype: Datatype) -> Tensor:
 
 
 def numpy_dtype(datatype: Datatype) -> str:
-    """numpy's name for a datatype: the typecodes of `array` are also numpy's, but for those that differ in size."""
+    """numpy's name for a datatype: the typecodes of `array` are also numpy's, but for those that differ in size.
+
+    Raises ModelError for BF16, which numpy has not.
+    """
+    if datatype is BF16:
+        raise ModelError("numpy has no BF16")
     return _NUMPY.get(datatype.name) or f"{'u' if datatype.low == 0 else 'i'}{array(datatype.typecode).itemsize}"

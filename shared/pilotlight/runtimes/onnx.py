@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
-from pilotlight.errors import PredictionTimeout, RuntimeMismatch
+from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
 from pilotlight.runtimes.onnx_types import RUN_FAILURES, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
-from pilotlight.tensor import Tensor
+from pilotlight.signature import Input, Output, Signature
+from pilotlight.tensor import BF16, Tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
@@ -75,11 +76,19 @@ def library() -> ModuleType:
     return module
 
 
+def serves(signature: Signature) -> bool:
+    """Whether the binding takes and gives such tensors: it does so through numpy, which has no BF16."""
+    ends: tuple[Input | Output, ...] = (*signature.inputs, *signature.outputs)
+    return all(tensor.datatype is not BF16 for tensor in ends)
+
+
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     """A session on `files[0]`. Sessions made from a path may read external data that lies beside it.
 
     Raises RuntimeMismatch, ModelError where the file is not what the signature says, or ONNX Runtime's own errors.
     """
+    if not serves(model.signature):
+        raise ModelError("the model has BF16 at its ends, and the binding has none; pin it again without --engine")
     try:
         onnxruntime = library()
     except ImportError as error:

@@ -8,7 +8,7 @@ from pilotlight.errors import InvalidRequest, ModelError
 from pilotlight.signature import Input, Output
 
 # Names of element types, where they are not the datatype's own in small letters.
-_ELEMENTS = {"BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
+_ELEMENTS = {"BF16": "bfloat16", "BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
 
 # Numbers of element types: TensorProto.DataType in the ONNX format, ONNXTensorElementDataType in ONNX Runtime's C API.
 CODES = {
@@ -25,6 +25,7 @@ CODES = {
     "FP64": 11,
     "UINT32": 12,
     "UINT64": 13,
+    "BF16": 16,
 }
 
 # ONNX Runtime's codes for a run in which a node failed.

@@ -15,6 +15,7 @@ import descriptions
 from fakes.package_index import PackageIndex
 from pilotlight.description import Lock, Session, load_lock, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError
+from pilotlight.tensor import BF16
 from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.engines import EngineRefused
@@ -83,6 +84,16 @@ def test_a_model_of_tensors_is_pinned_to_the_c_api_which_needs_onnxruntime_alone
 def test_the_binding_serves_a_model_where_it_is_asked_for(store: Store, lock: Path) -> None:
     runtime = pin(store, NAME, lock, engine="onnxruntime-python").lock.model.runtime
     assert runtime == show(store, NAME, 1).model.runtime
+
+
+def test_a_model_with_bf16_is_pinned_to_the_c_api_and_refused_for_the_binding(
+    store: Store, lock: Path, model: Inspection
+) -> None:
+    tensor = replace(model.signature.inputs[0], datatype=BF16)
+    put(store, replace(model, signature=replace(model.signature, inputs=(tensor,))))
+    assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-c"
+    with pytest.raises(EngineRefused, match="has BF16 at its ends, which numpy .* leave it out, and onnxruntime-c"):
+        pin(store, NAME, lock, engine="onnxruntime-python")
 
 
 def test_how_the_session_is_made_is_pinned_with_it(store: Store, lock: Path, model: Inspection) -> None:

@@ -16,10 +16,10 @@ from sklearn.preprocessing import StandardScaler
 
 import models
 from estimators import NAMES, POINTS
-from onnx_models import identity
+from onnx_models import bfloat16_plus, identity
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.signature import Signature, write_signature
-from pilotlight.tensor import BYTES, FP32, INT64
+from pilotlight.tensor import BF16, BYTES, FP32, INT64
 from pilotlight_cli.recognition import recognise
 from pilotlight_cli.workbench.job import Answer, Job, UsageError
 from pilotlight_cli.workbench.onnx import look
@@ -173,8 +173,22 @@ def test_maps_are_refused_with_the_way_to_convert_without_them(tmp_path: Path) -
 
 
 def test_an_element_type_that_has_no_datatype_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"tensor\(bfloat16\), expected a tensor of float"):
-        looked(identity(tmp_path, TensorProto.BFLOAT16, "N", 2))
+    path = identity(tmp_path, TensorProto.FLOAT8E5M2, "N", 2)
+    model = onnx.load(path)
+    model.ir_version, model.opset_import[0].version = 9, 19  # the first that have the type
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"tensor\(float8e5m2\), expected a tensor of float"):
+        looked(path)
+
+
+def test_a_model_with_bf16_at_its_ends_is_looked_into_by_the_c_api(tmp_path: Path) -> None:
+    answer = looked(bfloat16_plus(tmp_path, 0.5))
+    assert answer.runtime.engine == "onnxruntime-c"
+    assert [tensor.datatype for tensor in answer.signature.inputs] == [BF16]
+    assert [tensor.datatype for tensor in answer.signature.outputs] == [BF16]
+    (sample,) = answer.golden.samples
+    given, found = sample.inputs[0].data, sample.outputs[0].data
+    assert found == pytest.approx([float(value) + 0.5 for value in given if value is not None], abs=2**-6)
 
 
 def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> None:

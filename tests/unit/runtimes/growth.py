@@ -38,7 +38,7 @@ def resident() -> int:
 
 def runs(engine: str, folder: Path) -> Callable[[], None]:
     """A hundred runs; half of them are watched."""
-    words = load(engine, onnx_models.identity(folder, onnx_models.KINDS["BYTES"], "N"), WORDS)
+    words = load(engine, onnx_models.identity(folder, onnx_models.ELEMENTS["BYTES"], "N"), WORDS)
     numbers = load(engine, models.plain_tensors(folder), SIGNAL)
     lookup = load(engine, onnx_models.lookup(folder), LOOKUP)
     plain, zeros = (Tensor(BYTES, (3,), ["a" * 300, "b", word]) for word in ("c", "c\0d"))

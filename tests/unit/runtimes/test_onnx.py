@@ -22,7 +22,7 @@ from engines import ENGINES, load
 from pilotlight.description import Session
 from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor
+from pilotlight.tensor import BF16, BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor, pack_bfloat16
 
 PLAIN = Signature(
     (Input("signal", FP32, (-1, 2, 3), "tensor"),),
@@ -58,15 +58,24 @@ def test_outputs_come_in_the_order_of_the_signature_and_may_be_left_out(engine: 
 VALUES: dict[str, list[object]] = {
     "BOOL": [True, False, True],
     "FP16": [0.5, -65504.0, 6e-8],
+    "BF16": [0x3F00, 0xFF7F, 0x0001],  # their bits: 0.5, the lowest, the smallest above zero
     "FP32": [0.5, -3e38, 1e-45],
     "FP64": [0.5, -1e308, 5e-324],
     "BYTES": ["", "ü𝄞\n", "a" * 5000],
 }
 
 
-@pytest.mark.parametrize("datatype", DATATYPES.values(), ids=lambda datatype: datatype.name)
+@pytest.mark.parametrize(
+    ("engine", "datatype"),
+    [
+        pytest.param(engine, datatype, id=f"{engine}-{datatype.name}")
+        for engine in ENGINES
+        for datatype in DATATYPES.values()
+        if datatype is not BF16 or engine == "onnxruntime-c"
+    ],
+)
 def test_values_of_every_datatype_go_through_unchanged(engine: str, datatype: Datatype, tmp_path: Path) -> None:
-    kind = onnx_models.KINDS[datatype.name]
+    kind = onnx_models.ELEMENTS[datatype.name]
     model = load(engine, onnx_models.identity(tmp_path, kind, "N"), same(datatype, -1))
     values = VALUES.get(datatype.name, [datatype.low, 1, datatype.high])
     data: Any = values if datatype is BYTES else pack(f"3{'?' if datatype is BOOL else datatype.typecode}", *values)
@@ -75,13 +84,30 @@ def test_values_of_every_datatype_go_through_unchanged(engine: str, datatype: Da
     assert (found.datatype, found.shape, found.values()) == (datatype, (3,), given.values())
 
 
+def test_the_c_api_serves_a_model_with_bf16_at_its_ends(tmp_path: Path) -> None:
+    model = load("onnxruntime-c", onnx_models.bfloat16_plus(tmp_path, 0.5), same(BF16, -1, 3))
+    given = Tensor(BF16, (2, 3), pack_bfloat16([0, 1, -2, 3.5, 200, 3e38]))
+    (found,) = model.predict([given])
+    assert (found.datatype, found.shape) == (BF16, (2, 3))
+    # 200.5 lies between 200 and 201, and 200 is the even one; next to 3e38 a half is nothing.
+    assert found.values() == [0.5, 1.5, -1.5, 4.0, 200.0, given.values()[5]]
+
+
+@pytest.mark.parametrize("ends", [(BF16, FP32), (FP32, BF16)])
+def test_the_binding_refuses_bf16_at_the_load(ends: tuple[Datatype, Datatype], tmp_path: Path) -> None:
+    file = onnx_models.identity(tmp_path, onnx_models.ELEMENTS["BF16"], "N")
+    signature = Signature((Input("x", ends[0], (-1,), "tensor"),), (Output("y", ends[1], (-1,), "tensor"),))
+    with pytest.raises(ModelError, match="BF16 at its ends, and the binding has none; pin it again without"):
+        load("onnxruntime-python", file, signature)
+
+
 @pytest.mark.parametrize("shape", [(), (0,), (0, 4), (2, 0, 3), (1, 1, 1, 1)])
 @pytest.mark.parametrize("datatype", [FP32, INT64, BYTES], ids=lambda datatype: datatype.name)
 def test_scalars_and_tensors_of_nothing_keep_their_shape(
     engine: str, datatype: Datatype, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     names = [f"d{index}" for index in range(len(shape))]
-    file = onnx_models.identity(tmp_path, onnx_models.KINDS[datatype.name], *names)
+    file = onnx_models.identity(tmp_path, onnx_models.ELEMENTS[datatype.name], *names)
     model = load(engine, file, same(datatype, *[-1] * len(shape)))
     count = 0 if 0 in shape else 1
     data: Any = ["x"] * count if datatype is BYTES else array(datatype.typecode, [7] * count)
@@ -93,7 +119,7 @@ def test_scalars_and_tensors_of_nothing_keep_their_shape(
 def test_strings_go_through_with_zeros_in_them_and_of_any_length(
     engine: str, strings: list[str], tmp_path: Path
 ) -> None:
-    model = load(engine, onnx_models.identity(tmp_path, onnx_models.KINDS["BYTES"], "N"), same(BYTES, -1))
+    model = load(engine, onnx_models.identity(tmp_path, onnx_models.ELEMENTS["BYTES"], "N"), same(BYTES, -1))
     for given in (strings, strings[:1], strings):
         (found,) = model.predict([Tensor(BYTES, (len(given),), given)])
         assert found.values() == given
