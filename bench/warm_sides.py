@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gc
 import hashlib
-import os
 import runpy
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pilotlight import fast_json
 from pilotlight.description import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight.messages import Request
 from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import FUNCTIONS
 from warm_cases import Case
 
@@ -90,11 +90,11 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
     (folder / model.key("model.onnx")).write_bytes(content)
     (folder / "golden.json").write_bytes(_GOLDEN)
     (folder / "model.lock").write_bytes(to_bytes(write_lock(Lock(model, model.golden.sha256))))
-    os.environ |= {"PILOTLIGHT_STORE": folder.as_uri(), "PILOTLIGHT_LOCK": str(folder / "model.lock")}
     fast_json.library(sys.maxsize)
     if str(_HANDLER) not in sys.path:
         sys.path.append(str(_HANDLER))
-    module = runpy.run_path(str(_HANDLER / "handler.py"))
+    with acting_in({"PILOTLIGHT_STORE": folder.as_uri(), "PILOTLIGHT_LOCK": str(folder / "model.lock")}):
+        module = runpy.run_path(str(_HANDLER / "handler.py"))
     gc.unfreeze()  # the process is not the function's alone
     return module
 
