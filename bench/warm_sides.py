@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import hashlib
 import runpy
 import sys
@@ -93,10 +92,13 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
     fast_json.library(sys.maxsize)
     if str(_HANDLER) not in sys.path:
         sys.path.append(str(_HANDLER))
-    with acting_in({"PILOTLIGHT_STORE": folder.as_uri(), "PILOTLIGHT_LOCK": str(folder / "model.lock")}):
-        module = runpy.run_path(str(_HANDLER / "handler.py"))
-    gc.unfreeze()  # the process is not the function's alone
-    return module
+    settings = {
+        "PILOTLIGHT_STORE": folder.as_uri(),
+        "PILOTLIGHT_LOCK": str(folder / "model.lock"),
+        "PILOTLIGHT_THREADS": "1",  # as the bare run: another thread's waiting would count as the handler's time
+    }
+    with acting_in(settings):
+        return runpy.run_path(str(_HANDLER / "handler.py"))
 
 
 class _Features(BaseModel):
