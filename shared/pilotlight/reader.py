@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pilotlight.errors import FormatError
 
@@ -37,19 +37,21 @@ def child(path: str, key: str) -> str:
 def read_json(content: bytes) -> object:
     """Parse a file's bytes. A duplicate key would let two readers see two documents, so it is refused."""
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(content.decode("utf-8"), object_pairs_hook=unique_fields, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not valid JSON: {error}") from None
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of these pairs, for `json`'s `object_pairs_hook`. Raises ValueError for a duplicate key."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise ValueError("an object has the same key twice")
     return fields
 
 
-def _no_constant(name: str) -> object:
+def refuse_constant(name: str) -> NoReturn:
+    """Raise ValueError for NaN, Infinity and -Infinity: for `json`'s `parse_constant`."""
     raise ValueError(f"{name} is not JSON")
 
 

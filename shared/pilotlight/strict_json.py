@@ -9,10 +9,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.reader import child, describe
+from pilotlight.reader import child, describe, refuse_constant, unique_fields
 
 # How many arrays and objects may stand inside one another. A tensor's rank is far below it, parsers' own limits above.
 DEEPEST = 64
@@ -83,18 +83,7 @@ def _is_too_deep(document: object) -> bool:
     return True
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return fields
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_fields, parse_constant=refuse_constant)
 
 
 class _Pairs(list[tuple[str, object]]):
