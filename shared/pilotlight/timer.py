@@ -25,7 +25,7 @@ class Timer:
         """Seconds for the next wait. Raises TimeoutError when the time is over."""
         left = self.end - self.clock()
         if left <= 0:
-            raise TimeoutError("the time is over")
+            raise TimeoutError("timed out")
         return min(_PATIENCE, max(left / 2, 0.05))
 
     def wait(self) -> Timer:
@@ -36,5 +36,5 @@ class Timer:
         """Seconds until the end. Raises TimeoutError when there are none."""
         left = self.end - self.clock()
         if left <= 0:
-            raise TimeoutError("the time is over")
+            raise TimeoutError("timed out")
         return left
