@@ -35,6 +35,8 @@ SHAPING = {
     "Architecture": "arm64",
     "TimeoutSeconds": "20",
     "EphemeralStorageMb": "1024",
+    "Threads": "2",
+    "MaxBodyBytes": "1000000",
     "StoreUrl": "s3://elsewhere/models",
     "Tracing": "true",
     "LogLevel": "DEBUG",

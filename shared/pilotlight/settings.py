@@ -22,9 +22,9 @@ class Settings:
 
     `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
     `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
-    base64. `threads` is how many threads one prediction may use, by default one for each whole processor. `release` is
-    the digest of the release that this function belongs to, or empty where its deployment named none. `cors_origins`
-    are those whose pages may call from a browser, or `*`; none by default.
+    base64. `threads` is how many threads one prediction may use; where the variable is empty or missing, one for each
+    whole processor. `release` is the digest of the release that this function belongs to, or empty where its deployment
+    named none. `cors_origins` are those whose pages may call from a browser, or `*`; none by default.
     """
 
     store: str
@@ -54,7 +54,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         log_level=_level(given.get("LOG_LEVEL", DEFAULT_LOG_LEVEL)),
         metrics_namespace=_namespace(given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE)),
         max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
-        threads=_count("THREADS", given.get("THREADS", str(processors))),
+        threads=_count("THREADS", given.get("THREADS") or str(processors)),
         release=_release(given.get("RELEASE", "")),
         cors_origins=_origins(given.get("CORS_ORIGINS", "")),
     )

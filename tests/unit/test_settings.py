@@ -22,7 +22,9 @@ def test_only_the_store_has_no_default() -> None:
     )
 
 
-@pytest.mark.parametrize(("given", "threads"), [({}, 4), ({"PILOTLIGHT_THREADS": "2"}, 2)])
+@pytest.mark.parametrize(
+    ("given", "threads"), [({}, 4), ({"PILOTLIGHT_THREADS": ""}, 4), ({"PILOTLIGHT_THREADS": "2"}, 2)]
+)
 def test_a_prediction_uses_the_machines_processors_unless_it_is_told_otherwise(
     given: dict[str, str], threads: int
 ) -> None:

@@ -37,7 +37,10 @@ _BOUNDARY = "PermissionsBoundary"
 _STORE_OUTPUT = "Store"
 
 # Parameters that are numbers, and of which the half makes no sense.
-_WHOLE = ("MinProvisioned", "MaxProvisioned", "MemorySize", "EphemeralStorageMb", "TimeoutSeconds")
+_WHOLE = (
+    *("MinProvisioned", "MaxProvisioned", "MemorySize"),
+    *("EphemeralStorageMb", "TimeoutSeconds", "MaxBodyBytes"),
+)
 
 # Lambda lets no function reserve these, and keeps none of them ready.
 # https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
