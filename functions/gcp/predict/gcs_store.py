@@ -11,11 +11,9 @@ from urllib.parse import urlsplit
 import cloud_logging
 from gcs_get import GcsGet
 from metadata_token import DEFAULT_HOST, TokenSource
-from pilotlight.errors import StoreError
-from pilotlight.http_get import Address, Line
-from pilotlight.ranges import fetch_by_ranges
-from pilotlight.store import ObjectStore, OtherStore, Sink
-from pilotlight.timer import Timer
+from pilotlight.http_get import Address
+from pilotlight.plain_fetch import PlainFetch
+from pilotlight.store import ObjectStore, Sink
 from pilotlight.trust import Trust
 
 _ENDPOINT = "https://storage.googleapis.com"
@@ -43,41 +41,28 @@ class GcsStore:
         warn: Callable[[str], None] = cloud_logging.warn,
     ) -> None:
         """`environ` says where Cloud Storage is and who asks. `warn` is told when a plain GET did not do."""
-        self._url = url
         self._bucket, _, prefix = url.removeprefix("gs://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._clock = clock
-        self._warn = warn
-        self._trust = Trust(_AUTHORITIES)
         self._address = _plain_address(environ)
         is_emulated = bool(environ.get("STORAGE_EMULATOR_HOST"))
         host = environ.get("GCE_METADATA_HOST") or DEFAULT_HOST
         self._tokens = None if is_emulated else TokenSource(host, clock)
+        client = ("Google's client", lambda: _through_the_client(url))
+        self._plain = PlainFetch(url, Trust(_AUTHORITIES), client, clock, warn)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.store.ObjectStore.fetch`."""
         if self._address is None:
-            raise OtherStore("the environment asks for more than plain GETs can do", self._through_the_client)
-        source = GcsGet(self._address, self._bucket, f"{self._prefix}{key}", self._tokens, self._unforeseen)
-        timer = Timer(self._clock, self._clock() + timeout)
-        try:
-            fetch_by_ranges(source, sink, lambda turn: Line(self._trust, turn), timer)
-        except OtherStore:
-            raise
-        except StoreError as error:
-            raise type(error)(f"{self._url}/{key}: {error}") from error
+            raise self._plain.unsuited()
+        place = f"{self._prefix}{key}"
+        source = GcsGet(self._address, self._bucket, place, self._tokens, self._plain.unforeseen)
+        self._plain(source, key, sink, timeout)
 
-    def _unforeseen(self, why: str) -> OtherStore:
-        def load() -> ObjectStore:
-            self._warn(f"{self._url}: {why}; Google's client is asked instead, which takes its time to import")
-            return self._through_the_client()
 
-        return OtherStore(why, load)
+def _through_the_client(url: str) -> ObjectStore:
+    from gcs_client import ClientStore  # noqa: PLC0415 - takes longer than all else
 
-    def _through_the_client(self) -> ObjectStore:
-        from gcs_client import ClientStore  # noqa: PLC0415 - takes longer than all else
-
-        return ClientStore(self._url)
+    return ClientStore(url)
 
 
 def _plain_address(environ: Mapping[str, str]) -> Address | None:
