@@ -46,16 +46,16 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 
 
 def preload(model: Description) -> None:
-    """Import the runtime's library while the files are on their way; `load` reports what is wrong with it."""
+    """Get the runtime's library ready while the files are on their way; `load` reports what is wrong with it."""
     with suppress(Exception):
         if model.runtime.engine == "onnxruntime-c":
-            from pilotlight.runtimes import onnx_c, ort_api  # noqa: F401, PLC0415 - the first for its import alone
+            from pilotlight.runtimes import onnx_c  # noqa: PLC0415
 
-            ort_api.library(model.runtime.packages)
+            onnx_c.preload(model.runtime.packages)
         elif model.runtime.engine == "onnxruntime-python":
             from pilotlight.runtimes import onnx  # noqa: PLC0415
 
-            onnx.library()
+            onnx.preload()
         else:
             import sklearn  # noqa: F401, PLC0415
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.description import Description
+from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, check_refusal, check_signature
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BF16, Tensor
@@ -94,18 +94,28 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     except ImportError as error:
         raise RuntimeMismatch(f"the lock asks for onnxruntime, which does not import: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
+    session = _session(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
+    check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
+    check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
+    return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
+
+
+def preload() -> None:
+    """Do what a process does once, for its first session, before there is a file to load."""
+    _session(library(), SMALLEST, DEFAULT_SESSION, threads=1)
+
+
+def _session(onnxruntime: ModuleType, model: Path | bytes, session: Session, threads: int) -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    if model.runtime.session.graph_optimization == "off":
+    if session.graph_optimization == "off":
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if not model.runtime.session.prepacking:
+    if not session.prepacking:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    session = onnxruntime.InferenceSession(folder / model.files[0].name, options, providers=["CPUExecutionProvider"])
-    check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
-    check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
-    return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
+    made: InferenceSession = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return made
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from ctypes import Array, byref, c_char_p, c_int, c_size_t, c_void_p, sizeof
-from functools import partial
 from pathlib import Path
 
-from pilotlight.description import Description, Session
+from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import PredictionTimeout
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, check_refusal, check_signature
-from pilotlight.runtimes.ort_api import Api, Function, OrtError, library
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_refusal, check_signature
+from pilotlight.runtimes.ort_api import ERRORS_ONLY, Api, Function, OrtError, library
 from pilotlight.runtimes.ort_nodes import Nodes
 from pilotlight.runtimes.ort_values import InputPlace, Memory, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
 from pilotlight.signature import Signature
 from pilotlight.tensor import Tensor
 
-_ERRORS_ONLY = c_int(3)  # ORT_LOGGING_LEVEL_ERROR
 _NO_OPTIMIZATION = c_int(0)  # ORT_DISABLE_ALL
 
 
@@ -113,13 +111,12 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
     api = library(model.runtime.packages)
     signature = model.signature
     with ExitStack() as stack:
-        environment = _made(api, stack, api.release_env, partial(api.create_env, _ERRORS_ONLY, b"pilotlight"))
         memory = Memory(api)
         stack.callback(api.release_memory_info, memory.info)
         options = _options(api, stack, model.runtime.session, threads)
         path = os.fsencode(folder / model.files[0].name)
         session = _made(
-            api, stack, api.release_session, lambda out: api.create_session(environment, path, options, out)
+            api, stack, api.release_session, lambda out: api.create_session(api.environment, path, options, out)
         )
         nodes = Nodes(api, memory, session)
         check_signature("input", signature.inputs, nodes.inputs())
@@ -137,11 +134,28 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
     return loaded
 
 
+def preload(packages: Mapping[str, str]) -> None:
+    """Do what a process does once, for its first session, before there is a file to load.
+
+    Raises RuntimeMismatch or OrtError.
+    """
+    api = library(packages)
+    with ExitStack() as stack:
+        options = _options(api, stack, DEFAULT_SESSION, threads=1)
+        size = c_size_t(len(SMALLEST))
+        _made(
+            api,
+            stack,
+            api.release_session,
+            lambda out: api.create_session_from_array(api.environment, SMALLEST, size, options, out),
+        )
+
+
 def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_void_p:
     options = _made(api, stack, api.release_session_options, api.create_session_options)
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
-    api.check(api.set_session_log_severity_level(options, _ERRORS_ONLY))
+    api.check(api.set_session_log_severity_level(options, ERRORS_ONLY))
     if session.graph_optimization == "off":
         api.check(api.set_session_graph_optimization_level(options, _NO_OPTIMIZATION))
     if not session.prepacking:

@@ -31,6 +31,16 @@ CODES = {
 # ONNX Runtime's codes for a run in which a node failed.
 RUN_FAILURES = ("FAIL", "INVALID_ARGUMENT", "RUNTIME_EXCEPTION")
 
+# A model of one operator that gives back what it is given, as a file of the ONNX format. A process's first session
+# registers what computes all operators (`bench/onnx_engines.py` prints what that takes), and need not wait for a model.
+SMALLEST = (
+    b"\x08\x08"  # ir_version: 8
+    b':7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01g'  # graph "g": y = Identity(x)
+    b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"  # input "x": a float tensor of shape [1]
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"  # output "y": the same
+    b"B\x04\n\x00\x10\r"  # opset 13
+)
+
 _NAMES = {code: name for name, code in CODES.items()}
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from ctypes import CDLL, CFUNCTYPE, POINTER, PYFUNCTYPE, Structure, c_char_p, c_int, c_uint32, c_void_p, sizeof
+from ctypes import CDLL, CFUNCTYPE, POINTER, PYFUNCTYPE, Structure, byref, c_char_p, c_int, c_uint32, c_void_p, sizeof
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,6 +37,12 @@ _QUICK = PYFUNCTYPE(c_void_p)
 _WORKING = CFUNCTYPE(c_void_p)
 _RELEASE = PYFUNCTYPE(None)
 
+# `CDLL` opens a library with the interpreter's lock in its hand: for 3 ms, and for 70 where it has to come from the
+# disk. The fetch would stand still as long.
+_OPEN = CFUNCTYPE(c_void_p, c_char_p, c_int)(("dlopen", CDLL(None)))
+
+ERRORS_ONLY = c_int(3)  # ORT_LOGGING_LEVEL_ERROR
+
 Function = Callable[..., Any]
 
 
@@ -57,16 +64,22 @@ class _Base(Structure):
 
 
 class Api:
-    """The functions, by their names in the header. Those that return a status return None where all is well."""
+    """The functions, by their names in the header. Those that return a status return None where all is well.
+
+    `environment` is the one in which a process makes all its sessions, and stays as long as the process. To make it
+    registers every operator there is: most of what `bench/onnx_engines.py` prints for the library.
+    """
 
     def __init__(self, table: int) -> None:
+        """Raises OrtError where no environment can be made."""
+
         def entry(index: int) -> int:
             return c_void_p.from_address(table + index * sizeof(c_void_p)).value or 0
 
         self._code = PYFUNCTYPE(c_int)(entry(1))  # GetErrorCode
         self._message = PYFUNCTYPE(c_char_p)(entry(2))  # GetErrorMessage
-        self.create_env: Function = _QUICK(entry(3))
         self.create_session: Function = _WORKING(entry(7))
+        self.create_session_from_array: Function = _WORKING(entry(8))
         self.run: Function = _WORKING(entry(9))
         self.create_session_options: Function = _QUICK(entry(10))
         self.set_session_log_severity_level: Function = _QUICK(entry(22))
@@ -93,7 +106,6 @@ class Api:
         self.create_cpu_memory_info: Function = _QUICK(entry(69))
         self.allocator_free: Function = _QUICK(entry(76))
         self.get_allocator_with_default_options: Function = _QUICK(entry(78))
-        self.release_env: Function = _RELEASE(entry(92))
         self._release_status: Function = _RELEASE(entry(93))
         self.release_memory_info: Function = _RELEASE(entry(94))
         self.release_session: Function = CFUNCTYPE(None)(entry(95))  # joins the session's threads
@@ -104,6 +116,9 @@ class Api:
         self.add_session_config_entry: Function = _QUICK(entry(130))
         self.get_resized_string_tensor_element_buffer: Function = _QUICK(entry(252))
         self.get_tensor_element_type_and_shape_data_reference: Function = _QUICK(entry(414))
+        self.environment = c_void_p()
+        create_env = _WORKING(entry(3))
+        self.check(create_env(ERRORS_ONLY, b"pilotlight", byref(self.environment)))
 
     def check(self, status: int | None) -> None:
         """Raise the OrtError that a status stands for, and release it."""
@@ -132,12 +147,7 @@ def library(packages: Mapping[str, str]) -> Api:
             f"the lock asks for onnxruntime {packages.get('onnxruntime', '')}, and no folder of sys.path has its "
             f"library {_FOLDER / _PATTERNS[0]}; install what requirements.lock pins"
         )
-    try:
-        get_base = CDLL(str(path)).OrtGetApiBase
-    except (OSError, AttributeError) as error:
-        raise RuntimeMismatch(f"the library {path} cannot be used: {error}") from error
-    get_base.restype = POINTER(_Base)
-    base = get_base().contents
+    base = _base(str(path))
     version = base.get_version_string().decode()
     check_version("onnxruntime", version, packages)
     table = base.get_api(API_VERSION)
@@ -146,7 +156,21 @@ def library(packages: Mapping[str, str]) -> Api:
             f"onnxruntime {version} has not version {API_VERSION} of the C API, which came with 1.24; pin the model "
             "again with --engine onnxruntime-python, or publish it with a newer onnxruntime"
         )
-    return Api(table)
+    return _api(table)
+
+
+def _base(path: str) -> _Base:
+    handle = _OPEN(os.fsencode(path), os.RTLD_NOW)
+    try:
+        get_base = CDLL(path, handle=handle).OrtGetApiBase  # without a handle it says why there is none
+    except (OSError, AttributeError) as error:
+        raise RuntimeMismatch(f"the library {path} cannot be used: {error}") from error
+    get_base.restype = POINTER(_Base)
+    found: _Base = get_base().contents
+    return found
+
+
+_api = cache(Api)  # a table stays where it is, as does the library: nothing closes that
 
 
 def _candidates() -> Iterator[Path]:

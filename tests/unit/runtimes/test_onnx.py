@@ -14,6 +14,7 @@ from pathlib import Path
 from struct import pack
 from typing import Any
 
+import onnx
 import pytest
 
 import models
@@ -21,6 +22,9 @@ import onnx_models
 from engines import ENGINES, load
 from pilotlight.description import Session
 from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
+from pilotlight.runtimes import onnx as binding
+from pilotlight.runtimes import onnx_c
+from pilotlight.runtimes.onnx_types import SMALLEST
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BF16, BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor, pack_bfloat16
 
@@ -53,6 +57,21 @@ def test_outputs_come_in_the_order_of_the_signature_and_may_be_left_out(engine: 
     model = load(engine, models.plain_tensors(tmp_path), Signature(PLAIN.inputs, PLAIN.outputs[1:]))
     (sums,) = model.predict([Tensor(FP32, (2, 2, 3), array("f", range(12)))])
     assert (sums.shape, sums.values()) == ((2, 2), [3, 12, 21, 30])
+
+
+def test_a_process_has_its_first_session_before_there_is_a_model() -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1])],
+    )
+    opsets = [onnx.helper.make_opsetid("", 13)]
+    expected = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    assert expected.SerializeToString() == SMALLEST
+
+    binding.preload()
+    onnx_c.preload({})
 
 
 VALUES: dict[str, list[object]] = {
