@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import struct
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 
-from pilotlight.errors import FormatError
+from pilotlight.errors import FormatError, InvalidRequest
+from pilotlight.pack import pack
 from pilotlight.reader import Node, read_json
-from pilotlight.tensor import BF16, BOOL, BYTES, DATATYPES, Datatype, Tensor, pack_bfloat16
+from pilotlight.tensor import BYTES, DATATYPES, Datatype, Tensor
 
 FORMAT = 1
 
@@ -85,18 +84,9 @@ def write_golden(golden: Golden) -> dict[str, object]:
 
 
 def to_tensor(values: Values) -> Tensor:
-    """The tensor that a file shows."""
-    data, datatype = values.data, values.datatype
-    if datatype is BYTES:
-        return Tensor(datatype, values.shape, [str(value) for value in data])
-    if datatype is BOOL:
-        return Tensor(datatype, values.shape, bytes(map(bool, data)))
-    numbers = [nan if value is None else value for value in data]
-    if datatype.typecode == "e":  # `array` has no half floats
-        return Tensor(datatype, values.shape, struct.pack(f"{len(numbers)}e", *numbers))
-    if datatype is BF16:
-        return Tensor(datatype, values.shape, pack_bfloat16(numbers))  # type: ignore[arg-type]
-    return Tensor(datatype, values.shape, array(datatype.typecode, numbers))  # type: ignore[arg-type, type-var]
+    """The tensor that a file shows. Raises InvalidRequest for a float that its datatype would make infinite."""
+    data: list[object] = [nan if value is None else value for value in values.data]
+    return Tensor(values.datatype, values.shape, pack(values.datatype, data, lambda index: f"[{index}]"))
 
 
 def differences(golden: Golden, expected: Sequence[Values], found: Sequence[Values]) -> list[str]:
@@ -158,6 +148,10 @@ def _read_values(node: Node) -> Values:
         count *= length
     if len(values.data) != count:
         raise FormatError(f"shape {list(shape)} holds {count} values, found {len(values.data)}", fields["data"].path)
+    try:
+        to_tensor(values)
+    except InvalidRequest as error:
+        raise FormatError(error.message, f"{fields['data'].path}{error.path}") from None
     return values
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
+from pilotlight import runtimes
 from pilotlight.errors import DigestMismatch, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.loading import Loader, Plan
 from pilotlight.records import Record
+from pilotlight.runtimes import Model
 from pilotlight.store import Sink
 
 KEY = "example/3/model.onnx"
@@ -116,6 +118,19 @@ def test_a_file_that_is_no_model_fails_the_start_with_the_librarys_words_in_the_
     with pytest.raises(Exception, match="Protobuf parsing failed"):
         loader.start(9.0)
     assert "Protobuf parsing failed" in records.cold_starts[0].error
+
+
+def test_a_library_that_would_end_the_process_fails_the_start(
+    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> Model:
+        raise SystemExit("no licence")
+
+    monkeypatch.setattr(runtimes, "load", load)
+    case = Case(tmp_path, records, [])
+    with pytest.raises(SystemExit, match="no licence"):
+        case.loader.start(9.0)
+    assert (case.loader.state, records.cold_starts[0].error) == ("failed", "SystemExit: no licence")
 
 
 def test_many_threads_that_ask_at_once_share_one_load(tmp_path: Path, records: Records) -> None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import nextafter
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ FORMATS_BY_NAME = {
 }
 
 VALUES: tuple[object, ...] = (
-    *(None, True, False, 0, 1, -1, -2, 2, 7, 1.0, 1.5, -0.5, 2**70, 10**400, 1e-300),
+    *(None, True, False, 0, 1, -1, -2, 2, 7, 1.0, 1.5, -0.5, 2**70, 10**400, 1e-300, 65519.9, 65520.0, -1e39),
     *("", "x", "A b", "../x", "a.b", "golden.json", "model.onnx", "numpy", "1.2.3", "0" * 64, "g" * 64, "a" * 200),
     *(
         "all",
@@ -237,6 +238,25 @@ def test_whole_numbers_end_where_their_datatype_does(datatype: Datatype) -> None
         assert not format_.validator().is_valid(beyond)
         with pytest.raises(FormatError, match=f"a whole number that {datatype.name} holds"):
             format_.read(json.dumps(beyond).encode())
+
+
+@pytest.mark.parametrize(
+    ("datatype", "bound"),
+    [("FP16", 65520.0), ("BF16", float(2**128 - 2**119)), ("FP32", float(2**128 - 2**103))],
+)
+def test_floats_end_where_their_datatype_would_make_them_infinite(datatype: str, bound: float) -> None:
+    format_ = FORMATS_BY_NAME["golden"]
+    document = write_golden(descriptions.golden(DATATYPES[datatype]))
+    for sign in (-1, 1):
+        first_beyond, last = (
+            changed(document, ("samples", 0, "inputs", 0, "data", 0), put(sign * value))
+            for value in (bound, nextafter(bound, 0))
+        )
+        assert not format_.validator().is_valid(first_beyond)
+        with pytest.raises(FormatError, match=rf"inputs\[0\]\.data\[0\]: expected a number that {datatype} holds"):
+            format_.read(json.dumps(first_beyond).encode())
+        format_.validator().validate(last)
+        format_.read(json.dumps(last).encode())
 
 
 def test_a_line_break_after_a_name_is_refused() -> None:
