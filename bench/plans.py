@@ -48,7 +48,7 @@ class Plan:
 
 
 FULL = Plan(
-    aws=Starts({WARM: 9, COLD: 9} | dict.fromkeys((*_ONE, *_HALF), 5), traces=3, seconds=230),
+    aws=Starts({WARM: 9, COLD: 9} | dict.fromkeys((*_ONE, *_HALF), 5), traces=3, seconds=260),
     google=Starts({WARM: 7, COLD: 5} | dict.fromkeys((*_ONE, *_HALF), 3), traces=3, seconds=80),
     loads=Loads(rounds=4, seconds=1.5),
     models={"mlp": 7, "resnet18": 7, "transformer": 5},

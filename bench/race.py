@@ -56,15 +56,20 @@ def compare(field: Field, watch: Watch) -> Compared:
 def starts(field: Field, rounds: Mapping[Condition, int], watch: Watch) -> dict[str, tuple[Round, ...]]:
     """Cold starts: so many rounds under each condition, by the condition's name, as far as the time allows.
 
-    All conditions take turns too, and each has one round at least. Raises RaceError.
+    All conditions take turns too, and each has one round at least. Those with a warm file cache come first, after a
+    start of each that does not count: a cold one leaves the cache empty. Raises RaceError.
     """
     found: dict[str, list[Round]] = {condition.name: [] for condition in rounds}
     for number in range(max(rounds.values(), default=0)):
-        for condition in [condition for condition, count in rounds.items() if number < count]:
+        turns = rotated(field.contestants, number)
+        due = sorted((each for each, count in rounds.items() if number < count), key=lambda each: each.cold)
+        for condition in due:
             if number and watch.is_over:
-                continue
+                break
             watch.says(f"cold starts, round {number + 1}, {condition.title}")
-            turns = rotated(field.contestants, number)
+            if condition is due[0] and not condition.cold:
+                for each in turns:
+                    _start(field, each, condition)
             found[condition.name].append({each.name: _start(field, each, condition) for each in turns})
     return {name: tuple(measured) for name, measured in found.items()}
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import contestants
+import file_cache
 import packages
-from conditions import WARM, Condition
+from conditions import COLD, WARM, Condition
 from contestants import Contestant, Field, agree
 from instances import Launch, StartError, waiting
 from marks import Phase
@@ -134,6 +135,23 @@ def test_each_round_begins_with_another_contestant(tmp_path: Path) -> None:
 
     assert list(first) == ["one", "other"]
     assert list(second) == ["other", "one"]
+
+
+def test_files_are_in_the_cache_where_they_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    logging = f"open({str(log)!r}, 'a').write('start ')\n"
+    one = contestant("one", logging + ANSWER.format(answer={}), tmp_path)
+
+    def drop(_: object) -> None:
+        with log.open("a") as file:
+            file.write("drop ")
+
+    monkeypatch.setattr(file_cache, "drop", drop)
+
+    found = starts(field(one), {COLD: 2, WARM: 2}, watch())
+
+    assert [len(rounds) for rounds in found.values()] == [2, 2]
+    assert log.read_text().split() == ["start", "start", "drop", "start"] * 2
 
 
 def test_answers_are_the_same_to_a_millionth() -> None:
