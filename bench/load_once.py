@@ -3,8 +3,8 @@
 WHAT is `default`, for ONNX Runtime's session as one makes it, MODEL its file; or `ours`, for the function's own
 runtime, MODEL the folder with lock and files. INPUTS is a folder with `inputs.json` and each tensor's bytes. Prints one
 line of JSON: seconds from the file to the first run's end and of a later run, the most memory, and the first numbers of
-the first output. It is run by a bare interpreter with the contestant's package on its path; importing the runtime does
-not count.
+the first output. It is run by a bare interpreter with the contestant's package on its path; what a cold start does
+while it waits for the file does not count: importing the runtime and, in ours, making a first session.
 """
 
 from __future__ import annotations

@@ -147,7 +147,10 @@ def _large(large: Summary) -> list[Table]:
                         f"{peak['value']['median'] / 1e6:.0f} MB",
                     )
                 )
-    note = "From the file to the first run's end, in fresh processes; the runtime's import does not count."
+    note = (
+        "From the file to the first run's end, in fresh processes. What comes before there is a file does not count: "
+        "the runtime's import and, in Pilotlight, the session of one operator that it makes meanwhile."
+    )
     headers = ("", "file cache", "", "load and first run", "ratio", "later runs", "peak memory")
     made = [Table("large-loads", "Large models: load and first run", note, headers, tuple(rows))]
     if large["end_to_end"]:
