@@ -129,7 +129,7 @@ class Instance:
     def first_answer(self, request: bytes) -> FirstAnswer:
         """Start it and ask until the first 200. Raises StartError.
 
-        Lambda's runtime is started by the request itself.
+        Lambda's runtime is started by the request itself, which is answered when it fails too.
         """
         began = time.monotonic()
         self._go.close()
@@ -139,7 +139,8 @@ class Instance:
             reply = None if received is None else self._launch.reply(received)
             if reply is not None and reply.status == 200:
                 return FirstAnswer(began, took, reply)
-            if self._process.poll() is not None or took > _START_SECONDS:
+            has_failed = reply is not None and self._launch.kind == "lambda"
+            if has_failed or self._process.poll() is not None or took > _START_SECONDS:
                 raise StartError(f"no answer ({reply or 'nothing'}) after {took:.1f} s:\n{self.log[-3000:]}")
             time.sleep(_GLANCE)
 

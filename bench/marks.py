@@ -71,12 +71,12 @@ def _booted(record: dict[str, float], entered: float, start: float) -> list[Phas
     took = {name: milliseconds / 1000 for name, milliseconds in record.items()}
     begun = start + took["lock"]
     ended = entered + took["total"]
-    # The model can be loaded once the runtime is there, which the load's own time includes.
+    # A load that begins before the runtime is ready waits for it, in its own time: it is shown from there on.
     load = max(ended - took.get("load", 0), begun + took.get("runtime", 0))
     return [
         Phase("read the lock", start, took["lock"]),
         Phase("fetch and check the model", begun, took.get("fetch", 0)),
-        Phase("import the runtime", begun, took.get("runtime", 0)),
+        Phase("get the runtime ready", begun, took.get("runtime", 0)),
         Phase("load the model", load, max(ended - load, 0)),
     ]
 

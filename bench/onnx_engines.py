@@ -22,7 +22,6 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 from pilotlight import runtimes
-from pilotlight.runtimes import onnx, onnx_c, ort_api
 from pilotlight.description import load_lock
 from pilotlight.tensor import FP32, Tensor
 
@@ -30,7 +29,12 @@ model = load_lock(Path(sys.argv[1])).model
 model = replace(model, runtime=replace(model.runtime, engine=sys.argv[3]))
 rows = {count: [Tensor(FP32, (count, 30), array("f", range(30)) * count)] for count in (1, 1000)}
 times = [time.process_time()]
-onnx.library() if sys.argv[3] == "onnxruntime-python" else ort_api.library(model.runtime.packages)
+if sys.argv[3] == "onnxruntime-python":
+    from pilotlight.runtimes import onnx
+    onnx.library()
+else:
+    from pilotlight.runtimes import onnx_c
+    onnx_c.library(model.runtime.packages)
 times.append(time.process_time())
 runtimes.preload(model)
 times.append(time.process_time())

@@ -49,11 +49,11 @@ class Plan:
 
 FULL = Plan(
     aws=Starts({WARM: 9, COLD: 9} | dict.fromkeys((*_ONE, *_HALF), 5), traces=3, seconds=260),
-    google=Starts({WARM: 7, COLD: 5} | dict.fromkeys((*_ONE, *_HALF), 3), traces=3, seconds=80),
+    google=Starts({WARM: 7, COLD: 5} | dict.fromkeys((*_ONE, *_HALF), 3), traces=3, seconds=120),
     loads=Loads(rounds=4, seconds=1.5),
     models={"mlp": 7, "resnet18": 7, "transformer": 5},
     seconds_for_model=40,
-    end_to_end=Starts({WARM: 5, COLD: 3}, traces=1, seconds=60),
+    end_to_end=Starts({WARM: 5, COLD: 3}, traces=1, seconds=75),
     warm_rounds=25,
 )
 

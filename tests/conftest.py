@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from browser_fixtures import browser
 from docker_fixtures import address, lambda_image
+from environment_fixtures import settings_stay_as_they_are
 from parameters_fixtures import ssm, stack
 from reporting import pytest_terminal_summary
 from stores_fixtures import (
@@ -30,6 +31,7 @@ __all__ = [
     "pytest_terminal_summary",
     "s3_server",
     "s3_store",
+    "settings_stay_as_they_are",
     "ssm",
     "stack",
 ]

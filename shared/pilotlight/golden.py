@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from typing import Any
 
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.pack import pack
 from pilotlight.reader import Node, read_json
-from pilotlight.tensor import BYTES, DATATYPES, Datatype, Tensor
+from pilotlight.tensor import DATATYPES, Datatype, Tensor
 
 FORMAT = 1
 
@@ -84,8 +85,13 @@ def write_golden(golden: Golden) -> dict[str, object]:
 
 
 def to_tensor(values: Values) -> Tensor:
-    """The tensor that a file shows. Raises InvalidRequest for a float that its datatype would make infinite."""
-    data: list[object] = [nan if value is None else value for value in values.data]
+    """The tensor that a file shows. Raises InvalidRequest, with the place in `data`, for what is not of the datatype.
+
+    A null stands for a float that JSON cannot write (NaN and the infinities).
+    """
+    data: list[object] = list(values.data)
+    if values.datatype.is_float:
+        data = [nan if value is None else value for value in data]
     return Tensor(values.datatype, values.shape, pack(values.datatype, data, lambda index: f"[{index}]"))
 
 
@@ -141,7 +147,7 @@ def _read_values(node: Node) -> Values:
         name=fields["name"].string(),
         datatype=datatype,
         shape=shape,
-        data=fields["data"].items(lambda item: _read_scalar(item, datatype)),
+        data=fields["data"].items(_read_float if datatype.is_float else _read_scalar),
     )
     count = 1
     for length in shape:
@@ -155,20 +161,12 @@ def _read_values(node: Node) -> Values:
     return values
 
 
-def _read_scalar(node: Node, datatype: Datatype) -> Scalar | None:
-    """A value of `datatype`; null stands for a float that JSON cannot write (NaN and the infinities)."""
-    value = node.value
-    if datatype is BYTES:
-        return node.string()
-    if datatype.name == "BOOL":
-        if not isinstance(value, bool):
-            raise node.fail("true or false")
-        return value
-    if datatype.is_float:
-        return None if value is None else node.number()
-    if isinstance(value, bool) or not isinstance(value, int) or not datatype.low <= value <= datatype.high:
-        raise node.fail(f"a whole number that {datatype.name} holds")
-    return value
+def _read_float(node: Node) -> float | None:
+    return None if node.value is None else node.number()
+
+
+def _read_scalar(node: Node) -> Any:  # noqa: ANN401 - `to_tensor` refuses what is not of the datatype
+    return node.value
 
 
 def _write_values(values: Values) -> dict[str, object]:

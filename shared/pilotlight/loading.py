@@ -74,7 +74,7 @@ class Loader:
         self._report = report
         self._phases = dict(phases_ms)
         self._started: float | None = started
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._model: Model | None = None
         self._state: State = "waiting"
         self._deadline = 0.0
@@ -95,7 +95,7 @@ class Loader:
         self.finish()
 
     def begin(self, seconds: float) -> None:
-        """Set the fetch going, in a thread of its own, and import the runtime meanwhile.
+        """Set the fetch going, in a thread of its own, and get the runtime ready meanwhile.
 
         Until `finish` there is time for other parts of the start.
         """
@@ -209,7 +209,7 @@ class Loader:
         except ObjectRefused as error:
             # Whoever refuses all through the init phase means it. Later it may be a passing fault of theirs.
             state, self._error = "failed" if self._in_init else "waiting", error
-        except BaseException as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
+        except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
             state, self._error = "failed", error
         self._is_finishing.wait()  # the start is not over, and its time not known, before its other parts are
         self._phases["total"] = (self._plan.clock() - began) * 1000

@@ -13,7 +13,6 @@ import pytest
 
 from doubles import Records
 from fakes.fake_s3 import TOKEN, FakeS3, Fault
-from fakes.faults import OUT_OF_TIME
 from pilotlight.description import load_lock
 from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError
 from pilotlight.loading import Loader, Plan
@@ -127,10 +126,10 @@ WAITING = {
     "an overloaded store": (fault("status", status=503, code="SlowDown"), "503 SlowDown: told by the fake"),
     "an expired token": (fault("status", status=400, code="ExpiredToken"), "400 ExpiredToken"),
     "resets before the body": (fault("reset"), "the body ended after 0 bytes: Connection"),
-    "no answer": (fault("silent"), OUT_OF_TIME),
-    "a stall": (fault("stall", after=1000), OUT_OF_TIME),
-    "a drip": (fault("drip", delay=1.0), OUT_OF_TIME),
-    "headers that never end": (fault("endless"), OUT_OF_TIME),
+    "no answer": (fault("silent"), "timed out"),
+    "a stall": (fault("stall", after=1000), "timed out"),
+    "a drip": (fault("drip", delay=1.0), "timed out"),
+    "headers that never end": (fault("endless"), "timed out"),
 }
 
 

@@ -7,7 +7,10 @@ from functools import partial
 
 import pytest
 
+import file_cache
+import large
 import packages
+from figures import Measured
 from large import agree, measured_loads
 from large_models import mlp
 from model_files import ModelFiles, found, make
@@ -31,6 +34,23 @@ def test_both_forms_of_a_model_are_loaded_and_give_the_same_numbers(files: Model
     assert list(measured) == ["default", "pilotlight"]
     assert all(each["first_run"] > 0 and each["warm_run"] > 0 for each in measured.values())
     assert all(each["peak"] > 20_000_000 for each in measured.values())  # ONNX Runtime is in it
+
+
+def test_files_are_in_the_cache_where_they_are_said_to_be(files: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    load = large._load
+
+    def logged(loaded: large._Loaded) -> tuple[Measured, list[float]]:
+        done.append("load")
+        return load(loaded)
+
+    monkeypatch.setattr(large, "_load", logged)
+    monkeypatch.setattr(file_cache, "drop", lambda _: done.append("drop"))
+
+    measured_loads(files, packages.functions_python(), 2, Watch(60, lambda _: None, lambda: 0.0))
+
+    warm, cold = ["load", "load"] * 2, ["drop", "load"] * 2
+    assert done == ["load", "load", *(warm + cold) * 2]  # each once at first, to hold their answers against one another
 
 
 def test_the_plain_file_and_the_optimised_model_lie_in_one_store(files: ModelFiles) -> None:

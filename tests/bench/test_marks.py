@@ -75,6 +75,6 @@ def test_a_fetch_and_an_import_at_once_are_shown_at_once() -> None:
     assert found[2:-1] == [
         Phase("read the lock", 1.5, 0.5),
         Phase("fetch and check the model", 2.0, 1.0),
-        Phase("import the runtime", 2.0, 2.0),
+        Phase("get the runtime ready", 2.0, 2.0),
         Phase("load the model", 4.0, 0.5),  # its own time has the wait for the import in it
     ]

@@ -21,7 +21,7 @@ from targets import judged
 NAMES = ("tutorial_handler", "sklearn_joblib", "pilotlight", "pilotlight_floor")
 PHASES = [
     {"name": "Python and the platform's runtime", "start": 0.0, "seconds": 0.02},
-    {"name": "import the runtime", "start": 0.02, "seconds": 0.05},
+    {"name": "get the runtime ready", "start": 0.02, "seconds": 0.05},
     {"name": "fetch and check the model", "start": 0.02, "seconds": 0.03},
     {"name": "first request", "start": 0.07, "seconds": 0.01},
 ]

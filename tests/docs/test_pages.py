@@ -169,7 +169,7 @@ def test_the_settings_table_is_the_code() -> None:
     assert named.keys() == {name.upper() for name in Settings.__slots__}
     for name, default in named.items():
         if name == "THREADS":
-            assert default == "the whole processors"
+            assert default == "the whole processors, also where it is empty"
         elif name != "STORE":
             assert default == str(getattr(found, name.lower()) or "empty"), name
 

@@ -14,9 +14,6 @@ from typing import Literal
 
 Kind = Literal["media", "upload", "metadata"]
 
-# What a fetch says, as a pattern, when its time is over; which of these depends on where it was just then.
-OUT_OF_TIME = "timed out|did not deliver within"
-
 
 @dataclass(frozen=True)
 class Fault:

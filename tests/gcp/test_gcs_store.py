@@ -12,7 +12,6 @@ import pytest
 
 from doubles import fetched
 from fakes.fake_gcs import FakeGcs, Fault
-from fakes.faults import OUT_OF_TIME
 from gcs_store import GcsStore
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 
@@ -89,7 +88,7 @@ def test_whatever_takes_too_long_is_not_waited_for(
     kind: Literal["drip", "stall", "endless"], environ: dict[str, str], gcs: FakeGcs, fetch: Fetch
 ) -> None:
     gcs.inject(Fault(kind, on=("media",)), times=100)
-    with pytest.raises(StoreUnavailable, match=OUT_OF_TIME):
+    with pytest.raises(StoreUnavailable, match="timed out|did not deliver within"):
         fetch("gs://models/team", environ, timeout=0.5)
 
 

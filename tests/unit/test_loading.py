@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
-from pilotlight import runtimes
-from pilotlight.errors import DigestMismatch, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.loading import Loader, Plan
 from pilotlight.records import Record
-from pilotlight.runtimes import Model
 from pilotlight.store import Sink
 
 KEY = "example/3/model.onnx"
@@ -118,19 +116,6 @@ def test_a_file_that_is_no_model_fails_the_start_with_the_librarys_words_in_the_
     with pytest.raises(Exception, match="Protobuf parsing failed"):
         loader.start(9.0)
     assert "Protobuf parsing failed" in records.cold_starts[0].error
-
-
-def test_a_library_that_would_end_the_process_fails_the_start(
-    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(*_: object) -> Model:
-        raise SystemExit("no licence")
-
-    monkeypatch.setattr(runtimes, "load", load)
-    case = Case(tmp_path, records, [])
-    with pytest.raises(SystemExit, match="no licence"):
-        case.loader.start(9.0)
-    assert (case.loader.state, records.cold_starts[0].error) == ("failed", "SystemExit: no licence")
 
 
 def test_many_threads_that_ask_at_once_share_one_load(tmp_path: Path, records: Records) -> None:
@@ -280,16 +265,26 @@ def test_each_attempt_reports_its_own_time_tries_and_bytes(tmp_path: Path, recor
     assert (second.attempts, second.fetched_bytes) == (1, len(case.content))
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("raise ValueError('numpy.dtype size changed')", "ValueError: numpy.dtype size changed"),
+        (
+            "raise SystemExit('no licence')",
+            "ModelError: a library that the model needs ended the process while it was loaded (no licence)",
+        ),
+    ],
+)
 def test_a_library_that_breaks_on_import_is_a_failed_start_with_a_line(
-    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+    code: str, error: str, tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "onnxruntime.py").write_text("raise ValueError('numpy.dtype size changed')")
+    (tmp_path / "onnxruntime.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     case = Case(tmp_path / "model", records, [])
-    with pytest.raises(ValueError, match="size changed"):
+    with pytest.raises((ValueError, ModelError)):
         case.loader.start(9.0)
-    assert records.cold_starts[0].error == "ValueError: numpy.dtype size changed"
+    assert (case.loader.state, records.cold_starts[0].error) == ("failed", error)
 
 
 def forking(case: Case, records: Records, threads: int) -> Loader:

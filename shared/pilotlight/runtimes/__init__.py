@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pilotlight.description import Description
-from pilotlight.errors import RuntimeMismatch
+from pilotlight.errors import ModelError, RuntimeMismatch
 from pilotlight.tensor import Tensor
 
 
@@ -32,6 +32,13 @@ def load(model: Description, folder: Path, threads: int) -> Model:
     `threads` is how many threads one prediction may use. Raises ModelError, or what the library itself raises, when the
     files cannot be served: trying again would not help.
     """
+    try:
+        return _load(model, folder, threads)
+    except SystemExit as error:  # it would end the thread that loads, and nobody would be told
+        raise ModelError(f"a library that the model needs ended the process while it was loaded ({error})") from error
+
+
+def _load(model: Description, folder: Path, threads: int) -> Model:
     if model.runtime.engine == "onnxruntime-c":
         from pilotlight.runtimes import onnx_c  # noqa: PLC0415 - a package ships one engine
 
@@ -47,7 +54,7 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 
 def preload(model: Description) -> None:
     """Get the runtime's library ready while the files are on their way; `load` reports what is wrong with it."""
-    with suppress(Exception):
+    with suppress(Exception, SystemExit):
         if model.runtime.engine == "onnxruntime-c":
             from pilotlight.runtimes import onnx_c  # noqa: PLC0415
 

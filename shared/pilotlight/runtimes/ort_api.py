@@ -138,7 +138,8 @@ class Api:
 def library(packages: Mapping[str, str]) -> Api:
     """The functions of the library in onnxruntime's wheel, which is found without importing that, telemetry off.
 
-    Raises RuntimeMismatch where it is missing or not of the version that `packages` names.
+    Raises RuntimeMismatch where it is missing or not of the version that `packages` names, and OrtError where no
+    environment can be made.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     path = next(_candidates(), None)

@@ -274,6 +274,7 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
         ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
         ({"MemorySize": "1769.5"}, "MemorySize is 1769.5; expected a whole number"),
+        ({"MaxBodyBytes": "1000.5"}, "MaxBodyBytes is 1000.5; expected a whole number"),
         ({"TimeoutSeconds": "2", "LatencyBudgetMs": "2001"}, "LatencyBudgetMs is 2001 and TimeoutSeconds 2"),
         ({"ReleaseDigest": "0" * 64}, "samconfig.toml has a ReleaseDigest for dev; leave it empty, it is computed"),
     ],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pilotlight.settings import read_settings
 from templates import MODES, SHAPING, Resources, properties, released, stack, the
 
 VERSION = "AWS::Lambda::Version"
@@ -51,6 +54,15 @@ def test_two_releases_of_one_package_differ_for_lambda_too() -> None:
 def test_the_function_knows_its_release() -> None:
     variables = properties(released(ReleaseDigest=DIGEST), "PredictFunction")["Environment"]["Variables"]
     assert variables["PILOTLIGHT_RELEASE"] == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, (4, 4_500_000)), ({"Threads": "2", "MaxBodyBytes": "1000000"}, (2, 1_000_000))]
+)
+def test_the_function_takes_its_settings_from_the_stack(given: dict[str, str], expected: tuple[int, int]) -> None:
+    variables = properties(released(StoreUrl="s3://models", **given), "PredictFunction")["Environment"]["Variables"]
+    settings = read_settings(variables, Path(), processors=4)
+    assert (settings.threads, settings.max_body_bytes) == expected
 
 
 def test_without_a_digest_another_package_publishes_a_version() -> None:

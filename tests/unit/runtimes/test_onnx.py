@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from array import array
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import pack
@@ -59,7 +60,7 @@ def test_outputs_come_in_the_order_of_the_signature_and_may_be_left_out(engine: 
     assert (sums.shape, sums.values()) == ((2, 2), [3, 12, 21, 30])
 
 
-def test_a_process_has_its_first_session_before_there_is_a_model() -> None:
+def test_the_model_of_a_first_session_is_what_onnx_itself_writes() -> None:
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Identity", ["x"], ["y"])],
         "g",
@@ -70,8 +71,35 @@ def test_a_process_has_its_first_session_before_there_is_a_model() -> None:
     expected = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
     assert expected.SerializeToString() == SMALLEST
 
-    binding.preload()
-    onnx_c.preload({})
+
+PRELOADS: dict[str, Callable[[], None]] = {
+    "onnxruntime-c": lambda: onnx_c.preload({}),
+    "onnxruntime-python": binding.preload,
+}
+
+
+def test_a_first_session_is_really_made(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    PRELOADS[engine]()
+    for module in (binding, onnx_c):
+        monkeypatch.setattr(module, "SMALLEST", b"no model")
+    with pytest.raises(Exception, match="Protobuf parsing failed|INVALID_PROTOBUF"):
+        PRELOADS[engine]()
+
+
+def test_a_runtime_is_there_before_there_is_a_model(engine: str) -> None:
+    program = f"""
+from pathlib import Path
+from doubles import describe
+from pilotlight import runtimes
+from pilotlight.description import Runtime
+from pilotlight.frozen import replace
+runtimes.preload(replace(describe(), runtime=Runtime("onnx", {engine!r}, {{}})))
+maps = Path("/proc/self/maps").read_text()
+print(*(name in maps for name in ("libonnxruntime.so", "onnxruntime_pybind")))
+"""
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == {"onnxruntime-c": ["True", "False"], "onnxruntime-python": ["False", "True"]}[engine]
 
 
 VALUES: dict[str, list[object]] = {
