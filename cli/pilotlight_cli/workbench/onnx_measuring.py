@@ -33,8 +33,8 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
 
     `outputs` names a file of arrays: with `compare` the outputs are held against it, without they are written to it.
     Times are in milliseconds of the processor: on one thread, with the files cached, that is what passes on a machine
-    with nothing else to do, and it is so on a busy one too. `peak_bytes` is the process's largest resident size. Raises
-    ModelError.
+    with nothing else to do, and it is so on a busy one too. What a start does before there is a file (the runtime's
+    import, a first session) does not count. `peak_bytes` is the process's largest resident size. Raises ModelError.
     """
     path = Path(document["path"])
     signature = read_signature(Node(document["signature"]))
