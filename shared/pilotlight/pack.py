@@ -12,12 +12,22 @@ from pilotlight.tensor import BF16, BOOL, BYTES, Buffer, Datatype, Tensor, pack_
 
 Place = Callable[[int], str]
 
+# In memory, where what is alike may also lie across two values.
+_ZERO_AND_ONE = {
+    "FP16": (bytes(2), struct.pack("e", 1)),
+    "BF16": (bytes(2), bytes(pack_bfloat16([1]))),
+    "FP32": (bytes(4), struct.pack("f", 1)),
+    "FP64": (bytes(8), struct.pack("d", 1)),
+}
+
 
 def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | list[str]:
     """The buffer that holds `values`, each exactly as `datatype` holds it or refused; `place` names the i-th's place.
 
     Numbers for floats are rounded to nearest, ties to even, from the double that JSON numbers are read as.
     """
+    if datatype.is_float:
+        return _pack_floats(datatype, values, place)
     kinds = set(map(type, values))
     if datatype is BYTES:
         return _pack_strings(values, kinds, place)
@@ -25,8 +35,6 @@ def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | lis
         if not kinds <= {bool}:
             raise _refusal(values, place, "true or false", lambda value: isinstance(value, bool))
         return bytes(values)  # type: ignore[arg-type]
-    if datatype.is_float:
-        return _pack_floats(datatype, values, kinds, place)
     packed = _packed(datatype, values) if kinds <= {int} else None
     if packed is None:
         expected = f"a whole number from {datatype.low} to {datatype.high} ({datatype.name})"
@@ -50,14 +58,26 @@ def _is_unicode(value: object) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in str(value))
 
 
-def _pack_floats(datatype: Datatype, values: list[object], kinds: set[type], place: Place) -> Buffer:
-    if not kinds <= {float, int}:
-        raise _refusal(values, place, f"a number ({datatype.name})", lambda value: type(value) in (float, int))
+def _pack_floats(datatype: Datatype, values: list[object], place: Place) -> Buffer:
     packed = _packed(datatype, values)
+    if packed is not None and not _overflowed(datatype, packed) and not _may_have_booleans(datatype, packed):
+        return packed
+    if not set(map(type, values)) <= {float, int}:
+        raise _refusal(values, place, f"a number ({datatype.name})", lambda value: type(value) in (float, int))
     if packed is None or _overflowed(datatype, packed):
         expected = f"a number that {datatype.name} holds"
         raise _refusal(values, place, expected, lambda value: _holds(datatype, value))
     return packed
+
+
+def _may_have_booleans(datatype: Datatype, packed: bytearray) -> bool:
+    """Whether there is a 0 or a 1 among the floats, as which true and false are packed; nothing else of JSON is.
+
+    To look for their bytes is quicker than for the types of all values, by a fifth of a request of 1,000 rows
+    (`bench/warm.py`).
+    """
+    zero, one = _ZERO_AND_ONE[datatype.name]
+    return zero in packed or one in packed
 
 
 def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
@@ -70,7 +90,7 @@ def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
             return pack_bfloat16(values)  # type: ignore[arg-type]
         packed = bytearray(len(values) * datatype.size)
         struct.pack_into(f"{len(values)}{datatype.typecode}", packed, 0, *values)
-    except (OverflowError, struct.error):
+    except (OverflowError, TypeError, struct.error):
         return None
     return packed
 

@@ -253,6 +253,20 @@ def test_a_float_beyond_its_type_is_refused_wherever_it_stands(datatype: str) ->
         assert caught.value.path == "$[2]"
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+@pytest.mark.parametrize(
+    ("value", "found"), [(True, "true"), (False, "false"), (None, "null"), ("1", '"1"'), ([1], "an array")]
+)
+def test_what_is_no_number_is_refused_among_floats_wherever_it_stands(datatype: str, value: object, found: str) -> None:
+    numbers: list[object] = [0.5, 2, -3.25, 7]
+    assert pack(DATATYPES[datatype], [*numbers, 0, 1, 0.0, -0.0, 1.0], "$[{}]".format)
+    for place in range(5):
+        with pytest.raises(InvalidRequest) as caught:
+            pack(DATATYPES[datatype], [*numbers[:place], value, *numbers[place:]], "$[{}]".format)
+        told = (caught.value.path, caught.value.message)
+        assert told == (f"$[{place}]", f"expected a number ({datatype}), found {found}")
+
+
 @pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64", "INT8", "UINT64"])
 def test_packed_numbers_can_be_written_over_by_who_gets_them(datatype: str) -> None:
     packed = pack(DATATYPES[datatype], [1, 2], "$[{}]".format)
