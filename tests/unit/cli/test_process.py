@@ -19,22 +19,14 @@ def child(code: str, folder: Path, log: Log) -> Child:
     return Child([*isolated_python(), "-u", "-c", code], folder, {"PATH": os.environ["PATH"]}, log)
 
 
-def first_line(log: Log) -> str:
-    end = time.monotonic() + 10
-    while not log.lines:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return log.lines[0]
-
-
 def test_what_a_child_writes_to_either_stream_is_read_as_it_comes(tmp_path: Path) -> None:
     log = Log()
     running = child("import sys, time; sys.stderr.write('one\\n'); print('two \\xff'); time.sleep(60)", tmp_path, log)
 
-    assert first_line(log) == "one"
+    wait_until(lambda: len(log.lines) == 2, limit=30)
     assert is_running(running.pid)
     running.stop(seconds=5)
-    assert log.lines[1:] == ["two ÿ"]
+    assert log.lines == ["one", "two ÿ"]
 
 
 def test_a_child_that_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
@@ -44,7 +36,7 @@ def test_a_child_that_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
         tmp_path,
         log,
     )
-    first_line(log)
+    wait_until(lambda: log.lines == ["deaf"], limit=30)
     began = time.monotonic()
     running.stop(seconds=0.3)
 
