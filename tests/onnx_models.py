@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 # ONNX's element type for each datatype.
 ELEMENTS: dict[str, int] = {
@@ -41,10 +41,7 @@ def with_external_data(folder: Path, location: str) -> Path:
         [helper.make_tensor_value_info("moved", TensorProto.FLOAT, ["N", 4])],
         [vector],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def folded(folder: Path, size: int) -> Path:
@@ -62,10 +59,7 @@ def folded(folder: Path, size: int) -> Path:
     graph = helper.make_graph(
         nodes, "folded", [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N"])], [one]
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def multiplied(folder: Path, size: int) -> Path:
@@ -84,10 +78,7 @@ def multiplied(folder: Path, size: int) -> Path:
         [tensor("y", TensorProto.FLOAT, ["N", size])],
         [matrix],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def identity(folder: Path, kind: int, *shape: str | int) -> Path:
@@ -95,10 +86,7 @@ def identity(folder: Path, kind: int, *shape: str | int) -> Path:
     tensor = helper.make_tensor_value_info
     node = helper.make_node("Identity", ["x"], ["y"])
     graph = helper.make_graph([node], "same", [tensor("x", kind, shape)], [tensor("y", kind, shape)])
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def added(folder: Path) -> Path:
@@ -110,10 +98,7 @@ def added(folder: Path) -> Path:
         [tensor("left", TensorProto.FLOAT, ["N"]), tensor("right", TensorProto.FLOAT, ["N"])],
         [tensor("sums", TensorProto.FLOAT, ["N"])],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def zeros(folder: Path) -> Path:
@@ -125,10 +110,7 @@ def zeros(folder: Path) -> Path:
         [tensor("shape", TensorProto.INT64, ["N"])],
         [tensor("zeros", TensorProto.FLOAT, ["A", "B"])],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def head(folder: Path) -> Path:
@@ -148,10 +130,7 @@ def head(folder: Path) -> Path:
         [tensor("entries", TensorProto.FLOAT, ["N", 1])],
         [table, first, flat],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def bfloat16_plus(folder: Path, number: float) -> Path:
@@ -165,10 +144,7 @@ def bfloat16_plus(folder: Path, number: float) -> Path:
     ends = [tensor(name, TensorProto.BFLOAT16, ["N", 3]) for name in ("x", "y")]
     addend = numpy_helper.from_array(np.array(number, np.float32), "number")
     graph = helper.make_graph(nodes, "plus", ends[:1], ends[1:], [addend])
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def lookup(folder: Path) -> Path:
@@ -182,10 +158,7 @@ def lookup(folder: Path) -> Path:
         [tensor("entry", TensorProto.FLOAT, ["N", 1])],
         [table],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 def loop(folder: Path) -> Path:
@@ -209,10 +182,7 @@ def loop(folder: Path) -> Path:
         [tensor("x", TensorProto.FLOAT, ["N"]), tensor("trips", TensorProto.INT64, [])],
         [tensor("y", TensorProto.FLOAT, ["N"])],
     )
-    path = folder / "model.onnx"
-    opsets = [helper.make_opsetid("", 18)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
-    return path
+    return _written(folder, graph)
 
 
 # What somebody who publishes the table would give: its second entry.
@@ -254,6 +224,11 @@ def echo(folder: Path) -> Path:
         [tensor(f"in_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
         [tensor(f"out_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
     )
+    return _written(folder, graph)
+
+
+def _written(folder: Path, graph: GraphProto) -> Path:
+    """The file of a model with that graph."""
     path = folder / "model.onnx"
     opsets = [helper.make_opsetid("", 18)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
