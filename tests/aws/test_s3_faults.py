@@ -128,8 +128,8 @@ WAITING = {
     "resets before the body": (fault("reset"), "the body ended after 0 bytes: Connection"),
     "no answer": (fault("silent"), "timed out"),
     "a stall": (fault("stall", after=1000), "timed out"),
-    "a drip": (fault("drip", delay=1.0), "timed out"),
-    "headers that never end": (fault("endless"), "timed out"),
+    "a drip": (fault("drip", delay=1.0), r"(the body ended after [0-9] bytes: |no answer \()TimeoutError: timed out"),
+    "headers that never end": (fault("endless"), r"no answer \(TimeoutError: timed out"),
 }
 
 

@@ -282,8 +282,9 @@ def test_a_library_that_breaks_on_import_is_a_failed_start_with_a_line(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     case = Case(tmp_path / "model", records, [])
-    with pytest.raises((ValueError, ModelError)):
+    with pytest.raises((ValueError, ModelError)) as caught:
         case.loader.start(9.0)
+    assert f"{type(caught.value).__name__}: {caught.value}" == error
     assert (case.loader.state, records.cold_starts[0].error) == ("failed", error)
 
 
