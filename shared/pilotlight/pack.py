@@ -60,11 +60,13 @@ def _is_unicode(value: object) -> bool:
 
 def _pack_floats(datatype: Datatype, values: list[object], place: Place) -> Buffer:
     packed = _packed(datatype, values)
-    if packed is not None and not _overflowed(datatype, packed) and not _may_have_booleans(datatype, packed):
+    if packed is not None and _overflowed(datatype, packed):
+        packed = None
+    if packed is not None and not _may_have_booleans(datatype, packed):
         return packed
     if not set(map(type, values)) <= {float, int}:
         raise _refusal(values, place, f"a number ({datatype.name})", lambda value: type(value) in (float, int))
-    if packed is None or _overflowed(datatype, packed):
+    if packed is None:
         expected = f"a number that {datatype.name} holds"
         raise _refusal(values, place, expected, lambda value: _holds(datatype, value))
     return packed
