@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Literal
 
+import psutil
+
 import file_cache
 from conditions import WARM, Condition
 from http_wire import Reply, ask, post
@@ -218,18 +220,17 @@ def _library(python: str) -> Path:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a server and all that it started; the emulator gives the function a process group of its own."""
-    started = _descendants(process.pid)
+    started = psutil.Process(process.pid).children(recursive=True)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    for pid in started:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for child in started:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     process.wait()
 
 
 def _descendants(pid: int) -> list[int]:
-    children = [int(word) for file in Path(f"/proc/{pid}/task").glob("*/children") for word in file.read_text().split()]
-    return [found for child in children for found in (child, *_descendants(child))]
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,5 +250,10 @@ def _memory(pid: int) -> _Memory:
 
 
 def _kilobytes(file: Path, name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB", file.read_text(), re.MULTILINE)
+    """The bytes that a line of a process's file tells; a process that has ended meanwhile holds none."""
+    try:
+        text = file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0

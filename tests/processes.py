@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from pilotlight_cli.hostenv import group_packages, host_packages
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.project import FUNCTIONS
@@ -32,21 +34,23 @@ def cloud_function(folder: Path, code: str, environ: Mapping[str, str] = os.envi
 def is_running(pid: int) -> bool:
     """Whether a process is there; one that ended and that nobody waited for is not."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    return state not in "ZX"
 
 
 def children(pid: int) -> list[int]:
     """The processes that a process started and that are running."""
-    found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [child for file in found for child in map(int, file.read_text().split()) if is_running(child)]
+    return _running(psutil.Process(pid).children())
 
 
 def descendants(pid: int) -> list[int]:
     """The processes that a process started, and those that they started."""
-    return [found for child in children(pid) for found in (child, *descendants(child))]
+    return _running(psutil.Process(pid).children(recursive=True))
+
+
+def _running(processes: list[psutil.Process]) -> list[int]:
+    return [process.pid for process in processes if is_running(process.pid)]
 
 
 def wait_until_ended(pids: list[int], limit: float) -> None:
