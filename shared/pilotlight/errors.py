@@ -24,6 +24,11 @@ PilotlightError
 from __future__ import annotations
 
 
+def origin(error: Exception) -> BaseException:
+    """What a library raised: the cause of an error of ours, or else the error itself."""
+    return error.__cause__ or error
+
+
 class PilotlightError(Exception):
     """The base of all errors that Pilotlight raises on purpose."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pilotlight import fast_json
 from pilotlight.description import Description
-from pilotlight.errors import FormatError, ModelError
+from pilotlight.errors import FormatError, ModelError, origin
 from pilotlight.golden import Golden, read_golden, to_tensor
 from pilotlight.runtimes import Model
 
@@ -27,7 +27,7 @@ def prime(model: Model, described: Description, file: Path) -> None:
         model.predict([to_tensor(given[tensor.name]) for tensor in described.signature.inputs])
     except Exception as error:
         raise ModelError(
-            f"the model fails on the first sample in {file.name}: {type(error).__name__}: {error.__cause__ or error}; "
+            f"the model fails on the first sample in {file.name}: {type(error).__name__}: {origin(error)}; "
             "'pilotlight verify' tries all of them"
         ) from error
 

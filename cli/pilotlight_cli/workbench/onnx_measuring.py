@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pilotlight import runtimes
 from pilotlight.description import read_runtime
-from pilotlight.errors import ModelError
+from pilotlight.errors import ModelError, origin
 from pilotlight.golden import Golden, read_golden
 from pilotlight.reader import Node
 from pilotlight.runtimes.arrays import to_numpy
@@ -81,8 +81,9 @@ def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple
         try:
             results.append(loaded.predict(batch))
         except Exception as error:  # a model raises what it likes
-            said = error.__cause__ or error
-            raise ModelError(f"the model does not answer: {said}; give inputs that it takes with --golden") from error
+            raise ModelError(
+                f"the model does not answer: {origin(error)}; give inputs that it takes with --golden"
+            ) from error
         times.append(time.process_time() - started)
     return times, results
 

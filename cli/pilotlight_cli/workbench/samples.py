@@ -10,7 +10,7 @@ from math import prod
 
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.encode import json_values
-from pilotlight.errors import FormatError, InvalidRequest, ModelError
+from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
 from pilotlight.golden import Golden, Sample, Values, differences, read_golden, to_tensor
 from pilotlight.reader import Node, read_json
 from pilotlight.signature import Input, Signature
@@ -177,9 +177,7 @@ def _fill(golden: Golden, sample: Sample, signature: Signature, predict: Predict
     try:
         found = predict_sample(sample, signature, predict)
     except Exception as error:  # a model raises what it likes
-        raise ModelError(
-            f"the model does not answer {about}: {type(error).__name__}: {error.__cause__ or error}"
-        ) from error
+        raise ModelError(f"the model does not answer {about}: {type(error).__name__}: {origin(error)}") from error
     wrong = differences(golden, sample.outputs, found)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
