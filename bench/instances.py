@@ -148,13 +148,12 @@ class Instance:
 
     def peak(self) -> int:
         """The most bytes that were resident at once in the largest of its processes, the function's own."""
-        children = _descendants(self.pid)
-        pids = children if self._launch.kind == "lambda" else [self.pid, *children]
-        return max(_kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in pids)
+        function = self._pids()[1:] if self._launch.kind == "lambda" else self._pids()
+        return max(_kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in function)
 
     def memory(self) -> int:
         """The most bytes that it took: pages of all its processes, shared ones once, and what each had above that."""
-        found = [_memory(pid) for pid in (self.pid, *_descendants(self.pid))]
+        found = [_memory(pid) for pid in self._pids()]
         return sum(each.own + each.above for each in found) + max(each.shared for each in found)
 
     def stop(self, limit: float) -> float:
@@ -169,6 +168,9 @@ class Instance:
         """Return once what waits for the start does, or has ended."""
         while not self._is_there() and self._process.poll() is None:
             time.sleep(0.005)
+
+    def _pids(self) -> list[int]:
+        return [self.pid, *(child.pid for child in _descendants(self.pid))]
 
     def _is_there(self) -> bool:
         if self._launch.kind != "lambda":
@@ -220,7 +222,7 @@ def _library(python: str) -> Path:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a server and all that it started; the emulator gives the function a process group of its own."""
-    started = psutil.Process(process.pid).children(recursive=True)
+    started = _descendants(process.pid)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     for child in started:
@@ -229,8 +231,12 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _descendants(pid: int) -> list[int]:
-    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+def _descendants(pid: int) -> list[psutil.Process]:
+    """The processes that a process started, and those that they started; none where it has ended itself."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
