@@ -18,28 +18,37 @@ from pilotlight_cli.project import LOCK, SAMPLE
 
 KEY = "breast-cancer/1/model.onnx"
 
-# A store that is asked before what requests need is imported, and that answers after it.
+# What requests need is imported once a store was asked, and the store answers after it.
 FIRST = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import ObjectRefused
 
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "pilotlight.service":
+            found.append(asked.wait(60))
+
 class Store:
     def fetch(self, key, sink, timeout):
-        found.append("pilotlight.service" in sys.modules)
-        end = time.monotonic() + 30
+        asked.set()
+        end = time.monotonic() + 60
         while "pilotlight.service" not in sys.modules and time.monotonic() < end:
             time.sleep(0.001)
         found.append("pilotlight.service" in sys.modules)
+        answered.set()
         raise ObjectRefused("404")
 
-found = []
+found, asked, answered = [], threading.Event(), threading.Event()
+sys.meta_path.insert(0, Finder)
 platform = Platform(Path(sys.argv[1]), {"s3": lambda _: Store()}, lambda *_: print, 0.1, time.monotonic())
 try:
     boot(platform, {"PILOTLIGHT_STORE": "s3://bucket", "TMPDIR": sys.argv[2]})
 except ObjectRefused:
-    sys.exit(found[:2] != [False, True])
+    pass
+sys.exit(not answered.wait(60) or found[:2] != [True, True])
 """
 
 
@@ -50,7 +59,7 @@ class Platforms:
         self.records = Records()
         self.asked: list[tuple[str, str]] = []
         self.store = MemoryStore({KEY: (SAMPLE / "model.onnx").read_bytes()})
-        self.platform = Platform(folder, {"s3": self._open}, self._reporter, deadline=9.0, started=0.0)
+        self.platform = Platform(folder, {"s3": self._open}, self._reporter, deadline=300.0, started=0.0)
 
     def _open(self, url: str) -> MemoryStore:
         assert url == "s3://bucket/models"

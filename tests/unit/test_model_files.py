@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ KEY = "example/3/model.onnx"
 def fetch_from(store: ObjectStore, folder: Path, model: Description = MODEL) -> int:
     """Fetch a model; how many bytes came."""
     sizes: list[int] = []
-    ModelFiles(store, model, folder).fetch(5.0, sizes.append)
+    ModelFiles(store, model, folder).fetch(60.0, sizes.append)
     return sum(sizes)
 
 
@@ -129,7 +128,7 @@ class Store:
         sink.write(0, content)
 files = ModelFiles(Store(), describe(content=content), Path(sys.argv[1]))
 try:
-    files.fetch(5.0, print)
+    files.fetch(60.0, print)
 except NoRoom as error:
     print(error)
 print([file.name for file in Path(sys.argv[1]).iterdir()])
@@ -155,7 +154,7 @@ def test_files_come_at_the_same_time(tmp_path: Path) -> None:
 
     class Both(MemoryStore):
         def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-            together.wait(10)
+            together.wait(60)
             super().fetch(key, sink, timeout)
 
     weights = File("weights.bin", len(CONTENT), MODEL.files[0].sha256)
@@ -168,7 +167,7 @@ def test_a_store_that_never_comes_back_is_left_alone_in_time(tmp_path: Path) -> 
 
     class Hanging:
         def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-            go_on.wait(30)
+            go_on.wait(60)
             try:
                 sink.restart("")
             except StoreUnavailable as error:
@@ -176,12 +175,11 @@ def test_a_store_that_never_comes_back_is_left_alone_in_time(tmp_path: Path) -> 
             ended.set()
 
     ended = threading.Event()
-    began = time.monotonic()
     with pytest.raises(StoreUnavailable, match=f"{KEY}: the store did not deliver within 0.2 s"):
         ModelFiles(Hanging(), MODEL, tmp_path).fetch(0.2, lambda _: None)
-    assert time.monotonic() - began < 5
+    assert not ended.is_set()
     go_on.set()
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert len(late) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -212,16 +210,16 @@ def test_what_came_is_gone_on_with_by_the_next_try_and_only_in_the_process_that_
     files = ModelFiles(Halting(), MODEL, tmp_path)
     for _ in range(2):
         try:
-            files.fetch(5.0, lambda _: None)
+            files.fetch(60.0, lambda _: None)
         except StoreUnavailable:
             (part,) = tmp_path.iterdir()
     assert seen == [("", [(0, 20)]), ("one", [(0, 5), (9, 20)])]
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [CONTENT]
     again = ModelFiles(Halting(), MODEL, tmp_path / "other")
     with pytest.raises(StoreUnavailable):
-        again.fetch(5.0, lambda _: None)
+        again.fetch(60.0, lambda _: None)
     (part,) = (tmp_path / "other").iterdir()
     part.unlink()  # as if another process had taken it
     with pytest.raises(StoreUnavailable):
-        again.fetch(5.0, lambda _: None)
+        again.fetch(60.0, lambda _: None)
     assert seen[2:] == [("", [(0, 20)])] * 2

@@ -374,7 +374,9 @@ def _model() -> bytes:
 MODEL = _model()
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_altered_bytes_load_or_are_refused(data: st.DataObject, tmp_path: Path) -> None:
     marker = tmp_path / "marker"

@@ -35,7 +35,7 @@ def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained-again")
     command = [sys.executable, str(SAMPLE / "train.py"), "--out", str(folder)]
     with (folder / "report.txt").open("wb") as report:
-        subprocess.run(command, check=True, stdout=report, timeout=120)
+        subprocess.run(command, check=True, stdout=report, timeout=600)
     return folder
 
 

@@ -23,7 +23,7 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with serving_wsgi(echo) as behind, serving_wsgi(with_page(forwarding(behind, 5), b"<p>page")) as found:
+    with serving_wsgi(echo) as behind, serving_wsgi(with_page(forwarding(behind, 60), b"<p>page")) as found:
         yield found
 
 
@@ -55,13 +55,11 @@ def test_the_answer_to_head_keeps_its_headers(url: str) -> None:
 
 def test_a_body_in_chunks_that_are_none_is_the_callers_mistake(url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as connection:
+    with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
         assert connection.recv(4096).split()[1] == b"400"
 
 
-def test_a_function_that_is_gone_is_a_502() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with serving_wsgi(forwarding(f"http://127.0.0.1:{port}", 1)) as url:
+def test_a_function_that_is_gone_is_a_502(closed_port: int) -> None:
+    with serving_wsgi(forwarding(f"http://127.0.0.1:{closed_port}", 1)) as url:
         assert requests.get(url).status_code == 502

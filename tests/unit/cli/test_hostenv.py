@@ -21,7 +21,7 @@ IDNA = "idna==3.10 --hash=sha256:946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97
 def run(code: str, *pythonpath: Path, arguments: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     environ = {"PYTHONPATH": os.pathsep.join(map(str, pythonpath)), "PATH": os.environ["PATH"]}
     command = [*isolated_python(), *arguments, "-c", code]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_packages_import_from_their_folder_and_only_from_there(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_processes_at_once_get_one_whole_folder(tmp_path: Path) -> None:
         for _ in range(3)
     ]
 
-    printed = {process.communicate(timeout=120)[0].strip() for process in processes}
+    printed = {process.communicate(timeout=600)[0].strip() for process in processes}
 
     assert printed == {str(host_packages(IDNA, tmp_path))}
 

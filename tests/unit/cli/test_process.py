@@ -21,7 +21,7 @@ def child(code: str, folder: Path, log: Log) -> Child:
 
 def test_what_a_child_writes_to_either_stream_is_read_as_it_comes(tmp_path: Path) -> None:
     log = Log()
-    running = child("import sys, time; sys.stderr.write('one\\n'); print('two \\xff'); time.sleep(60)", tmp_path, log)
+    running = child("import sys, time; sys.stderr.write('one\\n'); print('two \\xff'); time.sleep(600)", tmp_path, log)
 
     wait_until(lambda: len(log.lines) == 2, limit=30)
     assert is_running(running.pid)
@@ -32,7 +32,7 @@ def test_what_a_child_writes_to_either_stream_is_read_as_it_comes(tmp_path: Path
 def test_a_child_that_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
     log = Log()
     running = child(
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)",
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)",
         tmp_path,
         log,
     )
@@ -41,12 +41,12 @@ def test_a_child_that_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
     running.stop(seconds=0.3)
 
     assert running.exit_code == -signal.SIGKILL
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 30
 
 
 def test_a_child_that_ended_by_itself_can_be_stopped(tmp_path: Path) -> None:
     running = child("raise SystemExit(3)", tmp_path, Log())
-    wait_until(lambda: running.exit_code is not None, limit=10)
+    wait_until(lambda: running.exit_code is not None, limit=60)
 
     running.stop(seconds=1)
     assert running.exit_code == 3
@@ -54,7 +54,7 @@ def test_a_child_that_ended_by_itself_can_be_stopped(tmp_path: Path) -> None:
 
 def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
     started: list[Child] = []
-    thread = threading.Thread(target=lambda: started.append(child("import time; time.sleep(60)", tmp_path, Log())))
+    thread = threading.Thread(target=lambda: started.append(child("import time; time.sleep(600)", tmp_path, Log())))
     thread.start()
     thread.join()
     time.sleep(0.3)
@@ -68,7 +68,7 @@ import sys, threading
 from pathlib import Path
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import Child, Log
-print(Child([*isolated_python(), "-c", "import time; time.sleep(60)"], Path("/"), {}, Log()).pid, flush=True)
+print(Child([*isolated_python(), "-c", "import time; time.sleep(600)"], Path("/"), {}, Log()).pid, flush=True)
 threading.Event().wait()
 """
 
@@ -82,19 +82,19 @@ def test_a_child_ends_with_its_parent_even_when_that_is_killed() -> None:
         wait_until_ended(pids, limit=30)
 
 
-def test_waiting_for_the_port_of_a_child_that_ends_tells_its_last_lines(tmp_path: Path) -> None:
+def test_waiting_for_the_port_of_a_child_that_ends_tells_its_last_lines(tmp_path: Path, closed_port: int) -> None:
     running = child("print('what went wrong'); raise SystemExit(4)", tmp_path, Log())
 
     with pytest.raises(ServeError, match="(?s)exit code 4:\nwhat went wrong"):
-        running.wait_for_port(free_port(), seconds=10)
+        running.wait_for_port(closed_port, seconds=60)
     running.stop(seconds=1)
 
 
-def test_waiting_for_a_port_that_never_opens_has_an_end(tmp_path: Path) -> None:
-    running = child("import time; time.sleep(60)", tmp_path, Log())
+def test_waiting_for_a_port_that_never_opens_has_an_end(tmp_path: Path, closed_port: int) -> None:
+    running = child("import time; time.sleep(600)", tmp_path, Log())
 
     with pytest.raises(ServeError, match="no port was opened within 0 seconds"):
-        running.wait_for_port(free_port(), seconds=0.1)
+        running.wait_for_port(closed_port, seconds=0.1)
     running.stop(seconds=5)
 
 
@@ -123,7 +123,7 @@ def test_a_log_can_be_waited_on_from_another_thread() -> None:
     log = Log()
     threading.Timer(0.1, log.add, [json.dumps({"event": "late"})]).start()
 
-    assert log.wait_for("late", 5) == {"event": "late"}
+    assert log.wait_for("late", 60) == {"event": "late"}
     assert log.wait_for("late", 0.01, after=1) is None
 
 

@@ -4,30 +4,38 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from doubles import StepClock
 from pilotlight.runtimes.watchdog import Watchdog
+from processes import wait_until
+
+Watchdogs = Callable[[], int]
 
 
-@pytest.fixture(autouse=True)
-def alone() -> None:
-    """No thread of another test's is left: each ends at its last deadline."""
-    end = time.monotonic() + 60
-    while watchdogs() and time.monotonic() < end:
-        time.sleep(0.01)
+@pytest.fixture
+def watchdogs() -> Watchdogs:
+    """How many threads watch that were not there before the test: another's ends at its last deadline."""
+    before = set(threading.enumerate())
+    return lambda: sum(thread.name == "watchdog" for thread in set(threading.enumerate()) - before)
 
 
-def watchdogs() -> int:
-    return sum(thread.name == "watchdog" for thread in threading.enumerate())
+def wake(watchdog: Watchdog) -> None:
+    """Have its thread look up from a deadline that is far away; it ends where nothing runs."""
+    watchdog.end(watchdog.begin(0, lambda: None))
 
 
-def test_a_run_that_ends_in_time_is_left_alone() -> None:
-    watchdog, terminated = Watchdog(time.monotonic), threading.Event()
+def test_a_run_that_ends_in_time_is_left_alone(watchdogs: Watchdogs) -> None:
+    clock, terminated = StepClock(), threading.Event()
+    watchdog = Watchdog(clock)
     run = watchdog.begin(0.05, terminated.set)
     assert not watchdog.end(run)
-    assert not terminated.wait(0.15)
+    clock.sleep(1)
+    wait_until(lambda: not watchdogs(), limit=60)
+    assert not terminated.is_set()
 
 
 def test_a_late_run_is_terminated_once_and_told_so() -> None:
@@ -38,7 +46,7 @@ def test_a_late_run_is_terminated_once_and_told_so() -> None:
         terminated.set()
 
     run = watchdog.begin(0.05, terminate)
-    assert terminated.wait(5)
+    assert terminated.wait(60)
     time.sleep(0.1)
     assert watchdog.end(run)
     assert calls == [1]
@@ -46,17 +54,19 @@ def test_a_late_run_is_terminated_once_and_told_so() -> None:
 
 def test_the_nearest_deadline_counts_whenever_it_came() -> None:
     watchdog, near, far = Watchdog(time.monotonic), threading.Event(), threading.Event()
-    slow = watchdog.begin(2, far.set)
+    slow = watchdog.begin(600, far.set)
     quick = watchdog.begin(0.05, near.set)
-    assert near.wait(5)
+    assert near.wait(60)
     assert (watchdog.end(quick), watchdog.end(slow), far.is_set()) == (True, False, False)
+    wake(watchdog)
 
 
-def test_one_thread_watches_all_runs() -> None:
+def test_one_thread_watches_all_runs(watchdogs: Watchdogs) -> None:
     watchdog = Watchdog(time.monotonic)
     for _ in range(100):
-        watchdog.end(watchdog.begin(1, lambda: None))
+        watchdog.end(watchdog.begin(600, lambda: None))
     assert watchdogs() == 1
+    wake(watchdog)
 
 
 def test_who_ends_a_run_waits_until_it_was_terminated_and_it_never_is_later() -> None:
@@ -86,16 +96,16 @@ def test_where_no_thread_can_be_started_no_run_begins_and_later_ones_are_watched
         threading.stack_size(before)
     terminated = threading.Event()
     run = watchdog.begin(0.05, terminated.set)
-    assert terminated.wait(10)
+    assert terminated.wait(60)
     assert watchdog.end(run)
 
 
-def test_a_watchdog_that_nobody_has_any_more_is_gone_with_its_thread() -> None:
+def test_a_watchdog_that_nobody_has_any_more_is_gone_with_its_thread(watchdogs: Watchdogs) -> None:
     watchdog = Watchdog(time.monotonic)
     watchdog.end(watchdog.begin(0.05, lambda: None))
     gone = weakref.ref(watchdog)
     del watchdog
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while (gone() is not None or watchdogs()) and time.monotonic() < end:
         gc.collect()
         time.sleep(0.01)

@@ -83,8 +83,9 @@ def test_an_interrupt_says_that_the_update_goes_on_without_us(tmp_path: Path) ->
         }
         command = [sys.executable, "-m", "pilotlight_cli.main", "deploy", "aws", "--env", "dev"]
         with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
-            silent.settimeout(60)
-            with silent.accept()[0]:
+            silent.settimeout(120)
+            with silent.accept()[0] as asked:
+                assert asked.recv(1)
                 process.send_signal(signal.SIGTERM)
                 said = process.communicate()[1]
     assert process.returncode == 1
