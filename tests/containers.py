@@ -55,7 +55,7 @@ class Container:
 
     def wait_until_ready(self) -> None:
         """Return once it answers that the model is loaded."""
-        wait_until(lambda: send(self.url, "/health/ready").status == 200 or not self.state["Running"], limit=60)
+        wait_until(lambda: send(self.url, "/health/ready").status == 200 or not self.state["Running"], limit=180)
         assert self.state["Running"], self.log
 
     def stop(self, seconds: int) -> int:

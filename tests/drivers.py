@@ -72,7 +72,7 @@ def http(url: str) -> Driver:
     """A function behind HTTP."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        reply = requests.request(method, f"{url}{path}", headers=dict(headers), data=body, timeout=30)
+        reply = requests.request(method, f"{url}{path}", headers=dict(headers), data=body, timeout=60)
         return Reply(reply.status_code, reply.headers, reply.content)
 
     return send

@@ -1,4 +1,4 @@
-"""What a test leaves behind in this process's environment."""
+"""What a test leaves behind in this process's environment, and what other processes leave to it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pilotlight.settings import PREFIX
+from pilotlight_cli.local import process
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,17 @@ def settings_stay_as_they_are() -> Iterator[None]:
         del os.environ[name]
     os.environ.update(before)
     assert after == before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ports_of_its_own() -> Iterator[None]:
+    """Workers side by side take free ports out of ranges of their own: whoever binds one does so seconds later."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = process._PORTS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "_LOWEST_PORT", process._LOWEST_PORT + worker * share)
+        patch.setattr(process, "_PORTS", share)
+        yield
 
 
 def _settings() -> dict[str, str]:

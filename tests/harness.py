@@ -130,6 +130,6 @@ def delete(store: EmbeddedStore, key: str) -> None:
             client.close()
         return
     reply = requests.delete(
-        f"{store.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o/{quote(key, safe='')}", timeout=5
+        f"{store.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o/{quote(key, safe='')}", timeout=60
     )
     reply.raise_for_status()

@@ -51,7 +51,7 @@ def answered(version: LambdaRuntime, request: HttpRequest) -> object:
     """The status of a reply, once the line of its request has been read: that may be later."""
     before = len(version.log.events("request"))
     status = version.invoke(http_api_event(request))["statusCode"]
-    assert version.log.wait_for("request", 30, after=before) is not None
+    assert version.log.wait_for("request", 60, after=before) is not None
     return status
 
 
@@ -96,7 +96,7 @@ def test_a_version_that_cannot_start_leaves_the_line_that_its_alarm_counts(
     ):
         with pytest.raises(FunctionFailed):
             ask(runtime, GOOD)
-        line = runtime.log.wait_for("cold_start", 30)
+        line = runtime.log.wait_for("cold_start", 60)
     assert line is not None
     (made,) = properties(stack(), "InitFailuresFilter")["MetricTransformations"]
     assert [line[one["Value"].removeprefix("$.")] for one in made["Dimensions"]] == [FUNCTION, "3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import describe
 from harness import Pinned, prepared, sample, stored
 from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
-from pilotlight_cli.local.process import free_port
 from pilotlight_cli.project import LOCK
 
 ASKED = {"pilotlight": "describe"}
@@ -48,11 +48,17 @@ def test_a_version_says_which_release_and_which_lock_it_is(function: LambdaRunti
     }
 
 
+def nowhere(unused: socket.socket) -> str:
+    """A URL at which nobody listens, as long as the socket is there."""
+    unused.bind(("127.0.0.1", 0))
+    return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
 def test_a_version_that_cannot_reach_its_store_says_what_it_is_all_the_same(model: Pinned) -> None:
-    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}"}
     with (
+        socket.socket() as unused,
         stored("aws", model) as store,
-        prepared("aws", model, store, nowhere) as staged,
+        prepared("aws", model, store, {"AWS_ENDPOINT_URL_S3": nowhere(unused)}) as staged,
         lambda_runtime(staged, version="13") as runtime,
     ):
         assert runtime.invoke(ASKED)["function_version"] == "13"

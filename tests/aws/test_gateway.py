@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
 from pilotlight_cli.local.gateway import MAX_BODY_BYTES, Reply, answer, gateway, to_reply
 from pilotlight_cli.local.lambda_runtime import EventTooLarge, FunctionFailed, lambda_runtime
-from pilotlight_cli.local.process import PortTaken, ServeError
+from pilotlight_cli.local.process import PortTaken, ServeError, free_port
 from processes import lambda_function
 
 INTERNAL = {"message": "Internal Server Error"}
@@ -53,13 +53,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def post(url: str, body: bytes, content_type: str | None = "application/json") -> requests.Response:
     headers = {"content-type": content_type} if content_type else {}
-    return requests.post(f"{url}/predict", body, headers=headers, timeout=30)
+    return requests.post(f"{url}/predict", body, headers=headers, timeout=60)
 
 
 def sent(url: str, *lines: bytes) -> bytes:
     """What comes back for a request as it goes over the wire."""
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as connection:
+    with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(b"\r\n".join((*lines, b"")))
         with connection.makefile("rb") as reply:
             return reply.read()
@@ -117,7 +117,7 @@ def test_a_function_sees_the_event_of_an_http_api(url: str) -> None:
 
 
 def test_status_headers_and_cookies_reach_the_caller(url: str) -> None:
-    reply = requests.get(f"{url}/headers", timeout=30)
+    reply = requests.get(f"{url}/headers", timeout=60)
 
     assert (reply.status_code, reply.content) == (418, b"")
     assert reply.headers["x-made"] == "here"
@@ -127,7 +127,7 @@ def test_status_headers_and_cookies_reach_the_caller(url: str) -> None:
 
 @pytest.mark.parametrize("path", ["/raise", "/crash"])
 def test_what_goes_wrong_in_the_function_is_a_500_and_the_next_request_is_answered(path: str, url: str) -> None:
-    reply = requests.get(url + path, timeout=30)
+    reply = requests.get(url + path, timeout=60)
 
     assert (reply.status_code, reply.json()) == (500, INTERNAL)
     assert post(url, b"{}").content == b"{}"
@@ -162,7 +162,7 @@ def test_a_body_in_chunks_arrives_whole(url: str) -> None:
 
 
 def test_a_head_request_has_no_body(url: str) -> None:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
     connection.request("HEAD", "/event")
     reply = connection.getresponse()
 
@@ -172,7 +172,7 @@ def test_a_head_request_has_no_body(url: str) -> None:
 
 def test_two_gateways_have_ports_of_their_own() -> None:
     with gateway(lambda _: "one") as one, gateway(lambda _: "two") as two:
-        assert [requests.get(url, timeout=5).text for url in (one, two)] == ["one", "two"]
+        assert [requests.get(url, timeout=60).text for url in (one, two)] == ["one", "two"]
 
 
 def test_a_port_that_is_taken_is_named_and_not_shared() -> None:
@@ -184,10 +184,11 @@ def test_a_port_that_is_taken_is_named_and_not_shared() -> None:
 
 
 def test_a_port_is_free_again_at_once() -> None:
-    with gateway(lambda _: "one") as url:
-        requests.get(url, timeout=5)
-    with gateway(lambda _: "two", int(url.rpartition(":")[2])) as again:
-        assert requests.get(again, timeout=5).text == "two"
+    port = free_port()  # none that the system gives to somebody else meanwhile
+    with gateway(lambda _: "one", port) as url:
+        assert requests.get(url, timeout=60).text == "one"
+    with gateway(lambda _: "two", port) as again:
+        assert requests.get(again, timeout=60).text == "two"
 
 
 @pytest.mark.parametrize(

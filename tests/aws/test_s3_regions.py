@@ -19,7 +19,7 @@ def start(folder: Path, home: str, forged: str = "") -> list[str]:
     command = ["unshare", "--user", "--map-root-user", "--mount", "--net", sys.executable, str(PROGRAM)]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(
-        [*command, str(folder), home, forged], capture_output=True, text=True, check=False, env=environ, timeout=60
+        [*command, str(folder), home, forged], capture_output=True, text=True, check=False, env=environ, timeout=180
     )
     if "unshare:" in done.stderr:
         pytest.skip("this machine gives nobody a network of their own")

@@ -139,7 +139,7 @@ from pilotlight.partial import Partial
 from pilotlight.description import File
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[2]), File("model.onnx", int(sys.argv[3]), ""))
-S3Store(sys.argv[1]).fetch("example/3/model.onnx", partial.begin(lambda: None), 5.0)
+S3Store(sys.argv[1]).fetch("example/3/model.onnx", partial.begin(lambda: None), 60.0)
 assert not partial.missing
 print(sorted(set(sys.modules) & {"boto3", "botocore", "urllib3", "http.client", "email", "urllib.request", "datetime"}))
 """

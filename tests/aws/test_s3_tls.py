@@ -41,7 +41,7 @@ def test_a_bundle_of_somebodys_choice_is_the_one_that_counts(
 def test_a_store_whose_certificate_is_not_trusted_gets_no_request(s3: FakeS3, tmp_path: Path) -> None:
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
     with pytest.raises(OtherStore, match="certificate verify failed"):
-        S3Store("s3://models", s3.environ()).fetch("example/3/model.onnx", partial.begin(lambda: None), 5.0)
+        S3Store("s3://models", s3.environ()).fetch("example/3/model.onnx", partial.begin(lambda: None), 60.0)
     assert s3.ranges == []
 
 

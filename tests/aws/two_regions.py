@@ -52,7 +52,7 @@ def main(folder: Path, home: str, forged: str) -> None:
         os.environ.update(environ)
         store = S3Store("s3://models/team", environ, warn=print)
         try:
-            ModelFiles(store, describe(), folder / "model", time.monotonic).fetch(20.0, lambda _: None)
+            ModelFiles(store, describe(), folder / "model", time.monotonic).fetch(60.0, lambda _: None)
         except PilotlightError as error:
             print(f"{type(error).__name__}: {error}")
         for fake, region in zip(fakes, regions, strict=True):

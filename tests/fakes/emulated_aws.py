@@ -145,9 +145,9 @@ def _environ(aws: EmulatedAws, address: str, port: int, prefix: str, folder: Pat
 
 
 def _wait(child: Child, aws: EmulatedAws) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
-        with suppress(requests.ConnectionError):
+        with suppress(requests.ConnectionError, requests.Timeout):
             requests.get(f"{aws.url}/_ministack/health", timeout=5).raise_for_status()
             return
         assert child.exit_code is None, aws.log.tail()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
-from threading import Thread
+from threading import Lock, Thread
 from typing import Self
 from urllib.parse import unquote
 
@@ -68,6 +68,7 @@ class FakeS3:
         self.conditions: list[str] = []
         self.regions: list[str] = []
         self.connections = 0
+        self._counting = Lock()
         self.before_body: Callable[[int], object] = lambda _: None
         self.ahead = 0.0
         self.expired: set[str] = set()
@@ -94,6 +95,11 @@ class FakeS3:
         """Store an object in `models`."""
         self.buckets["models"].objects[key] = content, f'"{zlib.crc32(content):032x}"'
 
+    def count_connection(self) -> None:
+        """Note another one, from any thread."""
+        with self._counting:
+            self.connections += 1
+
     def environ(self) -> dict[str, str]:
         """The variables of a function that may read it, as Lambda sets them."""
         return {
@@ -114,12 +120,12 @@ class _Server(Server):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    timeout = 2
+    timeout = 60
     protocol_version = "HTTP/1.1"
 
     def setup(self) -> None:
         super().setup()
-        self.server.fake.connections += 1
+        self.server.fake.count_connection()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nobody reads it."""

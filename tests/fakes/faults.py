@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import ssl
 import struct
 import sys
+import termios
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["media", "upload", "metadata"]
 
@@ -108,16 +111,25 @@ class Faults:
             case "truncated" | "reset" | "stall":
                 handler.wfile.write(content[:after])
                 if fault.kind == "reset":
-                    self.closing.wait(0.05)  # a reset may overtake what was sent before it
+                    self._wait_until_arrived(handler.connection)  # a reset overtakes what is still to be sent
                     reset(handler)
                 if fault.kind == "stall":
                     self.closing.wait()
 
+    def _wait_until_arrived(self, connection: socket.socket) -> None:
+        """Return once the other side's system has all that was sent: what it has can be read after a reset too."""
+        while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
+            if self.closing.wait(0.005):
+                return
+
 
 class Server(ThreadingHTTPServer):
-    """A server on a free port of this machine, with a thread for each connection, in TLS where there is a context."""
+    """A server on a free port of this machine, with a thread for each connection, in TLS where there is a context.
 
-    daemon_threads = False  # closing waits for the answers under way
+    Closing ends the connections, and waits for their threads.
+    """
+
+    daemon_threads = False
     request_queue_size = 64
 
     def __init__(
@@ -127,9 +139,31 @@ class Server(ThreadingHTTPServer):
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         super().__init__(address, handler)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
         if tls:  # the handshake is left to the request's own thread
             self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread."""
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End the connections that are left, one that a client keeps open among them."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own, which a thread may be in
+        super().server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print a traceback, unless it is that of a client that went away."""

@@ -253,7 +253,7 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
         for entry in reversed(google.entries)
         if entry["resource"]["labels"]["revision_name"] == wanted["resource.labels.revision_name"]
         and entry["resource"]["labels"]["service_name"] == wanted["resource.labels.service_name"]
-        and entry["timestamp"] >= wanted["timestamp"]
+        and entry["timestamp"] >= wanted["timestamp"].removesuffix("Z")  # "12.5Z" is before "12Z" as text
     ]
     return {"entries": found[: body["pageSize"]]}
 

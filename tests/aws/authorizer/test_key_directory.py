@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
+import key_directory
 from api_keys import KeysUnavailable, check
 from fakes.s3_server import S3Server
 from key_directory import MISSED, MOST, REMEMBERED, Directory, parameter_store
@@ -16,6 +18,12 @@ from pilotlight_cli.aws import keys
 
 NOW = datetime(2026, 7, 31, 12, tzinfo=UTC)
 RECORD = json.dumps({"format": 1, "sha256": "0" * 64, "expires": None})
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer comes so late, on a machine that stalls, that it is asked for again."""
+    monkeypatch.setattr(key_directory, "_CONFIG", key_directory._CONFIG.merge(Config(read_timeout=60)))
 
 
 class Store:
@@ -78,10 +86,11 @@ def test_a_hiccup_is_tried_again_and_a_store_that_stays_away_is_an_error(
 
 
 def test_no_answer_is_an_error(ssm: Any, stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", f"http://127.0.0.1:{server.getsockname()[1]}")
-    with pytest.raises(KeysUnavailable, match="Could not connect"):
-        Directory(keys.path(stack), parameter_store(), NOW.timestamp).find("ab" * 8)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(KeysUnavailable, match="Could not connect"):
+            Directory(keys.path(stack), parameter_store(), NOW.timestamp).find("ab" * 8)
 
 
 def test_a_parameter_that_is_no_record_is_an_error_that_names_it(ssm: Any, stack: str) -> None:

@@ -94,14 +94,21 @@ def run(built: Path, address: str) -> Iterator[Prepared]:
 
 
 def invoke(run: Prepared, event: Path, *parameters: str) -> tuple[Any, Log]:
-    """What `sam local invoke` prints: the function's reply, and its log."""
+    """What `sam local invoke` prints: the function's reply, and its log.
+
+    SAM waits a second for what the container wrote, and loses what comes later: where the start is not in it, the event
+    is sent again.
+    """
     command = invoke_command(run, event, parameters)
-    done = subprocess.run(command, env=dict(run.environ), capture_output=True, text=True, check=False, timeout=180)
-    assert done.returncode == 0, done.stderr
-    log = Log()
-    for line in done.stderr.splitlines():
-        log.add(line)
-    return json.loads(done.stdout), log
+    for _ in range(10):
+        done = subprocess.run(command, env=dict(run.environ), capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+        log = Log()
+        for line in done.stderr.splitlines():
+            log.add(line)
+        if log.events("cold_start"):
+            return json.loads(done.stdout), log
+    raise AssertionError(done.stderr)
 
 
 def fetched(log: Log) -> int:
@@ -156,19 +163,20 @@ def test_sam_local_start_api_answers_curl_and_leaves_nothing_behind(run: Prepare
     ]
     with api(run, port) as (child, log):
         started = [child.pid, *descendants(child.pid)]
-        first = subprocess.run([*send, f"{url}{path}"], capture_output=True, text=True, check=True, timeout=120)
+        first = subprocess.run([*send, f"{url}{path}"], capture_output=True, text=True, check=True, timeout=300)
         assert json.loads(first.stdout) == ANSWER
+        log.wait_for("cold_start", 60)
         assert fetched(log) == load_lock(LOCK).model.files[0].size
-        assert requests.get(f"{url}/health", timeout=60).json()["status"] == "ready"
-        assert requests.post(f"{url}/nowhere", timeout=60).status_code == 404
+        assert requests.get(f"{url}/health", timeout=120).json()["status"] == "ready"
+        assert requests.post(f"{url}/nowhere", timeout=120).status_code == 404
         containers = running_containers()
         assert containers
-    wait_until_ended(started, limit=20)
-    assert not containers & running_containers()
+    wait_until_ended(started, limit=60)
+    wait_until(lambda: not containers & running_containers(), limit=60)
 
 
 def test_the_command_sends_an_event_and_prints_the_reply_alone(lambda_image: str) -> None:
-    done = subprocess.run([PILOTLIGHT, "sam", "invoke"], capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run([PILOTLIGHT, "sam", "invoke"], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(json.loads(done.stdout)["body"]) == ANSWER
 
@@ -180,15 +188,15 @@ def test_the_command_serves_until_ctrl_c(lambda_image: str, tmp_path: Path) -> N
         command = [PILOTLIGHT, "sam", "start-api", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
-        wait_until(lambda: "Ctrl-C ends it." in output.read_text() or process.poll() is not None, limit=120)
-        assert requests.get(f"http://127.0.0.1:{port}/health", timeout=60).json()["status"] == "ready"
-        wait_until(lambda: "GET /health 200" in output.read_text(), limit=20)
+        wait_until(lambda: "Ctrl-C ends it." in output.read_text() or process.poll() is not None, limit=300)
+        assert requests.get(f"http://127.0.0.1:{port}/health", timeout=120).json()["status"] == "ready"
+        wait_until(lambda: "GET /health 200" in output.read_text(), limit=60)
         started = descendants(process.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
-    wait_until_ended(started, limit=20)
+    wait_until_ended(started, limit=60)
     said = output.read_text()
     assert f"answers on http://127.0.0.1:{port}" in said
     assert said.endswith("Stopped.\n")
@@ -200,10 +208,11 @@ def test_a_memory_limit_that_is_too_small_gives_500_and_the_environment_begins_a
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with api(run, port, ["MemorySize=128"]) as (_, log):
-        killed = requests.post(f"{url}/predict_batch", large, headers=JSON, timeout=60)
+        killed = requests.post(f"{url}/predict_batch", large, headers=JSON, timeout=120)
         assert (killed.status_code, killed.json()) == (500, {"message": "Internal server error"})
-        wait_until(lambda: "signal: killed" in "\n".join(log.lines), limit=20)
-        assert requests.post(f"{url}{path}", json=body, timeout=60).json() == ANSWER
+        wait_until(lambda: "signal: killed" in "\n".join(log.lines), limit=60)
+        assert requests.post(f"{url}{path}", json=body, timeout=120).json() == ANSWER
+        log.wait_for("cold_start", 60, after=1)
     assert [start["state"] for start in log.events("cold_start")] == ["ready", "ready"]
 
 
@@ -214,10 +223,11 @@ def test_a_model_that_is_missing_fails_the_start_which_sam_shows_with_200(built:
         reachable_store(address) as empty,
         api(pointed_to(empty, address, built / "template.yaml", os.environ), port) as (_, log),
     ):
-        reply = requests.post(f"http://127.0.0.1:{port}{path}", json=body, timeout=60)
+        reply = requests.post(f"http://127.0.0.1:{port}{path}", json=body, timeout=120)
         assert reply.status_code == 200
         assert reply.json()["errorType"] == "ObjectRefused"
         assert "breast-cancer/1/model.onnx" in reply.json()["errorMessage"]
+        log.wait_for("cold_start", 60)
     (start,) = log.events("cold_start")
     assert (start["state"], start["fetched_bytes"]) == ("failed", 0)
 

@@ -42,7 +42,7 @@ class Server:
         return session.client(service, endpoint_url=self.url, config=config)  # type: ignore[call-overload]
 
     def enforce(self, *, on: bool) -> None:
-        reply = requests.post(f"{self.url}/moto-api/reset-auth", data="0" if on else "inf", timeout=10)
+        reply = requests.post(f"{self.url}/moto-api/reset-auth", data="0" if on else "inf", timeout=60)
         reply.raise_for_status()
 
 
@@ -72,7 +72,7 @@ def prefix(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def session(server: Server, prefix: str) -> Iterator[dict[str, str]]:
     """Credentials of a role with exactly the policies of the translation, while moto enforces them."""
-    requests.post(f"{server.url}/moto-api/reset", timeout=10).raise_for_status()
+    requests.post(f"{server.url}/moto-api/reset", timeout=60).raise_for_status()
     server.enforce(on=False)
     s3, iam = server.client("s3"), server.client("iam")
     for bucket in (BUCKET, FOREIGN):
@@ -124,7 +124,7 @@ def test_the_functions_own_store_reads_its_model(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     partial = Partial(tmp_path, File("model.onnx", len(MODEL), sha256(MODEL).hexdigest()))
-    S3Store(f"s3://{BUCKET}/{prefix}".rstrip("/")).fetch(KEY, partial.begin(lambda: None), 10)
+    S3Store(f"s3://{BUCKET}/{prefix}".rstrip("/")).fetch(KEY, partial.begin(lambda: None), 60)
     partial.finish()
     assert (tmp_path / "model.onnx").read_bytes() == MODEL
 
