@@ -105,7 +105,7 @@ class LambdaRuntime:
         environ = runtime_environment(self._function, self._timeout, self._version)
         child = Child(command, self._function.folder, environ, self.log)
         try:
-            child.wait_for_port(port, seconds=10)
+            child.wait_for_port(port, seconds=60)
         except BaseException as error:  # an interrupt too must not leave it behind
             child.stop(seconds=1)
             if isinstance(error, ServeError) and attempts > 1 and "address already in use" in str(error):

@@ -169,7 +169,7 @@ class Child:
         while not _answers(port):
             code = self.exit_code
             if code is not None:
-                self._reader.join(1)
+                self._reader.join(5)  # longer only where a process that it left behind keeps the output open
                 raise ServeError(f"the function's process ended with exit code {code}:\n{self._log.tail()}")
             if time.monotonic() > end:
                 raise ServeError(f"no port was opened within {seconds:.0f} seconds:\n{self._log.tail()}")
