@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def connection(store: ObjectStore) -> Iterator[http.client.HTTPSConnection]:
     context = ssl.create_default_context(cafile=str(store.trusted))
-    found = http.client.HTTPSConnection(store.url.removeprefix("https://"), context=context, timeout=10)
+    found = http.client.HTTPSConnection(store.url.removeprefix("https://"), context=context, timeout=60)
     yield found
     found.close()
 

@@ -36,13 +36,19 @@ def test_a_process_and_what_it_starts_share_a_quota() -> None:
 
 @needs_quota
 def test_a_group_is_gone_when_its_processes_are() -> None:
-    def groups() -> set[Path]:
-        return set(Path("/sys/fs/cgroup").glob("**/pilotlight-bench-*"))
+    def folders(name: str) -> list[Path]:
+        groups = Path("/sys/fs/cgroup")
+        return [folder for folder in (groups / name, groups / "cpu" / name) if folder.is_dir()]
 
-    before = groups()
-    with limited(1):
-        assert len(groups() - before) == 1
-    assert not groups() - before
+    with (
+        limited(1) as admit,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True) as process,
+    ):
+        admit(process.pid)
+        name = group_of(process.pid).rpartition("/")[2]
+        assert folders(name)
+        process.communicate("\n")
+    assert not folders(name)
 
 
 def test_no_quota_takes_no_group() -> None:

@@ -41,7 +41,7 @@ def test_tritonclient_gets_bf16_in_bytes(url: str) -> None:
         env={"PYTHONPATH": str(host_packages(PROJECT / "tools" / "clients.txt")), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

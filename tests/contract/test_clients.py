@@ -26,7 +26,7 @@ def test_tritonclient_gets_what_it_sends_in_bytes_and_in_json(cloud: str, addres
         env={"PYTHONPATH": str(packages), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ def press(browser: Chrome) -> None:
 
 
 def shown(browser: Chrome, element: str) -> str:
-    return WebDriverWait(browser, 10).until(visibility_of_element_located((By.ID, element))).text
+    return WebDriverWait(browser, 60).until(visibility_of_element_located((By.ID, element))).text
 
 
 def test_the_filled_in_form_gives_the_prediction_with_a_bar_for_each_class(opened: Chrome) -> None:

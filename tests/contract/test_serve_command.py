@@ -31,7 +31,7 @@ def said_url(process: subprocess.Popen[str]) -> str:
 
 def test_serve_once_prints_the_answer_and_the_phases_and_ends(cloud: str, lock: Path) -> None:
     with python(COMMAND, *serve(cloud, lock, "--once")) as process:
-        printed, said = process.communicate(timeout=60)
+        printed, said = process.communicate(timeout=120)
 
     assert process.returncode == 0, said
     assert '"prediction": "malignant"' in printed
@@ -51,7 +51,7 @@ def test_a_signal_ends_serve_and_all_that_it_started(
         pids = descendants(process.pid)
         assert len(pids) >= 2
         process.send_signal(number)
-        _, said = process.communicate(timeout=15)
+        _, said = process.communicate(timeout=60)
 
     assert process.returncode == 0, said
     assert "Stopped." in said
@@ -64,7 +64,7 @@ def test_a_signal_during_the_start_ends_serve_too(cloud: str, lock: Path, store:
         assert "Starting breast-cancer:1" in process.stderr.readline()
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
+        process.communicate(timeout=60)
 
     assert process.returncode == 0
 
@@ -79,7 +79,7 @@ def test_the_death_of_serve_leaves_nothing_running(
         process.kill()
         process.wait()
 
-        wait_until_ended(pids, limit=10)
+        wait_until_ended(pids, limit=60)
 
 
 def test_serve_tells_of_every_request_in_a_line(cloud: str, lock: Path, store: str) -> None:
@@ -94,7 +94,7 @@ def test_serve_tells_of_every_request_in_a_line(cloud: str, lock: Path, store: s
 def lines_until(process: subprocess.Popen[str], wanted: set[str]) -> str:
     """What it tells, up to the line with the last of those texts."""
     assert process.stderr is not None
-    end = threading.Timer(30, process.kill)
+    end = threading.Timer(90, process.kill)
     end.start()
     said = ""
     for line in process.stderr:
@@ -109,7 +109,7 @@ def test_a_port_that_is_taken_is_a_sentence_and_an_exit_code(cloud: str, lock: P
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arguments = ["serve", "--cloud", cloud, "--lock", str(lock), "--port", str(listener.getsockname()[1])]
         with python(COMMAND, *arguments) as process:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=120)
 
     assert process.returncode == 1
     assert "Address already in use" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -16,14 +17,19 @@ from queue import Empty, Queue
 
 from docs.matching import ANYTHING, difference
 from docs.pages import Block
-from pilotlight_cli.local.process import free_port
+from pilotlight_cli.local.process import PortTaken, listen
 from pilotlight_cli.project import PROJECT
 
 # What the pages say, and what stands there instead while they run.
 PORT = ":8080"
 FOLDER = "/tmp/models"  # noqa: S108 - a text in the pages, never a path here
 
-_PATIENCE = 120.0
+_PATIENCE = 300.0
+
+# A session keeps its port for minutes in which mostly nothing listens there: it lies below those that `free_port` gives
+# to other tests' functions meanwhile.
+_LOWEST_PORT = 12_000
+_PORTS = 8_000
 _LEFT_OUT = shutil.ignore_patterns(
     *(".*", "build", "tests", "__pycache__", "node_modules", "*.egg-info"),
 )
@@ -71,8 +77,8 @@ class Session:
         self._end_server()
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGTERM)
-        self._shell.wait(timeout=20)
-        self._reader.join(timeout=20)
+        self._shell.wait(timeout=60)
+        self._reader.join(timeout=60)
         for stream in (self._shell.stdin, self._shell.stdout):
             if stream is not None:
                 stream.close()
@@ -194,11 +200,18 @@ def opened(folder: Path) -> Iterator[Session]:
     copy = folder / "pilotlight"
     shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
     _lend_environment(copy)
-    session = Session(copy, free_port())
+    session = Session(copy, _own_port())
     try:
         yield session
     finally:
         session.close()
+
+
+def _own_port() -> int:
+    while True:
+        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        with suppress(PortTaken), listen(port):
+            return port
 
 
 def _lend_environment(copy: Path) -> None:

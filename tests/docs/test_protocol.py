@@ -45,7 +45,7 @@ def titled(example: Exchange) -> str:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=titled)
 def test_the_core_answers_as_the_page_says(example: Exchange, tmp_path: Path) -> None:
-    response = over_core(in_situation(example.given, tmp_path), example.request)
+    response = over_core(in_situation(example.given, tmp_path), example.request, example.given)
     assert not difference(example.reply, as_text(response, example.reply))
     assert example.reply.count("\n", 0, example.reply.index("\n\n")) == len(response.headers), "a header is not shown"
 

@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import ssl
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import requests
 from fakes import certificates
 from fakes.fake_gcs import FakeGcs, Fault
 from fakes.metadata_server import TOKEN, MetadataServer
+from gcp.held import Held
 from harness import Pinned, prepared, sample
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import ServeError
@@ -70,15 +71,24 @@ def google(tls: tuple[ssl.SSLContext, Path], tmp_path: Path) -> Iterator[Google]
 
 
 @contextmanager
-def running(model: Pinned, google: Google, deadline: float = 30.0, **settings: str) -> Iterator[FunctionsRuntime]:
-    """The function. A start's shorter deadline is written into the staged copy: nobody waits for half a minute then."""
+def running(
+    model: Pinned, google: Google, deadline: float = 30.0, least: float = 1.0, **settings: str
+) -> Iterator[FunctionsRuntime]:
+    """The function. A start's shorter deadline is written into the staged copy: nobody waits for half a minute then.
+
+    So is the least that one of its tries may take: none begins that could still be under way at the deadline.
+    """
     with prepared("gcp", model, google.store, settings) as function:
-        entry = function.folder / "main.py"
-        code = entry.read_text()
-        assert code.count("deadline=30.0,") == 1
-        entry.write_text(code.replace("deadline=30.0,", f"deadline={deadline},"))
+        rewrite(function.folder / "main.py", "deadline=30.0,", f"deadline={deadline},")
+        rewrite(function.folder / "pilotlight/loading.py", "\n_TRY = 1.0\n", f"\n_TRY = {least}\n")
         with functions_runtime(function) as runtime:
             yield runtime
+
+
+def rewrite(file: Path, text: str, other: str) -> None:
+    code = file.read_text()
+    assert code.count(text) == 1
+    file.write_text(code.replace(text, other))
 
 
 def predict(runtime: FunctionsRuntime) -> requests.Response:
@@ -118,7 +128,7 @@ def test_the_model_is_fetched_once_before_the_port_opens_and_outlives_its_worker
         assert predict(runtime).status_code == 200
         (worker,) = children(runtime.pid)
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: children(runtime.pid) not in ([], [worker]), limit=10)
+        wait_until(lambda: children(runtime.pid) not in ([], [worker]), limit=60)
         assert predict(runtime).status_code == 200
         assert len(google.gcs.requests) == 1
 
@@ -144,7 +154,10 @@ def test_a_metadata_server_that_recovers_delays_the_start(broken: list[int], mod
 
 def test_a_function_without_a_service_account_does_not_start(model: Pinned, google: Google) -> None:
     google.metadata.manner.status = 404
-    with pytest.raises(ServeError, match="ObjectRefused.*needs a service account"), running(model, google, 2.0):
+    with (
+        pytest.raises(ServeError, match="ObjectRefused.*needs a service account"),
+        running(model, google, 32.0, least=30.0),  # two seconds of tries, the last of which is not cut short
+    ):
         pass
 
 
@@ -156,7 +169,7 @@ def test_without_a_token_there_is_a_503_until_one_comes(
     for name, value in manner.items():
         setattr(google.metadata.manner, name, value)
     with running(model, google, 2.0) as runtime:
-        assert requests.get(f"{runtime.url}/health/ready", timeout=30).status_code == 503
+        assert requests.get(f"{runtime.url}/health/ready", timeout=60).status_code == 503
         assert google.gcs.requests == []
         for name, value in good.items():
             setattr(google.metadata.manner, name, value)
@@ -187,16 +200,16 @@ def test_a_model_that_proves_wrong_after_the_start_ends_the_instance_when_all_is
     with running(model, google, 1.5) as runtime:
         google.gcs.put("models", NAME, bytes(len(CONTENT)))
         google.gcs.faults.clear()
-        google.gcs.inject(media("drip", after=len(CONTENT) - 60))  # three seconds, in which all of the requests come
-        replies: list[requests.Response] = []
-        asking = [threading.Thread(target=lambda: replies.append(predict(runtime))) for _ in range(3)]
-        for thread in asking:
-            thread.start()
-        for thread in asking:
-            thread.join()
-        assert {reply.status_code for reply in replies} == {503}
-        assert {json.loads(reply.content)["code"] for reply in replies} == {"not_ready"}
-        wait_until(lambda: runtime.exit_code is not None, limit=10)
+        google.gcs.inject(media("drip", after=len(CONTENT) - 60))  # three seconds, in which all of the requests wait
+        port, body = int(runtime.url.rpartition(":")[2]), json.dumps(GOOD).encode()
+        held = [Held(port, "/predict", body, {"Content-Type": "application/json"}) for _ in range(3)]
+        with ThreadPoolExecutor(len(held)) as callers:
+            replies = list(callers.map(Held.finish, held))
+        for one in held:
+            one.connection.close()
+        assert {status for status, _ in replies} == {503}
+        assert {json.loads(content)["code"] for _, content in replies} == {"not_ready"}
+        wait_until(lambda: runtime.exit_code is not None, limit=60)
         assert runtime.exit_code == 3
         last = settled(runtime, "failed")
         assert last["severity"] == "ERROR"

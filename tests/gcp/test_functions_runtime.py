@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,14 +144,15 @@ def test_two_instances_run_side_by_side(function: Function, runtime: FunctionsRu
         assert get(other).json()["pid"] != get(runtime).json()["pid"]
 
 
-def test_nothing_is_left_running_and_the_end_takes_seconds(function: Function) -> None:
+def test_nothing_is_left_running_and_the_end_comes_before_it_is_forced(function: Function) -> None:
+    threads = set(threading.enumerate())
     with functions_runtime(function) as runtime:
         pids = [runtime.pid, get(runtime).json()["pid"]]
         assert all(map(is_running, pids))
-        began = time.monotonic()
 
-    assert time.monotonic() - began < 5
+    assert runtime.exit_code == 0  # SIGTERM was enough: nobody had to wait for SIGKILL
     assert not any(map(is_running, pids))
+    assert set(threading.enumerate()) <= threads  # nor for the end of its output
 
 
 WITH_A_HELPER = """
@@ -194,7 +195,7 @@ def test_the_death_of_the_parent_ends_master_and_worker(function: Function) -> N
         parent.kill()
         parent.wait()
 
-        wait_until_ended(pids, limit=10)
+        wait_until_ended(pids, limit=30)
 
 
 def test_a_runtime_that_ended_by_itself_tells_its_exit_code(function: Function) -> None:

@@ -54,13 +54,13 @@ def folder(tmp_path: Path) -> Path:
 def test_an_instance_that_cannot_serve_answers_what_it_has_and_ends_with_three(folder: Path) -> None:
     with functions_runtime(cloud_function(folder, ENDS)) as runtime:
         replies: list[requests.Response] = []
-        slow = threading.Thread(target=lambda: replies.append(requests.get(f"{runtime.url}/slow", timeout=30)))
+        slow = threading.Thread(target=lambda: replies.append(requests.get(f"{runtime.url}/slow", timeout=60)))
         slow.start()
-        wait_until(lambda: "/slow" in runtime.log.lines, limit=10)
-        replies.append(requests.get(f"{runtime.url}/end", timeout=30))
+        wait_until(lambda: "/slow" in runtime.log.lines, limit=60)
+        replies.append(requests.get(f"{runtime.url}/end", timeout=60))
         slow.join()
         assert [reply.status_code for reply in replies] == [200, 200]
-        wait_until(lambda: runtime.exit_code is not None, limit=10)
+        wait_until(lambda: runtime.exit_code is not None, limit=60)
         assert runtime.exit_code == 3
         assert not is_running(replies[0].json()["pid"])
 
@@ -69,9 +69,9 @@ def test_a_worker_that_cannot_be_made_whole_ends_the_instance_and_serves_nothing
     said = ""
     try:
         with functions_runtime(cloud_function(folder, FAILS)) as runtime:  # the port can be open for a moment
-            wait_until(lambda: runtime.exit_code is not None, limit=10)
+            wait_until(lambda: runtime.exit_code is not None, limit=60)
             assert runtime.exit_code == 3
-            wait_until(lambda: FAULT in "\n".join(runtime.log.lines), limit=10)
+            wait_until(lambda: FAULT in "\n".join(runtime.log.lines), limit=60)
             said = "\n".join(runtime.log.lines)
     except ServeError as error:
         assert "exit code 3" in str(error)

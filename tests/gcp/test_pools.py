@@ -38,7 +38,7 @@ def test_a_model_that_predicts_in_openmps_threads_answers_and_lets_the_worker_en
         for thread in asking:
             thread.join()
         os.kill(runtime.pid, signal.SIGTERM)
-        wait_until(lambda: runtime.exit_code is not None, limit=9)  # a pool that is waited for takes gunicorn's 30 s
+        wait_until(lambda: runtime.exit_code is not None, limit=25)  # a pool that is waited for takes gunicorn's 30 s
         assert runtime.exit_code == 0
     assert len(answers) == CALLERS
     expected = model.predict_proba(data.data[::3]).tolist()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 
 import pytest
 
+from gcp.held import Held
+from gcp.stalls import stalls
 from harness import Pinned, in_functions_framework, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.stores import EmbeddedStore
@@ -45,22 +46,23 @@ def store(model: Pinned) -> Iterator[EmbeddedStore]:
 class Load:
     """Callers that ask one request after the other, on a connection each, until `stop` is set.
 
-    At their end they close their connections, or keep them as Cloud Run's own front does.
+    At their end they close their connections, or keep them as Cloud Run's own front does. Who holds `sending` knows
+    that none of them sends.
     """
 
     port: int
     keeps: bool
     stop: threading.Event = field(default_factory=threading.Event)
+    sending: threading.Lock = field(default_factory=threading.Lock)
     answers: list[int] = field(default_factory=list)
     served: set[int] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     open: ExitStack = field(default_factory=ExitStack)
 
     def run(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            while not self.stop.is_set():
-                connection.request("POST", "/predict_batch", BODY, HEADERS)
+            while self._sends(connection):
                 with connection.getresponse() as response:
                     assert len(json.loads(response.read())["predictions"]) == 200
                     self.answers.append(response.status)
@@ -73,47 +75,40 @@ class Load:
         if not self.keeps:
             connection.close()
 
-
-class Held:
-    """A request that the function has begun to read: it said so, and waits for the body."""
-
-    def __init__(self, port: int) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", port), timeout=30)
-        head = f"POST /predict_batch HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
-        self.connection.sendall(f"{head}Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode())
-        assert self.connection.recv(100).startswith(b"HTTP/1.1 100 ")
-
-    def finish(self) -> int:
-        """Send the body; the status of the answer. Closes the connection if the answer asks for that."""
-        self.connection.sendall(BODY)
-        with closing(HTTPResponse(self.connection)) as response:
-            response.begin()
-            response.read()
-            if response.will_close:
-                self.connection.close()
-            return response.status
+    def _sends(self, connection: HTTPConnection) -> bool:
+        """Send a request, unless it is time to stop: none is sent after that."""
+        with self.sending:
+            if self.stop.is_set():
+                return False
+            connection.request("POST", "/predict_batch", BODY, HEADERS)
+            return True
 
 
 def stop_under_load(runtime: FunctionsRuntime, *, keeps: bool) -> tuple[float, int]:
-    """Send SIGTERM in the midst of requests: the seconds until the end, and how many were answered, which are all."""
+    """Send SIGTERM in the midst of requests: the seconds until the end, and how many were answered, which are all.
+
+    Seconds in which the machine stood still do not count.
+    """
     load = Load(int(runtime.url.rpartition(":")[2]), keeps)
     callers = [threading.Thread(target=load.run) for _ in range(BUSY)]
     with load.open:
         for caller in callers:
             caller.start()
-        wait_until(lambda: len(load.served) == BUSY or bool(load.faults), limit=30)
-        held = [Held(load.port) for _ in range(HELD)]
+        wait_until(lambda: len(load.served) == BUSY or bool(load.faults), limit=60)
+        held = [Held(load.port, "/predict_batch", BODY, HEADERS) for _ in range(HELD)]
         for one in held:
             load.open.callback(one.connection.close)
-        began = time.monotonic()
-        os.kill(runtime.pid, signal.SIGTERM)
-        load.stop.set()
-        assert [one.finish() for one in held] == [200] * HELD
-        if not keeps:
-            for one in held:
-                one.connection.close()
-        wait_until(lambda: runtime.exit_code is not None, limit=30)
-        took = time.monotonic() - began
+        with stalls() as stalled:
+            with load.sending:
+                began = time.monotonic()
+                os.kill(runtime.pid, signal.SIGTERM)
+                load.stop.set()
+            assert [one.finish()[0] for one in held] == [200] * HELD
+            if not keeps:
+                for one in held:
+                    one.connection.close()
+            wait_until(lambda: runtime.exit_code is not None, limit=60)
+            took = time.monotonic() - began - stalled()
         for caller in callers:
             caller.join()
     assert load.faults == []

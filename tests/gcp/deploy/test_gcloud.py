@@ -110,10 +110,18 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def is_in(thread: threading.Thread, function: str) -> bool:
+    """Whether a thread is in a call of that function."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    return frame is not None
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_gcloud_too(stand_in: Path) -> None:
     def interrupt() -> None:
-        while not stand_in.exists():
+        while not (stand_in.exists() and is_in(threading.main_thread(), "communicate")):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,19 +62,29 @@ def finish(google: FakeGoogle, folder: Path, *revisions: str) -> str:
 
 
 def kill_at(google: FakeGoogle, folder: Path, percent: int, *revisions: str) -> None:
-    """Kill a process once the new revision has so much, and nobody calls."""
+    """Kill a process once the new revision has so much, and nobody calls; at 0 % the golden samples get no answer."""
     service: RunService = google.service("predict")
     looks = len(google.called("POST", "logging.test"))
+    killed, backend = threading.Event(), google.backend
+
+    def silent(*_: object) -> tuple[int, object]:
+        killed.wait()
+        return 503, {}
 
     def there() -> bool:
         if percent == 0:
             return bool(service.annotations)
         return service.split.get(NEW) == percent and len(google.called("POST", "logging.test")) > looks
 
+    google.backend = silent if percent == 0 else backend
     with process(google, folder, *revisions) as running:
-        wait_until(there, 60)
-        running.kill()
-        running.wait()
+        try:
+            wait_until(there, 90)
+            running.kill()
+            running.wait()
+        finally:
+            google.backend = backend
+            killed.set()
 
 
 @pytest.mark.parametrize("percent", [0, 50, 100])

@@ -1,0 +1,60 @@
+"""How long the machine's processors stood still: time that belongs to nobody who is measured on it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+_NAP = 0.01  # seconds
+_STALL = 0.1  # seconds that no nap lasts on a processor that works
+
+
+class _Watcher(threading.Thread):
+    """Naps on one processor, and keeps the naps that lasted too long."""
+
+    def __init__(self, processor: int) -> None:
+        super().__init__(name=f"stalls of processor {processor}")
+        self._processor = processor
+        self._ended = threading.Event()
+        self._since = time.monotonic()
+        self._found: list[tuple[float, float]] = []
+
+    def run(self) -> None:
+        os.sched_setaffinity(0, {self._processor})  # of this thread
+        while not self._ended.is_set():
+            time.sleep(_NAP)
+            self._found, self._since = self.stalls(), time.monotonic()
+
+    def stalls(self) -> list[tuple[float, float]]:
+        """When they began and ended, the nap under way among them."""
+        now = time.monotonic()
+        return [*self._found, (self._since, now)] if now - self._since > _STALL else self._found
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+@contextmanager
+def stalls() -> Iterator[Callable[[], float]]:
+    """What it gives tells the seconds, from the beginning on, in which one processor or another stood still."""
+    watchers = [_Watcher(processor) for processor in sorted(os.sched_getaffinity(0))]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        yield lambda: covered(span for watcher in watchers for span in watcher.stalls())
+    finally:
+        for watcher in watchers:
+            watcher.end()
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How much time lies in one of the spans or in several."""
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
