@@ -80,7 +80,7 @@ class Launch:
         """What runs it on a port."""
         python = isolated_python(self.python)
         if self.kind == "lambda":
-            return runtime_command(port, free_port(), [*python, "-m", "awslambdaric", self.entry])
+            return runtime_command(port, [*python, "-m", "awslambdaric", self.entry])
         if self.kind == "uvicorn":
             return [*python, "-m", "uvicorn", self.entry, "--host", "127.0.0.1", "--port", str(port)]
         return [*python, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)]

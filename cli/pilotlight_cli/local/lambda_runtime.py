@@ -100,8 +100,8 @@ class LambdaRuntime:
                 self._child, self._port = self._start()
 
     def _start(self, attempts: int = 3) -> tuple[Child, int]:
-        port, api_port = free_port(), free_port()
-        command = runtime_command(port, api_port, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
+        port = free_port()
+        command = runtime_command(port, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
         environ = runtime_environment(self._function, self._timeout, self._version)
         child = Child(command, self._function.folder, environ, self.log)
         try:
@@ -125,10 +125,10 @@ class LambdaRuntime:
             connection.close()
 
 
-def runtime_command(port: int, api_port: int, runtime: Sequence[str]) -> list[str]:
-    """The emulator on two ports of this machine: it starts `runtime` with the first event that it is sent."""
+def runtime_command(port: int, runtime: Sequence[str]) -> list[str]:
+    """The emulator on a port of this machine: it starts `runtime` with the first event that it is sent."""
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    addresses += ["--runtime-api-address", f"127.0.0.1:{api_port}"]
+    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port(other_than=port)}"]
     return [str(emulator()), "--log-level", "info", *addresses, *runtime]
 
 

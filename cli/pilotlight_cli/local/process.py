@@ -192,7 +192,7 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
         ) from None
 
 
-def free_port() -> int:
+def free_port(other_than: int = 0) -> int:
     """A port on which nothing listens now, to be bound a while later by somebody else.
 
     It lies below those that the system gives out itself, to connections and to whoever asks for any: within the half
@@ -200,6 +200,8 @@ def free_port() -> int:
     """
     while True:
         port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        if port == other_than:
+            continue
         with suppress(PortTaken), listen(port):
             return port
 

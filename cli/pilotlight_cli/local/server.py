@@ -88,13 +88,13 @@ class Server:
         end = time.monotonic() + self._patience
         while (answer := send(self.url, "/health/ready")).status != 200:
             broken = answer.status not in (0, 503)
-            report = self.log.wait_for("cold_start", 0.5 if broken else 0, after=before)
+            report = self.log.wait_for("cold_start", 5 if broken else 0, after=before)
             if broken or (report and report.get("state") == "failed"):
                 raise self._failure("the function does not start", report, answer.error)
             if time.monotonic() > end:
                 raise self._failure(f"the function is not ready after {self._patience:.0f} s", report, answer.error)
             time.sleep(0.05)
-        self.cold_start = self.log.wait_for("cold_start", 1, after=before) or {}
+        self.cold_start = self.log.wait_for("cold_start", 10, after=before) or {}
 
     def _failure(self, what: str, report: Mapping[str, Any] | None, answer: str) -> ServeError:
         reason = (report or {}).get("error") or f"it answers {answer}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.local import process
 from pilotlight_cli.local.process import Child, Log, PortTaken, ServeError, free_port, listen
 from processes import is_running, python, said_pids, wait_until, wait_until_ended
 
@@ -108,6 +109,14 @@ def test_a_port_that_another_program_has_is_named() -> None:
 def test_a_free_port_can_be_listened_on() -> None:
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         assert listener.getsockname()[1]
+
+
+def test_a_second_free_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = free_port()
+    monkeypatch.setattr(process, "_LOWEST_PORT", first)
+    monkeypatch.setattr(process, "_PORTS", 10)
+
+    assert all(free_port(other_than=first) > first for _ in range(100))
 
 
 def test_a_log_keeps_events_by_name_and_every_line() -> None:
