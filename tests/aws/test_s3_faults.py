@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from doubles import Records
 from fakes.fake_s3 import TOKEN, FakeS3, Fault
-from pilotlight.description import load_lock
+from faulty_starts import CONTENT, MANY, MODEL, REST, start, start_in_vain
 from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError
-from pilotlight.loading import Loader, Plan
-from pilotlight.store import ObjectStore, Sink
-from pilotlight_cli.project import LOCK, SAMPLE
 from s3_store import S3Store
 
-MODEL = load_lock(LOCK).model
-CONTENT = (SAMPLE / "model.onnx").read_bytes()
 KEY = f"team/{MODEL.key('model.onnx')}"
-REST = f"bytes=1000-{len(CONTENT) - 1}"
-
-DEADLINE = 60.0  # which no start comes near that gets what it needs, whatever else the machine does
-BUSY = 60.0  # what a start may take longer on a busy machine; without a deadline it goes on for hours or for ever
-
-MANY = 10_000
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a start ended: the loader's state, what it raised, what it has to say, and what it warned of."""
-
-    state: str
-    raised: type[PilotlightError] | None
-    said: str
-    attempts: int
-    fetched: bytes
-    warned: list[str]
+STORE = partial(S3Store, "s3://models/team")
 
 
 @pytest.fixture
@@ -53,80 +29,6 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
         for name, value in {**fake.environ(), "AWS_CONFIG_FILE": os.devnull}.items():
             monkeypatch.setenv(name, value)
         yield fake
-
-
-class Hurried:
-    """A store that gets so many seconds at most, however long a start would wait; `told` is what it was to get."""
-
-    def __init__(self, store: ObjectStore, most: float) -> None:
-        self._store = store
-        self._most = most
-        self.told: list[float] = []
-
-    def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
-        self.told.append(timeout)
-        self._store.fetch(key, sink, min(timeout, self._most))
-
-
-class Clock:
-    """A clock on which sleep takes no time."""
-
-    def __init__(self) -> None:
-        self._slept = 0.0
-
-    def __call__(self) -> float:
-        """The time in seconds."""
-        return time.monotonic() + self._slept
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self._slept += seconds
-
-
-def start(folder: Path, deadline: float = DEADLINE) -> Outcome:
-    """A whole start against the fake. Holds it to its deadline, and holds what it left to the lock."""
-    warned = list[str]()
-    return started(Plan(MODEL, store(warned), folder, 1, time.monotonic, time.sleep, forks=True), deadline, warned)
-
-
-@pytest.fixture
-def long_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None begins with less than 20 seconds left: no stall of the machine's ends one before the store does."""
-    monkeypatch.setattr("pilotlight.loading._TRY", 20.0)
-
-
-def start_in_vain(folder: Path, most: float = 22.0) -> Outcome:
-    """A start of 22 seconds, of which a try gets so many at most."""
-    clock, warned = Clock(), list[str]()
-    hurried = Hurried(store(warned), most)
-    outcome = started(Plan(MODEL, hurried, folder, 1, clock, clock.sleep, forks=True), 22.0, warned)
-    assert max(hurried.told) <= 22.0 - 0.5, "a store has time left to say why"
-    return outcome
-
-
-def store(warned: list[str]) -> S3Store:
-    return S3Store("s3://models/team", warn=warned.append)
-
-
-def started(plan: Plan, deadline: float, warned: list[str]) -> Outcome:
-    records, folder = Records(), plan.folder
-    loader = Loader(plan, records, {}, 0.0)
-    raised: type[PilotlightError] | None = None
-    began = time.monotonic()
-    try:
-        loader.start(deadline)
-    except PilotlightError as error:
-        raised = type(error)
-    assert time.monotonic() - began < deadline + BUSY
-    (record,) = records.cold_starts
-    file = folder / "model.onnx"
-    fetched = file.read_bytes() if file.exists() else b""
-    assert fetched in (b"", CONTENT)
-    assert (loader.state == "ready") == bool(fetched)
-    left = list(folder.glob(".*"))
-    assert not left or loader.state == "waiting"  # what came is gone on with by the next request
-    return Outcome(loader.state, raised, record.error, record.attempts, fetched, warned)
 
 
 def fault(kind: str, **fields: object) -> Fault:
@@ -161,7 +63,7 @@ def test_what_passes_ends_with_the_right_model_and_without_boto3(
 ) -> None:
     for one in faults:
         s3.inject(one)
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.fetched, outcome.warned) == ("ready", CONTENT, []), outcome
 
 
@@ -175,13 +77,13 @@ SLOW = {
 @pytest.mark.parametrize("one", SLOW.values(), ids=SLOW.keys())
 def test_a_wait_takes_half_of_the_time_so_that_another_try_fits_in(one: Fault, s3: FakeS3, tmp_path: Path) -> None:
     s3.inject(one)
-    outcome = start(tmp_path, 10.0)
+    outcome = start(STORE, tmp_path, 10.0)
     assert (outcome.state, outcome.fetched, outcome.warned) == ("ready", CONTENT, []), outcome
 
 
 def test_what_only_boto3_may_know_is_left_to_it(s3: FakeS3, tmp_path: Path) -> None:
     s3.inject(fault("status", status=400, code="SomethingNew"))
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts) == ("ready", 1)
     assert "400 SomethingNew: told by the fake; boto3 is asked instead" in outcome.warned[0]
 
@@ -190,6 +92,8 @@ WAITING = {
     "an overloaded store": (fault("status", status=503, code="SlowDown"), "503 SlowDown: told by the fake"),
     "an expired token": (fault("status", status=400, code="ExpiredToken"), "400 ExpiredToken"),
     "resets before the body": (fault("reset"), "the body ended after 0 bytes: Connection"),
+}
+WAITING_LONG = {
     "no answer": (fault("silent"), "timed out"),
     "a stall": (fault("stall", after=1000), "timed out"),
     "a drip": (fault("drip", delay=1.0), r"(the body ended after \d+ bytes: |no answer \()TimeoutError: timed out"),
@@ -197,11 +101,11 @@ WAITING = {
 }
 
 
-@pytest.mark.parametrize(("one", "message"), WAITING.values(), ids=WAITING.keys())
-@pytest.mark.usefixtures("long_tries")
+@pytest.mark.parametrize(("one", "message"), [*WAITING.values(), *WAITING_LONG.values()], ids=[*WAITING, *WAITING_LONG])
 def test_what_lasts_gives_up_in_time_and_says_why(one: Fault, message: str, s3: FakeS3, tmp_path: Path) -> None:
     s3.inject(one, times=MANY)
-    outcome = start_in_vain(tmp_path, 2.0 if one.kind in ("silent", "stall", "drip", "endless") else 22.0)
+    hurry = {"most": 2.0} if (one, message) in WAITING_LONG.values() else {}
+    outcome = start_in_vain(STORE, tmp_path, **hurry)
     assert outcome.state == "waiting", outcome
     assert outcome.raised is None
     assert re.search(message, outcome.said), outcome.said
@@ -224,12 +128,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("one", "kind", "message"), REFUSED.values(), ids=REFUSED.keys())
-@pytest.mark.usefixtures("long_tries")
 def test_what_cannot_be_right_ends_the_start_with_the_reason(
     one: Fault, kind: type[PilotlightError], message: str, s3: FakeS3, tmp_path: Path
 ) -> None:
     s3.inject(one, times=MANY)
-    outcome = start_in_vain(tmp_path)
+    outcome = start_in_vain(STORE, tmp_path)
     assert (outcome.state, outcome.raised) == ("failed", kind)
     assert message in outcome.said
 
@@ -237,7 +140,7 @@ def test_what_cannot_be_right_ends_the_start_with_the_reason(
 @pytest.mark.parametrize("other", [CONTENT[:-1], CONTENT + b"!", b""], ids=["shorter", "longer", "empty"])
 def test_an_object_of_another_size_is_refused_by_its_size(other: bytes, s3: FakeS3, tmp_path: Path) -> None:
     s3.put(KEY, other)
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.raised) == ("failed", DigestMismatch)
     assert f"model.onnx: expected {len(CONTENT)} bytes, the store has {len(other)}" in outcome.said
 
@@ -245,7 +148,7 @@ def test_an_object_of_another_size_is_refused_by_its_size(other: bytes, s3: Fake
 def test_a_body_that_breaks_off_is_read_on_from_there_of_the_same_object(s3: FakeS3, tmp_path: Path) -> None:
     s3.inject(fault("reset", after=1000))
     s3.inject(fault("truncated", after=500))
-    assert start(tmp_path).attempts == 1
+    assert start(STORE, tmp_path).attempts == 1
     assert s3.ranges == ["", REST, f"bytes=1500-{len(CONTENT) - 1}"]
     assert s3.conditions[0] == ""
     assert re.fullmatch('"[0-9a-f]{32}"', s3.conditions[1])
@@ -256,7 +159,7 @@ def test_an_object_that_is_replaced_while_it_comes_is_fetched_from_its_beginning
     s3.put(KEY, CONTENT[::-1])
     s3.inject(fault("reset", after=1000))
     s3.faults.meanwhile = lambda number: s3.put(KEY, CONTENT) if number == 2 else None
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts) == ("ready", 2)
     assert s3.ranges == ["", REST, ""]
 
@@ -264,14 +167,14 @@ def test_an_object_that_is_replaced_while_it_comes_is_fetched_from_its_beginning
 def test_another_object_in_its_place_is_refused(s3: FakeS3, tmp_path: Path) -> None:
     s3.inject(fault("reset", after=1000))
     s3.faults.meanwhile = lambda number: s3.put(KEY, CONTENT[::-1]) if number == 2 else None
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.raised) == ("failed", DigestMismatch)
 
 
 @pytest.mark.parametrize("region", ["eu-west-1", "us-gov-west-1", "cn-north-1"])
 def test_a_bucket_in_another_region_is_asked_for_there(region: str, s3: FakeS3, tmp_path: Path) -> None:
     s3.buckets["models"].region = region
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts, outcome.warned) == ("ready", 1, [])
     assert s3.regions == ["us-east-1", region]
 
@@ -281,14 +184,14 @@ def test_a_region_that_only_the_errors_text_tells_is_heeded_too(s3: FakeS3, tmp_
     s3.inject(
         fault("status", status=400, code="AuthorizationHeaderMalformed", more="<Region>eu-west-1</Region>"), times=1
     )
-    assert start(tmp_path).attempts == 1
+    assert start(STORE, tmp_path).attempts == 1
     assert s3.regions == ["eu-west-1"]
 
 
 def test_redirects_without_an_end_have_one(s3: FakeS3, tmp_path: Path) -> None:
     for region in ["eu-west-1", "eu-west-2"] * 50:
         s3.inject(fault("status", status=301, code="PermanentRedirect", headers={"x-amz-bucket-region": region}))
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert outcome.state == "failed"
     assert "PermanentRedirect" in outcome.said
 
@@ -296,7 +199,7 @@ def test_redirects_without_an_end_have_one(s3: FakeS3, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ahead", [3600.0, -3600.0, 86_400.0 * 365])
 def test_a_clock_that_is_wrong_is_set_by_what_s3_says(ahead: float, s3: FakeS3, tmp_path: Path) -> None:
     s3.ahead = ahead
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts, outcome.warned) == ("ready", 1, [])
     assert len(s3.ranges) == 2
 
@@ -311,12 +214,12 @@ def test_a_token_that_was_renewed_meanwhile_is_taken_from_the_environment(
             monkeypatch.setenv("AWS_SESSION_TOKEN", "another")
 
     s3.faults.meanwhile = renew
-    outcome = start(tmp_path)
+    outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts) == ("ready", 3)
 
 
 def test_what_an_environment_that_crashed_left_is_not_taken_for_the_model(s3: FakeS3, tmp_path: Path) -> None:
     (tmp_path / ".model.onnx.999999999.00ff00ff.part").write_bytes(CONTENT)
     (tmp_path / "model.onnx").write_bytes(CONTENT[:-1] + b"!")
-    assert start(tmp_path).state == "ready"
+    assert start(STORE, tmp_path).state == "ready"
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
