@@ -15,11 +15,11 @@ from http.client import HTTPConnection
 import pytest
 
 from gcp.held import Held
-from gcp.stalls import stalls
 from harness import Pinned, in_functions_framework, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.stores import EmbeddedStore
 from processes import wait_until
+from stalls import stalls
 
 TRIES = 20
 PROMISE = 2.0  # seconds, of Cloud Run's 10, on a processor of one's own

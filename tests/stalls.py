@@ -15,7 +15,7 @@ _STALL = 0.1  # seconds that no nap lasts on a processor that works
 class _Watcher(threading.Thread):
     """Naps on one processor, and keeps the naps that lasted too long."""
 
-    def __init__(self, processor: int) -> None:
+    def __init__(self, processor: int | None) -> None:
         super().__init__(name=f"stalls of processor {processor}")
         self._processor = processor
         self._ended = threading.Event()
@@ -23,7 +23,8 @@ class _Watcher(threading.Thread):
         self._found: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        os.sched_setaffinity(0, {self._processor})  # of this thread
+        if self._processor is not None:
+            os.sched_setaffinity(0, {self._processor})  # of this thread
         while not self._ended.is_set():
             time.sleep(_NAP)
             self._found, self._since = self.stalls(), time.monotonic()
@@ -41,7 +42,7 @@ class _Watcher(threading.Thread):
 @contextmanager
 def stalls() -> Iterator[Callable[[], float]]:
     """What it gives tells the seconds, from the beginning on, in which one processor or another stood still."""
-    watchers = [_Watcher(processor) for processor in sorted(os.sched_getaffinity(0))]
+    watchers = [_Watcher(processor) for processor in _processors()]
     for watcher in watchers:
         watcher.start()
     try:
@@ -49,6 +50,11 @@ def stalls() -> Iterator[Callable[[], float]]:
     finally:
         for watcher in watchers:
             watcher.end()
+
+
+def _processors() -> list[int] | list[None]:
+    """Those that this process may have; None is any, where the system lets nobody choose."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
