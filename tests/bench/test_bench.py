@@ -93,7 +93,9 @@ def test_on_google_cloud_all_give_the_same_answer_and_are_measured(google: Field
     (measured,) = loads(google, 1, 2.0, watch())
 
     assert found.asked["pilotlight"] == {"storage": 1, "metadata": 1}
-    assert found.asked["tutorial_function"] == found.asked["fastapi_uvicorn"]
+    for other in ("tutorial_function", "fastapi_uvicorn"):
+        assert found.asked[other]["storage"] == 2
+        assert found.asked[other]["metadata"] >= 1  # Google's own libraries ask again where an answer is late
     for each in measured.values():
         assert each["requests_per_second"] > 0
         assert each["memory"] > 20_000_000  # ONNX Runtime is in it
