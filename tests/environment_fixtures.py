@@ -27,10 +27,9 @@ def settings_stay_as_they_are() -> Iterator[None]:
 def ports_of_its_own() -> Iterator[None]:
     """Workers side by side take free ports out of ranges of their own: whoever binds one does so seconds later."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    share = process._PORTS // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = len(process._PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "_LOWEST_PORT", process._LOWEST_PORT + worker * share)
-        patch.setattr(process, "_PORTS", share)
+        patch.setattr(process, "_PORTS", process._PORTS[worker * share : (worker + 1) * share])
         yield
 
 

@@ -229,7 +229,7 @@ FEW_THREADS = """
 import sys, threading
 from pathlib import Path
 from pilotlight.description import File
-from pilotlight.partial import Partial, Span
+from pilotlight.partial import Partial
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[1]), File("model.onnx", int(sys.argv[2]), sys.argv[3]))
 incoming = partial.begin(lambda: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from queue import Empty, Queue
 
 from docs.matching import ANYTHING, difference
 from docs.pages import Block
-from pilotlight_cli.local.process import PortTaken, listen
+from pilotlight_cli.local.process import free_port
 from pilotlight_cli.project import PROJECT
 
 # What the pages say, and what stands there instead while they run.
@@ -28,8 +27,7 @@ _PATIENCE = 300.0
 
 # A session keeps its port for minutes in which mostly nothing listens there: it lies below those that `free_port` gives
 # to other tests' functions meanwhile.
-_LOWEST_PORT = 12_000
-_PORTS = 8_000
+_PORTS = range(12_000, 20_000)
 _LEFT_OUT = shutil.ignore_patterns(
     *(".*", "build", "tests", "__pycache__", "node_modules", "*.egg-info"),
 )
@@ -200,18 +198,11 @@ def opened(folder: Path) -> Iterator[Session]:
     copy = folder / "pilotlight"
     shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
     _lend_environment(copy)
-    session = Session(copy, _own_port())
+    session = Session(copy, free_port(ports=_PORTS))
     try:
         yield session
     finally:
         session.close()
-
-
-def _own_port() -> int:
-    while True:
-        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
-        with suppress(PortTaken), listen(port):
-            return port
 
 
 def _lend_environment(copy: Path) -> None:

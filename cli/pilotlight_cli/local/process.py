@@ -21,8 +21,7 @@ from pilotlight_cli.hostenv import isolated_python
 
 TETHER = Path(__file__).with_name("tether.py")
 
-_LOWEST_PORT = 20_000
-_PORTS = 12_000
+_PORTS = range(20_000, 32_000)
 _KEPT = 2000  # lines, and as many parsed events
 _SHOWN = 25
 
@@ -192,14 +191,15 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
         ) from None
 
 
-def free_port(other_than: int = 0) -> int:
+def free_port(other_than: int = 0, ports: Sequence[int] = ()) -> int:
     """A port on which nothing listens now, to be bound a while later by somebody else.
 
     It lies below those that the system gives out itself, to connections and to whoever asks for any: within the half
-    minute that a failing start takes, one of these would find another owner.
+    minute that a failing start takes, one of these would find another owner. It is one of `ports`, if they are
+    given, and never `other_than`.
     """
     while True:
-        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        port = secrets.choice(ports or _PORTS)
         if port == other_than:
             continue
         with suppress(PortTaken), listen(port):

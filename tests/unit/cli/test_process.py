@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pilotlight_cli.hostenv import isolated_python
-from pilotlight_cli.local import process
 from pilotlight_cli.local.process import Child, Log, PortTaken, ServeError, free_port, listen
 from processes import is_running, python, said_pids, wait_until, wait_until_ended
 
@@ -111,12 +110,11 @@ def test_a_free_port_can_be_listened_on() -> None:
         assert listener.getsockname()[1]
 
 
-def test_a_second_free_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_free_port_is_another_one() -> None:
     first = free_port()
-    monkeypatch.setattr(process, "_LOWEST_PORT", first)
-    monkeypatch.setattr(process, "_PORTS", 10)
+    ports = range(first, first + 10)
 
-    assert all(free_port(other_than=first) > first for _ in range(100))
+    assert all(free_port(other_than=first, ports=ports) > first for _ in range(100))
 
 
 def test_a_log_keeps_events_by_name_and_every_line() -> None:
