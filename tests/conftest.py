@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 from browser_fixtures import browser
 from docker_fixtures import address, lambda_image
-from environment_fixtures import ports_of_its_own, settings_stay_as_they_are
+from environment_fixtures import closed_port, ports_of_its_own, settings_stay_as_they_are
 from parameters_fixtures import ssm, stack
 from reporting import pytest_terminal_summary
 from stores_fixtures import (
@@ -28,6 +28,7 @@ __all__ = [
     "address",
     "aws_environ",
     "browser",
+    "closed_port",
     "emulated_gcs_store",
     "fake_gcs",
     "folder_store",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,17 +47,11 @@ def test_a_version_says_which_release_and_which_lock_it_is(function: LambdaRunti
     }
 
 
-def nowhere(unused: socket.socket) -> str:
-    """A URL at which nobody listens, as long as the socket is there."""
-    unused.bind(("127.0.0.1", 0))
-    return f"http://127.0.0.1:{unused.getsockname()[1]}"
-
-
-def test_a_version_that_cannot_reach_its_store_says_what_it_is_all_the_same(model: Pinned) -> None:
+def test_a_version_that_cannot_reach_its_store_says_what_it_is_all_the_same(model: Pinned, closed_port: int) -> None:
+    nowhere = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{closed_port}"}
     with (
-        socket.socket() as unused,
         stored("aws", model) as store,
-        prepared("aws", model, store, {"AWS_ENDPOINT_URL_S3": nowhere(unused)}) as staged,
+        prepared("aws", model, store, nowhere) as staged,
         lambda_runtime(staged, version="13") as runtime,
     ):
         assert runtime.invoke(ASKED)["function_version"] == "13"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -123,13 +122,11 @@ def test_what_plain_requests_cannot_handle_is_left_to_boto3_and_told(
 
 
 def test_a_store_that_cannot_be_reached_may_come_back(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
+    bucket: str, closed_port: int, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
 ) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(StoreUnavailable, match=f"s3://{bucket}/team/example/3/model.onnx"):
-            fetch(f"s3://{bucket}/team")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{closed_port}")
+    with pytest.raises(StoreUnavailable, match=f"s3://{bucket}/team/example/3/model.onnx"):
+        fetch(f"s3://{bucket}/team")
 
 
 PROGRAM = """

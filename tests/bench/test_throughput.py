@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,10 +77,8 @@ def test_a_reply_whose_length_nobody_says_is_an_error() -> None:
         reply_in(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nhi")
 
 
-def test_nobody_answers_where_nobody_listens() -> None:
-    with socket.socket() as unused:  # nobody else listens there either
-        unused.bind(("127.0.0.1", 0))
-        assert ask(unused.getsockname()[1], REQUEST, seconds=60) is None
+def test_nobody_answers_where_nobody_listens(closed_port: int) -> None:
+    assert ask(closed_port, REQUEST, seconds=60) is None
 
 
 def test_answers_are_counted_on_all_connections() -> None:

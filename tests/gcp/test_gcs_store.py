@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,14 +92,14 @@ def test_whatever_takes_too_long_is_not_waited_for(
 
 
 @pytest.mark.parametrize("way", ["plain", "client"])
-def test_a_store_that_cannot_be_reached_may_come_back(way: str, monkeypatch: pytest.MonkeyPatch, fetch: Fetch) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
-        environ = {"STORAGE_EMULATOR_HOST": url} if way == "plain" else {"all_proxy": "http://a.proxy"}
-        with pytest.raises(StoreUnavailable, match="gs://models/team"):
-            fetch("gs://models/team", environ)
+def test_a_store_that_cannot_be_reached_may_come_back(
+    way: str, closed_port: int, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
+) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+    environ = {"STORAGE_EMULATOR_HOST": url} if way == "plain" else {"all_proxy": "http://a.proxy"}
+    with pytest.raises(StoreUnavailable, match="gs://models/team"):
+        fetch("gs://models/team", environ)
 
 
 def test_a_request_that_cloud_storage_finds_wrong_will_never_work(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,12 +89,10 @@ def test_an_answer_that_does_not_come_is_not_waited_for(server: MetadataServer) 
         ask(TokenSource(server.host, StepClock()), timeout=0.3)
 
 
-def test_a_server_that_is_not_there_is_told_with_what_helps_elsewhere() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        source = TokenSource(f"127.0.0.1:{unused.getsockname()[1]}", StepClock())
-        with pytest.raises(StoreUnavailable, match="ConnectionRefused.*GOOGLE_APPLICATION_CREDENTIALS"):
-            ask(source)
+def test_a_server_that_is_not_there_is_told_with_what_helps_elsewhere(closed_port: int) -> None:
+    source = TokenSource(f"127.0.0.1:{closed_port}", StepClock())
+    with pytest.raises(StoreUnavailable, match="ConnectionRefused.*GOOGLE_APPLICATION_CREDENTIALS"):
+        ask(source)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,12 +84,10 @@ def test_a_hiccup_is_tried_again_and_a_store_that_stays_away_is_an_error(
         directory.find("cd" * 8)
 
 
-def test_no_answer_is_an_error(ssm: Any, stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(KeysUnavailable, match="Could not connect"):
-            Directory(keys.path(stack), parameter_store(), NOW.timestamp).find("ab" * 8)
+def test_no_answer_is_an_error(ssm: Any, stack: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", f"http://127.0.0.1:{closed_port}")
+    with pytest.raises(KeysUnavailable, match="Could not connect"):
+        Directory(keys.path(stack), parameter_store(), NOW.timestamp).find("ab" * 8)
 
 
 def test_a_parameter_that_is_no_record_is_an_error_that_names_it(ssm: Any, stack: str) -> None:

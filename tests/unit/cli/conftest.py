@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.package_index import PackageIndex
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port on which nothing listens, and that nobody else is given meanwhile."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
 
 
 @pytest.fixture
