@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickle_opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
-from pilotlight.pickle_rules import Refused, check_call, check_creation, sound_state
+from pilotlight.pickle_rules import Refused, check_attributes, check_call, check_creation, sound_state
 from pilotlight.primitives import forbidden
 
 Result = TypeVar("Result")
@@ -170,6 +170,7 @@ class Machine:
         keys = self.keys(items[::2])
         for key, value in zip(keys, items[1::2], strict=True):
             target[key] = value
+        self._check_attributes(target)
 
     def add_items(self, items: list[Any]) -> None:
         """ADDITEMS: for the set on top of the stack."""
@@ -189,7 +190,7 @@ class Machine:
         """REDUCE: call what a name stands for."""
         function, arguments = self.pop(2)
         name = self._name(function)
-        self._kept(name, lambda: check_call(name, function, arguments))
+        self._kept(function, lambda: check_call(name, function, arguments))
         self._push_made(function(*arguments))
 
     def create(self, *, keywords: bool) -> None:
@@ -197,7 +198,7 @@ class Machine:
         options = self.pop(1)[0] if keywords else {}
         created, arguments = self.pop(2)
         name = self._name(created)
-        self._kept(name, lambda: check_creation(name, created, (*arguments, *options)))
+        self._kept(created, lambda: check_creation(name, created, (*arguments, *options)))
         self._push_made(created.__new__(created, *arguments, **options))
 
     def build(self) -> None:
@@ -212,14 +213,15 @@ class Machine:
 
     def set_state(self, instance: Any, state: Any) -> None:  # noqa: ANN401 - any object and its state
         """Give an object its state, through its class's own method if that has one."""
-        state = self._kept(f"a state of {_kind(instance)}", lambda: sound_state(instance, state))
+        state = self._kept(instance, lambda: sound_state(instance, state))
         method = getattr(type(instance), "__setstate__", None)
         if method is not None:
             method(instance, state)
+            self._check_attributes(instance)
             return
         fields, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
         for attributes in (fields or {}, slots or {}):
-            if any(not isinstance(name, str) or name.startswith("__") for name in attributes):
+            if type(attributes) is not dict or any(not isinstance(name, str) for name in attributes):
                 raise UnsafePickle(f"{_kind(instance)} gets strange attributes at byte {self.position}, expected names")
         if fields:
             instance.__dict__.update({sys.intern(name): value for name, value in fields.items()})
@@ -229,7 +231,11 @@ class Machine:
     def _push_made(self, made: object) -> None:
         if id(made) not in self._found:
             self._made[id(made)] = made
+            self._check_attributes(made)
         self.stack.append(made)
+
+    def _check_attributes(self, instance: object) -> None:
+        self._kept(instance, lambda: check_attributes(instance))
 
     def _name(self, found: object) -> str:
         name, _ = self._found.get(id(found), ("", None))
@@ -237,12 +243,13 @@ class Machine:
             raise UnsafePickle(f"the pickle calls {_kind(found)} at byte {self.position}, expected an allowed name")
         return name
 
-    def _kept(self, about: str, check: Callable[[], Result]) -> Result:
+    def _kept(self, about: object, check: Callable[[], Result]) -> Result:
         try:
             return check()
         except Refused as refused:
+            name, _ = self._found.get(id(about), (f"a state of {_kind(about)}", None))
             raise UnsafePickle(
-                f"the pickle uses {about} at byte {self.position} as no model does: {refused}; save the model again "
+                f"the pickle uses {name} at byte {self.position} as no model does: {refused}; save the model again "
                 "with the libraries that trained it"
             ) from None
 

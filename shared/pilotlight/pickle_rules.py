@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterable
 from functools import partial
 from math import prod
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
 _DTYPE = re.compile(r"[?bBiufcmMOSUV][0-9]{0,9}")
@@ -21,6 +23,10 @@ _CALLED: Final = frozenset("builtins." + name for name in ("complex", "frozenset
 # Functions whose only use is to be called while loading.
 REBUILDS: Final = re.compile(r"newObj|scalar|_(ma)?re?construct|_frombuffer|__\w+_ctor|__pyx_unpickle_\w+")
 _LIBRARIES: Final = frozenset({"_loss", "scipy", "sklearn"})  # scikit-learn 1.5 has a module that calls itself _loss
+# What scikit-learn's compiled classes are called with.
+_PLAIN: Final = frozenset({"NoneType", "bool", "float", "int", "ndarray", "str"})
+# Dictionaries whose keys are never attributes.
+_MAPPINGS: Final = frozenset({dict, OrderedDict, defaultdict, Counter})
 
 
 class Refused(ValueError):
@@ -33,13 +39,13 @@ def check_call(name: str, function: object, arguments: object) -> None:
         raise Refused("the arguments are no tuple")
     root, last = name.partition(".")[0], name.rpartition(".")[2]
     if root == "numpy":
-        _check_numpy_call(last, arguments)
+        _check_numpy_call(last, function, arguments)
     elif root == "functools":
         _check_partial(arguments)
     elif root == "builtins" and name not in _CALLED:
         raise Refused("expected only to be named, not called")
-    elif root in _LIBRARIES and not isinstance(function, type) and not REBUILDS.fullmatch(last):
-        raise Refused("expected only to be named, not called: it is a function")
+    elif root in _LIBRARIES:
+        _check_library_call(last, function, arguments)
 
 
 def check_creation(name: str, created: object, arguments: object) -> None:
@@ -53,8 +59,67 @@ def check_creation(name: str, created: object, arguments: object) -> None:
         raise Refused("expected no arguments")
 
 
+def _check_library_call(name: str, function: object, arguments: tuple[Any, ...]) -> None:
+    """Allow scikit-learn's own functions that rebuild an object, and classes of compiled code with plain arguments.
+
+    Any other class is rebuilt without its constructor, which would run Python code on what the pickle hands it.
+    """
+    if isinstance(function, type):
+        compiled = not isinstance(getattr(function, "__init__", None), FunctionType)
+        if not compiled or not {type(argument).__name__ for argument in arguments} <= _PLAIN:
+            raise Refused("expected a class of compiled code, called with numbers and arrays")
+    elif name == "newObj":
+        _check_rebuilt(function, arguments[:1])
+        if len(arguments) != 1:
+            raise Refused("expected one class")
+    elif name.startswith("__pyx_unpickle_"):
+        _check_unpickle(name, function, arguments)
+    else:
+        raise Refused("expected only to be named, not called: it is a function")
+
+
+def _check_unpickle(name: str, function: object, arguments: tuple[Any, ...]) -> None:
+    """Cython's functions take the class that they are named after, a checksum, and a state or None."""
+    _check_rebuilt(function, arguments[:1])
+    if len(arguments) != 3 or f"__pyx_unpickle_{arguments[0].__name__}" != name or type(arguments[1]) is not int:
+        raise Refused("expected its own class, a checksum and a state")
+    check_names(arguments[2])
+
+
+def _check_rebuilt(function: object, classes: tuple[Any, ...]) -> None:
+    """Require classes of the function's own module: it calls `__new__`, which any object could bring along."""
+    if not classes or any(
+        not isinstance(item, type) or item.__module__ != getattr(function, "__module__", "") for item in classes
+    ):
+        raise Refused("expected a class of the module that rebuilds it")
+
+
+def check_names(state: object) -> None:
+    """Refuse names that begin with `__` wherever a state holds attributes. Raises Refused.
+
+    Python and numpy look such names up on objects: `__array_interface__` on an instance is an address to read from.
+    """
+    for part in state if type(state) is tuple else (state,):
+        if isinstance(part, dict):
+            _check_keys(part)
+
+
+def check_attributes(instance: object) -> None:
+    """Refuse an object that has attributes whose names begin with `__`, whatever set them. Raises Refused."""
+    _check_keys(getattr(instance, "__dict__", ()))
+    if isinstance(instance, dict) and type(instance) not in _MAPPINGS:  # a Bunch has its items for attributes
+        _check_keys(instance)
+
+
+def _check_keys(names: Iterable[Any]) -> None:
+    for name in names:
+        if isinstance(name, str) and name.startswith("__"):
+            raise Refused(f"expected no attribute with a name like {name}")
+
+
 def sound_state(instance: object, state: object) -> object:
     """The state to set on `instance`; for numpy's objects one that is known to be sound. Raises Refused."""
+    check_names(state)
     if isinstance(instance, partial):
         return _partial_state(instance, state)
     numpy = sys.modules.get("numpy")
@@ -80,7 +145,10 @@ def _partial_state(instance: partial[Any], state: object) -> object:
     return instance.func, (), state[2], None
 
 
-def _check_numpy_call(name: str, arguments: tuple[Any, ...]) -> None:
+def _check_numpy_call(name: str, function: object, arguments: tuple[Any, ...]) -> None:
+    if name == "__pyx_unpickle_SeedSequence":
+        _check_unpickle(name, function, arguments)
+        return
     numpy = sys.modules["numpy"]
     checks = {
         "dtype": _is_dtype_call,
@@ -88,7 +156,6 @@ def _check_numpy_call(name: str, arguments: tuple[Any, ...]) -> None:
         "_mareconstruct": _is_empty_array,
         "scalar": _is_scalar,
         "_frombuffer": _is_buffer,
-        "__pyx_unpickle_SeedSequence": lambda _numpy, _arguments: True,
     }
     check = _is_generator if name.endswith("_ctor") else checks.get(name)
     if check is None:

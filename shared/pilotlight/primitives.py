@@ -79,7 +79,6 @@ _SCIPY: Final = re.compile(
             r"scipy\.sparse(\._?[a-z]+)?\.(bsr|coo|csc|csr|dia|lil)_(matrix|array)",
             rf"scipy\.special(\._(special_)?ufuncs|\._basic|\._logsumexp)?\.{_any(_SPECIAL)}",
             r"scipy\.interpolate\._bsplines\.BSpline",
-            r"scipy\._lib\.array_api_compat\.numpy\._aliases\.asarray",
         )
     )
 )

@@ -20,7 +20,8 @@ sklearn.utils._testing.assert_run_python_script sklearn.datasets.load_files skle
 sklearn.datasets._openml.fetch_openml sklearn.externals._packaging.version.parse sklearn.utils.parallel.Parallel
 sklearn.tests.test_base.MyEstimator sklearn.utils.estimator_checks.check_estimator sklearn.conftest.pytest
 scipy.stats._distn_infrastructure.rv_continuous scipy.stats._distn_infrastructure.rv_frozen scipy.LowLevelCallable
-scipy.io.loadmat scipy._lib._bunch._make_tuple_bunch scipy._lib._ccallback.LowLevelCallable
+scipy.io.loadmat scipy._lib.array_api_compat.numpy._aliases.asarray
+scipy._lib._bunch._make_tuple_bunch scipy._lib._ccallback.LowLevelCallable
 tempfile.mktemp webbrowser.open timeit.timeit logging.config.dictConfig logging.FileHandler multiprocessing.Process
 asyncio.create_subprocess_shell asyncio.subprocess.create_subprocess_shell pty.spawn platform.popen platform.system
 copyreg._reconstructor copyreg.add_extension codecs.open _codecs.encode pandas.read_pickle pandas.eval torch.load

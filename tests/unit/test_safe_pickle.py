@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import pickle
 import struct
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -50,6 +53,12 @@ MEAN = named("numpy", "mean")
 FLOAT = call(named("numpy", "dtype"), text("f8"), b"\x89", b"\x88")
 VOID = call(named("numpy", "dtype"), text("V8"), b"\x89", b"\x88")
 OBJECT = call(named("numpy", "dtype"), text("O8"), b"\x89", b"\x88")
+NEW_OBJECT = named("sklearn.metrics._dist_metrics", "newObj")
+DISTANCE = named("sklearn.metrics._dist_metrics", "EuclideanDistance64")
+LOSSES = "sklearn._loss._loss"
+LOSS = named(LOSSES, "CyHalfMultinomialLoss")
+UNPICKLE_LOSS = named(LOSSES, "__pyx_unpickle_CyHalfMultinomialLoss")
+SEEDS = named("numpy.random.bit_generator", "SeedSequence")
 EMPTY_ARRAY = call(named("numpy._core.multiarray", "_reconstruct"), NDARRAY, items(number(0)), raw(b"b"))
 
 
@@ -239,6 +248,21 @@ def test_a_class_of_the_training_script_is_explained() -> None:
         ("items are set in sklearn", program(RIDGE + text("a") + NONE + b"s")),
         ("items are added to sklearn", program(RIDGE + text("a") + b"a")),
         ("items are added to an object of type list", program(b"](" + text("a") + b"\x90")),
+        ("expected a class of the module that rebuilds it", program(call(NEW_OBJECT, RIDGE + EMPTY_TUPLE + NEWOBJ))),
+        ("expected a class of the module that rebuilds it", program(call(NEW_OBJECT, RIDGE))),
+        ("expected a class of the module that rebuilds it", program(call(NEW_OBJECT))),
+        ("expected one class", program(call(NEW_OBJECT, DISTANCE, DISTANCE))),
+        ("expected its own class, a checksum", program(call(UNPICKLE_LOSS, LOSS, number(1)))),
+        ("expected a class of the module that rebuilds it", program(call(UNPICKLE_LOSS, RIDGE, number(1), NONE))),
+        ("expected its own class", program(call(UNPICKLE_LOSS, named(LOSSES, "CyHuberLoss"), number(1), NONE))),
+        ("like __array", program(call(UNPICKLE_LOSS, LOSS, number(1), items(attribute("__array_struct__", NONE))))),
+        ("called with numbers and arrays", program(call(RIDGE))),
+        ("called with numbers and arrays", program(call(named("sklearn.utils._bunch", "Bunch")))),
+        ("called with numbers and arrays", program(call(named(LOSSES, "CyHuberLoss"), RIDGE + EMPTY_TUPLE + NEWOBJ))),
+        (
+            "its own class",
+            program(call(named("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"), SEEDS, NONE)),
+        ),
         ("leaves 2 objects behind", program(NONE, NONE)),
         ("leaves 0 objects behind", program(pickles.MARK)),
         ("IndexError", program(b"\x85")),
@@ -258,9 +282,41 @@ def test_the_state_of_an_object_is_set_once() -> None:
 def test_an_object_gets_no_attributes_that_python_looks_up_itself() -> None:
     optimizer = named("sklearn.neural_network._stochastic_optimizers", "AdamOptimizer") + EMPTY_TUPLE + NEWOBJ
     assert loads(program(optimizer + attribute("t", number(1)) + BUILD), ADMITTED).t == 1
-    assert "strange attributes" in refusal(program(optimizer + attribute("__class__", NONE) + BUILD))
+    assert "no attribute with a name like __class__" in refusal(
+        program(optimizer + attribute("__class__", NONE) + BUILD)
+    )
     slots = NONE + attribute("__class__", named("builtins", "object")) + b"\x86"
-    assert "strange attributes" in refusal(program(optimizer + slots + BUILD))
+    assert "no attribute with a name like __class__" in refusal(program(optimizer + slots + BUILD))
+    number_named = b"}" + number(1) + NONE + b"s"
+    assert "strange attributes" in refusal(program(optimizer + number_named + BUILD))
+
+
+@pytest.mark.parametrize("state", [attribute("__array__", NONE), items(attribute("__array__", NONE), NONE)])
+@pytest.mark.parametrize("kind", ["sklearn.linear_model._ridge.Ridge", "sklearn.isotonic.IsotonicRegression"])
+def test_a_state_that_its_class_sets_itself_gives_no_such_attributes_either(state: bytes, kind: str) -> None:
+    made = named(*kind.rsplit(".", 1)) + EMPTY_TUPLE + NEWOBJ
+    assert "no attribute with a name like __array__" in refusal(program(made + state + BUILD))
+
+
+def test_an_attribute_that_a_class_makes_of_a_pair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pairs")
+    module.Pairs = type("Pairs", (BaseEstimator,), {"__module__": "pairs"})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pairs", module)
+    pairs = b"](" + items(text("__array_interface__"), b"}") + b"e"
+    made = named("pairs", "Pairs") + EMPTY_TUPLE + NEWOBJ
+    assert "like __array_interface__" in refusal(program(made + pairs + BUILD), {"pairs.Pairs"})
+
+
+def test_the_items_of_a_bunch_are_attributes() -> None:
+    bunch = named("sklearn.utils._bunch", "Bunch") + EMPTY_TUPLE + NEWOBJ
+    assert loads(program(bunch + text("a") + number(1) + b"s"), ADMITTED).a == 1
+    assert "like __array_struct__" in refusal(program(bunch + text("__array_struct__") + NONE + b"s"))
+
+
+def test_words_of_a_vocabulary_may_have_any_name() -> None:
+    texts = CountVectorizer().fit(["__init__ __array__ of"])
+    found = loads(pickle.dumps([texts, OrderedDict(__init__=1)], 5), ADMITTED)
+    assert found[0].vocabulary_ == texts.vocabulary_
 
 
 def test_a_name_without_its_package_is_a_mismatch() -> None:

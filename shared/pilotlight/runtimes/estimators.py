@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import Any
 
+from pilotlight.errors import ModelError
 from pilotlight.runtimes import soundness
 
 
@@ -17,6 +19,24 @@ class Numeric:
     def transform(self, columns: Any, **parameters: Any) -> Any:  # noqa: ANN401 - arrays of any shape
         """What the transformer makes of the columns as numbers, which they are in a frame."""
         return self._transformer.transform(columns.astype("f8"), **parameters)
+
+
+class FirstPredictions:
+    """What gradient boosting starts from, held to a column for each tree of a stage: compiled code adds to them.
+
+    The columns are the answer of an estimator that the file itself brings along.
+    """
+
+    def __init__(self, boosting: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+        self._boosting = boosting
+
+    def __call__(self, rows: Any) -> Any:  # noqa: ANN401 - arrays
+        """Raise ModelError for another shape."""
+        found = type(self._boosting)._raw_predict_init(self._boosting, rows)  # noqa: SLF001 - there is no public one
+        expected = (rows.shape[0], self._boosting.estimators_.shape[1])
+        if found.shape != expected:
+            raise ModelError(f"the first predictions have the shape {found.shape}, expected {expected}")
+        return found
 
 
 def prepare(root: object, numeric: Collection[str] = ()) -> None:
@@ -36,16 +56,17 @@ def prepare(root: object, numeric: Collection[str] = ()) -> None:
             part._sklearn_output_config = {}  # noqa: SLF001 - no public way to unset it
         if fields.get("n_jobs") is not None:
             part.n_jobs = None
+        if type(part).__module__ == "sklearn.ensemble._gb" and "estimators_" in fields:
+            part._raw_predict_init = FirstPredictions(part)  # noqa: SLF001 - there is no public one
 
 
 def walk(root: object) -> Iterator[Any]:
-    """Every object of scikit-learn and scipy inside of a fitted estimator, itself included."""
+    """Every object inside of a fitted estimator, itself included, but for strings, numbers, classes and functions."""
     seen: dict[int, object] = {}
     waiting = [root]
     while waiting:
         item = waiting.pop()
-        # Classes and functions are no part of a model: it only refers to them.
-        if id(item) in seen or isinstance(item, (str, bytes, int, float)) or hasattr(item, "__qualname__"):
+        if id(item) in seen or isinstance(item, (str, bytes, int, float)) or _is_named(item):
             continue
         seen[id(item)] = item
         if isinstance(item, dict):
@@ -54,9 +75,18 @@ def walk(root: object) -> Iterator[Any]:
             waiting.extend(item)
         elif getattr(getattr(item, "dtype", None), "hasobject", False):
             waiting.extend(item.ravel().tolist())  # type: ignore[attr-defined]
-        if type(item).__module__.partition(".")[0] in ("sklearn", "scipy"):
-            yield item
+        elif isinstance(item, partial):
+            waiting.append(item.keywords)
+        yield item
         waiting.extend(getattr(item, "__dict__", {}).values())
+
+
+def _is_named(item: object) -> bool:
+    """Whether an item is a class or a function, to which a model only refers.
+
+    The item's type decides: an object may claim any name by delegating to a function that it holds.
+    """
+    return any(vars(kind).keys() & {"__qualname__", "__name__", "__get__"} for kind in type(item).__mro__)
 
 
 def _on_arrays(columns: Any, numeric: Collection[str], name: str, transformer: Any, chosen: Any) -> tuple[Any, ...]:  # noqa: ANN401

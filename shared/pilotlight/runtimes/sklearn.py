@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.pickle_rules import REBUILDS
 from pilotlight.runtimes import check_major, check_version
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
 from pilotlight.runtimes.estimators import prepare
+from pilotlight.runtimes.skops_schema import check_names
 from pilotlight.safe_pickle import forbidden, loads
 from pilotlight.signature import Output, Signature
 from pilotlight.tensor import BYTES, Tensor
@@ -144,9 +146,12 @@ def _parse_skops(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - 
     from skops.io import loads as load_skops  # noqa: PLC0415
     from skops.io.exceptions import UntrustedTypesFoundException  # noqa: PLC0415
 
-    never = next((name for name in allowed if forbidden(name)), None)
+    never = next((name for name in allowed if forbidden(name) or REBUILDS.fullmatch(name.rpartition(".")[2])), None)
     if never is not None:
-        raise UnsafePickle(f"the lock allows {never}, which can run or load anything and is never allowed")
+        raise UnsafePickle(
+            f"the lock allows {never}, which can run or load anything or rebuilds objects, and never is in a skops file"
+        )
+    check_names(data)
     try:
         return load_skops(data, trusted=list(allowed))
     except Warning:

@@ -11,18 +11,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from pilotlight.errors import UnsafePickle
-from pilotlight.pickle_rules import REBUILDS
+from pilotlight.pickle_rules import REBUILDS, Refused, check_attributes
+from pilotlight.runtimes import shapes
 
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
-_METHOD_FIELDS = ("_response_method", "response_method", "stack_method_")
+_METHOD_FIELDS = ("_response_method", "chain_method", "chain_method_", "response_method", "stack_method_")
 _NEIGHBOURS = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
 _FORESTS = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
 
 
 def check(parts: Iterable[Any]) -> None:
-    """Refuse objects of scikit-learn and scipy whose insides lead outside of them. Raises UnsafePickle."""
+    """Refuse objects whose insides lead outside of them. Raises UnsafePickle."""
     for part in parts:
         module = type(part).__module__
+        try:
+            check_attributes(part)
+            shapes.check(part, module)
+        except Refused as refused:
+            raise _forged(part, str(refused)) from None
         if module == "sklearn.tree._tree" and hasattr(part, "children_left"):
             _check_tree(part)
         elif module in _NEIGHBOURS and hasattr(part, "get_arrays"):
@@ -43,7 +49,7 @@ def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-l
             raise _forged(part, f"a tree of {tree.n_features} features, where the model has {width}")
     for predictors in fields.get("_predictors") or ():
         for predictor in predictors:
-            _check_nodes(predictor, predictor.nodes, width)
+            _check_nodes(predictor, predictor.nodes, width, getattr(part, "_bin_mapper", None))
     _check_names(part, fields)
     if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
         raise UnsafePickle(
@@ -58,6 +64,9 @@ def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - s
         for method in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(method, str) and method not in _METHODS:
                 raise _forged(part, f"the method {method!r}, expected one that predicts")
+    getter = fields.get("importance_getter")
+    if isinstance(getter, str) and any(name.startswith("_") for name in getter.split(".")):
+        raise _forged(part, f"the path {getter!r} to importances, expected public attributes")
     for field, value in fields.items():
         if isinstance(value, type) and not field.endswith("dtype"):
             raise _forged(part, f"the class {value.__name__} as {field!r}, expected a function at most")
@@ -74,13 +83,16 @@ def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
     _check_features(tree, tree.feature[inner], tree.n_features)
 
 
-def _check_nodes(predictor: Any, nodes: Any, width: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+def _check_nodes(predictor: Any, nodes: Any, width: Any, mapper: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
     inner = (nodes["is_leaf"] == 0).nonzero()[0]
     _check_children(predictor, inner, (nodes["left"], nodes["right"]), len(nodes))
     _check_features(predictor, nodes["feature_idx"][inner], width)
     categorical = inner[nodes["is_categorical"][inner] != 0]
     if (nodes["bitset_idx"][categorical] >= len(predictor.raw_left_cat_bitsets)).any():
         raise _forged(predictor, "categories that are not there")
+    known = getattr(mapper, "is_categorical_", ())
+    if len(categorical) and (len(known) != width or not known[nodes["feature_idx"][categorical]].all()):
+        raise _forged(predictor, "categories of features that have none")
 
 
 def _check_children(part: Any, inner: Any, sides: tuple[Any, Any], count: int) -> None:  # noqa: ANN401
@@ -100,13 +112,12 @@ def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no 
     rows, width = data.shape
     starts, ends = nodes["idx_start"], nodes["idx_end"]
     inner = (nodes["is_leaf"] == 0).nonzero()[0]
-    vector = distance.__getstate__()[1]
     if not (
         0 < count <= len(nodes) <= bounds.shape[1]
         and bounds.shape[2] == width
         and len(numbers) == rows
         and (weights is None or len(weights) == rows)
-        and len(vector) in (0, 1, width)
+        and shapes.distance_fits(distance, width)
         and ((numbers >= 0) & (numbers < rows)).all()
         and ((starts >= 0) & (starts <= ends) & (ends <= rows)).all()
         and (2 * inner + 2 < count).all()

@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import revealing
 from estimators import FLATS, NAMES, POINTS
 from pilotlight.errors import UnsafePickle
 from pilotlight_cli.admitted import admitted
@@ -129,6 +130,12 @@ def test_the_names_of_a_nested_pickle_are_told() -> None:
 def test_an_altered_file_is_refused(change: Callable[[bytes], bytes], why: str) -> None:
     with pytest.raises(UnsafePickle, match=why):
         load(change(dumped([np.ones(7)])), ADMITTED)
+
+
+@pytest.mark.parametrize("holder", revealing.HOLDERS)
+def test_a_file_that_holds_an_address_is_refused(holder: str) -> None:
+    with pytest.raises(UnsafePickle, match="__array_interface__"):
+        load(revealing.files(holder)["joblib"], admitted())
 
 
 def test_only_the_wrapper_of_joblib_is_known() -> None:
