@@ -30,10 +30,14 @@ _JSON = "application/json"
 # Characters of JSON: a document with a picture in it would be of no use to a reader.
 _LARGEST_EXAMPLE = 20_000
 
-_PARAMETERS: Schema = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}}
+_PARAMETER: Schema = {"type": ["string", "number", "boolean", "null"]}
+_PARAMETERS: Schema = {"type": ["object", "null"], "additionalProperties": _PARAMETER}
 _CSV = "The same rows may come as text/csv with a line of column names above them; columns of a frame in any order."
 _SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
-_BINARY_DATA: Schema = {"type": "boolean", "description": f"Whether it comes as bytes; see the header {HEADER}."}
+_BINARY_DATA: Schema = {
+    "type": ["boolean", "null"],
+    "description": f"Whether it comes as bytes; see the header {HEADER}.",
+}
 
 
 def requests(model: Description) -> dict[str, Schema]:
@@ -47,7 +51,7 @@ def requests(model: Description) -> dict[str, Schema]:
     bodies = {
         "instance": record({"features": one}),
         **{name: record({name: schema}) for name, schema in forms.items()},
-        "v2 inference": _inference(signature),
+        "v2 inference": _inference(model),
         "v1 instances": _one_of(forms | whole),
         "mlflow frame": _one_of(forms | whole | _frames(signature)),
     }
@@ -160,7 +164,8 @@ def _metadata(model: Description) -> Schema:
     )
 
 
-def _inference(signature: Signature) -> Schema:
+def _inference(model: Description) -> Schema:
+    signature = model.signature
     wanted = {"name": {"enum": [output.name for output in signature.outputs]}, "parameters": _flagged("binary_data")}
     outputs: Schema = {
         "type": ["array", "null"],
@@ -183,8 +188,10 @@ def _inference(signature: Signature) -> Schema:
             "parameters": _flagged("binary_data_output"),
             "inputs": inputs,
             "outputs": outputs,
+            "model_name": {"enum": [model.name, None]},
+            "model_version": {"enum": [str(model.version), None]},
         },
-        optional=("id", "parameters", "outputs"),
+        optional=("id", "parameters", "outputs", "model_name", "model_version"),
     )
 
 
@@ -207,7 +214,7 @@ def _input(tensor: Input) -> Schema:
     if tensor.datatype.name in BINARY_ONLY:
         size: Schema = {"type": "integer", "minimum": 0}
         binary = {**_PARAMETERS, "properties": {"binary_data_size": size}, "required": ["binary_data_size"]}
-        return record(tensor_form(tensor) | {"parameters": binary})
+        return record(tensor_form(tensor) | {"parameters": binary, "data": {"type": "null"}}, optional=("data",))
     flat = {"type": "array", "items": taken(tensor.datatype)}
     forms = [flat] if len(tensor.shape) < 2 else [flat, nested(tensor.shape, taken(tensor.datatype))]
     fields = tensor_form(tensor) | {"data": {"anyOf": forms}, "parameters": _PARAMETERS}

@@ -64,7 +64,7 @@ def _infer(plane: Plane, request: Request, values: Values) -> Answer:
     check_model(model, values)
     header, data = v2_binary.split(request.headers, request.body)
     document = read_body(request.headers if data is None else {}, header)
-    inference = read_inference(model.signature, document, v2_binary.Data(data))
+    inference = read_inference(model, document, v2_binary.Data(data))
     features = model.signature.takes_features
     rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
     outputs = plane.run(request, inference.inputs, rows if features else None)

@@ -48,7 +48,8 @@ class Data:
     """The bytes behind a document, from which tensors are taken one after the other."""
 
     def __init__(self, content: memoryview | None) -> None:
-        self._content = content
+        self._announced = content is not None
+        self._content = memoryview(b"") if content is None else content
         self._taken = 0
 
     def take(self, datatype: Datatype, shape: tuple[int, ...], size: object, path: str) -> Tensor:
@@ -56,7 +57,7 @@ class Data:
         place = f"{path}.parameters.binary_data_size"
         if type(size) is not int or size < 0:
             raise InvalidRequest(f"expected a number of bytes, found {describe(size)}", place)
-        if self._content is None:
+        if size and not self._announced:
             raise InvalidRequest(f"binary data needs the header {HEADER}", place)
         left = len(self._content) - self._taken
         if size > left:
@@ -75,13 +76,11 @@ class Data:
 
     def _taken_offset(self) -> int:
         """Where the next tensor begins in the body, whose own memory is aligned for every datatype."""
-        if self._content is None:
-            return 0
         return len(self._content.obj) - len(self._content) + self._taken  # type: ignore[arg-type]
 
     def check_taken(self) -> None:
         """Refuse bytes that belong to no tensor."""
-        left = 0 if self._content is None else len(self._content) - self._taken
+        left = len(self._content) - self._taken
         if left:
             raise InvalidRequest(f"{left} bytes of binary data belong to no input", "$.inputs")
 

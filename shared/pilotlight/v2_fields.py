@@ -30,19 +30,20 @@ def by_name(entries: object, path: str, required: Collection[str], optional: Col
 
 
 def parameters(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """An object of strings, numbers and booleans. Where there is none, or null as some clients write, it is empty."""
+    """An object of strings, numbers and booleans. What is null, as some clients write, is as good as left out."""
     found = fields.get("parameters")
     if found is None:
         return {}
     if not isinstance(found, dict):
         raise InvalidRequest(f"expected an object, found {describe(found)}", f"{path}.parameters")
-    for name, value in found.items():
+    given = {name: value for name, value in found.items() if value is not None}
+    for name, value in given.items():
         if not isinstance(value, (str, int, float)):
             raise InvalidRequest(
                 f"expected a string, a number or a boolean for {describe(name)}, found {describe(value)}",
                 f"{path}.parameters",
             )
-    return found
+    return given
 
 
 def flag(parameters: Mapping[str, Any], name: str, path: str, *, default: bool) -> bool:

@@ -65,7 +65,7 @@ def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) 
     if "shared_memory_region" in given:
         raise InvalidRequest("there is no shared memory", f"{path}.parameters.shared_memory_region")
     if "binary_data_size" in given:
-        if "data" in entry:
+        if entry.get("data") is not None:  # KServe's client writes null for an empty tensor
             raise InvalidRequest("found both data and binary_data_size, expected one of them", path)
         return data.take(tensor.datatype, shape, given["binary_data_size"], path)
     if "data" not in entry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.description import Description
 from pilotlight.errors import InvalidRequest
 from pilotlight.fields import read_fields
 from pilotlight.frozen import dataclass
@@ -37,15 +38,26 @@ class Inference:
     outputs: tuple[Wanted, ...]
 
 
-def read_inference(signature: Signature, document: object, data: Data) -> Inference:
+def read_inference(model: Description, document: object, data: Data) -> Inference:
     """A request's document, its tensors as the signature says. Raises InvalidRequest with the place of a fault."""
-    fields = read_fields(document, "$", ("inputs",), ("id", "parameters", "outputs"))
+    optional = ("id", "parameters", "outputs", "model_name", "model_version")
+    fields = read_fields(document, "$", ("inputs",), optional)
+    _check_served(model, fields)
     request_id = fields.get("id")
     if request_id is not None and not isinstance(request_id, str):
         raise InvalidRequest(f"expected a string, found {describe(request_id)}", "$.id")
     binary = flag(parameters(fields, "$"), "binary_data_output", "$", default=False)
-    outputs = _read_outputs(signature, fields.get("outputs"), binary=binary)
-    return Inference(request_id, read_inputs(signature, fields["inputs"], data), outputs)
+    outputs = _read_outputs(model.signature, fields.get("outputs"), binary=binary)
+    return Inference(request_id, read_inputs(model.signature, fields["inputs"], data), outputs)
+
+
+def _check_served(model: Description, fields: Mapping[str, Any]) -> None:
+    """The path has named the model. KServe's client repeats its name in the body, where it must be the same."""
+    for name, served in (("model_name", model.name), ("model_version", str(model.version))):
+        found = fields.get(name)
+        if found is not None and found != served:
+            known = f"expected {describe(served)}, which this function serves"
+            raise InvalidRequest(f"{known}, found {describe(found)}", f"$.{name}")
 
 
 def _read_outputs(signature: Signature, entries: object, *, binary: bool) -> tuple[Wanted, ...]:

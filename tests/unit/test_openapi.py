@@ -115,6 +115,30 @@ def test_an_example_is_a_golden_sample_follows_its_schema_and_is_answered_as_des
     Draft202012Validator(described).validate(json.loads(reply.body))
 
 
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({"model_name": "breast-cancer", "model_version": "1"}, True),
+        ({"model_name": None, "model_version": None, "id": None, "outputs": None, "parameters": None}, True),
+        ({"parameters": {"headers": None, "binary_data_output": None}}, True),
+        ({"outputs": [{"name": "label", "parameters": {"binary_data": None}}]}, True),
+        ({"model_name": "other"}, False),
+        ({"model_version": "2"}, False),
+        ({"model_version": 1}, False),
+        ({"model": "breast-cancer"}, False),
+        ({"parameters": {"headers": {}}}, False),
+    ],
+)
+def test_what_may_be_beside_the_inputs_of_v2_is_described(
+    fields: dict[str, Any], fits: bool, sample_service: Service
+) -> None:
+    content = body_of(json.loads(sample_service.handle(Request("GET", "/openapi.json")).body), "/v2/models/{m}/infer")
+    body = content["example"] | fields
+    assert Draft202012Validator(content["schema"]).is_valid(body) == fits
+    asked = Request("POST", "/v2/models/breast-cancer/infer", {}, json.dumps(body).encode())
+    assert (sample_service.handle(asked).status == 200) == fits
+
+
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.method == "GET"], ids=lambda route: route.path)
 def test_what_can_be_read_is_as_described(route: Any, sample_service: Service) -> None:
     found = json.loads(sample_service.handle(Request("GET", "/openapi.json")).body)

@@ -153,12 +153,49 @@ def test_a_matrix_of_features_may_come_as_a_column_for_each(classifier: Service)
     assert document["outputs"][0]["data"] == ["small", "large"]
 
 
+NOTHING = {"id": None, "outputs": None, "parameters": None, "model_name": None, "model_version": None}
+
+
 def test_what_is_null_is_left_out(classifier: Service) -> None:
-    response, document = infer(
-        classifier, rows([1, 2, 3]) | {"parameters": None}, id=None, outputs=None, parameters=None
-    )
+    response, document = infer(classifier, rows([1, 2, 3]) | {"parameters": None}, **NOTHING)
     assert response.status == 200
     assert "id" not in document
+
+
+def test_a_parameter_that_is_null_is_left_out_as_mlservers_types_write_it(classifier: Service) -> None:
+    own = {"content_type": "np", "headers": None, "binary_data_size": None, "shared_memory_region": None}
+    outputs = [{"name": "label", "parameters": {"binary_data": None, "classification": None}}]
+    parameters = {"content_type": None, "binary_data_output": None}
+    plain = infer(classifier, rows([1, 2, 3]), outputs=[{"name": "label"}])[1]
+    found = infer(classifier, rows([1, 2, 3]) | {"parameters": own}, outputs=outputs, parameters=parameters)[1]
+    assert found == plain
+
+
+@pytest.mark.parametrize("named", [{"model_name": "example"}, {"model_name": "example", "model_version": "3"}])
+def test_the_body_may_name_the_model_that_is_served_as_kserves_client_does(
+    classifier: Service, named: dict[str, str]
+) -> None:
+    assert infer(classifier, rows([1, 2, 3]), **named)[1] == infer(classifier, rows([1, 2, 3]))[1]
+
+
+@pytest.mark.parametrize(
+    ("named", "place", "message"),
+    [
+        ({"model_name": "other"}, "$.model_name", 'expected "example", which this function serves, found "other"'),
+        ({"model_name": ""}, "$.model_name", 'expected "example", which this function serves, found ""'),
+        ({"model_name": ["example"]}, "$.model_name", 'expected "example", which this function serves, found an array'),
+        ({"model_version": "4"}, "$.model_version", 'expected "3", which this function serves, found "4"'),
+        ({"model_version": 3}, "$.model_version", 'expected "3", which this function serves, found 3'),
+        ({"model_name": "other", "inputs": []}, "$.model_name", 'expected "example"'),
+        ({"model": "example"}, "$", 'unknown field "model"'),
+    ],
+)
+def test_another_model_in_the_body_is_a_400_that_names_the_right_one(
+    classifier: Service, named: dict[str, Any], place: str, message: str
+) -> None:
+    response, document = post(classifier, {"inputs": [rows([1, 2, 3])], **named})
+    assert (response.status, document["path"]) == (400, place)
+    assert document["error"].startswith(message)
 
 
 def test_parameters_that_mean_nothing_here_change_nothing(classifier: Service) -> None:

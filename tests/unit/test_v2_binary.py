@@ -78,6 +78,17 @@ def test_each_output_may_be_asked_for_in_its_own_form() -> None:
     assert data == struct.pack("<4f", 1, 2, 3, 4)
 
 
+@pytest.mark.parametrize("more", [{}, {"data": None}])
+@pytest.mark.parametrize("datatype", ["FP16", "BYTES", "INT64"])
+def test_an_empty_tensor_has_no_bytes_and_needs_no_header(datatype: str, more: dict[str, None]) -> None:
+    asked = {"inputs": [tensor("x", datatype, (0, 4), 0) | more], "parameters": {"binary_data_output": True}}
+    served = same(datatype, -1, -1)
+    plain = served.handle(Request("POST", INFER, {}, json.dumps(asked).encode()))
+    for response in (plain, send(served, asked)):
+        reply, data = parts(response)
+        assert (reply["outputs"], data) == ([tensor("y", datatype, (0, 4), 0)], b"")
+
+
 def test_a_reply_without_bytes_is_plain_json_whatever_the_request_was() -> None:
     response = send(service(FEATURES, by_sum), {"inputs": [tensor("features", "FP32", (1, 3), 12)]}, bytes(12))
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
