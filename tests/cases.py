@@ -125,7 +125,15 @@ def sample_cases(names: list[str]) -> list[Case]:
             code="not_found",
             message='there is no route "/a b"',
         ),
-        Case("the root", method="GET", path="/", status=404, code="not_found"),
+        Case("two slashes for the root", method="GET", path="//", status=404, code="not_found"),
+        Case(
+            "a verb of V1 that is not served",
+            b'{"instances": [[1]]}',
+            path="/v1/models/breast-cancer:explain",
+            status=404,
+            code="not_found",
+            message='there is no route "/v1/models/breast-cancer:explain"',
+        ),
         Case(
             "a GET for a POST",
             method="GET",
@@ -134,6 +142,7 @@ def sample_cases(names: list[str]) -> list[Case]:
             message="/predict takes POST, not GET",
         ),
         Case("a DELETE", method="DELETE", status=405, code="method_not_allowed"),
+        Case("a POST to the root", path="/", status=405, code="method_not_allowed", message="/ takes GET, not POST"),
         Case("a POST for a GET", path="/health", status=405, code="method_not_allowed", message="/health takes GET"),
         Case(
             "a CSV body",

@@ -30,7 +30,12 @@ from pilotlight.routes import ROUTES, Route
 
 MEDIA_TYPE = "application/json"
 
-_TAGS = {"v1": "TensorFlow Serving's V1", "v2": "Open Inference Protocol V2", "health": "Health"}
+_TAGS = {
+    "": "TensorFlow Serving's V1",
+    "v1": "TensorFlow Serving's V1",
+    "v2": "Open Inference Protocol V2",
+    "health": "Health",
+}
 
 # What may go wrong on every route, and what only where there is a body or a model to wait for.
 _ERRORS: tuple[tuple[type[RequestError], str], ...] = (

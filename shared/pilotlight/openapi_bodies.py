@@ -109,6 +109,7 @@ def replies(model: Description) -> dict[str, Mapping[str, Any]]:
         "v2 model": _json("The model's metadata.", _metadata(model)),
         "v2 model ready": _json("The model is loaded.", record({"name": name["model_name"], "ready": {"const": True}})),
         "v2 outputs": _outputs(model),
+        "v1 live": _json("It answers.", record({"status": {"const": "alive"}})),
         "v1 models": _json("The models.", record({"models": {"const": [model.name]}})),
         "v1 model": _json("The model is loaded.", record({"name": name["model_name"], "ready": {"const": True}})),
         "plain predictions": _json("A prediction for each instance.", record({"predictions": many["predictions"]})),

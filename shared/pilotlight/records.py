@@ -27,8 +27,8 @@ class ColdStart:
     trace: Mapping[str, object] = EMPTY
 
 
-# Routes of a protocol that ask for no more than whether the model is ready.
-_PROBES = ("/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready", "/v1/models/{m}", "/ping")
+# Routes of a protocol that ask for no more than whether the server is alive or the model is ready.
+_PROBES = ("/", "/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready", "/v1/models/{m}", "/ping")
 
 
 @dataclass(frozen=True, slots=True)

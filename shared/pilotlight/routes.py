@@ -44,6 +44,7 @@ ROUTES = (
     Route("GET", "/v2/models/{m}/versions/{v}/ready", "", "v2 model ready"),
     Route("POST", "/v2/models/{m}/infer", "v2 inference", "v2 outputs"),
     Route("POST", "/v2/models/{m}/versions/{v}/infer", "v2 inference", "v2 outputs"),
+    Route("GET", "/", "", "v1 live"),
     Route("GET", "/v1/models", "", "v1 models"),
     Route("POST", "/v1/models/{m}:predict", "v1 instances", "plain predictions"),
     Route("GET", "/v1/models/{m}", "", "v1 model"),
@@ -92,7 +93,8 @@ def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
                 return None
             continue
         name, _, ending = expected[1:].partition("}")
-        if not found.endswith(ending) or len(found) == len(ending):
+        value = found.removesuffix(ending)
+        if not found.endswith(ending) or not value or ":" in value:  # V1's verbs follow a colon; no name has one
             return None
-        values[name] = found[: len(found) - len(ending)]
+        values[name] = value
     return values

@@ -227,7 +227,7 @@ def _actions(path: str) -> Mapping[str, Action]:
         from pilotlight import v2  # noqa: PLC0415
 
         return v2.ACTIONS
-    if path.startswith("/v1"):
+    if path == "/" or path.startswith("/v1"):
         from pilotlight import v1  # noqa: PLC0415
 
         return v1.ACTIONS

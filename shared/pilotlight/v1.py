@@ -17,6 +17,10 @@ from pilotlight.tables import read_inputs
 from pilotlight.tensor import Tensor
 
 
+def _live(_plane: Plane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"status": "alive"})
+
+
 def _models(plane: Plane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"models": [plane.model.name]})
 
@@ -43,6 +47,7 @@ def predict(plane: Plane, request: Request, inputs: Sequence[Tensor]) -> Answer:
 
 
 ACTIONS: Mapping[str, Action] = {
+    "/": _live,
     "/v1/models": _models,
     "/v1/models/{m}": _model,
     "/v1/models/{m}:predict": _predict,

@@ -109,3 +109,22 @@ def test_health_names_model_and_version(way: str, path: str, status: str, ways: 
     reply = ways[way, "breast-cancer"]("GET", path, {}, b"")
     assert reply.status == 200
     assert json.loads(reply.body) == {"status": status, "model_name": "breast-cancer", "model_version": 1}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_root_is_alive_in_v1s_word(way: str, ways: Drivers) -> None:
+    reply = ways[way, "breast-cancer"]("GET", "/", {}, b"")
+    assert (reply.status, json.loads(reply.body)) == (200, {"status": "alive"})
+
+
+def test_what_v2_clients_write_beside_the_inputs_changes_nothing_on_any_way(ways: Drivers) -> None:
+    matrix = {"name": "features", "datatype": "FP32", "shape": [1, 30], "data": list(range(30))}
+    path = "/v2/models/breast-cancer/infer"
+    plain = post(ways["core", "breast-cancer"], path, {"inputs": [matrix]})
+    kserve = {"model_name": "breast-cancer", "model_version": "1"}
+    mlserver = {"id": None, "parameters": None, "outputs": None}
+    parameters = {"content_type": "np", "headers": None}
+    for way in WAYS:
+        for beside in (kserve, mlserver):
+            body = {"inputs": [{**matrix, "parameters": parameters}], **beside}
+            assert post(ways[way, "breast-cancer"], path, body) == plain

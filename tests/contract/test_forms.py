@@ -17,7 +17,7 @@ MODEL = "breast-cancer"
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("path", ["/health", "/v2", "/v1/models", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/health", "/v2", "/v1/models", "/openapi.json"])
 def test_a_head_is_a_get_without_its_body(way: str, path: str, ways: Drivers) -> None:
     asked, head = (ways[way, MODEL](method, path, {}, b"") for method in ("GET", "HEAD"))
     assert (asked.status, head.status, head.body) == (200, 200, b"")

@@ -64,7 +64,7 @@ def test_the_start_modes_are_the_templates() -> None:
 @pytest.mark.parametrize("query", QUERIES, ids=lambda block: block.place)
 def test_a_query_asks_for_fields_that_the_lines_have(query: Block) -> None:
     start = ColdStart("failed", "m", 1, {"total": 1.0}, 1, 1, "why")
-    request = Served("id", "GET", "/", 500, 1.0, "m", 1, code="internal", error="why")
+    request = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why")
     record = start if '"cold_start"' in query.text else request
     fields = {*emf.to_line(record, "Pilotlight", 0.0), *(f"phases_ms.{name}" for name in start.phases_ms)}
     named = re.findall(r"\b[A-Za-z][A-Za-z_.]*[A-Za-z_]\b|\bm\b", re.sub(r'"[^"]*"', "", query.text))

@@ -46,7 +46,7 @@ NOT_RUN = {
 NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
-REQUEST = Served("id", "GET", "/", 500, 1.0, "m", 1, code="internal", error="why")
+REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why")
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)

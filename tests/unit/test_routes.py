@@ -29,7 +29,7 @@ def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
     "path",
     [
         "",
-        "/",
+        "//",
         "v2",
         "/V2",
         "/v2//",
@@ -44,6 +44,10 @@ def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
         "/v2/models/{m}/versions",
         "/predict/{m}",
         "/v1/models/m:explain/",
+        "/v1/models/m:explain",
+        "/v1/models/m:1:predict",
+        "/v1/models/:predict",
+        "/v2/models/m:1",
     ],
 )
 def test_a_path_that_is_only_like_a_route_finds_none(path: str) -> None:

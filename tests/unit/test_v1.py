@@ -45,12 +45,13 @@ def test_the_models_are_the_one_that_is_served(classifier: Service) -> None:
     }
 
 
-def test_asking_for_a_models_readiness_is_a_probe() -> None:
+def test_asking_whether_the_server_is_alive_or_its_model_ready_is_a_probe() -> None:
     records = Records()
     served = service(FEATURES, by_sum, records=records)
+    assert json.loads(served.handle(Request("GET", "/")).body) == {"status": "alive"}
     for path in ("/v1/models/example", "/ping"):
         served.handle(Request("GET", path))
-    assert [record.is_probe for record in records.served] == [True, True]
+    assert [record.is_probe for record in records.served] == [True, True, True]
 
 
 @pytest.mark.parametrize(

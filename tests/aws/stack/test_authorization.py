@@ -125,9 +125,12 @@ def test_an_origin_that_no_browser_sends_is_refused(origins: str) -> None:
 @pytest.mark.parametrize("authorization", AUTHORIZATIONS)
 def test_preflight_requests_pass_every_authorization(authorization: str) -> None:
     resources = stack(**AUTHORIZATIONS[authorization], CorsOrigins="https://example.com")
-    route = properties(resources, "PreflightRoute")
-    assert (route["RouteKey"], route["AuthorizationType"]) == ("OPTIONS /{proxy+}", "NONE")
-    assert "AuthorizerId" not in route
+    routes = {"PreflightRoute": "OPTIONS /{proxy+}", "RootPreflightRoute": "OPTIONS /"}
+    assert {*of_type(resources, ROUTE)} == {"DefaultRoute", *routes}
+    for name, key in routes.items():
+        route = properties(resources, name)
+        assert (route["RouteKey"], route["AuthorizationType"]) == (key, "NONE")
+        assert "AuthorizerId" not in route
     assert properties(resources, "PreflightPermission")["SourceArn"] == {"Fn::Sub": f"{API}/*/OPTIONS/*"}
 
 
