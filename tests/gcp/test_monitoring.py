@@ -20,6 +20,7 @@ from fakes.monitoring_api import MonitoringApi
 from harness import in_functions_framework, sample, stored
 from log_entries import field, matches, to_entry
 from pilotlight.records import ColdStart, Record, Served
+from pilotlight.routes import ROUTES, Route
 from pilotlight_cli.project import PROJECT
 
 FOLDER = PROJECT / "deploy/gcp/monitoring"
@@ -108,6 +109,22 @@ def extracted(extractor: str) -> str:
     found = re.fullmatch(r"EXTRACT\(([A-Za-z_.]+)\)", extractor)
     assert found
     return found[1]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
+def test_no_metric_of_requests_finds_a_health_check(route: Route, capsys: pytest.CaptureFixture[str]) -> None:
+    record = Served("id", route.method, route.path, 200, 2.5, "breast-cancer", 1, rows=1, out_of_range=1)
+    cloud_logging.reporter("INFO", "Pilotlight")(record)
+    entry = to_entry(capsys.readouterr().out)
+    names = ("pilotlight_requests", "pilotlight_latency", "pilotlight_rows", "pilotlight_out_of_range")
+    assert {matches(entry, METRICS[name]["filter"]) for name in names} == {not record.is_probe}
+
+
+def test_every_metric_of_requests_leaves_out_the_same_routes() -> None:
+    filters = [metric["filter"] for metric in METRICS.values() if 'event="request"' in metric["filter"]]
+    excluded = [[line for line in query.splitlines() if "jsonPayload.route" in line] for query in filters]
+    assert len(filters) == 6
+    assert all(lines == excluded[0] and len(lines) == 1 for lines in excluded)
 
 
 def test_a_line_of_another_service_on_cloud_run_is_no_metric_of_ours() -> None:
