@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from catalogue.building import FEATURES
 from drivers import Addresses
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.project import PROJECT
@@ -18,15 +22,26 @@ def packages() -> Path:
     return host_packages(PROJECT / "tools" / "clients.txt")
 
 
-def test_tritonclient_gets_what_it_sends_in_bytes_and_in_json(cloud: str, addresses: Addresses, packages: Path) -> None:
-    script = Path(__file__).with_name("triton_calls.py")
-    address = addresses[cloud, "echo"].removeprefix("http://")
+def run(script: str, packages: Path, *arguments: str) -> None:
+    """Run a script beside this one in the clients' environment; it has to end well."""
     done = subprocess.run(
-        [*isolated_python(), str(script), address],
-        env={"PYTHONPATH": str(packages), "PYTHONUTF8": "1"},
+        [*isolated_python(), str(Path(__file__).with_name(script)), *arguments],
+        env={"PYTHONPATH": os.pathsep.join((str(packages), str(PROJECT / "tests"))), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_tritonclient_gets_what_it_sends_in_bytes_and_in_json(cloud: str, addresses: Addresses, packages: Path) -> None:
+    run("triton_calls.py", packages, addresses[cloud, "echo"].removeprefix("http://"))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="kserve refuses Python 3.14: its client was not asked")
+def test_kserves_client_gets_what_it_sends_and_finds_the_server_alive(
+    cloud: str, addresses: Addresses, packages: Path
+) -> None:
+    sample = addresses[cloud, "breast-cancer"]
+    run("kserve_calls.py", packages, addresses[cloud, "echo"], sample, json.dumps(FEATURES))
