@@ -61,14 +61,37 @@ def sent(url: str, *lines: bytes) -> bytes:
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(b"\r\n".join((*lines, b"")))
+        connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as reply:
             return reply.read()
 
 
-def test_a_body_in_chunks_that_are_none_is_the_callers_mistake(url: str) -> None:
-    reply = sent(url, b"POST /x HTTP/1.1", b"Host: x", b"Connection: close", b"Transfer-Encoding: chunked", b"", b"zz")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"Transfer-Encoding: chunked", b"", b"zz"),
+        (b"Transfer-Encoding: chunked", b"", b"2", b"{}"),
+        (b"Content-Length: 9", b"", b"{}"),
+        (b"Content-Length: 9", b""),
+    ],
+)
+def test_a_body_that_is_broken_off_or_malformed_is_the_callers_mistake(lines: tuple[bytes, ...], url: str) -> None:
+    reply = sent(url, b"POST /x HTTP/1.1", b"Host: x", b"Connection: close", *lines)
     assert reply.split()[1] == b"400"
     assert reply.endswith(b'{"message": "Bad Request"}')
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        (b"Content-Length: 9", b"Content-Length: 2"),
+        (b"Content-Length: 2", b"Transfer-Encoding: chunked"),
+        (b"Content-Length: -2",),
+        (b"Content-Length: two",),
+    ],
+)
+def test_a_head_that_leaves_the_bodys_length_open_is_refused(lengths: tuple[bytes, ...], url: str) -> None:
+    assert sent(url, b"POST /event HTTP/1.1", b"Host: x", b"Connection: close", *lengths, b"").split()[1] == b"400"
 
 
 def test_blanks_around_a_headers_value_are_no_part_of_it(url: str) -> None:
@@ -299,6 +322,8 @@ def test_a_rest_api_tells_the_stage_beside_the_path() -> None:
         ("application/json", False),
         ("Application/JSON; charset=utf-8", False),
         ("text/csv", False),
+        ("text/csv; charset=utf-8", False),
+        ("text/csv; charset=iso-8859-1", True),
         ("application/xml", False),
         ("application/javascript", False),
         ("application/vnd.api+json", True),

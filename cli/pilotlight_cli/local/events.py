@@ -1,7 +1,8 @@
 """HTTP requests as the events that AWS makes of them. Pure functions: the gateway and the tests use the same.
 
 Which bodies come as base64, and which paths come decoded, AWS does not write down; people measured it:
-https://github.com/ministackorg/ministack/pull/766 and https://github.com/hotsock/voker/pull/8.
+https://github.com/ministackorg/ministack/pull/766, https://github.com/floci-io/floci/issues/2172 (text in another
+charset) and https://github.com/hotsock/voker/pull/8.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, unquote
+
+from werkzeug.http import parse_options_header
 
 _ACCOUNT = "123456789012"
 _REGION = "us-east-1"
@@ -132,8 +135,9 @@ def _format_2(request: HttpRequest, path: str, api: str, domain: str) -> dict[st
 
 
 def _format_2_body(content_type: str, body: bytes) -> Mapping[str, object]:
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type in _TEXT_TYPES or media_type.startswith("text/"):
+    media_type, parameters = parse_options_header(content_type.lower())
+    is_text = media_type in _TEXT_TYPES or media_type.startswith("text/")
+    if is_text and parameters.get("charset", "utf-8") == "utf-8":
         return {"body": body.decode("utf-8", errors="replace"), "isBase64Encoded": False}
     return {"body": b64encode(body).decode(), "isBase64Encoded": True}
 

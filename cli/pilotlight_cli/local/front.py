@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from pilotlight_cli.local.page import PATH
+from pilotlight_cli.local.wsgi import BROKEN_BODY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,8 +50,8 @@ def forwarding(url: str, seconds: float) -> WSGIApplication:
         request = Request(environ)
         try:
             body = request.get_data()
-        except OSError as error:
-            return Response(f"the body does not come as its headers say: {error}\n", 400)(environ, start_response)
+        except BROKEN_BODY:
+            return Response("the body does not come as its headers say\n", 400)(environ, start_response)
         with closing(http.client.HTTPConnection(host, timeout=seconds)) as connection:
             try:
                 connection.request(

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.lambda_runtime import EventTooLarge, FunctionFailed
 from pilotlight_cli.local.process import ServeError
-from pilotlight_cli.local.wsgi import serving_wsgi
+from pilotlight_cli.local.wsgi import BROKEN_BODY, serving_wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -99,7 +99,7 @@ def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             request = _read(Request(environ), clock())
-        except OSError:  # chunks that are none, or fewer bytes than content-length says
+        except BROKEN_BODY:
             refusal = error_reply(400, "Bad Request")
             return Response(refusal.body, refusal.status, refusal.headers)(environ, start_response)
         reply = answer(request, invoke)

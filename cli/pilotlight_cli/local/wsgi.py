@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from pilotlight_cli.local.process import listen
@@ -15,8 +16,22 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
+# What reading a body raises: chunks that are none, fewer bytes than content-length says.
+BROKEN_BODY = (OSError, ClientDisconnected)
+
+
 class QuietHandler(WSGIRequestHandler):
     """Writes no line for each request: the function's own lines tell of them."""
+
+    def parse_request(self) -> bool:
+        """Refuse a head that leaves open where its body ends, as gateways do (RFC 9112, 6.3)."""
+        if not super().parse_request():
+            return False
+        lengths = self.headers.get_all("content-length", [])
+        if not lengths or (len(lengths) == 1 and lengths[0].isdecimal() and "transfer-encoding" not in self.headers):
+            return True
+        self.send_error(400)
+        return False
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Write nothing."""

@@ -53,10 +53,12 @@ def test_the_answer_to_head_keeps_its_headers(url: str) -> None:
     assert (reply.status_code, reply.headers["x-method"]) == (418, "HEAD")
 
 
-def test_a_body_in_chunks_that_are_none_is_the_callers_mistake(url: str) -> None:
+@pytest.mark.parametrize("rest", ["Transfer-Encoding: chunked\r\n\r\nzz\r\n", "Content-Length: 9\r\n\r\n{}"])
+def test_a_body_that_is_broken_off_or_malformed_is_the_callers_mistake(rest: str, url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 60) as connection:
-        connection.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        connection.sendall(f"POST /x HTTP/1.1\r\nHost: x\r\n{rest}".encode())
+        connection.shutdown(socket.SHUT_WR)
         assert connection.recv(4096).split()[1] == b"400"
 
 
