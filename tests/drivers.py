@@ -58,7 +58,8 @@ def lambda_function(invoke: Callable[[object], Any], to_event: Callable[[HttpReq
     """The function in Lambda's own runtime, by events of one family."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        request = HttpRequest(method, path, tuple(headers.items()), body, time=time.time())
+        length = (("content-length", str(len(body))),) if body else ()
+        request = HttpRequest(method, path, (*headers.items(), *length), body, time=time.time())
         result = invoke(to_event(request))
         text = result["body"]
         return Reply(

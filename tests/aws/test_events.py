@@ -26,7 +26,7 @@ def event(name: str) -> dict[str, Any]:
 def translated(document: dict[str, Any]) -> Request:
     family = event_http_v2 if document.get("version") == "2.0" else event_rest_v1
     head: Request = family.to_head(document, "the-id", 12.5)
-    return replace(head, body=event_body.read_body(document))
+    return replace(head, body=event_body.read_body(document, head.headers))
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,45 @@ def test_a_binary_body_comes_through_byte_for_byte(name: str) -> None:
 @pytest.mark.parametrize("body", ["e30=!!!!", "e3", "é"])
 def test_a_body_that_is_not_the_base64_that_it_should_be_is_refused(body: str) -> None:
     with pytest.raises(InvalidRequest, match="base64"):
-        event_body.read_body({"body": body, "isBase64Encoded": True})
+        event_body.read_body({"body": body, "isBase64Encoded": True}, {})
 
 
 def test_a_body_with_half_a_character_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="half a character"):
-        event_body.read_body({"body": "\ud800"})
+        event_body.read_body({"body": "\ud800"}, {})
+
+
+def with_text(name: str, body: str, length: int | None) -> dict[str, Any]:
+    """An event with that body as text, whose caller sent so many bytes, or did not say how many."""
+    fields = {} if length is None else {"Content-Length": str(length)}
+    names = {name.lower(): value for name, value in fields.items()}
+    headers = {"headers": names, "multiValueHeaders": {name: [value] for name, value in fields.items()}}
+    return event(name) | headers | {"body": body, "isBase64Encoded": False}
+
+
+# What gateways make of {"city": "Zürich"} in Latin-1, which has 18 bytes, and of the same with U+FFFD in UTF-8.
+REPLACED = '{"city": "Z\ufffdrich"}'
+
+
+@pytest.mark.parametrize("name", ["http-api-v2-predict", "function-url-predict", "rest-api-v1-predict"])
+@pytest.mark.parametrize("length", [18, None])
+def test_text_with_bytes_replaced_on_its_way_is_refused(length: int | None, name: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"the body is not UTF-8: it arrived with U\+FFFD"):
+        translated(with_text(name, REPLACED, length))
+
+
+@pytest.mark.parametrize("name", ["http-api-v2-predict", "function-url-predict", "rest-api-v1-predict"])
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        (REPLACED, len(REPLACED.encode())),
+        ('{"city": "Z\\ufffdrich"}', None),
+        ("{}", None),
+        ('{"city": "Zürich"}', 7),  # a REST API expands what was compressed, and may leave the length as it was
+    ],
+)
+def test_text_that_is_as_it_was_sent_is_taken(body: str, length: int | None, name: str) -> None:
+    assert translated(with_text(name, body, length)).body == body.encode()
 
 
 @pytest.mark.parametrize("size", [0, 10, 2_000_000, 4_400_000])

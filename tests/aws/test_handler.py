@@ -15,6 +15,7 @@ from pilotlight_cli.local.events import HttpRequest, http_api_event, rest_api_ev
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.stores import open_store
+from processes import wait_until
 
 JSON = (("content-type", "application/json"),)
 BODY = json.dumps({"features": [1.0] * 30}).encode()
@@ -64,6 +65,7 @@ def test_an_event_that_is_no_http_is_an_error_that_names_what_came(
         ({"body": "e30", "isBase64Encoded": True}, 400),
         ({"body": "\ud800", "isBase64Encoded": False}, 400),
         ({"body": {"features": []}, "isBase64Encoded": False}, 400),
+        ({"body": "Z\ufffdrich", "isBase64Encoded": False}, 400),
         ({"rawPath": "/\ud800", "path": "/\ud800"}, 404),
         ({"rawPath": "/%ff", "path": "/%ff"}, 404),
     ],
@@ -76,6 +78,15 @@ def test_an_http_event_that_is_not_right_has_a_reply_of_our_shape(
     assert reply["statusCode"] == status
     assert document.keys() == {"error", "code", "path", "request_id"}
     assert document["request_id"] == reply["headers"]["x-request-id"]
+    wait_until(lambda: line_of(document["request_id"], function) is not None, limit=60)
+    line = line_of(document["request_id"], function)
+    assert line is not None
+    assert (line["ClientErrors"], line["ServerErrors"], line["level"]) == (1, 0, "WARNING")
+
+
+def line_of(request_id: str, function: LambdaRuntime) -> dict[str, Any] | None:
+    """A request's line in the log, once it was read."""
+    return next((line for line in function.log.events("request") if line["request_id"] == request_id), None)
 
 
 @pytest.mark.parametrize("event", [PREDICT, REST_PREDICT], ids=["http-api", "rest-api"])

@@ -42,6 +42,8 @@ _TEXTS: list[tuple[str, bytes, str | None, str]] = [
 
 _PATHS = ("/predict", "/predict_batch", "/v2/models/breast-cancer/infer", PREDICT, "/invocations")
 
+_AS_CSV: dict[str, Any] = {"path": "/invocations", "headers": CSV}
+
 SYNTAX: list[Wrong] = [
     *(wrong("breast-cancer", name, body, place, message) for name, body, place, message in _TEXTS),
     *(wrong("breast-cancer", f"nothing for {path}", b"", "$", "the body is empty", path=path) for path in _PATHS),
@@ -49,6 +51,14 @@ SYNTAX: list[Wrong] = [
     *(
         wrong("breast-cancer", f"UTF-{bits}", json.dumps({"features": ROW}).encode(f"utf-{bits}"), is_text=False)
         for bits in (16, 32)
+    ),
+    *(
+        wrong("rents", f"{name} in {kind}", body, None, "the body is not UTF-8", is_text=False, **sent)
+        for name, city in (("Latin-1", b"Z\xfcrich"), ("half a character", b"Z\xc3rich"))
+        for kind, body, sent in (
+            ("JSON", json.dumps({"features": FLAT}).encode().replace(b"Derby", city), {}),
+            ("CSV", b"city,rooms,area,floor\n%s,2,50.5,3\n" % city, _AS_CSV),
+        )
     ),
     wrong("breast-cancer", "a mark at the beginning", codecs.BOM_UTF8 + b'{"features": []}', None, "the body is"),
     wrong("rents", "CSV with an open quote", b'city,rooms,area,floor\n"Derby,1,1,1', path="/invocations", headers=CSV),

@@ -46,6 +46,14 @@ def test_a_wrong_request_is_refused_alike_on_every_way_and_the_next_one_is_answe
     assert len(bodies) == 1 or not case.is_text
 
 
+def test_the_character_that_stands_for_others_is_taken_on_every_way_where_it_was_sent(ways: Drivers) -> None:
+    features = {"city": "Z\ufffdrich", "rooms": 2.0, "area": 50.5, "floor": 3.0}
+    body = json.dumps({"features": features}, ensure_ascii=False).encode()
+    replies = [ways[way, "rents"]("POST", "/predict", JSON, body) for way in WAYS]
+    assert {reply.status for reply in replies} == {200}
+    assert len({reply.body for reply in replies}) == 1
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("model", CASES)
 def test_the_served_answers_are_scikit_learns_own(

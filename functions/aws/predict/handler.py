@@ -52,7 +52,7 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     request = to_head(event, context.aws_request_id, deadline)
     try:
-        response = _SERVICE.handle(replace(request, body=read_body(event)))
+        response = _SERVICE.handle(replace(request, body=read_body(event, request.headers)))
     except InvalidRequest as error:
         response = _SERVICE.refuse(request, error)
     if _LOADER.state == "failed":  # after the init phase: this environment would refuse for its whole life
