@@ -65,13 +65,14 @@ class Service:
     ) -> None:
         """`clock` is monotonic and in seconds: the one on which a Request's deadline lies.
 
+        A body of more than `max_body_bytes` is refused: a function folder need not hand over more than a byte above it.
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
         `cors_origins` are those whose pages may call from a browser, or `*`.
         """
         self._described = model
         self._loader = loader
         self._report = report
-        self._max_body_bytes = max_body_bytes
+        self.max_body_bytes = max_body_bytes
         self._clock = clock
         self._golden = golden
         self._cors_origins = cors_origins
@@ -124,9 +125,9 @@ class Service:
 
     def _encode(self, answer: Answer) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
-        if answer.rows and len(body) > self._max_body_bytes:
+        if answer.rows and len(body) > self.max_body_bytes:
             raise TooLarge(
-                f"the reply would have {len(body)} bytes, the limit is {self._max_body_bytes}; send fewer rows"
+                f"the reply would have {len(body)} bytes, the limit is {self.max_body_bytes}; send fewer rows"
             )
         return body
 
@@ -166,10 +167,10 @@ class Service:
             return Answer(204, headers={"allow": ", ".join(route.methods)}, body=b"")
         if request.method not in route.methods:
             raise MethodNotAllowed(f"{request.path} takes {route.method}, not {request.method}", route.methods)
-        if len(request.body) > self._max_body_bytes:
-            raise TooLarge(f"the body has {len(request.body)} bytes, the limit is {self._max_body_bytes}")
+        if len(request.body) > self.max_body_bytes:
+            raise TooLarge(f"the body has more than {self.max_body_bytes} bytes, which is the limit")
         if route.takes:
-            request = expanded(request, self._max_body_bytes)
+            request = expanded(request, self.max_body_bytes)
         own = self._own.get(route.path)
         return own(request) if own is not None else _actions(route.path)[route.path](self, request, values)
 

@@ -96,7 +96,7 @@ HEADERS: list[Wrong] = [
     wrong(
         "echo",
         "bytes that are called JSON",
-        bodied(echo(), b"\xff\xfe")[0],
+        bodied(echo(), b"\x00\x01")[0],
         None,
         "found content type",
         path=INFER,
@@ -253,7 +253,7 @@ OVERSIZE: list[Wrong] = [
             f"4.5 MB and a byte for {path}",
             _BLANKS,
             None,
-            "the body has 4500001 bytes",
+            "the body has more than 4500000 bytes, which is the limit",
             path=path,
             **_LARGE,
         )
