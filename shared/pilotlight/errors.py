@@ -15,6 +15,7 @@ PilotlightError
     ├── InvalidRequest       400
     ├── NotFound             404
     ├── MethodNotAllowed     405
+    ├── RequestTimeout       408
     ├── TooLarge             413
     ├── UnsupportedMediaType 415
     ├── NotReady             503
@@ -124,6 +125,16 @@ class MethodNotAllowed(RequestError):
     def headers(self) -> dict[str, str]:
         """RFC 9110, 15.5.6: a 405 names the methods that the resource takes."""
         return {"allow": ", ".join(self.allowed)}
+
+
+class RequestTimeout(RequestError):
+    """408: the body did not arrive within the time that a request has for that."""
+
+    status = 408
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("the body did not arrive in time")
 
 
 class TooLarge(RequestError):

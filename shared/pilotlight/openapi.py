@@ -19,6 +19,7 @@ from pilotlight.errors import (
     NotReady,
     PredictionTimeout,
     RequestError,
+    RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
 )
@@ -42,6 +43,7 @@ _ERRORS: tuple[tuple[type[RequestError], str], ...] = (
     (InvalidRequest, "The request does not say what the model's signature asks for; `path` names the place."),
     (NotFound, "There is no such route, model or version."),
     (MethodNotAllowed, "The route takes other methods; the header `allow` names them."),
+    (RequestTimeout, "The body did not arrive within the time that a request has for that."),
     (TooLarge, "The body, or the reply that it asks for, is over the limit."),
     (UnsupportedMediaType, "The body has a media type or an encoding that this route does not read."),
     (RequestError, "Something went wrong inside; the log says what."),
@@ -124,7 +126,7 @@ _ID: Mapping[str, object] = {
 
 def _possible(route: Route) -> dict[str, object]:
     """The refusals that a route may answer with."""
-    left_out = set() if route.takes else {"413", "415", "504"}
+    left_out = set() if route.takes else {"408", "413", "415", "504"}
     return {
         status: {"$ref": f"#/components/responses/{status}"}
         for status in map(_status, (error for error, _ in _ERRORS))

@@ -13,7 +13,7 @@ from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
 from pilotlight.description import Description, load_lock
-from pilotlight.errors import PredictionTimeout, StoreUnavailable
+from pilotlight.errors import PredictionTimeout, RequestTimeout, StoreUnavailable
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
 from pilotlight.store import ObjectStore, Sink
@@ -71,6 +71,8 @@ def as_text(response: Response, shown: str) -> str:
 
 def over_core(service: Service, request: Request, given: str) -> Response:
     """The reply of the core, which has all the time for it that a busy machine may take; in vain it has a little."""
+    if given == _LATE:
+        return service.refuse(request, RequestTimeout())
     return service.handle(replace(request, deadline=time.monotonic() + (1.5 if given == _IN_VAIN else 60)))
 
 
@@ -118,12 +120,14 @@ def _endless(_folder: Path) -> Service:
 
 
 _IN_VAIN = "the store cannot be reached"
+_LATE = "the body is late"
 
 _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
     "PILOTLIGHT_CORS_ORIGINS=https://example.com": _cross_origin,
     _IN_VAIN: _unreachable,
+    _LATE: _sample,
     "the store has other bytes": _altered,
     "the model fails": _failing,
     "the model loops": _endless,

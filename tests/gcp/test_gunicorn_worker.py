@@ -1,16 +1,20 @@
-"""How an instance ends that cannot serve, on throw-away functions in the real functions-framework."""
+"""What is changed in gunicorn, on throw-away functions in the real functions-framework."""
 
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import requests
 
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.local.functions_runtime import functions_runtime
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.project import FUNCTIONS
 from processes import cloud_function, is_running, wait_until
@@ -47,7 +51,8 @@ def predict(request):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    shutil.copy(PREDICT / "gunicorn_worker.py", tmp_path)
+    for name in ("gunicorn_worker.py", "gunicorn_callers.py"):
+        shutil.copy(PREDICT / name, tmp_path)
     return tmp_path
 
 
@@ -77,6 +82,48 @@ def test_a_worker_that_cannot_be_made_whole_ends_the_instance_and_serves_nothing
         assert "exit code 3" in str(error)
         said = str(error)
     assert FAULT in said
+
+
+ANSWERS = """
+import os
+import gunicorn_worker
+from gunicorn import util
+
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(lambda: None, 1.0))
+if "LINGER" in os.environ:
+    util.close_graceful.__defaults__ = (float(os.environ["LINGER"]), 65536)
+
+def predict(request):
+    return bytes(50_000_000) if request.path == "/large" else "small"
+"""
+
+
+@contextmanager
+def two_threads(folder: Path, **environ: str) -> Iterator[FunctionsRuntime]:
+    """ANSWERS with two threads, in which a caller has a second to take a reply."""
+    function = cloud_function(folder, ANSWERS)
+    with functions_runtime(replace(function, environ={**function.environ, "THREADS": "2", **environ})) as runtime:
+        yield runtime
+
+
+def asked(runtime: FunctionsRuntime, path: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(runtime.url.rpartition(":")[2])), timeout=60)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    return connection
+
+
+def test_callers_who_do_not_take_their_replies_do_not_stop_the_function(folder: Path) -> None:
+    with two_threads(folder) as runtime, ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(asked(runtime, "/large"))  # more than the system takes for a caller
+        assert requests.get(f"{runtime.url}/small", timeout=60).text == "small"
+
+
+def test_a_caller_who_does_not_close_keeps_one_thread_and_not_the_one_that_accepts_all_others(folder: Path) -> None:
+    with two_threads(folder, LINGER="3600") as runtime, asked(runtime, "/small") as connection:
+        while connection.recv(1 << 16):
+            pass  # to the end: now the other end waits for this one
+        assert requests.get(f"{runtime.url}/small", timeout=60).text == "small"
 
 
 def test_the_gunicorn_that_is_pinned_has_what_the_first_step_changes() -> None:

@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from urllib.parse import unquote
 
 import flask
+from werkzeug.exceptions import ClientDisconnected
 
 from cloud_logging import trace_fields
+from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout
+from pilotlight.frozen import TYPE_CHECKING, replace
 from pilotlight.messages import Request, Response
 
+if TYPE_CHECKING:
+    from pilotlight.service import Service
 
-def to_request(request: flask.Request, environ: Mapping[str, str]) -> Request:
-    """The core's request. `environ` may name the project of its trace."""
+_STEP = 1 << 20
+
+
+def handle(service: Service, request: flask.Request, environ: Mapping[str, str]) -> Response:
+    """What the service answers. `environ` may name the project of the request's trace."""
+    head = _head(request, environ)
+    try:
+        return service.handle(replace(head, body=_body(request, service.max_body_bytes)))
+    except RequestError as error:
+        return service.refuse(head, error)
+
+
+def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:
+    """The core's request, without its body."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Request(
         method=request.method,
         path=_path(request),
         headers=headers,
-        body=request.get_data(cache=False),
         trace=trace_fields(headers, environ),
     )
+
+
+def _body(request: flask.Request, limit: int) -> bytes:
+    """The body, or the beginning of one that is longer than `limit`: more than that, so that it is refused.
+
+    The rest is read too, and thrown away: a caller who is cut off while sending never reads the refusal. Raises
+    InvalidRequest for a body that does not come as its headers say, and RequestTimeout.
+    """
+    stream = request.stream
+    request.stream = BytesIO()  # functions-framework reads what is left, of any length
+    kept: list[bytes] = []
+    size = 0
+    try:
+        while chunk := stream.read(_STEP):
+            if size <= limit:
+                kept.append(chunk)
+            size += len(chunk)
+        if size < (request.content_length or 0):
+            raise EOFError
+    except _faults() as fault:
+        if size <= limit:
+            raise _refusal(fault, request.content_length) from None
+    return b"".join(kept)
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What a body raises that is broken off, malformed or late: under gunicorn, and under Flask's own server."""
+    from gunicorn.http.errors import ParseException  # noqa: PLC0415 - only what is refused needs it
+
+    return (EOFError, OSError, ClientDisconnected, ParseException)
+
+
+def _refusal(fault: Exception, length: int | None) -> RequestError:
+    if isinstance(fault, TimeoutError):
+        return RequestTimeout()
+    if length is None:
+        return InvalidRequest("the body's chunks are malformed, or end before the last one")
+    return InvalidRequest(f"the body ends before the {length} bytes that the header content-length says")
 
 
 def _path(request: flask.Request) -> str:

@@ -18,15 +18,22 @@ _BOOT_ERROR = 3
 # requests to an instance that it has told to stop, and leaves its connections open.
 _LINGER = 0.5
 
+# Seconds in which a request has to arrive, head and body, and its reply to be taken. With those that it waits for the
+# model at most (`pilotlight.service`) they are less than the minute that a function may take by default.
+_ARRIVAL = 30.0
 
-def first_step(make_whole: Callable[[], None]) -> Callable[[], None]:
+
+def first_step(make_whole: Callable[[], None], arrival: float = _ARRIVAL) -> Callable[[], None]:
     """What a child does at its fork, for `os.register_at_fork`: that goes on whatever a hook raises, here it ends."""
 
     def step() -> None:
-        worker = sys.modules.get("gunicorn.workers.gthread")
-        if worker is not None:
-            worker.STOP_KEEPALIVE_LINGER = _LINGER  # type: ignore[attr-defined]
         try:
+            worker = sys.modules.get("gunicorn.workers.gthread")
+            if worker is not None:
+                import gunicorn_callers  # noqa: PLC0415 - Flask's own server has no gunicorn
+
+                worker.STOP_KEEPALIVE_LINGER = _LINGER  # type: ignore[attr-defined]
+                gunicorn_callers.limit(arrival)
             make_whole()
         except BaseException:  # noqa: BLE001 - a child without its model must not serve, whatever took it
             traceback.print_exc()

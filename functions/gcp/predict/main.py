@@ -52,7 +52,7 @@ if has_app_context():  # paths that functions-framework leaves to Flask: /robots
 
 def predict(request: Request) -> Response:
     """Answer an HTTP request."""
-    response = _SERVICE.handle(flask_http.to_request(request, os.environ))
+    response = flask_http.handle(_SERVICE, request, os.environ)
     if _LOADER.state == "failed":  # after the start: this instance would refuse for its whole life
         gunicorn_worker.end_when_answered()
     return flask_http.to_reply(response)

@@ -1,0 +1,194 @@
+"""Bodies that do not arrive as their head says, over sockets, at the whole function under functions-framework."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
+from typing import Any
+
+import pytest
+import requests
+
+from cases import Case
+from drivers import Reply
+from error_shape import check_refusal
+from harness import Pinned, in_functions_framework, prepared, sample, stored
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
+from pilotlight_cli.local.stores import EmbeddedStore
+from processes import wait_until
+
+LIMIT = 4_500_000
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
+    return sample(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def store(model: Pinned) -> Iterator[EmbeddedStore]:
+    with stored("gcp", model) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def runtime(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
+    with in_functions_framework(model, store) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def impatient(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
+    """The function with two threads, in which a request has a second to arrive."""
+    with prepared("gcp", model, store, {"THREADS": "2"}) as function:
+        file = function.folder / "gunicorn_worker.py"
+        code = file.read_text()
+        assert code.count("\n_ARRIVAL = 30.0\n") == 1
+        file.write_text(code.replace("\n_ARRIVAL = 30.0\n", "\n_ARRIVAL = 1.0\n"))
+        with functions_runtime(function) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def csv(model: Pinned) -> bytes:
+    """A table of which every line but the first may be left out."""
+    names = model.model.signature.feature_names
+    return "".join(f"{','.join(row)}\n" for row in [names, *[["1"] * len(names)] * 100]).encode()
+
+
+def connected(runtime: FunctionsRuntime, sent: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", int(runtime.url.rpartition(":")[2])), timeout=60)
+    connection.sendall(sent)
+    return connection
+
+
+def answer(connection: socket.socket) -> Reply:
+    with HTTPResponse(connection) as response:
+        response.begin()
+        return Reply(response.status, dict(response.getheaders()), response.read())
+
+
+def posted(headers: str, request_id: str = "none") -> bytes:
+    head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nX-Request-Id: {request_id}\r\n{headers}"
+    return f"{head}\r\n\r\n".encode()
+
+
+def chunk(content: bytes) -> bytes:
+    return f"{len(content):x}\r\n".encode() + content + b"\r\n"
+
+
+def record(runtime: FunctionsRuntime, request_id: str) -> dict[str, Any]:
+    """The line of a request; it may be read later than its reply."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in runtime.log.events("request") if line["request_id"] == request_id]
+
+    wait_until(lambda: bool(lines()), limit=60)
+    (line,) = lines()
+    return line
+
+
+SHORT = "the body ends before the 9000 bytes that the header content-length says"
+CHUNKS = "the body's chunks are malformed, or end before the last one"
+CHUNKED = "Transfer-Encoding: chunked"
+ROWS = b"%s"  # where the table goes, in a body that is otherwise as it stands
+
+BROKEN: dict[str, tuple[str, bytes, str]] = {
+    "cut off between two rows": ("Content-Length: 9000", ROWS, SHORT),
+    "no body at all": ("Content-Length: 9000", b"", SHORT),
+    "cut off within a chunk": (CHUNKED, b"9000\r\n" + ROWS, CHUNKS),
+    "cut off between two chunks": (CHUNKED, chunk(b"a,b\n"), CHUNKS),
+    "cut off before the last chunk's end": (CHUNKED, chunk(b"a,b\n") + b"0\r\n", CHUNKS),
+    "no chunk at all": (CHUNKED, b"", CHUNKS),
+    "a chunk's length that is no number": (CHUNKED, b"zz\r\n" + ROWS, CHUNKS),
+    "a chunk that is longer than it says": (CHUNKED, b"5\r\n" + ROWS, CHUNKS),
+    "a chunk's extension that is none": (CHUNKED, b"5;\x01\r\n" + ROWS, CHUNKS),
+    "a trailer that is no header": (CHUNKED, chunk(b"a,b\n") + b"0\r\nno header\r\n\r\n", CHUNKS),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_body_that_is_broken_off_or_malformed_is_the_callers_mistake(
+    name: str, runtime: FunctionsRuntime, csv: bytes
+) -> None:
+    headers, body, message = BROKEN[name]
+    request_id = name.replace(" ", "-")
+    with connected(runtime, posted(headers, request_id) + body.replace(ROWS, csv)) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        check_refusal(answer(connection), Case(name, message=message))
+    line = record(runtime, request_id)
+    assert (line["status"], line["code"], line["severity"]) == (400, "invalid_request", "WARNING")
+    assert "error" not in line
+    assert "Traceback" not in runtime.log.tail()
+
+
+@pytest.mark.parametrize("ending", [b"0\r\n\r\n", b""], ids=["whole", "cut off"])
+def test_a_body_over_the_limit_without_a_length_is_refused_as_one_with_it(
+    ending: bytes, runtime: FunctionsRuntime
+) -> None:
+    body = chunk(bytes(1 << 16)) * (2 * LIMIT >> 16)
+    with connected(runtime, posted(CHUNKED) + body + ending) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        message = "the body has more than 4500000 bytes, which is the limit"
+        check_refusal(answer(connection), Case("large", status=413, code="too_large", message=message))
+
+
+@pytest.mark.parametrize("lengths", ["3\r\nContent-Length: 4", "-3", "three", f"3\r\n{CHUNKED}"])
+def test_a_head_that_leaves_the_bodys_length_open_is_refused_before_it_gets_to_the_function(
+    lengths: str, runtime: FunctionsRuntime
+) -> None:
+    with connected(runtime, posted(f"Content-Length: {lengths}")) as connection:
+        assert answer(connection).status == 400
+
+
+def test_a_body_that_the_caller_announces_is_asked_for(runtime: FunctionsRuntime, csv: bytes) -> None:
+    with connected(runtime, posted(f"Content-Length: {len(csv)}\r\nExpect: 100-continue")) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(csv)
+        reply = answer(connection)
+    assert (reply.status, len(json.loads(reply.body)["predictions"])) == (200, 100)
+
+
+# What a caller sends who then sends nothing more, and whether there is anything to answer; more of them than threads.
+SLOW = [
+    (b"POST /invo", False),
+    (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Le", False),
+    (posted("Content-Length: 9000"), True),
+    (posted("Content-Length: 9000") + b"a,b\n", True),
+    (posted(CHUNKED) + b"9000\r\na,b\n", True),
+    (posted(CHUNKED) + chunk(b"a,b\n"), True),
+]
+
+
+def test_callers_who_do_not_finish_their_requests_do_not_stop_the_function(impatient: FunctionsRuntime) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(connected(impatient, sent)) for sent, _ in SLOW]
+        assert requests.get(f"{impatient.url}/health", timeout=60).status_code == 200
+        for connection, (_, is_asked) in zip(slow, SLOW, strict=True):
+            if is_asked:
+                message = "the body did not arrive in time"
+                check_refusal(answer(connection), Case("late", status=408, code="request_timeout", message=message))
+            assert connection.recv(1) == b""  # closed
+
+
+def test_a_caller_who_sends_a_little_now_and_then_has_no_more_time_than_others(impatient: FunctionsRuntime) -> None:
+    with connected(impatient, posted("Content-Length: 9000")) as connection:
+        connection.settimeout(0.1)
+        received = b""
+        while not received:
+            with suppress(ConnectionError):  # it may be over by now, and the answer is there to be read
+                connection.sendall(b"a")
+            with suppress(TimeoutError):
+                received = connection.recv(1 << 16)
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_late_body_is_the_callers_mistake_in_the_log(impatient: FunctionsRuntime) -> None:
+    with connected(impatient, posted("Content-Length: 9000", "late")) as connection:
+        assert answer(connection).status == 408
+    line = record(impatient, "late")
+    assert (line["code"], line["severity"]) == ("request_timeout", "WARNING")
+    assert "Traceback" not in impatient.log.tail()
