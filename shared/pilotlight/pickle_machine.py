@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib import import_module
-from types import BuiltinFunctionType, MethodType, ModuleType
 from typing import Any, Final, TypeVar
 
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickle_opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
 from pilotlight.pickle_rules import Refused, check_attributes, check_call, check_creation, sound_state
-from pilotlight.primitives import forbidden
+from pilotlight.primitives import forbidden, objection
 
 Result = TypeVar("Result")
 
@@ -89,7 +88,7 @@ class Machine:
                 f"the pickle asks for {full}, which is not installed here: {error}; a package that the model needs is "
                 "missing or has another version"
             ) from error
-        _check_found(full, found, self.position)
+        _check_found(full, found, self._allowed, self.position)
         return self.remember(full, found)
 
     def remember(self, name: str, found: Result) -> Result:
@@ -283,15 +282,11 @@ _STEPS: Final[dict[str, Callable[[Machine], None]]] = {
 }
 
 
-def _check_found(name: str, found: object, position: int) -> None:
-    """Refuse what an allowed name turns out to be when it is a forbidden thing under another name."""
-    bound = getattr(found, "__self__", None) if isinstance(found, BuiltinFunctionType) else None
-    plain = isinstance(found, type) or (callable(found) and not isinstance(found, MethodType))
-    if not plain or not (bound is None or isinstance(bound, ModuleType)):
-        raise UnsafePickle(f"{name}, which the pickle asks for at byte {position}, is no class and no function")
-    module, own = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-    if isinstance(module, str) and isinstance(own, str) and forbidden(f"{module}.{own.rpartition('.')[2]}"):
-        raise UnsafePickle(f"{name}, which the pickle asks for at byte {position}, is {module}.{own}: never allowed")
+def _check_found(name: str, found: object, allowed: Collection[str], position: int) -> None:
+    """Refuse what an allowed name turns out to be when no name may grant that."""
+    why = objection(name, found, allowed)
+    if why:
+        raise UnsafePickle(f"{name}, which the pickle asks for at byte {position}, {why}")
 
 
 def _kind(value: object) -> str:

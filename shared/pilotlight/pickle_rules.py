@@ -16,6 +16,8 @@ from math import prod
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from pilotlight.primitives import is_foreign, is_rebuild
+
 _DTYPE = re.compile(r"[?bBiufcmMOSUV][0-9]{0,9}")
 _UNITS = re.compile(r"[A-Za-z]{1,7}")
 # Built-in types that a pickle calls; the others stand in it only as values, as in `dtype=float`.
@@ -44,6 +46,8 @@ def check_call(name: str, function: object, arguments: object) -> None:
         _check_partial(arguments)
     elif root == "builtins" and name not in _CALLED:
         raise Refused("expected only to be named, not called")
+    elif is_foreign(name) and not is_rebuild(name):
+        raise Refused("expected its objects to be made without its constructor")
     elif root in _LIBRARIES:
         _check_library_call(last, function, arguments)
 
@@ -55,7 +59,7 @@ def check_creation(name: str, created: object, arguments: object) -> None:
         raise Refused("expected a class")
     if root == "numpy" or (root == "builtins" and name != "builtins.object"):
         raise Refused("objects of this class are not made so")
-    if type(arguments) is not tuple or (root in _LIBRARIES and arguments):
+    if type(arguments) is not tuple or ((root in _LIBRARIES or is_foreign(name)) and arguments):
         raise Refused("expected no arguments")
 
 

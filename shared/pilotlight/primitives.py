@@ -1,14 +1,18 @@
-"""Names that no allow-list may hold, because whoever names them in a pickle runs what they like.
+"""What no allow-list may grant, because a pickle that asks for it can run anything.
 
-The rule forbids whole rooms and names what is harmless in them: the standard library, numpy and scipy are closed but
-for what rebuilds data, scikit-learn is open but for the modules that download, execute or load. What else there is on
-PyPI cannot be listed; the packages that are known to execute or to load are.
+The first rule goes by name: the standard library, numpy and scipy are closed except for what rebuilds data,
+scikit-learn is open except for the modules that download, execute or load, and packages known to execute or to load are
+closed. The second goes by kind and needs the thing itself: of all other packages a model takes estimators and the plain
+classes of their data, never a function. PyPI cannot be listed, but what compiles, runs or loads is no such class.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Collection
+from importlib import import_module
+from types import BuiltinFunctionType, MethodType, ModuleType
 from typing import Final
 
 from pilotlight.description import GLOBAL
@@ -18,15 +22,17 @@ _GONE = """__builtin__ __main__ __mp_main__ _bootsubprocess asynchat asyncore au
     mailcap msilib new nis nntplib ossaudiodev parser pipes popen2 smtpd sndhdr spwd sunau symbol telnetlib test
     urllib2 urlparse uu xdrlib"""
 
-_LOADERS = """IPython _distutils_hack _pytest awslambdaric boto3 botocore cffi click cloudpickle cupy cython dask dill
-    distributed django execnet fabric fickling flask fsspec functions_framework gevent google gunicorn h5py httpx
-    huggingface_hub hydra ipykernel jax jinja2 joblib jsonpickle keras klepto lightning llvmlite loky mako matplotlib
-    mlflow multiprocess narwhals nltk numba numexpr numpydoc onnx onnxruntime pandas paramiko pathos pexpect
-    pilotlight pilotlight_cli pip pkg_resources plumbum polars ppft ptyprocess psutil pyarrow pyspark pytest ray
-    requests ruamel setuptools sh skl2onnx skops spacy sqlalchemy sympy tensorflow threadpoolctl torch transformers
-    twisted urllib3 uv uvloop werkzeug wheel yaml zmq"""
+_LOADERS = """IPython _distutils_hack _pytest attr attrs autofeat autogluon awslambdaric boto3 botocore cffi click
+    cloudpickle cupy cython dask dill distributed django execnet fabric fickling flask fsspec functions_framework
+    gevent google gunicorn h2o h5py httpx huggingface_hub hydra ipykernel jax jinja2 joblib jsonpickle keras klepto
+    lightning llvmlite loky mako matplotlib mlflow multiprocess narwhals nltk numba numexpr numpydoc onnx
+    onnxruntime pandas paramiko pathos pexpect pilotlight pilotlight_cli pip pkg_resources plumbum polars ppft
+    psutil ptyprocess pyarrow pycaret pydantic pyspark pytest ray requests ruamel scikeras setuptools sh skl2onnx
+    skops skorch spacy sqlalchemy sympy tensorflow threadpoolctl torch tpot transformers twisted typer urllib3 uv
+    uvloop werkzeug wheel yaml zmq"""
 
 _CLOSED: Final = frozenset({*sys.stdlib_module_names, *_GONE.split(), *_LOADERS.split()})
+_LIBRARIES: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})  # scikit-learn 1.5 has a module called _loss
 
 # What is harmless in the closed rooms: it holds data, or makes it out of numbers and bytes. functools.partial stands
 # here because gradient boosting with categories needs it; pickle_rules holds it to that one use.
@@ -97,7 +103,9 @@ def forbidden(name: str) -> bool:
         return True
     module, _, attribute = name.rpartition(".")
     parts = module.split(".")
-    if _PRIVATE.match(attribute) or any(part in ("tests", "conftest", "testing", "_testing") for part in parts):
+    if _PRIVATE.match(attribute) or any(
+        part in ("__main__", "conftest", "_testing", "testing", "tests") for part in parts
+    ):
         return True
     if parts[0] == "numpy":
         return not _NUMPY.fullmatch(name)
@@ -106,3 +114,75 @@ def forbidden(name: str) -> bool:
     if parts[0] == "sklearn":
         return _SKLEARN.fullmatch(module) is not None
     return parts[0] in _CLOSED and name not in _HARMLESS
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a `module.name` comes from a package for which there is no list of names."""
+    root = name.partition(".")[0]
+    return root != "" and root not in _CLOSED and root not in _LIBRARIES
+
+
+def objection(name: str, found: object, allowed: Collection[str]) -> str:
+    """Why a model may not use what the allowed `name` turned out to be; empty if it may. `allowed` is the whole list.
+
+    Imports what else of other packages is allowed, to know which packages bring estimators.
+    """
+    bound = getattr(found, "__self__", None) if isinstance(found, BuiltinFunctionType) else None
+    plain = isinstance(found, type) or (callable(found) and not isinstance(found, MethodType))
+    if not plain or not (bound is None or isinstance(bound, ModuleType)):
+        return "is no class and no function"
+    home = _home(found)
+    if home and forbidden(home):
+        return f"is {home}: never allowed"
+    return _foreign_objection(name, home or name, found, allowed) if is_foreign(name) or is_foreign(home) else ""
+
+
+def _foreign_objection(name: str, home: str, found: object, allowed: Collection[str]) -> str:
+    known = isinstance(found, type) and _is_estimator(found)
+    if known or (is_rebuild(name) and _has_estimator(home, allowed)):
+        return ""
+    if not isinstance(found, type):
+        return (
+            "is a function of another package than numpy, scipy and scikit-learn: nothing tells whether it can run or "
+            "load anything. Write what it does as a transformer, a class with fit and transform, and train with that"
+        )
+    if any("__call__" in vars(base) for base in found.__mro__):
+        return "is a class whose objects can be called, like a function; expected an estimator, or a class of its data"
+    if _has_estimator(home, allowed):
+        return ""
+    return (
+        "is a class of a package that gives the model no estimator (a class with fit and get_params): nothing tells "
+        "whether it can run or load anything. Save the model without it"
+    )
+
+
+def is_rebuild(name: str) -> bool:
+    """Whether this is a function that Cython writes for its classes, to be called while a pickle is loaded."""
+    return name.rpartition(".")[2].startswith("__pyx_unpickle_")
+
+
+def _home(found: object) -> str:
+    """What the module that defines a class or a function calls it; empty where that is not known."""
+    module, own = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+    return f"{module}.{own.rpartition('.')[2]}" if isinstance(module, str) and isinstance(own, str) else ""
+
+
+def _is_estimator(found: type) -> bool:
+    """Whether this is a class in scikit-learn's manner, or made of one of its classes: estimator, sampler, kernel."""
+    derived = any(base.__module__.partition(".")[0] == "sklearn" for base in found.__mro__)
+    return derived or (hasattr(found, "fit") and hasattr(found, "get_params"))
+
+
+def _has_estimator(home: str, allowed: Collection[str]) -> bool:
+    """Whether one of the allowed names is an estimator of the package that `home` is in."""
+    root = home.partition(".")[0]
+    for name in allowed:
+        module, _, attribute = name.rpartition(".")
+        if module.partition(".")[0] == root and not forbidden(name):
+            try:
+                found = getattr(import_module(module), attribute)
+            except (ImportError, AttributeError):
+                continue
+            if isinstance(found, type) and _home(found).partition(".")[0] == root and _is_estimator(found):
+                return True
+    return False

@@ -26,6 +26,8 @@ tempfile.mktemp webbrowser.open timeit.timeit logging.config.dictConfig logging.
 asyncio.create_subprocess_shell asyncio.subprocess.create_subprocess_shell pty.spawn platform.popen platform.system
 copyreg._reconstructor copyreg.add_extension codecs.open _codecs.encode pandas.read_pickle pandas.eval torch.load
 __main__.Model __builtin__.eval commands.getoutput imp.load_source mypackage.__builtins__ mypackage.tests.run
+attr.define attr.make_class attr._make._compile_and_eval attrs.define typer.run typer.main.run pydantic.create_model
+skorch.classifier.NeuralNetClassifier mypackage.__main__.main
 sklearn.base.__loader__ pilotlight.safe_pickle.loads pilotlight_cli.main.app boto3.client
 a..b a.b-c a .b eval
 """

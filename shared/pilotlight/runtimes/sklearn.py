@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
-from pilotlight.pickle_rules import REBUILDS
-from pilotlight.runtimes import check_major, check_version
+from pilotlight.runtimes import check_major, check_version, skops_files
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
 from pilotlight.runtimes.estimators import prepare
-from pilotlight.runtimes.skops_schema import check_names
-from pilotlight.safe_pickle import forbidden, loads
+from pilotlight.safe_pickle import loads
 from pilotlight.signature import Output, Signature
 from pilotlight.tensor import BYTES, Tensor
 
@@ -94,7 +92,7 @@ def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # 
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
         try:
-            return loads(data, frozenset(allowed)) if artifact_format == "pickle" else _parse_skops(data, allowed)
+            return loads(data, frozenset(allowed)) if artifact_format == "pickle" else skops_files.parse(data, allowed)
         except (InconsistentVersionWarning, UnsafePickle) as error:
             cause = error.__cause__ if isinstance(error, UnsafePickle) else error
             if isinstance(cause, InconsistentVersionWarning):
@@ -140,29 +138,6 @@ def _check_libraries(model: Description) -> None:
         except ImportError as error:
             raise RuntimeMismatch(f"the lock asks for skops, which does not import: {error}") from error
         check_version("skops", skops.__version__, packages)
-
-
-def _parse_skops(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
-    from skops.io import loads as load_skops  # noqa: PLC0415
-    from skops.io.exceptions import UntrustedTypesFoundException  # noqa: PLC0415
-
-    never = next((name for name in allowed if forbidden(name) or REBUILDS.fullmatch(name.rpartition(".")[2])), None)
-    if never is not None:
-        raise UnsafePickle(
-            f"the lock allows {never}, which can run or load anything or rebuilds objects, and never is in a skops file"
-        )
-    check_names(data)
-    try:
-        return load_skops(data, trusted=list(allowed))
-    except Warning:
-        raise
-    except UntrustedTypesFoundException as error:
-        raise UnsafePickle(
-            f"the skops file asks for names outside of its allow-list: {str(error).partition(chr(10))[0]} Publish "
-            "the model with --allow for those of which you know what they do"
-        ) from error
-    except Exception as error:  # a file that was altered can fail anywhere in skops, numpy and scikit-learn
-        raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
 
 
 def _to_tensor(result: Any, output: Output) -> Tensor:  # noqa: ANN401 - an array of any type

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from typing import Any, Final, TypeAlias
-from zipfile import BadZipFile, ZipFile
 
-from pilotlight.errors import ModelError, UnsafePickle
+from pilotlight.errors import UnsafePickle
+from pilotlight.pickle_rules import REBUILDS
 
 Node: TypeAlias = "dict[str, Any]"
 
@@ -22,22 +21,16 @@ _STATES: Final = frozenset({"CachedNode", "DictNode", "JsonNode", "TupleNode"})
 _MAPPINGS: Final = frozenset({"builtins.dict", "collections.OrderedDict"})
 
 
-def check_names(data: bytes) -> None:
-    """Raise UnsafePickle where an attribute's name begins with `__`, and ModelError for what is no skops file."""
-    try:
-        with ZipFile(BytesIO(data)) as archive:
-            nodes = list(_nodes(json.loads(archive.read("schema.json"))))
-        _check(nodes)
-    except (BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
-
-
-def _check(nodes: list[Node]) -> None:
+def check_names(schema: object) -> None:
+    """Raise UnsafePickle where an attribute's name begins with `__`. What is no schema raises what it comes to."""
+    nodes = list(_nodes(schema))
     # skops takes the first node of an id wherever it reads the id again, so that each may become what any of them is.
     alike: dict[Any, list[Node]] = {}
     for node in nodes:
         if "__id__" in node:
             alike.setdefault(node["__id__"], []).append(node)
+        if REBUILDS.fullmatch(str(node["__class__"])):
+            raise UnsafePickle(f"the skops file names {node['__class__']}, which rebuilds objects for pickles alone")
         if node["__loader__"] == "JsonNode" and isinstance(json.loads(node["content"]), (dict, list)):
             raise UnsafePickle("the skops file has a JSON value that is no scalar; save the model again with skops")
         if node["__loader__"] == "DictNode" and f"{node['__module__']}.{node['__class__']}" not in _MAPPINGS:

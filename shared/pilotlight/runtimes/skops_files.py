@@ -1,0 +1,109 @@
+"""Loading skops files: through skops itself, after what it does not look at was checked.
+
+skops refuses types that nobody trusts. But it also calls what is trusted: a list node calls its class with the items, a
+dictionary its key types with each key. So the names in the lock are looked at by kind, and in what role they appear.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib import import_module
+from io import BytesIO
+from typing import Any, Final
+from zipfile import ZipFile
+
+from pilotlight.errors import ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.primitives import forbidden, is_foreign, objection
+from pilotlight.runtimes.skops_schema import check_names
+
+# What stands for a function or a class as a value, and for an object of a class: none of these calls anything.
+_VALUES: Final = ("FunctionNode", "TypeNode")
+_OBJECTS: Final = ("ObjectNode", "TypeNode")
+
+
+def parse(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
+    """The object in a skops file that asks for nothing but `allowed` and what skops trusts by itself.
+
+    Raises UnsafePickle where it asks for more, RuntimeMismatch where something is not installed, ModelError for a file
+    that skops cannot read.
+    """
+    from skops.io import loads  # noqa: PLC0415 - costs more than all of our own code
+    from skops.io.exceptions import UntrustedTypesFoundException  # noqa: PLC0415
+
+    never = next((name for name in allowed if forbidden(name)), None)
+    if never is not None:
+        raise UnsafePickle(f"the lock allows {never}, which can run or load anything and is never allowed")
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            schema = json.loads(archive.read("schema.json"))
+        check_names(schema)
+        if any(_is_open(name) for name in allowed):
+            _check_roles(schema, frozenset(allowed))
+        return loads(data, trusted=list(allowed))
+    except (Warning, RuntimeMismatch, UnsafePickle):
+        raise
+    except UntrustedTypesFoundException as error:
+        raise UnsafePickle(
+            f"the skops file asks for names outside of its allow-list: {str(error).partition(chr(10))[0]} Publish "
+            "the model with --allow for those of which you know what they do"
+        ) from error
+    except Exception as error:  # a file that was altered can fail anywhere in skops, numpy and scikit-learn
+        raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
+
+
+def _is_open(name: str) -> bool:
+    """Whether the name is of a package of which not every single name is listed."""
+    return is_foreign(name) or name.startswith("sklearn.")
+
+
+def _is_class(name: str, allowed: Collection[str]) -> bool:
+    """Whether an allowed name is a class. Raises UnsafePickle where no name may grant what it is."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RuntimeMismatch(
+            f"the skops file asks for {name}, which is not installed here: {error}; a package that the model needs is "
+            "missing or has another version"
+        ) from error
+    why = objection(name, found, allowed)
+    if why:
+        raise UnsafePickle(f"{name}, which the skops file asks for, {why}")
+    return isinstance(found, type)
+
+
+def _check_roles(schema: object, allowed: Collection[str]) -> None:
+    """Refuse a node that would call a function, or a class of another package, that the lock names."""
+    named = {}
+    for node, _ in _nodes(schema):
+        name = f"{node.get('__module__')}.{node.get('__class__')}"
+        if name in allowed and _is_open(name):
+            named[node.get("__id__", name)] = name
+            is_class = _is_class(name, allowed)
+            expected = _OBJECTS if is_class else _VALUES
+            if node.get("__loader__") not in expected and not (is_class and name.startswith("sklearn.")):
+                raise _calls(name)
+    for node, is_key_type in _nodes(schema):
+        name = f"{node.get('__module__')}.{node.get('__class__')}"
+        if is_key_type and (name in named.values() or node.get("__id__") in named):
+            raise _calls(named.get(node.get("__id__"), name))
+
+
+def _calls(name: str) -> UnsafePickle:
+    return UnsafePickle(
+        f"the skops file would call {name}, expected only its name or an object of it; the file was altered, train and "
+        "save the model again"
+    )
+
+
+def _nodes(schema: object) -> Iterator[tuple[Mapping[str, object], bool]]:
+    """All nodes of a schema, and whether each is one of a dictionary's key types."""
+    waiting = [(schema, False)]
+    while waiting:
+        value, is_key_type = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(item, is_key_type) for item in value]
+        elif isinstance(value, dict):
+            yield value, is_key_type
+            waiting += [(item, is_key_type or key == "key_types") for key, item in value.items()]
