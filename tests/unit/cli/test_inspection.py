@@ -12,6 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import sklearn
+from imblearn.pipeline import make_pipeline
+from imblearn.under_sampling import RandomUnderSampler
 from sklearn.linear_model import LogisticRegression, Ridge
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
@@ -106,16 +108,27 @@ def test_the_publishers_signature_reaches_the_model(tmp_path: Path) -> None:
 
 
 def test_a_package_of_the_publishers_is_pinned_with_the_name_that_needs_it(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    model = make_pipeline(RandomUnderSampler(random_state=0), LogisticRegression()).fit(POINTS, NAMES)
+    path.write_bytes(pickle.dumps(model, 5))
+    names = (
+        "imblearn.pipeline.Pipeline",
+        "imblearn.under_sampling._prototype_selection._random_under_sampler.RandomUnderSampler",
+    )
+    with pytest.raises(UnsafePickle, match=rf"publish with --allow {names[0]} --allow {names[1]}"):
+        inspected(path)
+    found = inspected(path, allow=names)
+    assert found.extra_globals == names
+    assert "imbalanced-learn" in found.runtime.packages
+
+
+def test_a_class_of_a_package_without_estimators_is_refused_where_it_is_imported(tmp_path: Path) -> None:
     estimator = Ridge().fit(POINTS, VALUES)
     estimator.extra_ = SortedList([2, 1])
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps(estimator, 5))
-    name = "sortedcontainers.sortedlist.SortedList"
-    with pytest.raises(UnsafePickle, match=rf"publish with --allow {name}"):
-        inspected(path)
-    found = inspected(path, allow=[name])
-    assert found.extra_globals == (name,)
-    assert "sortedcontainers" in found.runtime.packages
+    with pytest.raises(UnsafePickle, match="is a class of a package that gives the model no estimator"):
+        inspected(path, allow=["sortedcontainers.sortedlist.SortedList"])
 
 
 @pytest.mark.parametrize(
