@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pilotlight.description import NAME, Description, read_description, write_description
+from pilotlight.description import LAST_VERSION, NAME, VERSION, Description, read_description, write_description
 from pilotlight.errors import PilotlightError
 from pilotlight.reader import Node, read_json
 
@@ -63,7 +63,7 @@ def read_alias(content: bytes) -> Alias:
     """Parse the bytes of an alias; shared/schema/alias.schema.json is its format."""
     fields = Node(read_json(content)).document(ALIAS_FORMAT, "alias", "version")
     alias = fields["alias"].string(NAME, f"a name that matches ^{NAME}$")
-    return Alias(alias, fields["version"].integer(at_least=1))
+    return Alias(alias, fields["version"].integer(1, LAST_VERSION))
 
 
 def write_alias(alias: Alias) -> dict[str, object]:
@@ -73,7 +73,7 @@ def write_alias(alias: Alias) -> dict[str, object]:
 
 def parse_reference(text: str) -> Reference:
     """`NAME`, `NAME:VERSION` or `NAME@ALIAS`."""
-    match = re.fullmatch(rf"(?P<name>{NAME})(:(?P<version>[1-9][0-9]{{0,8}})|@(?P<alias>{NAME}))?", text)
+    match = re.fullmatch(rf"(?P<name>{NAME})(:(?P<version>{VERSION})|@(?P<alias>{NAME}))?", text)
     if match is None:
         raise NameRefused(
             f"{text!r} names no model; write NAME, NAME:VERSION or NAME@ALIAS, like breast-cancer:3 or "

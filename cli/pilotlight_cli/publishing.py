@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pilotlight.description import GOLDEN, Description, File
+from pilotlight.description import GOLDEN, LAST_VERSION, Description, File
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
 from pilotlight.golden import read_golden, write_golden
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.manifest import Manifest, check_name, read_manifest, write_manifest
-from pilotlight_cli.repository import MANIFEST, next_version, place, read_at, set_alias
+from pilotlight_cli.repository import MANIFEST, free_versions, place, read_at, set_alias
 from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:
@@ -139,14 +140,11 @@ def _check(manifest: Manifest, golden: bytes) -> None:
 
 
 def _claim(store: Store, name: str, golden: bytes) -> int:
-    version = next_version(store, name)
-    while True:
-        try:
+    for version in free_versions(store, name):
+        with suppress(AlreadyExists):  # another publisher was faster
             store.create(f"{name}/{version}/{GOLDEN}", golden)
-        except AlreadyExists:  # another publisher was faster
-            version += 1
-        else:
             return version
+    raise StoreError(f"{store.url} has no number left for {name!r} below {LAST_VERSION}; publish it under another name")
 
 
 def _put(store: Store, key: str, file: File, path: Path, progress: Progress) -> None:

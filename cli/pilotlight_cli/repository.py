@@ -8,12 +8,12 @@ an interrupted one leaves is never listed and its number never used again. Only 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pilotlight.description import NAME
+from pilotlight.description import LAST_VERSION, NAME, VERSION
 from pilotlight.errors import FormatError, ObjectRefused, StoreError
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.manifest import (
@@ -25,12 +25,12 @@ from pilotlight_cli.manifest import (
     read_manifest,
     write_alias,
 )
-from pilotlight_cli.stores import Store
+from pilotlight_cli.stores import ObjectTooLarge, Store
 
 MANIFEST = "manifest.json"
 
-
-_VERSION = r"[1-9][0-9]{0,8}"
+# What is wrong with one object alone. A store that does not answer is no such thing.
+_UNREADABLE = (FormatError, ObjectRefused, ObjectTooLarge)
 
 
 class NotPublished(StoreError):
@@ -43,6 +43,14 @@ class Unreadable:
 
     version: int
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """The aliases of a model, sorted, with the version that each stands for; `problems` of those that are not read."""
+
+    versions: Mapping[str, int]
+    problems: tuple[str, ...] = ()
 
 
 def catalog(store: Store) -> dict[str, tuple[int, ...]]:
@@ -68,7 +76,7 @@ def look(store: Store, name: str, version: int) -> Manifest | Unreadable:
     """The manifest of one version, or why it cannot be read."""
     try:
         return show(store, name, version)
-    except FormatError as error:
+    except _UNREADABLE as error:
         return Unreadable(version, str(error))
 
 
@@ -114,10 +122,16 @@ def resolve(store: Store, reference: str) -> Manifest:
     return show(store, wanted.name, found[-1])
 
 
-def aliases(store: Store, name: str) -> dict[str, int]:
-    """The aliases of a model, sorted, with the version that each stands for."""
+def aliases(store: Store, name: str) -> Aliases:
+    """The aliases of a model. One that cannot be read does not hide the others."""
     keys = [key.split("/") for key in store.keys(f"{name}/aliases")]
-    return {alias: _read_alias(store, name, alias) for alias in sorted(_alias_names(keys))}
+    found, problems = {}, []
+    for alias in sorted(_alias_names(keys)):
+        try:
+            found[alias] = _read_alias(store, name, alias)
+        except _UNREADABLE as error:
+            problems.append(str(error))
+    return Aliases(found, tuple(problems))
 
 
 def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
@@ -125,7 +139,7 @@ def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
     check_name(alias, "an alias")
     show(store, name, version)
     before: int | None = None
-    with suppress(ObjectRefused, FormatError):
+    with suppress(*_UNREADABLE):
         before = _read_alias(store, name, alias)
     store.replace(alias_key(name, alias), to_bytes(write_alias(Alias(alias, version))))
     return before
@@ -136,11 +150,16 @@ def alias_key(name: str, alias: str) -> str:
     return f"{name}/aliases/{alias}.json"
 
 
-def next_version(store: Store, name: str) -> int:
-    """A number above that of every version, and of everything that an interrupted publisher left."""
-    parts = (key.split("/") for key in store.keys(name))
-    taken = [int(part[1]) for part in parts if len(part) > 2 and re.fullmatch(_VERSION, part[1])]
-    return max(taken, default=0) + 1
+def free_versions(store: Store, name: str) -> Iterator[int]:
+    """The numbers above that of every version, ascending, without those under which something is there already.
+
+    That is what an interrupted publisher left, or one at work has so far. It does not count as a version, so that one
+    with a high number does not use up all numbers below it.
+    """
+    keys = [key.split("/") for key in store.keys(name)]
+    there = {int(parts[1]) for parts in keys if len(parts) > 2 and re.fullmatch(VERSION, parts[1])}
+    published = [int(parts[1]) for parts in keys if re.fullmatch(VERSION, parts[1]) and parts[2:] == [MANIFEST]]
+    yield from (number for number in range(max(published, default=0) + 1, LAST_VERSION + 1) if number not in there)
 
 
 def place(store: Store, key: str) -> str:
@@ -150,7 +169,7 @@ def place(store: Store, key: str) -> str:
 
 def _manifests(store: Store, prefix: str) -> Iterator[tuple[str, int]]:
     for key in store.keys(prefix):
-        match = re.fullmatch(rf"({NAME})/({_VERSION})/{re.escape(MANIFEST)}", key)
+        match = re.fullmatch(rf"({NAME})/({VERSION})/{re.escape(MANIFEST)}", key)
         if match:
             yield match[1], int(match[2])
 
@@ -182,7 +201,7 @@ def _resolve_alias(store: Store, name: str, alias: str) -> Manifest:
     try:
         version = _read_alias(store, name, alias)
     except ObjectRefused as error:
-        found = aliases(store, name)
+        found = aliases(store, name).versions
         if alias in found:
             raise
         known = ", ".join(f"{key} ({number})" for key, number in found.items()) or "none"

@@ -19,6 +19,8 @@ FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 GLOBAL = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 PACKAGE = r"[a-z0-9]+(-[a-z0-9]+)*"
 DIGEST = r"[0-9a-f]{64}"
+VERSION = r"[1-9][0-9]{0,8}"
+LAST_VERSION = 999_999_999  # the largest that the pattern takes
 
 # Which runtime and which of its engines serve each artifact format.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -143,7 +145,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
     empty = Node([], "$")
     return Description(
         name=fields["name"].string(NAME, f"a name that matches ^{NAME}$"),
-        version=fields["version"].integer(at_least=1),
+        version=fields["version"].integer(1, LAST_VERSION),
         format=artifact_format,
         files=files,
         runtime=read_runtime(fields["runtime"], artifact_format),

@@ -10,7 +10,7 @@ import typer
 
 from pilotlight_cli import console, views
 from pilotlight_cli.commands.options import AsJson, Format, Reference, StoreUrl, Versioned, versioned
-from pilotlight_cli.manifest import check_name, write_manifest
+from pilotlight_cli.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.repository import Unreadable, aliases, catalog, look, resolve, set_alias, versions
 from pilotlight_cli.repository import show as read_version
 from pilotlight_cli.stores import Store, open_store
@@ -100,10 +100,12 @@ def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
     manifest = resolve(source, reference)
     known = aliases(source, manifest.model.name)
     if json:
-        standing = [alias for alias, version in known.items() if version == manifest.model.version]
+        standing = [alias for alias, version in known.versions.items() if version == manifest.model.version]
         console.print_json({"store": source.url, "aliases": standing, "manifest": write_manifest(manifest)})
     else:
-        console.output().print(views.details(manifest, known))
+        console.output().print(views.details(manifest, known.versions))
+    for problem in known.problems:
+        console.warning(problem)
 
 
 def alias(
@@ -151,15 +153,21 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
     ]
     if json:
         documents = [
-            {"name": name, "versions": count, "newest": views.version_document(newest, known), "aliases": known}
+            {
+                "name": name,
+                "versions": count,
+                "newest": views.version_document(newest, known.versions),
+                "aliases": dict(known.versions),
+            }
             for name, count, newest, known in models
         ]
         console.print_json({"store": store.url, "models": documents})
     elif models:
-        console.output().print(views.model_rows(models))
+        rows = [(name, count, newest, known.versions) for name, count, newest, known in models]
+        console.output().print(views.model_rows(rows))
     else:
         console.note(f"{store.url} has no models; 'pilotlight publish' puts one there")
-    return [newest.problem for _, _, newest, _ in models if isinstance(newest, Unreadable)]
+    return [problem for _, _, newest, known in models for problem in (*_problems(newest), *known.problems)]
 
 
 def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
@@ -168,8 +176,12 @@ def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
         resolve(store, name)  # says which models there are
     known = aliases(store, name)
     if json:
-        documents = [views.version_document(version, known) for version in found]
+        documents = [views.version_document(version, known.versions) for version in found]
         console.print_json({"store": store.url, "name": name, "versions": documents})
     else:
-        console.output().print(views.version_rows(found, known))
-    return [version.problem for version in found if isinstance(version, Unreadable)]
+        console.output().print(views.version_rows(found, known.versions))
+    return [*(problem for version in found for problem in _problems(version)), *known.problems]
+
+
+def _problems(version: Manifest | Unreadable) -> list[str]:
+    return [version.problem] if isinstance(version, Unreadable) else []

@@ -20,12 +20,20 @@ Progress = Callable[[int], None]
 negative number. Never called by two threads at once."""
 
 
+# Manifests, aliases and golden samples are read whole, and are far smaller than this.
+LARGEST = 100_000_000
+
+
 class StoreUrlError(PilotlightError):
     """A store's URL, or the endpoint that the environment sets for it, is malformed."""
 
 
 class AlreadyExists(StoreError):
     """The key has an object already, which stays as it is."""
+
+
+class ObjectTooLarge(StoreError):
+    """The object is much larger than what ought to be there, and was not read."""
 
 
 class Store(Protocol):
@@ -41,7 +49,7 @@ class Store(Protocol):
         ...
 
     def read(self, key: str) -> bytes:
-        """The bytes of a small object."""
+        """The bytes of a small object. Raises ObjectTooLarge beyond `LARGEST`."""
         ...
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
@@ -114,6 +122,14 @@ def check_key(url: str, key: str) -> str:
             f"{key!r} cannot be a key in {url}; expected names between single slashes, like model/1/manifest.json"
         )
     return key
+
+
+def check_size(where: str, size: int) -> None:
+    """Refuse an object that is too large to be read whole. Raises ObjectTooLarge."""
+    if size > LARGEST:
+        raise ObjectTooLarge(
+            f"{where} has more than {LARGEST:,} bytes, expected a small JSON file; remove or replace it"
+        )
 
 
 def below(prefix: str) -> str:

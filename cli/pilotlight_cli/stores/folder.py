@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
+from pilotlight.description import NAME
 from pilotlight.errors import ObjectRefused, StoreError
-from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, check_key
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, check_key, check_size
 
 _CHUNK = 1 << 20
 _TEMPORARY = re.compile(r"\..*\.part")
@@ -28,6 +29,7 @@ class FolderStore:
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
         with self._open(key) as source:
+            check_size(f"{self.url}/{key}", os.fstat(source.fileno()).st_size)
             return source.read()
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
@@ -54,7 +56,7 @@ class FolderStore:
         start = self._path(prefix.rstrip("/")) if prefix else self.folder
         found = []
         try:
-            for folder, _, names in os.walk(start, onerror=_unless_missing):
+            for folder, _, names in os.walk(start, onerror=self._unless_foreign):
                 found += [Path(folder, name) for name in names if not _TEMPORARY.fullmatch(name)]
         except OSError as error:
             raise ObjectRefused(f"{self.url}: {error.filename} cannot be listed ({error.strerror})") from error
@@ -80,8 +82,11 @@ class FolderStore:
             raise self._unwritten(key, error) from error
 
     def _open(self, key: str) -> BinaryIO:
+        path = self._path(key)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe's reader waits for ever
+            raise ObjectRefused(f"{self.url}/{key} is a pipe or a device, expected a file")
         try:
-            return self._path(key).open("rb")
+            return path.open("rb")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise ObjectRefused(
                 f"{self.url}/{key} was refused ({error.strerror}). Either there is no such file, or this user may not "
@@ -89,6 +94,12 @@ class FolderStore:
             ) from error
         except OSError as error:
             raise StoreError(f"{self.url}/{key} cannot be read: {error.strerror}") from error
+
+    def _unless_foreign(self, error: OSError) -> None:
+        """Ignore a folder that is gone, or that is none of the store's and not for this user, like lost+found."""
+        top = Path(error.filename).relative_to(self.folder).parts[:1]
+        if not isinstance(error, FileNotFoundError) and (not top or re.fullmatch(NAME, top[0])):
+            raise error
 
     def _path(self, key: str) -> Path:
         return self.folder / check_key(self.url, key)
@@ -122,8 +133,3 @@ def _chunks(source: BinaryIO, progress: Progress) -> Iterator[bytes]:
     while chunk := source.read(_CHUNK):
         yield chunk
         progress(len(chunk))
-
-
-def _unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error

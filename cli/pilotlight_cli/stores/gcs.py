@@ -21,7 +21,16 @@ from requests.exceptions import ChunkedEncodingError, RequestException
 from urllib3.exceptions import HTTPError
 
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, below, check_key, split_url
+from pilotlight_cli.stores import (
+    AlreadyExists,
+    Progress,
+    StoreUrlError,
+    arriving,
+    below,
+    check_key,
+    check_size,
+    split_url,
+)
 
 _TIMEOUT = (5, 60)  # seconds to connect, and between two reads
 _PATIENCE = 8  # seconds of trying again; the client's own 120 are long for an endpoint that does not answer
@@ -56,8 +65,14 @@ class GcsStore:
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
         with self._translated(f"{self.url}/{key}", "storage.objects.get"):
-            content: bytes = self._blob(key).download_as_bytes(checksum="crc32c", timeout=_TIMEOUT, retry=_RETRY)
-            return content
+            content = BytesIO()
+            self._blob(key).download_to_file(
+                _Counted(content, lambda _: check_size(f"{self.url}/{key}", content.tell())),
+                checksum="crc32c",
+                timeout=_TIMEOUT,
+                retry=_RETRY,
+            )
+            return content.getvalue()
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
         """See `Store.download`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -29,7 +29,16 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, below, check_key, split_url
+from pilotlight_cli.stores import (
+    AlreadyExists,
+    Progress,
+    StoreUrlError,
+    arriving,
+    below,
+    check_key,
+    check_size,
+    split_url,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,7 +71,10 @@ class S3Store:
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
         with self._translated(f"{self.url}/{key}", "s3:GetObject"):
-            return self.client.get_object(Bucket=self.bucket, Key=self._name(key))["Body"].read()
+            found = self.client.get_object(Bucket=self.bucket, Key=self._name(key))
+            with closing(found["Body"]) as body:
+                check_size(f"{self.url}/{key}", found["ContentLength"])
+                return body.read()
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
         """See `Store.download`."""

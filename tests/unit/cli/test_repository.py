@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -13,11 +15,13 @@ from pathlib import Path
 import pytest
 
 import descriptions
+from pilotlight.description import LAST_VERSION, VERSION
 from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, StoreError
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.manifest import Manifest, NameRefused
 from pilotlight_cli.publishing import PublishRefused, VersionTaken, copy, publish
 from pilotlight_cli.repository import (
+    Aliases,
     NotPublished,
     Unreadable,
     aliases,
@@ -165,6 +169,40 @@ def test_an_interrupted_publisher_leaves_no_version_and_its_number_is_not_used_a
     assert numbers(any_store, NAME) == (2,)
 
 
+LEFT = ["999999999/golden.json", "1000000000/golden.json", "99999999999999999999/weights.bin", "0/x", "007/golden.json"]
+
+
+@pytest.mark.parametrize("left", [*LEFT, "1000000000/manifest.json", "next/golden.json", "3"])
+def test_what_was_left_under_another_number_does_not_hide_the_next_version(
+    any_store: Store, model: Inspection, left: str
+) -> None:
+    any_store.create(f"{NAME}/{left}", b"{}")
+    assert [put(any_store, model).model.version for _ in range(2)] == [1, 2]
+    assert numbers(any_store, NAME) == (1, 2)
+
+
+def test_a_number_is_passed_over_whatever_is_under_it(any_store: Store, model: Inspection) -> None:
+    put(any_store, model)
+    any_store.create(f"{NAME}/2/weights.bin", b"of a publisher at work")
+    assert put(any_store, model).model.version == 3
+    assert any_store.read(f"{NAME}/2/weights.bin") == b"of a publisher at work"
+
+
+def test_the_last_number_is_published_and_none_after_it(any_store: Store, model: Inspection) -> None:
+    any_store.create(f"{NAME}/{LAST_VERSION - 1}/manifest.json", b"{}")
+    assert put(any_store, model).model.version == LAST_VERSION
+    assert resolve(any_store, NAME).model.version == LAST_VERSION
+    before = list(any_store.keys(""))
+    with pytest.raises(StoreError, match=r"has no number left for 'breast-cancer' .* publish it under another name"):
+        put(any_store, model)
+    assert list(any_store.keys("")) == before
+
+
+def test_the_pattern_of_a_version_and_its_bound_are_one_rule() -> None:
+    assert re.fullmatch(VERSION, str(LAST_VERSION))
+    assert not re.fullmatch(VERSION, str(LAST_VERSION + 1))
+
+
 def test_a_file_that_changes_meanwhile_is_not_published(store: Store, model: Inspection) -> None:
     def change(_: int) -> None:
         model.files[0].write_bytes(b"other")
@@ -264,7 +302,7 @@ def test_an_alias_moves(any_store: Store, model: Inspection) -> None:
 
     assert set_alias(any_store, NAME, 2, "production") == 1
     assert set_alias(any_store, NAME, 1, "previous") is None
-    assert aliases(any_store, NAME) == {"previous": 1, "production": 2}
+    assert aliases(any_store, NAME) == Aliases({"previous": 1, "production": 2})
     assert resolve(any_store, f"{NAME}@production").model.version == 2
 
 
@@ -273,7 +311,7 @@ def test_an_alias_stands_only_for_a_version_that_exists(store: Store, model: Ins
 
     with pytest.raises(NotPublished, match="no version 7"):
         set_alias(store, NAME, 7, "production")
-    assert aliases(store, NAME) == {"production": 1}
+    assert aliases(store, NAME) == Aliases({"production": 1})
 
 
 def test_an_alias_of_a_version_that_is_gone_says_so(store: Store, model: Inspection) -> None:
@@ -289,7 +327,78 @@ def test_an_alias_that_says_another_name_is_refused_and_can_be_set_again(store: 
     with pytest.raises(FormatError, match=r"aliases/old\.json: found the alias 'new', expected 'old'; set it again"):
         resolve(store, f"{NAME}@old")
     set_alias(store, NAME, 1, "old")
-    assert aliases(store, NAME) == {"old": 1}
+    assert aliases(store, NAME) == Aliases({"old": 1})
+
+
+WRONG = {
+    "garbage": b"garbage",
+    "no-text": b"\xff\xfe",
+    "nothing": b"",
+    "number": b"7",
+    "half": b'{"format": 1, "alias": "half", "version": "\\ud800"}',
+    "zero": b'{"format": 1, "alias": "zero", "version": 0}',
+    "huge": b'{"format": 1, "alias": "huge", "version": %d}' % (LAST_VERSION + 1),
+    "digits": b'{"format": 1, "alias": "digits", "version": %s}' % (b"9" * 5000),
+    "infinite": b'{"format": 1, "alias": "infinite", "version": 1e999}',
+    "deep": b"[" * 100_000,
+    "moved": b'{"format": 1, "alias": "other", "version": 1}',
+    "large": b" " * 5000,
+}
+
+
+def test_what_is_wrong_with_one_alias_hides_no_other(
+    any_store: Store, model: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(any_store, model, alias="production")
+    for name, content in WRONG.items():
+        any_store.create(f"{NAME}/aliases/{name}.json", content)
+    for foreign in ("Production.json", "notes.txt", "folder.json/x", "\x85.json"):
+        any_store.create(f"{NAME}/aliases/{foreign}", b"{}")
+    found = aliases(any_store, NAME)
+    assert found.versions == {"production": 1}
+    assert [problem.partition("/aliases/")[2].partition(".json: ")[0] for problem in found.problems] == sorted(WRONG)
+    with pytest.raises(NotPublished, match=r"no alias 'staging' of 'breast-cancer'; it has production \(1\)"):
+        resolve(any_store, f"{NAME}@staging")
+
+    monkeypatch.setattr("pilotlight_cli.stores.LARGEST", 4000)
+    large = [problem for problem in aliases(any_store, NAME).problems if "has more than 4,000 bytes" in problem]
+    assert [problem.partition("/aliases/")[2].split()[0] for problem in large] == [
+        "deep.json",
+        "digits.json",
+        "large.json",
+    ]
+
+
+def test_what_is_wrong_with_one_version_hides_no_other(
+    any_store: Store, model: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for content in (b"", b"\xff", b"[1]", b'{"format": 1}', b" " * 50_000):
+        any_store.create(f"{NAME}/{1 + len(numbers(any_store, NAME))}/manifest.json", content)
+    any_store.create("foreign.txt", b"")
+    any_store.create("Foreign/1/manifest.json", b"")
+    monkeypatch.setattr("pilotlight_cli.stores.LARGEST", 40_000)
+    assert put(any_store, model).model.version == 6
+    *wrong, right = versions(any_store, NAME)
+    assert isinstance(right, Manifest)
+    assert all(isinstance(version, Unreadable) and f"/{version.version}/" in version.problem for version in wrong)
+    assert catalog(any_store) == {NAME: (1, 2, 3, 4, 5, 6)}
+
+
+def test_a_link_to_nothing_a_pipe_and_a_folder_hide_no_version(store: Store, model: Inspection, tmp_path: Path) -> None:
+    put(store, model)
+    folder = tmp_path / "a store" / "100%" / NAME
+    for number in (2, 3, 4, 5):
+        (folder / str(number)).mkdir()
+    (folder / "2" / "manifest.json").symlink_to("nowhere")
+    os.mkfifo(folder / "3" / "manifest.json")
+    (folder / "4" / "manifest.json").mkdir()
+    (folder / "5" / "manifest.json").symlink_to("/dev/zero")
+    (folder / "aliases").mkdir()
+    (folder / "aliases" / "pipe.json").symlink_to("../3/manifest.json")
+    found = versions(store, NAME)
+    assert [type(version) for version in found] == [Manifest, Unreadable, Unreadable, Unreadable]
+    assert "a pipe or a device, expected a file" in aliases(store, NAME).problems[0]
+    assert put(store, model).model.version == 6
 
 
 def test_a_published_version_whose_alias_fails_says_that_it_is_published(store: Store, model: Inspection) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,30 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
         list(store.keys(""))
     with pytest.raises(StoreError, match=r"/k cannot be written \(.*/store: File exists\)"):
         store.create("k", b"x")
+
+
+def test_a_foreign_folder_that_this_user_may_not_read_hides_nothing(
+    folder_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("iris/1/model", "iris/2/model", "lost+found/1/model"):
+        folder_store.create(key, b"x")
+    forbid(monkeypatch, "lost+found")
+    assert list(folder_store.keys("")) == ["iris/1/model", "iris/2/model"]
+    forbid(monkeypatch, "2")
+    with pytest.raises(ObjectRefused, match=r"iris/2 cannot be listed \(Permission denied\)"):
+        list(folder_store.keys(""))
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let nobody list folders of that name: permissions do not bind root."""
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
 
 
 def test_other_publishers_temporary_files_are_no_keys(folder_store: Store, tmp_path: Path) -> None:
