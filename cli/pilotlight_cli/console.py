@@ -1,16 +1,22 @@
-"""How the command talks: results on stdout, progress and messages on stderr; plain text where that is no terminal."""
+"""How the command talks: results on stdout, progress and messages on stderr; plain text where that is no terminal.
+
+Names, labels and messages may come from a store that anybody writes to. What a terminal would act on, or would show as
+something else than it is (escape sequences, control characters, marks that turn the direction), is printed escaped.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -31,7 +37,8 @@ def messages() -> Console:
 
 def print_json(document: object) -> None:
     """The result of a command for another program."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    sys.stdout.write(_escaped(text, lambda character: json.dumps(character)[1:-1]) + "\n")
 
 
 def say(message: str) -> None:
@@ -55,7 +62,10 @@ def note(message: str) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
-    """A table without lines around it; the columns in `right` are numbers, and the last one may take several lines."""
+    """A table without lines around it; the columns in `right` are numbers, and the last one may take several lines.
+
+    A line break in a string is shown as such; in a Text it is one.
+    """
     made = Table(
         box=SIMPLE_HEAD if output().is_terminal else None,
         pad_edge=False,
@@ -71,7 +81,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: S
             no_wrap=index < len(headers) - 1,
         )
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*(cell.replace("\n", "\\n") if isinstance(cell, str) else cell for cell in row))
     return made
 
 
@@ -125,10 +135,45 @@ def transferring(text: str, total: int) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with ProgressBar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(text, total=total)
+        task = bar.add_task(_escaped(text), total=total)
         yield lambda count: bar.advance(task, count)
 
 
+class _Console(Console):
+    """Prints nothing that a terminal acts on but what rich itself writes, and into a pipe no spaces at a line's end."""
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - rich prints anything
+        """See rich."""
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+
+    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]  # noqa: ANN401 - as rich has it
+        """See rich: the text of every string, for measuring it too."""
+        return super().render_str(_escaped(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See rich."""
+        if isinstance(renderable, Text) and _escaped(renderable.plain) != renderable.plain:
+            renderable = Text(_escaped(renderable.plain), renderable.style)
+        return super().render(renderable, options)
+
+
+def _escaped(text: str, escape: Callable[[str], str] = ascii) -> str:
+    """The text with an escape for each character that is no letter, mark or sign to be seen, line breaks left alone."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else escape(character).strip("'")
+        for character in text
+    )
+
+
 def _console(*, stderr: bool) -> Console:
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    return console if console.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)
+    console = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PLAIN_WIDTH
+    return console

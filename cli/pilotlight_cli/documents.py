@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from textwrap import wrap
 
+from pilotlight.errors import FormatError
+
 _WIDTH = 120
 
 
 def to_bytes(document: object) -> bytes:
     """The document in UTF-8, indented by two, with a newline at its end. NaN and the infinities are refused."""
     return (_write(document, "") + "\n").encode()
+
+
+def decoded(content: bytes, place: str) -> str:
+    """The text in a file that ought to be UTF-8; `place` names it. Raises FormatError."""
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not UTF-8: {error.reason} at byte {error.start}", "", place) from None
 
 
 def _write(value: object, indent: str) -> str:

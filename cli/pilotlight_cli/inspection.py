@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from pilotlight.description import GLOBAL, Runtime
-from pilotlight.errors import FormatError, ModelError
+from pilotlight.errors import ModelError
 from pilotlight.golden import Golden
 from pilotlight.primitives import forbidden
 from pilotlight.signature import Signature
 from pilotlight_cli.admitted import admitted
+from pilotlight_cli.documents import decoded
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.isolation import ask, scratch
 from pilotlight_cli.recognition import Recognised, recognise
@@ -81,8 +82,8 @@ def inspect(
         path=path,
         kind=found.kind,
         wanted=format or "",
-        signature=_text(signature, "the signature"),
-        golden=_text(golden, "the golden samples"),
+        signature=decoded(signature or b"", "the signature"),
+        golden=decoded(golden or b"", "the golden samples"),
         admitted=admitted(),
         allow=tuple(dict.fromkeys(allow)),
         folder=scratch(),
@@ -150,10 +151,3 @@ def requirements(path: Path, found: Recognised) -> list[str]:
         )
     needs = _WITH.get(release[:2], _LATER)
     return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={SKOPS}"]
-
-
-def _text(content: bytes | None, about: str) -> str:
-    try:
-        return (content or b"").decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(f"not UTF-8: {error}", "", about) from None

@@ -12,7 +12,7 @@ from pilotlight.description import GOLDEN, Description, File, Lock, load_lock, w
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.golden import read_golden
 from pilotlight_cli.admitted import check_admitted
-from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.engines import choose
 from pilotlight_cli.repository import place, resolve
 from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
@@ -112,7 +112,7 @@ def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
     return resolve_pins(
         [*engine, *CORE_PACKAGES],
         constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
-        previous=file.read_text() if file.exists() else "",
+        previous=decoded(file.read_bytes(), str(file)) if file.exists() else "",
         header=_HEADER,
         upgrade=upgrade,
     )

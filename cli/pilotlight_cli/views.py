@@ -88,7 +88,7 @@ def signature(found: Signature) -> RenderableType:
 def checks(report: VerifyReport) -> RenderableType:
     """What was verified."""
     rows = [
-        (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, item.detail)
+        (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, Text(item.detail))
         for item in report.checks
     ]
     return table(("", "check", ""), rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.pack import pack
-from pilotlight.reader import Node, read_json
+from pilotlight.reader import Node, describe, read_json
 from pilotlight.tensor import DATATYPES, Datatype, Tensor
 
 FORMAT = 1
@@ -153,7 +153,9 @@ def _read_values(node: Node) -> Values:
     for length in shape:
         count *= length
     if len(values.data) != count:
-        raise FormatError(f"shape {list(shape)} holds {count} values, found {len(values.data)}", fields["data"].path)
+        raise FormatError(
+            f"shape {list(shape)} holds {describe(count)} values, found {len(values.data)}", fields["data"].path
+        )
     try:
         to_tensor(values)
     except InvalidRequest as error:

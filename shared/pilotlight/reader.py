@@ -16,6 +16,8 @@ from pilotlight.errors import FormatError
 
 Item = TypeVar("Item")
 
+LARGEST = 2**63 - 1  # what a size, a length or a count may be: other programs keep them in 64 bits
+
 _NAMES = {dict: "an object", list: "an array", str: "a string", bool: "true or false", type(None): "null"}
 
 
@@ -24,7 +26,7 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(value if len(value) <= 40 else value[:37] + "...")
     if isinstance(value, (bool, int, float)):
-        text = json.dumps(value) if abs(value) < 1e40 else "a very large number"
+        text = "a very large number" if abs(value) >= 1e40 else json.dumps(value)
         return text if len(text) <= 40 else text[:37] + "..."
     return _NAMES.get(type(value), type(value).__name__)
 
@@ -77,7 +79,7 @@ class Node:
                 raise FormatError(f"the field {name!r} is missing", self.path)
         for name in self.value:
             if name not in required and name not in optional:
-                raise FormatError(f"unknown field {name!r}", self.path)
+                raise FormatError(f"unknown field {name[:40]!r}", self.path)
         return {name: Node(value, child(self.path, name)) for name, value in self.value.items()}
 
     def document(self, number: int, *required: str, optional: tuple[str, ...] = ()) -> dict[str, Node]:
@@ -101,9 +103,11 @@ class Node:
         return {name: read(Node(value, child(self.path, name))) for name, value in self.value.items()}
 
     def string(self, pattern: str = "", expected: str = "a string") -> str:
-        """A string, wholly matched by `pattern` where one is given."""
+        """A string that UTF-8 can hold, wholly matched by `pattern` where one is given."""
         if not isinstance(self.value, str) or (pattern and not re.fullmatch(pattern, self.value)):
             raise self.fail(expected)
+        if not self.value.isascii() and any("\ud800" <= character <= "\udfff" for character in self.value):
+            raise self.fail("a string of whole Unicode characters")
         return self.value
 
     def one_of(self, *choices: str) -> str:
@@ -112,10 +116,12 @@ class Node:
             raise self.fail("one of " + ", ".join(choices))
         return self.value
 
-    def integer(self, at_least: int) -> int:
-        """A whole number."""
+    def integer(self, at_least: int, at_most: int = LARGEST) -> int:
+        """A whole number between two bounds, both included."""
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < at_least:
             raise self.fail(f"a whole number of at least {at_least}")
+        if self.value > at_most:
+            raise self.fail(f"a whole number of at most {at_most}")
         return self.value
 
     def number(self) -> float:

@@ -161,8 +161,13 @@ def _read_shape(node: Node) -> tuple[int, ...]:
 
 
 def _read_label(node: Node) -> Label:
-    if not isinstance(node.value, (str, int, float)):
+    if isinstance(node.value, bool):
+        return node.value
+    if isinstance(node.value, str):
+        return node.string()
+    if not isinstance(node.value, (int, float)):
         raise node.fail("a string, a number or a boolean")
+    node.number()
     return node.value
 
 
@@ -211,8 +216,12 @@ def _check_label(output: Output, labels: tuple[Label, ...], path: str) -> None:
     kind = str if output.datatype is BYTES else bool if output.datatype is BOOL else float
     for value in labels:
         same = isinstance(value, kind) or (kind is float and type(value) is int)
-        if not same or (output.datatype.is_integer and type(value) is not int):
+        if not same or (output.datatype.is_integer and not _is_within(value, output.datatype)):
             raise FormatError(f"the label {describe(value)} is none that {output.datatype.name} holds", path)
+
+
+def _is_within(value: Label, datatype: Datatype) -> bool:
+    return type(value) is int and datatype.low <= value <= datatype.high
 
 
 def _check_probabilities(output: Output, labels: tuple[Label, ...], path: str) -> None:

@@ -54,7 +54,7 @@ def read_environment(name: str, file: Path = FILE) -> Environment:
 def _tables(file: Path) -> dict[str, dict[str, Any]]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SamConfigError(f"{file}: {error}") from error
     return {name: table for name, table in document.items() if isinstance(table, dict)}
 

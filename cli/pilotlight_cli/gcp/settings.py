@@ -61,10 +61,10 @@ class GcpSettings:
 def read_settings(file: Path, environment: str) -> GcpSettings:
     """The settings of an environment. Raises GcpUsageError for one that is not there, FormatError with the place."""
     try:
-        document = tomllib.loads(file.read_text())
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GcpUsageError(f"there is no {file}; it has a table of settings for each environment") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"cannot be read: {error}", path="", file=file.name) from None
     if environment not in document:
         raise GcpUsageError(f"{file.name} has no [{environment}]; it has {', '.join(document) or 'no table at all'}")

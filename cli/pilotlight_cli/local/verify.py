@@ -11,6 +11,7 @@ from pilotlight.description import GOLDEN, Description, Lock, load_lock
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.golden import Golden, Sample, read_golden
 from pilotlight.golden_requests import disagreements, to_request
+from pilotlight_cli.documents import decoded
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.locking import REQUIREMENTS, check_requirements
@@ -81,7 +82,7 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
 
 def _requirements(pinned: Lock, path: Path) -> Check:
     try:
-        check_requirements(pinned, path.read_text())
+        check_requirements(pinned, decoded(path.read_bytes(), str(path)))
     except FileNotFoundError:
         return Check(REQUIREMENTS, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
     except PilotlightError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pilotlight.description import load_lock
+from pilotlight_cli.documents import decoded
 from pilotlight_cli.locking import REQUIREMENTS, check_requirements
 from pilotlight_cli.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.staging.bytecode import compile_all
@@ -61,7 +62,7 @@ def _budget(cloud: str, lock: Path, function: str) -> int:
 def _check(lock: Path) -> None:
     """Refuse a lock that is not whole, or whose companions were not written with it."""
     pinned = load_lock(lock)
-    check_requirements(pinned, beside(lock, REQUIREMENTS).decode())
+    check_requirements(pinned, decoded(beside(lock, REQUIREMENTS), REQUIREMENTS))
     check_golden(pinned, lock)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pilotlight.description import PACKAGES, load_lock
 from pilotlight.errors import FormatError
+from pilotlight_cli.documents import decoded
 from pilotlight_cli.engines import C_API
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.locking import REQUIREMENTS
@@ -26,7 +27,7 @@ def requirements(cloud: str, lock: Path) -> str:
     protobuf and what else the binding needs would be dead weight. Both files were resolved so that a package that
     stands in both has one version; where it has not, this fails.
     """
-    model = beside(lock, REQUIREMENTS).decode()
+    model = decoded(beside(lock, REQUIREMENTS), REQUIREMENTS)
     platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
     frame = platform.read_text() if platform.exists() else ""
     for name in sorted(pins(model).keys() & pins(frame).keys()):
