@@ -38,7 +38,7 @@ def messages() -> Console:
 def print_json(document: object) -> None:
     """The result of a command for another program."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
-    sys.stdout.write(_escaped(text, lambda character: json.dumps(character)[1:-1]) + "\n")
+    sys.stdout.write(_escaped(text, sys.stdout.encoding, lambda character: json.dumps(character)[1:-1]) + "\n")
 
 
 def say(message: str) -> None:
@@ -48,23 +48,28 @@ def say(message: str) -> None:
 
 def error(message: str) -> None:
     """What went wrong, on stderr."""
-    messages().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    _message("error: ", "bold red", message)
 
 
 def warning(message: str) -> None:
     """What a person should look at, on stderr."""
-    messages().print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
+    _message("warning: ", "bold yellow", message)
 
 
 def note(message: str) -> None:
     """What was decided without being told, on stderr."""
-    messages().print(Text.assemble(("note: ", "bold cyan"), message), soft_wrap=True)
+    _message("note: ", "bold cyan", message)
+
+
+def lines(text: str) -> Text:
+    """A cell of a table that may take several lines."""
+    return Text(_escaped(text, output().encoding))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
     """A table without lines around it; the columns in `right` are numbers, and the last one may take several lines.
 
-    A line break in a string is shown as such; in a Text it is one.
+    A line break in a string is shown escaped; in a Text it is one.
     """
     made = Table(
         box=SIMPLE_HEAD if output().is_terminal else None,
@@ -135,7 +140,7 @@ def transferring(text: str, total: int) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with ProgressBar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(_escaped(text), total=total)
+        task = bar.add_task(_escaped(text, console.encoding), total=total)
         yield lambda count: bar.advance(task, count)
 
 
@@ -153,23 +158,38 @@ class _Console(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]  # noqa: ANN401 - as rich has it
         """See rich: the text of every string, for measuring it too."""
-        return super().render_str(_escaped(text), **options)
+        return super().render_str(_escaped(text, self.encoding), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See rich."""
-        if isinstance(renderable, Text) and _escaped(renderable.plain) != renderable.plain:
-            renderable = Text(_escaped(renderable.plain), renderable.style)
+        if isinstance(renderable, Text) and _escaped(renderable.plain, self.encoding) != renderable.plain:
+            renderable = Text(_escaped(renderable.plain, self.encoding), renderable.style)
         return super().render(renderable, options)
 
 
-def _escaped(text: str, escape: Callable[[str], str] = ascii) -> str:
-    """The text with an escape for each character that is no letter, mark or sign to be seen, line breaks left alone."""
-    if text.isprintable():
+def _message(kind: str, style: str, message: str) -> None:
+    shown = messages()
+    shown.print(Text.assemble((kind, style), _escaped(message, shown.encoding)), soft_wrap=True)
+
+
+def _escaped(text: str, encoding: str, escape: Callable[[str], str] = ascii) -> str:
+    """The text with an escape for each character that is not to be seen or not in the encoding; line breaks stay."""
+    if text.isprintable() and _holds(encoding, text):
         return text
     return "".join(
-        character if character.isprintable() or character == "\n" else escape(character).strip("'")
+        character
+        if character == "\n" or (character.isprintable() and _holds(encoding, character))
+        else escape(character).strip("'")
         for character in text
     )
+
+
+def _holds(encoding: str, text: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _console(*, stderr: bool) -> Console:

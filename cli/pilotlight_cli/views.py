@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pilotlight.description import Description
 from pilotlight.signature import Input, Output, Signature
-from pilotlight_cli.console import bytes_text, table
+from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.manifest import Manifest
 from pilotlight_cli.repository import Unreadable
 
@@ -88,7 +88,7 @@ def signature(found: Signature) -> RenderableType:
 def checks(report: VerifyReport) -> RenderableType:
     """What was verified."""
     rows = [
-        (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, Text(item.detail))
+        (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, lines(item.detail))
         for item in report.checks
     ]
     return table(("", "check", ""), rows)

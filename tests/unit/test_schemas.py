@@ -211,6 +211,39 @@ def test_one_change_anywhere_gets_the_same_verdict() -> None:
     assert rules - {None} == set(READERS_ONLY), "every exception is needed, and seen to be"
 
 
+RAW = ["1e999", "-1e999", "9" * 5000, "NaN", "-Infinity", '"\\ud800"', '"\\udfff\\ud800"', "[" * 100_000]
+
+
+@pytest.mark.parametrize("name", FORMATS_BY_NAME)
+@pytest.mark.parametrize("raw", RAW, ids=lambda raw: raw[:12])
+def test_what_no_program_can_hold_is_a_format_error_everywhere(name: str, raw: str) -> None:
+    format_ = FORMATS_BY_NAME[name]
+    document = format_.documents[0]
+    for path in places(document):
+        text = json.dumps(changed(document, path, put("here"))).replace('"here"', raw)
+        with pytest.raises(FormatError) as caught:
+            format_.read(text.encode())
+        str(caught.value).encode()
+
+
+@pytest.mark.parametrize("name", FORMATS_BY_NAME)
+def test_half_a_character_in_a_field_s_name_is_a_format_error(name: str) -> None:
+    format_ = FORMATS_BY_NAME[name]
+    with pytest.raises(FormatError, match=r"unknown field '\\ud800'"):
+        format_.read(json.dumps({**format_.documents[0], "\ud800": 1}).encode())
+
+
+@pytest.mark.parametrize(("datatype", "label"), [("INT64", 2**63), ("UINT8", 256), ("UINT8", -1), ("INT32", 2**70)])
+def test_a_label_is_one_that_its_datatype_holds(datatype: str, label: int) -> None:
+    signature = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1], "role": "features"}],
+        "outputs": [{"name": "y", "datatype": datatype, "shape": [-1], "role": "label"}],
+        "labels": [0, label],
+    }
+    with pytest.raises(FormatError, match=f"the label {label} is none that {datatype} holds"):
+        read_signature(Node(signature))
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_several_changes_get_the_same_verdict(data: st.DataObject) -> None:

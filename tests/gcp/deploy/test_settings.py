@@ -149,8 +149,9 @@ def test_an_environment_that_is_not_there_is_wrong_usage(file: Path) -> None:
         read_settings(file, "test")
 
 
-def test_a_file_that_is_no_toml_or_not_there_is_named(file: Path) -> None:
-    file.write_text("[dev\n")
+@pytest.mark.parametrize("content", [b"[dev\n", b"\xff", b"a = " + b"9" * 5000, b"a = " + b"[" * 100_000])
+def test_a_file_that_is_no_toml_or_not_there_is_named(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
     with pytest.raises(FormatError, match="^gcp.toml: cannot be read: "):
         read_settings(file, "dev")
     with pytest.raises(GcpUsageError, match="there is no .*other.toml"):

@@ -229,6 +229,19 @@ def test_a_version_that_cannot_be_read_is_listed_and_fails(store: Store) -> None
     assert document["versions"][1].keys() == {"version", "problem"}
 
 
+def test_an_alias_that_cannot_be_read_hides_nothing(store: Store) -> None:
+    store.create("breast-cancer/aliases/broken.json", b"{")
+    for command, code, kind in ((("list",), 1, "error"), (("list", "breast-cancer"), 1, "error"), (SHOW, 0, "warning")):
+        for form in ((), ("--json",)):
+            result = run(*command, "--store", store.url, *form, code=code)
+            assert "production" in result.stdout
+            assert re.search(rf"^{kind}: .*/breast-cancer/aliases/broken\.json: \$: not valid JSON", result.stderr)
+            assert not form or json.loads(result.stdout)["store"] == store.url
+
+
+SHOW = ("show", "breast-cancer@production")
+
+
 def test_show_prints_files_and_signature(store: Store) -> None:
     shown = lines(run("show", "breast-cancer@production", "--store", store.url).stdout)
     assert shown[0] == "breast-cancer:1 @production"
@@ -302,11 +315,14 @@ def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("added", [b"\n", b"\xff"])
 @pytest.mark.parametrize(("file", "check"), [("requirements.lock", 0), ("golden.json", 1)])
-def test_verify_refuses_files_that_were_edited(store: Store, tmp_path: Path, file: str, check: int) -> None:
+def test_verify_refuses_files_that_were_edited(
+    store: Store, tmp_path: Path, file: str, check: int, added: bytes
+) -> None:
     run("pin", "breast-cancer", "--store", store.url)
-    with (tmp_path / file).open("a") as edited:
-        edited.write("\n")
+    with (tmp_path / file).open("ab") as edited:
+        edited.write(added)
 
     result = run("verify", "--store", store.url, "--json", code=1)
     document = json.loads(result.stdout)

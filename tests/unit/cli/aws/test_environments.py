@@ -67,6 +67,13 @@ def test_an_environment_that_is_not_there_is_wrong_usage_and_the_others_are_name
         read_environment("production", file)
 
 
+@pytest.mark.parametrize("content", [b"[dev\n", b"\xff", b"a = " + b"9" * 5000, b"a = " + b"[" * 100_000])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "samconfig.toml").write_bytes(content)
+    with pytest.raises(SamConfigError, match=r"samconfig\.toml: "):
+        read_environment("dev", tmp_path / "samconfig.toml")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SamConfigError, match=r"samconfig.toml: .*No such file"):
         read_environment("dev", tmp_path / "samconfig.toml")
