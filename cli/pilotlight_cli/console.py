@@ -156,7 +156,7 @@ class _Console(Console):
             super().print(*objects, **options)
         self.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]  # noqa: ANN401 - as rich has it
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as rich has it
         """See rich: the text of every string, for measuring it too."""
         return super().render_str(_escaped(text, self.encoding), **options)
 

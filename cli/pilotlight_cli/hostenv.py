@@ -75,6 +75,8 @@ def _turn(path: Path) -> Iterator[None]:
 
 def _install(text: str, target: Path, python: str, *, pinned: bool) -> None:
     """Make `target` under a temporary name, so that it is there wholly or not at all."""
+    for left in target.parent.glob(f".{target.name}.*/"):  # by a process that was killed: it is our turn
+        shutil.rmtree(left)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         made.chmod(0o755)

@@ -16,7 +16,8 @@ from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.engines import choose
 from pilotlight_cli.repository import place, resolve
 from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
-from pilotlight_cli.stores import Store, arriving
+from pilotlight_cli.stores import Store
+from pilotlight_cli.stores.arrivals import arriving
 
 REQUIREMENTS = "requirements.lock"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pilotlight.description import Description, File
 from pilotlight.errors import ObjectRefused, StoreUnavailable
-from pilotlight.partial import Partial
+from pilotlight.partial import Partial, owner_of
 from pilotlight.store import ObjectStore, OtherStore
 
 _AT_ONCE = 4  # files of one model; a large one comes over many connections anyway
@@ -95,7 +95,7 @@ class ModelFiles:
     def _remove_leftovers(self) -> None:
         """Downloads that a killed process left: Lambda keeps /tmp over a crash, and it is small."""
         for part in self._folder.glob(".*.part"):
-            owner = int(part.name.split(".")[-3])
+            owner = owner_of(part)
             is_left = owner == os.getpid() or not _is_running(owner)
             if is_left and not any(partial.is_own(part) for partial in self._partials.values()):
                 part.unlink(missing_ok=True)

@@ -18,6 +18,12 @@ _PIECE = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+def owner_of(part: Path) -> int:
+    """The process that makes the file of a temporary name; 0 where `Partial` never gives such a name."""
+    *_, owner, _, _ = ("", "", *part.name.split("."))
+    return int(owner) if owner.isdecimal() and len(owner) < 8 else 0
+
+
 class Partial:
     """What came of one file. It outlives a try that failed, so that the next one goes on from there.
 

@@ -106,10 +106,11 @@ def test_what_a_killed_process_left_of_a_download_is_removed_and_a_living_ones_i
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     names = {owner: f".model.onnx.{owner}.00ff00ff.part" for owner in (ended.pid, os.getpid(), os.getppid())}
-    for name in names.values():
+    foreign = {".part.part", "..part", ".model.onnx.0123456789abcdef.part", f".model.onnx.{'9' * 30}.00ff00ff.part"}
+    for name in {*names.values(), *foreign}:
         (tmp_path / name).write_bytes(CONTENT)
     fetch(CONTENT, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", names[os.getppid()]}
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", names[os.getppid()], *foreign}
 
 
 SMALL_DISK = """

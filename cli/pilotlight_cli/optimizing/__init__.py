@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidat
 from pilotlight_cli.optimizing.choice import Standing, choose, stand
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
 from pilotlight_cli.recognition import recognise
+from pilotlight_cli.stores.arrivals import working_folder
 from pilotlight_cli.workbench.job import UsageError
 from pilotlight_cli.workbench.onnx_session import mark
 
@@ -91,12 +91,9 @@ def _made_at_once(folder: Path) -> Iterator[Path]:
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an empty folder; nothing is overwritten: name another one")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent.absolute()))
-    try:
+    with working_folder(folder) as work:
         yield work
         (work / "result").rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _place(candidate: Candidate, folder: Path, *, ours: bool) -> None:

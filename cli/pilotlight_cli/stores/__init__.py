@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from pilotlight.errors import PilotlightError, StoreError
 
@@ -135,22 +132,6 @@ def check_size(where: str, size: int) -> None:
 def below(prefix: str) -> str:
     """What the keys below a folder start with."""
     return f"{prefix.rstrip('/')}/" if prefix else ""
-
-
-@contextmanager
-def arriving(file: Path, place: Callable[[Path, Path], object] = os.replace) -> Iterator[BinaryIO]:
-    """A file to write to that `place` gives its name at the end; if the body raises, `file` is as it was.
-
-    It lies in the same folder under a name that no other writer uses, so that `place` is atomic.
-    """
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as out:
-            yield out
-        place(temporary, file)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _is_key(key: str) -> bool:

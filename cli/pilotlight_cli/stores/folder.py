@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from pilotlight.description import NAME
 from pilotlight.errors import ObjectRefused, StoreError
-from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, arriving, check_key, check_size
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, check_key, check_size
+from pilotlight_cli.stores.arrivals import arriving, is_temporary
 
 _CHUNK = 1 << 20
-_TEMPORARY = re.compile(r"\..*\.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class FolderStore:
         found = []
         try:
             for folder, _, names in os.walk(start, onerror=self._unless_foreign):
-                found += [Path(folder, name) for name in names if not _TEMPORARY.fullmatch(name)]
+                found += [Path(folder, name) for name in names if not is_temporary(name)]
         except OSError as error:
             raise ObjectRefused(f"{self.url}: {error.filename} cannot be listed ({error.strerror})") from error
         yield from sorted(path.relative_to(self.folder).as_posix() for path in found)
@@ -70,7 +70,8 @@ class FolderStore:
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with arriving(path, place) as out:
+            # In the model's own folder, where its next publisher finds it if this one is killed.
+            with arriving(path, place, self.folder / Path(key).parts[0] if "/" in key else None) as out:
                 out.writelines(chunks)
                 out.flush()
                 os.fsync(out.fileno())  # or the name could outlive a power cut, and the bytes not

@@ -21,16 +21,8 @@ from requests.exceptions import ChunkedEncodingError, RequestException
 from urllib3.exceptions import HTTPError
 
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import (
-    AlreadyExists,
-    Progress,
-    StoreUrlError,
-    arriving,
-    below,
-    check_key,
-    check_size,
-    split_url,
-)
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, below, check_key, check_size, split_url
+from pilotlight_cli.stores.arrivals import arriving
 
 _TIMEOUT = (5, 60)  # seconds to connect, and between two reads
 _PATIENCE = 8  # seconds of trying again; the client's own 120 are long for an endpoint that does not answer

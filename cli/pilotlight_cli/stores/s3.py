@@ -29,16 +29,8 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import (
-    AlreadyExists,
-    Progress,
-    StoreUrlError,
-    arriving,
-    below,
-    check_key,
-    check_size,
-    split_url,
-)
+from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, below, check_key, check_size, split_url
+from pilotlight_cli.stores.arrivals import arriving
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
