@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from pilotlight.description import Description
 from pilotlight.encode import count_out_of_range
@@ -14,7 +14,7 @@ from pilotlight.reader import describe
 from pilotlight.tensor import Tensor
 
 if TYPE_CHECKING:
-    from pilotlight.golden import Sample
+    from pilotlight.dataplane import DataPlane
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,33 +35,8 @@ class Answer:
     body: bytes | None = None
 
 
-class Plane(Protocol):
-    """The model as the routes see it: the data plane, in the words of the Open Inference Protocol."""
-
-    @property
-    def model(self) -> Description:
-        """What is served."""
-        ...
-
-    @property
-    def sample(self) -> Sample | None:
-        """The first golden sample of the package, where it has any."""
-        ...
-
-    def run(self, request: Request, inputs: Sequence[Tensor], rows: int | None) -> tuple[Tensor, ...]:
-        """The model's outputs, in the order of its signature, waited for within the request's time.
-
-        Each output must hold `rows` answers; None holds them to the signature's shapes alone.
-        """
-        ...
-
-    def check_ready(self, request: Request) -> None:
-        """Raise NotReady while the model is not loaded, after setting going what gave up for now."""
-        ...
-
-
 Values: TypeAlias = Mapping[str, str]
-Action: TypeAlias = Callable[[Plane, Request, Values], Answer]
+Action: TypeAlias = "Callable[[DataPlane, Request, Values], Answer]"
 """What a route does. The last argument holds what stands in the path for `m` and `v`."""
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pilotlight import __version__
-from pilotlight.answers import Action, Answer, Plane, Values
+from pilotlight.answers import Action, Answer, Values
 from pilotlight.body import read_body
+from pilotlight.dataplane import DataPlane
 from pilotlight.decode import read_instances
 from pilotlight.errors import InvalidRequest
 from pilotlight.fields import read_fields, read_one_of
@@ -23,11 +24,11 @@ from pilotlight.v1 import predict
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
-def _version(_plane: Plane, _request: Request, _values: Values) -> Answer:
+def _version(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"name": "pilotlight", "version": __version__})
 
 
-def _invoke(plane: Plane, request: Request, _values: Values) -> Answer:
+def _invoke(plane: DataPlane, request: Request, _values: Values) -> Answer:
     signature = plane.model.signature
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "text/csv":

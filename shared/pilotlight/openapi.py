@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight import __version__
-from pilotlight.answers import Action, Answer, Plane, Values
+from pilotlight.answers import Action, Answer, Values
+from pilotlight.dataplane import DataPlane
 from pilotlight.description import Description
 from pilotlight.errors import (
     InvalidRequest,
@@ -53,7 +54,7 @@ _ERRORS: tuple[tuple[type[RequestError], str], ...] = (
 _STATUS = {RequestError: 500}
 
 
-def _answer(plane: Plane, _request: Request, _values: Values) -> Answer:
+def _answer(plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, document(plane.model, plane.sample))
 
 

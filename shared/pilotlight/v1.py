@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pilotlight.answers import Action, Answer, Plane, Values, check_model, predicted
+from pilotlight.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.body import read_body
+from pilotlight.dataplane import DataPlane
 from pilotlight.decode import read_instances
 from pilotlight.encode import predictions
 from pilotlight.fields import read_one_of
@@ -17,32 +18,32 @@ from pilotlight.tables import read_inputs
 from pilotlight.tensor import Tensor
 
 
-def _live(_plane: Plane, _request: Request, _values: Values) -> Answer:
+def _live(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"status": "alive"})
 
 
-def _models(plane: Plane, _request: Request, _values: Values) -> Answer:
+def _models(plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"models": [plane.model.name]})
 
 
-def _model(plane: Plane, request: Request, values: Values) -> Answer:
+def _model(plane: DataPlane, request: Request, values: Values) -> Answer:
     check_model(plane.model, values)
-    plane.check_ready(request)
+    plane.check_ready(request.trace)
     return Answer(200, {"name": plane.model.name, "ready": True})
 
 
-def _predict(plane: Plane, request: Request, values: Values) -> Answer:
+def _predict(plane: DataPlane, request: Request, values: Values) -> Answer:
     check_model(plane.model, values)
     form, value = read_one_of(read_body(request.headers, request.body), ("instances", "inputs"))
     read = read_instances if form == "instances" else read_inputs
     return predict(plane, request, read(plane.model.signature, value, f"$.{form}"))
 
 
-def predict(plane: Plane, request: Request, inputs: Sequence[Tensor]) -> Answer:
+def predict(plane: DataPlane, request: Request, inputs: Sequence[Tensor]) -> Answer:
     """The answer `{"predictions": [..]}` to a batch: one for each instance, as in `/predict_batch`."""
     signature = plane.model.signature
     rows = 1 if signature.batch is None else inputs[0].shape[0]
-    outputs = plane.run(request, inputs, rows)
+    outputs = plane.run(inputs, rows, request.deadline, request.trace)
     return predicted(plane.model, {"predictions": predictions(signature, outputs)}, outputs, rows)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilotlight import __version__, v2_binary
-from pilotlight.answers import Action, Answer, Plane, Values, check_model, predicted
+from pilotlight.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.body import read_body
+from pilotlight.dataplane import DataPlane
 from pilotlight.description import Description
 from pilotlight.encode import json_values, to_json
 from pilotlight.messages import Request
@@ -21,20 +22,20 @@ from pilotlight.v2_request import Inference, Wanted, read_inference
 _PLATFORMS = {"onnx": "onnxruntime_onnx", "skops": "sklearn_skops", "pickle": "sklearn_pickle"}
 
 
-def _server(_plane: Plane, _request: Request, _values: Values) -> Answer:
+def _server(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"name": "pilotlight", "version": __version__, "extensions": ["binary_tensor_data"]})
 
 
-def _live(_plane: Plane, _request: Request, _values: Values) -> Answer:
+def _live(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"live": True})
 
 
-def _ready(plane: Plane, request: Request, _values: Values) -> Answer:
-    plane.check_ready(request)
+def _ready(plane: DataPlane, request: Request, _values: Values) -> Answer:
+    plane.check_ready(request.trace)
     return Answer(200, {"ready": True})
 
 
-def _model(plane: Plane, _request: Request, values: Values) -> Answer:
+def _model(plane: DataPlane, _request: Request, values: Values) -> Answer:
     model = plane.model
     check_model(model, values)
     return Answer(
@@ -53,13 +54,13 @@ def _describe(tensor: Input | Output) -> dict[str, object]:
     return {"name": tensor.name, "datatype": tensor.datatype.name, "shape": list(tensor.shape)}
 
 
-def _model_ready(plane: Plane, request: Request, values: Values) -> Answer:
+def _model_ready(plane: DataPlane, request: Request, values: Values) -> Answer:
     check_model(plane.model, values)
-    plane.check_ready(request)
+    plane.check_ready(request.trace)
     return Answer(200, {"name": plane.model.name, "ready": True})
 
 
-def _infer(plane: Plane, request: Request, values: Values) -> Answer:
+def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     model = plane.model
     check_model(model, values)
     header, data = v2_binary.split(request.headers, request.body)
@@ -67,7 +68,7 @@ def _infer(plane: Plane, request: Request, values: Values) -> Answer:
     inference = read_inference(model, document, v2_binary.Data(data))
     features = model.signature.takes_features
     rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
-    outputs = plane.run(request, inference.inputs, rows if features else None)
+    outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
     answer = predicted(model, {}, outputs, rows)
     return _reply(answer, model, inference, outputs)
 

@@ -14,10 +14,10 @@ from docs.exchanges import Exchange, as_text, exchanges, in_situation, over_core
 from docs.matching import difference
 from gunicorn_worker import _ARRIVAL
 from pilotlight import errors
+from pilotlight.dataplane import _PATIENCE
 from pilotlight.errors import RequestError
 from pilotlight.messages import Request, Response
 from pilotlight.routes import ROUTES, find
-from pilotlight.service import _PATIENCE
 from pilotlight.settings import read_settings
 from pilotlight.tensor import DATATYPES
 from pilotlight_cli.commands.options import Cloud
