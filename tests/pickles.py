@@ -35,6 +35,12 @@ def number(value: int) -> bytes:
     return b"J" + struct.pack("<i", value)
 
 
+def whole(value: int) -> bytes:
+    """A whole number of any size."""
+    encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(encoded)]) + encoded
+
+
 def raw(value: bytes) -> bytes:
     """A few bytes."""
     return b"C" + bytes([len(value)]) + value

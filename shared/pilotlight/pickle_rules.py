@@ -24,6 +24,9 @@ _UNITS = re.compile(r"[A-Za-z]{1,7}")
 _CALLED: Final = frozenset("builtins." + name for name in ("complex", "frozenset", "range", "set", "slice"))
 # Functions whose only use is to be called while loading.
 REBUILDS: Final = re.compile(r"newObj|scalar|_(ma)?re?construct|_frombuffer|__\w+_ctor|__pyx_unpickle_\w+")
+# What a few bytes may stand for: the numbers of a range, the rows of an array without columns.
+_MOST_UNWRITTEN: Final = 1_000_000
+_FRACTION = re.compile(r"-?[0-9]+(/[0-9]+)?")
 _LIBRARIES: Final = frozenset({"_loss", "scipy", "sklearn"})  # scikit-learn 1.5 has a module that calls itself _loss
 # What scikit-learn's compiled classes are called with.
 _PLAIN: Final = frozenset({"NoneType", "bool", "float", "int", "ndarray", "str"})
@@ -39,6 +42,7 @@ def check_call(name: str, function: object, arguments: object) -> None:
     """Refuse a call of `module.name` that no honest pickle makes."""
     if type(arguments) is not tuple:
         raise Refused("the arguments are no tuple")
+    _check_size(name, arguments)
     root, last = name.partition(".")[0], name.rpartition(".")[2]
     if root == "numpy":
         _check_numpy_call(last, function, arguments)
@@ -50,6 +54,16 @@ def check_call(name: str, function: object, arguments: object) -> None:
         raise Refused("expected its objects to be made without its constructor")
     elif root in _LIBRARIES:
         _check_library_call(last, function, arguments)
+
+
+def _check_size(name: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse a call whose few bytes stand for very many objects."""
+    if any(type(argument) is range for argument in arguments):
+        raise Refused("expected a range to be kept as it is, not handed to a call that counts it out")
+    if name == "builtins.range" and range(*arguments)[_MOST_UNWRITTEN:]:
+        raise Refused(f"expected a range of at most {_MOST_UNWRITTEN} numbers")
+    if name.startswith("fractions.") and any(type(part) is str and not _FRACTION.fullmatch(part) for part in arguments):
+        raise Refused("expected a fraction without an exponent")
 
 
 def check_creation(name: str, created: object, arguments: object) -> None:
@@ -183,7 +197,7 @@ def _is_empty_array(numpy: ModuleType, arguments: tuple[Any, ...]) -> bool:
     return (
         all(isinstance(item, type) and issubclass(item, numpy.ndarray) for item in classes)
         and len(classes) in (1, 2)
-        and _are_lengths(shape)
+        and are_lengths(shape)
         and shape == (0,)
         and type(letter) in (bytes, str)
         and letter in (b"b", "b")
@@ -195,7 +209,7 @@ def _is_scalar(numpy: ModuleType, arguments: tuple[Any, ...]) -> bool:
 
 
 def _is_buffer(numpy: ModuleType, arguments: tuple[Any, ...]) -> bool:
-    if len(arguments) not in (4, 5) or not _are_lengths(arguments[2]):
+    if len(arguments) not in (4, 5) or not are_lengths(arguments[2]):
         return False
     return type(arguments[3]) is str and _fits(numpy, arguments[1], arguments[0], prod(arguments[2]))
 
@@ -207,6 +221,7 @@ def _fits(numpy: ModuleType, dtype: Any, content: object, count: int) -> bool:  
         and not dtype.hasobject
         and type(content) in (bytes, bytearray)
         and len(content) == dtype.itemsize * count  # type: ignore[arg-type]
+        and (dtype.itemsize > 0 or count == 0)
     )
 
 
@@ -219,8 +234,11 @@ def _is_generator(numpy: ModuleType, arguments: tuple[Any, ...]) -> bool:
     return known and (not others or (len(others) == 1 and others[0] is constructor))
 
 
-def _are_lengths(shape: object) -> bool:
-    return type(shape) is tuple and all(type(length) is int and length >= 0 for length in shape)
+def are_lengths(shape: object) -> bool:
+    """Whether it is an array's shape, and no empty array's of which a dimension has no end."""
+    if type(shape) is not tuple or any(type(length) is not int or length < 0 for length in shape):
+        return False
+    return 0 not in shape or max(shape) <= _MOST_UNWRITTEN
 
 
 def _array_state(numpy: ModuleType, state: object) -> object:
@@ -228,7 +246,7 @@ def _array_state(numpy: ModuleType, state: object) -> object:
     if type(state) is not tuple or len(state) not in (5, 7):  # 7: a masked array's
         raise Refused("the state of an array has 5 parts")
     version, shape, dtype, _, content = state[:5]
-    if type(version) is not int or not _are_lengths(shape) or not isinstance(dtype, numpy.dtype):
+    if type(version) is not int or not are_lengths(shape) or not isinstance(dtype, numpy.dtype):
         raise Refused("the state of an array is its version, shape, datatype, order and content")
     objects = type(content) is list and dtype == numpy.dtype(object) and len(content) == prod(shape)
     if not objects and not _fits(numpy, dtype, content, prod(shape)):

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pickle
 import struct
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +38,7 @@ from pickles import (
     program,
     raw,
     text,
+    whole,
 )
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.safe_pickle import loads, scan
@@ -344,6 +346,54 @@ def doubled(levels: int) -> bytes:
 def test_tuples_that_double_are_refused_before_they_are_hashed() -> None:
     assert "nested too deep" in refusal(program(doubled(60)))
     assert "key" in refusal(program(b"}" + doubled(10) + NONE + b"s"))
+
+
+LONG = call(named("builtins", "range"), whole(2**40))
+MANY = call(named("builtins", "range"), number(1_000_000))
+COLUMNLESS = array_state((2**31 - 1, 0), FLOAT, raw(b""))
+NOTHING = call(named("numpy", "dtype"), text("V0"), b"\x89", b"\x88")
+
+
+@pytest.mark.parametrize(
+    ("why", "data"),
+    [
+        ("a range of at most 1000000 numbers", program(LONG)),
+        (
+            "a range of at most 1000000 numbers",
+            program(call(named("builtins", "range"), whole(-(2**70)), whole(2**70))),
+        ),
+        ("not handed to a call", program(call(named("builtins", "set"), MANY))),
+        ("not handed to a call", program(call(named("builtins", "frozenset"), MANY))),
+        ("not handed to a call", program(call(named("collections", "Counter"), MANY))),
+        ("not handed to a call", program(call(named("collections", "deque"), MANY))),
+        ("expected only to be named", program(call(named("builtins", "bytes"), whole(2**40)))),
+        ("without an exponent", program(call(named("fractions", "Fraction"), text("1e999999999")))),
+        ("is its version, shape", program(EMPTY_ARRAY + COLUMNLESS + BUILD)),
+        ("does not fit", program(EMPTY_ARRAY + array_state((2**31 - 1,), NOTHING, raw(b"")) + BUILD)),
+        ("its arguments are not", program(call(BUFFER, raw(b""), NOTHING, items(number(2**31 - 1)), text("C")))),
+    ],
+)
+def test_a_few_bytes_do_not_stand_for_millions_of_objects(why: str, data: bytes) -> None:
+    assert why in refusal(data, ADMITTED | {"collections.deque", "fractions.Fraction"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        range(5),
+        range(1_000_000),
+        range(10, 0, -3),
+        Counter("aab"),
+        Fraction(-1, 3),
+        deque(maxlen=4),
+        set("ab"),
+        np.zeros((9, 0)),
+    ],
+)
+@pytest.mark.parametrize("protocol", [3, 5])
+def test_what_looks_like_it_and_is_small_comes_back(value: Any, protocol: int) -> None:
+    allowed = ADMITTED | {"collections.deque", "fractions.Fraction"}
+    assert repr(loads(pickle.dumps(value, protocol), allowed)) == repr(value)
 
 
 def test_a_deep_nest_of_tuples_is_refused() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from pilotlight.errors import UnsafePickle
 from pilotlight.pickle_machine import Machine
 from pilotlight.pickle_opcodes import PROTOCOLS, opcodes
+from pilotlight.pickle_rules import are_lengths
 
 _WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ENCODE: Final = "_codecs.encode"
@@ -79,11 +80,7 @@ class _JoblibMachine(Machine):
 
     def _read_array(self, wrapper: _Wrapper) -> np.ndarray[Any, Any]:
         shape, dtype = wrapper.shape, wrapper.dtype
-        if (
-            not isinstance(dtype, np.dtype)
-            or type(shape) is not tuple
-            or any(type(n) is not int or n < 0 for n in shape)
-        ):
+        if not isinstance(dtype, np.dtype) or not are_lengths(shape):
             raise UnsafePickle(
                 f"the array at byte {self.position} has no plain shape and datatype; save the model again"
             )

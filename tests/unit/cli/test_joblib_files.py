@@ -138,6 +138,14 @@ def test_a_file_that_holds_an_address_is_refused(holder: str) -> None:
         load(revealing.files(holder)["joblib"], admitted())
 
 
+@pytest.mark.parametrize("shape", [(9, 0), (0, 9)])
+def test_an_empty_array_of_endless_length_is_refused(shape: tuple[int, int]) -> None:
+    content = dumped([np.zeros(shape)])
+    assert load(content, ADMITTED)[0][0].shape == shape
+    with pytest.raises(UnsafePickle, match="has no plain shape and datatype"):
+        load(content.replace(b"K\x09", b"J\xff\xff\xff\x7f"), ADMITTED)
+
+
 def test_only_the_wrapper_of_joblib_is_known() -> None:
     content = dumped([np.ones(3)]).replace(b"NumpyArrayWrapper", b"NumpyArrayBrapper")
     with pytest.raises(UnsafePickle, match=r"joblib\.numpy_pickle\.NumpyArrayBrapper"):
