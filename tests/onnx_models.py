@@ -62,6 +62,57 @@ def folded(folder: Path, size: int) -> Path:
     return _written(folder, graph)
 
 
+def filled(folder: Path, size: int) -> Path:
+    """A model that adds to its input the largest of so many zeros, which it makes of their number."""
+    tensor = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("ReduceMax", ["zeros"], ["largest"], keepdims=0),
+        helper.make_node("Add", ["x", "largest"], ["y"]),
+    ]
+    ends = [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N"])]
+    return _written(folder, helper.make_graph(nodes, "filled", *ends, [_numbers("size", size)]))
+
+
+def endless(folder: Path) -> Path:
+    """A model with a loop that nothing ends."""
+    tensor = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Identity", ["v"], ["w"])],
+        "body",
+        [tensor("i", TensorProto.INT64, []), tensor("on", TensorProto.BOOL, []), tensor("v", TensorProto.FLOAT, ["N"])],
+        [tensor("still_on", TensorProto.BOOL, []), tensor("w", TensorProto.FLOAT, ["N"])],
+    )
+    ends = [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N"])]
+    loop = helper.make_node("Loop", ["", "on", "x"], ["y"], body=body)
+    return _written(
+        folder, helper.make_graph([loop], "endless", *ends, [numpy_helper.from_array(np.array(True), "on")])
+    )
+
+
+def wide(folder: Path, columns: int) -> Path:
+    """A model that gives back its rows of so many numbers."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", columns]) for name in ("x", "y"))
+    return _written(folder, helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "wide", [x], [y]))
+
+
+def repeating(folder: Path, times: int) -> Path:
+    """A model that answers each number of its input so many times."""
+    tensor = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axis"], ["column"]),
+        helper.make_node("Expand", ["column", "times"], ["y"]),
+    ]
+    ends = [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N", times])]
+    return _written(
+        folder, helper.make_graph(nodes, "repeating", *ends, [_numbers("axis", 1), _numbers("times", 1, times)])
+    )
+
+
+def _numbers(name: str, *values: int) -> TensorProto:
+    return numpy_helper.from_array(np.array(values, np.int64), name)
+
+
 def multiplied(folder: Path, size: int) -> Path:
     """A model that multiplies its input by a matrix of that size, whose weights lie in a file beside it."""
     tensor = helper.make_tensor_value_info

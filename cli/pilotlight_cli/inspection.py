@@ -1,6 +1,7 @@
 """What `publish` finds out about a model file: its format, its signature, its samples, the versions that it needs.
 
-A file is recognised here by its bytes alone. What loads it is a process of its own (`isolation`).
+All that reads it is a process of its own (`isolation`): first one that tells by its bytes alone what it is, then one
+that loads it, with the libraries that it needs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from pilotlight_cli.admitted import admitted
 from pilotlight_cli.documents import decoded
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.isolation import ask, scratch
-from pilotlight_cli.recognition import Recognised, recognise
+from pilotlight_cli.limits import DEFAULT, Allowance
+from pilotlight_cli.recognition import Recognised, read_recognised
+from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.workbench.job import Job, UsageError, read_answer, write_job
 
 __all__ = ["Inspection", "UsageError", "inspect"]
@@ -67,6 +70,7 @@ def inspect(
     signature: bytes | None,
     golden: bytes | None,
     allow: Sequence[str],
+    allowance: Allowance = DEFAULT,
 ) -> Inspection:
     """Look into the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
@@ -76,7 +80,8 @@ def inspect(
     """
     _check_allowed(allow)
     path = path.absolute()
-    found = recognise(path)
+    found = recognised(path, allowance)
+    before = [_state(file) for file in (path, *found.companions)]
     providers = _providers(allow)
     job = Job(
         path=path,
@@ -93,7 +98,10 @@ def inspect(
         words=found.words,
     )
     packages = host_packages([*requirements(path, found), *providers.values()])
-    answer = read_answer(ask("look", write_job(job), packages, job.folder, path.name))
+    limits = allowance.limits(found.size)
+    answer = read_answer(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
+    if [_state(file) for file in (path, *found.companions)] != before:
+        raise ModelError(f"{path} changed while it was inspected; do it again once it is whole")
     allowed, extra = answer.names
     return Inspection(
         format=answer.format,
@@ -105,6 +113,17 @@ def inspect(
         extra_globals=extra,
         notes=answer.notes,
     )
+
+
+def recognised(path: Path, allowance: Allowance = DEFAULT) -> Recognised:
+    """What the file at `path` is. Raises UsageError for what is no file, NotRecognised or ModelError."""
+    limits = allowance.limits(check_regular(path).st_size)
+    return read_recognised(ask("recognise", {"path": str(path)}, None, scratch(), path.name, limits=limits))
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    status = check_regular(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _check_allowed(allow: Sequence[str]) -> None:

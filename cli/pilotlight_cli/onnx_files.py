@@ -32,6 +32,9 @@ _WITHIN: dict[str, dict[int, str]] = {
 }
 _FIXED = {1: 8, 5: 4}
 
+_MOST_WORDS = 10_000
+_LONGEST_WORD = 1_000
+
 
 class _Malformed(ValueError):
     """These bytes are no protocol buffer."""
@@ -41,8 +44,8 @@ class _Malformed(ValueError):
 class OnnxFile:
     """`external` are the names of the files that hold a model's external data.
 
-    `labels` are the classes of its classifier, empty where it has none or several; `words` are the strings that its
-    encoders know.
+    `labels` are the classes of its classifier, empty where it has none or several; `words` are some of the strings that
+    its encoders know, to make samples of.
     """
 
     external: tuple[str, ...]
@@ -78,7 +81,8 @@ def read(content: Content) -> OnnxFile | None:
                 f"the model keeps tensors in {name!r}, expected a plain file name beside the model; save it again with "
                 "onnx.save(..., save_as_external_data=True, location='model.data')"
             )
-    return OnnxFile(tuple(sorted(external)), labels.pop() if len(labels) == 1 else (), tuple(sorted(words)))
+    known = sorted(word for word in words if len(word) <= _LONGEST_WORD)[:_MOST_WORDS]
+    return OnnxFile(tuple(sorted(external)), labels.pop() if len(labels) == 1 else (), tuple(known))
 
 
 def _walk(content: Content) -> Iterator[tuple[str, int, int]]:

@@ -1,4 +1,7 @@
-"""What a model file is, told by its content, with the standard library alone: nothing of it is loaded."""
+"""What a model file is, told by its content, with the standard library alone: nothing of it is loaded.
+
+A file that unpacks is unpacked to a limit: a megabyte of zlib can hold a gigabyte, and one of lzma far more.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import json
 import lzma
 import mmap
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,8 +23,12 @@ from pilotlight_cli import onnx_files
 
 Kind = Literal["onnx", "skops", "pickle", "joblib"]
 
-# Lambda's largest memory; what unpacks to more could not be served, whatever it is.
-LARGEST: Final = 10 * 1024**3
+# What a file may unpack to: so many times its size, and this much in any case. Models come to 30 times, seldom.
+TIMES: Final = 200
+LEAST: Final = 256 * 10**6
+
+# What lzma's dictionary may take; its own highest preset takes a quarter. A header can ask for 4 GB.
+_LZMA_MEMORY: Final = 2**28
 
 # Where every protocol buffer has to end, and with it an ONNX file.
 _LARGEST_PROTOBUF: Final = 2**31 - 1
@@ -30,8 +38,8 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
     b"\x78": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
     b"BZh": bz2.BZ2Decompressor,
-    b"\xfd7zXZ\x00": lzma.LZMADecompressor,
-    b"\x5d\x00\x00": lzma.LZMADecompressor,
+    b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
+    b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
 }
 _STRANGERS: Final = (
     (b"\x04\x22\x4d\x18", "an lz4 file; save the model again with joblib.dump(model, file, compress='zlib')"),
@@ -43,6 +51,19 @@ _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4
 _VERSION: Final = re.compile(rb"[0-9][0-9A-Za-z.+]{0,30}")
 
 
+# An entry can also ask for a password, another disk or a compression that nobody knows.
+_UNZIPPING: Final = (
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 class NotRecognised(PilotlightError):
     """A file that is no model, or none that Pilotlight serves."""
 
@@ -51,8 +72,8 @@ class NotRecognised(PilotlightError):
 class Recognised:
     """A model file's kind, and of a scikit-learn model the versions that made it.
 
-    `companions` are the files beside an ONNX file that hold parts of it; `labels` and `words` are the classes and the
-    strings that it knows.
+    `size` is all its bytes, unpacked. `companions` are the files beside an ONNX file that hold parts of it; `labels`
+    and `words` are the classes and the strings that it knows.
     """
 
     kind: Kind
@@ -61,6 +82,7 @@ class Recognised:
     companions: tuple[Path, ...] = ()
     labels: tuple[str | int, ...] = ()
     words: tuple[str, ...] = ()
+    size: int = 0
 
 
 def recognise(path: Path) -> Recognised:
@@ -92,8 +114,23 @@ def recognise(path: Path) -> Recognised:
     companions = tuple(path.parent / name for name in onnx.external)
     for companion in companions:
         if not companion.is_file():
-            raise NotRecognised(f"{path.name} keeps tensors in {companion.name}, which does not lie beside it")
-    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words)
+            raise NotRecognised(
+                f"{path.name} keeps tensors in {companion.name}, expected a file of that name beside it"
+            )
+    size += sum(companion.stat().st_size for companion in companions)
+    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words, size=size)
+
+
+def read_recognised(document: dict[str, Any]) -> Recognised:
+    """What `write_recognised` wrote."""
+    companions = tuple(map(Path, document["companions"]))
+    labels, words = tuple(document["labels"]), tuple(document["words"])
+    return Recognised(**document | {"companions": companions, "labels": labels, "words": words})
+
+
+def write_recognised(found: Recognised) -> dict[str, Any]:
+    """The JSON form of what was found."""
+    return asdict(found) | {"companions": list(map(str, found.companions))}
 
 
 def unpacked(path: Path) -> bytes:
@@ -104,14 +141,25 @@ def unpacked(path: Path) -> bytes:
         return content
     decompressor = machine()
     try:
-        plain: bytes = decompressor.decompress(content, LARGEST + 1)
+        plain: bytes = decompressor.decompress(content, _most(len(content)) + 1)
     except (OSError, lzma.LZMAError, zlib.error) as error:
         raise NotRecognised(f"{path.name} looks compressed but does not unpack: {error}") from None
-    if len(plain) > LARGEST:
-        raise NotRecognised(f"{path.name} unpacks to more than {LARGEST} bytes, which no function could load")
+    _check_unpacked(path, len(content), len(plain))
     if not decompressor.eof:
         raise NotRecognised(f"{path.name} ends early: it was cut off; copy or save it again")
     return plain
+
+
+def _most(size: int) -> int:
+    return max(LEAST, TIMES * size)
+
+
+def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
+    if unpacked > _most(size):
+        raise NotRecognised(
+            f"{path.name} has {size} bytes and unpacks to more than {_most(size)}, {TIMES} times its size, which no "
+            "model does; save it again without compression"
+        )
 
 
 def _recognise_pickle(path: Path, content: bytes) -> Recognised:
@@ -124,7 +172,7 @@ def _recognise_pickle(path: Path, content: bytes) -> Recognised:
     with path.open("rb") as file:
         plain = file.read(1) == b"\x80" and b"joblib.numpy_pickle" not in content
     old = b"numpy.core." in content and b"numpy._core" not in content
-    return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2)
+    return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2, size=len(content))
 
 
 def _pickled_versions(content: bytes) -> Iterator[str]:
@@ -139,8 +187,9 @@ def _pickled_versions(content: bytes) -> Iterator[str]:
 def _recognise_zip(path: Path) -> Recognised:
     try:
         with zipfile.ZipFile(path) as archive:
+            size = _check_entries(path, archive.infolist())
             schema = json.loads(archive.read("schema.json"))
-    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
+    except _UNZIPPING as error:
         raise NotRecognised(
             f"{path.name} is a zip file but not one of skops: {error}; PyTorch and Keras models go through ONNX"
         ) from None
@@ -148,7 +197,16 @@ def _recognise_zip(path: Path) -> Recognised:
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
-    return Recognised("skops", versions.pop())
+    return Recognised("skops", versions.pop(), size=size)
+
+
+def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> int:
+    """The bytes of all files in an archive, which its directory tells: no more than that is ever read of one."""
+    if len({entry.filename for entry in entries}) != len(entries):
+        raise NotRecognised(f"{path.name} holds two files of one name; save the model again with skops")
+    size = sum(entry.file_size for entry in entries)
+    _check_unpacked(path, path.stat().st_size, size)
+    return size
 
 
 def _versions(schema: object) -> Iterator[str]:

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from pilotlight_cli import console, views
-from pilotlight_cli.commands.options import AsJson, Format, Reference, StoreUrl, Versioned, versioned
+from pilotlight_cli.commands.options import (
+    AsJson,
+    Format,
+    MaxMemory,
+    MaxSeconds,
+    Reference,
+    StoreUrl,
+    Versioned,
+    versioned,
+)
 from pilotlight_cli.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.repository import Unreadable, aliases, catalog, look, resolve, set_alias, versions
 from pilotlight_cli.repository import show as read_version
@@ -43,6 +52,8 @@ def publish(
             help="Let a pickle or skops file ask for this name, which Pilotlight does not know. May be repeated.",
         ),
     ] = None,
+    max_memory: MaxMemory = None,
+    max_seconds: MaxSeconds = None,
     json: AsJson = False,
 ) -> None:
     """Upload a model file as the next version of a model."""
@@ -52,15 +63,18 @@ def publish(
     target = open_store(store)
 
     from pilotlight_cli.inspection import inspect
+    from pilotlight_cli.limits import Allowance
     from pilotlight_cli.publishing import publish as upload
+    from pilotlight_cli.regular_files import read
 
     with console.doing(f"Inspecting {path.name}"):
         inspection = inspect(
             path,
             format=format,
-            signature=signature.read_bytes() if signature else None,
-            golden=golden.read_bytes() if golden else None,
+            signature=read(signature) if signature else None,
+            golden=read(golden) if golden else None,
             allow=allow or (),
+            allowance=Allowance(max_memory, max_seconds),
         )
     for note in inspection.notes:
         console.note(note)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson
+from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
 
 
 def optimize(
@@ -34,21 +34,26 @@ def optimize(
             "--signature", metavar="FILE", exists=True, dir_okay=False, help="What the model takes and gives."
         ),
     ] = None,
+    max_memory: MaxMemory = None,
+    max_seconds: MaxSeconds = None,
     json: AsJson = False,
 ) -> None:
     """Write an ONNX model in the form that starts fastest, or as it is where no form is really faster."""
+    from pilotlight_cli.limits import Allowance
     from pilotlight_cli.optimizing import optimize as make
     from pilotlight_cli.optimizing import view
+    from pilotlight_cli.regular_files import read
 
     with console.stepping(f"Optimising {path.name}") as step:
         report = make(
             path,
             folder,
-            signature=signature.read_bytes() if signature else None,
-            golden=golden.read_bytes() if golden else None,
+            signature=read(signature) if signature else None,
+            golden=read(golden) if golden else None,
             requests=requests,
             rounds=rounds,
             step=step,
+            allowance=Allowance(max_memory, max_seconds),
         )
     for note in report.notes:
         console.note(note)

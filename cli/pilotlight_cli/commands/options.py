@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from pilotlight_cli.manifest import NameRefused, parse_reference
+from pilotlight_cli.regular_files import check_regular
 
 Cloud = Literal["aws", "gcp"]
 Format = Literal["onnx", "skops", "pickle"]
@@ -24,8 +25,46 @@ StoreUrl = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _regular(lock: Path) -> Path:
+    """The lock, once it and what is beside it are files, so that reading them does not wait."""
+    for path in (lock, lock.with_name("requirements.lock"), lock.with_name("golden.json")):
+        if path.exists():
+            check_regular(path)
+    return lock
+
+
 LockPath = Annotated[
-    Path, typer.Option("--lock", metavar="FILE", help="The lock; requirements.lock and golden.json lie beside it.")
+    Path,
+    typer.Option(
+        "--lock",
+        metavar="FILE",
+        callback=_regular,
+        help="The lock; requirements.lock and golden.json lie beside it.",
+    ),
+]
+MaxMemory = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        metavar="MB",
+        min=1,
+        envvar="PILOTLIGHT_MAX_MEMORY",
+        help="What looking into the model may take; else 4000 and 15 times its size.",
+        show_default=False,
+    ),
+]
+MaxSeconds = Annotated[
+    int | None,
+    typer.Option(
+        "--max-seconds",
+        metavar="SECONDS",
+        min=1,
+        envvar="PILOTLIGHT_MAX_SECONDS",
+        help="The processor's time that looking into the model may take; else 180 and one for each MB.",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Reference = Annotated[

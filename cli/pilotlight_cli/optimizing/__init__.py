@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pilotlight.description import DEFAULT_SESSION
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.inspection import inspect, requirements
+from pilotlight_cli.inspection import inspect, recognised, requirements
+from pilotlight_cli.limits import DEFAULT, Allowance
 from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidates
 from pilotlight_cli.optimizing.choice import Standing, choose, stand
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
-from pilotlight_cli.recognition import recognise
 from pilotlight_cli.stores.arrivals import working_folder
 from pilotlight_cli.workbench.job import UsageError
 from pilotlight_cli.workbench.onnx_session import mark
@@ -46,6 +46,7 @@ def optimize(
     requests: int,
     rounds: int,
     step: Callable[[str], None],
+    allowance: Allowance = DEFAULT,
 ) -> Report:
     """Make candidates, measure them beside the original in so many rounds, and write the best into `folder`.
 
@@ -54,7 +55,7 @@ def optimize(
     told what is done next. Raises UsageError, and what `inspect` raises.
     """
     path = path.absolute()
-    found = recognise(path)
+    found = recognised(path, allowance)
     if found.kind != "onnx":
         raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn, and this command is for ONNX models")
     if any(companion.name == MODEL for companion in found.companions):
@@ -63,13 +64,14 @@ def optimize(
         )
     with _made_at_once(folder) as work:
         step(f"looking into {path.name}")
-        inspection = inspect(path, format="onnx", signature=signature, golden=golden, allow=())
+        inspection = inspect(path, format="onnx", signature=signature, golden=golden, allow=(), allowance=allowance)
         if inspection.runtime.session != DEFAULT_SESSION:
             raise UsageError(f"{path.name} was made by this command already; give it the model that it was made from")
         packages = host_packages(requirements(path, found))
         step("optimising the graph")
-        candidates, notes = make_candidates(path, found, work, packages)
-        outcomes = measure_rounds(candidates, Bench(inspection, found.words, packages, work), rounds, step)
+        limits = allowance.limits(found.size)
+        candidates, notes = make_candidates(path, found, work, packages, limits)
+        outcomes = measure_rounds(candidates, Bench(inspection, found.words, packages, work, limits), rounds, step)
         standings = stand(outcomes, requests)
         kept = choose(standings)
         report = Report(

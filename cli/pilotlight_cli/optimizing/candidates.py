@@ -9,7 +9,8 @@ from typing import Any, Final
 from pilotlight.description import DEFAULT_SESSION, Session
 from pilotlight.errors import ModelError
 from pilotlight_cli.isolation import ask
-from pilotlight_cli.recognition import Recognised, recognise
+from pilotlight_cli.limits import Limits
+from pilotlight_cli.recognition import Recognised
 
 # What a candidate's files are called: the model, and the tensors that a load maps.
 MODEL: Final = "model.onnx"
@@ -34,14 +35,14 @@ class Candidate:
 
 
 def make_candidates(
-    path: Path, found: Recognised, folder: Path, packages: Path
+    path: Path, found: Recognised, folder: Path, packages: Path, limits: Limits
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """The candidates, the original first, and notes on those that could not be made; their files lie in `folder`."""
     original = _candidate("as it is", (path, *found.companions), DEFAULT_SESSION)
     made: list[Candidate] = []
     notes: list[str] = []
     try:
-        mapped = _write(path, folder / "mapped", DATA, packages)
+        mapped = _write(path, folder / "mapped", DATA, packages, limits)
         if len(mapped) == 1:  # there was nothing large to lay beside it
             made += [
                 _candidate("optimised", mapped, _READY),
@@ -50,7 +51,8 @@ def make_candidates(
         else:
             # A model with tensors in other files would go on pointing to them, where they are not.
             if not found.companions and original.size <= _LARGEST_IN_ONE_FILE:
-                made.append(_candidate("optimised", _write(path, folder / "single", "", packages), _READY))
+                single = _write(path, folder / "single", "", packages, limits)
+                made.append(_candidate("optimised", single, _READY))
             made += [
                 _candidate("mapped", mapped, _READY),
                 _candidate("mapped, not prepacked", mapped, _READY_AND_PLAIN),
@@ -65,10 +67,10 @@ def _candidate(name: str, files: tuple[Path, ...], session: Session) -> Candidat
     return Candidate(name, files, sum(file.stat().st_size for file in files), session)
 
 
-def _write(path: Path, folder: Path, data: str, packages: Path) -> tuple[Path, ...]:
+def _write(path: Path, folder: Path, data: str, packages: Path, limits: Limits) -> tuple[Path, ...]:
     """The optimised model's files. Raises ModelError, also for a model that does not hold together."""
     folder.mkdir()
     file = folder / MODEL
     job: dict[str, Any] = {"path": str(path), "file": str(file), "data": data}
-    ask("optimize", job, packages, folder, path.name)
-    return file, *recognise(file).companions
+    written = ask("optimize", job, packages, folder, path.name, limits=limits)
+    return file, *map(Path, written["companions"])

@@ -13,6 +13,7 @@ from pilotlight.golden import write_golden
 from pilotlight.signature import write_signature
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.isolation import ask
+from pilotlight_cli.limits import Limits
 from pilotlight_cli.optimizing.candidates import Candidate
 
 
@@ -39,12 +40,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements have in common: the model as it was inspected, and where and with what they run."""
+    """What all measurements have in common: the model as it was inspected, and where and how they run."""
 
     inspection: Inspection
     words: tuple[str, ...]
     packages: Path
     folder: Path
+    limits: Limits
 
 
 def measure_rounds(
@@ -85,4 +87,5 @@ def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measured:
         "outputs": str(bench.folder / "outputs.npz"),
         "compare": compare,
     }
-    return Measured(**ask("measure", job, bench.packages, bench.folder, candidate.files[0].name))
+    about = candidate.files[0].name
+    return Measured(**ask("measure", job, bench.packages, bench.folder, about, limits=bench.limits))

@@ -1,4 +1,7 @@
-"""python -m pilotlight_cli.workbench TASK JOB ANSWER: does what the file JOB asks for and writes the file ANSWER."""
+"""python -m pilotlight_cli.workbench TASK JOB ANSWER BYTES SECONDS: does what JOB asks for and writes ANSWER.
+
+BYTES of memory, 0 for any, and SECONDS of the processor are what it may take.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,51 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pilotlight.errors import PilotlightError
+from pilotlight.errors import ModelError, PilotlightError
+from pilotlight_cli.workbench.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_job, write_answer
 
+# All that is written about a model is read at each start of a function.
+_LARGEST: Final = 64 * 10**6
 
-def main(task: str, job_file: str, answer_file: str) -> None:
+
+def main(task: str, job_file: str, answer_file: str, memory: str, seconds: str) -> None:
     """Do the job; what Pilotlight raises on purpose goes into the answer."""
+    confine(int(memory), int(seconds))
     warnings.simplefilter("ignore")  # what libraries say of old files shows in the outcome
+    Path(answer_file).write_text(_answer(task, Path(job_file)))
+
+
+def _answer(task: str, job_file: Path) -> str:
     try:
-        answer = _do(task, json.loads(Path(job_file).read_bytes()))
-    except PilotlightError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
-    Path(answer_file).write_text(json.dumps(answer))
+        return _written(_do(task, json.loads(job_file.read_bytes())))
+    except Exception as error:
+        if is_exhaustion(error):
+            return json.dumps({"error": OUT_OF_MEMORY})
+        if isinstance(error, OSError):
+            error = ModelError(f"{error.filename or 'a file'} cannot be read: {error.strerror or error}")
+        if not isinstance(error, PilotlightError):
+            raise
+        return json.dumps({"error": type(error).__name__, "message": str(error)})
+
+
+def _written(answer: dict[str, Any]) -> str:
+    text = json.dumps(answer)
+    if len(text) > _LARGEST:
+        raise ModelError(
+            f"what there is to write about the model (names, labels, samples) takes {len(text) // 10**6} MB, expected "
+            f"at most {_LARGEST // 10**6} MB; save the model with fewer"
+        )
+    return text
 
 
 def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
+    if task == "recognise":
+        from pilotlight_cli.recognition import recognise, write_recognised
+
+        return write_recognised(recognise(Path(document["path"])))
     if task == "optimize":
         from pilotlight_cli.workbench import onnx_optimizing
 

@@ -10,6 +10,9 @@ from pilotlight.errors import ModelError
 from pilotlight.signature import Input
 from pilotlight.tensor import BYTES, FP64
 
+# Each has a name in the lock. So many columns scikit-learn itself makes of texts, when it is not told otherwise.
+MOST_FEATURES = 2**20
+
 # Where an estimator keeps the fitted estimators that it hands its own columns to.
 _MEMBERS = (
     "best_estimator_",
@@ -47,6 +50,11 @@ def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn ha
         raise ModelError(
             f"a {type(estimator).__name__} does not say how many features it takes; describe its inputs and outputs in "
             "a file and name it with --signature"
+        )
+    if count > MOST_FEATURES:
+        raise ModelError(
+            f"a {type(estimator).__name__} takes {count:,} features, expected at most {MOST_FEATURES:,}, as each has a "
+            "name; train it on fewer"
         )
     names = _first(estimator, "feature_names_in_")
     named = names is not None

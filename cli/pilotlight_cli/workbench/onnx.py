@@ -16,6 +16,7 @@ from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BYTES, DATATYPES, Datatype
 from pilotlight_cli.engines import BINDING, C_API
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
+from pilotlight_cli.workbench.exhaustion import is_exhaustion
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
 from pilotlight_cli.workbench.onnx_roles import check_guess, guess_inputs, guess_outputs
 from pilotlight_cli.workbench.onnx_session import read_session
@@ -62,12 +63,12 @@ def look(job: Job) -> Answer:
     try:
         filled = fill(golden, signature, model.predict)
     except ModelError as error:
-        if not golden.generated:
+        if not golden.generated or is_exhaustion(error):
             raise
         golden = filled = replace(golden, samples=())
         notes.append(f"the model does not answer made-up inputs: {error}")
     check_guess(signature, filled)
-    return Answer("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden)))
+    return Answer("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden, filled)))
 
 
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
@@ -75,6 +76,7 @@ def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_prepacking", "1")
     try:

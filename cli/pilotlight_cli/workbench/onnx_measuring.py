@@ -33,7 +33,8 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
 
     `outputs` names a file of arrays: with `compare` the outputs are held against it, without they are written to it.
     Times are in milliseconds of the processor: on one thread, with the files cached, that is what passes on a machine
-    with nothing else to do, and it is so on a busy one too. What a start does before there is a file (the runtime's
+    with nothing else to do, and it is so on a busy one too. It is the thread's clock, as Linux lets the process's tick
+    in milliseconds once there is a limit (RLIMIT_CPU). What a start does before there is a file (the runtime's
     import, a first session) does not count. `peak_bytes` is the process's largest resident size. Raises ModelError.
     """
     path = Path(document["path"])
@@ -44,9 +45,9 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     model = described(path, "onnx", runtime, signature, ((), ()))
     runtimes.preload(model)
 
-    started = time.process_time()
+    started = time.thread_time()
     loaded = runtimes.load(model, path.parent, threads=1)
-    load = time.process_time() - started
+    load = time.thread_time() - started
     times, results = _run(loaded, batches)
     warm = _repeat(loaded, batches[0])
     peak = _peak()
@@ -77,14 +78,14 @@ def _inputs(golden: Golden, signature: Signature, words: Sequence[str]) -> list[
 def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple[list[float], list[tuple[Tensor, ...]]]:
     times, results = [], []
     for batch in batches:
-        started = time.process_time()
+        started = time.thread_time()
         try:
             results.append(loaded.predict(batch))
         except Exception as error:  # a model raises what it likes
             raise ModelError(
                 f"the model does not answer: {origin(error)}; give inputs that it takes with --golden"
             ) from error
-        times.append(time.process_time() - started)
+        times.append(time.thread_time() - started)
     return times, results
 
 
@@ -92,9 +93,9 @@ def _repeat(loaded: runtimes.Model, batch: tuple[Tensor, ...]) -> float:
     """The median of what one of many runs takes, in seconds."""
     times: list[float] = []
     while len(times) < _FEWEST or (len(times) < _MOST and sum(times) < _SECONDS):
-        started = time.process_time()
+        started = time.thread_time()
         loaded.predict(batch)
-        times.append(time.process_time() - started)
+        times.append(time.thread_time() - started)
     return median(times)
 
 

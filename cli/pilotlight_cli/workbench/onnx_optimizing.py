@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pilotlight.errors import ModelError
 from pilotlight.runtimes.onnx import library
+from pilotlight_cli.recognition import recognise
 
 # Tensors of this many bytes and more go into the file beside the model. ONNX Runtime lets those above a megabyte begin
 # on a page, so that a load maps them.
@@ -16,12 +17,15 @@ _SMALLEST: Final = 1024
 def optimize(document: dict[str, Any]) -> dict[str, Any]:
     """Write the model at `path` to `file`; with `data`, the name of a file beside it, large tensors go there.
 
+    What it answers are the files beside it that are in use.
+
     The level is the highest that holds for any CPU: the one above lays tensors out for the one at hand. Raises
     ModelError.
     """
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = document["file"]
     options.add_session_config_entry("session.disable_prepacking", "1")
@@ -34,4 +38,4 @@ def optimize(document: dict[str, Any]) -> dict[str, Any]:
         onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the binding's errors have no common base
         raise ModelError(f"ONNX Runtime does not optimise {path.name}: {error}") from error
-    return {}
+    return {"companions": list(map(str, recognise(Path(document["file"])).companions))}

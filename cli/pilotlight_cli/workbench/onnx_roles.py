@@ -9,6 +9,7 @@ from pilotlight.errors import ModelError
 from pilotlight.golden import Golden, Values
 from pilotlight.signature import Input, Label, Output, Signature
 from pilotlight.tensor import BYTES
+from pilotlight_cli.workbench.features import MOST_FEATURES
 
 _SAY = "say otherwise with --signature"
 
@@ -26,7 +27,7 @@ def guess_inputs(inputs: Sequence[Input], names: Sequence[str], notes: list[str]
     if not names and all(map(_is_column, inputs)):
         notes.append(f"the inputs {', '.join(tensor.name for tensor in inputs)} are taken as one feature each; {_SAY}")
         return tuple(replace(tensor, role="features") for tensor in inputs)
-    if not matrix or not (names or first.datatype.is_float):
+    if not matrix or not (names or (first.datatype.is_float and width <= MOST_FEATURES)):
         return tuple(inputs)
     if not names:
         names = [f"f{index}" for index in range(width)]

@@ -18,14 +18,33 @@ from pilotlight.tensor import BOOL, BYTES, Tensor
 
 Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
-# golden.json travels in the package: inputs that would make it large are left to the publisher.
+# golden.json travels in the package: inputs that would make it large are left to the publisher, and answers that would
+# make it larger than that are refused.
 MOST_VALUES = 20_000
+MOST_MADE_UP_ANSWERS = 100_000
+MOST_ANSWERS = 1_000_000
+
+# Google Cloud takes 32 MiB in a request, which are so many values of a byte; Lambda takes 6 MB.
+MOST_IN_A_REQUEST = 2**25
 _ROWS = 5
 _SEED = 20_240_613
 
 
+class _TooMany(ModelError):
+    """The model's outputs are more than a file of golden samples should hold."""
+
+
 def make_samples(text: str, signature: Signature, words: Mapping[str, Sequence[str]]) -> Golden:
-    """The publisher's samples where there is a text, else made-up ones, else none. Raises FormatError."""
+    """The publisher's samples where there is a text, else made-up ones, else none.
+
+    Raises FormatError, and ModelError where the smallest of requests would be too large for any cloud.
+    """
+    least = sum(prod(_shape(tensor, 1)) for tensor in signature.inputs)
+    if least > MOST_IN_A_REQUEST:
+        raise ModelError(
+            f"the model takes {least:,} values a row, expected at most {MOST_IN_A_REQUEST:,}: a request holds no more; "
+            "save it with smaller inputs"
+        )
     if text:
         return _read_samples(text, signature)
     rows = _ROWS if signature.batch == -1 else 1
@@ -33,12 +52,14 @@ def make_samples(text: str, signature: Signature, words: Mapping[str, Sequence[s
     return (None if large else generate(signature, words, rows, below=10)) or Golden((), generated=True)
 
 
-def golden_notes(golden: Golden) -> tuple[str, ...]:
-    """What to say where nobody gave samples."""
+def golden_notes(golden: Golden, filled: Golden) -> tuple[str, ...]:
+    """What to say where nobody gave samples: of those that were made up, and those that were kept."""
     if not golden.generated:
         return ()
-    if not golden.samples:
-        return ("there are no golden samples, so that nothing can compare answers later; give some with --golden",)
+    if not filled.samples:
+        none = "there are no golden samples, so that nothing can compare answers later; give some with --golden"
+        many = f"the answers to made-up inputs have more than {MOST_MADE_UP_ANSWERS:,} values, and are not kept"
+        return (many, none) if golden.samples else (none,)
     return ("the golden samples are made up from a fixed seed; real ones, given with --golden, tell more",)
 
 
@@ -79,17 +100,22 @@ def generate(signature: Signature, words: Mapping[str, Sequence[str]], rows: int
 
 
 def fill(golden: Golden, signature: Signature, predict: Predict) -> Golden:
-    """The samples with the model's own outputs where none were given.
+    """The samples with the model's own outputs where none were given; no made-up ones whose outputs are too many.
 
-    Raises ModelError when the model cannot answer a sample, or answers otherwise than the publisher says.
+    Raises ModelError when the model cannot answer a sample, or answers otherwise or more than the publisher may say.
     """
-    return replace(
-        golden,
-        samples=tuple(
-            _fill(golden, sample, signature, predict, f"golden sample {index}")
-            for index, sample in enumerate(golden.samples)
-        ),
-    )
+    try:
+        return replace(
+            golden,
+            samples=tuple(
+                _fill(golden, sample, signature, predict, f"golden sample {index}")
+                for index, sample in enumerate(golden.samples)
+            ),
+        )
+    except _TooMany:
+        if not golden.generated:
+            raise
+        return replace(golden, samples=())
 
 
 def tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, ...]:
@@ -166,16 +192,23 @@ def _make(tensor: Input, known: Sequence[str], source: random.Random, below: int
     return source.randrange(below)
 
 
-def predict_sample(sample: Sample, signature: Signature, predict: Predict) -> tuple[Values, ...]:
-    """The model's outputs for a sample."""
+def predict_sample(
+    sample: Sample, signature: Signature, predict: Predict, most: int = MOST_ANSWERS
+) -> tuple[Values, ...]:
+    """The model's outputs for a sample. Raises ModelError where they are more than `most` values."""
     results = predict(tensors(sample, signature, "the sample"))
+    count = sum(prod(tensor.shape) for tensor in results)
+    if count > most:
+        raise _TooMany(f"the model answers {count:,} values, expected at most {most:,}")
     return tuple(to_values(output.name, tensor) for output, tensor in zip(signature.outputs, results, strict=True))
 
 
 def _fill(golden: Golden, sample: Sample, signature: Signature, predict: Predict, about: str) -> Sample:
     tensors(sample, signature, about)  # what does not fit is the file's mistake, not the model's
     try:
-        found = predict_sample(sample, signature, predict)
+        found = predict_sample(sample, signature, predict, MOST_MADE_UP_ANSWERS if golden.generated else MOST_ANSWERS)
+    except _TooMany as error:
+        raise _TooMany(f"{about}: {error}; give fewer rows, or smaller ones, with --golden") from None
     except Exception as error:  # a model raises what it likes
         raise ModelError(f"the model does not answer {about}: {type(error).__name__}: {origin(error)}") from error
     wrong = differences(golden, sample.outputs, found)

@@ -43,7 +43,7 @@ def look(job: Job) -> Answer:
                 raise
         else:
             if _same_answers(original, signature, answer.golden):
-                return replace(answer, notes=(*features.notes, *answer.notes, *golden_notes(golden)))
+                return replace(answer, notes=(*features.notes, *answer.notes, *golden_notes(golden, answer.golden)))
     raise ModelError(f"{job.path.name} answers otherwise once it is saved again; publish it as an ONNX model")
 
 

@@ -9,21 +9,25 @@ from typing import Any
 
 import joblib
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import sklearn
 from imblearn.pipeline import make_pipeline
 from imblearn.under_sampling import RandomUnderSampler
+from onnx import helper
 from sklearn.linear_model import LogisticRegression, Ridge
 from sortedcontainers import SortedList  # type: ignore[import-untyped]
 
 import models
 import pickles
 from estimators import NAMES, POINTS, VALUES
-from onnx_models import with_external_data
+from onnx_models import endless, filled, repeating, wide, with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
+from pilotlight_cli import inspection, isolation
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.inspection import Inspection, UsageError, inspect, requirements
+from pilotlight_cli.limits import Allowance, Limits
 from pilotlight_cli.recognition import NotRecognised, Recognised
 
 OLDER = "1.7.2"
@@ -156,6 +160,89 @@ def test_a_hostile_file_is_refused_without_a_trace(tmp_path: Path) -> None:
     with pytest.raises(UnsafePickle, match=r"posix\.mkdir at byte"):
         inspected(path)
     assert not marker.exists()
+
+
+def test_a_model_without_an_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx takes more than 2 seconds of the processor .* --max-seconds"):
+        inspected(endless(tmp_path), allowance=Allowance(seconds=2))
+
+
+@pytest.mark.parametrize("size", [2**28, 2**40])
+def test_a_model_that_needs_more_memory_than_allowed_is_ended(size: int, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx takes more than 700 MB of memory .* --max-memory"):
+        inspected(filled(tmp_path, size), allowance=Allowance(megabytes=700))
+
+
+def test_memory_and_time_grow_with_the_model() -> None:
+    assert Allowance().limits(78) == Limits(4_000_001_170, 180, 1800)
+    assert Allowance().limits(500_000_000) == Limits(11_500_000_000, 680, 6800)
+    assert Allowance(700, 2).limits(500_000_000) == Limits(700_000_000, 2, 20)
+
+
+def test_a_row_that_no_request_holds_is_refused_before_one_is_made(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the model takes 8,589,934,592 values a row, expected at most 33,554,432"):
+        inspected(wide(tmp_path, 2**33), allowance=Allowance(megabytes=700))
+
+
+def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
+    found = inspected(wide(tmp_path, 2**20 + 1))
+    assert (found.signature.inputs[0].role, found.golden.samples) == ("tensor", ())
+
+
+def test_made_up_samples_with_large_answers_are_not_kept(tmp_path: Path) -> None:
+    found = inspected(repeating(tmp_path, 20_001))
+    assert not found.golden.samples
+    assert "the answers to made-up inputs have more than 100,000 values, and are not kept" in found.notes
+    assert inspected(repeating(tmp_path, 20_000)).golden.samples
+
+
+def test_given_samples_with_larger_answers_are_refused(tmp_path: Path) -> None:
+    golden = json.dumps({"instances": [{"x": 1.0}]}).encode()
+    with pytest.raises(
+        ModelError, match="golden sample 0: the model answers 1,000,001 values, expected at most 1,000,000"
+    ):
+        inspected(repeating(tmp_path, 1_000_001), golden=golden)
+
+
+def test_more_labels_than_a_lock_should_hold_are_refused(tmp_path: Path) -> None:
+    path = models.plain_tensors(tmp_path)
+    model = onnx.load(path)
+    model.graph.node[0].attribute.append(helper.make_attribute("classlabels_strings", ["a" * 65_000_000, "b"]))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"what there is to write .* takes 65 MB, expected at most 64 MB"):
+        inspected(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"n_features_in_": 2**40}, "a Ridge takes 1,099,511,627,776 features, expected at most 1,048,576"),
+        ({"n_features_in_": 2**25}, "a Ridge takes 33,554,432 features, expected at most"),
+    ],
+)
+def test_an_estimator_with_more_features_than_have_names_is_refused(
+    change: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    estimator = Ridge().fit(POINTS, VALUES)
+    vars(estimator).update(change)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(estimator, 5))
+    with pytest.raises(ModelError, match=why):
+        inspected(tmp_path / "model.pkl")
+
+
+def test_a_file_that_changes_while_it_is_inspected_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = models.plain_tensors(tmp_path)
+
+    def growing(*arguments: Any, **options: Any) -> Any:
+        answer = isolation.ask(*arguments, **options)
+        if arguments[0] == "look":
+            with path.open("ab") as file:
+                file.write(b"more")
+        return answer
+
+    monkeypatch.setattr(inspection, "ask", growing)
+    with pytest.raises(ModelError, match=r"plain-tensors\.onnx changed while it was inspected"):
+        inspected(path)
 
 
 @pytest.mark.parametrize("version", ["1.4.2", "1.5.1", "0.24.2", "1.6.dev0"])

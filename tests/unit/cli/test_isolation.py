@@ -1,28 +1,126 @@
 from __future__ import annotations
 
+import json
+import re
+import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import models
 from pilotlight.errors import ModelError
 from pilotlight_cli import isolation
 from pilotlight_cli.isolation import ask
+from pilotlight_cli.limits import Limits
 from pilotlight_cli.workbench.job import Job, write_job
+from processes import children, python, wait_until, wait_until_ended
+
+LIMITS = Limits(memory=300 * 10**6, seconds=60, patience=600)
 
 
-def test_a_process_that_dies_is_told_from_one_that_refuses(tmp_path: Path) -> None:
-    path = models.plain_tensors(tmp_path)
-    job = Job(
-        path=path, kind="nothing", wanted="", signature="", golden="", admitted=frozenset(), allow=(), folder=tmp_path
+def library(folder: Path, code: str) -> Path:
+    """Packages in which numpy, which the process imports first, is this code."""
+    packages = folder / "packages"
+    packages.mkdir()
+    (packages / "numpy.py").write_text(f"import os, signal, subprocess, sys, time\n{code}\n")
+    return packages
+
+
+def job(folder: Path) -> dict[str, Any]:
+    """Looking into a file that is not even there: numpy is imported first."""
+    names: dict[str, Any] = {"admitted": frozenset(), "allow": ()}
+    return write_job(Job(folder / "a.pkl", "pickle", wanted="", signature="", golden="", folder=folder, **names))
+
+
+def failure(folder: Path, code: str, limits: Limits = LIMITS) -> str:
+    with pytest.raises(ModelError) as caught:
+        ask("look", job(folder), library(folder, code), folder, "a.pkl", limits=limits)
+    return str(caught.value)
+
+
+MEMORY = "a.pkl takes more than 300 MB of memory to look into, which is the limit; .* raise it with --max-memory MB"
+TIME = "a.pkl takes more than 2 seconds of the processor to look into, which is the limit; .* raise it with --max-sec"
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("set(range(2**40))", MEMORY),
+        ("bytearray(2**40)", MEMORY),
+        ("try:\n    bytearray(2**40)\nexcept MemoryError as error:\n    raise ValueError('no') from error", MEMORY),
+        ("raise RuntimeError('[ONNXRuntimeError] : 6 : std::bad_alloc')", MEMORY),
+        ("sys.stderr.write(\"what():  std::bad_alloc\\n\"); os.abort()", MEMORY),
+        ("raise SystemExit(3)", "the process that looked into a.pkl ended with exit code 3"),
+        ("sys.stderr.write('x' * 10**7 + '\\nlast words\\n'); os.abort()", r"signal 6; it said:\nx+\nlast words$"),
+        ("sys.stdin.read(); raise KeyError('no input')", "KeyError: 'no input'"),
+        ("open('/nowhere/model')", "/nowhere/model cannot be read: No such file or directory"),
+    ],
+)  # fmt: skip
+def test_a_process_that_reaches_a_limit_or_dies_is_a_sentence(code: str, why: str, tmp_path: Path) -> None:
+    assert re.search(why, failure(tmp_path, code))
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "sum(range(2**60))"])
+def test_a_process_that_computes_for_ever_is_ended(code: str, tmp_path: Path) -> None:
+    assert re.search(TIME, failure(tmp_path, code, replace(LIMITS, seconds=2)))
+
+
+def test_a_process_that_waits_for_ever_is_ended_by_the_clock(tmp_path: Path) -> None:
+    said = failure(tmp_path, "time.sleep(600)", replace(LIMITS, patience=1))
+    assert "waited for something, and was ended after 1 seconds" in said
+
+
+def test_memory_that_the_kernel_does_not_count_is_looked_at(tmp_path: Path) -> None:
+    said = failure(tmp_path, "held = b'x' * 400_000_000; time.sleep(600)", replace(LIMITS, watched=True))
+    assert "a.pkl takes more than 300 MB of memory" in said
+
+
+def test_memory_that_is_only_reserved_or_mapped_does_not_count(tmp_path: Path) -> None:
+    code = (
+        "import mmap\n"
+        "reserved = mmap.mmap(-1, 2**30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)\n"
+        "file = open('weights', 'wb+'); file.truncate(2**30)\n"
+        "mapped = mmap.mmap(file.fileno(), 2**30, prot=mmap.PROT_READ)\n"
+        "raise SystemExit(3)"
     )
-    with pytest.raises(ModelError, match=r"the process that looked into plain-tensors\.onnx ended with exit code 1"):
-        ask("look", write_job(job), tmp_path, tmp_path, path.name)
+    assert "ended with exit code 3" in failure(tmp_path, code)
+
+
+def test_nothing_that_the_process_started_outlives_it(tmp_path: Path) -> None:
+    code = (
+        "other = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(other.pid))\nwhile True: pass"
+    )
+    failure(tmp_path, code, replace(LIMITS, seconds=2))
+    wait_until_ended([int((tmp_path / "pid").read_text())], limit=60)
+
+
+PARENT = """
+import json, sys
+from pathlib import Path
+from pilotlight_cli.isolation import ask
+from pilotlight_cli.limits import Limits
+folder = Path(sys.argv[1])
+ask("look", json.loads(sys.argv[2]), folder / "packages", folder, "a.pkl", limits=Limits(10**9, 600, 600))
+"""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_process_ends_with_the_command(ending: signal.Signals, tmp_path: Path) -> None:
+    library(tmp_path, "open('started', 'w').close(); time.sleep(600)")
+    with python(PARENT, str(tmp_path), json.dumps(job(tmp_path))) as parent:
+        wait_until((tmp_path / "started").exists, limit=120)
+        pids = children(parent.pid)
+        parent.send_signal(ending)
+
+        assert pids
+        wait_until_ended(pids, limit=120)
 
 
 def test_the_process_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/secret")
     environment = isolation._environment(Path("/packages"))
-    assert set(environment) <= {*isolation._ENVIRONMENT, "PYTHONPATH"}
+    assert set(environment) <= {*isolation._ENVIRONMENT, *isolation._ONE_THREAD, "PYTHONPATH"}
     assert environment["PYTHONPATH"].startswith("/packages:")

@@ -16,7 +16,9 @@ import typer.main
 from typer.testing import CliRunner
 
 import descriptions
+import models
 import pilotlight
+from onnx_models import endless, filled
 from pilotlight_cli.main import app
 from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.publishing import publish
@@ -24,11 +26,15 @@ from pilotlight_cli.stores import Store
 
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {
-    "optimize": (["path", "folder"], set(), {"--requests", "--rounds", "--golden", "--signature", "--json"}),
+    "optimize": (
+        ["path", "folder"],
+        set(),
+        {"--requests", "--rounds", "--golden", "--signature", "--max-memory", "--max-seconds", "--json"},
+    ),
     "publish": (
         ["path"],
         {"--name", "--store"},
-        {"--format", "--golden", "--signature", "--alias", "--allow", "--json"},
+        {"--format", "--golden", "--signature", "--alias", "--allow", "--max-memory", "--max-seconds", "--json"},
     ),
     "list": (["name"], {"--store"}, {"--json"}),
     "show": (["reference"], {"--store"}, {"--json"}),
@@ -175,12 +181,34 @@ def test_a_missing_lock_is_named_with_what_writes_one(command: str) -> None:
     assert error == "error: there is no lock at model.lock; 'pilotlight pin' writes one"
 
 
-def test_an_error_of_the_system_is_a_line_too(store: Store, tmp_path: Path) -> None:
-    (tmp_path / "golden.json").mkdir()
-    (tmp_path / "requirements.lock").mkdir()
-    assert re.search(
-        r"^error: .*Is a directory", run("pin", "rents", "--store", store.url, code=1).stderr, re.MULTILINE
+def test_an_error_of_the_system_is_a_line_too(tmp_path: Path) -> None:
+    model = models.plain_tensors(tmp_path)
+    said = run("optimize", str(model), str(model / "new/out"), code=1).stderr
+    assert re.search(r"^error: .*Not a directory", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "limit", ["--max-memory 700 --max-seconds 2", "PILOTLIGHT_MAX_MEMORY=700 PILOTLIGHT_MAX_SECONDS=2"]
+)
+def test_limits_are_options_and_settings(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in limit.split():
+        if "=" in setting:
+            monkeypatch.setenv(*setting.split("=", 1))
+    options = limit.split() if limit.startswith("--") else []
+    arguments = (
+        "publish",
+        str(tmp_path / "model.onnx"),
+        "--name",
+        "a",
+        "--store",
+        f"file://{tmp_path}/store",
+        *options,
     )
+    filled(tmp_path, 2**40)
+    assert "takes more than 700 MB" in run(*arguments, code=1).stderr
+    endless(tmp_path)
+    assert "takes more than 2 seconds" in run(*arguments, code=1).stderr
+    assert not (tmp_path / "store").exists()
 
 
 def test_the_store_can_be_a_setting(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

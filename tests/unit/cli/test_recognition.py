@@ -4,9 +4,11 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import pickle
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import joblib
@@ -22,10 +24,16 @@ import models
 from estimators import NAMES, POINTS
 from onnx_models import with_external_data
 from pilotlight.errors import ModelError
-from pilotlight_cli.recognition import NotRecognised, recognise, unpacked
+from pilotlight_cli import recognition
+from pilotlight_cli.recognition import NotRecognised, read_recognised, recognise, unpacked, write_recognised
 
 MODEL = LogisticRegression().fit(POINTS, NAMES)
 PICKLE = pickle.dumps(MODEL, 5)
+
+
+def alone(content: bytes) -> bytes:
+    """As joblib writes .lzma."""
+    return lzma.compress(content, lzma.FORMAT_ALONE)
 
 
 def written(folder: Path, content: bytes, name: str = "model") -> Path:
@@ -74,6 +82,55 @@ def test_the_strings_that_an_onnx_file_knows_are_found(tmp_path: Path) -> None:
     assert recognise(models.rents(tmp_path).files["onnx"]).words == models.CITIES
 
 
+@pytest.mark.parametrize("compress", [zlib.compress, gzip.compress, bz2.compress, lzma.compress, alone])
+def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(
+    compress: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "LEAST", 10**6)
+    path = written(tmp_path, compress(PICKLE + bytes(20_000_000)))
+    with pytest.raises(NotRecognised, match=r"model has \d+ bytes and unpacks to more than \d+, 200 times its size"):
+        recognise(path)
+
+
+def test_a_header_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\x5d\0\0\0\x80" + b"\xff" * 8 + alone(PICKLE)[13:])
+    with pytest.raises(NotRecognised, match="does not unpack: Memory usage limit exceeded"):
+        recognise(path)
+
+
+def test_a_zip_file_that_unpacks_to_far_more_than_it_has_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "LEAST", 10**6)
+    path = tmp_path / "model.skops"
+    path.write_bytes(skops.io.dumps(MODEL))
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("weights.npy", bytes(20_000_000))
+    with pytest.raises(NotRecognised, match=r"unpacks to more than \d+, 200 times its size"):
+        recognise(path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_file_with_two_files_of_one_name_is_refused(tmp_path: Path) -> None:
+    path = zipped(tmp_path, "schema.json", "{}")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("schema.json", "{}")
+    with pytest.raises(NotRecognised, match="holds two files of one name"):
+        recognise(path)
+
+
+@pytest.mark.parametrize(("field", "value", "why"), [(8, 1, "encrypted"), (10, 99, "compression method")])
+def test_a_zip_file_that_cannot_be_unpacked_is_refused(field: int, value: int, why: str, tmp_path: Path) -> None:
+    path = zipped(tmp_path, "schema.json", "{}")
+    content = bytearray(path.read_bytes())
+    content[field - 2] = content[content.index(b"PK\x01\x02") + field] = (
+        value  # the file's own header and the directory
+    )
+    path.write_bytes(content)
+    with pytest.raises(NotRecognised, match=f"not one of skops: .*{why}"):
+        recognise(path)
+
+
 def zipped(folder: Path, name: str, content: str) -> Path:
     path = folder / "model.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -108,6 +165,8 @@ def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp
     [
         ("data.npy", "", "not one of skops"),
         ("schema.json", "{", "not one of skops"),
+        ("schema.json", "[" * 200_000, "not one of skops: .*recursion"),
+        ("schema.json", "1" * 200_000, "not one of skops: .*digits"),
         ("schema.json", json.dumps({"content": []}), "no scikit-learn estimator"),
     ],
 )
@@ -148,6 +207,27 @@ def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path:
         recognise(with_external_data(tmp_path, location))
 
 
+def test_external_data_in_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    path = with_external_data(tmp_path, "vector.bin")
+    os.mkfifo(tmp_path / "vector.bin")
+    with pytest.raises(NotRecognised, match=r"vector\.bin, expected a file of that name"):
+        recognise(path)
+
+
+def test_the_strings_of_an_onnx_file_are_some(tmp_path: Path) -> None:
+    words = [f"word{index:06}" for index in range(20_000)]
+    node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", keys_strings=[*words, "x" * 2000])
+    path = written(tmp_path, helper.make_model(helper.make_graph([node], "words", [], [])).SerializeToString())
+    assert recognise(path).words == tuple(words[:10_000])
+
+
+@pytest.mark.parametrize("name", ["onnx", "skops", "pickle"])
+def test_what_was_found_is_the_same_after_its_way_through_a_file(name: str, tmp_path: Path) -> None:
+    found = recognise(models.rents(tmp_path).files[name])
+    assert found.size > 0
+    assert read_recognised(json.loads(json.dumps(write_recognised(found)))) == found
+
+
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotRecognised, match=r"vector\.bin, which does not lie beside it"):
+    with pytest.raises(NotRecognised, match=r"vector\.bin, expected a file of that name beside it"):
         recognise(with_external_data(tmp_path, "vector.bin"))

@@ -1,0 +1,47 @@
+"""Files that the user names: regular ones alone, since opening a pipe or a device may wait for ever."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from pilotlight_cli.workbench.job import UsageError
+
+# Signatures and golden samples: what is written about a model is smaller.
+_LARGEST: Final = 64 * 10**6
+
+_KINDS: Final = {
+    stat.S_IFBLK: "a device",
+    stat.S_IFCHR: "a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """What the system tells of a file. Raises UsageError where it is not a regular one, or none at all."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}; expected a file") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise UsageError(f"{path} is {kind}, expected a file")
+    return status
+
+
+def read(path: Path) -> bytes:
+    """The content of a file of ordinary size. Raises UsageError."""
+    check_regular(path)
+    try:
+        # Not to wait, should a pipe have come to its place meanwhile.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST:
+        raise UsageError(f"{path} has more than {_LARGEST // 10**6} MB, the most that is read of such a file")
+    return content
