@@ -10,7 +10,7 @@ from typing import Final
 from pilotlight_cli.workbench.job import UsageError
 
 # Signatures and golden samples: what is written about a model is smaller.
-_LARGEST: Final = 64 * 10**6
+LARGEST: Final = 64 * 10**6
 
 _KINDS: Final = {
     stat.S_IFBLK: "a device",
@@ -39,9 +39,9 @@ def read(path: Path) -> bytes:
     try:
         # Not to wait, should a pipe have come to its place meanwhile.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            content = file.read(_LARGEST + 1)
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > _LARGEST:
-        raise UsageError(f"{path} has more than {_LARGEST // 10**6} MB, the most that is read of such a file")
+    if len(content) > LARGEST:
+        raise UsageError(f"{path} has more than {LARGEST // 10**6} MB, the most that is read of such a file")
     return content

@@ -8,7 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
@@ -19,8 +19,14 @@ from docs import pages
 from docs.pages import PAGES, Block
 from pilotlight.records import ColdStart, Record, Served, fields
 from pilotlight.settings import Settings, read_settings
+from pilotlight_cli import recognition, regular_files
+from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
+from pilotlight_cli.limits import Allowance
 from pilotlight_cli.main import app
 from pilotlight_cli.project import PROJECT
+from pilotlight_cli.workbench import samples
+from pilotlight_cli.workbench.__main__ import LARGEST_ANSWER
+from pilotlight_cli.workbench.features import MOST_FEATURES
 
 ARCHITECTURE = pages.read("docs/architecture.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
@@ -177,7 +183,8 @@ def test_the_settings_table_is_the_code() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_([A-Z_]+)\b", pages.read(page)))
-    assert named <= {name.upper() for name in Settings.__slots__}
+    of_commands = {get_args(kind)[1].envvar.removeprefix("PILOTLIGHT_") for kind in (MaxMemory, MaxSeconds)}
+    assert named <= {name.upper() for name in Settings.__slots__} | of_commands
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])
@@ -187,6 +194,25 @@ def test_the_tables_of_log_fields_are_the_code(record: Record) -> None:
     rows = pages.table(f"| Field |{after}")
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
     assert named == set(fields(record))
+
+
+def test_the_table_of_limits_is_the_code() -> None:
+    least, more = Allowance().limits(0), Allowance().limits(10**6)
+    expected = [
+        [least.memory // 10**6, (more.memory - least.memory) // 10**6],
+        [least.seconds],
+        [least.patience // least.seconds],
+        [recognition.LEAST // 10**6, recognition.TIMES],
+        [samples.MOST_IN_A_REQUEST],
+        [MOST_FEATURES],
+        [samples.MOST_VALUES],
+        [samples.MOST_MADE_UP_ANSWERS],
+        [samples.MOST_ANSWERS],
+        [LARGEST_ANSWER // 10**6],
+        [regular_files.LARGEST // 10**6],
+    ]
+    rows = pages.table(pages.section(pages.read("docs/models.md"), "## What a file may take"))
+    assert [list(map(int, re.findall(r"\d+", row[1]))) for row in rows] == expected
 
 
 def test_the_table_of_metrics_is_the_code() -> None:

@@ -16,7 +16,7 @@ from pilotlight_cli.workbench.exhaustion import OUT_OF_MEMORY, confine, is_exhau
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_job, write_answer
 
 # All that is written about a model is read at each start of a function.
-_LARGEST: Final = 64 * 10**6
+LARGEST_ANSWER: Final = 64 * 10**6
 
 
 def main(task: str, job_file: str, answer_file: str, memory: str, seconds: str) -> None:
@@ -34,6 +34,8 @@ def _answer(task: str, job_file: Path) -> str:
             return json.dumps({"error": OUT_OF_MEMORY})
         if isinstance(error, OSError):
             error = ModelError(f"{error.filename or 'a file'} cannot be read: {error.strerror or error}")
+        if isinstance(error, RecursionError):
+            error = ModelError("the model is nested too deep, or holds itself; train and save it again")
         if not isinstance(error, PilotlightError):
             raise
         return json.dumps({"error": type(error).__name__, "message": str(error)})
@@ -41,10 +43,10 @@ def _answer(task: str, job_file: Path) -> str:
 
 def _written(answer: dict[str, Any]) -> str:
     text = json.dumps(answer)
-    if len(text) > _LARGEST:
+    if len(text) > LARGEST_ANSWER:
         raise ModelError(
             f"what there is to write about the model (names, labels, samples) takes {len(text) // 10**6} MB, expected "
-            f"at most {_LARGEST // 10**6} MB; save the model with fewer"
+            f"at most {LARGEST_ANSWER // 10**6} MB; save the model with fewer"
         )
     return text
 

@@ -54,6 +54,7 @@ TIME = "a.pkl takes more than 2 seconds of the processor to look into, which is 
         ("raise SystemExit(3)", "the process that looked into a.pkl ended with exit code 3"),
         ("sys.stderr.write('x' * 10**7 + '\\nlast words\\n'); os.abort()", r"signal 6; it said:\nx+\nlast words$"),
         ("sys.stdin.read(); raise KeyError('no input')", "KeyError: 'no input'"),
+        ("def deep(): deep()\ndeep()", "nested too deep, or holds itself"),
         ("open('/nowhere/model')", "/nowhere/model cannot be read: No such file or directory"),
     ],
 )  # fmt: skip

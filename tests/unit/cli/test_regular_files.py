@@ -42,7 +42,7 @@ def test_what_is_no_file_is_named(kind: str, opened: Callable[[Path], object], t
 
 
 def test_a_file_is_read_to_its_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regular_files, "_LARGEST", 2_000_000)
+    monkeypatch.setattr(regular_files, "LARGEST", 2_000_000)
     (tmp_path / "file").write_bytes(bytes(2_000_000))
     assert len(read(tmp_path / "file")) == 2_000_000
     (tmp_path / "file").write_bytes(bytes(2_000_001))
