@@ -125,7 +125,7 @@ def _wait(process: subprocess.Popen[bytes], limits: Limits) -> int:
 def _resident(pid: int) -> int:
     """The bytes that a process holds in memory; 0 where it ended."""
     told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return int(told or 0) * 1024
+    return int(told.strip() or 0) * 1024
 
 
 def _death(about: str, code: int, said: Path, limits: Limits) -> ModelError:

@@ -98,10 +98,11 @@ def test_nothing_that_the_process_started_outlives_it(tmp_path: Path) -> None:
 
 
 PARENT = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from pilotlight_cli.isolation import ask
 from pilotlight_cli.limits import Limits
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background lacks
 folder = Path(sys.argv[1])
 ask("look", json.loads(sys.argv[2]), folder / "packages", folder, "a.pkl", limits=Limits(10**9, 600, 600))
 """
