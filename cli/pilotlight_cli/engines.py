@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from pilotlight.description import FORMATS, PACKAGES, Description, Runtime
@@ -11,9 +10,6 @@ from pilotlight.runtimes.onnx import serves
 
 BINDING = "onnxruntime-python"
 C_API = "onnxruntime-c"
-
-# The first onnxruntime with all the functions that `runtimes/ort_api.py` calls.
-_C_API_SINCE = (1, 24)
 
 
 class EngineRefused(PilotlightError):
@@ -39,17 +35,5 @@ def choose(model: Description, wanted: str | None) -> Runtime:
         )
     if C_API not in engines or wanted not in (None, C_API):
         return replace(model.runtime, engine=wanted or model.runtime.engine)
-    found = model.runtime.packages["onnxruntime"]
-    if _release(found) >= _C_API_SINCE:
-        packages = {package: model.runtime.packages[package] for package in PACKAGES[C_API]}
-        return replace(model.runtime, engine=C_API, packages=packages)
-    if wanted:
-        raise EngineRefused(
-            f"{model.name}:{model.version} was published with onnxruntime {found}, and {C_API} needs "
-            f"{'.'.join(map(str, _C_API_SINCE))} or later; publish it again, or leave --engine out"
-        )
-    return model.runtime
-
-
-def _release(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    packages = {package: model.runtime.packages[package] for package in PACKAGES[C_API]}
+    return replace(model.runtime, engine=C_API, packages=packages)

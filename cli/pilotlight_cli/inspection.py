@@ -14,7 +14,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Final
 
-from pilotlight.description import GLOBAL, Runtime
+from pilotlight.description import GLOBAL, OLDEST, Runtime, is_before
 from pilotlight.errors import ModelError
 from pilotlight.golden import Golden
 from pilotlight.primitives import forbidden
@@ -29,12 +29,6 @@ from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.workbench.job import Job, UsageError, read_answer, write_job
 
 __all__ = ["Inspection", "UsageError", "inspect"]
-
-# The file format's own library; versions before this one built objects that it had not checked.
-SKOPS: Final = "0.16.0"
-
-# The first scikit-learn with wheels for the functions' Python 3.13.
-OLDEST_SKLEARN: Final = (1, 5, 2)
 
 # What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
 _WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
@@ -74,7 +68,8 @@ def inspect(
 ) -> Inspection:
     """Look into the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
-    `files` may hold one that was saved again, in a folder that lasts as long as this process. Raises NotRecognised,
+    `files` are in a folder that lasts as long as this process: those that were looked into, with nothing else beside
+    them, so that what loaded is what is published; one may have been saved again. Raises NotRecognised,
     UsageError (the options do not go with the file), ModelError (the model cannot be served), UnsafePickle,
     FormatError, or InstallError.
     """
@@ -160,13 +155,11 @@ def requirements(path: Path, found: Recognised) -> list[str]:
     """What the child needs to load the model. Raises ModelError for a scikit-learn that no function could have."""
     if found.kind == "onnx":
         return [f"{package}=={version(package)}" for package in ("numpy", "onnxruntime")]
-    numbers = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?$", found.sklearn)
-    release = tuple(int(number or 0) for number in numbers.groups()) if numbers else ()
-    if release < OLDEST_SKLEARN:
-        oldest = ".".join(map(str, OLDEST_SKLEARN))
+    oldest = OLDEST["scikit-learn"]
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
         raise ModelError(
             f"{path.name} was made with scikit-learn {found.sklearn}, expected a release from {oldest} on, the first "
             "for the functions' Python 3.13; train it again with one, or convert it to ONNX"
         )
-    needs = _WITH.get(release[:2], _LATER)
-    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={SKOPS}"]
+    needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)
+    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={OLDEST['skops']}"]

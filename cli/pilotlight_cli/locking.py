@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pilotlight.description import GOLDEN, Description, File, Lock, load_lock, write_lock
+from pilotlight.description import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.golden import read_golden
 from pilotlight_cli.admitted import check_admitted
@@ -53,13 +53,14 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
     `engine` is the one to serve the model, where it shall not be the one that starts fastest. Raises Unresolvable,
-    DigestMismatch, EngineRefused, NotAdmitted (a pickle's list of names grants itself more than Pilotlight ships) or
-    StoreError; all files are then as they were.
+    DigestMismatch, EngineRefused, NotAdmitted (a pickle's list of names grants itself more than Pilotlight ships),
+    RuntimeMismatch (the manifest names a library that is too old) or StoreError; all files are then as they were.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
     model = resolve(store, reference).model
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
+    check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     model = replace(model, runtime=choose(model, engine))
     golden = _read_golden(store, model)
     before = _before(lock_path)
@@ -122,8 +123,8 @@ def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
 def _before(lock_path: Path) -> Lock | None:
     """The lock that is replaced, where it can be read."""
     try:
-        return load_lock(lock_path)
-    except FormatError:
+        return read_lock(lock_path.read_bytes())
+    except (FormatError, OSError):
         return None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pilotlight.description import Description
+from pilotlight.description import Description, too_old
 from pilotlight.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.manifest import Manifest
@@ -67,6 +67,9 @@ def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]
+    problem = too_old(model.runtime.packages)
+    if problem:
+        rows.append(("cannot be pinned", Text(problem, "bold red")))
     if model.allowed_globals:
         rows.append(("known globals", ", ".join(model.allowed_globals)))
     if model.extra_globals:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
-from pilotlight.errors import FormatError
+from pilotlight.errors import FormatError, RuntimeMismatch
 from pilotlight.frozen import dataclass
 from pilotlight.reader import Node, read_json
 from pilotlight.signature import Signature, read_signature, write_signature
@@ -34,6 +35,17 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "onnxruntime-python": ("onnxruntime",),
     "onnxruntime-c": ("onnxruntime",),
     "scikit-learn": ("numpy", "scikit-learn"),
+}
+
+# The oldest version of each library that is pinned and that loads a model. A manifest with an older one is read, to be
+# listed and shown.
+OLDEST: dict[str, str] = {
+    # Older ones read tensors from files anywhere: before 1.24 all tensors, before 1.27 sparse ones.
+    "onnxruntime": "1.27.0",
+    # The first with wheels for the functions' Python 3.13.
+    "scikit-learn": "1.5.2",
+    # Older ones built objects that they had not checked.
+    "skops": "0.16.0",
 }
 
 
@@ -113,7 +125,10 @@ def read_lock(content: bytes) -> Lock:
 
 
 def load_lock(path: Path) -> Lock:
-    """The lock in a file. Its absence is an error that says how to make one."""
+    """The lock in a file. Its absence is an error that says how to make one.
+
+    Raises FormatError, or RuntimeMismatch where it names a library that is too old.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -121,9 +136,11 @@ def load_lock(path: Path) -> Lock:
     except OSError as error:
         raise FormatError(f"the lock at {path} cannot be read: {error.strerror}", path="") from None
     try:
-        return read_lock(content)
+        lock = read_lock(content)
     except FormatError as error:
         raise error.within(path.name) from None
+    check_oldest(path.name, lock.model.runtime.packages)
+    return lock
 
 
 def write_lock(lock: Lock) -> dict[str, object]:
@@ -186,6 +203,44 @@ def read_runtime(node: Node, artifact_format: str) -> Runtime:
             raise FormatError(f"the field {package!r} is missing", fields["packages"].path)
     session = _read_session(fields["session"]) if "session" in fields else DEFAULT_SESSION
     return Runtime(fields["name"].one_of(name), engine, packages, session)
+
+
+def check_oldest(place: str, packages: Mapping[str, str]) -> None:
+    """Refuse a version of a library that is older than OLDEST says. Raises RuntimeMismatch."""
+    problem = too_old(packages)
+    if problem:
+        raise RuntimeMismatch(f"{place}: {problem}")
+
+
+def too_old(packages: Mapping[str, str]) -> str:
+    """What is wrong where a library is older than OLDEST says; else nothing."""
+    for package, version in packages.items():
+        if package in OLDEST and is_before(version, OLDEST[package]):
+            return f"found {package} {version}, expected {OLDEST[package]} or later; publish the model again"
+    return ""
+
+
+def is_before(version: str, release: str) -> bool:
+    """Whether a version, in any form of PEP 440, is earlier than a release. Where it is hard to tell, it is."""
+    found, is_early = _numbers(version)
+    wanted, _ = _numbers(release)
+    return found < wanted or (found == wanted and is_early)
+
+
+def _numbers(version: str) -> tuple[list[int], bool]:
+    """A version's numbers without zeros at their end, and whether it comes before the release of these numbers.
+
+    1.27.0rc1 and 1.27.dev1 do; 1.27.0+cpu and 1.27.0.post1 do not.
+    """
+    numbers: list[int] = []
+    for part in version.partition("+")[0].partition(".post")[0].split("."):
+        digits = "".join(takewhile(str.isdecimal, part))
+        numbers.append(int(digits or 0))
+        if digits != part:
+            break
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers, digits != part
 
 
 def write_runtime(runtime: Runtime) -> dict[str, object]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_lock import copy_lock, fill_store, rewrite
-from pilotlight.errors import PilotlightError
+from pilotlight.description import load_lock
+from pilotlight.errors import PilotlightError, RuntimeMismatch
 from pilotlight_cli.local.verify import VerifyReport, cloud_of, verify
 from pilotlight_cli.publishing import describe
 
@@ -52,6 +54,15 @@ def test_verify_says_which_companion_is_missing(name: str, lock: Path, store: st
 
     assert not ok
     assert "is missing; 'pilotlight pin' writes it" in detail
+
+
+def test_verify_refuses_a_library_that_is_too_old(lock: Path, store: str, tmp_path: Path) -> None:
+    altered = copy_lock(lock, tmp_path)
+    rewrite(altered, runtime=replace(load_lock(lock).model.runtime, packages={"onnxruntime": "1.26.0"}))
+    with pytest.raises(
+        RuntimeMismatch, match=r"model\.lock: found onnxruntime 1\.26\.0, expected 1\.27\.0 or later; publish"
+    ):
+        verify(altered, store)
 
 
 def with_other_golden(lock: Path, folder: Path, alter: Callable[[Any], None]) -> Path:

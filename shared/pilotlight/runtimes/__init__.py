@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from pilotlight.description import Description
+from pilotlight.description import Description, check_oldest
 from pilotlight.errors import ModelError, RuntimeMismatch
 from pilotlight.tensor import Tensor
 
@@ -68,9 +68,10 @@ def preload(model: Description) -> None:
 
 
 def check_version(package: str, found: str, packages: Mapping[str, str]) -> None:
-    """Refuse a library whose version is not exactly the one that the lock names, where it names one."""
-    expected = packages.get(package)
-    if expected is not None and found != expected:
+    """Refuse a library that is too old, and another version than exactly the one that the lock names, if it does."""
+    expected = packages.get(package, found)
+    check_oldest("the lock" if package in packages else "this environment", {package: expected})
+    if found != expected:
         raise RuntimeMismatch(
             f"{package} {found} is installed and the lock names {expected}; install what requirements.lock pins"
         )

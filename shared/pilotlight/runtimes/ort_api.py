@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 from pilotlight.errors import RuntimeMismatch
 from pilotlight.runtimes import check_version
 
-# The first version of the API that has all of these functions; it came with ONNX Runtime 1.24.
+# The first version of the API that has all of these functions. It came with ONNX Runtime 1.24, and older ones than
+# `description.OLDEST` are refused.
 API_VERSION = 24
 
 _FOLDER = Path("onnxruntime", "capi")
@@ -151,13 +152,7 @@ def library(packages: Mapping[str, str]) -> Api:
     base = _base(str(path))
     version = base.get_version_string().decode()
     check_version("onnxruntime", version, packages)
-    table = base.get_api(API_VERSION)
-    if not table:
-        raise RuntimeMismatch(
-            f"onnxruntime {version} has not version {API_VERSION} of the C API, which came with 1.24; pin the model "
-            "again with --engine onnxruntime-python, or publish it with a newer onnxruntime"
-        )
-    return _api(table)
+    return _api(base.get_api(API_VERSION))
 
 
 def _base(path: str) -> _Base:

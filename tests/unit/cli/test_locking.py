@@ -14,7 +14,7 @@ import pytest
 import descriptions
 from fakes.package_index import PackageIndex
 from pilotlight.description import Lock, Session, load_lock, read_lock, write_lock
-from pilotlight.errors import DigestMismatch, FormatError
+from pilotlight.errors import DigestMismatch, FormatError, RuntimeMismatch
 from pilotlight.tensor import BF16
 from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
@@ -100,16 +100,6 @@ def test_how_the_session_is_made_is_pinned_with_it(store: Store, lock: Path, mod
     session = Session("off", prepacking=False)
     put(store, replace(model, runtime=replace(model.runtime, session=session)))
     assert pin(store, NAME, lock).lock.model.runtime.session == session
-
-
-def test_an_onnxruntime_from_before_the_c_api_that_is_called_is_served_by_the_binding(
-    store: Store, lock: Path, model: Inspection, index: PackageIndex
-) -> None:
-    index.add("onnxruntime", "1.23.2", "numpy>=2")
-    put(store, replace(model, runtime=replace(model.runtime, packages={"onnxruntime": "1.23.2"})))
-    assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-python"
-    with pytest.raises(EngineRefused, match=r"published with onnxruntime 1\.23\.2, and onnxruntime-c needs 1\.24"):
-        pin(store, NAME, lock, engine="onnxruntime-c")
 
 
 def test_an_engine_of_another_runtime_is_refused(store: Store, lock: Path) -> None:
@@ -219,14 +209,49 @@ def swap_manifest(store: Store, **fields: object) -> None:
     store.replace(key, to_bytes(write_manifest(read_manifest(json.dumps(document).encode()))))
 
 
-PICKLE = {
+def swap_model(store: Store, content: bytes) -> None:
+    """Write another model into the store, and a manifest that says so."""
+    file = {"name": "model.onnx", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    swap_manifest(store, artifact={"format": "onnx", "files": [file]})
+    store.replace(f"{NAME}/1/model.onnx", content)
+
+
+RUNTIME: dict[str, object] = {"name": "onnx", "engine": "onnxruntime-python"}
+SKLEARN: dict[str, object] = {"name": "sklearn", "engine": "scikit-learn"}
+PACKAGES = {"numpy": "2.4.6", "scikit-learn": "1.9.1"}
+PICKLE: dict[str, object] = {
     "artifact": {"format": "pickle", "files": [{"name": "model.pkl", "size": 3, "sha256": "a" * 64}]},
-    "runtime": {
-        "name": "sklearn",
-        "engine": "scikit-learn",
-        "packages": {"numpy": "2.4.6", "scikit-learn": "1.9.1"},
-    },
+    "runtime": SKLEARN | {"packages": PACKAGES},
 }
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (
+            {"runtime": RUNTIME | {"packages": {"onnxruntime": "1.23.2"}}},
+            r"found onnxruntime 1\.23\.2, expected 1\.27\.0",
+        ),
+        (
+            PICKLE | {"runtime": SKLEARN | {"packages": PACKAGES | {"skops": "0.15.0"}}},
+            r"skops 0\.15\.0, expected 0\.16",
+        ),
+        (
+            PICKLE | {"runtime": SKLEARN | {"packages": PACKAGES | {"scikit-learn": "1.4.0"}}},
+            r"1\.4\.0, expected 1\.5\.2",
+        ),
+    ],
+)
+def test_a_manifest_cannot_ask_for_a_library_that_is_too_old(
+    fields: dict[str, object], why: str, store: Store, lock: Path
+) -> None:
+    before = pinned_before(store, lock)
+    swap_manifest(store, **fields)
+    with pytest.raises(
+        RuntimeMismatch, match=f"the manifest of breast-cancer:1: .*{why}.* or later; publish the model"
+    ):
+        pin(store, NAME, lock)
+    assert files(lock) == before
 
 
 def test_a_manifest_cannot_call_a_name_known_that_pilotlight_does_not_ship(store: Store, lock: Path) -> None:
@@ -258,15 +283,15 @@ def test_a_name_that_executes_is_never_pinned(store: Store, lock: Path, name: st
     assert files(lock) == {}
 
 
-def test_a_package_that_pilotlight_does_not_know_is_pinned_with_a_warning(
+def test_a_package_that_a_name_needs_which_was_allowed_is_pinned_with_a_warning(
     store: Store, lock: Path, index: PackageIndex
 ) -> None:
     index.add("flats", "3.1")
-    packages = {"numpy": "2.4.6", "scikit-learn": "1.9.1", "flats": "3.1"}
-    swap_manifest(store, **(PICKLE | {"runtime": {"name": "sklearn", "engine": "scikit-learn", "packages": packages}}))
+    packages = PACKAGES | {"flats": "3.1"}
+    swap_manifest(store, **(PICKLE | {"runtime": SKLEARN | {"packages": packages}}), extra_globals=["flats.Rounded"])
 
     pinned = pin(store, NAME, lock)
-    assert pinned.warnings == ("the model asks for packages that Pilotlight does not know: flats",)
+    assert pinned.warnings[1:] == ("the model asks for packages that Pilotlight does not know: flats",)
     assert pinned.packages == packages | CORE
 
 
@@ -283,8 +308,7 @@ def test_a_package_that_is_no_name_gets_nowhere(store: Store, lock: Path, packag
 
 def test_the_same_version_with_other_bytes_is_pinned_with_a_warning(store: Store, lock: Path, tmp_path: Path) -> None:
     pin(store, NAME, lock)
-    digest = {"name": "model.onnx", "size": 5, "sha256": "e" * 64}
-    swap_manifest(store, artifact={"format": "onnx", "files": [digest]})
+    swap_model(store, b"other")
     pinned = pin(store, NAME, lock)
     assert pinned.warnings == (
         "breast-cancer:1 was pinned before with other bytes; versions never change within one store",

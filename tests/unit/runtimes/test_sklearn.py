@@ -160,9 +160,15 @@ def test_a_shorter_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "packages", "why"),
     [
-        ("pickle", {"scikit-learn": "1.0.0"}, r"scikit-learn .* the lock names 1\.0\.0"),
+        ("pickle", {"scikit-learn": "1.0.0"}, r"the lock: found scikit-learn 1\.0\.0, expected 1\.5\.2 or later"),
+        ("pickle", {"scikit-learn": "99.0.0"}, r"scikit-learn .* the lock names 99\.0\.0"),
         ("pickle", {"numpy": "1.26.4"}, "another major version"),
-        ("skops", {"skops": "0.9"}, "skops .* the lock names 0.9"),
+        (
+            "skops",
+            {"skops": "0.15.1"},
+            r"the lock: found skops 0\.15\.1, expected 0\.16\.0 or later; publish the model",
+        ),
+        ("skops", {"skops": "99.0"}, r"skops .* the lock names 99\.0"),
     ],
 )
 def test_other_libraries_are_refused_before_anything_is_parsed(
