@@ -11,7 +11,7 @@ from pathlib import Path
 from pilotlight.description import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.golden import read_golden
-from pilotlight_cli.admitted import check_admitted
+from pilotlight_cli.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.engines import choose
 from pilotlight_cli.repository import place, resolve
@@ -53,14 +53,15 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
     `engine` is the one to serve the model, where it shall not be the one that starts fastest. Raises Unresolvable,
-    DigestMismatch, EngineRefused, NotAdmitted (a pickle's list of names grants itself more than Pilotlight ships),
-    RuntimeMismatch (the manifest names a library that is too old) or StoreError; all files are then as they were.
+    DigestMismatch, EngineRefused, NotAdmitted (the manifest grants itself more than Pilotlight ships), RuntimeMismatch
+    (it names a library that is too old) or StoreError; all files are then as they were.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
     model = resolve(store, reference).model
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
+    _check_packages(model)
     model = replace(model, runtime=choose(model, engine))
     golden = _read_golden(store, model)
     before = _before(lock_path)
@@ -91,6 +92,20 @@ def check_requirements(lock: Lock, text: str) -> None:
                 f"{REQUIREMENTS} pins {package} to {pinned.get(package, 'nothing')}, expected {version} as model.lock "
                 f"says; {again}"
             )
+
+
+def _check_packages(model: Description) -> None:
+    """Refuse packages that nothing in the model asks for: the function would install what the store says."""
+    unknown = _unknown(model)
+    if unknown and not model.extra_globals:
+        raise NotAdmitted(
+            f"the manifest of {model.name}:{model.version} asks for {', '.join(unknown)}, expected only packages of "
+            "its runtime where the publisher allowed no name by hand; publish the model again"
+        )
+
+
+def _unknown(model: Description) -> list[str]:
+    return sorted(set(model.runtime.packages) - KNOWN_PACKAGES)
 
 
 def _read_golden(store: Store, model: Description) -> bytes:
@@ -135,7 +150,7 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
             f"the publisher of {model.name}:{model.version} allowed by hand what Pilotlight does not know; loading the "
             f"model may call it: {', '.join(model.extra_globals)}"
         )
-    unknown = sorted(set(model.runtime.packages) - KNOWN_PACKAGES)
+    unknown = _unknown(model)
     if unknown:
         warnings.append(f"the model asks for packages that Pilotlight does not know: {', '.join(unknown)}")
     if before and (before.name, before.version) == (model.name, model.version) and before.files != model.files:

@@ -295,6 +295,22 @@ def test_a_package_that_a_name_needs_which_was_allowed_is_pinned_with_a_warning(
     assert pinned.packages == packages | CORE
 
 
+@pytest.mark.parametrize("fields", [{}, PICKLE])
+def test_a_manifest_cannot_ask_for_packages_that_nothing_needs(
+    fields: dict[str, object], store: Store, lock: Path, index: PackageIndex
+) -> None:
+    index.add("flats", "3.1")
+    swap_manifest(store, **fields)
+    document = json.loads(store.read(f"{NAME}/1/manifest.json"))
+    document["runtime"]["packages"]["flats"] = "3.1"
+    swap_manifest(store, runtime=document["runtime"])
+    with pytest.raises(
+        NotAdmitted, match=r"the manifest of breast-cancer:1 asks for flats, expected only packages of its"
+    ):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
+
+
 @pytest.mark.parametrize(
     "package", ["flats @ https://example.org/flats.whl", "-r", "flats\n--index-url x", "Flats", "a_b"]
 )
