@@ -19,13 +19,15 @@ def load(
     file: Path,
     signature: Signature,
     packages: dict[str, str] | None = None,
+    *,
     session: Session = DEFAULT_SESSION,
+    beside: str = "",
 ) -> Model:
-    """The model in a file, on that engine, as a function would load it."""
+    """The model in a file, on that engine, as a function would load it; its lock also lists the file `beside`."""
     content = file.read_bytes()
     model = dataclasses.replace(
         describe(signature, content),
-        files=(File(file.name, len(content), "0" * 64),),
+        files=tuple(File(name, 1, "0" * 64) for name in (file.name, beside) if name),
         runtime=Runtime("onnx", engine, packages or {}, session),
     )
     return runtimes.load(model, file.parent, threads=1)

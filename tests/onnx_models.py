@@ -26,20 +26,23 @@ ELEMENTS: dict[str, int] = {
 }
 
 
-def with_external_data(folder: Path, location: str) -> Path:
-    """A model that adds a vector; the vector lies in another file."""
-    vector = numpy_helper.from_array(np.arange(4, dtype=np.float32), "vector")
-    vector.ClearField("raw_data")
-    vector.data_location = TensorProto.EXTERNAL
+def external(location: str) -> TensorProto:
+    """A tensor `vector` of four FP32 in another file."""
+    vector = TensorProto(name="vector", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     for key, value in (("location", location), ("offset", "0"), ("length", "16")):
         entry = vector.external_data.add()
         entry.key, entry.value = key, value
+    return vector
+
+
+def with_external_data(folder: Path, location: str) -> Path:
+    """A model that adds a vector; the vector lies in another file."""
     graph = helper.make_graph(
         [helper.make_node("Add", ["points", "vector"], ["moved"])],
         "moved",
         [helper.make_tensor_value_info("points", TensorProto.FLOAT, ["N", 4])],
         [helper.make_tensor_value_info("moved", TensorProto.FLOAT, ["N", 4])],
-        [vector],
+        [external(location)],
     )
     return _written(folder, graph)
 

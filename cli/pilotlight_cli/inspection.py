@@ -6,7 +6,9 @@ that loads it, with the libraries that it needs.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,25 +70,27 @@ def inspect(
 ) -> Inspection:
     """Look into the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
-    `files` are in a folder that lasts as long as this process: those that were looked into, with nothing else beside
-    them, so that what loaded is what is published; one may have been saved again. Raises NotRecognised,
-    UsageError (the options do not go with the file), ModelError (the model cannot be served), UnsafePickle,
-    FormatError, or InstallError.
+    `files` are those that were looked into, with nothing else beside them, so that what loads is what is published; one
+    may have been saved again. Their folder lasts as long as this process. Raises NotRecognised, UsageError (the options
+    do not go with the file), ModelError (the model cannot be served), UnsafePickle, FormatError, or InstallError.
     """
     _check_allowed(allow)
     path = path.absolute()
     found = recognised(path, allowance)
     before = [_state(file) for file in (path, *found.companions)]
     providers = _providers(allow)
+    folder = scratch()
+    given, *companions = _gather((path, *found.companions), folder / "given")
     job = Job(
-        path=path,
+        path=given,
         kind=found.kind,
         wanted=format or "",
         signature=decoded(signature or b"", "the signature"),
         golden=decoded(golden or b"", "the golden samples"),
         admitted=admitted(),
         allow=tuple(dict.fromkeys(allow)),
-        folder=scratch(),
+        folder=folder,
+        companions=tuple(companions),
         numpy_major=found.numpy_major,
         packages=(*(["numpy"] if found.kind == "onnx" else _SKLEARN_PACKAGES), *providers),
         labels=found.labels,
@@ -100,7 +104,7 @@ def inspect(
     allowed, extra = answer.names
     return Inspection(
         format=answer.format,
-        files=(answer.path, *found.companions),
+        files=(answer.path, *companions),
         runtime=answer.runtime,
         signature=answer.signature,
         golden=answer.golden,
@@ -119,6 +123,18 @@ def recognised(path: Path, allowance: Allowance = DEFAULT) -> Recognised:
 def _state(path: Path) -> tuple[int, int, int]:
     status = check_regular(path)
     return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _gather(files: Sequence[Path], folder: Path) -> list[Path]:
+    """The same files in a folder of their own: another name for each, or a copy where there can be none."""
+    folder.mkdir()
+    gathered = [folder / file.name for file in files]
+    for file, target in zip(files, gathered, strict=True):
+        try:
+            os.link(file.resolve(), target)
+        except OSError:  # another file system, or somebody else's file
+            shutil.copyfile(file, target)
+    return gathered
 
 
 def _check_allowed(allow: Sequence[str]) -> None:

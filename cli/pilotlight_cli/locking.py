@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pilotlight.description import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.golden import read_golden
+from pilotlight.runtimes.onnx_types import check_files
 from pilotlight_cli.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.engines import choose
+from pilotlight_cli.publishing import download
 from pilotlight_cli.repository import place, resolve
 from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.stores import Store
@@ -54,7 +57,8 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
 
     `engine` is the one to serve the model, where it shall not be the one that starts fastest. Raises Unresolvable,
     DigestMismatch, EngineRefused, NotAdmitted (the manifest grants itself more than Pilotlight ships), RuntimeMismatch
-    (it names a library that is too old) or StoreError; all files are then as they were.
+    (it names a library that is too old), ModelError (an ONNX file keeps tensors in files that the manifest does not
+    list) or StoreError; all files are then as they were.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
@@ -62,6 +66,8 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     _check_packages(model)
+    if model.format == "onnx":
+        _check_files(store, model)
     model = replace(model, runtime=choose(model, engine))
     golden = _read_golden(store, model)
     before = _before(lock_path)
@@ -102,6 +108,12 @@ def _check_packages(model: Description) -> None:
             f"the manifest of {model.name}:{model.version} asks for {', '.join(unknown)}, expected only packages of "
             "its runtime where the publisher allowed no name by hand; publish the model again"
         )
+
+
+def _check_files(store: Store, model: Description) -> None:
+    with TemporaryDirectory(prefix="pilotlight-") as folder:
+        download(store, model.key(model.files[0].name), model.files[0], Path(folder), lambda _: None)
+        check_files(model, Path(folder))
 
 
 def _unknown(model: Description) -> list[str]:

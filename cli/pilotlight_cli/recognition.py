@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -111,14 +111,22 @@ def recognise(path: Path) -> Recognised:
             f"{path.name} has {size} bytes, and an ONNX file, being a protocol buffer, ends at {_LARGEST_PROTOBUF}; "
             "save it with its weights beside it: onnx.save(..., save_as_external_data=True, location='model.data')"
         )
-    companions = tuple(path.parent / name for name in onnx.external)
+    companions = _companions(path, onnx.external)
+    size += sum(companion.stat().st_size for companion in companions)
+    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words, size=size)
+
+
+def _companions(path: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """The files beside a model that hold parts of it."""
+    if path.name in names:
+        raise NotRecognised(f"{path.name} keeps tensors in itself, expected them in another file; save it again")
+    companions = tuple(path.parent / name for name in names)
     for companion in companions:
         if not companion.is_file():
             raise NotRecognised(
                 f"{path.name} keeps tensors in {companion.name}, expected a file of that name beside it"
             )
-    size += sum(companion.stat().st_size for companion in companions)
-    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words, size=size)
+    return companions
 
 
 def read_recognised(document: dict[str, Any]) -> Recognised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from cases import JSON
 from drivers import Driver, Reply
 from fakes.gate import Gate
 from harness import Pinned, delete, in_functions_framework, in_lambda, pinned, stored
-from pilotlight.description import load_lock, write_lock
+from onnx_hiding import PLACES
+from pilotlight.description import File, load_lock, write_lock
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed
@@ -232,12 +234,7 @@ def test_a_pickle_that_asks_for_more_than_its_lock_allows_is_not_loaded(
     lock = load_lock(good.lock)
     forest = next(name for name in lock.model.allowed_globals if name.endswith("RandomForestClassifier"))
     fewer = tuple(name for name in lock.model.allowed_globals if name != forest)
-    narrower = dataclasses.replace(lock, model=dataclasses.replace(lock.model, allowed_globals=fewer))
-    (tmp_path / "narrow").mkdir()
-    narrow = dataclasses.replace(good, lock=tmp_path / "narrow/model.lock")
-    for name in ("golden.json", "requirements.lock"):
-        (tmp_path / "narrow" / name).write_bytes((good.lock.parent / name).read_bytes())
-    narrow.lock.write_bytes(to_bytes(write_lock(narrower)))
+    narrow = relocked(good, tmp_path / "narrow", allowed_globals=fewer)
     with stored(cloud, good) as bucket:
         with attempts(cloud, narrow, bucket) as attempt:
             said = refusal(attempt)
@@ -245,3 +242,26 @@ def test_a_pickle_that_asks_for_more_than_its_lock_allows_is_not_loaded(
             assert forest in said
         with attempts(cloud, good, bucket) as attempt:
             assert body(attempt())["model_name"] == "breast-cancer"
+
+
+def relocked(model: Pinned, folder: Path, **fields: Any) -> Pinned:
+    """The same model with other fields in its lock, which is in a folder of its own with the files beside it."""
+    folder.mkdir()
+    for name in ("golden.json", "requirements.lock"):
+        (folder / name).write_bytes((model.lock.parent / name).read_bytes())
+    lock = load_lock(model.lock)
+    altered = dataclasses.replace(lock, model=dataclasses.replace(lock.model, **fields))
+    (folder / "model.lock").write_bytes(to_bytes(write_lock(altered)))
+    return dataclasses.replace(model, lock=folder / "model.lock")
+
+
+@pytest.mark.parametrize("place", ["an initializer", "a sparse constant", "a function's default"])
+def test_a_model_does_not_reach_files_of_the_system(
+    cloud: str, place: str, pins: dict[str, Pinned], bucket: EmbeddedStore, tmp_path: Path
+) -> None:
+    (tmp_path / "canary").write_bytes(b"CANARY 123456789")
+    content = PLACES[place](str(tmp_path / "canary")).SerializeToString()
+    file = File("model.onnx", len(content), hashlib.sha256(content).hexdigest())
+    put(bucket, KEY, content)
+    with attempts(cloud, relocked(pins["breast-cancer"], tmp_path / "pinned", files=(file,)), bucket) as attempt:
+        assert f"ModelError: model.onnx keeps tensors in '{tmp_path}/canary', expected no files but" in refusal(attempt)

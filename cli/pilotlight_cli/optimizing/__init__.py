@@ -70,7 +70,7 @@ def optimize(
         packages = host_packages(requirements(path, found))
         step("optimising the graph")
         limits = allowance.limits(found.size)
-        candidates, notes = make_candidates(path, found, work, packages, limits)
+        candidates, notes = make_candidates(inspection.files, work, packages, limits)
         outcomes = measure_rounds(candidates, Bench(inspection, found.words, packages, work, limits), rounds, step)
         standings = stand(outcomes, requests)
         kept = choose(standings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,6 @@ from pilotlight.description import DEFAULT_SESSION, Session
 from pilotlight.errors import ModelError
 from pilotlight_cli.isolation import ask
 from pilotlight_cli.limits import Limits
-from pilotlight_cli.recognition import Recognised
 
 # What a candidate's files are called: the model, and the tensors that a load maps.
 MODEL: Final = "model.onnx"
@@ -35,10 +35,11 @@ class Candidate:
 
 
 def make_candidates(
-    path: Path, found: Recognised, folder: Path, packages: Path, limits: Limits
+    files: Sequence[Path], folder: Path, packages: Path, limits: Limits
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """The candidates, the original first, and notes on those that could not be made; their files lie in `folder`."""
-    original = _candidate("as it is", (path, *found.companions), DEFAULT_SESSION)
+    path, *companions = files
+    original = _candidate("as it is", (path, *companions), DEFAULT_SESSION)
     made: list[Candidate] = []
     notes: list[str] = []
     try:
@@ -50,7 +51,7 @@ def make_candidates(
             ]
         else:
             # A model with tensors in other files would go on pointing to them, where they are not.
-            if not found.companions and original.size <= _LARGEST_IN_ONE_FILE:
+            if not companions and original.size <= _LARGEST_IN_ONE_FILE:
                 single = _write(path, folder / "single", "", packages, limits)
                 made.append(_candidate("optimised", single, _READY))
             made += [

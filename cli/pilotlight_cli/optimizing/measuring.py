@@ -79,7 +79,7 @@ def measure_rounds(
 def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measured:
     inspection = bench.inspection
     job: dict[str, Any] = {
-        "path": str(candidate.files[0]),
+        "files": [str(file) for file in candidate.files],
         "signature": write_signature(inspection.signature),
         "golden": write_golden(inspection.golden),
         "runtime": write_runtime(replace(inspection.runtime, session=candidate.session)),

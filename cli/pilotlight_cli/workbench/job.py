@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -29,8 +30,8 @@ class Job:
     `kind` is what the file is and `wanted` the format that the publisher asks for, or empty. `signature` and `golden`
     are the texts of the publisher's files, or empty. `admitted` are the names that Pilotlight ships and `allow` those
     that the publisher adds; `packages` are what the runtime needs, by their names on PyPI. A file that is saved again
-    goes to `folder`. `labels` and `words` are what an ONNX file itself tells of its classes and of the strings that it
-    knows.
+    goes to `folder`. `companions` are the files beside the model that hold parts of it. `labels` and `words` are what
+    an ONNX file itself tells of its classes and of the strings that it knows.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Job:
     admitted: frozenset[str]
     allow: tuple[str, ...]
     folder: Path
+    companions: tuple[Path, ...] = ()
     numpy_major: int = 2
     packages: tuple[str, ...] = ()
     labels: tuple[str | int, ...] = ()
@@ -54,6 +56,7 @@ def read_job(document: dict[str, Any]) -> Job:
         | {
             "path": Path(document["path"]),
             "folder": Path(document["folder"]),
+            "companions": tuple(map(Path, document["companions"])),
             "admitted": frozenset(document["admitted"]),
             "allow": tuple(document["allow"]),
             "packages": tuple(document["packages"]),
@@ -74,6 +77,7 @@ def write_job(job: Job) -> dict[str, Any]:
         "admitted": sorted(job.admitted),
         "allow": list(job.allow),
         "folder": str(job.folder),
+        "companions": [str(path) for path in job.companions],
         "numpy_major": job.numpy_major,
         "packages": list(job.packages),
         "labels": list(job.labels),
@@ -121,9 +125,15 @@ def read_answer(document: dict[str, Any]) -> Answer:
     )
 
 
-def described(path: Path, artifact_format: str, runtime: Runtime, signature: Signature, names: Names) -> Description:
-    """A description good enough to load the model as a function would; the name and the version mean nothing."""
-    with path.open("rb") as content:
-        file = File(path.name, path.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
-    golden = File("golden.json", 1, "0" * 64)
-    return Description("model", 1, artifact_format, (file,), runtime, signature, golden, *names)
+def described(
+    files: Sequence[Path], artifact_format: str, runtime: Runtime, signature: Signature, names: Names
+) -> Description:
+    """A description good enough to load the model as a function would.
+
+    The name, the version, and the digests of all files but the first mean nothing.
+    """
+    first, *others = files
+    with first.open("rb") as content:
+        file = File(first.name, first.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
+    golden, *rest = (File(name, 1, "0" * 64) for name in ("golden.json", *(other.name for other in others)))
+    return Description("model", 1, artifact_format, (file, *rest), runtime, signature, golden, *names)

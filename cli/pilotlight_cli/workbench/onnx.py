@@ -11,7 +11,7 @@ from typing import Any
 from pilotlight import runtimes
 from pilotlight.description import Runtime
 from pilotlight.errors import FormatError, ModelError
-from pilotlight.runtimes.onnx import library, serves
+from pilotlight.runtimes.onnx import library, serves, session_options
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BYTES, DATATYPES, Datatype
 from pilotlight_cli.engines import BINDING, C_API
@@ -57,7 +57,8 @@ def look(job: Job) -> Answer:
         {name: version(name) for name in sorted((*job.packages, "onnxruntime"))},
         read_session(metadata),
     )
-    model = runtimes.load(described(job.path, "onnx", runtime, signature, ((), ())), job.path.parent, threads=1)
+    description = described((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
+    model = runtimes.load(description, job.path.parent, threads=1)
     words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}
     golden = make_samples(job.golden, signature, words)
     try:
@@ -74,7 +75,7 @@ def look(job: Job) -> Answer:
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
     """A model's metadata, inputs and outputs. The session that tells them runs nothing, and is gone afterwards."""
     onnxruntime = library()
-    options = onnxruntime.SessionOptions()
+    options = session_options(onnxruntime)
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -29,7 +29,7 @@ _MOST: Final = 100
 
 
 def measure(document: dict[str, Any]) -> dict[str, Any]:
-    """Load the model at `path` and run it, on one thread, on the samples or on made-up inputs.
+    """Load the model in `files` and run it, on one thread, on the samples or on made-up inputs.
 
     `outputs` names a file of arrays: with `compare` the outputs are held against it, without they are written to it.
     Times are in milliseconds of the processor: on one thread, with the files cached, that is what passes on a machine
@@ -37,16 +37,16 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     in milliseconds once there is a limit (RLIMIT_CPU). What a start does before there is a file (the runtime's
     import, a first session) does not count. `peak_bytes` is the process's largest resident size. Raises ModelError.
     """
-    path = Path(document["path"])
+    files = [Path(file) for file in document["files"]]
     signature = read_signature(Node(document["signature"]))
     golden = read_golden(json.dumps(document["golden"]).encode())
     batches = _inputs(golden, signature, document["words"])
     runtime = read_runtime(Node(document["runtime"]), "onnx")
-    model = described(path, "onnx", runtime, signature, ((), ()))
+    model = described(files, "onnx", runtime, signature, ((), ()))
     runtimes.preload(model)
 
     started = time.thread_time()
-    loaded = runtimes.load(model, path.parent, threads=1)
+    loaded = runtimes.load(model, files[0].parent, threads=1)
     load = time.thread_time() - started
     times, results = _run(loaded, batches)
     warm = _repeat(loaded, batches[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import ModelError
-from pilotlight.runtimes.onnx import library
+from pilotlight.runtimes.onnx import library, session_options
 from pilotlight_cli.recognition import recognise
 
 # Tensors of this many bytes and more go into the file beside the model. ONNX Runtime lets those above a megabyte begin
@@ -23,7 +23,7 @@ def optimize(document: dict[str, Any]) -> dict[str, Any]:
     ModelError.
     """
     onnxruntime = library()
-    options = onnxruntime.SessionOptions()
+    options = session_options(onnxruntime)
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -84,7 +84,7 @@ def _try(job: Job, stored: Stored, signature: Signature, golden: Golden) -> Answ
     """The answer for one form of the model, loaded as a function loads it. Raises ModelError."""
     packages = [*job.packages, *(["skops"] if stored.format == "skops" else [])]
     runtime = Runtime("sklearn", "scikit-learn", {name: version(name) for name in sorted(packages)})
-    description = described(stored.path, stored.format, runtime, signature, stored.names)
+    description = described((stored.path,), stored.format, runtime, signature, stored.names)
     model = runtimes.load(description, stored.path.parent, threads=1)
     notes = (stored.note,) if stored.note else ()
     return Answer(

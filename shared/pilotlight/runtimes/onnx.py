@@ -15,13 +15,13 @@ from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_refusal, check_signature
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BF16, Tensor
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, RunOptions
+    from onnxruntime import InferenceSession, RunOptions, SessionOptions
 
 # Two threads import at a cold start, and the one that waited for a failed import gets a module with nothing in it.
 _IMPORTING = threading.Lock()
@@ -83,7 +83,7 @@ def serves(signature: Signature) -> bool:
 
 
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
-    """A session on `files[0]`. Sessions made from a path may read external data that lies beside it.
+    """A session on `files[0]`, which may keep tensors in the others.
 
     Raises RuntimeMismatch, ModelError where the file is not what the signature says, or ONNX Runtime's own errors.
     """
@@ -94,6 +94,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     except ImportError as error:
         raise RuntimeMismatch(f"the lock asks for onnxruntime, which does not import: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
+    check_files(model, folder)
     session = _session(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
     check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
     check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
@@ -105,8 +106,15 @@ def preload() -> None:
     _session(library(), SMALLEST, DEFAULT_SESSION, threads=1)
 
 
+def session_options(onnxruntime: ModuleType) -> SessionOptions:
+    """Options with which a file counts as ONNX whatever it is called: one that ends in .ort would be another format."""
+    options: SessionOptions = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    return options
+
+
 def _session(onnxruntime: ModuleType, model: Path | bytes, session: Session, threads: int) -> InferenceSession:
-    options = onnxruntime.SessionOptions()
+    options = session_options(onnxruntime)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import PredictionTimeout
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_refusal, check_signature
+from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.ort_api import ERRORS_ONLY, Api, Function, OrtError, library
 from pilotlight.runtimes.ort_nodes import Nodes
 from pilotlight.runtimes.ort_values import InputPlace, Memory, OutputPlace
@@ -104,11 +104,12 @@ class Run:
 
 
 def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
-    """A session on `files[0]`. Sessions made from a path may read external data that lies beside it.
+    """A session on `files[0]`, which may keep tensors in the others.
 
     Raises RuntimeMismatch, ModelError where the file is not what the signature says, or OrtError.
     """
     api = library(model.runtime.packages)
+    check_files(model, folder)
     signature = model.signature
     with ExitStack() as stack:
         memory = Memory(api)
@@ -156,6 +157,8 @@ def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_vo
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
     api.check(api.set_session_log_severity_level(options, ERRORS_ONLY))
+    # Whatever the file is called: one that ends in .ort would be another format.
+    api.check(api.add_session_config_entry(options, b"session.load_model_format", b"ONNX"))
     if session.graph_optimization == "off":
         api.check(api.set_session_graph_optimization_level(options, _NO_OPTIMIZATION))
     if not session.prepacking:

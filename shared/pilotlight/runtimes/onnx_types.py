@@ -1,9 +1,11 @@
-"""What ONNX calls the datatypes of tensors, how a signature is held against a session, and what its refusals mean."""
+"""What ONNX calls the datatypes of tensors, what is checked before and after a session is made, and what it refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from pilotlight.description import Description
 from pilotlight.errors import InvalidRequest, ModelError
 from pilotlight.signature import Input, Output
 
@@ -31,6 +33,12 @@ CODES = {
 # ONNX Runtime's codes for a run in which a node failed.
 RUN_FAILURES = ("FAIL", "INVALID_ARGUMENT", "RUNTIME_EXCEPTION")
 
+# The key of the entry that says in which file a tensor is. Where these bytes are not, there is no such entry.
+LOCATION = b"location"
+
+# Up to this size a file is searched for them. Most models need no more, and not the import of what reads them.
+_SMALL = 1 << 20
+
 # A model of one operator that gives back what it is given, as a file of the ONNX format. A process's first session
 # registers what computes all operators (`bench/onnx_engines.py` prints what that takes), and need not wait for a model.
 SMALLEST = (
@@ -53,6 +61,18 @@ def type_of_code(code: int) -> str:
     """ONNX's name for tensors of an element type, by the element type's number."""
     name = _NAMES.get(code)
     return type_name(name) if name else "another type"
+
+
+def check_files(model: Description, folder: Path) -> None:
+    """Refuse a model in `folder` that keeps tensors in other files than its lock lists. Raises ModelError.
+
+    ONNX Runtime opens whatever file in the model's folder a tensor names.
+    """
+    path = folder / model.files[0].name
+    if path.stat().st_size > _SMALL or LOCATION in path.read_bytes():
+        from pilotlight.runtimes.onnx_external import check_external  # noqa: PLC0415 - few models need it
+
+        check_external(model, path)
 
 
 def check_signature(kind: str, tensors: Sequence[Input | Output], found: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -22,6 +23,7 @@ from sortedcontainers import SortedList  # type: ignore[import-untyped]
 import models
 import pickles
 from estimators import NAMES, POINTS, VALUES
+from onnx_hiding import PLACES
 from onnx_models import endless, filled, repeating, wide, with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight_cli import inspection, isolation
@@ -76,7 +78,8 @@ def test_a_model_of_another_scikit_learn_is_inspected_with_its_own(name: str, fo
 def test_an_onnx_model_is_inspected_with_the_installed_library(tmp_path: Path) -> None:
     trained = models.rents(tmp_path)
     found = inspected(trained.files["onnx"])
-    assert (found.format, found.files) == ("onnx", (trained.files["onnx"],))
+    assert found.format == "onnx"
+    assert [path.read_bytes() for path in found.files] == [trained.files["onnx"].read_bytes()]
     assert found.runtime.packages == {"numpy": np.__version__, "onnxruntime": onnxruntime.__version__}
     assert found.golden.generated
     assert found.golden.samples
@@ -101,6 +104,38 @@ def test_files_with_external_data_are_published_too(tmp_path: Path) -> None:
     (sample,) = found.golden.samples
     moved = [value + index % 4 for index, value in enumerate(sample.inputs[0].data) if isinstance(value, float)]
     assert sample.outputs[0].data == pytest.approx(moved, rel=1e-6)
+
+
+def another_file_system(source: Path, target: Path) -> None:
+    raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_is_looked_into_and_published_has_nothing_else_beside_it(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linked:
+        monkeypatch.setattr(os, "link", another_file_system)
+    (tmp_path / "vector.bin").write_bytes(bytes(16))
+    (tmp_path / "notes.txt").touch()
+    path = with_external_data(tmp_path, "vector.bin")
+    found = inspected(path)
+    assert [file.read_bytes() for file in found.files] == [path.read_bytes(), bytes(16)]
+    assert sorted(path.name for path in found.files[0].parent.iterdir()) == ["model.onnx", "vector.bin"]
+    assert [file.samefile(tmp_path / file.name) for file in found.files] == [linked, linked]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_model_whose_tensors_are_elsewhere_does_not_load(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is there, and by mistake it is not taken for a part of the model."""
+    monkeypatch.setattr(inspection, "recognised", lambda _path, _allowance: Recognised("onnx"))
+    (tmp_path / "canary").write_bytes(bytes(16))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(PLACES[place]("canary").SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx keeps tensors in 'canary'|does not load model\.onnx"):
+        inspected(path)
 
 
 def test_the_publishers_signature_reaches_the_model(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 import descriptions
 from fakes.package_index import PackageIndex
+from onnx_hiding import PLACES
 from pilotlight.description import Lock, Session, load_lock, read_lock, write_lock
-from pilotlight.errors import DigestMismatch, FormatError, RuntimeMismatch
+from pilotlight.errors import DigestMismatch, FormatError, ModelError, RuntimeMismatch
 from pilotlight.tensor import BF16
 from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
@@ -252,6 +253,22 @@ def test_a_manifest_cannot_ask_for_a_library_that_is_too_old(
     ):
         pin(store, NAME, lock)
     assert files(lock) == before
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_model_of_files_that_its_manifest_does_not_list_is_not_pinned(place: str, store: Store, lock: Path) -> None:
+    before = pinned_before(store, lock)
+    swap_model(store, PLACES[place]("/etc/passwd").SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx keeps tensors in '/etc/passwd', expected no files but those"):
+        pin(store, NAME, lock)
+    assert files(lock) == before
+
+
+def test_a_model_that_is_not_the_manifest_s_is_not_pinned(store: Store, lock: Path) -> None:
+    store.replace(f"{NAME}/1/model.onnx", b"other")
+    with pytest.raises(DigestMismatch, match=r"breast-cancer/1/model\.onnx: found 5 bytes .* publish the model again"):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
 
 
 def test_a_manifest_cannot_call_a_name_known_that_pilotlight_does_not_ship(store: Store, lock: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-import onnx
 import pytest
 import sklearn
 import skops.io
@@ -22,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 import models
 from estimators import NAMES, POINTS
+from onnx_hiding import PLACES
 from onnx_models import with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli import recognition
@@ -180,13 +180,10 @@ def test_files_with_external_data_belong_to_a_model(tmp_path: Path) -> None:
     assert recognise(with_external_data(tmp_path, "vector.bin")).companions == (tmp_path / "vector.bin",)
 
 
-def test_external_data_within_a_branch_is_found_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_external_data_is_found_in_every_place(place: str, tmp_path: Path) -> None:
     (tmp_path / "vector.bin").write_bytes(bytes(16))
-    inner = onnx.load(with_external_data(tmp_path, "vector.bin"), load_external_data=False).graph
-    branch = helper.make_graph(inner.node, "branch", [], inner.output, inner.initializer)
-    node = helper.make_node("If", ["condition"], ["moved"], then_branch=branch, else_branch=branch)
-    graph = helper.make_graph([node], "choice", [], inner.output)
-    path = written(tmp_path, helper.make_model(graph).SerializeToString(), "choice.onnx")
+    path = written(tmp_path, PLACES[place]("vector.bin").SerializeToString(), "model.onnx")
     assert recognise(path).companions == (tmp_path / "vector.bin",)
 
 
@@ -226,6 +223,11 @@ def test_what_was_found_is_the_same_after_its_way_through_a_file(name: str, tmp_
     found = recognise(models.rents(tmp_path).files[name])
     assert found.size > 0
     assert read_recognised(json.loads(json.dumps(write_recognised(found)))) == found
+
+
+def test_a_model_that_names_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotRecognised, match=r"model\.onnx keeps tensors in itself, expected them in another file"):
+        recognise(with_external_data(tmp_path, "model.onnx"))
 
 
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:

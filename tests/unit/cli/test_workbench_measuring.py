@@ -29,7 +29,7 @@ def inspected(path: Path, golden: dict[str, object] | None = None) -> Inspection
 
 def document(path: Path, found: Inspection, **changes: Any) -> dict[str, Any]:
     return {
-        "path": str(path),
+        "files": [str(path)],
         "signature": write_signature(found.signature),
         "golden": write_golden(found.golden),
         "runtime": write_runtime(found.runtime),
@@ -63,7 +63,7 @@ def test_numbers_that_are_too_far_away_are_told(tmp_path: Path) -> None:
     other.write_bytes(plain.read_bytes().replace(b"\x22\x03Add", b"\x22\x03Mul"))
     job = document(plain, inspected(plain))
     measure(job)
-    found = measure(job | {"path": str(other), "compare": True})
+    found = measure(job | {"files": [str(other)], "compare": True})
     assert found["largest"] > 0.5
     assert not found["agrees"]
 
@@ -77,7 +77,7 @@ def test_another_label_is_no_agreement(tmp_path: Path) -> None:
     rows = replace(found.golden, generated=False)
     job = document(path, replace(found, golden=rows))
     measure(job)
-    assert not measure(job | {"path": str(other), "compare": True})["agrees"]
+    assert not measure(job | {"files": [str(other)], "compare": True})["agrees"]
 
 
 def test_outputs_of_another_shape_are_no_agreement(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import pytest
 import models
 import onnx_models
 from engines import ENGINES, load
-from pilotlight.description import Session
+from pilotlight.description import OLDEST, Session
 from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.runtimes import Model, onnx_c
 from pilotlight.runtimes import onnx as binding
@@ -200,7 +200,7 @@ def test_answers_stay_what_they_were_after_the_next_request_and_after_the_model_
 def test_external_data_is_read_from_beside_the_model(engine: str, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(array("f", range(4)).tobytes())
     signature = Signature((Input("points", FP32, (-1, 4), "tensor"),), (Output("moved", FP32, (-1, 4), "tensor"),))
-    model = load(engine, onnx_models.with_external_data(tmp_path, "weights.bin"), signature)
+    model = load(engine, onnx_models.with_external_data(tmp_path, "weights.bin"), signature, beside="weights.bin")
     assert model.predict([Tensor(FP32, (1, 4), array("f", [1] * 4))])[0].values() == [1, 2, 3, 4]
 
 
@@ -221,8 +221,33 @@ def test_a_signature_that_is_not_the_models_fails_the_load_and_not_each_request(
 
 
 def test_another_version_of_the_library_than_the_locks_is_refused(engine: str, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeMismatch, match="the lock names 0.0.1; install what requirements.lock pins"):
-        load(engine, models.plain_tensors(tmp_path), PLAIN, {"onnxruntime": "0.0.1"})
+    with pytest.raises(RuntimeMismatch, match=r"the lock names 99\.0\.1; install what requirements\.lock pins"):
+        load(engine, models.plain_tensors(tmp_path), PLAIN, {"onnxruntime": "99.0.1"})
+
+
+def test_a_library_that_is_too_old_is_refused_before_the_model_is_read(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"\xff no protobuf, of any location")
+    with pytest.raises(RuntimeMismatch, match=r"the lock: found onnxruntime 1\.26\.0, expected 1\.27\.0 or later"):
+        load(engine, file, PLAIN, {"onnxruntime": "1.26.0"})
+    monkeypatch.setitem(OLDEST, "onnxruntime", "99.0.0")
+    with pytest.raises(RuntimeMismatch, match=r"this environment: found onnxruntime \S+, expected 99\.0\.0 or later"):
+        load(engine, file, PLAIN)
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match=r"model\.onnx is no ONNX model, expected a protocol buffer"):
+        load(engine, file, PLAIN)
+
+
+def test_a_file_is_onnx_whatever_it_is_called(engine: str, tmp_path: Path) -> None:
+    path = models.plain_tensors(tmp_path)
+    options = binding.library().SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "other.ort")  # by its name, in ONNX Runtime's own format
+    binding.library().InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    assert load(engine, path.rename(tmp_path / "model.ort"), PLAIN)
+    with pytest.raises(Exception, match="INVALID_PROTOBUF"):
+        load(engine, tmp_path / "other.ort", PLAIN)
 
 
 def test_what_is_no_model_fails_the_load_with_the_librarys_own_words(engine: str, tmp_path: Path) -> None:
@@ -305,7 +330,7 @@ def test_without_prepacking_weights_stay_where_the_file_has_them(engine: str, tm
     grew, models = {}, []  # kept: what one of them frees must not hide what the next one takes
     for prepacking in (False, True):
         before = memory("RssAnon")
-        models.append(load(engine, file, signature, session=Session("off", prepacking)))
+        models.append(load(engine, file, signature, session=Session("off", prepacking), beside="weights.bin"))
         assert models[-1].predict([row])[0].values() == [size] * size
         grew[prepacking] = memory("RssAnon") - before
     assert grew[True] > 0.8 * weights
@@ -379,9 +404,9 @@ def test_sessions_that_nobody_has_any_more_leave_no_memory_behind(engine: str, t
     row = Tensor(FP32, (1, size), array("f", [1]) * size)
     before = 0
     for number in range(12):
-        load(engine, file, signature).predict([row], 30.0)
-        with pytest.raises(ModelError):
-            load(engine, file, PLAIN)
+        load(engine, file, signature, beside="weights.bin").predict([row], 30.0)
+        with pytest.raises(ModelError, match="the signature has the input"):
+            load(engine, file, PLAIN, beside="weights.bin")
         if number == 3:
             before = memory("VmRSS")
     assert memory("VmRSS") - before < 4 * size * size * 4
