@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickle_opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
-from pilotlight.pickle_rules import Refused, check_attributes, check_call, check_creation, sound_state
+from pilotlight.pickle_rules import Contents, Refused, check_attributes, check_call, check_creation, sound_state
 from pilotlight.primitives import forbidden, objection
 
 Result = TypeVar("Result")
@@ -52,6 +52,7 @@ class Machine:
         self._found: dict[int, tuple[str, object]] = {}
         self._made: dict[int, object] = {}
         self._costs: dict[int, tuple[int, object]] = {}
+        self._contents = Contents()
 
     def run(self, program: Iterable[Opcode]) -> Any:  # noqa: ANN401 - any object may come out of a pickle
         """The object that the opcodes leave behind. Raises UnsafePickle or RuntimeMismatch."""
@@ -189,15 +190,14 @@ class Machine:
         """REDUCE: call what a name stands for."""
         function, arguments = self.pop(2)
         name = self._name(function)
-        self._kept(function, lambda: check_call(name, function, arguments))
+        self._kept(function, lambda: check_call(name, function, arguments, self._contents))
         self._push_made(function(*arguments))
 
     def create(self, *, keywords: bool) -> None:
         """NEWOBJ, NEWOBJ_EX: make an object of a class without its constructor."""
         options = self.pop(1)[0] if keywords else {}
         created, arguments = self.pop(2)
-        name = self._name(created)
-        self._kept(created, lambda: check_creation(name, created, (*arguments, *options)))
+        self._kept(created, lambda: check_creation(self._name(created), created, (*arguments, *options)))
         self._push_made(created.__new__(created, *arguments, **options))
 
     def build(self) -> None:
@@ -212,7 +212,7 @@ class Machine:
 
     def set_state(self, instance: Any, state: Any) -> None:  # noqa: ANN401 - any object and its state
         """Give an object its state, through its class's own method if that has one."""
-        state = self._kept(instance, lambda: sound_state(instance, state))
+        state = self._kept(instance, lambda: sound_state(instance, state, self._contents))
         method = getattr(type(instance), "__setstate__", None)
         if method is not None:
             method(instance, state)

@@ -38,7 +38,25 @@ class Refused(ValueError):
     """A call or a state that no honest pickle holds; the message says what was expected."""
 
 
-def check_call(name: str, function: object, arguments: object) -> None:
+class Contents:
+    """The bytes that arrays are made of, without a copy: two arrays of the same would write into each other.
+
+    What is checked in the one could then be changed through the other, also with another datatype.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[int, object] = {}
+
+    def take(self, parts: Iterable[Any]) -> None:
+        """Refuse bytes that another array has already. Raises Refused."""
+        for part in parts:
+            if type(part) in (bytes, bytearray) and len(part) > 1:  # Python itself shares shorter ones
+                if id(part) in self._taken:
+                    raise Refused("expected bytes of its own, found those of another array")
+                self._taken[id(part)] = part
+
+
+def check_call(name: str, function: object, arguments: object, contents: Contents) -> None:
     """Refuse a call of `module.name` that no honest pickle makes."""
     if type(arguments) is not tuple:
         raise Refused("the arguments are no tuple")
@@ -46,6 +64,8 @@ def check_call(name: str, function: object, arguments: object) -> None:
     root, last = name.partition(".")[0], name.rpartition(".")[2]
     if root == "numpy":
         _check_numpy_call(last, function, arguments)
+        if last == "_frombuffer":
+            contents.take(arguments)
     elif root == "functools":
         _check_partial(arguments)
     elif root == "builtins" and name not in _CALLED:
@@ -86,6 +106,8 @@ def _check_library_call(name: str, function: object, arguments: tuple[Any, ...])
         compiled = not isinstance(getattr(function, "__init__", None), FunctionType)
         if not compiled or not {type(argument).__name__ for argument in arguments} <= _PLAIN:
             raise Refused("expected a class of compiled code, called with numbers and arrays")
+        if name == "Tree" and (len(arguments) != 3 or getattr(arguments[1], "shape", ()) != (arguments[2],)):
+            raise Refused("expected a number of classes for each output")
     elif name == "newObj":
         _check_rebuilt(function, arguments[:1])
         if len(arguments) != 1:
@@ -135,16 +157,18 @@ def _check_keys(names: Iterable[Any]) -> None:
             raise Refused(f"expected no attribute with a name like {name}")
 
 
-def sound_state(instance: object, state: object) -> object:
+def sound_state(instance: object, state: object, contents: Contents) -> object:
     """The state to set on `instance`; for numpy's objects one that is known to be sound. Raises Refused."""
     check_names(state)
+    if type(instance).__name__ == "Tree" and isinstance(state, dict) and getattr(state.get("nodes"), "ndim", 1) != 1:
+        raise Refused("expected a list of nodes")  # scikit-learn counts them before it looks
     if isinstance(instance, partial):
         return _partial_state(instance, state)
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(instance, numpy.dtype):
         return _dtype_state(numpy, instance, state)
     if numpy is not None and isinstance(instance, numpy.ndarray):
-        return _array_state(numpy, state)
+        return _array_state(numpy, state, contents)
     return state
 
 
@@ -241,7 +265,7 @@ def are_lengths(shape: object) -> bool:
     return 0 not in shape or max(shape) <= _MOST_UNWRITTEN
 
 
-def _array_state(numpy: ModuleType, state: object) -> object:
+def _array_state(numpy: ModuleType, state: object, contents: Contents) -> object:
     """An array's state as it is, if the content is exactly what the shape and the datatype ask for."""
     if type(state) is not tuple or len(state) not in (5, 7):  # 7: a masked array's
         raise Refused("the state of an array has 5 parts")
@@ -251,6 +275,7 @@ def _array_state(numpy: ModuleType, state: object) -> object:
     objects = type(content) is list and dtype == numpy.dtype(object) and len(content) == prod(shape)
     if not objects and not _fits(numpy, dtype, content, prod(shape)):
         raise Refused(f"the content of an array of shape {list(shape)} and type {dtype} does not fit")
+    contents.take(state)
     return state
 
 

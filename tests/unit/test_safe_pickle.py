@@ -64,12 +64,21 @@ SEEDS = named("numpy.random.bit_generator", "SeedSequence")
 EMPTY_ARRAY = call(named("numpy._core.multiarray", "_reconstruct"), NDARRAY, items(number(0)), raw(b"b"))
 
 
+TREE = named("sklearn.tree._tree", "Tree")
+
+
 def array_state(shape: tuple[int, ...], dtype: bytes, content: bytes) -> bytes:
     return items(number(1), items(*map(number, shape)), dtype, b"\x89", content)
 
 
 def dtype_state(names: bytes, fields: bytes, size: int, flags: int) -> bytes:
     return items(number(3), text("|"), NONE, names, fields, number(size), number(1), number(flags))
+
+
+CLASSES = (
+    EMPTY_ARRAY + array_state((1,), call(named("numpy", "dtype"), text("i8"), b"\x89", b"\x88"), raw(b"a" * 8)) + BUILD
+)
+NO_SHAPE = EMPTY_ARRAY + array_state((), FLOAT, raw(b"a" * 8)) + BUILD
 
 
 def refusal(data: bytes, allowed: Any = ADMITTED) -> str:
@@ -265,6 +274,10 @@ def test_a_class_of_the_training_script_is_explained() -> None:
             "its own class",
             program(call(named("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence"), SEEDS, NONE)),
         ),
+        ("a number of classes for each output", program(call(TREE, number(1), CLASSES, number(10**6)))),
+        ("a number of classes for each output", program(call(TREE, number(1), CLASSES))),
+        ("a number of classes for each output", program(call(TREE, number(1), number(1), number(1)))),
+        ("a list of nodes", program(call(TREE, number(1), CLASSES, number(1)) + attribute("nodes", NO_SHAPE) + BUILD)),
         ("leaves 2 objects behind", program(NONE, NONE)),
         ("leaves 0 objects behind", program(pickles.MARK)),
         ("IndexError", program(b"\x85")),
@@ -279,6 +292,22 @@ def test_the_state_of_an_object_is_set_once() -> None:
     state = array_state((1,), FLOAT, raw(b"a" * 8))
     assert loads(program(EMPTY_ARRAY + state + BUILD), ADMITTED).shape == (1,)
     assert "just made" in refusal(program(EMPTY_ARRAY + state + BUILD + state + BUILD))
+
+
+@pytest.mark.parametrize("again", ["the bytes", "the whole state"])
+def test_bytes_are_those_of_one_array(again: str) -> None:
+    """numpy does not copy them: what was checked in one array could be changed through the other."""
+    state = pickles.MARK + number(1) + items(number(1)) + FLOAT + b"\x89" + raw(b"a" * 8) + MEMOIZE + b"t" + MEMOIZE
+    other = b"h\x01" if again == "the whole state" else array_state((1,), FLOAT, b"h\x00")
+    assert loads(program(EMPTY_ARRAY + state + BUILD), ADMITTED).shape == (1,)
+    assert "those of another array" in refusal(program(EMPTY_ARRAY + state + BUILD, EMPTY_ARRAY + other + BUILD))
+
+
+@pytest.mark.parametrize("content", [raw(b"a" * 8), b"\x96" + struct.pack("<Q", 8) + b"a" * 8])
+def test_a_buffer_is_that_of_one_array(content: bytes) -> None:
+    arrays = [call(BUFFER, part, FLOAT, items(number(1)), text("C")) for part in (content + MEMOIZE, b"h\x00")]
+    assert loads(program(arrays[0], protocol=5), ADMITTED).shape == (1,)
+    assert "those of another array" in refusal(program(*arrays, protocol=5))
 
 
 def test_an_object_gets_no_attributes_that_python_looks_up_itself() -> None:
