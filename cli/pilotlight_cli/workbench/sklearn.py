@@ -10,7 +10,7 @@ from pilotlight import runtimes
 from pilotlight.description import Runtime
 from pilotlight.errors import ModelError
 from pilotlight.golden import Golden, differences
-from pilotlight.runtimes.sklearn import SklearnModel, serve, to_rows
+from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
 from pilotlight.signature import Signature
 from pilotlight_cli.workbench.agreement import check_columns, check_labels, check_roles, read_given
 from pilotlight_cli.workbench.features import Features, find_features
@@ -25,6 +25,7 @@ def look(job: Job) -> Answer:
     if job.wanted == "onnx":
         raise UsageError(f"{job.path.name} is a scikit-learn model and --format says onnx; convert it with skl2onnx")
     estimator, asked = load(job)
+    check(estimator)  # saving it again would call it
     if not hasattr(estimator, "predict"):
         raise ModelError(f"{job.path.name} holds a {type(estimator).__name__}, expected an estimator that predicts")
     forms = save(job, estimator, asked)  # before the estimator is changed for arrays

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.description import Description
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
-from pilotlight.runtimes import check_major, check_version, skops_files
+from pilotlight.runtimes import check_major, check_version, skops_files, soundness
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
-from pilotlight.runtimes.estimators import prepare
+from pilotlight.runtimes.estimators import prepare, walk
 from pilotlight.safe_pickle import loads
 from pilotlight.signature import Output, Signature
 from pilotlight.tensor import BYTES, Tensor
@@ -69,17 +70,29 @@ def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401
         raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator that predicts")
     strings = any(tensor.datatype is BYTES for tensor in signature.inputs)
     numeric = {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES}
-    try:
+    with _held_together(estimator):
         prepare(estimator, numeric)
+    # Features come as arrays in the order of the signature: their names were checked on the way in.
+    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    return SklearnModel(estimator, signature)
+
+
+def check(loaded: object) -> None:
+    """Refuse a loaded model whose insides are forged, before anything of it is called. Raises ModelError."""
+    with _held_together(loaded):
+        soundness.check(walk(loaded))
+
+
+@contextmanager
+def _held_together(loaded: object) -> Iterator[None]:
+    try:
+        yield
     except ModelError:
         raise
     except Exception as error:  # insides of any type can stand in an altered file
         raise ModelError(
-            f"the {type(estimator).__name__} does not hold together: {type(error).__name__}: {error}"
+            f"the {type(loaded).__name__} does not hold together: {type(error).__name__}: {error}"
         ) from error
-    # Features come as arrays in the order of the signature: their names were checked on the way in.
-    warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-    return SklearnModel(estimator, signature)
 
 
 def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator

@@ -15,7 +15,7 @@ from zipfile import ZipFile
 
 from pilotlight.errors import ModelError, RuntimeMismatch, UnsafePickle
 from pilotlight.primitives import forbidden, is_foreign, objection
-from pilotlight.runtimes.skops_schema import check_names
+from pilotlight.runtimes import skops_schema
 
 # What stands for a function or a class as a value, and for an object of a class: none of these calls anything.
 _VALUES: Final = ("FunctionNode", "TypeNode")
@@ -35,13 +35,12 @@ def parse(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any est
     if never is not None:
         raise UnsafePickle(f"the lock allows {never}, which can run or load anything and is never allowed")
     try:
-        with ZipFile(BytesIO(data)) as archive:
-            schema = json.loads(archive.read("schema.json"))
-        check_names(schema)
+        skops_schema.check(data)
         if any(_is_open(name) for name in allowed):
-            _check_roles(schema, frozenset(allowed))
+            with ZipFile(BytesIO(data)) as archive:
+                _check_roles(json.loads(archive.read("schema.json")), frozenset(allowed))
         return loads(data, trusted=list(allowed))
-    except (Warning, RuntimeMismatch, UnsafePickle):
+    except (Warning, ModelError, RuntimeMismatch, UnsafePickle):
         raise
     except UntrustedTypesFoundException as error:
         raise UnsafePickle(

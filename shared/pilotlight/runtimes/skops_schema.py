@@ -1,65 +1,172 @@
-"""Which names a skops file gives to attributes, read from its schema before skops builds anything.
+"""What a skops file makes skops do, read from its schema before skops builds anything.
 
-skops audits types, not names. An attribute like `__array_interface__` on an object of a trusted class makes numpy read
-from any address, and skops makes arrays of such objects while it loads.
+skops audits types, not names of attributes, and not what it calls the types with. An attribute `__array_interface__` on
+an object of a trusted class makes numpy read from any address, and skops makes arrays of such objects while it loads.
+Some nodes call whatever trusted name they have, be it `numpy.ndarray`, which gives out memory as it was left.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import Any, Final, TypeAlias
+from zipfile import BadZipFile, ZipFile
 
-from pilotlight.errors import UnsafePickle
+from pilotlight.errors import ModelError, UnsafePickle
 from pilotlight.pickle_rules import REBUILDS
 
 Node: TypeAlias = "dict[str, Any]"
 
 # Nodes whose children are items. The children of all others may become attributes.
 _CONTAINERS: Final = frozenset({"DefaultDictNode", "DictNode", "ListNode", "NdArrayNode", "SetNode", "TupleNode"})
-_STATES: Final = frozenset({"CachedNode", "DictNode", "JsonNode", "TupleNode"})
-_MAPPINGS: Final = frozenset({"builtins.dict", "collections.OrderedDict"})
+_STATES: Final = frozenset({"DictNode", "JsonNode", "TupleNode"})
+_MAPPINGS: Final = frozenset({"builtins.dict", "collections.Counter", "collections.OrderedDict"})
+# What skops itself writes for objects of these packages. What a publisher allowed of others is called as skops likes.
+_KNOWN: Final = re.compile(r"(builtins|collections|functools|numpy|scipy|sklearn|_loss)\..*")
+_MADE: Final = {
+    "ConstructorFromReduceNode": re.compile(r"builtins\.(frozenset|range)"),
+    "DictNode": re.compile(r"builtins\.dict|collections\.(Counter|OrderedDict)|sklearn\.utils\._bunch\.Bunch"),
+    "ListNode": re.compile(r"builtins\.list"),
+    "LossNode": re.compile(r"(sklearn\._loss\.)?_loss\.Cy\w+|sklearn\.linear_model\._sgd_fast\.\w+"),
+    "NdArrayNode": re.compile(r"numpy\.\w+"),
+    "ObjectNode": re.compile(r"(?!numpy\.).*"),
+    "RandomGeneratorNode": re.compile(r"numpy\.random\._generator\.Generator"),
+    "RandomStateNode": re.compile(r"numpy\.random\.mtrand\.RandomState"),
+    "SetNode": re.compile(r"builtins\.set"),
+}
+_CHECK_ARRAY: Final = "sklearn.utils.validation.check_array"
 
 
-def check_names(schema: object) -> None:
-    """Raise UnsafePickle where an attribute's name begins with `__`. What is no schema raises what it comes to."""
-    nodes = list(_nodes(schema))
-    # skops takes the first node of an id wherever it reads the id again, so that each may become what any of them is.
-    alike: dict[Any, list[Node]] = {}
-    for node in nodes:
-        if "__id__" in node:
-            alike.setdefault(node["__id__"], []).append(node)
+def check(data: bytes) -> None:
+    """Raise UnsafePickle for what skops never writes and must not do, and ModelError for what is no skops file."""
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            _Schema(archive).check()
+    except (BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
+
+
+class _Schema:
+    """The nodes of a file."""
+
+    def __init__(self, archive: ZipFile) -> None:
+        self._archive = archive
+        self._nodes = list(_nodes(json.loads(archive.read("schema.json"))))
+        # skops takes the first node of an id wherever it reads the id again, so that each may become what any is.
+        self._alike: dict[Any, list[Node]] = {}
+        for node in self._nodes:
+            if "__id__" in node:
+                self._alike.setdefault(node["__id__"], []).append(node)
+        self._single: dict[Any, bool] = {}
+
+    def check(self) -> None:
+        """Raise UnsafePickle."""
+        for alike in self._alike.values():
+            if len({_kind(node) for node in alike}) > 1:
+                raise _never_written(f"{_kind(alike[0])} for something else too")
+        for node in self._nodes:
+            self._check_made(node)
+            if node["__loader__"] == "DictNode":
+                self._check_keys(node)
+            elif node["__loader__"] == "TreeNode":
+                self._check_tree(node)
+        self._check_states()
+
+    def _check_states(self) -> None:
+        seen: set[int] = set()
+        known: set[tuple[Any, bool]] = set()
+        waiting = [(child, node["__loader__"]) for node in self._nodes for child in _states(node)]
+        while waiting:
+            node, parent = waiting.pop()
+            place = (node.get("__id__"), parent == "ObjectNode")
+            if place in known:
+                continue
+            known.update([place] if node.get("__id__") in self._alike else ())
+            for state in self._all(node):
+                if parent == "ObjectNode" and state["__loader__"] not in _STATES:
+                    raise UnsafePickle(
+                        f"the skops file has a {state['__loader__']} for the state of an object, expected a dictionary"
+                    )
+                if id(state) not in seen:
+                    seen.add(id(state))
+                    waiting += _check_state(state)
+
+    def _all(self, node: Node) -> list[Node]:
+        return self._alike.get(node.get("__id__"), [node])
+
+    def _check_made(self, node: Node) -> None:
+        loader, name = node["__loader__"], _name(node)
         if REBUILDS.fullmatch(str(node["__class__"])):
-            raise UnsafePickle(f"the skops file names {node['__class__']}, which rebuilds objects for pickles alone")
-        if node["__loader__"] == "JsonNode" and isinstance(json.loads(node["content"]), (dict, list)):
+            raise UnsafePickle(f"the skops file names {name}, which rebuilds objects for pickles alone")
+        if loader == "JsonNode" and isinstance(json.loads(node["content"]), (dict, list)):
             raise UnsafePickle("the skops file has a JSON value that is no scalar; save the model again with skops")
-        if node["__loader__"] == "DictNode" and f"{node['__module__']}.{node['__class__']}" not in _MAPPINGS:
-            _check_keys(node["content"])  # a Bunch has its items for attributes
-    seen: set[int] = set()
-    waiting = [(child, node["__loader__"]) for node in nodes for child in _states(node)]
-    while waiting:
-        node, parent = waiting.pop()
-        for state in alike.get(node.get("__id__"), [node]):
-            if parent == "ObjectNode" and state["__loader__"] not in _STATES:
-                raise UnsafePickle(
-                    f"the skops file has a {state['__loader__']} for the state of an object, expected a dictionary"
-                )
-            if id(state) not in seen:
-                seen.add(id(state))
-                waiting += _check_state(state)
+        if _KNOWN.fullmatch(name) and loader in _MADE and not _MADE[loader].fullmatch(name):
+            raise _never_written(f"a {loader} of {name}")
+        if loader == "PartialNode" and any(
+            _name(function) != _CHECK_ARRAY for function in self._all(node["content"]["func"])
+        ):
+            raise _never_written("a partial of another function than check_array")
+
+    def _check_keys(self, node: Node) -> None:
+        if _name(node) not in _MAPPINGS:
+            _check_names(node["content"])  # a Bunch has its items for attributes
+        for types in self._all(node["key_types"]):
+            for kind in types["content"]:
+                if kind["__loader__"] != "TypeNode":
+                    raise _never_written(f"a {kind['__loader__']} as the type of a key")
+
+    def _check_tree(self, node: Node) -> None:
+        """What compiled code counts before it looks: as many numbers of classes as outputs, and a list of nodes."""
+        _, classes, outputs = (self._only(part) for part in self._only(node["__reduce__"]["args"])["content"])
+        nodes = self._only(self._only(node["content"])["content"]["nodes"])
+        if self._shape(classes) != (json.loads(outputs["content"]),) or len(self._shape(nodes)) != 1:
+            raise _never_written("a tree whose parts do not fit")
+
+    def _only(self, node: Node) -> Node:
+        """A node that is the same wherever its id is."""
+        key = node.get("__id__")
+        if key not in self._single:
+            self._single[key] = all(other == node for other in self._all(node))
+        if not self._single[key]:
+            raise _never_written("different parts of trees as the same object")
+        return node
+
+    def _shape(self, node: Node) -> tuple[int, ...]:
+        from numpy.lib import format as npy  # noqa: PLC0415 - costs much, and is there with skops
+
+        if _name(node) != "numpy.ndarray":
+            raise _never_written(f"{_name(node)} in a tree")
+        with self._archive.open(node["file"]) as stream:
+            reads = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+            shape: tuple[int, ...] = reads[npy.read_magic(stream)](stream)[0]
+        return shape
+
+
+def _kind(node: Node) -> str:
+    return f"a {node['__loader__']} of {_name(node)}"
+
+
+def _name(node: Node) -> str:
+    return f"{node['__module__']}.{node['__class__']}"
+
+
+def _never_written(what: str) -> UnsafePickle:
+    return UnsafePickle(f"the skops file has {what}, which skops never writes; save the model again with skops")
 
 
 def _check_state(state: Node) -> list[tuple[Node, str]]:
     """Check what becomes attributes; the nodes within it of which the same is true."""
     loader = state["__loader__"]
     if loader == "DictNode":
-        _check_keys(state["content"])
+        _check_names(state["content"])
     elif loader == "JsonNode":  # of a pair, which may become an attribute
-        _check_keys([json.loads(state["content"])])
+        _check_names([json.loads(state["content"])])
     return [(child, loader) for child in _children(state)] if loader in ("ListNode", "TupleNode") else []
 
 
-def _check_keys(names: Iterable[Any]) -> None:
+def _check_names(names: Iterable[Any]) -> None:
     for name in names:
         if isinstance(name, str) and name.startswith("__"):
             raise UnsafePickle(

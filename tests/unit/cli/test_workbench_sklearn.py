@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import sklearn
 import skops.io
 from sklearn.cluster import KMeans
@@ -398,3 +399,12 @@ def job_of(folder: Path) -> Job:
     path = folder / "model"
     path.write_bytes(pickle.dumps(LogisticRegression().fit(POINTS, NAMES), 5))
     return job(path)
+
+
+def test_a_forged_model_is_refused_before_it_is_saved_again(tmp_path: Path) -> None:
+    estimator = Ridge().fit(POINTS, VALUES)
+    estimator.coef_ = scipy.sparse.csr_matrix(np.ones((1, 3)))
+    estimator.coef_.indices[0] = 1000
+    with pytest.raises(UnsafePickle, match="indices that do not fit"):
+        looked(tmp_path, estimator, "joblib")
+    assert not list((tmp_path / "again").iterdir())

@@ -218,7 +218,8 @@ def test_a_loaded_model_that_holds_an_address_is_refused(holder: str) -> None:
     ("why", "before", "after"),
     [
         ("no scalar", '"content": "1.0"', '"content": "{\\"__array_interface__\\": 1}"'),
-        ("for the state of an object", '"__loader__": "DictNode"', '"__loader__": "ListNode"'),
+        ("a ListNode of builtins.dict", '"__loader__": "DictNode"', '"__loader__": "ListNode"'),
+        ("for the state of an object", '"__loader__": "DictNode"', '"__loader__": "SliceNode"'),
         ("an attribute __array__", '"alpha"', '"__array__"'),
     ],
 )
