@@ -43,3 +43,8 @@ def files(holder: str) -> dict[str, bytes]:
         "skops": skops.io.dumps(model(holder)),
         "joblib": dumped.getvalue(),
     }
+
+
+def distance(one: Any, other: Any) -> float:
+    """A distance that is no secret."""
+    return float(np.abs(one - other).sum())

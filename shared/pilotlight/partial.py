@@ -21,7 +21,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def owner_of(part: Path) -> int:
     """The process that makes the file of a temporary name; 0 where `Partial` never gives such a name."""
     *_, owner, _, _ = ("", "", *part.name.split("."))
-    return int(owner) if owner.isdecimal() and len(owner) < 8 else 0
+    return int(owner) if owner.isdecimal() and len(owner) < 10 else 0
 
 
 class Partial:

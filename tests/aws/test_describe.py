@@ -59,17 +59,19 @@ def test_a_version_that_cannot_reach_its_store_says_what_it_is_all_the_same(mode
 
 @pytest.mark.parametrize("to_event", [http_api_event, rest_api_event, function_url_event])
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "status"),
     [
-        HttpRequest("POST", "/", (("content-type", "application/json"),), json.dumps(ASKED).encode()),
-        HttpRequest("GET", "/describe?pilotlight=describe", (("pilotlight", "describe"),)),
-        HttpRequest("GET", "/pilotlight/describe", (("cookie", "pilotlight=describe"),)),
+        (HttpRequest("POST", "/", (("content-type", "application/json"),), json.dumps(ASKED).encode()), 405),
+        (HttpRequest("GET", "/describe?pilotlight=describe", (("pilotlight", "describe"),)), 404),
+        (HttpRequest("GET", "/pilotlight/describe", (("cookie", "pilotlight=describe"),)), 404),
     ],
     ids=["body", "query and header", "path and cookie"],
 )
-def test_no_http_request_gets_that_answer(to_event: Any, request_: HttpRequest, function: LambdaRuntime) -> None:
+def test_no_http_request_gets_that_answer(
+    to_event: Any, request_: HttpRequest, status: int, function: LambdaRuntime
+) -> None:
     reply = function.invoke(to_event(request_))
-    assert reply["statusCode"] == 404
+    assert reply["statusCode"] == status
     assert RELEASE not in json.dumps(reply)
 
 

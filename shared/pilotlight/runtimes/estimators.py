@@ -21,21 +21,23 @@ class Numeric:
         return self._transformer.transform(columns.astype("f8"), **parameters)
 
 
-class FirstPredictions:
-    """What gradient boosting starts from, held to a column for each tree of a stage: compiled code adds to them.
+class Held:
+    """A method of gradient boosting whose answer compiled code takes without asking for its shape.
 
-    The columns are the answer of an estimator that the file itself brings along.
+    The answer comes from an estimator that the file itself brings along.
     """
 
-    def __init__(self, boosting: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+    def __init__(self, boosting: Any, method: str, columns: int) -> None:  # noqa: ANN401 - scikit-learn has no types
         self._boosting = boosting
+        self._method = method
+        self._columns = columns
 
-    def __call__(self, rows: Any) -> Any:  # noqa: ANN401 - arrays
+    def __call__(self, rows: Any, **parameters: Any) -> Any:  # noqa: ANN401 - arrays
         """Raise ModelError for another shape."""
-        found = type(self._boosting)._raw_predict_init(self._boosting, rows)  # noqa: SLF001 - there is no public one
-        expected = (rows.shape[0], self._boosting.estimators_.shape[1])
+        found = getattr(type(self._boosting), self._method)(self._boosting, rows, **parameters)
+        expected = (rows.shape[0], self._columns)
         if found.shape != expected:
-            raise ModelError(f"the first predictions have the shape {found.shape}, expected {expected}")
+            raise ModelError(f"{self._method} gives the shape {found.shape}, expected {expected}")
         return found
 
 
@@ -56,8 +58,15 @@ def prepare(root: object, numeric: Collection[str] = ()) -> None:
             part._sklearn_output_config = {}  # noqa: SLF001 - no public way to unset it
         if fields.get("n_jobs") is not None:
             part.n_jobs = None
+        if "_n_threads" in fields:
+            part._n_threads = 1  # noqa: SLF001 - of the machine that trained it; there is no public one
+        if "_cached_dict" in fields:
+            part._cached_dict = None  # noqa: SLF001 - it is made again, of the classes
         if type(part).__module__ == "sklearn.ensemble._gb" and "estimators_" in fields:
-            part._raw_predict_init = FirstPredictions(part)  # noqa: SLF001 - there is no public one
+            # What the trees add to: a column for each tree of a stage.
+            part._raw_predict_init = Held(part, "_raw_predict_init", part.estimators_.shape[1])  # noqa: SLF001
+        if "_predictors" in fields and fields.get("_preprocessor") is not None:
+            part._preprocess_X = Held(part, "_preprocess_X", part.n_features_in_)  # noqa: SLF001
 
 
 def walk(root: object) -> Iterator[Any]:
@@ -71,6 +80,8 @@ def walk(root: object) -> Iterator[Any]:
         seen[id(item)] = item
         if isinstance(item, dict):
             waiting.extend(item.values())
+            waiting.extend(key for key in item if type(key) is not str)
+            waiting.append(getattr(item, "default_factory", None))
         elif isinstance(item, (list, tuple, set, frozenset)):
             waiting.extend(item)
         elif getattr(getattr(item, "dtype", None), "hasobject", False):

@@ -6,7 +6,8 @@ there.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from pilotlight.pickle_rules import Refused
 
@@ -18,6 +19,8 @@ def check(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no
     """Refuse an object whose lengths do not fit each other. Raises Refused."""
     if module == "scipy.interpolate._bsplines" and hasattr(part, "k"):
         _check_spline(part)
+    elif module.startswith("scipy.sparse"):
+        _check_matrix(part)
     elif module.startswith("numpy.random"):
         _check_generator(part)
     elif module.startswith("sklearn."):
@@ -25,12 +28,9 @@ def check(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no
         width = fields.get("n_features_in_")
         for name in _ROWS if hasattr(part, "get_params") else ():
             _check_width(name, fields.get(name), width)
-        if "_bisecting_tree" in fields:
-            _check_bisections(fields["_bisecting_tree"], width)
-        if module == "sklearn.svm._classes" and "_dual_coef_" in fields:
-            _check_support(fields, classifies=type(part).__name__.endswith("SVC"))
-        if module == "sklearn.ensemble._iforest" and "estimators_" in fields:
-            _check_isolation(fields, width)
+        for name, verify in _CHECKS.items():
+            if name in fields:
+                verify(fields, part)
 
 
 def distance_fits(distance: Any, width: int) -> bool:  # noqa: ANN401 - scikit-learn has no types
@@ -48,10 +48,14 @@ def _check_width(name: str, rows: Any, width: Any) -> None:  # noqa: ANN401
     shape: tuple[int, ...] = getattr(rows, "shape", ())
     if len(shape) == 2 and shape[1] != width:
         raise Refused(f"{name} of {shape[1]} columns, where the model has {width} features")
+    if name == "_fit_X" and shape[:1] == (0,):
+        raise Refused("no points, by whose number compiled code divides")
 
 
-def _check_bisections(tree: Any, width: Any) -> None:  # noqa: ANN401
-    waiting, seen = [tree], set()
+def _check_bisections(fields: dict[str, Any], _: object) -> None:
+    width = fields.get("n_features_in_")
+    waiting: list[Any] = [fields["_bisecting_tree"]]
+    seen: set[int] = set()
     while waiting:
         node = waiting.pop()
         if node is None or id(node) in seen:
@@ -62,36 +66,145 @@ def _check_bisections(tree: Any, width: Any) -> None:  # noqa: ANN401
         waiting += [node.left, node.right]
 
 
-def _check_support(fields: dict[str, Any], *, classifies: bool) -> None:
+def _check_support(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
     """What libsvm is handed as bare addresses: coefficients for each pair of classes and each support vector.
 
     libsvm follows the number of vectors of each class where it classifies.
     """
     vectors, support, counts = fields["support_vectors_"], fields["support_"], fields["_n_support"]
-    precomputed = fields.get("kernel") == "precomputed"
+    # A kernel that is a function is worked out before libsvm is called, which then takes it for precomputed.
+    precomputed = fields.get("kernel") == "precomputed" or callable(fields.get("kernel"))
     rows, classes = len(support) if precomputed else vectors.shape[0], max(len(counts), 2)
     pairs = classes * (classes - 1) // 2
     dual = fields["_dual_coef_"]
-    known = fields["shape_fit_"]
+    sparse = bool(fields["_sparse"])
+    probable = fields.get("probability") is True or fields.get("_effective_probability") is True
     if not (
-        len(support) == rows
-        and (not precomputed or ((support >= 0) & (support < known[1])).all())
+        "_impl" not in fields
+        and len(support) == rows
+        and (not precomputed or ((support >= 0) & (support < fields["shape_fit_"][0])).all())
         and (precomputed or vectors.shape[1] == fields["n_features_in_"])
         and dual.shape == (classes - 1, rows)
-        and getattr(dual, "nnz", dual.size) == dual.size
+        and all(getattr(held, "format", "") == ("csr" if sparse else "") for held in (vectors, dual))
+        and (not sparse or dual.nnz == (classes - 1) * rows)
         and len(fields["_intercept_"]) == pairs
-        and all(len(fields[name]) in (0, pairs) for name in ("_probA", "_probB"))
+        and all(len(fields[name]) in ((pairs,) if probable else (0, pairs)) for name in ("_probA", "_probB"))
         and (counts >= 0).all()
-        and (counts.sum() == rows or not classifies)
+        and (counts.sum() == rows or not type(part).__name__.endswith("SVC"))
     ):
         raise Refused("support vectors and coefficients that do not fit each other")
 
 
-def _check_isolation(fields: dict[str, Any], width: Any) -> None:  # noqa: ANN401
+def _check_isolation(fields: dict[str, Any], _: object) -> None:
+    width = fields.get("n_features_in_")
     for member, features in zip(fields["estimators_"], fields["estimators_features_"], strict=True):
         expected = width if fields["_max_features"] == width else len(features)
         if member.tree_.n_features != expected:
             raise Refused(f"a tree of {member.tree_.n_features} features, where it is given {expected}")
+
+
+def _check_labels(fields: dict[str, Any], _: object) -> None:
+    """The classes of known points, which are counted without asking whether they are there."""
+    labels, classes = fields["_y"], fields["classes_"]
+    columns = labels.reshape(len(labels), -1).T
+    if len(labels) != fields["_fit_X"].shape[0]:
+        raise Refused("labels of another number than its points")
+    for column, known in zip(columns, classes if fields["outputs_2d_"] else [classes], strict=True):
+        if len(column) and not 0 <= column.min() <= column.max() < len(known):
+            raise Refused("labels that are not there")
+
+
+def _check_norms(fields: dict[str, Any], _: object) -> None:
+    if fields["_subcluster_norms"].shape != fields["subcluster_centers_"].shape[:1]:
+        raise Refused("norms of another number than its centres")
+
+
+def _check_vocabulary(fields: dict[str, Any], _: object) -> None:
+    """The columns of words, of which a sparse matrix is made unseen."""
+    columns = dict.values(fields["vocabulary_"])
+    if columns and not 0 <= min(columns) <= max(columns) < len(columns):
+        raise Refused("words in columns that are not there")
+
+
+def _check_encoder(fields: dict[str, Any], _: object) -> None:
+    """The columns of categories, of which a sparse matrix is made unseen."""
+    grouped = fields["_default_to_infrequent_mappings"] if fields["_infrequent_enabled"] else None
+    dropped = fields["_drop_idx_after_grouping"]
+    for index, (categories, width) in enumerate(zip(fields["categories_"], fields["_n_features_outs"], strict=True)):
+        count = len(categories)
+        if grouped is not None and grouped[index] is not None:
+            groups = grouped[index]
+            if groups.shape != (count,) or groups.min() < 0:
+                raise Refused("groups of categories that are not there")
+            count = int(groups.max()) + 1
+        if dropped is not None and dropped[index] is not None:
+            if not 0 <= dropped[index] < count:
+                raise Refused("a category to drop that is not there")
+            count -= 1
+        if count != width:
+            raise Refused(f"{count} categories, where {width} columns are for them")
+
+
+def _check_encodings(fields: dict[str, Any], _: object) -> None:
+    columns = len(fields["classes_"]) if fields["target_type_"] == "multiclass" else 1
+    if len(fields["encodings_"]) != fields["n_features_in_"] * columns:
+        raise Refused("encodings of another number than its columns")
+
+
+def _check_combinations(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
+    """The number of columns that a PolynomialFeatures fills."""
+    limits = {name: fields[name] for name in ("interaction_only", "include_bias")}
+    columns = part._num_combinations(  # noqa: SLF001 - as scikit-learn counts them
+        n_features=fields["n_features_in_"], min_degree=0, max_degree=fields["_max_degree"], **limits
+    )
+    if fields["_n_out_full"] != columns:
+        raise Refused(f"{fields['_n_out_full']} columns, where there are {columns} combinations")
+
+
+def _check_bins(fields: dict[str, Any], _: object) -> None:
+    count, thresholds = len(fields["n_bins_non_missing_"]), fields["bin_thresholds_"]
+    if type(thresholds) is not list or len(thresholds) != count or fields["is_categorical_"].shape != (count,):
+        raise Refused("bins of another number than its features")
+
+
+def _check_bitsets(fields: dict[str, Any], _: object) -> None:
+    if fields["raw_left_cat_bitsets"].shape[1:] != (8,):  # 256 categories in words of 32 bits
+        raise Refused("sets of categories that are cut off")
+
+
+def _check_mixture(fields: dict[str, Any], _: object) -> None:
+    if fields["covariance_type"] != "tied" and len(fields["precisions_cholesky_"]) != len(fields["means_"]):
+        raise Refused("precisions of another number than its means")
+
+
+def _check_order(fields: dict[str, Any], _: object) -> None:
+    if sorted(fields["order_"]) != list(range(len(fields["estimators_"]))):
+        raise Refused("an order that leaves out members")
+
+
+def _check_matrix(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
+    form = getattr(matrix, "format", "")
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+        elif hasattr(matrix, "_check"):  # of coordinates
+            matrix._check()  # noqa: SLF001 - scipy has no public one
+    except (TypeError, ValueError) as error:
+        raise Refused(f"indices that do not fit: {error}") from None
+    if form == "dia" and (matrix.data.ndim != 2 or matrix.offsets.shape != matrix.data.shape[:1]):
+        raise Refused("indices that do not fit: as many diagonals as offsets are expected")
+    if form == "lil":
+        _check_lists(matrix)
+
+
+def _check_lists(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
+    rows, values = matrix.rows, matrix.data
+    height, width = matrix.shape
+    if rows.shape != (height,) or values.shape != (height,):
+        raise Refused("indices that do not fit: a list for each row is expected")
+    for columns, held in zip(rows, values, strict=True):
+        if len(columns) != len(held) or (columns and not 0 <= min(columns) <= max(columns) < width):
+            raise Refused("indices that do not fit: columns that are not there")
 
 
 def _check_spline(spline: Any) -> None:  # noqa: ANN401 - scipy has no types here
@@ -114,3 +227,21 @@ def _check_generator(part: Any) -> None:  # noqa: ANN401 - numpy is not imported
         return
     if not (0 <= state.get("buffer_pos", 0) <= 4 and 0 <= inner.get("pos", 0) <= 624):  # Philox, MT19937
         raise Refused("a random generator with a place outside of its buffer")
+
+
+# By a field that tells which class has the lengths.
+_CHECKS: Final[dict[str, Callable[[dict[str, Any], Any], None]]] = {
+    "_bisecting_tree": _check_bisections,
+    "_decision_path_lengths": _check_isolation,
+    "_dual_coef_": _check_support,
+    "_n_features_outs": _check_encoder,
+    "_n_out_full": _check_combinations,
+    "_subcluster_norms": _check_norms,
+    "bin_thresholds_": _check_bins,
+    "encodings_": _check_encodings,
+    "order_": _check_order,
+    "outputs_2d_": _check_labels,
+    "precisions_cholesky_": _check_mixture,
+    "raw_left_cat_bitsets": _check_bitsets,
+    "vocabulary_": _check_vocabulary,
+}

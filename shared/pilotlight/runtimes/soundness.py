@@ -8,7 +8,8 @@ This looks at what is known of these; it cannot promise that compiled code survi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from pilotlight.errors import UnsafePickle
 from pilotlight.pickle_rules import REBUILDS, Refused, check_attributes
@@ -16,8 +17,24 @@ from pilotlight.runtimes import shapes
 
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
 _METHOD_FIELDS = ("_response_method", "chain_method", "chain_method_", "response_method", "stack_method_")
+# What calls a function with the data alone, and what hands it keywords too. Everything else that is called also gets
+# arrays of the model, into which a function of numpy writes: its last argument is where the result goes.
+_CALLED: Final = ("func", "inverse_func", "pooling_func", "weights")
+_KEYWORDS: Final = (
+    "effective_metric_params_",
+    "inv_kw_args",
+    "kernel_params",
+    "kw_args",
+    "metric_params",
+    "pairwise_kernels_kwargs",
+)
+# Keywords that write over an array of the model, leave memory as it was found, or hold lengths that nobody compares.
+_WRITING: Final = frozenset({"X_norm_squared", "Y_norm_squared", "out", "where"})
 _NEIGHBOURS = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
 _FORESTS = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
+_FROZEN: Final = frozenset({"estimator", "_metadata_request", "_sklearn_output_config", "_sklearn_version"})
+_TREES: Final = (*_FORESTS, "sklearn.ensemble._iforest")
+_PREDICTOR: Final = "sklearn.ensemble._hist_gradient_boosting.predictor"
 
 
 def check(parts: Iterable[Any]) -> None:
@@ -33,28 +50,51 @@ def check(parts: Iterable[Any]) -> None:
             _check_tree(part)
         elif module in _NEIGHBOURS and hasattr(part, "get_arrays"):
             _check_neighbours(part)
-        elif module.startswith("scipy.sparse"):
-            _check_matrix(part)
         elif module.startswith("sklearn."):
             _check_estimator(part, module)
+        elif isinstance(part, partial) and (part.func.__name__ != "check_array" or part.args):
+            raise _forged(part, f"the function {part.func.__name__}, expected check_array with keywords alone")
 
 
 def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
     fields = getattr(part, "__dict__", {})
-    width = fields.get("n_features_in_")
-    trees = fields.get("estimators_") if module in _FORESTS else (part,)
-    for member in getattr(trees, "flat", trees if trees is not None else ()):
-        tree: Any = getattr(member, "__dict__", {}).get("tree_")
-        if hasattr(tree, "children_left") and tree.n_features != width:
-            raise _forged(part, f"a tree of {tree.n_features} features, where the model has {width}")
-    for predictors in fields.get("_predictors") or ():
-        for predictor in predictors:
-            _check_nodes(predictor, predictor.nodes, width, getattr(part, "_bin_mapper", None))
-    _check_names(part, fields)
+    _check_trees(part, fields, module)
+    if module == "sklearn.frozen._frozen" and not (fields.keys() <= _FROZEN and hasattr(type(part.estimator), "fit")):
+        raise _forged(part, "more than an estimator, whose attributes it could hide behind its own")
+    _check_names(part, {**fields, **part} if isinstance(part, dict) else fields)
     if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
         raise UnsafePickle(
             f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it so"
         )
+
+
+def _check_trees(part: Any, fields: dict[str, Any], module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
+    """Trees, and the members of an ensemble, which takes each for a tree of its own features without looking."""
+    width = fields.get("n_features_in_")
+    for member in _members(part, fields.get("estimators_")) if module in _TREES else ():
+        if module in _FORESTS and member.n_features_in_ != width:
+            raise _forged(part, f"a tree of {member.n_features_in_} features, where the model has {width}")
+    if module == "sklearn.tree._classes" and "tree_" in fields:
+        tree = fields["tree_"]
+        if type(tree).__module__ != "sklearn.tree._tree":
+            raise _forged(part, f"an object of type {type(tree).__name__}, expected a tree")
+        if tree.n_features != width:
+            raise _forged(part, f"a tree of {tree.n_features} features, where the model has {width}")
+    for predictors in fields.get("_predictors") or ():
+        for predictor in predictors:
+            if type(predictor).__module__ != _PREDICTOR:
+                raise _forged(part, f"an object of type {type(predictor).__name__}, expected a tree")
+            _check_nodes(predictor, predictor.nodes, width, getattr(part, "_bin_mapper", None))
+
+
+def _members(part: Any, trees: Any) -> Iterable[Any]:  # noqa: ANN401 - scikit-learn has no types
+    if type(trees).__name__ not in ("NoneType", "list", "ndarray"):
+        raise _forged(part, f"an object of type {type(trees).__name__}, expected a list of trees")
+    members = list(getattr(trees, "flat", trees) if trees is not None else ())
+    for member in members:
+        if type(member).__module__ != "sklearn.tree._classes":
+            raise _forged(part, f"an object of type {type(member).__name__}, expected a tree")
+    return members
 
 
 def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - scikit-learn has no types
@@ -68,10 +108,35 @@ def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - s
     if isinstance(getter, str) and any(name.startswith("_") for name in getter.split(".")):
         raise _forged(part, f"the path {getter!r} to importances, expected public attributes")
     for field, value in fields.items():
-        if isinstance(value, type) and not field.endswith("dtype"):
-            raise _forged(part, f"the class {value.__name__} as {field!r}, expected a function at most")
-        if callable(value) and REBUILDS.fullmatch(getattr(value, "__name__", "")):
-            raise _forged(part, f"the function {value.__name__} as {field!r}, which only rebuilds objects")
+        if callable(value) and not (isinstance(value, type) and field.endswith("dtype")):
+            _check_function(part, field, value)
+    for field in _KEYWORDS:
+        _check_keywords(part, field, fields.get(field))
+
+
+def _check_function(part: Any, field: str, function: Any) -> None:  # noqa: ANN401
+    name = getattr(function, "__name__", "")
+    if isinstance(function, type):
+        raise _forged(part, f"the class {name} as {field!r}, expected a function at most")
+    if REBUILDS.fullmatch(name):
+        raise _forged(part, f"the function {name} as {field!r}, which only rebuilds objects")
+    if name and field not in _CALLED and _is_numeric(function):
+        raise _forged(part, f"the function {name} as {field!r}, where it could write into the model")
+    if name.startswith("_") and function.__module__.startswith("sklearn.") and not field.startswith("_"):
+        raise _forged(part, f"the function {name} as {field!r}, expected a public one")
+
+
+def _is_numeric(function: Any) -> bool:  # noqa: ANN401
+    """Whether a function is one of numpy or scipy."""
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return str(module).partition(".")[0] in ("numpy", "scipy")
+
+
+def _check_keywords(part: Any, field: str, keywords: Any) -> None:  # noqa: ANN401
+    if keywords is not None and not isinstance(keywords, dict):
+        raise _forged(part, f"an object of type {type(keywords).__name__} as {field!r}, expected a dictionary")
+    for name in _WRITING & set(keywords or ()):
+        raise _forged(part, f"the keyword {name!r} in {field!r}, expected none that hands over memory")
 
 
 def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
@@ -123,16 +188,8 @@ def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no 
         and (2 * inner + 2 < count).all()
     ):
         raise _forged(tree, "points that are not there")
-
-
-def _check_matrix(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
-    try:
-        if hasattr(matrix, "check_format"):
-            matrix.check_format(full_check=True)
-        elif hasattr(matrix, "_check"):  # of coordinates
-            matrix._check()  # noqa: SLF001 - scipy has no public one
-    except (TypeError, ValueError) as error:
-        raise _forged(matrix, f"indices that do not fit: {error}") from None
+    for function in distance.__getstate__()[3:4]:  # of a distance that calls one with addresses of rows
+        _check_function(tree, "metric", function)
 
 
 def _forged(part: object, found: str) -> UnsafePickle:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,26 +13,44 @@ import joblib
 import numpy as np
 import pytest
 import scipy.sparse
+import scipy.special
 import skops.io
-from sklearn.cluster import BisectingKMeans, KMeans
+from sklearn.cluster import Birch, BisectingKMeans, FeatureAgglomeration, KMeans
+from sklearn.cluster._kmeans import _kmeans_single_lloyd
 from sklearn.ensemble import (
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestRegressor,
     StackingClassifier,
+    VotingRegressor,
 )
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectFromModel
 from sklearn.frozen import FrozenEstimator
+from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import make_scorer, r2_score
+from sklearn.metrics.pairwise import linear_kernel
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
-from sklearn.neighbors import KernelDensity, KNeighborsRegressor
+from sklearn.multioutput import RegressorChain
+from sklearn.neighbors import KernelDensity, KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer
-from sklearn.svm import SVC
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MultiLabelBinarizer,
+    OneHotEncoder,
+    PolynomialFeatures,
+    SplineTransformer,
+    TargetEncoder,
+)
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_array
 
 import revealing
 from estimators import (
@@ -160,18 +180,64 @@ def test_a_path_to_importances_leads_through_public_attributes() -> None:
         serve(estimator, REGRESSOR)
 
 
-def test_a_class_stands_nowhere_where_a_function_is_called() -> None:
+def transformed(**changes: Any) -> Any:
+    """A model that begins with a function."""
     estimator = make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(np.abs(POINTS), VALUES)
-    estimator[0].func = np.ndarray
-    with pytest.raises(UnsafePickle, match="FunctionTransformer holds the class ndarray as 'func'"):
-        serve(estimator, REGRESSOR)
+    vars(estimator[0]).update(changes)
+    return estimator
 
 
-def test_a_function_that_rebuilds_objects_is_never_called() -> None:
-    estimator = make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(np.abs(POINTS), VALUES)
-    estimator[0].func = np.ndarray.__reduce__(POINTS)[0]
-    with pytest.raises(UnsafePickle, match="the function _reconstruct as 'func'"):
-        serve(estimator, REGRESSOR)
+def measured(distance: Any) -> Any:
+    """A model whose distances are a function's."""
+    estimator = KNeighborsRegressor(algorithm="ball_tree", metric=revealing.distance).fit(POINTS, VALUES)
+    state = list(estimator._tree.__getstate__())
+    state[11].__setstate__((2.0, np.zeros(1), np.zeros((1, 1)), distance, {}))
+    return estimator
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "the class ndarray as 'func'": lambda: transformed(func=np.ndarray),
+    "the function _reconstruct as 'func'": lambda: transformed(func=np.ndarray.__reduce__(POINTS)[0]),
+    "the function _kmeans_single_lloyd as 'func'": lambda: transformed(func=_kmeans_single_lloyd),
+    "the keyword 'out' in 'kw_args'": lambda: transformed(kw_args={"out": POINTS}),
+    "the keyword 'where' in 'kw_args'": lambda: transformed(kw_args={"where": False}),
+    "the keyword 'where' in 'inv_kw_args'": lambda: transformed(inv_kw_args={"where": False}),
+    "type Ridge as 'kw_args'": lambda: transformed(kw_args=Ridge()),
+    "the function exp as 'kernel'": lambda: altered(SVC().fit(POINTS, NAMES), kernel=np.exp),
+    "the function exp as 'kernel_'": lambda: altered(GaussianProcessRegressor().fit(POINTS, VALUES), kernel_=np.exp),
+    "the function exp as 'predict'": lambda: altered(Ridge().fit(POINTS, VALUES), predict=np.exp),
+    "the function softmax as 'metric'": lambda: altered(
+        KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES), metric=scipy.special.softmax
+    ),
+    "the function exp as 'transform'": lambda: altered(Ridge(), held=Bunch(transform=np.exp)),
+    "the keyword 'Y_norm_squared' in 'effective_metric_params_'": lambda: altered(
+        KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES),
+        effective_metric_params_={"Y_norm_squared": np.zeros(1)},
+    ),
+    "the function exp as 'metric'": lambda: measured(np.exp),
+    "the class ndarray as 'metric'": lambda: measured(np.ndarray),
+    "the function exp, expected check_array": lambda: altered(Ridge(), held=partial(np.exp, 1)),
+    "the function check_array, expected check_array with": lambda: altered(Ridge(), held=partial(check_array, 1)),
+    "the function exp, expected check_array ": lambda: altered(Ridge(), held=defaultdict(partial(np.exp))),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_a_function_that_reaches_into_memory_is_never_called(what: str) -> None:
+    with pytest.raises(UnsafePickle, match=what):
+        serve(CALLS[what](), REGRESSOR)
+
+
+def test_a_function_of_numpy_takes_the_data_alone(tmp_path: Path) -> None:
+    estimator = make_pipeline(
+        FunctionTransformer(np.clip, kw_args={"a_min": 0, "a_max": 2}), FeatureAgglomeration(), Ridge()
+    ).fit(POINTS, VALUES)
+    assert len(predict(tmp_path, estimator, REGRESSOR, [matrix(POINTS)])) == 60
+
+
+def test_a_kernel_may_be_a_function(tmp_path: Path) -> None:
+    estimator = SVR(kernel=linear_kernel).fit(POINTS, VALUES)
+    assert len(predict(tmp_path, estimator, REGRESSOR, [matrix(POINTS)])) == 60
 
 
 def test_the_type_that_an_encoder_gives_is_a_class_and_fine(tmp_path: Path) -> None:
@@ -218,8 +284,8 @@ def test_a_loaded_model_that_holds_an_address_is_refused(holder: str) -> None:
     ("why", "before", "after"),
     [
         ("no scalar", '"content": "1.0"', '"content": "{\\"__array_interface__\\": 1}"'),
-        ("a ListNode of builtins.dict", '"__loader__": "DictNode"', '"__loader__": "ListNode"'),
-        ("for the state of an object", '"__loader__": "DictNode"', '"__loader__": "SliceNode"'),
+        ("a SliceNode for the state of an object", '"__loader__": "DictNode"', '"__loader__": "SliceNode"'),
+        ("a ListNode of builtins.dict, which skops never writes", '"DictNode"', '"ListNode"'),
         ("an attribute __array__", '"alpha"', '"__array__"'),
     ],
 )
@@ -242,6 +308,122 @@ def test_a_skops_state_that_is_another_object_by_its_id_is_checked_as_such(tmp_p
     assert runtimes.load(describe(tmp_path, data, REGRESSOR, "skops"), tmp_path, 1)
     with pytest.raises(UnsafePickle, match="an attribute __array_interface__"):
         runtimes.load(describe(tmp_path, with_schema(data, alias), REGRESSOR, "skops"), tmp_path, 1)
+
+
+def skops_node(loader: str, name: str, **parts: Any) -> dict[str, Any]:
+    module, _, own = name.rpartition(".")
+    return {"__class__": own, "__module__": module, "__loader__": loader, **parts}
+
+
+def scalar(value: int) -> dict[str, Any]:
+    return skops_node("JsonNode", "builtins.str", content=json.dumps(value), is_json=True)
+
+
+SHAPE = [scalar(1), scalar(3)]
+SHAPES = skops_node("TupleNode", "builtins.tuple", content=[skops_node("ListNode", "builtins.list", content=SHAPE)])
+NOTHING = skops_node("TupleNode", "builtins.tuple", content=[])
+ARRAY_TYPE = skops_node("TypeNode", "numpy.ndarray")
+PAIRS = {"content": {"a": scalar(1)}, "key_types": skops_node("ListNode", "builtins.list", content=[ARRAY_TYPE])}
+CALLING = {
+    "a ConstructorFromReduceNode": skops_node("ConstructorFromReduceNode", "numpy.ndarray", content=SHAPES),
+    "a ListNode": skops_node("ListNode", "numpy.ndarray", content=SHAPE),
+    "a SetNode": skops_node("SetNode", "numpy.ndarray", content=SHAPE),
+    "a LossNode": skops_node("LossNode", "numpy.ndarray", content=NOTHING, __reduce__={"args": SHAPES}),
+}
+
+
+def with_coefficients(node: dict[str, Any]) -> bytes:
+    """A skops file of a model whose coefficients are what a node makes."""
+
+    def change(text: str) -> str:
+        schema = json.loads(text)
+        schema["content"]["content"]["coef_"] = node
+        return json.dumps(schema)
+
+    return with_schema(skops.io.dumps(Ridge().fit(POINTS, VALUES)), change)
+
+
+@pytest.mark.parametrize("what", CALLING)
+def test_skops_itself_gives_out_memory_as_it_was_left(what: str) -> None:
+    coefficients = skops.io.loads(with_coefficients(CALLING[what]), trusted=["numpy.ndarray"]).coef_
+    assert (type(coefficients), coefficients.shape) == (np.ndarray, (1, 3))
+
+
+@pytest.mark.parametrize(
+    ("why", "node"),
+    [
+        *((f"{what} of numpy.ndarray, which skops never writes", node) for what, node in CALLING.items()),
+        ("a RandomStateNode of numpy.ndarray", skops_node("RandomStateNode", "numpy.ndarray", content=NOTHING)),
+        ("a RandomGeneratorNode of numpy.ndarray", skops_node("RandomGeneratorNode", "numpy.ndarray", content={})),
+        (
+            "an? ObjectNode of numpy.random.mtrand.RandomState",
+            skops_node("ObjectNode", "numpy.random.mtrand.RandomState"),
+        ),
+        ("an? NdArrayNode of sklearn", skops_node("NdArrayNode", "sklearn.neighbors._kd_tree.KDTree", type="numpy")),
+        ("a DictNode of sklearn", skops_node("DictNode", "sklearn.linear_model._ridge.Ridge", **PAIRS)),
+        (
+            "a FunctionNode as the type of a key",
+            skops_node(
+                "DictNode",
+                "builtins.dict",
+                content={"a": scalar(1)},
+                key_types=skops_node("ListNode", "builtins.list", content=[skops_node("FunctionNode", "numpy.exp")]),
+            ),
+        ),
+        (
+            "a partial of another function",
+            skops_node("PartialNode", "functools.partial", content={"func": skops_node("FunctionNode", "numpy.exp")}),
+        ),
+    ],
+)
+def test_a_skops_file_in_which_another_name_is_called_is_refused(
+    why: str, node: dict[str, Any], tmp_path: Path
+) -> None:
+    described = describe(tmp_path, with_coefficients(node), REGRESSOR, "skops", allowed=("numpy.ndarray",))
+    with pytest.raises(UnsafePickle, match=why):
+        runtimes.load(described, tmp_path, 1)
+
+
+def test_an_id_of_a_skops_file_stands_for_one_kind_of_object(tmp_path: Path) -> None:
+    def alias(text: str) -> str:
+        schema = json.loads(text)
+        fields = schema["content"]["content"]
+        fields["coef_"]["__id__"] = fields["alpha"]["__id__"]
+        return json.dumps(schema)
+
+    data = with_schema(skops.io.dumps(Ridge().fit(POINTS, VALUES)), alias)
+    with pytest.raises(UnsafePickle, match="for something else too"):
+        runtimes.load(describe(tmp_path, data, REGRESSOR, "skops", allowed=()), tmp_path, 1)
+
+
+@pytest.mark.parametrize("outputs", [0, 2, 10**6])
+def test_a_tree_of_a_skops_file_has_a_number_of_classes_for_each_output(outputs: int, tmp_path: Path) -> None:
+    estimator = DecisionTreeRegressor(max_depth=2).fit(POINTS, VALUES)
+
+    def change(text: str) -> str:
+        schema = json.loads(text)
+        tree = schema["content"]["content"]["tree_"]
+        tree["__reduce__"]["args"]["content"][2].update(content=str(outputs), __id__=0)
+        return json.dumps(schema)
+
+    described = describe(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
+    with pytest.raises(UnsafePickle, match="a tree whose parts do not fit"):
+        runtimes.load(described, tmp_path, 1)
+
+
+def test_parts_of_a_tree_are_no_other_objects_too(tmp_path: Path) -> None:
+    estimator = DecisionTreeRegressor(max_depth=2).fit(POINTS, VALUES)
+
+    def change(text: str) -> str:
+        schema = json.loads(text)
+        fields = schema["content"]["content"]
+        fields["other_"] = fields["tree_"]["content"]["content"]["values"]
+        fields["other_"]["__id__"] = fields["tree_"]["__reduce__"]["args"]["content"][1]["__id__"]
+        return json.dumps(schema)
+
+    described = describe(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
+    with pytest.raises(UnsafePickle, match="different parts of trees as the same object"):
+        runtimes.load(described, tmp_path, 1)
 
 
 def test_a_skops_file_rebuilds_nothing_by_a_function(tmp_path: Path) -> None:
@@ -306,7 +488,86 @@ def uncategorical() -> Any:
     return estimator
 
 
+def worded() -> Any:
+    estimator = make_pipeline(CountVectorizer(), Ridge()).fit(FLATS["note"], VALUES)
+    estimator[0].vocabulary_["loud"] = 10**8
+    return estimator
+
+
+def encoded(**changes: Any) -> Any:
+    encoder = OneHotEncoder(min_frequency=3, drop="first", handle_unknown="ignore")
+    estimator = make_pipeline(encoder, Ridge()).fit(np.round(POINTS), VALUES)
+    vars(estimator[0]).update(changes)
+    return estimator
+
+
+def expanded() -> Any:
+    estimator = make_pipeline(PolynomialFeatures(), Ridge()).fit(POINTS, VALUES)
+    estimator[0]._n_out_full = 30
+    return estimator
+
+
+def target_encoded() -> Any:
+    estimator = make_pipeline(TargetEncoder(cv=2), Ridge()).fit(np.round(POINTS), VALUES)
+    estimator[0].encodings_ = estimator[0].encodings_[:1]
+    return estimator
+
+
+def binned() -> Any:
+    estimator = make_pipeline(_BinMapper(), Ridge()).fit(POINTS, VALUES)
+    estimator[0].n_bins_non_missing_ = np.zeros(3000, np.uint32)
+    return estimator
+
+
+def cut_off() -> Any:
+    estimator = HistGradientBoostingRegressor(max_iter=2).fit(POINTS, VALUES)
+    tree = estimator._predictors[0][0]
+    tree.raw_left_cat_bitsets = np.zeros((1, 1), np.uint32)
+    return estimator
+
+
+def neighbours(**changes: Any) -> Any:
+    return altered(KNeighborsClassifier(algorithm="brute", metric="manhattan").fit(POINTS, NAMES), **changes)
+
+
+def precomputed() -> Any:
+    estimator = SVC(kernel="precomputed").fit(POINTS[:3] @ POINTS[:3].T, [0, 1, 1])
+    return altered(estimator, shape_fit_=(3, 10**9), support_=estimator.support_ + 10**8)
+
+
+def sparse_vectors(**changes: Any) -> Any:
+    return altered(SVC().fit(scipy.sparse.csr_matrix(POINTS), NAMES), **changes)
+
+
+def linear(form: str, **changes: Any) -> Any:
+    matrix_ = getattr(scipy.sparse, f"{form}_array")(np.ones((3, 1)))
+    return altered(Ridge().fit(POINTS, VALUES), coef_=altered(matrix_, **changes))
+
+
 LENGTHS: dict[str, Callable[[], Any]] = {
+    "words of a vocabulary": worded,
+    "columns of categories": lambda: encoded(_n_features_outs=[1, 1, 1]),
+    "groups of categories": lambda: encoded(_default_to_infrequent_mappings=[np.array([10**7])] * 3),
+    "a dropped category": lambda: encoded(_drop_idx_after_grouping=np.array([99, 99, 99], object)),
+    "columns of combinations": expanded,
+    "encodings of targets": target_encoded,
+    "bins": binned,
+    "sets of categories": cut_off,
+    "labels that are not there": lambda: neighbours(_y=np.full(60, 10**8)),
+    "no points": lambda: altered(KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES), _fit_X=np.empty((0, 3))),
+    "fewer labels than points": lambda: neighbours(_y=np.zeros(1, np.int64)),
+    "places of precomputed vectors": precomputed,
+    "another algorithm of libsvm": lambda: altered(SVR().fit(POINTS, VALUES), _impl="c_svc"),
+    "vectors that are no matrix": lambda: sparse_vectors(support_vectors_=Bunch(shape=(60, 3))),
+    "vectors by column": lambda: sparse_vectors(support_vectors_=scipy.sparse.csc_matrix(np.ones((60, 3)))),
+    "sparse coefficients": lambda: sparse_vectors(_dual_coef_=scipy.sparse.csr_matrix((1, 60))),
+    "probabilities that were not fitted": lambda: support_vectors(_effective_probability=True),
+    "norms of centres": lambda: altered(Birch().fit(POINTS), _subcluster_norms=np.zeros(1)),
+    "precisions": lambda: altered(GaussianMixture(2).fit(POINTS), precisions_cholesky_=np.ones((1, 3, 3))),
+    "an order": lambda: altered(RegressorChain(Ridge()).fit(POINTS, POINTS), order_=[0, 0, 0]),
+    "diagonals": lambda: linear("dia", offsets=np.zeros(99, np.int32)),
+    "lists of columns": lambda: linear("lil", rows=np.array([[1], [0], [0]], object)),
+    "rows of lists": lambda: linear("lil", rows=np.array([[0], None], object)),
     "cluster centres": lambda: wide(KMeans(3, n_init=1).fit(POINTS)),
     "centres without a width": lambda: altered(KMeans(3, n_init=1).fit(POINTS), n_features_in_=None),
     "neighbours": lambda: wide(KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES)),
@@ -343,6 +604,73 @@ def test_first_predictions_of_another_width_are_refused_when_they_are_made(tmp_p
 
 def test_an_object_cannot_hide_behind_a_function_that_it_holds() -> None:
     estimator = FrozenEstimator(len)
-    estimator.predict = wide(KMeans(3, n_init=1).fit(POINTS))
-    with pytest.raises(UnsafePickle, match="KMeans holds"):
-        soundness.check(walk(estimator))
+    estimator.predict = KMeans()
+    assert estimator.predict in list(walk(estimator))
+
+
+def other_tree() -> Any:
+    """A tree of far more features."""
+    return DecisionTreeRegressor(max_depth=3).fit(np.tile(POINTS, 1000), VALUES)
+
+
+def hidden(**attributes: Any) -> Any:
+    """A tree behind an object with attributes of its own."""
+    estimator = FrozenEstimator(other_tree())
+    vars(estimator).update(attributes)
+    return estimator
+
+
+def boosted() -> Any:
+    estimator = GradientBoostingRegressor(n_estimators=2).fit(POINTS, VALUES)
+    estimator.estimators_[1, 0] = FrozenEstimator(other_tree())
+    return estimator
+
+
+def binned_boosted() -> Any:
+    estimator = HistGradientBoostingRegressor(max_iter=2).fit(POINTS, VALUES)
+    estimator._predictors[0][0] = FrozenEstimator(estimator._predictors[0][0])
+    return estimator
+
+
+HIDDEN: dict[str, Callable[[], Any]] = {
+    "type FrozenEstimator, expected a tree": boosted,
+    "type FrozenEstimator, expected a tree;": binned_boosted,
+    "type OrderedDict, expected a list of trees": lambda: altered(
+        RandomForestRegressor(2).fit(POINTS, VALUES), estimators_=OrderedDict.fromkeys([other_tree()])
+    ),
+    "type Pipeline, expected a tree": lambda: altered(
+        RandomForestRegressor(2).fit(POINTS, VALUES), estimators_=[make_pipeline(other_tree())]
+    ),
+    "type Bunch, expected a tree": lambda: altered(
+        other_tree(), tree_=Bunch(n_features=3, children_left=(), tree=other_tree().tree_)
+    ),
+    "more than an estimator": lambda: hidden(n_features_in_=3),
+    "more than an estimator,": lambda: FrozenEstimator(other_tree().tree_),
+    "nodes that point outside": lambda: altered(
+        VotingRegressor([("a", Ridge())]).fit(POINTS, VALUES), estimators_={forged_tree(left_child=10**6): 1}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+def test_a_tree_cannot_hide(what: str) -> None:
+    with pytest.raises(UnsafePickle, match=what):
+        soundness.check(walk(HIDDEN[what]()))
+
+
+def test_preprocessed_rows_of_another_width_are_refused_when_they_are_made(tmp_path: Path) -> None:
+    estimator = HistGradientBoostingRegressor(max_iter=2, categorical_features=[0])
+    estimator.fit(np.c_[np.arange(60) % 3, POINTS[:, 1:]], VALUES)
+    assert len(predict(tmp_path, estimator, REGRESSOR, [matrix(POINTS)])) == 60
+    estimator._preprocessor = FunctionTransformer(np.mean, kw_args={"axis": 1, "keepdims": True})
+    with pytest.raises(ModelError, match=r"_preprocess_X gives the shape \(60, 1\), expected \(60, 3\)"):
+        predict(tmp_path, estimator, REGRESSOR, [matrix(POINTS)])
+
+
+def test_what_was_cached_or_counted_where_a_model_was_trained_is_left_there() -> None:
+    binarizer = MultiLabelBinarizer().fit([["a"], ["b"]])
+    binarizer._cached_dict = {"a": 10**8}
+    estimator = altered(KMeans(2, n_init=1).fit(POINTS), _n_threads=10**6, held=binarizer)
+    serve(estimator, REGRESSOR)
+    assert estimator._n_threads == 1
+    assert binarizer.transform([["a"]]).tolist() == [[1, 0]]
