@@ -91,13 +91,13 @@ image: $(VENV)/.run  ## Build a stand-in for AWS's Python image in Docker, where
 	@$(BIN)/python tools/lambda_image.py
 
 bench: $(VENV)/.dev  ## Measure the function beside the usual alternatives, for about ten minutes
-	@PYTHONPATH=tests $(BIN)/python bench/run.py
+	@$(BIN)/python bench/run.py
 
 bench-quick: $(VENV)/.dev  ## The same with few rounds and small models, for about a minute
-	@PYTHONPATH=tests $(BIN)/python bench/run.py --quick
+	@$(BIN)/python bench/run.py --quick
 
 bench-publish: $(VENV)/.dev  ## Quote the last run of make bench in docs/performance.md
-	@PYTHONPATH=tests $(BIN)/python bench/publish.py
+	@$(BIN)/python bench/publish.py
 
 container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... replaces its base
 	@$(BIN)/pilotlight build --cloud gcp

@@ -17,9 +17,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import packages
-from fakes import certificates
-from fakes.fake_gcs import FakeGcs
-from fakes.metadata_server import MetadataServer
 from instances import Kind, Launch
 from model_files import sample_on_binding
 from object_store import ObjectStore, authorities, object_store
@@ -28,6 +25,9 @@ from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.sample import publish_sample, sample_request
 from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.stores import open_store
+from servers import certificates
+from servers.fake_gcs import FakeGcs
+from servers.metadata_server import MetadataServer
 
 BUCKET = "models"
 OURS = "pilotlight"

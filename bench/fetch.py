@@ -1,6 +1,6 @@
 """What a fetch from S3 takes: what it imports, and a small and a large object over TLS, beside boto3.
 
-    PYTHONPATH=tests .venv/bin/python bench/fetch.py
+    .venv/bin/python bench/fetch.py
 
 Every figure is the median of fresh processes, one after the other in turns. The store is the server with S3's shape in
 `object_server.py`: TLS, 20 ms to the first byte, 80 MB/s on a connection.

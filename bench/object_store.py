@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakes import certificates
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import tethered
+from servers import certificates
 
 _PROGRAM = Path(__file__).with_name("object_server.py")
 _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")

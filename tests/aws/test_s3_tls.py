@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from doubles import CONTENT, fetched
-from fakes import certificates
 from fakes.fake_s3 import FakeS3
 from pilotlight.description import File
 from pilotlight.errors import StoreError
 from pilotlight.partial import Partial
 from pilotlight.store import OtherStore
 from s3_store import S3Store
+from servers import certificates
 
 
 @pytest.fixture(scope="module")

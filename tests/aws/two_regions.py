@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from doubles import CONTENT, describe
-from fakes import certificates
 from fakes.fake_s3 import FakeS3
 from pilotlight.errors import PilotlightError
 from pilotlight.model_files import ModelFiles
 from s3_store import S3Store
+from servers import certificates
 
 KEY = "team/example/3/model.onnx"
 

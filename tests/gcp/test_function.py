@@ -16,9 +16,6 @@ from typing import Any
 import pytest
 import requests
 
-from fakes import certificates
-from fakes.fake_gcs import FakeGcs, Fault
-from fakes.metadata_server import TOKEN, MetadataServer
 from gcp.held import Held
 from harness import Pinned, prepared, sample
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
@@ -26,6 +23,9 @@ from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.local.stores import EmbeddedStore
 from pilotlight_cli.project import SAMPLE
 from processes import children, wait_until
+from servers import certificates
+from servers.fake_gcs import FakeGcs, Fault
+from servers.metadata_server import TOKEN, MetadataServer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}

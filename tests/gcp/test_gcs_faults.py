@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 import gcs_client  # noqa: F401 - it takes longer to import than a start has here
-from fakes.fake_gcs import FakeGcs, Fault
 from faulty_starts import CONTENT, MANY, MODEL, REST, Open, start, start_in_vain
 from gcs_store import GcsStore
 from pilotlight.errors import DigestMismatch, ObjectRefused, PilotlightError
+from servers.fake_gcs import FakeGcs, Fault
 
 NAME = f"team/{MODEL.key('model.onnx')}"
 PLACE = f"/storage/v1/b/models/o/{quote(NAME, safe='')}?alt=media"

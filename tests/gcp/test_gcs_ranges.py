@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from doubles import fetched
-from fakes.fake_gcs import FakeGcs, Fault
 from gcs_store import GcsStore
 from pilotlight.errors import StoreUnavailable
+from servers.fake_gcs import FakeGcs, Fault
 
 CONTENT = b"".join(number.to_bytes(4) for number in range(4_250_000)) + b"!"
 NAME = "team/example/3/model.onnx"

@@ -10,9 +10,9 @@ from typing import Literal
 import pytest
 
 from doubles import fetched
-from fakes.fake_gcs import FakeGcs, Fault
 from gcs_store import GcsStore
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
+from servers.fake_gcs import FakeGcs, Fault
 
 CONTENT = bytes(range(256)) * 9000
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from doubles import StepClock, fetched
-from fakes import certificates
-from fakes.fake_gcs import FakeGcs, Fault
-from fakes.metadata_server import TOKEN, MetadataServer
 from gcs_store import GcsStore
 from metadata_token import TokenSource
 from pilotlight.description import File
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.partial import Partial
 from pilotlight.store import OtherStore
+from servers import certificates
+from servers.fake_gcs import FakeGcs, Fault
+from servers.metadata_server import TOKEN, MetadataServer
 
 CONTENT = bytes(range(256)) * 500
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from fakes import certificates
 from pilotlight.errors import StoreError
 from pilotlight.http_get import Address, Line
 from pilotlight.timer import Timer
 from pilotlight.trust import Trust, certificates_of
+from servers import certificates
 
 
 def timer(seconds: float = 60.0) -> Timer:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from fakes.cloud_functions import PARENT
-from fakes.fake_gcs import FakeGcs
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, service_account_key
 from gcp.deploy.answers import publisher
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.project import LOCK, PROJECT
+from servers.fake_gcs import FakeGcs
 
 __all__ = ["service_account_key"]
 

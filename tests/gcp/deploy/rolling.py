@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from fakes.cloud_run import PROJECT, REGION, RunService, Target, as_v2, patch_v2
-from fakes.gcs_objects import Refused
 from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer
 from pilotlight_cli.gcp.plan import Plan, Seen
 from pilotlight_cli.gcp.rollout import Rollout, Step
 from pilotlight_cli.gcp.services import Service, Services, Share
 from pilotlight_cli.gcp.settings import TAG
+from servers.gcs_objects import Refused
 
 Result = TypeVar("Result")
 

@@ -11,7 +11,6 @@ import pytest
 
 import local_lock
 from fakes.cloud_run import RunService, Target
-from fakes.fake_gcs import FakeGcs
 from fakes.google_cloud import FakeGoogle
 from gcp.deploy.answers import liar, publisher
 from gcp.deploy.conftest import SETTINGS
@@ -25,6 +24,7 @@ from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.project import LOCK
 from pilotlight_cli.stocking import NotInStock
+from servers.fake_gcs import FakeGcs
 
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
 

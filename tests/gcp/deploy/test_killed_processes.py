@@ -17,7 +17,7 @@ from fakes.google_cloud import FakeGoogle
 from gcp.deploy.answers import publisher
 from gcp.deploy.conftest import SETTINGS
 from pilotlight_cli.gcp.golden import expected_of
-from pilotlight_cli.project import LOCK, PROJECT
+from pilotlight_cli.project import LOCK
 from processes import wait_until
 
 OLD, NEW = "predict-00001-abc", "predict-00002-abc"
@@ -41,7 +41,7 @@ def process(google: FakeGoogle, folder: Path, *revisions: str) -> Iterator[subpr
     """A rollout in a process of its own."""
     (folder / "gcp.toml").write_text(SETTINGS)
     environ = os.environ | {
-        "PYTHONPATH": str(PROJECT / "tests"),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "http_proxy": google.proxy,
         "no_proxy": "",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.test/",

@@ -11,8 +11,8 @@ from google.api_core.exceptions import BadRequest, NotFound, PreconditionFailed,
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption
 
-from fakes.fake_gcs import FakeGcs
-from fakes.faults import Fault
+from servers.fake_gcs import FakeGcs
+from servers.faults import Fault
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fakes.fake_gcs import FakeGcs
-from fakes.faults import Fault
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 from pilotlight_cli.stores import AlreadyExists, Store, StoreUrlError, gcs, open_store
+from servers.fake_gcs import FakeGcs
+from servers.faults import Fault
 
 LARGE = 12_345_678
 

@@ -1,4 +1,4 @@
-"""How much memory many runs leave behind: `PYTHONPATH=tests python tests/unit/runtimes/growth.py ENGINE CALLS`.
+"""How much memory many runs leave behind: `PYTHONPATH=tests/support python tests/unit/runtimes/growth.py ENGINE CALLS`.
 
 Strings, strings with zeros in them, numbers in an array, numbers in bytes, and one run in a hundred that fails.
 """

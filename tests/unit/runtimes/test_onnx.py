@@ -97,7 +97,7 @@ runtimes.preload(replace(describe(), runtime=Runtime("onnx", {engine!r}, {{}})))
 maps = Path("/proc/self/maps").read_text()
 print(*(name in maps for name in ("libonnxruntime.so", "onnxruntime_pybind")))
 """
-    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "support")}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.split() == {"onnxruntime-c": ["True", "False"], "onnxruntime-python": ["False", "True"]}[engine]
 
@@ -376,7 +376,7 @@ def test_a_model_that_was_loaded_before_a_fork_predicts_and_is_watched_in_the_ch
 ) -> None:
     program = Path(__file__).with_name("forked.py")
     command = [sys.executable, str(program), engine, str(onnx_models.loop(tmp_path))]
-    environ = os.environ | {"PYTHONPATH": str(program.parents[2])}
+    environ = os.environ | {"PYTHONPATH": str(program.parents[2] / "support")}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["6.0", "late", "6.0"] * 2
 
@@ -392,7 +392,7 @@ def memory(field: str) -> int:
 def test_many_runs_leave_no_memory_behind(engine: str) -> None:
     program = Path(__file__).with_name("growth.py")
     command = [sys.executable, str(program), engine, "50000"]
-    environ = os.environ | {"PYTHONPATH": str(program.parents[2])}
+    environ = os.environ | {"PYTHONPATH": str(program.parents[2] / "support")}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=900, check=True)
     assert int(done.stdout) < 1_000_000
 

@@ -58,6 +58,7 @@ class Faults:
         self._lock = threading.RLock()
 
     def inject(self, fault: Fault, times: int) -> None:
+        """Commit a fault with so many of the next requests that it can befall."""
         with self._lock:
             self._coming += [fault] * times
 

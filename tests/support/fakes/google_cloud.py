@@ -19,8 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fakes.cloud_functions import PARENT, RUNTIMES, Functions
 from fakes.cloud_run import PROJECT, REGION, RunService, as_v1, as_v2, patch_v2, replace_v1
-from fakes.faults import reset
-from fakes.gcs_objects import Refused
+from servers.faults import reset
+from servers.gcs_objects import Refused
 
 APIS = (
     *("cloudbuild", "cloudfunctions", "cloudresourcemanager", "iamcredentials", "logging", "run", "serviceusage"),

@@ -18,8 +18,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from fakes.faults import Fault, Faults, Kind, Server, reset
-from fakes.gcs_objects import Buckets, Refused, StoredObject, crc32c
+from servers.faults import Fault, Faults, Kind, Server, reset
+from servers.gcs_objects import Buckets, Refused, StoredObject, crc32c
 
 __all__ = ["FakeGcs", "Fault"]
 

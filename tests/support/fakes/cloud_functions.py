@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.cloud_run import PROJECT, REGION, RunService, path_of
-from fakes.gcs_objects import Refused
+from servers.gcs_objects import Refused
 
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 RUNTIMES = ("python312", "python313")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fakes.gcs_objects import Refused
+from servers.gcs_objects import Refused
 
 PROJECT = "pilotlight-test"
 REGION = "europe-west1"

@@ -54,6 +54,7 @@ class MetadataServer:
         self._thread.join()
 
     def answer(self, path: str) -> tuple[int, bytes]:
+        """Status and body for a path."""
         manner, path = self.manner, path.replace(EMAIL, "default")  # an account goes by either name
         if path.startswith(TOKEN):
             self.closing.wait(manner.delay)

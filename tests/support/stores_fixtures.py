@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from fakes.fake_gcs import FakeGcs
 from fakes.s3_server import S3Server
 from pilotlight_cli.stores import Store, open_store
 from pilotlight_cli.stores.s3 import S3Store
+from servers.fake_gcs import FakeGcs
 
 _BUCKETS = (f"stores-{number}" for number in itertools.count(1))
 

@@ -13,6 +13,8 @@ import google_crc32c
 
 @dataclass(frozen=True)
 class StoredObject:
+    """An object in one of its generations."""
+
     bucket: str
     name: str
     generation: int
@@ -49,6 +51,7 @@ class Buckets:
         self._lock = threading.Lock()
 
     def objects(self, bucket: str) -> dict[str, StoredObject]:
+        """The objects of a bucket by their names."""
         if bucket not in self._buckets:
             raise Refused(404, "The specified bucket does not exist.")
         return self._buckets[bucket]
@@ -81,10 +84,12 @@ class Buckets:
             return written
 
     def delete(self, bucket: str, name: str, query: Mapping[str, str]) -> None:
+        """Remove an object, under the conditions of the query."""
         with self._lock:
             self.find(bucket, name, query)
             del self._buckets[bucket][name]
 
 
 def crc32c(content: bytes) -> str:
+    """The checksum as Cloud Storage writes it."""
     return b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()

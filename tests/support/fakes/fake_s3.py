@@ -24,7 +24,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from fakes.faults import Fault, Faults, Server, reset
+from servers.faults import Fault, Faults, Server, reset
 
 __all__ = ["FakeS3", "Fault"]
 
