@@ -1,4 +1,4 @@
-"""What `shared/` may import, and what a cold start does import."""
+"""What `shared/` and `bench/` may import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ast
 import sys
 from pathlib import Path
 
-CORE = Path(__file__).parents[2] / "shared" / "pilotlight"
+PROJECT = Path(__file__).parents[2]
+CORE = PROJECT / "shared" / "pilotlight"
 
 # What turns an artifact into a model, and nothing else. No provider's SDK, no web framework.
 RUNTIME_LIBRARIES = {"numpy", "onnxruntime", "scipy", "sklearn", "skops"}
@@ -33,8 +34,15 @@ def test_the_core_imports_the_standard_library_and_itself() -> None:
 
 
 def test_module_names_are_unique_over_the_function_folders_and_shadow_nothing() -> None:
-    folders = sorted((CORE.parents[1] / "functions").glob("*/*"))
+    folders = sorted((PROJECT / "functions").glob("*/*"))
     modules = [file.stem for folder in folders for file in folder.glob("*.py")]
     assert len(folders) >= 2
     assert len(set(modules)) == len(modules)
     assert not set(modules) & (set(sys.stdlib_module_names) | {"pilotlight"})
+
+
+def test_the_bench_imports_nothing_of_the_tests() -> None:
+    theirs = {path.stem for path in (PROJECT / "tests" / "support").iterdir()}
+    assert "doubles" in theirs
+    for file in (PROJECT / "bench").rglob("*.py"):
+        assert not imported(file) & theirs, file
