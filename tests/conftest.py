@@ -1,45 +1,16 @@
-"""Fixtures that tests of several folders share."""
+"""What every test has around it. Fixtures are in the conftest.py of the folder that uses them."""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+import sys
 
-from browser_fixtures import browser
-from docker_fixtures import address, lambda_image
-from environment_fixtures import closed_port, ports_of_its_own, settings_stay_as_they_are
-from parameters_fixtures import ssm, stack
-from reporting import pytest_terminal_summary
-from stores_fixtures import (
-    aws_environ,
-    emulated_gcs_store,
-    fake_gcs,
-    folder_store,
-    gcs_store,
-    opened_s3_store,
-    s3_server,
-    s3_store,
-)
+import pytest
 
-# What an example takes says nothing of the product on a machine that stalls.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+pytest_plugins = ("environment_fixtures", "reporting")
 
-__all__ = [
-    "address",
-    "aws_environ",
-    "browser",
-    "closed_port",
-    "emulated_gcs_store",
-    "fake_gcs",
-    "folder_store",
-    "gcs_store",
-    "lambda_image",
-    "opened_s3_store",
-    "ports_of_its_own",
-    "pytest_terminal_summary",
-    "s3_server",
-    "s3_store",
-    "settings_stay_as_they_are",
-    "ssm",
-    "stack",
-]
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where no test imported Hypothesis, its plugin would now: a second, to say that it has nothing to say."""
+    plugins = session.config.pluginmanager
+    if "hypothesis" not in sys.modules and not plugins.has_plugin("dsession"):  # which tells of what workers found
+        plugins.set_blocked("hypothesispytest")

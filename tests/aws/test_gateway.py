@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
 from pilotlight_cli.local.gateway import MAX_BODY_BYTES, Reply, answer, gateway, to_reply
 from pilotlight_cli.local.lambda_runtime import EventTooLarge, FunctionFailed, lambda_runtime
 from pilotlight_cli.local.process import PortTaken, ServeError, free_port
 from processes import lambda_function
+from properties import given, st
 
 INTERNAL = {"message": "Internal Server Error"}
 TOO_LARGE = {"message": "Request Entity Too Large"}

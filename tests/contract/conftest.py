@@ -12,6 +12,7 @@ import pytest
 
 import drivers
 import models
+from browser_fixtures import browser
 from doubles import Records
 from drivers import Addresses, Drivers
 from harness import Pinned, in_functions_framework, in_lambda, on_engine, pinned, stored
@@ -24,6 +25,8 @@ from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.gateway import gateway
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime
 from pilotlight_cli.project import SAMPLE
+
+__all__ = ["browser"]
 
 
 @pytest.fixture(params=["aws", "gcp"])

@@ -7,24 +7,24 @@ import subprocess
 
 import pytest
 
-from pilotlight_cli.aws.sam_local import IMAGE, host_address
 
-
-def why_not() -> str:
-    """What is missing for a function in a container; empty where nothing is. Never pulls an image."""
+def why_not(image: str) -> str:
+    """What is missing for a function in a container of that image; empty where nothing is. Never pulls an image."""
     if shutil.which("docker") is None:
         return "Docker is not on this machine"
     if _fails("docker", "version"):
         return "Docker's engine does not answer"
-    if _fails("docker", "image", "inspect", IMAGE):
-        return f"Docker has no image {IMAGE} ('python tools/lambda_image.py' builds a stand-in for it)"
+    if _fails("docker", "image", "inspect", image):
+        return f"Docker has no image {image} ('python tools/lambda_image.py' builds a stand-in for it)"
     return ""
 
 
 @pytest.fixture(scope="session")
 def lambda_image() -> str:
     """The image of Lambda's Python: AWS's own, or the stand-in."""
-    missing = why_not()
+    from pilotlight_cli.aws.sam_local import IMAGE
+
+    missing = why_not(IMAGE)
     if missing:
         pytest.skip(missing)
     return IMAGE
@@ -33,6 +33,8 @@ def lambda_image() -> str:
 @pytest.fixture(scope="session")
 def address(lambda_image: str) -> str:
     """Where containers reach this machine."""
+    from pilotlight_cli.aws.sam_local import host_address
+
     return host_address()
 
 

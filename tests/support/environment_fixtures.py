@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pytest
 
 from pilotlight.settings import PREFIX
-from pilotlight_cli.local import process
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +26,9 @@ def settings_stay_as_they_are() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def ports_of_its_own() -> Iterator[None]:
     """Workers side by side take free ports out of ranges of their own: whoever binds one does so seconds later."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    share = len(process._PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "_PORTS", process._PORTS[worker * share : (worker + 1) * share])
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            _share_ports(patch)
         yield
 
 
@@ -44,3 +42,11 @@ def closed_port() -> Iterator[int]:
 
 def _settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
+def _share_ports(patch: pytest.MonkeyPatch) -> None:
+    from pilotlight_cli.local import process
+
+    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    share = len(process._PORTS) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    patch.setattr(process, "_PORTS", process._PORTS[worker * share : (worker + 1) * share])

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fakes.cloud_run import PROJECT
 from fakes.google_cloud import APIS, FakeGoogle
@@ -23,6 +20,9 @@ needs_gcloud = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def service_account_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The key file of a service account that exists nowhere."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -39,13 +39,6 @@ def service_account_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     file.write_text(json.dumps(account))
     return file
-
-
-@pytest.fixture
-def google() -> Iterator[FakeGoogle]:
-    """An empty fake."""
-    with FakeGoogle() as fake:
-        yield fake
 
 
 def gcloud_environ(fake: FakeGoogle, key: Path, folder: Path) -> dict[str, str]:

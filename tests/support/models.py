@@ -1,7 +1,8 @@
 """Models to test with: the committed sample, and others that are trained while the tests run.
 
 Rows are drawn so that an answer has one right value: every number is exact in 32 bits, and a row whose label hangs by a
-thread is left out.
+thread is left out. The libraries that train and convert are imported by the functions that do: who wants plain tensors
+alone waits for none of them.
 """
 
 from __future__ import annotations
@@ -12,23 +13,16 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import joblib
 import numpy as np
-import onnx
-import pandas as pd
-import skl2onnx
-import skops.io
 from numpy.typing import NDArray
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_breast_cancer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from pilotlight_cli.project import SAMPLE
+
+if TYPE_CHECKING:
+    import onnx
+    import pandas as pd
 
 Estimator: TypeAlias = Any  # scikit-learn has no types of its own
 Rows: TypeAlias = "pd.DataFrame | NDArray[np.float64]"
@@ -63,9 +57,10 @@ class Trained:
 
     def answers_to(self, instances: list[Any]) -> Answers:
         """scikit-learn's answers to given instances, such as another model's rows."""
-        return answers(
-            self.pipeline, pd.DataFrame(instances) if isinstance(instances[0], dict) else np.array(instances)
-        )
+        import pandas as pd
+
+        rows = pd.DataFrame(instances) if isinstance(instances[0], dict) else np.array(instances)
+        return answers(self.pipeline, rows)
 
 
 def new_seed() -> int:
@@ -78,7 +73,7 @@ def new_seed() -> int:
 def answers(pipeline: Estimator, rows: Rows) -> Answers:
     """What scikit-learn says to `rows`."""
     return Answers(
-        instances=rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows.tolist(),
+        instances=rows.tolist() if isinstance(rows, np.ndarray) else rows.to_dict("records"),
         predictions=pipeline.predict(rows).tolist(),
         probabilities=pipeline.predict_proba(rows).tolist() if hasattr(pipeline, "predict_proba") else [],
     )
@@ -86,6 +81,9 @@ def answers(pipeline: Estimator, rows: Rows) -> Answers:
 
 def sample() -> Trained:
     """The committed sample: 30 named columns in one matrix, two classes. Rows lie between the data's extremes."""
+    import pandas as pd
+    from sklearn.datasets import load_breast_cancer
+
     files = {"onnx": SAMPLE / "model.onnx", "skops": SAMPLE / "model.skops", "pickle": SAMPLE / "model.pkl"}
     data = load_breast_cancer(as_frame=True).data
 
@@ -101,6 +99,12 @@ def sample() -> Trained:
 
 def rents(folder: Path, seed: int = 0) -> Trained:
     """A regression on columns of strings and numbers: the rent of a flat. In ONNX each column is an input."""
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     random = np.random.default_rng(seed)
     flats = _flats(random, 400, CITIES)
     rent = 9 * flats["area"] + 60 * flats["rooms"] + 8 * flats["floor"] + 150 * flats["city"].map(CITIES.index) + 200
@@ -120,6 +124,11 @@ def rents(folder: Path, seed: int = 0) -> Trained:
 
 def three_classes(folder: Path, seed: int = 0) -> Trained:
     """A classifier of four columns without names into the integers 1, 2 and 3."""
+    from skl2onnx.common.data_types import FloatTensorType
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     random = np.random.default_rng(seed)
     classes = random.integers(1, 4, 300)
     points = _exact(random.normal(0, 1, (300, 4)) + classes[:, None] * [1.5, -1, 0.5, 0])
@@ -130,6 +139,7 @@ def three_classes(folder: Path, seed: int = 0) -> Trained:
 
 def plain_tensors(folder: Path) -> Path:
     """An ONNX file of plain tensors: `signal` [N, 2, 3] gives `doubled` [N, 2, 3] and `sums` [N, 2], all FP32."""
+    import onnx
 
     def tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
         return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
@@ -168,6 +178,10 @@ def run_onnx(file: Path, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
 
 
 def _write(folder: Path, name: str, pipeline: Estimator, inputs: list[tuple[str, Any]]) -> dict[str, Path]:
+    import joblib
+    import skl2onnx
+    import skops.io
+
     options = {"zipmap": False} if hasattr(pipeline, "classes_") else None
     model = skl2onnx.convert_sklearn(pipeline, name=name, initial_types=inputs, options=options, target_opset=OPSETS)
     endings = {"onnx": "onnx", "skops": "skops", "pickle": "pkl", "joblib": "joblib"}
@@ -180,6 +194,8 @@ def _write(folder: Path, name: str, pipeline: Estimator, inputs: list[tuple[str,
 
 
 def _flats(random: np.random.Generator, count: int, cities: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
     rooms = random.integers(1, 6, count).astype(float)
     return pd.DataFrame(
         {

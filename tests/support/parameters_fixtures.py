@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
-from fakes.s3_server import S3Server
+if TYPE_CHECKING:
+    from fakes.s3_server import S3Server
 
 _STACKS = (f"stack-{number}" for number in itertools.count(1))
 
@@ -16,6 +16,8 @@ _STACKS = (f"stack-{number}" for number in itertools.count(1))
 @pytest.fixture
 def ssm(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of moto's Parameter Store: the server answers for all of AWS's services."""
+    import boto3
+
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", s3_server.url)
     return boto3.client("ssm")
 

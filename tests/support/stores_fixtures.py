@@ -1,4 +1,4 @@
-"""Fixtures: model stores, and the servers behind them."""
+"""Fixtures: model stores, and the servers behind them. Their libraries are imported by those who use them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from gcp_storage_emulator.server import create_server
 
-from fakes.s3_server import S3Server
 from pilotlight_cli.stores import Store, open_store
-from pilotlight_cli.stores.s3 import S3Store
-from servers.fake_gcs import FakeGcs
+
+if TYPE_CHECKING:
+    from fakes.s3_server import S3Server
+    from pilotlight_cli.stores.s3 import S3Store
+    from servers.fake_gcs import FakeGcs
 
 _BUCKETS = (f"stores-{number}" for number in itertools.count(1))
 
@@ -24,6 +26,8 @@ SMALLEST_PART = 5 << 20  # what S3 takes
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """moto's S3 server. It serves whole sessions; `s3_store` has a bucket of its own in it."""
+    from fakes.s3_server import S3Server
+
     with S3Server() as server:
         yield server
 
@@ -37,6 +41,8 @@ def aws_environ(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def opened_s3_store(s3_server: S3Server) -> S3Store:
     """A store whose client serves all tests: to make one takes boto3 longer than most of them."""
+    from pilotlight_cli.stores.s3 import S3Store
+
     with pytest.MonkeyPatch.context() as patch:
         _reach_s3_server(s3_server, patch)
         store = open_store("s3://models/team/a b")
@@ -55,6 +61,8 @@ def s3_store(s3_server: S3Server, opened_s3_store: S3Store, aws_environ: None) -
 @pytest.fixture
 def fake_gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
     """A Cloud Storage with generations, preconditions and faults, and an empty bucket `models`."""
+    from servers.fake_gcs import FakeGcs
+
     with FakeGcs("models") as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
         yield server
@@ -69,6 +77,8 @@ def gcs_store(fake_gcs: FakeGcs) -> Store:
 @pytest.fixture
 def emulated_gcs_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store in gcp-storage-emulator, which `pilotlight serve` embeds: it knows neither generations nor conditions."""
+    from gcp_storage_emulator.server import create_server
+
     server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="models")
     with server:
         host, port = server._api._httpd.server_address

@@ -4,11 +4,10 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pilotlight.body import read_body
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
+from properties import given, st
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -1,8 +1,10 @@
-"""What `shared/` and `bench/` may import."""
+"""What `shared/` and `bench/` may import, and what a test of the core does."""
 
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,3 +48,14 @@ def test_the_bench_imports_nothing_of_the_tests() -> None:
     assert "doubles" in theirs
     for file in (PROJECT / "bench").rglob("*.py"):
         assert not imported(file) & theirs, file
+
+
+def test_a_test_of_the_core_waits_for_no_library_of_other_tests() -> None:
+    program = "import pytest, sys; sys.exit(pytest.main(['tests/unit/test_routes.py']) or print(*sys.modules))"
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, env=environ, check=True, capture_output=True, text=True
+    )
+    modules = set(done.stdout.split())
+    assert "pilotlight.routes" in modules
+    assert not modules & {"boto3", "flask", "hypothesis", "moto", "numpy", "onnx", "requests", "selenium", "trio"}

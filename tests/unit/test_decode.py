@@ -7,8 +7,6 @@ from math import copysign, inf, isnan, nextafter, prod
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doubles import COLUMNS, FEATURES, IMAGE, PAIR
 from pilotlight.decode import pack_nested, read_instance, read_instances
@@ -17,6 +15,7 @@ from pilotlight.errors import InvalidRequest
 from pilotlight.pack import pack
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
+from properties import given, st
 
 FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))
 UNBATCHED = Signature((Input("x", FP32, (3,), "tensor"),), (Output("y", FP32, (), "tensor"),))

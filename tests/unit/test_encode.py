@@ -5,14 +5,13 @@ from array import array
 from math import inf, nan
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doubles import COLUMNS, FEATURES, IMAGE
 from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
 from pilotlight.errors import ModelError
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
+from properties import given, st
 
 ROWS = Input("x", FP32, (-1, 2), "features", ("a", "b"))
 ONLY_PROBABILITIES = Signature((ROWS,), (Output("p", FP64, (-1, 3), "probabilities", (0.0, 1.0)),), (7, 8, 9))

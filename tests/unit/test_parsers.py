@@ -9,14 +9,13 @@ from collections.abc import Callable
 
 import orjson
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from json_corpus import CORPUS, REQUESTS
 from pilotlight import fast_json, strict_json
 from pilotlight.body import read_json
 from pilotlight.encode import to_json
 from pilotlight.errors import InvalidRequest
+from properties import example, given, st
 
 TEXTS = st.text(st.characters(codec="utf-8")) | st.sampled_from(
     ["", "a", "[", "]", "{", "}", ":", "e-05", "\\", '"', "é"]

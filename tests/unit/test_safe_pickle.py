@@ -11,10 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -43,6 +41,7 @@ from pickles import (
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.safe_pickle import loads, scan
 from pilotlight_cli.admitted import admitted
+from properties import HealthCheck, given, settings, st
 
 ADMITTED = admitted()
 EXECUTING = tuple(pickles.executing(Path("/nowhere")))

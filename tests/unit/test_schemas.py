@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
@@ -26,6 +24,7 @@ from pilotlight.signature import read_signature, write_signature
 from pilotlight.tensor import DATATYPES, Datatype
 from pilotlight_cli.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from pilotlight_cli.project import PROJECT
+from properties import given, settings, st
 
 SCHEMAS = PROJECT / "shared" / "schema"
 

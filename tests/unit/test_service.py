@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from doubles import (
     COLUMNS,
@@ -27,6 +25,7 @@ from pilotlight.loading import Loader, Plan
 from pilotlight.messages import Request, Response
 from pilotlight.service import Service
 from pilotlight.tensor import BYTES, FP32, Tensor
+from properties import given, st
 
 
 def larger_than_six(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:

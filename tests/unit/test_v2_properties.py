@@ -7,15 +7,13 @@ import struct
 from math import prod
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from doubles import FEATURES, service
 from pilotlight.encode import nest
 from pilotlight.messages import Request
 from pilotlight.routes import ROUTES
 from pilotlight.tensor import BF16, DATATYPES, Datatype
 from pilotlight.v2_binary import BINARY_ONLY
+from properties import given, settings, st
 from unit.test_v2 import INFER, by_sum, same
 from unit.test_v2_binary import HEADER, parts, send, strings, tensor
 

@@ -8,6 +8,30 @@ from pathlib import Path
 import pytest
 
 from fakes.package_index import PackageIndex
+from parameters_fixtures import ssm, stack
+from stores_fixtures import (
+    aws_environ,
+    emulated_gcs_store,
+    fake_gcs,
+    folder_store,
+    gcs_store,
+    opened_s3_store,
+    s3_server,
+    s3_store,
+)
+
+__all__ = [
+    "aws_environ",
+    "emulated_gcs_store",
+    "fake_gcs",
+    "folder_store",
+    "gcs_store",
+    "opened_s3_store",
+    "s3_server",
+    "s3_store",
+    "ssm",
+    "stack",
+]
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import itertools
 import json
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fakes.s3_server import S3Server
-from pilotlight_cli.aws.calls import client
+if TYPE_CHECKING:
+    from fakes.s3_server import S3Server
 
 TRUST = {
     "Version": "2012-10-17",
@@ -25,6 +25,8 @@ _NAMES = (f"function-{number}" for number in itertools.count(1))
 @pytest.fixture
 def aws(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
     """Makes clients of moto's services, as the command makes them."""
+    from pilotlight_cli.aws.calls import client
+
     for service in ("CLOUDFORMATION", "IAM", "LAMBDA", "SNS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_server.url)
     return client

@@ -1,0 +1,9 @@
+"""Fixtures: moto's S3 and Parameter Store, and Lambda's image in Docker."""
+
+from __future__ import annotations
+
+from docker_fixtures import address, lambda_image
+from parameters_fixtures import ssm, stack
+from stores_fixtures import aws_environ, opened_s3_store, s3_server, s3_store
+
+__all__ = ["address", "aws_environ", "lambda_image", "opened_s3_store", "s3_server", "s3_store", "ssm", "stack"]

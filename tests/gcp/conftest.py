@@ -1,0 +1,7 @@
+"""Fixtures: a Cloud Storage in memory."""
+
+from __future__ import annotations
+
+from stores_fixtures import fake_gcs
+
+__all__ = ["fake_gcs"]
