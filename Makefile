@@ -9,6 +9,8 @@ ENV ?=
 FROM ?=
 BASE ?=
 YES ?=
+ARGS ?=
+WORKERS ?= 3
 PYTHON ?= python3
 
 VENV := .venv
@@ -52,8 +54,15 @@ $(VENV)/.dev: $(VENV)/.run
 run: $(VENV)/.run  ## Serve the pinned model in its real local runtime and send it the sample request
 	@$(BIN)/pilotlight serve --cloud $(RUN_CLOUD) --port $(PORT) $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## Run the tests
+# First, while nothing else takes the processor, what compares times with promises; where one fails (1), the others run all
+# the same. These mostly wait for processes that they start, so that the workers may be more than the processors.
+test: $(VENV)/.dev  ## Run all tests, in WORKERS=3 processes; ARGS="tests/unit -k decode" runs those in one
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -m alone; status=$$?; test $$status -le 1 || exit $$status; \
+	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --durations=10 && exit $$status
+endif
 
 check: $(VENV)/.dev  ## Check format, lint and types
 	@$(BIN)/ruff format --check .
