@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-__all__ = ["HealthCheck", "example", "given", "settings", "st"]
+__all__ = ["HealthCheck", "event", "example", "given", "settings", "st"]
 
 # What an example takes says nothing of the product on a machine that stalls.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,8 +14,6 @@ import numpy as np
 import onnx
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from hypothesis import event, given
-from hypothesis import strategies as st
 
 from engines import ENGINES, load
 from onnx_hiding import PLACES, Field, encoded, tree, varint
@@ -24,6 +22,7 @@ from pilotlight.runtimes.onnx import library
 from pilotlight.runtimes.onnx_external import WITHIN, Malformed, external_files
 from pilotlight.signature import Input, Output, Signature
 from pilotlight.tensor import FP32, Tensor
+from properties import event, given, st
 
 MOVED = Signature((Input("points", FP32, (-1, 4), "tensor"),), (Output("moved", FP32, (-1, 4), "tensor"),))
 POINTS = Tensor(FP32, (1, 4), array("f", [0] * 4))
