@@ -39,6 +39,8 @@ def distance_fits(distance: Any, width: int) -> bool:  # noqa: ANN401 - scikit-l
     kind = type(distance).__name__
     if kind.startswith("Mahalanobis"):
         return bool(matrix.shape == (width, width))
+    if kind.startswith("Haversine"):
+        return width == 2
     if kind.startswith("SEuclidean"):
         return len(weights) == width
     return len(weights) in (0, width) or not kind.startswith(("Minkowski", "WMinkowski"))
@@ -85,12 +87,12 @@ def _check_support(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
         and (not precomputed or ((support >= 0) & (support < fields["shape_fit_"][0])).all())
         and (precomputed or vectors.shape[1] == fields["n_features_in_"])
         and dual.shape == (classes - 1, rows)
-        and all(getattr(held, "format", "") == ("csr" if sparse else "") for held in (vectors, dual))
+        and all(type(held).__name__[:3] == ("csr" if sparse else "nda") for held in (vectors, dual))
         and (not sparse or dual.nnz == (classes - 1) * rows)
         and len(fields["_intercept_"]) == pairs
         and all(len(fields[name]) in ((pairs,) if probable else (0, pairs)) for name in ("_probA", "_probB"))
         and (counts >= 0).all()
-        and (counts.sum() == rows or not type(part).__name__.endswith("SVC"))
+        and (counts.sum() == rows or part._impl not in ("c_svc", "nu_svc"))  # noqa: SLF001 - of its class
     ):
         raise Refused("support vectors and coefficients that do not fit each other")
 
@@ -154,7 +156,7 @@ def _check_encodings(fields: dict[str, Any], _: object) -> None:
 def _check_combinations(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
     """The number of columns that a PolynomialFeatures fills."""
     limits = {name: fields[name] for name in ("interaction_only", "include_bias")}
-    columns = part._num_combinations(  # noqa: SLF001 - as scikit-learn counts them
+    columns = type(part)._num_combinations(  # noqa: SLF001 - as scikit-learn counts them
         n_features=fields["n_features_in_"], min_degree=0, max_degree=fields["_max_degree"], **limits
     )
     if fields["_n_out_full"] != columns:
@@ -183,12 +185,13 @@ def _check_order(fields: dict[str, Any], _: object) -> None:
 
 
 def _check_matrix(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
-    form = getattr(matrix, "format", "")
+    kind = type(matrix)  # an object may have attributes in front of its class's
+    form = kind.__name__[:3]
     try:
-        if hasattr(matrix, "check_format"):
-            matrix.check_format(full_check=True)
-        elif hasattr(matrix, "_check"):  # of coordinates
-            matrix._check()  # noqa: SLF001 - scipy has no public one
+        if hasattr(kind, "check_format"):
+            kind.check_format(matrix, full_check=True)
+        elif hasattr(kind, "_check"):  # of coordinates
+            kind._check(matrix)  # noqa: SLF001 - scipy has no public one
     except (TypeError, ValueError) as error:
         raise Refused(f"indices that do not fit: {error}") from None
     if form == "dia" and (matrix.data.ndim != 2 or matrix.offsets.shape != matrix.data.shape[:1]):

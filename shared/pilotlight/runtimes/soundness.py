@@ -7,6 +7,7 @@ This looks at what is known of these; it cannot promise that compiled code survi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
@@ -15,6 +16,7 @@ from pilotlight.errors import UnsafePickle
 from pilotlight.pickle_rules import REBUILDS, Refused, check_attributes
 from pilotlight.runtimes import shapes
 
+_HOMES: Final = re.compile(r"scipy\.sparse\.|sklearn\.(?!base$|utils\.)")
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
 _METHOD_FIELDS = ("_response_method", "chain_method", "chain_method_", "response_method", "stack_method_")
 # What calls a function with the data alone, and what hands it keywords too. Everything else that is called also gets
@@ -40,7 +42,7 @@ _PREDICTOR: Final = "sklearn.ensemble._hist_gradient_boosting.predictor"
 def check(parts: Iterable[Any]) -> None:
     """Refuse objects whose insides lead outside of them. Raises UnsafePickle."""
     for part in parts:
-        module = type(part).__module__
+        module = _home(type(part))
         try:
             check_attributes(part)
             shapes.check(part, module)
@@ -54,6 +56,12 @@ def check(parts: Iterable[Any]) -> None:
             _check_estimator(part, module)
         elif isinstance(part, partial) and (part.func.__name__ != "check_array" or part.args):
             raise _forged(part, f"the function {part.func.__name__}, expected check_array with keywords alone")
+
+
+def _home(kind: type) -> str:
+    """The module of a class, or of the one that it inherits from where that is a model of scikit-learn or a matrix."""
+    modules = [base.__module__ for base in kind.__mro__]
+    return next((module for module in modules if _HOMES.match(module)), modules[0])
 
 
 def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
@@ -179,7 +187,7 @@ def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no 
     inner = (nodes["is_leaf"] == 0).nonzero()[0]
     if not (
         0 < count <= len(nodes) <= bounds.shape[1]
-        and bounds.shape[2] == width
+        and bounds.shape[::2] == (2 if type(tree).__name__.startswith("KD") else 1, width)
         and len(numbers) == rows
         and (weights is None or len(weights) == rows)
         and shapes.distance_fits(distance, width)

@@ -32,7 +32,7 @@ from sklearn.feature_selection import SelectFromModel
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import make_scorer, r2_score
+from sklearn.metrics import DistanceMetric, make_scorer, r2_score
 from sklearn.metrics.pairwise import linear_kernel
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
@@ -473,6 +473,23 @@ def weighted() -> Any:
     return estimator
 
 
+def bounded() -> Any:
+    """A tree of points that has one corner of its boxes."""
+    estimator = KNeighborsRegressor(algorithm="kd_tree").fit(POINTS, VALUES)
+    state = list(estimator._tree.__getstate__())
+    state[3] = state[3][:1]
+    estimator._tree.__setstate__(tuple(state))
+    return estimator
+
+
+def on_a_globe() -> Any:
+    estimator = KNeighborsRegressor(algorithm="ball_tree").fit(POINTS, VALUES)
+    state = list(estimator._tree.__getstate__())
+    state[11] = DistanceMetric.get_metric("haversine")
+    estimator._tree.__setstate__(tuple(state))
+    return estimator
+
+
 def drawing(generator: Any, place: str) -> Any:
     state = generator.state
     (state if place == "buffer_pos" else state["state"])[place] = 100_000
@@ -573,6 +590,8 @@ LENGTHS: dict[str, Callable[[], Any]] = {
     "neighbours": lambda: wide(KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES)),
     "a bisected centre": bisected,
     "a distance's weights": weighted,
+    "boxes around points": bounded,
+    "a distance of places": on_a_globe,
     "support vectors": lambda: support_vectors(support_vectors_=np.ones((40, 1))),
     "coefficients": lambda: support_vectors(_dual_coef_=np.ones((1, 1))),
     "intercepts": lambda: support_vectors(_intercept_=np.array([])),
@@ -584,6 +603,19 @@ LENGTHS: dict[str, Callable[[], Any]] = {
     "a twister's place": lambda: drawing(np.random.MT19937(1), "pos"),
     "a Philox generator's place": lambda: drawing(np.random.Philox(1), "buffer_pos"),
     "categories": uncategorical,
+}
+
+
+class Heir(SVR):
+    """A publisher's own class."""
+
+
+LENGTHS |= {
+    "lengths of an heir's": lambda: altered(Heir().fit(POINTS, VALUES), _dual_coef_=np.ones((1, 1))),
+    "a matrix that answers for itself": lambda: linear("csr", check_format=dict, indices=np.full(3, 10**8, np.int32)),
+    "another form": lambda: sparse_vectors(
+        support_vectors_=altered(scipy.sparse.csc_matrix(np.ones((60, 3))), _format="csr")
+    ),
 }
 
 
