@@ -20,7 +20,7 @@ import packages
 from instances import Kind, Launch
 from model_files import sample_on_binding
 from object_store import ObjectStore, authorities, object_store
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.sample import publish_sample, sample_request
 from pilotlight_cli.project import LOCK, SAMPLE

@@ -31,7 +31,7 @@ IMPORTS = {
 
 OURS = """
 from pathlib import Path
-from pilotlight.description import File
+from pilotlight.model.lock import File
 from pilotlight.partial import Partial
 from s3_store import S3Store
 partial = Partial(Path(folder), File("model", size, ""))

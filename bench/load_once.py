@@ -49,8 +49,8 @@ def default(model: Path, inputs: Path) -> Callable[[], Run]:
 def ours(model: Path, inputs: Path, threads: int) -> Callable[[], Run]:
     """What a cold start does once the files are there."""
     from pilotlight import runtimes
-    from pilotlight.description import load_lock
-    from pilotlight.tensor import DATATYPES, Tensor
+    from pilotlight.model.lock import load_lock
+    from pilotlight.model.tensor import DATATYPES, Tensor
 
     described = load_lock(model / "model.lock").model
     tensors = {

@@ -19,7 +19,7 @@ import onnxruntime
 
 import large_models
 from packages import made_in
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli import optimizing
 from pilotlight_cli.inspection import inspect
 from pilotlight_cli.locking import pin

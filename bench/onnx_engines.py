@@ -13,7 +13,7 @@ import subprocess
 import sys
 from statistics import median
 
-from pilotlight.description import FORMATS
+from pilotlight.model.lock import FORMATS
 from pilotlight_cli.project import LOCK, SAMPLE
 
 _CHILD = """
@@ -22,8 +22,8 @@ from array import array
 from dataclasses import replace
 from pathlib import Path
 from pilotlight import runtimes
-from pilotlight.description import load_lock
-from pilotlight.tensor import FP32, Tensor
+from pilotlight.model.lock import load_lock
+from pilotlight.model.tensor import FP32, Tensor
 
 model = load_lock(Path(sys.argv[1])).model
 model = replace(model, runtime=replace(model.runtime, engine=sys.argv[3]))

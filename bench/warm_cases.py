@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from large_models import mlp, resnet18
-from pilotlight.description import load_lock
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import FP32
+from pilotlight.model.lock import load_lock
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import FP32
 from pilotlight_cli.project import LOCK, SAMPLE
 
 Floats = NDArray[np.float32]

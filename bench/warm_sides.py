@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from pilotlight import fast_json
-from pilotlight.description import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight.messages import Request
+from pilotlight.model.lock import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import FUNCTIONS

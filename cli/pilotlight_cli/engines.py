@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pilotlight.description import FORMATS, PACKAGES, Description, Runtime
 from pilotlight.errors import PilotlightError
+from pilotlight.model.lock import FORMATS, PACKAGES, Description, Runtime
 from pilotlight.runtimes.onnx import serves
 
 BINDING = "onnxruntime-python"

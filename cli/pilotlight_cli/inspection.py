@@ -16,11 +16,11 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Final
 
-from pilotlight.description import GLOBAL, OLDEST, Runtime, is_before
 from pilotlight.errors import ModelError
-from pilotlight.golden import Golden
+from pilotlight.model.golden import Golden
+from pilotlight.model.lock import GLOBAL, OLDEST, Runtime, is_before
+from pilotlight.model.signature import Signature
 from pilotlight.primitives import forbidden
-from pilotlight.signature import Signature
 from pilotlight_cli.admitted import admitted
 from pilotlight_cli.documents import decoded
 from pilotlight_cli.hostenv import host_packages

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.description import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
-from pilotlight.golden import read_golden
+from pilotlight.model.golden import read_golden
+from pilotlight.model.lock import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.runtimes.onnx_types import check_files
 from pilotlight_cli.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.documents import decoded, to_bytes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pilotlight.description import LAST_VERSION, NAME, VERSION, Description, read_description, write_description
 from pilotlight.errors import PilotlightError
-from pilotlight.reader import Node, read_json
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.lock import LAST_VERSION, NAME, VERSION, Description, read_description, write_description
 
 MANIFEST_FORMAT = 1
 ALIAS_FORMAT = 1

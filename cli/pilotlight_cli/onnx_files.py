@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pilotlight.description import FILE_NAME
 from pilotlight.errors import ModelError
+from pilotlight.model.lock import FILE_NAME
 from pilotlight.runtimes.onnx_external import Content, Field, Malformed, external_files, fields, varint, walk
 
 _MOST_WORDS = 10_000

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from pilotlight.description import GOLDEN, LAST_VERSION, Description, File
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
-from pilotlight.golden import read_golden, write_golden
+from pilotlight.model.golden import read_golden, write_golden
+from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.manifest import Manifest, check_name, read_manifest, write_manifest
 from pilotlight_cli.repository import MANIFEST, free_versions, place, read_at, set_alias

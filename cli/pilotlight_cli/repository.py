@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pilotlight.description import LAST_VERSION, NAME, VERSION
 from pilotlight.errors import FormatError, ObjectRefused, StoreError
+from pilotlight.model.lock import LAST_VERSION, NAME, VERSION
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.manifest import (
     Alias,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.description import Description, load_lock
 from pilotlight.errors import PilotlightError
+from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.sample import pins_sample, publish_sample
 from pilotlight_cli.publishing import copy

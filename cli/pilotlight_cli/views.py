@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pilotlight.description import Description, too_old
-from pilotlight.signature import Input, Output, Signature
+from pilotlight.model.lock import Description, too_old
+from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.manifest import Manifest
 from pilotlight_cli.repository import Unreadable

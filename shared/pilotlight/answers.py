@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from pilotlight.description import Description
 from pilotlight.encode import count_out_of_range
 from pilotlight.errors import NotFound
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.messages import Request
-from pilotlight.reader import describe
-from pilotlight.tensor import Tensor
+from pilotlight.model.json_document import describe
+from pilotlight.model.lock import Description
+from pilotlight.model.tensor import Tensor
 
 if TYPE_CHECKING:
     from pilotlight.dataplane import DataPlane

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pilotlight import fast_json, strict_json
 from pilotlight.errors import UnsupportedMediaType
-from pilotlight.reader import describe
+from pilotlight.model.json_document import describe
 
 
 def read_body(headers: Mapping[str, str], body: bytes) -> object:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pilotlight.description import Description, load_lock
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.frozen import dataclass
 from pilotlight.loading import Loader, Plan
 from pilotlight.machine import Machine
+from pilotlight.model.lock import Description, load_lock
 from pilotlight.records import ColdStart, Report
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.store import FolderStore, ObjectStore

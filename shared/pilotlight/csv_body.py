@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
-from pilotlight.reader import describe
-from pilotlight.signature import Signature
+from pilotlight.model.json_document import describe
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
 from pilotlight.tables import column_order, read_table
-from pilotlight.tensor import BOOL, BYTES, Datatype, Tensor
 
 # JSON's numbers, and what else data frames write: a plus, a point at either end.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)

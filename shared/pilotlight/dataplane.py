@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pilotlight.description import Description
 from pilotlight.encode import check_outputs
 from pilotlight.frozen import EMPTY, TYPE_CHECKING
 from pilotlight.loading import Loader
-from pilotlight.tensor import Tensor
+from pilotlight.model.lock import Description
+from pilotlight.model.tensor import Tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pilotlight.golden import Sample
+    from pilotlight.model.golden import Sample
 
 # Seconds: how long a request waits for the model where the platform names no deadline, what it keeps of a deadline to
 # answer, and how long a probe waits.
@@ -40,7 +40,7 @@ class DataPlane:
     @property
     def sample(self) -> Sample | None:
         """The first golden sample of the package, where it has any."""
-        from pilotlight.golden import first_sample  # noqa: PLC0415 - hardly a request needs it
+        from pilotlight.model.golden import first_sample  # noqa: PLC0415 - hardly a request needs it
 
         return first_sample(self._golden)
 

@@ -13,10 +13,10 @@ from operator import itemgetter
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.pack import pack
-from pilotlight.reader import child, describe
-from pilotlight.signature import Input, Signature
-from pilotlight.tensor import Buffer, Datatype, Tensor
+from pilotlight.model.json_document import child, describe
+from pilotlight.model.packing import pack
+from pilotlight.model.signature import Input, Signature
+from pilotlight.model.tensor import Buffer, Datatype, Tensor
 
 # The path of the i-th instance.
 Row = Callable[[int], str]

@@ -8,8 +8,8 @@ from typing import Any
 
 from pilotlight import fast_json, strict_json
 from pilotlight.errors import ModelError
-from pilotlight.signature import Label, Output, Signature
-from pilotlight.tensor import Tensor
+from pilotlight.model.signature import Label, Output, Signature
+from pilotlight.model.tensor import Tensor
 
 
 def to_json(document: object) -> bytes:

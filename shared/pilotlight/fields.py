@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.reader import describe
+from pilotlight.model.json_document import describe
 
 
 def read_fields(value: object, path: str, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from math import prod
 from typing import Any
 
 from pilotlight.encode import nest
-from pilotlight.golden import Golden, Sample, Values, differences
-from pilotlight.signature import Signature
+from pilotlight.model.golden import Golden, Sample, Values, differences
+from pilotlight.model.signature import Signature
 
 
 @dataclass(frozen=True, slots=True)

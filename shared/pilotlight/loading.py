@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pilotlight import runtimes
-from pilotlight.description import Description
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.machine import Machine, check_memory
+from pilotlight.model.lock import Description
 from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model

@@ -13,9 +13,9 @@ import os
 import sys
 from pathlib import Path
 
-from pilotlight.description import Description
 from pilotlight.errors import ModelError
 from pilotlight.frozen import dataclass
+from pilotlight.model.lock import Description
 
 # What stands for a limit that nobody set.
 UNBOUNDED = sys.maxsize

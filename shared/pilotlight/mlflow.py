@@ -15,10 +15,10 @@ from pilotlight.decode import read_instances
 from pilotlight.errors import InvalidRequest
 from pilotlight.fields import read_fields, read_one_of
 from pilotlight.messages import Request
-from pilotlight.reader import describe
-from pilotlight.signature import Signature
+from pilotlight.model.json_document import describe
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import Tensor
 from pilotlight.tables import column_order, read_inputs, read_table
-from pilotlight.tensor import Tensor
 from pilotlight.v1 import predict
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pilotlight.description import Description, File
 from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.model.lock import Description, File
 from pilotlight.partial import Partial, owner_of
 from pilotlight.store import ObjectStore, OtherStore
 

@@ -12,7 +12,6 @@ from typing import Any
 from pilotlight import __version__
 from pilotlight.answers import Action, Answer, Values
 from pilotlight.dataplane import DataPlane
-from pilotlight.description import Description
 from pilotlight.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -24,8 +23,9 @@ from pilotlight.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from pilotlight.golden import Sample
 from pilotlight.messages import Request
+from pilotlight.model.golden import Sample
+from pilotlight.model.lock import Description
 from pilotlight.openapi_bodies import examples, replies, requests
 from pilotlight.openapi_schemas import Schema, record
 from pilotlight.routes import ROUTES, Route

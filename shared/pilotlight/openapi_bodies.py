@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pilotlight.description import Description
-from pilotlight.golden import Sample, Values
 from pilotlight.golden_requests import to_request
+from pilotlight.model.golden import Sample, Values
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.openapi_schemas import (
     Schema,
     feature_schemas,
@@ -21,7 +22,6 @@ from pilotlight.openapi_schemas import (
     taken,
     tensor_form,
 )
-from pilotlight.signature import Input, Output, Signature
 from pilotlight.v2_binary import BINARY_ONLY, HEADER
 from pilotlight.v2_binary import MEDIA_TYPE as BINARY
 

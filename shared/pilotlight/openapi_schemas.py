@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, Datatype
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, Datatype
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pilotlight.description import File
 from pilotlight.errors import DigestMismatch, NoRoom, StoreUnavailable
+from pilotlight.model.lock import File
 
 Span = tuple[int, int]  # the bytes from the first number on, and before the second
 

@@ -11,8 +11,8 @@ from io import BytesIO
 from pickletools import genops
 from typing import BinaryIO, Final, TypeAlias
 
-from pilotlight.description import GLOBAL
 from pilotlight.errors import UnsafePickle
+from pilotlight.model.lock import GLOBAL
 
 Opcode: TypeAlias = "tuple[str, object, int]"
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from pilotlight import fast_json
-from pilotlight.description import Description
 from pilotlight.errors import FormatError, ModelError, origin
-from pilotlight.golden import Golden, read_golden, to_tensor
+from pilotlight.model.golden import Golden, read_golden, to_tensor
+from pilotlight.model.lock import Description
 from pilotlight.runtimes import Model
 
 

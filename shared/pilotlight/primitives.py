@@ -15,7 +15,7 @@ from importlib import import_module
 from types import BuiltinFunctionType, MethodType, ModuleType
 from typing import Final
 
-from pilotlight.description import GLOBAL
+from pilotlight.model.lock import GLOBAL
 
 _GONE = """__builtin__ __main__ __mp_main__ _bootsubprocess asynchat asyncore audioop aifc cgi cgitb chunk commands
     compression copy_reg cPickle cStringIO crypt distutils dummy_threading formatter imghdr imp lib2to3 macpath

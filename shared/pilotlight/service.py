@@ -9,14 +9,14 @@ from contextlib import suppress
 from pilotlight import predict
 from pilotlight.answers import Action, Answer, Values
 from pilotlight.dataplane import DataPlane
-from pilotlight.description import Description
 from pilotlight.encode import to_json
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.loading import Loader
 from pilotlight.manners import compressed, cross_origin, expanded, identify, traced
 from pilotlight.messages import Request, Response
-from pilotlight.reader import describe
+from pilotlight.model.json_document import describe
+from pilotlight.model.lock import Description
 from pilotlight.records import Report, Served
 from pilotlight.routes import Route, find
 

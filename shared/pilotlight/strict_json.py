@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.reader import child, describe, refuse_constant, unique_fields
+from pilotlight.model.json_document import child, describe, refuse_constant, unique_fields
 
 # How many arrays and objects may stand inside one another. A tensor's rank is far below it, parsers' own limits above.
 DEEPEST = 64

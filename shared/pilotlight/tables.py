@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 
 from pilotlight.decode import pack_nested, read_instances
 from pilotlight.errors import InvalidRequest
-from pilotlight.pack import pack
-from pilotlight.reader import child, describe
-from pilotlight.signature import Signature
-from pilotlight.tensor import Tensor
+from pilotlight.model.json_document import child, describe
+from pilotlight.model.packing import pack
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import Tensor
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 Place: TypeAlias = Callable[[int, int], str]

@@ -14,8 +14,8 @@ from pilotlight.decode import read_instances
 from pilotlight.encode import predictions
 from pilotlight.fields import read_one_of
 from pilotlight.messages import Request
+from pilotlight.model.tensor import Tensor
 from pilotlight.tables import read_inputs
-from pilotlight.tensor import Tensor
 
 
 def _live(_plane: DataPlane, _request: Request, _values: Values) -> Answer:

@@ -12,11 +12,11 @@ from pilotlight import __version__, v2_binary
 from pilotlight.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.body import read_body
 from pilotlight.dataplane import DataPlane
-from pilotlight.description import Description
 from pilotlight.encode import json_values, to_json
 from pilotlight.messages import Request
-from pilotlight.signature import Input, Output
-from pilotlight.tensor import Tensor
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output
+from pilotlight.model.tensor import Tensor
 from pilotlight.v2_request import Inference, Wanted, read_inference
 
 _PLATFORMS = {"onnx": "onnxruntime_onnx", "skops": "sklearn_skops", "pickle": "sklearn_pickle"}

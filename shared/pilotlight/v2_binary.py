@@ -12,8 +12,8 @@ from math import prod
 from struct import Struct
 
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
-from pilotlight.reader import describe
-from pilotlight.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
+from pilotlight.model.json_document import describe
+from pilotlight.model.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
 
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.fields import read_fields
-from pilotlight.reader import describe
+from pilotlight.model.json_document import describe
 
 Entries: TypeAlias = dict[str, tuple[dict[str, Any], str]]
 """By a tensor's name, its entry and the place of that."""

@@ -9,10 +9,10 @@ from typing import Any
 from pilotlight.decode import pack_nested
 from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import replace
-from pilotlight.pack import pack
-from pilotlight.reader import describe
-from pilotlight.signature import Input, Signature
-from pilotlight.tensor import Datatype, Tensor
+from pilotlight.model.json_document import describe
+from pilotlight.model.packing import pack
+from pilotlight.model.signature import Input, Signature
+from pilotlight.model.tensor import Datatype, Tensor
 from pilotlight.v2_binary import BINARY_ONLY, Data
 from pilotlight.v2_fields import by_name, parameters
 

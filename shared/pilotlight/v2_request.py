@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pilotlight.description import Description
 from pilotlight.errors import InvalidRequest
 from pilotlight.fields import read_fields
 from pilotlight.frozen import dataclass
-from pilotlight.reader import describe
-from pilotlight.signature import Signature
-from pilotlight.tensor import Tensor
+from pilotlight.model.json_document import describe
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import Tensor
 from pilotlight.v2_binary import BINARY_ONLY, Data
 from pilotlight.v2_fields import by_name, flag, parameters
 from pilotlight.v2_inputs import read_inputs

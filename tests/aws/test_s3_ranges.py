@@ -15,8 +15,8 @@ import pytest
 from doubles import describe
 from fakes.fake_s3 import FakeS3, Fault
 from pilotlight import ranges
-from pilotlight.description import File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.model.lock import File
 from pilotlight.model_files import ModelFiles
 from pilotlight.partial import Partial, Span
 from pilotlight.store import OtherStore
@@ -228,7 +228,7 @@ def test_no_permission_ends_all_of_them_at_once(files: ModelFiles, s3: FakeS3) -
 FEW_THREADS = """
 import sys, threading
 from pathlib import Path
-from pilotlight.description import File
+from pilotlight.model.lock import File
 from pilotlight.partial import Partial
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[1]), File("model.onnx", int(sys.argv[2]), sys.argv[3]))

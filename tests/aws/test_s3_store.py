@@ -133,7 +133,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from pilotlight.partial import Partial
-from pilotlight.description import File
+from pilotlight.model.lock import File
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[2]), File("model.onnx", int(sys.argv[3]), ""))
 S3Store(sys.argv[1]).fetch("example/3/model.onnx", partial.begin(lambda: None), 60.0)

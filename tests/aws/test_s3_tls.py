@@ -10,8 +10,8 @@ import pytest
 
 from doubles import CONTENT, fetched
 from fakes.fake_s3 import FakeS3
-from pilotlight.description import File
 from pilotlight.errors import StoreError
+from pilotlight.model.lock import File
 from pilotlight.partial import Partial
 from pilotlight.store import OtherStore
 from s3_store import S3Store

@@ -75,7 +75,7 @@ WAITING = """
 import time
 from pathlib import Path
 import snapstart
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight.loading import Loader, Plan
 from pilotlight.store import FolderStore
 

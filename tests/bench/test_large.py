@@ -14,7 +14,7 @@ from figures import Measured
 from large import agree, measured_loads
 from large_models import mlp
 from model_files import ModelFiles, found, make
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from progress import Watch
 
 

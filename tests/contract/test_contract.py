@@ -14,7 +14,7 @@ import models
 from cases import JSON, Case, rents_cases, sample_cases
 from drivers import WAYS, Driver, Drivers, Reply
 from error_shape import check_refusal
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.project import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)

@@ -16,8 +16,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import visibility_of_element_located
 from selenium.webdriver.support.ui import WebDriverWait
 
-from pilotlight.description import load_lock
-from pilotlight.golden import read_golden
+from pilotlight.model.golden import read_golden
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.page import page
 from pilotlight_cli.local.server import serving
 

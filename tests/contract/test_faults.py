@@ -20,7 +20,7 @@ from drivers import Driver, Reply
 from fakes.gate import Gate
 from harness import Pinned, delete, in_functions_framework, in_lambda, pinned, stored
 from onnx_hiding import PLACES
-from pilotlight.description import File, load_lock, write_lock
+from pilotlight.model.lock import File, load_lock, write_lock
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local_lock import copy_lock, fill_store, rewrite
-from pilotlight.description import File
+from pilotlight.model.lock import File
 from pilotlight_cli.local import PortTaken, ServeError, serving
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.sample import NotTheSample, sample_request

@@ -11,7 +11,7 @@ import pytest
 from harness import Pinned, pinned, stored
 from large_models import mlp
 from models import run_onnx
-from pilotlight.description import Session
+from pilotlight.model.lock import Session
 from pilotlight_cli.local import serving
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import acting_in

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from local_lock import copy_lock, fill_store, rewrite
-from pilotlight.description import load_lock
 from pilotlight.errors import PilotlightError, RuntimeMismatch
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.verify import VerifyReport, cloud_of, verify
 from pilotlight_cli.publishing import describe
 

@@ -12,12 +12,12 @@ from typing import NoReturn
 from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
-from pilotlight.description import Description, load_lock
 from pilotlight.errors import PredictionTimeout, RequestTimeout, StoreUnavailable
 from pilotlight.messages import Request, Response
+from pilotlight.model.lock import Description, load_lock
+from pilotlight.model.tensor import Tensor
 from pilotlight.service import Service
 from pilotlight.store import ObjectStore, Sink
-from pilotlight.tensor import Tensor
 from pilotlight_cli.project import LOCK, SAMPLE
 
 

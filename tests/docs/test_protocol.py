@@ -17,9 +17,9 @@ from pilotlight import errors
 from pilotlight.dataplane import _PATIENCE
 from pilotlight.errors import RequestError
 from pilotlight.messages import Request, Response
+from pilotlight.model.tensor import DATATYPES
 from pilotlight.routes import ROUTES, find
 from pilotlight.settings import read_settings
-from pilotlight.tensor import DATATYPES
 from pilotlight_cli.commands.options import Cloud
 from pilotlight_cli.local import serving
 from pilotlight_cli.project import LOCK

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from containers import PORT, Container, docker, python_base, running
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.gcp.container import ContainerError, build_image, builder
 from pilotlight_cli.local.client import send

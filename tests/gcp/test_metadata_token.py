@@ -10,8 +10,8 @@ import pytest
 from doubles import StepClock, fetched
 from gcs_store import GcsStore
 from metadata_token import TokenSource
-from pilotlight.description import File
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.model.lock import File
 from pilotlight.partial import Partial
 from pilotlight.store import OtherStore
 from servers import certificates

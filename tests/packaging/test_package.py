@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness import Pinned, in_lambda, pinned, stored
-from pilotlight.description import load_lock
 from pilotlight.errors import FormatError
+from pilotlight.model.lock import load_lock
 from pilotlight_cli import staging
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.locking import LockMismatch

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pilotlight.description import Description, File, Lock, Runtime, Session
-from pilotlight.golden import Golden, Sample, Values
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import DATATYPES, FP32, INT64, Datatype
+from pilotlight.model.golden import Golden, Sample, Values
+from pilotlight.model.lock import Description, File, Lock, Runtime, Session
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
 from pilotlight_cli.inspection import Inspection
 
 CREATED_AT = "2026-07-31T12:00:00Z"

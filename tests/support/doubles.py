@@ -7,15 +7,15 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pilotlight.description import Description, File, Runtime
 from pilotlight.errors import ObjectRefused, PilotlightError
 from pilotlight.loading import Loader, Plan
+from pilotlight.model.lock import Description, File, Runtime
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
 from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Record, Served
 from pilotlight.service import Service
-from pilotlight.signature import Input, Output, Signature
 from pilotlight.store import ObjectStore, Sink
-from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
 
 NAMES = ("height", "width", "depth")
 

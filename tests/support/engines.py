@@ -7,9 +7,9 @@ from pathlib import Path
 
 from doubles import describe
 from pilotlight import runtimes
-from pilotlight.description import DEFAULT_SESSION, FORMATS, File, Runtime, Session
+from pilotlight.model.lock import DEFAULT_SESSION, FORMATS, File, Runtime, Session
+from pilotlight.model.signature import Signature
 from pilotlight.runtimes import Model
-from pilotlight.signature import Signature
 
 ENGINES = FORMATS["onnx"][1]
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import pytest
 
 from doubles import Records
-from pilotlight.description import load_lock
 from pilotlight.errors import PilotlightError
 from pilotlight.loading import Loader, Plan
+from pilotlight.model.lock import load_lock
 from pilotlight.store import ObjectStore, Sink
 from pilotlight_cli.project import LOCK, SAMPLE
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import boto3
 import requests
 
-from pilotlight.description import Description, load_lock
+from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli.inspection import inspect
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime

@@ -8,9 +8,9 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from pilotlight.description import Description, Lock, Runtime, load_lock, write_lock
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import read_signature
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_lock
+from pilotlight.model.signature import read_signature
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.project import SAMPLE

@@ -12,9 +12,9 @@ from doubles import COLUMNS, FEATURES, IMAGE, PAIR
 from pilotlight.decode import pack_nested, read_instance, read_instances
 from pilotlight.encode import nest
 from pilotlight.errors import InvalidRequest
-from pilotlight.pack import pack
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
+from pilotlight.model.packing import pack
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
 from properties import given, st
 
 FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import descriptions
-from pilotlight.description import OLDEST, is_before, load_lock, read_lock, write_lock
 from pilotlight.errors import RuntimeMismatch
+from pilotlight.model.lock import OLDEST, is_before, load_lock, read_lock, write_lock
 from pilotlight.runtimes.ort_api import API_VERSION
 
 

@@ -9,8 +9,8 @@ import pytest
 from doubles import COLUMNS, FEATURES, IMAGE
 from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
 from pilotlight.errors import ModelError
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, FP32, FP64, INT64, Tensor
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
 from properties import given, st
 
 ROWS = Input("x", FP32, (-1, 2), "features", ("a", "b"))

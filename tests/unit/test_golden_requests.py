@@ -6,10 +6,10 @@ import pytest
 
 from descriptions import CLASSIFIER, COLUMNS, TENSORS
 from pilotlight.decode import read_instance, read_instances
-from pilotlight.golden import Golden, Sample, Scalar, Values
 from pilotlight.golden_requests import GoldenRequest, disagreements, to_request
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import DATATYPES, FP32, INT64
+from pilotlight.model.golden import Golden, Sample, Scalar, Values
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import DATATYPES, FP32, INT64
 
 GOLDEN = Golden((), absolute=0.01, relative=0)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from doubles import describe
-from pilotlight.description import Description, File, Runtime
 from pilotlight.errors import ModelError
 from pilotlight.machine import Machine, check_memory
+from pilotlight.model.lock import Description, File, Runtime
 
 MB = 1 << 20
 

@@ -9,9 +9,9 @@ import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, service
 from pilotlight.messages import Request, Response
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import DATATYPES
 from pilotlight.service import Service
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import DATATYPES
 from unit.test_v1 import ROWS
 from unit.test_v2 import by_sum, rent, twice
 

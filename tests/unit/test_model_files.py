@@ -11,8 +11,8 @@ import pytest
 
 from doubles import CONTENT, MemoryStore, describe
 from pilotlight.boot import open_store
-from pilotlight.description import Description, File
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.model.lock import Description, File
 from pilotlight.model_files import ModelFiles
 from pilotlight.store import FolderStore, ObjectStore, OtherStore, Sink
 

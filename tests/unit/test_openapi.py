@@ -15,15 +15,15 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
 from docs.exchanges import in_situation
 from doubles import service
-from pilotlight.description import load_lock
-from pilotlight.golden import Sample, Values, read_golden
 from pilotlight.messages import Request
+from pilotlight.model.golden import Sample, Values, read_golden
+from pilotlight.model.lock import load_lock
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import DATATYPES, Tensor
 from pilotlight.openapi import document
 from pilotlight.openapi_bodies import examples
 from pilotlight.routes import ROUTES
 from pilotlight.service import Service
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import DATATYPES, Tensor
 from pilotlight_cli.project import LOCK
 
 FP32, FP16, INT8 = DATATYPES["FP32"], DATATYPES["FP16"], DATATYPES["INT8"]

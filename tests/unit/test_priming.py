@@ -10,8 +10,8 @@ import pytest
 
 from doubles import FunctionModel, describe
 from pilotlight.errors import FormatError, ModelError
+from pilotlight.model.tensor import Tensor
 from pilotlight.priming import prime
-from pilotlight.tensor import Tensor
 
 GOLDEN: dict[str, Any] = {
     "format": 1,

@@ -21,9 +21,9 @@ from referencing import Registry, Resource
 from sklearn.datasets import load_breast_cancer
 
 import models
-from pilotlight.golden import Sample, Values, differences, read_golden, write_golden
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import read_signature, write_signature
+from pilotlight.model.golden import Sample, Values, differences, read_golden, write_golden
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.signature import read_signature, write_signature
 from pilotlight_cli.project import PROJECT, SAMPLE
 
 FORMS = ["model.onnx", "model.pkl", "model.skops"]

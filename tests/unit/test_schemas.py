@@ -16,12 +16,12 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 import descriptions
-from pilotlight.description import FORMATS, PACKAGES, read_lock, write_lock
 from pilotlight.errors import FormatError
-from pilotlight.golden import read_golden, write_golden
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import read_signature, write_signature
-from pilotlight.tensor import DATATYPES, Datatype
+from pilotlight.model.golden import read_golden, write_golden
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.lock import FORMATS, PACKAGES, read_lock, write_lock
+from pilotlight.model.signature import read_signature, write_signature
+from pilotlight.model.tensor import DATATYPES, Datatype
 from pilotlight_cli.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from pilotlight_cli.project import PROJECT
 from properties import given, settings, st

@@ -23,8 +23,8 @@ from doubles import (
 from pilotlight.errors import InvalidRequest, PredictionTimeout, StoreUnavailable
 from pilotlight.loading import Loader, Plan
 from pilotlight.messages import Request, Response
+from pilotlight.model.tensor import BYTES, FP32, Tensor
 from pilotlight.service import Service
-from pilotlight.tensor import BYTES, FP32, Tensor
 from properties import given, st
 
 

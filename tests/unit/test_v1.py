@@ -11,8 +11,8 @@ import pytest
 
 from doubles import COLUMNS, FEATURES, NAMES, PAIR, Records, service
 from pilotlight.messages import Request, Response
+from pilotlight.model.tensor import FP32, Tensor
 from pilotlight.service import Service
-from pilotlight.tensor import FP32, Tensor
 from unit.test_v2 import by_sum, rent
 
 PREDICT = "/v1/models/example:predict"

@@ -14,9 +14,9 @@ from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
 from engines import ENGINES, load
 from onnx_models import added
 from pilotlight.messages import Request, Response
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, DATATYPES, FP32, Tensor
 
 INFER = "/v2/models/example/infer"
 

@@ -11,9 +11,9 @@ import pytest
 
 from doubles import FEATURES, IMAGE, service
 from pilotlight.messages import Request, Response
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, DATATYPES, FP32, Tensor
 from unit.test_v2 import INFER, by_sum, same, twice
 
 HEADER = "inference-header-content-length"

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pilotlight.description import GOLDEN, load_lock
 from pilotlight.errors import PilotlightError
-from pilotlight.golden import read_golden
+from pilotlight.model.golden import read_golden
+from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli.aws import versions
 from pilotlight_cli.aws.changes import Values
 from pilotlight_cli.aws.describe import ALIAS, Served, describe, smoke

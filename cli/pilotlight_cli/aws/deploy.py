@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilotlight.description import load_lock
 from pilotlight.errors import PilotlightError
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws import costs, versions
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.golden import Golden
 from pilotlight.golden_requests import disagreements, to_request
-from pilotlight.signature import Signature
+from pilotlight.model.golden import Golden
+from pilotlight.model.signature import Signature
 from pilotlight_cli.aws.calls import AwsError, calling
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.description import load_lock
 from pilotlight.errors import PilotlightError
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.project import BUILD, FUNCTIONS
 
 DOCKERFILE = FUNCTIONS / "gcp" / "container" / "Dockerfile"

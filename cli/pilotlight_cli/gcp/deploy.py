@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pilotlight.description import Description
+from pilotlight.model.lock import Description
 from pilotlight_cli.gcp import GcpError, NotThere, costs, functions
 from pilotlight_cli.gcp.functions import Function, update_traffic
 from pilotlight_cli.gcp.golden import Expected, expected_of

@@ -10,9 +10,9 @@ from typing import Any
 
 import requests
 
-from pilotlight.description import GOLDEN, Description, load_lock
-from pilotlight.golden import Golden, read_golden
 from pilotlight.golden_requests import disagreements, to_request
+from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.lock import GOLDEN, Description, load_lock
 from pilotlight_cli.gcp.logs import AGENT
 from pilotlight_cli.staging.sources import beside, check_golden
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotlight.errors import FormatError, SettingsError
-from pilotlight.reader import Node
+from pilotlight.model.json_document import Node
 from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pilotlight.errors import FormatError
-from pilotlight.reader import Node, read_json
+from pilotlight.model.json_document import Node, read_json
 from pilotlight_cli.gcp import Foreign
 from pilotlight_cli.gcp.services import Service, Share
 from pilotlight_cli.gcp.settings import TAG

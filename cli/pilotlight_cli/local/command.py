@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 from rich.table import Table
 
-from pilotlight.description import GOLDEN, Lock, load_lock
-from pilotlight.golden import Golden, read_golden
 from pilotlight.golden_requests import to_request
+from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.lock import GOLDEN, Lock, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.page import PATH, page

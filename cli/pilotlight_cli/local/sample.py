@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pilotlight.description import Lock, load_lock
 from pilotlight.errors import PilotlightError
+from pilotlight.model.lock import Lock, load_lock
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.manifest import Manifest, write_manifest
 from pilotlight_cli.project import EVENTS, SAMPLE

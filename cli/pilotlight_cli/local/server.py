@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import group_packages, host_packages
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.front import forwarding, with_page

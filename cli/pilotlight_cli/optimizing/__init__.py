@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight.description import DEFAULT_SESSION
+from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.inspection import inspect, recognised, requirements
 from pilotlight_cli.limits import DEFAULT, Allowance

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pilotlight.description import DEFAULT_SESSION, Session
 from pilotlight.errors import ModelError
+from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.isolation import ask
 from pilotlight_cli.limits import Limits
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pilotlight.description import write_runtime
 from pilotlight.errors import ModelError
-from pilotlight.golden import write_golden
-from pilotlight.signature import write_signature
+from pilotlight.model.golden import write_golden
+from pilotlight.model.lock import write_runtime
+from pilotlight.model.signature import write_signature
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.isolation import ask
 from pilotlight_cli.limits import Limits

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.documents import decoded
 from pilotlight_cli.locking import REQUIREMENTS, check_requirements
 from pilotlight_cli.requirements import PYTHON_VERSION, pins

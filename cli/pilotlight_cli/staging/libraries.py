@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from pilotlight.description import PACKAGES, load_lock
 from pilotlight.errors import FormatError
+from pilotlight.model.lock import PACKAGES, load_lock
 from pilotlight_cli.documents import decoded
 from pilotlight_cli.engines import C_API
 from pilotlight_cli.hostenv import InstallError, run_uv

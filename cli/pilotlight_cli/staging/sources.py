@@ -6,8 +6,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from pilotlight.description import GOLDEN, File, Lock
 from pilotlight.errors import FormatError
+from pilotlight.model.lock import GOLDEN, File, Lock
 from pilotlight_cli.locking import REQUIREMENTS
 from pilotlight_cli.project import CORE, FUNCTIONS
 from pilotlight_cli.staging.closure import imported_modules

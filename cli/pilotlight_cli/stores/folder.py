@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from pilotlight.description import NAME
 from pilotlight.errors import ObjectRefused, StoreError
+from pilotlight.model.lock import NAME
 from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, check_key, check_size
 from pilotlight_cli.stores.arrivals import arriving, is_temporary
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pilotlight.errors import FormatError
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import Input, Output, Signature, read_signature
-from pilotlight.tensor import BYTES
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.signature import Input, Output, Signature, read_signature
+from pilotlight.model.tensor import BYTES
 
 FILE = "the signature"
 

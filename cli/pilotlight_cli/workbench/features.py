@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilotlight.errors import ModelError
-from pilotlight.signature import Input
-from pilotlight.tensor import BYTES, FP64
+from pilotlight.model.signature import Input
+from pilotlight.model.tensor import BYTES, FP64
 
 # Each has a name in the lock. So many columns scikit-learn itself makes of texts, when it is not told otherwise.
 MOST_FEATURES = 2**20

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pilotlight.description import Description, File, Runtime, read_runtime, write_runtime
 from pilotlight.errors import PilotlightError
-from pilotlight.golden import Golden, read_golden, write_golden
-from pilotlight.reader import Node
-from pilotlight.signature import Signature, read_signature, write_signature
+from pilotlight.model.golden import Golden, read_golden, write_golden
+from pilotlight.model.json_document import Node
+from pilotlight.model.lock import Description, File, Runtime, read_runtime, write_runtime
+from pilotlight.model.signature import Signature, read_signature, write_signature
 
 # The allowed and the extra globals of a description.
 Names: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"

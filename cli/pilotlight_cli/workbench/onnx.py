@@ -9,11 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from pilotlight import runtimes
-from pilotlight.description import Runtime
 from pilotlight.errors import FormatError, ModelError
+from pilotlight.model.lock import Runtime
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
 from pilotlight.runtimes.onnx import library, serves, session_options
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, DATATYPES, Datatype
 from pilotlight_cli.engines import BINDING, C_API
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
 from pilotlight_cli.workbench.exhaustion import is_exhaustion

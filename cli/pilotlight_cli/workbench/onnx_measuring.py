@@ -12,13 +12,13 @@ from statistics import median
 from typing import Any, Final
 
 from pilotlight import runtimes
-from pilotlight.description import read_runtime
 from pilotlight.errors import ModelError, origin
-from pilotlight.golden import Golden, read_golden
-from pilotlight.reader import Node
+from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.json_document import Node
+from pilotlight.model.lock import read_runtime
+from pilotlight.model.signature import Signature, read_signature
+from pilotlight.model.tensor import BF16, BYTES, Tensor
 from pilotlight.runtimes.arrays import to_numpy
-from pilotlight.signature import Signature, read_signature
-from pilotlight.tensor import BF16, BYTES, Tensor
 from pilotlight_cli.workbench.job import described
 from pilotlight_cli.workbench.samples import generate, tensors
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pilotlight.errors import ModelError
-from pilotlight.golden import Golden, Values
-from pilotlight.signature import Input, Label, Output, Signature
-from pilotlight.tensor import BYTES
+from pilotlight.model.golden import Golden, Values
+from pilotlight.model.signature import Input, Label, Output, Signature
+from pilotlight.model.tensor import BYTES
 from pilotlight_cli.workbench.features import MOST_FEATURES
 
 _SAY = "say otherwise with --signature"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from pilotlight.description import DEFAULT_SESSION, Session
 from pilotlight.errors import FormatError
+from pilotlight.model.lock import DEFAULT_SESSION, Session
 
 # Keys of a model's metadata.
 GRAPH_OPTIMIZATION: Final = "pilotlight.graph_optimization"

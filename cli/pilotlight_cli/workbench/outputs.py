@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pilotlight.errors import ModelError
-from pilotlight.signature import Label, Output
-from pilotlight.tensor import BOOL, BYTES, FP64, INT64, Datatype
+from pilotlight.model.signature import Label, Output
+from pilotlight.model.tensor import BOOL, BYTES, FP64, INT64, Datatype
 
 _KINDS = {"f": FP64, "i": INT64, "u": INT64, "b": BOOL, "O": BYTES, "U": BYTES}
 

@@ -11,10 +11,10 @@ from math import prod
 from pilotlight.decode import read_instance, read_instances
 from pilotlight.encode import json_values
 from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
-from pilotlight.golden import Golden, Sample, Values, differences, read_golden, to_tensor
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import Input, Signature
-from pilotlight.tensor import BOOL, BYTES, Tensor
+from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.signature import Input, Signature
+from pilotlight.model.tensor import BOOL, BYTES, Tensor
 
 Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 

@@ -7,11 +7,11 @@ from importlib.metadata import version
 from typing import Any
 
 from pilotlight import runtimes
-from pilotlight.description import Runtime
 from pilotlight.errors import ModelError
-from pilotlight.golden import Golden, differences
+from pilotlight.model.golden import Golden, differences
+from pilotlight.model.lock import Runtime
+from pilotlight.model.signature import Signature
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
-from pilotlight.signature import Signature
 from pilotlight_cli.workbench.agreement import check_columns, check_labels, check_roles, read_given
 from pilotlight_cli.workbench.features import Features, find_features
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, described

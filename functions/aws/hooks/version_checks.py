@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.description import read_lock
 from pilotlight.errors import FormatError
-from pilotlight.golden import Golden, read_golden
 from pilotlight.golden_requests import disagreements, to_request
-from pilotlight.signature import Signature
+from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.lock import read_lock
+from pilotlight.model.signature import Signature
 
 DESCRIBE = {"pilotlight": "describe"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.messages import Response
-from pilotlight.reader import describe
+from pilotlight.model.json_document import describe
 
 # Lambda takes replies of 6 MB, written as JSON: a body as text may triple there, in base64 it grows by a third.
 _LARGEST_TEXT = 2_000_000

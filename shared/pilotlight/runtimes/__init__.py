@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from pilotlight.description import Description, check_oldest
 from pilotlight.errors import ModelError, RuntimeMismatch
-from pilotlight.tensor import Tensor
+from pilotlight.model.lock import Description, check_oldest
+from pilotlight.model.tensor import Tensor
 
 
 class Model(Protocol):

@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import ModelError
-from pilotlight.tensor import BF16, BYTES, Datatype, Tensor
+from pilotlight.model.tensor import BF16, BYTES, Datatype, Tensor
 
 if TYPE_CHECKING:
     import numpy as np

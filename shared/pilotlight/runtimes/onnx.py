@@ -11,14 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
+from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BF16, Tensor
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
 from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BF16, Tensor
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions, SessionOptions

@@ -10,15 +10,15 @@ from contextlib import ExitStack
 from ctypes import Array, byref, c_char_p, c_int, c_size_t, c_void_p, sizeof
 from pathlib import Path
 
-from pilotlight.description import DEFAULT_SESSION, Description, Session
 from pilotlight.errors import PredictionTimeout
+from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.ort_api import ERRORS_ONLY, Api, Function, OrtError, library
 from pilotlight.runtimes.ort_nodes import Nodes
 from pilotlight.runtimes.ort_values import InputPlace, Memory, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
-from pilotlight.signature import Signature
-from pilotlight.tensor import Tensor
 
 _NO_OPTIMIZATION = c_int(0)  # ORT_DISABLE_ALL
 

@@ -17,8 +17,8 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TypeAlias
 
-from pilotlight.description import Description
 from pilotlight.errors import ModelError
+from pilotlight.model.lock import Description
 from pilotlight.runtimes.onnx_types import LOCATION
 
 Content: TypeAlias = "mmap | bytes"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pilotlight.description import Description
 from pilotlight.errors import InvalidRequest, ModelError
-from pilotlight.signature import Input, Output
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output
 
 # Names of element types, where they are not the datatype's own in small letters.
 _ELEMENTS = {"BF16": "bfloat16", "BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}

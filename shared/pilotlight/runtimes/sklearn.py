@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.description import Description
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Output, Signature
+from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight.runtimes import check_major, check_version, skops_files, soundness
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
 from pilotlight.runtimes.estimators import prepare, walk
 from pilotlight.safe_pickle import loads
-from pilotlight.signature import Output, Signature
-from pilotlight.tensor import BYTES, Tensor
 
 if TYPE_CHECKING:
     import numpy as np

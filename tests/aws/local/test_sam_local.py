@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.sam_local import Prepared, api, invoke_command, pointed_to, quiet, reachable_store
 from pilotlight_cli.local.process import Log, free_port
 from pilotlight_cli.local.sample import publish_sample, sample_request

@@ -14,7 +14,7 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from pilotlight.description import File
+from pilotlight.model.lock import File
 from pilotlight.partial import Partial
 from processes import python
 from s3_store import S3Store

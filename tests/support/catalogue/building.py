@@ -9,7 +9,7 @@ from typing import Any
 
 from cases import Case
 from onnx_models import ELEMENTS
-from pilotlight.description import load_lock
+from pilotlight.model.lock import load_lock
 from pilotlight.v2_binary import BINARY_ONLY
 from pilotlight_cli.project import LOCK
 

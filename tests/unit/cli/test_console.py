@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import descriptions
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, FP32
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, FP32
 from pilotlight_cli import console, views
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.verify import Check, VerifyReport

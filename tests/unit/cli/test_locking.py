@@ -14,9 +14,9 @@ import pytest
 import descriptions
 from fakes.package_index import PackageIndex
 from onnx_hiding import PLACES
-from pilotlight.description import Lock, Session, load_lock, read_lock, write_lock
 from pilotlight.errors import DigestMismatch, FormatError, ModelError, RuntimeMismatch
-from pilotlight.tensor import BF16
+from pilotlight.model.lock import Lock, Session, load_lock, read_lock, write_lock
+from pilotlight.model.tensor import BF16
 from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.engines import EngineRefused

@@ -9,8 +9,8 @@ import pytest
 
 import models
 from onnx_models import with_external_data
-from pilotlight.description import DEFAULT_SESSION, Session
 from pilotlight.errors import FormatError
+from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.inspection import inspect
 from pilotlight_cli.workbench.onnx_session import GRAPH_OPTIMIZATION, PREPACKING, mark, read_session
 

@@ -17,7 +17,7 @@ import models
 from large_models import mlp, transformer
 from models import run_onnx
 from onnx_models import LOOKUP_GOLDEN, lookup, with_external_data
-from pilotlight.description import DEFAULT_SESSION, Session
+from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.inspection import inspect
 from pilotlight_cli.main import app
 from pilotlight_cli.optimizing import Report, choice, optimize

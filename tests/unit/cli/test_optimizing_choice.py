@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.description import DEFAULT_SESSION
+from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.optimizing.candidates import Candidate
 from pilotlight_cli.optimizing.choice import Ratio, Standing, choose, limits, stand
 from pilotlight_cli.optimizing.measuring import Measured, Outcome

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from doubles import describe
-from pilotlight.description import Description
-from pilotlight.golden import Golden, Sample, Values
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import DATATYPES
+from pilotlight.model.golden import Golden, Sample, Values
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import DATATYPES
 from pilotlight_cli.local.page import page
 
 FP32, INT64, BYTES = DATATYPES["FP32"], DATATYPES["INT64"], DATATYPES["BYTES"]

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import descriptions
-from pilotlight.description import LAST_VERSION, VERSION
 from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, StoreError
+from pilotlight.model.lock import LAST_VERSION, VERSION
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.manifest import Manifest, NameRefused
 from pilotlight_cli.publishing import PublishRefused, VersionTaken, copy, publish

@@ -13,10 +13,10 @@ from onnx import TensorProto
 
 import models
 from onnx_models import LOOKUP_GOLDEN, identity, lookup
-from pilotlight.description import write_runtime
 from pilotlight.errors import ModelError
-from pilotlight.golden import write_golden
-from pilotlight.signature import write_signature
+from pilotlight.model.golden import write_golden
+from pilotlight.model.lock import write_runtime
+from pilotlight.model.signature import write_signature
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.inspection import Inspection, inspect
 from pilotlight_cli.project import SAMPLE

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from engines import load
 from pilotlight.errors import PredictionTimeout
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import FP32, INT64, Tensor
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import FP32, INT64, Tensor
 
 SIGNATURE = Signature(
     (Input("x", FP32, (-1,), "tensor"), Input("trips", INT64, (), "tensor")), (Output("y", FP32, (-1,), "tensor"),)

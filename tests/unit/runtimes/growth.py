@@ -17,8 +17,8 @@ import models
 import onnx_models
 from engines import load
 from pilotlight.errors import InvalidRequest
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, FP32, INT64, Tensor
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, FP32, INT64, Tensor
 
 WORDS = Signature((Input("x", BYTES, (-1,), "tensor"),), (Output("y", BYTES, (-1,), "tensor"),))
 SIGNAL = Signature(

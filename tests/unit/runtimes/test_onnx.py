@@ -21,13 +21,25 @@ import pytest
 import models
 import onnx_models
 from engines import ENGINES, load
-from pilotlight.description import OLDEST, Session
 from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
+from pilotlight.model.lock import OLDEST, Session
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import (
+    BF16,
+    BOOL,
+    BYTES,
+    DATATYPES,
+    FP32,
+    FP64,
+    INT64,
+    Buffer,
+    Datatype,
+    Tensor,
+    pack_bfloat16,
+)
 from pilotlight.runtimes import Model, onnx_c
 from pilotlight.runtimes import onnx as binding
 from pilotlight.runtimes.onnx_types import SMALLEST
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BF16, BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Buffer, Datatype, Tensor, pack_bfloat16
 
 PLAIN = Signature(
     (Input("signal", FP32, (-1, 2, 3), "tensor"),),
@@ -91,7 +103,7 @@ def test_a_runtime_is_there_before_there_is_a_model(engine: str) -> None:
 from pathlib import Path
 from doubles import describe
 from pilotlight import runtimes
-from pilotlight.description import Runtime
+from pilotlight.model.lock import Runtime
 from pilotlight.frozen import replace
 runtimes.preload(replace(describe(), runtime=Runtime("onnx", {engine!r}, {{}})))
 maps = Path("/proc/self/maps").read_text()

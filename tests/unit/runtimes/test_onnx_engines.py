@@ -11,8 +11,8 @@ import pytest
 import models
 from engines import ENGINES, load
 from pilotlight.decode import read_instances
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BYTES, FP32, INT64, Tensor
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BYTES, FP32, INT64, Tensor
 
 SAMPLE = Signature(
     (Input("features", FP32, (-1, 30), "features", tuple(f"f{index}" for index in range(30))),),

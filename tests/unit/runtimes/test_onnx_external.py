@@ -18,10 +18,10 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from engines import ENGINES, load
 from onnx_hiding import PLACES, Field, encoded, tree, varint
 from pilotlight.errors import ModelError
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import FP32, Tensor
 from pilotlight.runtimes.onnx import library
 from pilotlight.runtimes.onnx_external import WITHIN, Malformed, external_files
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import FP32, Tensor
 from properties import event, given, st
 
 MOVED = Signature((Input("points", FP32, (-1, 4), "tensor"),), (Output("moved", FP32, (-1, 4), "tensor"),))

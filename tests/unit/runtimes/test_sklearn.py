@@ -36,11 +36,11 @@ from estimators import (
     with_schema,
 )
 from pilotlight import runtimes
-from pilotlight.description import Description
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output, Signature
+from pilotlight.model.tensor import BOOL, BYTES, FP32, FP64, INT64, Tensor
 from pilotlight.safe_pickle import scan
-from pilotlight.signature import Input, Output, Signature
-from pilotlight.tensor import BOOL, BYTES, FP32, FP64, INT64, Tensor
 
 
 @pytest.mark.parametrize("form", ["pickle", "skops"])

@@ -69,11 +69,11 @@ from estimators import (
 )
 from pilotlight import runtimes
 from pilotlight.errors import ModelError, UnsafePickle
+from pilotlight.model.signature import Output, Signature
+from pilotlight.model.tensor import INT64
 from pilotlight.runtimes import soundness
 from pilotlight.runtimes.estimators import walk
 from pilotlight.runtimes.sklearn import serve
-from pilotlight.signature import Output, Signature
-from pilotlight.tensor import INT64
 
 
 def forged_tree(**changes: Any) -> Any:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from pilotlight.description import Description
-from pilotlight.golden import Golden, Sample
 from pilotlight.golden_requests import to_request
-from pilotlight.signature import Signature
+from pilotlight.model.golden import Golden, Sample
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Signature
 
 PATH = "/docs"
 

@@ -11,8 +11,8 @@ import pytest
 
 from fakes.lambda_api import lambda_api
 from fakes.sam_cli import DeployedLambda
-from pilotlight.description import load_lock
-from pilotlight.golden import read_golden
+from pilotlight.model.golden import read_golden
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.calls import AwsError, client
 from pilotlight_cli.aws.compare import NotServed, compare
 from pilotlight_cli.aws.describe import Served, describe, smoke

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError, RuntimeMismatch
 from pilotlight.frozen import dataclass
-from pilotlight.reader import Node, read_json
-from pilotlight.signature import Signature, read_signature, write_signature
+from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.signature import Signature, read_signature, write_signature
 
 FORMAT = 1
 

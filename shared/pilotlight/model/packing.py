@@ -7,8 +7,8 @@ from collections.abc import Callable
 from math import isinf
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.reader import describe
-from pilotlight.tensor import BF16, BOOL, BYTES, Buffer, Datatype, Tensor, pack_bfloat16
+from pilotlight.model.json_document import describe
+from pilotlight.model.tensor import BF16, BOOL, BYTES, Buffer, Datatype, Tensor, pack_bfloat16
 
 Place = Callable[[int], str]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from pilotlight.errors import FormatError
 from pilotlight.frozen import dataclass
-from pilotlight.reader import Node, describe
-from pilotlight.tensor import BOOL, BYTES, DATATYPES, Datatype
+from pilotlight.model.json_document import Node, describe
+from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, Datatype
 
 INPUT_ROLES = ("features", "tensor")
 OUTPUT_ROLES = ("label", "probabilities", "tensor")

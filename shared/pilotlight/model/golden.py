@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import FormatError, InvalidRequest
-from pilotlight.pack import pack
-from pilotlight.reader import Node, describe, read_json
-from pilotlight.tensor import DATATYPES, Datatype, Tensor
+from pilotlight.model.json_document import Node, describe, read_json
+from pilotlight.model.packing import pack
+from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
 
 FORMAT = 1
 
