@@ -18,7 +18,7 @@ import onnxruntime
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from pilotlight import fast_json
+from pilotlight.codec import json_fast
 from pilotlight.messages import Request
 from pilotlight.model.lock import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight_cli.documents import to_bytes
@@ -89,7 +89,7 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
     (folder / model.key("model.onnx")).write_bytes(content)
     (folder / "golden.json").write_bytes(_GOLDEN)
     (folder / "model.lock").write_bytes(to_bytes(write_lock(Lock(model, model.golden.sha256))))
-    fast_json.library(sys.maxsize)
+    json_fast.library(sys.maxsize)
     if str(_HANDLER) not in sys.path:
         sys.path.append(str(_HANDLER))
     settings = {

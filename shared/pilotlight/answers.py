@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from pilotlight.encode import count_out_of_range
+from pilotlight.codec.encode import count_out_of_range
 from pilotlight.errors import NotFound
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.messages import Request

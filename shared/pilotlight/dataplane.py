@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pilotlight.encode import check_outputs
+from pilotlight.codec.encode import check_outputs
 from pilotlight.frozen import EMPTY, TYPE_CHECKING
 from pilotlight.loading import Loader
 from pilotlight.model.lock import Description

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 
 from pilotlight import __version__
 from pilotlight.answers import Action, Answer, Values
-from pilotlight.body import read_body
+from pilotlight.codec.body import read_body
+from pilotlight.codec.decode import read_instances
+from pilotlight.codec.fields import read_fields, read_one_of
+from pilotlight.codec.tables import column_order, read_inputs, read_table
 from pilotlight.dataplane import DataPlane
-from pilotlight.decode import read_instances
 from pilotlight.errors import InvalidRequest
-from pilotlight.fields import read_fields, read_one_of
 from pilotlight.messages import Request
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.tables import column_order, read_inputs, read_table
 from pilotlight.v1 import predict
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -32,9 +32,9 @@ def _invoke(plane: DataPlane, request: Request, _values: Values) -> Answer:
     signature = plane.model.signature
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "text/csv":
-        from pilotlight import csv_body  # noqa: PLC0415 - few callers send it
+        from pilotlight.codec import csv  # noqa: PLC0415 - few callers send it
 
-        return predict(plane, request, csv_body.read(signature, request.headers, request.body))
+        return predict(plane, request, csv.read(signature, request.headers, request.body))
     form, value = read_one_of(_without_params(read_body(request.headers, request.body)), _FORMS)
     if form == "dataframe_split":
         return predict(plane, request, _read_split(signature, value, f"$.{form}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pilotlight.golden_requests import to_request
+from pilotlight.codec.golden_requests import to_request
 from pilotlight.model.golden import Sample, Values
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pilotlight.answers import Action, Answer, Values, predicted
-from pilotlight.body import read_body
+from pilotlight.codec.body import read_body
+from pilotlight.codec.decode import read_instance, read_instances
+from pilotlight.codec.encode import predictions, probabilities, probability
+from pilotlight.codec.fields import read_fields
 from pilotlight.dataplane import DataPlane
-from pilotlight.decode import read_instance, read_instances
-from pilotlight.encode import predictions, probabilities, probability
-from pilotlight.fields import read_fields
 from pilotlight.messages import Request
 
 

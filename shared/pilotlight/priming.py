@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pilotlight import fast_json
+from pilotlight.codec import json_fast
 from pilotlight.errors import FormatError, ModelError, origin
 from pilotlight.model.golden import Golden, read_golden, to_tensor
 from pilotlight.model.lock import Description
@@ -18,7 +18,7 @@ def prime(model: Model, described: Description, file: Path) -> None:
     Raises ModelError where the model cannot, FormatError for a file that cannot be read. What it answers is for those
     to judge who compare a release with its samples: an answer that is off is no reason to have none.
     """
-    fast_json.library(sys.maxsize)
+    json_fast.library(sys.maxsize)
     samples = _read(file).samples
     if not samples:
         return

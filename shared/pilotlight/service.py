@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from pilotlight import predict
 from pilotlight.answers import Action, Answer, Values
+from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane
-from pilotlight.encode import to_json
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.loading import Loader

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilotlight.answers import Action, Answer, Values, check_model, predicted
-from pilotlight.body import read_body
+from pilotlight.codec.body import read_body
+from pilotlight.codec.decode import read_instances
+from pilotlight.codec.encode import predictions
+from pilotlight.codec.fields import read_one_of
+from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
-from pilotlight.decode import read_instances
-from pilotlight.encode import predictions
-from pilotlight.fields import read_one_of
 from pilotlight.messages import Request
 from pilotlight.model.tensor import Tensor
-from pilotlight.tables import read_inputs
 
 
 def _live(_plane: DataPlane, _request: Request, _values: Values) -> Answer:

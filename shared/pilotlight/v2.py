@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from pilotlight import __version__, v2_binary
 from pilotlight.answers import Action, Answer, Values, check_model, predicted
-from pilotlight.body import read_body
+from pilotlight.codec.body import read_body
+from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
-from pilotlight.encode import json_values, to_json
 from pilotlight.messages import Request
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
+from pilotlight.codec.fields import read_fields
 from pilotlight.errors import InvalidRequest
-from pilotlight.fields import read_fields
 from pilotlight.model.json_document import describe
 
 Entries: TypeAlias = dict[str, tuple[dict[str, Any], str]]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from math import prod
 from typing import Any
 
-from pilotlight.decode import pack_nested
+from pilotlight.codec.decode import pack_nested
 from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import replace
 from pilotlight.model.json_document import describe

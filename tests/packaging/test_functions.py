@@ -61,7 +61,7 @@ def test_a_small_function_has_its_own_folder_and_exactly_the_core_that_it_loads(
 
 def test_each_function_gets_the_part_of_the_core_that_it_imports_and_no_more(tmp_path: Path) -> None:
     hooks, predict = (core(build(function, tmp_path / function).folder) for function in ("hooks", "predict"))
-    assert "pilotlight.golden_requests" in hooks & predict  # for the OpenAPI document's examples too
+    assert "pilotlight.codec.golden_requests" in hooks & predict  # for the OpenAPI document's examples too
     assert {"pilotlight.service", "pilotlight.loading", "pilotlight.openapi"} <= predict - hooks
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from pilotlight.body import read_body
+from pilotlight.codec.body import read_body
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from properties import given, st
 

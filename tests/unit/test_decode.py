@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, PAIR
-from pilotlight.decode import pack_nested, read_instance, read_instances
-from pilotlight.encode import nest
+from pilotlight.codec.decode import pack_nested, read_instance, read_instances
+from pilotlight.codec.encode import nest
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.packing import pack
 from pilotlight.model.signature import Input, Output, Signature

@@ -7,7 +7,7 @@ from math import inf, nan
 import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE
-from pilotlight.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
+from pilotlight.codec.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
 from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from descriptions import CLASSIFIER, COLUMNS, TENSORS
-from pilotlight.decode import read_instance, read_instances
-from pilotlight.golden_requests import GoldenRequest, disagreements, to_request
+from pilotlight.codec.decode import read_instance, read_instances
+from pilotlight.codec.golden_requests import GoldenRequest, disagreements, to_request
 from pilotlight.model.golden import Golden, Sample, Scalar, Values
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64

@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from json_corpus import CORPUS, REQUESTS
-from pilotlight import fast_json, strict_json
-from pilotlight.body import read_json
-from pilotlight.encode import to_json
+from pilotlight.codec import json_fast, json_strict
+from pilotlight.codec.body import read_json
+from pilotlight.codec.encode import to_json
 from pilotlight.errors import InvalidRequest
 from properties import example, given, st
 
@@ -56,16 +56,16 @@ def outcome(parse: Callable[[bytes], object], body: bytes) -> tuple[str, ...]:
         return ("value", repr(parse(body)))
     except InvalidRequest as error:
         return ("error", error.message, str(error.path))
-    except fast_json.Doubtful:
+    except json_fast.Doubtful:
         return ("doubtful",)
 
 
 def fast(body: bytes) -> tuple[str, ...]:
-    return outcome(lambda body: fast_json.parse(orjson, body), body)
+    return outcome(lambda body: json_fast.parse(orjson, body), body)
 
 
 def strict(body: bytes) -> tuple[str, ...]:
-    return outcome(strict_json.parse, body)
+    return outcome(json_strict.parse, body)
 
 
 def assert_agree(body: bytes) -> None:
@@ -121,16 +121,16 @@ def test_numbers_of_many_digits_that_64_bits_hold_are_read_by_the_fast_parser(nu
 @example([1e-5, -1.5e-5, 1e-6, -9.5e-9, 1e-10, 1e16, 1e22, 5e-324, "1.5e-05", {"e-06": 1e-6}])
 def test_both_writers_write_the_same_bytes(value: object) -> None:
     assert orjson_loaded()
-    assert to_json(value) == strict_json.write(value)
+    assert to_json(value) == json_strict.write(value)
     assert json.loads(to_json(value)) == value
 
 
 def orjson_loaded() -> bool:
-    return fast_json.library(0) is orjson
+    return json_fast.library(0) is orjson
 
 
 def test_a_large_body_brings_the_fast_parser_and_a_small_one_does_not() -> None:
-    seen = "import sys; from pilotlight.body import read_json; read_json({}); print('orjson' in sys.modules)"
+    seen = "import sys; from pilotlight.codec.body import read_json; read_json({}); print('orjson' in sys.modules)"
     for body, loaded in (("b'[1]'", "False"), ("b'[' + b'1,' * 40000 + b'1]'", "True")):
         done = subprocess.run([sys.executable, "-c", seen.format(body)], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == loaded
@@ -142,4 +142,4 @@ def test_without_the_fast_parser_large_bodies_are_read_and_written_all_the_same(
     monkeypatch.setitem(sys.modules, "orjson", None)
     numbers = [0.5] * 40_000
     assert read_json(to_json(numbers)) == numbers
-    assert fast_json.library(1_000_000) is None
+    assert json_fast.library(1_000_000) is None

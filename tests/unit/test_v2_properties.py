@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from doubles import FEATURES, service
-from pilotlight.encode import nest
+from pilotlight.codec.encode import nest
 from pilotlight.messages import Request
 from pilotlight.model.tensor import BF16, DATATYPES, Datatype
 from pilotlight.routes import ROUTES

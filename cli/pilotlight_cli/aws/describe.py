@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.golden_requests import disagreements, to_request
+from pilotlight.codec.golden_requests import disagreements, to_request
 from pilotlight.model.golden import Golden
 from pilotlight.model.signature import Signature
 from pilotlight_cli.aws.calls import AwsError, calling

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from pilotlight.golden_requests import disagreements, to_request
+from pilotlight.codec.golden_requests import disagreements, to_request
 from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.lock import GOLDEN, Description, load_lock
 from pilotlight_cli.gcp.logs import AGENT

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from rich.table import Table
 
-from pilotlight.golden_requests import to_request
+from pilotlight.codec.golden_requests import to_request
 from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.lock import GOLDEN, Lock, load_lock
 from pilotlight_cli import console

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight.codec.golden_requests import disagreements, to_request
 from pilotlight.errors import FormatError, PilotlightError
-from pilotlight.golden_requests import disagreements, to_request
 from pilotlight.model.golden import Golden, Sample, read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.documents import decoded

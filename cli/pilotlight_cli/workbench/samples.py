@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
-from pilotlight.decode import read_instance, read_instances
-from pilotlight.encode import json_values
+from pilotlight.codec.decode import read_instance, read_instances
+from pilotlight.codec.encode import json_values
 from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
 from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor
 from pilotlight.model.json_document import Node, read_json

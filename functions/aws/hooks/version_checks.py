@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pilotlight.codec.golden_requests import disagreements, to_request
 from pilotlight.errors import FormatError
-from pilotlight.golden_requests import disagreements, to_request
 from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.lock import read_lock
 from pilotlight.model.signature import Signature

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from pilotlight.encode import to_json
+from pilotlight.codec.encode import to_json
 from pilotlight.records import ColdStart, Record, Report, Served, fields, is_written, level
 
 _MILLISECONDS = ("Latency", "InitTime")

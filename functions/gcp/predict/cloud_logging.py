@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 
-from pilotlight.encode import to_json
+from pilotlight.codec.encode import to_json
 from pilotlight.records import Record, Report, fields, is_written, level
 
 # https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from fakes.google_cloud import Backend
-from pilotlight.golden_requests import to_request
+from pilotlight.codec.golden_requests import to_request
 from pilotlight_cli.gcp.golden import Expected
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import models
 from engines import ENGINES, load
-from pilotlight.decode import read_instances
+from pilotlight.codec.decode import read_instances
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, INT64, Tensor
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from pilotlight.golden_requests import to_request
+from pilotlight.codec.golden_requests import to_request
 from pilotlight.model.golden import Golden, Sample
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from pilotlight.decode import pack_nested, read_instances
+from pilotlight.codec.decode import pack_nested, read_instances
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
 from pilotlight.model.packing import pack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pilotlight import fast_json, strict_json
+from pilotlight.codec import json_fast, json_strict
 from pilotlight.errors import UnsupportedMediaType
 from pilotlight.model.json_document import describe
 
@@ -22,13 +22,13 @@ def read_body(headers: Mapping[str, str], body: bytes) -> object:
 
 def read_json(body: bytes) -> object:
     """The JSON value in a body's bytes, whatever its headers say. Raises InvalidRequest."""
-    orjson = fast_json.library(len(body))
+    orjson = json_fast.library(len(body))
     if orjson is not None:
         try:
-            return fast_json.parse(orjson, body)
-        except fast_json.Doubtful:
+            return json_fast.parse(orjson, body)
+        except json_fast.Doubtful:
             pass  # the strict parser takes it, or says what is wrong
-    return strict_json.parse(body)
+    return json_strict.parse(body)
 
 
 def _check_media_type(content_type: str) -> None:

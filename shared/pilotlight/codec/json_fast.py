@@ -13,7 +13,7 @@ from itertools import chain
 from types import ModuleType
 from typing import Any
 
-from pilotlight.strict_json import DEEPEST
+from pilotlight.codec.json_strict import DEEPEST
 
 # Bytes from which a body is worth the import. Once it is there, every body is read by it.
 _WORTH_IT = 65_536

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite, prod
 from typing import Any
 
-from pilotlight import fast_json, strict_json
+from pilotlight.codec import json_fast, json_strict
 from pilotlight.errors import ModelError
 from pilotlight.model.signature import Label, Output, Signature
 from pilotlight.model.tensor import Tensor
@@ -14,13 +14,13 @@ from pilotlight.model.tensor import Tensor
 
 def to_json(document: object) -> bytes:
     """The bytes of a JSON body: the same ones whichever library writes them, see `strict_json.write`."""
-    orjson = fast_json.library(0)
+    orjson = json_fast.library(0)
     if orjson is not None:
         try:
             return orjson.dumps(document)  # type: ignore[no-any-return]
         except TypeError:
             pass  # an integer beyond 64 bits or half a character
-    return strict_json.write(document)
+    return json_strict.write(document)
 
 
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
 
+from pilotlight.codec.tables import column_order, read_table
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
-from pilotlight.tables import column_order, read_table
 
 # JSON's numbers, and what else data frames write: a plus, a point at either end.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)

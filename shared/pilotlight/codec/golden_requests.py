@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from pilotlight.encode import nest
+from pilotlight.codec.encode import nest
 from pilotlight.model.golden import Golden, Sample, Values, differences
 from pilotlight.model.signature import Signature
 
