@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from pilotlight.codec import json_fast
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 from pilotlight.model.lock import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
 from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.stores import acting_in

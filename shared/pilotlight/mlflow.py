@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pilotlight import __version__
-from pilotlight.answers import Action, Answer, Values
 from pilotlight.codec.body import read_body
 from pilotlight.codec.decode import read_instances
 from pilotlight.codec.fields import read_fields, read_one_of
 from pilotlight.codec.tables import column_order, read_inputs, read_table
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest
-from pilotlight.messages import Request
+from pilotlight.http.answers import Action, Answer, Values
+from pilotlight.http.messages import Request
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight import __version__
-from pilotlight.answers import Action, Answer, Values
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import (
     InvalidRequest,
@@ -23,12 +22,13 @@ from pilotlight.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from pilotlight.messages import Request
+from pilotlight.http.answers import Action, Answer, Values
+from pilotlight.http.messages import Request
+from pilotlight.http.routes import ROUTES, Route
 from pilotlight.model.golden import Sample
 from pilotlight.model.lock import Description
 from pilotlight.openapi_bodies import examples, replies, requests
 from pilotlight.openapi_schemas import Schema, record
-from pilotlight.routes import ROUTES, Route
 
 MEDIA_TYPE = "application/json"
 

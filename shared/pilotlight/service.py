@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pilotlight import predict
-from pilotlight.answers import Action, Answer, Values
 from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
+from pilotlight.http.answers import Action, Answer, Values
+from pilotlight.http.headers import compressed, cross_origin, expanded, identify, traced
+from pilotlight.http.messages import Request, Response
+from pilotlight.http.routes import Route, find
 from pilotlight.loading import Loader
-from pilotlight.manners import compressed, cross_origin, expanded, identify, traced
-from pilotlight.messages import Request, Response
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.records import Report, Served
-from pilotlight.routes import Route, find
 
 if TYPE_CHECKING:
     from pathlib import Path

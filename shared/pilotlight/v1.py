@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pilotlight.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.codec.body import read_body
 from pilotlight.codec.decode import read_instances
 from pilotlight.codec.encode import predictions
 from pilotlight.codec.fields import read_one_of
 from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
-from pilotlight.messages import Request
+from pilotlight.http.answers import Action, Answer, Values, check_model, predicted
+from pilotlight.http.messages import Request
 from pilotlight.model.tensor import Tensor
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilotlight import __version__, v2_binary
-from pilotlight.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.codec.body import read_body
 from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
-from pilotlight.messages import Request
+from pilotlight.http.answers import Action, Answer, Values, check_model, predicted
+from pilotlight.http.messages import Request
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import Tensor

@@ -14,7 +14,7 @@ import event_body
 import event_http_v2
 import event_rest_v1
 from pilotlight.errors import InvalidRequest
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 
 EVENTS = Path(__file__).parents[2] / "events"
 

@@ -13,7 +13,7 @@ from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import PredictionTimeout, RequestTimeout, StoreUnavailable
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, load_lock
 from pilotlight.model.tensor import Tensor
 from pilotlight.service import Service

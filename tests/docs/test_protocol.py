@@ -16,9 +16,9 @@ from gunicorn_worker import _ARRIVAL
 from pilotlight import errors
 from pilotlight.dataplane import _PATIENCE
 from pilotlight.errors import RequestError
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
+from pilotlight.http.routes import ROUTES, find
 from pilotlight.model.tensor import DATATYPES
-from pilotlight.routes import ROUTES, find
 from pilotlight.settings import read_settings
 from pilotlight_cli.commands.options import Cloud
 from pilotlight_cli.local import serving

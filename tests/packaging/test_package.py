@@ -32,7 +32,7 @@ import json, os, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from pilotlight.boot import Platform, boot
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 folder = Path(sys.argv[1])
 platform = Platform(folder, {}, lambda level, namespace: lambda record: None, 60.0, time.monotonic())
 service, _ = boot(platform, os.environ)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import requests
 
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 from pilotlight.service import Service
 from pilotlight_cli.local.events import HttpRequest
 

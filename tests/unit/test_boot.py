@@ -11,8 +11,8 @@ import pytest
 from doubles import MemoryStore, Records
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import FormatError, ModelError, SettingsError
+from pilotlight.http.messages import Request
 from pilotlight.machine import Machine
-from pilotlight.messages import Request
 from pilotlight.records import Report
 from pilotlight_cli.project import LOCK, SAMPLE
 

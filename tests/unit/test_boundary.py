@@ -57,5 +57,5 @@ def test_a_test_of_the_core_waits_for_no_library_of_other_tests() -> None:
         [sys.executable, "-c", program], cwd=PROJECT, env=environ, check=True, capture_output=True, text=True
     )
     modules = set(done.stdout.split())
-    assert "pilotlight.routes" in modules
+    assert "pilotlight.http.routes" in modules
     assert not modules & {"boto3", "flask", "hypothesis", "moto", "numpy", "onnx", "requests", "selenium", "trio"}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from doubles import FEATURES, Records, service
-from pilotlight.compression import takes_gzip
-from pilotlight.manners import LONGEST_ID, SHORTEST_COMPRESSED
-from pilotlight.messages import Request, Response
+from pilotlight.http.compression import takes_gzip
+from pilotlight.http.headers import LONGEST_ID, SHORTEST_COMPRESSED
+from pilotlight.http.messages import Request, Response
 from pilotlight.service import Service
 from unit.test_v2 import by_sum
 

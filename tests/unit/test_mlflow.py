@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, service
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES
 from pilotlight.service import Service

@@ -15,14 +15,14 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
 from docs.exchanges import in_situation
 from doubles import service
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
+from pilotlight.http.routes import ROUTES
 from pilotlight.model.golden import Sample, Values, read_golden
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, Tensor
 from pilotlight.openapi import document
 from pilotlight.openapi_bodies import examples
-from pilotlight.routes import ROUTES
 from pilotlight.service import Service
 from pilotlight_cli.project import LOCK
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilotlight import mlflow, openapi, predict, v1, v2
-from pilotlight.routes import ROUTES, find
+from pilotlight.http.routes import ROUTES, find
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)

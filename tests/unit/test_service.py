@@ -21,8 +21,8 @@ from doubles import (
     service,
 )
 from pilotlight.errors import InvalidRequest, PredictionTimeout, StoreUnavailable
+from pilotlight.http.messages import Request, Response
 from pilotlight.loading import Loader, Plan
-from pilotlight.messages import Request, Response
 from pilotlight.model.tensor import BYTES, FP32, Tensor
 from pilotlight.service import Service
 from properties import given, st

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from doubles import COLUMNS, FEATURES, NAMES, PAIR, Records, service
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 from pilotlight.model.tensor import FP32, Tensor
 from pilotlight.service import Service
 from unit.test_v2 import by_sum, rent

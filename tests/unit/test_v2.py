@@ -13,7 +13,7 @@ import pytest
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
 from engines import ENGINES, load
 from onnx_models import added
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from doubles import FEATURES, IMAGE, service
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service

@@ -9,9 +9,9 @@ from typing import Any
 
 from doubles import FEATURES, service
 from pilotlight.codec.encode import nest
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
+from pilotlight.http.routes import ROUTES
 from pilotlight.model.tensor import BF16, DATATYPES, Datatype
-from pilotlight.routes import ROUTES
 from pilotlight.v2_binary import BINARY_ONLY
 from properties import given, settings, st
 from unit.test_v2 import INFER, by_sum, same

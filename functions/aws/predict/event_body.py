@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
-from pilotlight.messages import Response
+from pilotlight.http.messages import Response
 from pilotlight.model.json_document import describe
 
 # Lambda takes replies of 6 MB, written as JSON: a body as text may triple there, in base64 it grows by a third.

@@ -6,7 +6,7 @@ from typing import Any
 
 import event_http_v2
 import event_rest_v1
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 
 
 def to_head(event: Any, request_id: str, deadline: float) -> Request:  # noqa: ANN401 - whatever was sent

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 
 
 def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import ClientDisconnected
 from cloud_logging import trace_fields
 from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout
 from pilotlight.frozen import TYPE_CHECKING, replace
-from pilotlight.messages import Request, Response
+from pilotlight.http.messages import Request, Response
 
 if TYPE_CHECKING:
     from pilotlight.service import Service

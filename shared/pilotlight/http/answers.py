@@ -8,7 +8,7 @@ from typing import TypeAlias
 from pilotlight.codec.encode import count_out_of_range
 from pilotlight.errors import NotFound
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
-from pilotlight.messages import Request
+from pilotlight.http.messages import Request
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.model.tensor import Tensor

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 
 from pilotlight.frozen import replace
-from pilotlight.messages import Request
-from pilotlight.routes import Route
+from pilotlight.http.messages import Request
+from pilotlight.http.routes import Route
 
 # Shorter replies are never compressed: two or three packets on the network do not become one.
 SHORTEST_COMPRESSED = 4096
@@ -36,7 +36,7 @@ def expanded(request: Request, limit: int) -> Request:
     encoding = request.headers.get("content-encoding")
     if encoding is None:
         return request
-    from pilotlight.compression import decode_body  # noqa: PLC0415 - few requests are compressed
+    from pilotlight.http.compression import decode_body  # noqa: PLC0415 - few requests are compressed
 
     return replace(request, body=decode_body(encoding, request.body, limit))
 
@@ -45,7 +45,7 @@ def compressed(request: Request, headers: dict[str, str], body: bytes) -> bytes:
     """The reply's body as the caller wants it; `headers` are told."""
     if len(body) < SHORTEST_COMPRESSED or "accept-encoding" not in request.headers:
         return body
-    from pilotlight.compression import encode_body  # noqa: PLC0415 - most replies are short
+    from pilotlight.http.compression import encode_body  # noqa: PLC0415 - most replies are short
 
     body, more = encode_body(request.headers["accept-encoding"], body)
     headers.update(more)
@@ -56,7 +56,7 @@ def cross_origin(
     request: Request, route: Route | None, origins: Sequence[str], headers: Mapping[str, str]
 ) -> dict[str, str]:
     """The headers for a browser whose page may be of another origin. A `vary` that is in `headers` is kept."""
-    from pilotlight.cors import cors_headers  # noqa: PLC0415 - off by default
+    from pilotlight.http.cors import cors_headers  # noqa: PLC0415 - off by default
 
     more = cors_headers(origins, request.headers, route.methods if route else ())
     if "vary" in headers and "vary" in more:
