@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from pilotlight import predict
 from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
@@ -18,6 +17,7 @@ from pilotlight.http.routes import Route, find
 from pilotlight.loading import Loader
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
+from pilotlight.protocols import predict
 from pilotlight.records import Report, Served
 
 if TYPE_CHECKING:
@@ -143,18 +143,18 @@ def _actions(path: str) -> Mapping[str, Action]:
     if path in predict.ACTIONS:
         return predict.ACTIONS
     if path.startswith("/v2"):
-        from pilotlight import v2  # noqa: PLC0415
+        from pilotlight.protocols.v2 import routes  # noqa: PLC0415
 
-        return v2.ACTIONS
+        return routes.ACTIONS
     if path == "/" or path.startswith("/v1"):
-        from pilotlight import v1  # noqa: PLC0415
+        from pilotlight.protocols import v1  # noqa: PLC0415
 
         return v1.ACTIONS
     if path == "/openapi.json":
-        from pilotlight import openapi  # noqa: PLC0415
+        from pilotlight.protocols.openapi import document  # noqa: PLC0415
 
-        return openapi.ACTIONS
-    from pilotlight import mlflow  # noqa: PLC0415
+        return document.ACTIONS
+    from pilotlight.protocols import mlflow  # noqa: PLC0415
 
     return mlflow.ACTIONS
 

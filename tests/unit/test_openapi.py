@@ -21,8 +21,8 @@ from pilotlight.model.golden import Sample, Values, read_golden
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, Tensor
-from pilotlight.openapi import document
-from pilotlight.openapi_bodies import examples
+from pilotlight.protocols.openapi.bodies import examples
+from pilotlight.protocols.openapi.document import document
 from pilotlight.service import Service
 from pilotlight_cli.project import LOCK
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pilotlight import mlflow, openapi, predict, v1, v2
 from pilotlight.http.routes import ROUTES, find
+from pilotlight.protocols import mlflow, predict, v1
+from pilotlight.protocols.openapi import document
+from pilotlight.protocols.v2 import routes
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)

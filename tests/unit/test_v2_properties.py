@@ -12,7 +12,7 @@ from pilotlight.codec.encode import nest
 from pilotlight.http.messages import Request
 from pilotlight.http.routes import ROUTES
 from pilotlight.model.tensor import BF16, DATATYPES, Datatype
-from pilotlight.v2_binary import BINARY_ONLY
+from pilotlight.protocols.v2.binary import BINARY_ONLY
 from properties import given, settings, st
 from unit.test_v2 import INFER, by_sum, same
 from unit.test_v2_binary import HEADER, parts, send, strings, tensor

@@ -10,7 +10,7 @@ from typing import Any
 from cases import Case
 from onnx_models import ELEMENTS
 from pilotlight.model.lock import load_lock
-from pilotlight.v2_binary import BINARY_ONLY
+from pilotlight.protocols.v2.binary import BINARY_ONLY
 from pilotlight_cli.project import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)

@@ -9,7 +9,7 @@ from pilotlight.codec.golden_requests import to_request
 from pilotlight.model.golden import Sample, Values
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.openapi_schemas import (
+from pilotlight.protocols.openapi.schemas import (
     Schema,
     feature_schemas,
     given,
@@ -22,8 +22,8 @@ from pilotlight.openapi_schemas import (
     taken,
     tensor_form,
 )
-from pilotlight.v2_binary import BINARY_ONLY, HEADER
-from pilotlight.v2_binary import MEDIA_TYPE as BINARY
+from pilotlight.protocols.v2.binary import BINARY_ONLY, HEADER
+from pilotlight.protocols.v2.binary import MEDIA_TYPE as BINARY
 
 _JSON = "application/json"
 

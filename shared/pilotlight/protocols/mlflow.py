@@ -19,7 +19,7 @@ from pilotlight.http.messages import Request
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.v1 import predict
+from pilotlight.protocols.v1 import predict
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

@@ -27,8 +27,8 @@ from pilotlight.http.messages import Request
 from pilotlight.http.routes import ROUTES, Route
 from pilotlight.model.golden import Sample
 from pilotlight.model.lock import Description
-from pilotlight.openapi_bodies import examples, replies, requests
-from pilotlight.openapi_schemas import Schema, record
+from pilotlight.protocols.openapi.bodies import examples, replies, requests
+from pilotlight.protocols.openapi.schemas import Schema, record
 
 MEDIA_TYPE = "application/json"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pilotlight import __version__, v2_binary
+from pilotlight import __version__
 from pilotlight.codec.body import read_body
 from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
@@ -17,7 +17,8 @@ from pilotlight.http.messages import Request
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import Tensor
-from pilotlight.v2_request import Inference, Wanted, read_inference
+from pilotlight.protocols.v2 import binary
+from pilotlight.protocols.v2.request import Inference, Wanted, read_inference
 
 _PLATFORMS = {"onnx": "onnxruntime_onnx", "skops": "sklearn_skops", "pickle": "sklearn_pickle"}
 
@@ -63,9 +64,9 @@ def _model_ready(plane: DataPlane, request: Request, values: Values) -> Answer:
 def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     model = plane.model
     check_model(model, values)
-    header, data = v2_binary.split(request.headers, request.body)
+    header, data = binary.split(request.headers, request.body)
     document = read_body(request.headers if data is None else {}, header)
-    inference = read_inference(model, document, v2_binary.Data(data))
+    inference = read_inference(model, document, binary.Data(data))
     features = model.signature.takes_features
     rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
     outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
@@ -82,7 +83,7 @@ def _reply(answer: Answer, model: Description, inference: Inference, outputs: Se
     if not any(wanted.binary for wanted in inference.outputs):
         return Answer(200, document, answer.rows, answer.out_of_range)
     header = to_json(document)
-    headers = {"content-type": v2_binary.MEDIA_TYPE, v2_binary.HEADER: str(len(header))}
+    headers = {"content-type": binary.MEDIA_TYPE, binary.HEADER: str(len(header))}
     return Answer(200, {}, answer.rows, answer.out_of_range, headers=headers, body=b"".join((header, *buffers)))
 
 
@@ -93,7 +94,7 @@ def _output(wanted: Wanted, tensor: Tensor, buffers: list[bytes | memoryview]) -
         "shape": list(tensor.shape),
     }
     if wanted.binary:
-        buffers.append(v2_binary.write(tensor))
+        buffers.append(binary.write(tensor))
         return entry | {"parameters": {"binary_data_size": len(buffers[-1])}}
     return entry | {"data": json_values(tensor)}
 

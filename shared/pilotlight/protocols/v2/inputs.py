@@ -13,8 +13,8 @@ from pilotlight.model.json_document import describe
 from pilotlight.model.packing import pack
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import Datatype, Tensor
-from pilotlight.v2_binary import BINARY_ONLY, Data
-from pilotlight.v2_fields import by_name, parameters
+from pilotlight.protocols.v2.binary import BINARY_ONLY, Data
+from pilotlight.protocols.v2.fields import by_name, parameters
 
 # How many values the lengths beside a 0 may stand for. No data holds an empty tensor to its shape, and libraries
 # multiply lengths in 64 bits or less; what a body can hold is far below.

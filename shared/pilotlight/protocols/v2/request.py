@@ -12,9 +12,9 @@ from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.v2_binary import BINARY_ONLY, Data
-from pilotlight.v2_fields import by_name, flag, parameters
-from pilotlight.v2_inputs import read_inputs
+from pilotlight.protocols.v2.binary import BINARY_ONLY, Data
+from pilotlight.protocols.v2.fields import by_name, flag, parameters
+from pilotlight.protocols.v2.inputs import read_inputs
 
 # Extensions that would change what an output's entry holds. Other parameters that we do not know have no effect.
 _REFUSED = ("classification", "shared_memory_region")
