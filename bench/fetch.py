@@ -32,7 +32,7 @@ IMPORTS = {
 OURS = """
 from pathlib import Path
 from pilotlight.model.lock import File
-from pilotlight.partial import Partial
+from pilotlight.fetch.download import Partial
 from s3_store import S3Store
 partial = Partial(Path(folder), File("model", size, ""))
 incoming = partial.begin(lambda: None)
@@ -40,7 +40,7 @@ S3Store("s3://models").fetch(str(size), incoming, 60.0)
 partial.hash_on()
 assert not partial.missing
 """
-ONE_STREAM = f"import pilotlight.ranges\npilotlight.ranges._LARGEST = 1 << 40\n{OURS}"
+ONE_STREAM = f"import pilotlight.fetch.ranges\npilotlight.ranges._LARGEST = 1 << 40\n{OURS}"
 BOTO3 = """
 import boto3, hashlib
 boto3.client("s3").download_file("models", str(size), folder + "/model")

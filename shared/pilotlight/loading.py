@@ -15,13 +15,13 @@ from typing import Literal, TypeVar
 
 from pilotlight import runtimes
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
+from pilotlight.fetch.model_files import ModelFiles
+from pilotlight.fetch.protocol import ObjectStore
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.machine import Machine, check_memory
 from pilotlight.model.lock import Description
-from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
-from pilotlight.store import ObjectStore
 
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from botocore.session import get_session
 
-from pilotlight.http_get import Address
+from pilotlight.fetch.http_client import Address
 from s3_place import is_known, place, plain_access
 from s3_signature import Credentials
 

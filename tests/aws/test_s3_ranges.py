@@ -14,12 +14,12 @@ import pytest
 
 from doubles import describe
 from fakes.fake_s3 import FakeS3, Fault
-from pilotlight import ranges
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.fetch import ranges
+from pilotlight.fetch.download import Partial, Span
+from pilotlight.fetch.model_files import ModelFiles
+from pilotlight.fetch.protocol import OtherStore
 from pilotlight.model.lock import File
-from pilotlight.model_files import ModelFiles
-from pilotlight.partial import Partial, Span
-from pilotlight.store import OtherStore
 from processes import wait_until
 from s3_store import S3Store
 
@@ -33,7 +33,7 @@ STALLED = 100_000  # bytes that come of a range before it stalls
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer comes so late, on a machine that stalls, that it is asked for again."""
-    monkeypatch.setattr("pilotlight.timer._PATIENCE", 60.0)
+    monkeypatch.setattr("pilotlight.fetch.deadline._PATIENCE", 60.0)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ FEW_THREADS = """
 import sys, threading
 from pathlib import Path
 from pilotlight.model.lock import File
-from pilotlight.partial import Partial
+from pilotlight.fetch.download import Partial
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[1]), File("model.onnx", int(sys.argv[2]), sys.argv[3]))
 incoming = partial.begin(lambda: None)

@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as TheirCredentials
 
-from pilotlight.http_get import quoted
+from pilotlight.fetch.http_client import quoted
 from s3_signature import Credentials, Signer
 
 KEYS = [

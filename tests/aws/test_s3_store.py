@@ -132,7 +132,7 @@ def test_a_store_that_cannot_be_reached_may_come_back(
 PROGRAM = """
 import sys
 from pathlib import Path
-from pilotlight.partial import Partial
+from pilotlight.fetch.download import Partial
 from pilotlight.model.lock import File
 from s3_store import S3Store
 partial = Partial(Path(sys.argv[2]), File("model.onnx", int(sys.argv[3]), ""))

@@ -11,9 +11,9 @@ import pytest
 from doubles import CONTENT, fetched
 from fakes.fake_s3 import FakeS3
 from pilotlight.errors import StoreError
+from pilotlight.fetch.download import Partial
+from pilotlight.fetch.protocol import OtherStore
 from pilotlight.model.lock import File
-from pilotlight.partial import Partial
-from pilotlight.store import OtherStore
 from s3_store import S3Store
 from servers import certificates
 

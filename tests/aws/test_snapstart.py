@@ -19,8 +19,8 @@ import pytest
 import snapstart
 from fakes.runtime_api import RuntimeApi, runtime_api
 from harness import Pinned, pinned, prepared, sample, stored
+from pilotlight.fetch.protocol import FolderStore
 from pilotlight.loading import Loader, Plan
-from pilotlight.store import FolderStore
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.function import Function
@@ -77,7 +77,7 @@ from pathlib import Path
 import snapstart
 from pilotlight.model.lock import load_lock
 from pilotlight.loading import Loader, Plan
-from pilotlight.store import FolderStore
+from pilotlight.fetch.protocol import FolderStore
 
 model = load_lock(Path("model.lock")).model
 plan = Plan(model, FolderStore(Path("nowhere")), Path("nowhere"), 1, time.monotonic, time.sleep)

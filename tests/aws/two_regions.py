@@ -16,7 +16,7 @@ from pathlib import Path
 from doubles import CONTENT, describe
 from fakes.fake_s3 import FakeS3
 from pilotlight.errors import PilotlightError
-from pilotlight.model_files import ModelFiles
+from pilotlight.fetch.model_files import ModelFiles
 from s3_store import S3Store
 from servers import certificates
 

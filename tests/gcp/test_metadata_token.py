@@ -11,9 +11,9 @@ from doubles import StepClock, fetched
 from gcs_store import GcsStore
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.fetch.download import Partial
+from pilotlight.fetch.protocol import OtherStore
 from pilotlight.model.lock import File
-from pilotlight.partial import Partial
-from pilotlight.store import OtherStore
 from servers import certificates
 from servers.fake_gcs import FakeGcs, Fault
 from servers.metadata_server import TOKEN, MetadataServer

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pilotlight.errors import ObjectRefused, PilotlightError
+from pilotlight.fetch.model_files import ModelFiles
+from pilotlight.fetch.protocol import ObjectStore, Sink
 from pilotlight.loading import Loader, Plan
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
-from pilotlight.model_files import ModelFiles
 from pilotlight.records import ColdStart, Record, Served
 from pilotlight.service import Service
-from pilotlight.store import ObjectStore, Sink
 
 NAMES = ("height", "width", "depth")
 
@@ -73,7 +73,7 @@ class MemoryStore:
         self.fetched: list[str] = []
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
         assert timeout > 0
         self.fetched.append(key)
         if self.faults:

@@ -12,9 +12,9 @@ import pytest
 
 from doubles import Records
 from pilotlight.errors import PilotlightError
+from pilotlight.fetch.protocol import ObjectStore, Sink
 from pilotlight.loading import Loader, Plan
 from pilotlight.model.lock import load_lock
-from pilotlight.store import ObjectStore, Sink
 from pilotlight_cli.project import LOCK, SAMPLE
 
 MODEL = load_lock(LOCK).model
@@ -95,7 +95,7 @@ class _Hurried:
         self.told: list[float] = []
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
         self.told.append(timeout)
         self._store.fetch(key, sink, min(timeout, self._most))
 

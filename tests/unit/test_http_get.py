@@ -11,9 +11,9 @@ from contextlib import closing
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.http_get import Address, Answer, BadAnswer, Line, quoted
-from pilotlight.timer import Timer
-from pilotlight.trust import Trust
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.http_client import Address, Answer, BadAnswer, Line, quoted
+from pilotlight.fetch.tls import Trust
 
 Ask = Callable[..., Answer]
 

@@ -11,9 +11,9 @@ import pytest
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
 from pilotlight import loading
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.fetch.protocol import Sink
 from pilotlight.loading import Loader, Plan
 from pilotlight.records import Record
-from pilotlight.store import Sink
 from processes import wait_until
 
 KEY = "example/3/model.onnx"
@@ -163,7 +163,7 @@ class Parked(MemoryStore):
         self.go_on = threading.Event()
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
         if not self.fetched:
             self.fetched.append(key)
             self.go_on.wait(600)

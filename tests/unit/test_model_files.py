@@ -12,9 +12,9 @@ import pytest
 from doubles import CONTENT, MemoryStore, describe
 from pilotlight.boot import open_store
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.fetch.model_files import ModelFiles
+from pilotlight.fetch.protocol import FolderStore, ObjectStore, OtherStore, Sink
 from pilotlight.model.lock import Description, File
-from pilotlight.model_files import ModelFiles
-from pilotlight.store import FolderStore, ObjectStore, OtherStore, Sink
 
 MODEL = describe()
 KEY = "example/3/model.onnx"
@@ -118,7 +118,7 @@ import sys
 from pathlib import Path
 from doubles import MemoryStore, describe
 from pilotlight.errors import NoRoom
-from pilotlight.model_files import ModelFiles
+from pilotlight.fetch.model_files import ModelFiles
 content = bytes(int(sys.argv[2]))
 if int(sys.argv[3]):
     import os

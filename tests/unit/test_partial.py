@@ -10,7 +10,7 @@ import pytest
 
 from doubles import CONTENT, describe
 from pilotlight.errors import StoreUnavailable
-from pilotlight.partial import Partial
+from pilotlight.fetch.download import Partial
 
 FILE = describe().files[0]
 
@@ -47,7 +47,7 @@ FORKED = """
 import os, signal, sys, threading
 from pathlib import Path
 from doubles import CONTENT, describe
-from pilotlight.partial import Partial
+from pilotlight.fetch.download import Partial
 
 partial = Partial(Path(sys.argv[1]), describe().files[0])
 incoming = partial.begin(lambda: None)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.http_get import Address, Line
-from pilotlight.timer import Timer
-from pilotlight.trust import Trust, certificates_of
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.http_client import Address, Line
+from pilotlight.fetch.tls import Trust, certificates_of
 from servers import certificates
 
 

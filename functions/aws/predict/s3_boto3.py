@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from urllib3.exceptions import HTTPError
 
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight.store import Sink
+from pilotlight.fetch.protocol import Sink
 from s3_answers import refusal
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 
 
 class Boto3Store:
-    """`s3://bucket/prefix`, as a `pilotlight.store.ObjectStore`."""
+    """`s3://bucket/prefix`, as a `pilotlight.fetch.protocol.ObjectStore`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,7 +32,7 @@ class Boto3Store:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`. All of it, in one stream."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`. All of it, in one stream."""
         try:
             client = _client(timeout)
             try:

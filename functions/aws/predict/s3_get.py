@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 
 from pilotlight.errors import StoreError
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.download import Span
+from pilotlight.fetch.http_client import Address, Answer, Line
+from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass, replace
-from pilotlight.http_get import Address, Answer, Line
-from pilotlight.partial import Span
-from pilotlight.ranges import Replaced
-from pilotlight.timer import Timer
 from s3_answers import refusal
 from s3_place import Access, is_known, place
 from s3_signature import Signer
@@ -43,7 +43,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class S3Get:
-    """A `pilotlight.ranges.Source`.
+    """A `pilotlight.fetch.ranges.Source`.
 
     `now` is in seconds since 1970. `unforeseen` makes, of a reason, what is raised where boto3 may know what to do.
     """

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pilotlight.fetch.http_client import Address, quoted
 from pilotlight.frozen import dataclass
-from pilotlight.http_get import Address, quoted
 from s3_signature import Credentials
 
 # Regions of the partitions aws and aws-us-gov, and of aws-cn, as botocore's partitions.json has them. The regions of

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 
 import emf
-from pilotlight.plain_fetch import PlainFetch
-from pilotlight.store import ObjectStore, Sink
-from pilotlight.trust import Trust
+from pilotlight.fetch.fallback import PlainFetch
+from pilotlight.fetch.protocol import ObjectStore, Sink
+from pilotlight.fetch.tls import Trust
 from s3_get import Learned, S3Get
 from s3_place import plain_access
 
@@ -39,7 +39,7 @@ class S3Store:
         self._plain = PlainFetch(url, trust, ("boto3", lambda: _through_boto3(url)), clock, warn)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
         access = plain_access(self._bucket, self._environ)
         if access is None:
             raise self._plain.unsuited()

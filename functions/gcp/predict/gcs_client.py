@@ -21,13 +21,13 @@ from urllib3.exceptions import HTTPError
 
 from gcs_get import refused
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight.store import Sink
+from pilotlight.fetch.protocol import Sink
 
 _PATIENCE = 10.0  # seconds for the next bytes
 
 
 class ClientStore:
-    """`gs://bucket/prefix`, as a `pilotlight.store.ObjectStore`."""
+    """`gs://bucket/prefix`, as a `pilotlight.fetch.protocol.ObjectStore`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -35,7 +35,7 @@ class ClientStore:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`. All of it, in one stream."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`. All of it, in one stream."""
         sink.restart("")
         try:
             # No request of ours needs a project, which would be asked for at the metadata server.

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.download import Span
+from pilotlight.fetch.http_client import Address, Answer, Line, quoted
+from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass
-from pilotlight.http_get import Address, Answer, Line, quoted
-from pilotlight.partial import Span
-from pilotlight.ranges import Replaced
-from pilotlight.timer import Timer
 
 _CAUSES = (
     "Either the object is not there, or the function's service account may not read it (it needs storage.objects.get "
@@ -32,7 +32,7 @@ def refused(said: str) -> ObjectRefused:
 
 @dataclass(frozen=True, slots=True)
 class GcsGet:
-    """A `pilotlight.ranges.Source`. `tokens` is None for an emulator, which wants none.
+    """A `pilotlight.fetch.ranges.Source`. `tokens` is None for an emulator, which wants none.
 
     `unforeseen` makes, of a reason, what is raised where Google's client may know what to do.
     """

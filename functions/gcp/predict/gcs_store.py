@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import cloud_logging
 from gcs_get import GcsGet
 from metadata_token import DEFAULT_HOST, TokenSource
-from pilotlight.http_get import Address
-from pilotlight.plain_fetch import PlainFetch
-from pilotlight.store import ObjectStore, Sink
-from pilotlight.trust import Trust
+from pilotlight.fetch.fallback import PlainFetch
+from pilotlight.fetch.http_client import Address
+from pilotlight.fetch.protocol import ObjectStore, Sink
+from pilotlight.fetch.tls import Trust
 
 _ENDPOINT = "https://storage.googleapis.com"
 
@@ -51,7 +51,7 @@ class GcsStore:
         self._plain = PlainFetch(url, Trust(_AUTHORITIES), client, clock, warn)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
         if self._address is None:
             raise self._plain.unsuited()
         place = f"{self._prefix}{key}"

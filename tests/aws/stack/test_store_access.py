@@ -14,8 +14,8 @@ import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from pilotlight.fetch.download import Partial
 from pilotlight.model.lock import File
-from pilotlight.partial import Partial
 from processes import python
 from s3_store import S3Store
 from templates import properties, stack

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pilotlight.errors import StoreError
-from pilotlight.http_get import Line
-from pilotlight.ranges import Source, fetch_by_ranges
-from pilotlight.store import ObjectStore, OtherStore, Sink
-from pilotlight.timer import Timer
-from pilotlight.trust import Trust
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.http_client import Line
+from pilotlight.fetch.protocol import ObjectStore, OtherStore, Sink
+from pilotlight.fetch.ranges import Source, fetch_by_ranges
+from pilotlight.fetch.tls import Trust
 
 
 class PlainFetch:
@@ -34,7 +34,7 @@ class PlainFetch:
         self._warn = warn
 
     def __call__(self, source: Source, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.store.ObjectStore.fetch`: this is one, of the object that `source` asks for."""
+        """See `pilotlight.fetch.protocol.ObjectStore.fetch`: this is one, of the object that `source` asks for."""
         timer = Timer(self._clock, self._clock() + timeout)
         try:
             fetch_by_ranges(source, sink, lambda turn: Line(self._trust, turn), timer)

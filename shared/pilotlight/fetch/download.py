@@ -157,7 +157,7 @@ class Partial:
 
 
 class Incoming:
-    """A `pilotlight.store.Sink`: what a store writes to in one try."""
+    """A `pilotlight.fetch.protocol.Sink`: what a store writes to in one try."""
 
     def __init__(self, partial: Partial, descriptor: int, lock: threading.Lock, progress: Callable[[], None]) -> None:
         self.size = partial.file.size

@@ -12,9 +12,9 @@ import ssl
 from collections.abc import Mapping
 
 from pilotlight.errors import StoreError
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.tls import Trust
 from pilotlight.frozen import dataclass
-from pilotlight.timer import Timer
-from pilotlight.trust import Trust
 
 _PIECE = 1 << 16
 _LONGEST_HEAD = 1 << 16

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.fetch.download import Partial, owner_of
+from pilotlight.fetch.protocol import ObjectStore, OtherStore
 from pilotlight.model.lock import Description, File
-from pilotlight.partial import Partial, owner_of
-from pilotlight.store import ObjectStore, OtherStore
 
 _AT_ONCE = 4  # files of one model; a large one comes over many connections anyway
 _RESERVE = 0.5  # seconds that a store gets less than there are: it can say best why it did not get done

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pilotlight.errors import ObjectRefused, StoreError
-from pilotlight.partial import Span
+from pilotlight.fetch.download import Span
 
 _CHUNK = 1 << 20
 

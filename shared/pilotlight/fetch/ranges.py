@@ -19,10 +19,10 @@ from contextlib import closing, suppress
 from typing import Protocol, TypeVar
 
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight.http_get import Answer, Line
-from pilotlight.partial import Span
-from pilotlight.store import Sink
-from pilotlight.timer import Timer
+from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.download import Span
+from pilotlight.fetch.http_client import Answer, Line
+from pilotlight.fetch.protocol import Sink
 
 Result = TypeVar("Result")
 
