@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pilotlight.codec.encode import check_outputs
 from pilotlight.frozen import EMPTY, TYPE_CHECKING
-from pilotlight.loading import Loader
 from pilotlight.model.lock import Description
 from pilotlight.model.tensor import Tensor
+from pilotlight.start.loading import Loader
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,11 +14,11 @@ from pilotlight.http.answers import Action, Answer, Values
 from pilotlight.http.headers import compressed, cross_origin, expanded, identify, traced
 from pilotlight.http.messages import Request, Response
 from pilotlight.http.routes import Route, find
-from pilotlight.loading import Loader
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.protocols import predict
 from pilotlight.records import Report, Served
+from pilotlight.start.loading import Loader
 
 if TYPE_CHECKING:
     from pathlib import Path

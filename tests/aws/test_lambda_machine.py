@@ -10,7 +10,7 @@ import pytest
 
 import lambda_machine
 from harness import prepared, sample
-from pilotlight.control_groups import here
+from pilotlight.start.cgroups import here
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.stores import EmbeddedStore
 

@@ -20,7 +20,7 @@ import snapstart
 from fakes.runtime_api import RuntimeApi, runtime_api
 from harness import Pinned, pinned, prepared, sample, stored
 from pilotlight.fetch.protocol import FolderStore
-from pilotlight.loading import Loader, Plan
+from pilotlight.start.loading import Loader, Plan
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.function import Function
@@ -76,7 +76,7 @@ import time
 from pathlib import Path
 import snapstart
 from pilotlight.model.lock import load_lock
-from pilotlight.loading import Loader, Plan
+from pilotlight.start.loading import Loader, Plan
 from pilotlight.fetch.protocol import FolderStore
 
 model = load_lock(Path("model.lock")).model

@@ -240,7 +240,7 @@ def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one() -> None:
 
 
 def test_the_table_of_states_is_the_code() -> None:
-    loading = (PROJECT / "shared/pilotlight/loading.py").read_text()
+    loading = (PROJECT / "shared/pilotlight/start/loading.py").read_text()
     states = re.search(r"^State = Literal\[(.*)\]$", loading, re.MULTILINE)
     assert states is not None
     rows = pages.table(pages.section(ARCHITECTURE, "## One cold start"))

@@ -62,7 +62,11 @@ def test_a_small_function_has_its_own_folder_and_exactly_the_core_that_it_loads(
 def test_each_function_gets_the_part_of_the_core_that_it_imports_and_no_more(tmp_path: Path) -> None:
     hooks, predict = (core(build(function, tmp_path / function).folder) for function in ("hooks", "predict"))
     assert "pilotlight.codec.golden_requests" in hooks & predict  # for the OpenAPI document's examples too
-    assert {"pilotlight.service", "pilotlight.loading", "pilotlight.protocols.openapi.document"} <= predict - hooks
+    assert {
+        "pilotlight.service",
+        "pilotlight.start.loading",
+        "pilotlight.protocols.openapi.document",
+    } <= predict - hooks
 
 
 @pytest.mark.parametrize("function", ["hooks", "authorizer"])

@@ -10,12 +10,12 @@ from pathlib import Path
 from pilotlight.errors import ObjectRefused, PilotlightError
 from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.fetch.protocol import ObjectStore, Sink
-from pilotlight.loading import Loader, Plan
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
 from pilotlight.records import ColdStart, Record, Served
 from pilotlight.service import Service
+from pilotlight.start.loading import Loader, Plan
 
 NAMES = ("height", "width", "depth")
 

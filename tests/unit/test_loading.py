@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
-from pilotlight import loading
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch.protocol import Sink
-from pilotlight.loading import Loader, Plan
 from pilotlight.records import Record
+from pilotlight.start import loading
+from pilotlight.start.loading import Loader, Plan
 from processes import wait_until
 
 KEY = "example/3/model.onnx"

@@ -7,8 +7,8 @@ import pytest
 
 from doubles import describe
 from pilotlight.errors import ModelError
-from pilotlight.machine import Machine, check_memory
 from pilotlight.model.lock import Description, File, Runtime
+from pilotlight.start.machine import Machine, check_memory
 
 MB = 1 << 20
 

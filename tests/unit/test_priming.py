@@ -11,7 +11,7 @@ import pytest
 from doubles import FunctionModel, describe
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.tensor import Tensor
-from pilotlight.priming import prime
+from pilotlight.start.warm_up import prime
 
 GOLDEN: dict[str, Any] = {
     "format": 1,

@@ -22,9 +22,9 @@ from doubles import (
 )
 from pilotlight.errors import InvalidRequest, PredictionTimeout, StoreUnavailable
 from pilotlight.http.messages import Request, Response
-from pilotlight.loading import Loader, Plan
 from pilotlight.model.tensor import BYTES, FP32, Tensor
 from pilotlight.service import Service
+from pilotlight.start.loading import Loader, Plan
 from properties import given, st
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pilotlight.machine import Machine, visible_processors
+from pilotlight.start.machine import Machine, visible_processors
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
@@ -20,7 +20,7 @@ def machine(environ: Mapping[str, str]) -> Machine:
     """The machine that Lambda's own variable describes; where it is not set, the one that is found."""
     size = environ.get(_VARIABLE, "")
     if not size.isdecimal():
-        from pilotlight.control_groups import here  # noqa: PLC0415 - Lambda sets it
+        from pilotlight.start.cgroups import here  # noqa: PLC0415 - Lambda sets it
 
         return here()
     processors = max(1, min(int(size) // _PROCESSOR, visible_processors()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from pilotlight.loading import Loader
+from pilotlight.start.loading import Loader
 
 
 def settle(loader: Loader, start: str) -> None:

@@ -12,7 +12,7 @@ import gc
 import random
 import sys
 
-from pilotlight.loading import Loader
+from pilotlight.start.loading import Loader
 
 
 def register(loader: Loader) -> None:

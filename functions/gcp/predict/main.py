@@ -20,7 +20,7 @@ import flask_http
 import gunicorn_worker
 from gcs_store import GcsStore
 from pilotlight.boot import Platform, boot
-from pilotlight.control_groups import here
+from pilotlight.start.cgroups import here
 
 # SIGTERM is nothing to a container's first process until it has a handler; gunicorn brings one when all is loaded.
 if os.getpid() == 1:

@@ -18,10 +18,10 @@ from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.fetch.protocol import ObjectStore
 from pilotlight.frozen import EMPTY, dataclass
-from pilotlight.machine import Machine, check_memory
 from pilotlight.model.lock import Description
 from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
+from pilotlight.start.machine import Machine, check_memory
 
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]
@@ -241,7 +241,7 @@ class Loader:
         """A first prediction, in the init phase alone: after it a request waits, which would be the first itself."""
         golden = self._plan.golden
         if golden is not None and self._in_init:
-            from pilotlight.priming import prime  # noqa: PLC0415 - on demand no start does it
+            from pilotlight.start.warm_up import prime  # noqa: PLC0415 - on demand no start does it
 
             self.timed("prime", lambda: prime(model, self._plan.model, golden))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pilotlight.machine import UNBOUNDED, Machine, visible_processors
+from pilotlight.start.machine import UNBOUNDED, Machine, visible_processors
 
 
 def here(root: Path = Path("/"), *, disk_is_memory: bool = False) -> Machine:
