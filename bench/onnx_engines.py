@@ -30,11 +30,11 @@ model = replace(model, runtime=replace(model.runtime, engine=sys.argv[3]))
 rows = {count: [Tensor(FP32, (count, 30), array("f", range(30)) * count)] for count in (1, 1000)}
 times = [time.process_time()]
 if sys.argv[3] == "onnxruntime-python":
-    from pilotlight.runtimes import onnx
-    onnx.library()
+    from pilotlight.runtimes.onnx import binding
+    binding.library()
 else:
-    from pilotlight.runtimes import onnx_c
-    onnx_c.library(model.runtime.packages)
+    from pilotlight.runtimes.onnx import c_api
+    c_api.library(model.runtime.packages)
 times.append(time.process_time())
 runtimes.preload(model)
 times.append(time.process_time())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import FORMATS, PACKAGES, Description, Runtime
-from pilotlight.runtimes.onnx import serves
+from pilotlight.runtimes.onnx.binding import serves
 
 BINDING = "onnxruntime-python"
 C_API = "onnxruntime-c"

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
-from pilotlight.runtimes.onnx_types import check_files
+from pilotlight.runtimes.onnx.types import check_files
 from pilotlight_cli.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.engines import choose

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import FILE_NAME
-from pilotlight.runtimes.onnx_external import Content, Field, Malformed, external_files, fields, varint, walk
+from pilotlight.runtimes.onnx.external import Content, Field, Malformed, external_files, fields, varint, walk
 
 _MOST_WORDS = 10_000
 _LONGEST_WORD = 1_000

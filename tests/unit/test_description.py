@@ -11,7 +11,7 @@ import pytest
 import descriptions
 from pilotlight.errors import RuntimeMismatch
 from pilotlight.model.lock import OLDEST, is_before, load_lock, read_lock, write_lock
-from pilotlight.runtimes.ort_api import API_VERSION
+from pilotlight.runtimes.onnx.c_library import API_VERSION
 
 
 @pytest.mark.parametrize(

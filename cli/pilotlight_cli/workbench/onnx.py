@@ -13,7 +13,7 @@ from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.lock import Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
-from pilotlight.runtimes.onnx import library, serves, session_options
+from pilotlight.runtimes.onnx.binding import library, serves, session_options
 from pilotlight_cli.engines import BINDING, C_API
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
 from pilotlight_cli.workbench.exhaustion import is_exhaustion

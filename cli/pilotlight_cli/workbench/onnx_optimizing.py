@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import ModelError
-from pilotlight.runtimes.onnx import library, session_options
+from pilotlight.runtimes.onnx.binding import library, session_options
 from pilotlight_cli.recognition import recognise
 
 # Tensors of this many bytes and more go into the file beside the model. ONNX Runtime lets those above a megabyte begin

@@ -40,13 +40,13 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 
 def _load(model: Description, folder: Path, threads: int) -> Model:
     if model.runtime.engine == "onnxruntime-c":
-        from pilotlight.runtimes import onnx_c  # noqa: PLC0415 - a package ships one engine
+        from pilotlight.runtimes.onnx import c_api  # noqa: PLC0415 - a package ships one engine
 
-        return onnx_c.load(model, folder, threads)
+        return c_api.load(model, folder, threads)
     if model.runtime.engine == "onnxruntime-python":
-        from pilotlight.runtimes import onnx  # noqa: PLC0415
+        from pilotlight.runtimes.onnx import binding  # noqa: PLC0415
 
-        return onnx.load(model, folder, threads)
+        return binding.load(model, folder, threads)
     from pilotlight.runtimes import sklearn  # noqa: PLC0415
 
     return sklearn.load(model, folder)
@@ -56,13 +56,13 @@ def preload(model: Description) -> None:
     """Get the runtime's library ready while the files are on their way; `load` reports what is wrong with it."""
     with suppress(Exception, SystemExit):
         if model.runtime.engine == "onnxruntime-c":
-            from pilotlight.runtimes import onnx_c  # noqa: PLC0415
+            from pilotlight.runtimes.onnx import c_api  # noqa: PLC0415
 
-            onnx_c.preload(model.runtime.packages)
+            c_api.preload(model.runtime.packages)
         elif model.runtime.engine == "onnxruntime-python":
-            from pilotlight.runtimes import onnx  # noqa: PLC0415
+            from pilotlight.runtimes.onnx import binding  # noqa: PLC0415
 
-            onnx.preload()
+            binding.preload()
         else:
             import sklearn  # noqa: F401, PLC0415
 

@@ -37,9 +37,10 @@ from pilotlight.model.tensor import (
     Tensor,
     pack_bfloat16,
 )
-from pilotlight.runtimes import Model, onnx_c
-from pilotlight.runtimes import onnx as binding
-from pilotlight.runtimes.onnx_types import SMALLEST
+from pilotlight.runtimes import Model
+from pilotlight.runtimes.onnx import binding as binding
+from pilotlight.runtimes.onnx import c_api
+from pilotlight.runtimes.onnx.types import SMALLEST
 
 PLAIN = Signature(
     (Input("signal", FP32, (-1, 2, 3), "tensor"),),
@@ -85,7 +86,7 @@ def test_the_model_of_a_first_session_is_what_onnx_itself_writes() -> None:
 
 
 PRELOADS: dict[str, Callable[[], None]] = {
-    "onnxruntime-c": lambda: onnx_c.preload({}),
+    "onnxruntime-c": lambda: c_api.preload({}),
     "onnxruntime-python": binding.preload,
 }
 

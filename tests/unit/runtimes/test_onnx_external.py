@@ -20,8 +20,8 @@ from onnx_hiding import PLACES, Field, encoded, tree, varint
 from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import FP32, Tensor
-from pilotlight.runtimes.onnx import library
-from pilotlight.runtimes.onnx_external import WITHIN, Malformed, external_files
+from pilotlight.runtimes.onnx.binding import library
+from pilotlight.runtimes.onnx.external import WITHIN, Malformed, external_files
 from properties import event, given, st
 
 MOVED = Signature((Input("points", FP32, (-1, 4), "tensor"),), (Output("moved", FP32, (-1, 4), "tensor"),))

@@ -17,7 +17,7 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BF16, Tensor
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
+from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 
 if TYPE_CHECKING:

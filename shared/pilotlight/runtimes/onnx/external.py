@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import Description
-from pilotlight.runtimes.onnx_types import LOCATION
+from pilotlight.runtimes.onnx.types import LOCATION
 
 Content: TypeAlias = "mmap | bytes"
 Field: TypeAlias = "tuple[int, int, int, int]"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ctypes import byref, c_int, c_size_t, c_void_p, string_at
 
-from pilotlight.runtimes.onnx_types import type_of_code
-from pilotlight.runtimes.ort_api import Api, Function
-from pilotlight.runtimes.ort_values import Memory
+from pilotlight.runtimes.onnx.c_library import Api, Function
+from pilotlight.runtimes.onnx.c_values import Memory
+from pilotlight.runtimes.onnx.types import type_of_code
 
 
 class Nodes:

@@ -70,7 +70,7 @@ def check_files(model: Description, folder: Path) -> None:
     """
     path = folder / model.files[0].name
     if path.stat().st_size > _SMALL or LOCATION in path.read_bytes():
-        from pilotlight.runtimes.onnx_external import check_external  # noqa: PLC0415 - few models need it
+        from pilotlight.runtimes.onnx.external import check_external  # noqa: PLC0415 - few models need it
 
         check_external(model, path)
 

@@ -14,10 +14,10 @@ from pilotlight.errors import PredictionTimeout
 from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.runtimes.onnx_types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
-from pilotlight.runtimes.ort_api import ERRORS_ONLY, Api, Function, OrtError, library
-from pilotlight.runtimes.ort_nodes import Nodes
-from pilotlight.runtimes.ort_values import InputPlace, Memory, OutputPlace
+from pilotlight.runtimes.onnx.c_library import ERRORS_ONLY, Api, Function, OrtError, library
+from pilotlight.runtimes.onnx.c_nodes import Nodes
+from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, OutputPlace
+from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 
 _NO_OPTIMIZATION = c_int(0)  # ORT_DISABLE_ALL

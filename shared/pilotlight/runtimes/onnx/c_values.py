@@ -29,8 +29,8 @@ from typing import Any, ClassVar
 
 from pilotlight.errors import ModelError
 from pilotlight.model.tensor import BYTES, Datatype, Tensor
-from pilotlight.runtimes.onnx_types import CODES, type_name, type_of_code
-from pilotlight.runtimes.ort_api import Api
+from pilotlight.runtimes.onnx.c_library import Api
+from pilotlight.runtimes.onnx.types import CODES, type_name, type_of_code
 
 # CPython's own functions, of its stable ABI.
 _BYTES_FROM = PYFUNCTYPE(py_object)(("PyBytes_FromStringAndSize", pythonapi))
