@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.project import CORE, PROJECT
 

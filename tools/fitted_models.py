@@ -39,10 +39,10 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotE
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.discovery import all_estimators
 
-from pilotlight.primitives import forbidden
-from pilotlight.runtimes import soundness
+from pilotlight.pickles import soundness
+from pilotlight.pickles.forbidden import forbidden
+from pilotlight.pickles.loading import loads, scan
 from pilotlight.runtimes.estimators import walk
-from pilotlight.safe_pickle import loads, scan
 
 RANDOM = np.random.RandomState(0)
 ROWS = 60

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pilotlight.errors import ModelError
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
 
 _FILE = Path(__file__).with_name("admitted_globals.json")
 

@@ -20,7 +20,7 @@ from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GLOBAL, OLDEST, Runtime, is_before
 from pilotlight.model.signature import Signature
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.admitted import admitted
 from pilotlight_cli.documents import decoded
 from pilotlight_cli.hostenv import host_packages

@@ -20,7 +20,7 @@ from pilotlight import runtimes
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP64, Tensor
-from pilotlight.safe_pickle import scan
+from pilotlight.pickles.loading import scan
 
 PACKAGES = {"scikit-learn": sklearn.__version__, "numpy": np.__version__, "skops": skops.__version__}
 RANDOM = np.random.default_rng(0)

@@ -22,9 +22,9 @@ import pickles
 from estimators import POINTS, VALUES, with_schema
 from pickles import attribute, call, items, named, program, text
 from pilotlight.errors import UnsafePickle
-from pilotlight.primitives import objection
+from pilotlight.pickles.forbidden import objection
+from pilotlight.pickles.loading import loads, scan
 from pilotlight.runtimes.sklearn import parse
-from pilotlight.safe_pickle import loads, scan
 from pilotlight_cli.admitted import admitted
 
 PACKAGE = """

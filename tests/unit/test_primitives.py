@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.admitted import admitted
 
 FORBIDDEN = """
@@ -28,7 +28,7 @@ copyreg._reconstructor copyreg.add_extension codecs.open _codecs.encode pandas.r
 __main__.Model __builtin__.eval commands.getoutput imp.load_source mypackage.__builtins__ mypackage.tests.run
 attr.define attr.make_class attr._make._compile_and_eval attrs.define typer.run typer.main.run pydantic.create_model
 skorch.classifier.NeuralNetClassifier mypackage.__main__.main
-sklearn.base.__loader__ pilotlight.safe_pickle.loads pilotlight_cli.main.app boto3.client
+sklearn.base.__loader__ pilotlight.pickles.loading.loads pilotlight_cli.main.app boto3.client
 a..b a.b-c a .b eval
 """
 HARMLESS = """

@@ -39,7 +39,7 @@ from pickles import (
     whole,
 )
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
-from pilotlight.safe_pickle import loads, scan
+from pilotlight.pickles.loading import loads, scan
 from pilotlight_cli.admitted import admitted
 from properties import HealthCheck, given, settings, st
 

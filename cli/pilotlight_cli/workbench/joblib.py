@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from pilotlight.errors import UnsafePickle
-from pilotlight.pickle_machine import Machine
-from pilotlight.pickle_opcodes import PROTOCOLS, opcodes
-from pilotlight.pickle_rules import are_lengths
+from pilotlight.pickles.machine import Machine
+from pilotlight.pickles.opcodes import PROTOCOLS, opcodes
+from pilotlight.pickles.rules import are_lengths
 
 _WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ENCODE: Final = "_codecs.encode"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import ModelError, UnsafePickle
-from pilotlight.pickle_machine import check_name
-from pilotlight.pickle_opcodes import positions, scan
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
+from pilotlight.pickles.machine import check_name
+from pilotlight.pickles.opcodes import positions, scan
 from pilotlight.runtimes.sklearn import parse
 from pilotlight_cli.recognition import unpacked
 from pilotlight_cli.workbench import joblib

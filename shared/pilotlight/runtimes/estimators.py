@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from pilotlight.errors import ModelError
-from pilotlight.runtimes import soundness
+from pilotlight.pickles import soundness
 
 
 class Numeric:

@@ -13,10 +13,11 @@ from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, Runtim
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Output, Signature
 from pilotlight.model.tensor import BYTES, Tensor
-from pilotlight.runtimes import check_major, check_version, skops_files, soundness
+from pilotlight.pickles import skops_files, soundness
+from pilotlight.pickles.loading import loads
+from pilotlight.runtimes import check_major, check_version
 from pilotlight.runtimes.arrays import from_numpy, numpy_dtype, to_numpy
 from pilotlight.runtimes.estimators import prepare, walk
-from pilotlight.safe_pickle import loads
 
 if TYPE_CHECKING:
     import numpy as np

@@ -40,7 +40,7 @@ from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, Runtim
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, FP32, FP64, INT64, Tensor
-from pilotlight.safe_pickle import scan
+from pilotlight.pickles.loading import scan
 
 
 @pytest.mark.parametrize("form", ["pickle", "skops"])

@@ -71,7 +71,7 @@ from pilotlight import runtimes
 from pilotlight.errors import ModelError, UnsafePickle
 from pilotlight.model.signature import Output, Signature
 from pilotlight.model.tensor import INT64
-from pilotlight.runtimes import soundness
+from pilotlight.pickles import soundness
 from pilotlight.runtimes.estimators import walk
 from pilotlight.runtimes.sklearn import serve
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 from zipfile import ZipFile
 
 from pilotlight.errors import ModelError, RuntimeMismatch, UnsafePickle
-from pilotlight.primitives import forbidden, is_foreign, objection
-from pilotlight.runtimes import skops_schema
+from pilotlight.pickles import skops_schema
+from pilotlight.pickles.forbidden import forbidden, is_foreign, objection
 
 # What stands for a function or a class as a value, and for an object of a class: none of these calls anything.
 _VALUES: Final = ("FunctionNode", "TypeNode")

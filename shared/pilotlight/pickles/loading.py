@@ -6,9 +6,9 @@ from collections.abc import Collection
 from io import BytesIO
 from typing import Any
 
-from pilotlight.pickle_machine import Machine, check_name
-from pilotlight.pickle_opcodes import opcodes, positions, scan
-from pilotlight.primitives import forbidden
+from pilotlight.pickles.forbidden import forbidden
+from pilotlight.pickles.machine import Machine, check_name
+from pilotlight.pickles.opcodes import opcodes, positions, scan
 
 __all__ = ["forbidden", "loads", "scan"]
 

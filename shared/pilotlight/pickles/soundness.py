@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from pilotlight.errors import UnsafePickle
-from pilotlight.pickle_rules import REBUILDS, Refused, check_attributes
-from pilotlight.runtimes import shapes
+from pilotlight.pickles import shapes
+from pilotlight.pickles.rules import REBUILDS, Refused, check_attributes
 
 _HOMES: Final = re.compile(r"scipy\.sparse\.|sklearn\.(?!base$|utils\.)")
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
-from pilotlight.pickle_opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
-from pilotlight.pickle_rules import Contents, Refused, check_attributes, check_call, check_creation, sound_state
-from pilotlight.primitives import forbidden, objection
+from pilotlight.pickles.forbidden import forbidden, objection
+from pilotlight.pickles.opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
+from pilotlight.pickles.rules import Contents, Refused, check_attributes, check_call, check_creation, sound_state
 
 Result = TypeVar("Result")
 

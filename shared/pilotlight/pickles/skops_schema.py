@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from zipfile import BadZipFile, ZipFile
 
 from pilotlight.errors import ModelError, UnsafePickle
-from pilotlight.pickle_rules import REBUILDS
+from pilotlight.pickles.rules import REBUILDS
 
 Node: TypeAlias = "dict[str, Any]"
 

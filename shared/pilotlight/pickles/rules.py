@@ -16,7 +16,7 @@ from math import prod
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from pilotlight.primitives import is_foreign, is_rebuild
+from pilotlight.pickles.forbidden import is_foreign, is_rebuild
 
 _DTYPE = re.compile(r"[?bBiufcmMOSUV][0-9]{0,9}")
 _UNITS = re.compile(r"[A-Za-z]{1,7}")
