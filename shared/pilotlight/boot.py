@@ -11,10 +11,10 @@ from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.fetch.protocol import FolderStore, ObjectStore
 from pilotlight.frozen import dataclass
 from pilotlight.model.lock import Description, load_lock
-from pilotlight.records import ColdStart, Report
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.start.loading import Loader, Plan
 from pilotlight.start.machine import Machine
+from pilotlight.telemetry import ColdStart, Report
 
 if TYPE_CHECKING:
     from pilotlight.service import Service

@@ -17,8 +17,8 @@ from pilotlight.http.routes import Route, find
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.protocols import predict
-from pilotlight.records import Report, Served
 from pilotlight.start.loading import Loader
+from pilotlight.telemetry import Report, Served
 
 if TYPE_CHECKING:
     from pathlib import Path

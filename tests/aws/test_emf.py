@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import emf
-from pilotlight.records import ColdStart, Served
+from pilotlight.telemetry import ColdStart, Served
 
 STARTED = ColdStart("ready", "example", 3, {"import": 10.5, "total": 99.5}, 1000, 1)
 SERVED = Served("id", "POST", "/predict", 200, 1.25, "example", 3, rows=4, out_of_range=1)

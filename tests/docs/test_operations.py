@@ -9,7 +9,7 @@ import pytest
 import emf
 from docs import pages
 from docs.pages import Block
-from pilotlight.records import ColdStart, Served
+from pilotlight.telemetry import ColdStart, Served
 from pilotlight_cli.aws import costs
 from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
 from pilotlight_cli.aws.template import effective_values, load_template

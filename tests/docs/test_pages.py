@@ -17,8 +17,8 @@ from typer.core import TyperGroup
 import emf
 from docs import pages
 from docs.pages import PAGES, Block
-from pilotlight.records import ColdStart, Record, Served, fields
 from pilotlight.settings import Settings, read_settings
+from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import recognition, regular_files
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.limits import Allowance

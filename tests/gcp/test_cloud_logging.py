@@ -5,7 +5,7 @@ import json
 import pytest
 
 import cloud_logging
-from pilotlight.records import ColdStart, Served
+from pilotlight.telemetry import ColdStart, Served
 
 TRACE = "105445aa7843bc8bf206b12000100000"
 

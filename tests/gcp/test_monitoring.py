@@ -20,7 +20,7 @@ from fakes.monitoring_api import MonitoringApi
 from harness import in_functions_framework, sample, stored
 from log_entries import field, matches, to_entry
 from pilotlight.http.routes import ROUTES, Route
-from pilotlight.records import ColdStart, Record, Served
+from pilotlight.telemetry import ColdStart, Record, Served
 from pilotlight_cli.project import PROJECT
 
 FOLDER = PROJECT / "deploy/gcp/monitoring"

@@ -13,9 +13,9 @@ from pilotlight.fetch.protocol import ObjectStore, Sink
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
-from pilotlight.records import ColdStart, Record, Served
 from pilotlight.service import Service
 from pilotlight.start.loading import Loader, Plan
+from pilotlight.telemetry import ColdStart, Record, Served
 
 NAMES = ("height", "width", "depth")
 

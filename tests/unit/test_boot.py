@@ -12,8 +12,8 @@ from doubles import MemoryStore, Records
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import FormatError, ModelError, SettingsError
 from pilotlight.http.messages import Request
-from pilotlight.records import Report
 from pilotlight.start.machine import Machine
+from pilotlight.telemetry import Report
 from pilotlight_cli.project import LOCK, SAMPLE
 
 KEY = "breast-cancer/1/model.onnx"

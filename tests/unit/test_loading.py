@@ -11,9 +11,9 @@ import pytest
 from doubles import CONTENT, MemoryStore, Records, StepClock, describe
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch.protocol import Sink
-from pilotlight.records import Record
 from pilotlight.start import loading
 from pilotlight.start.loading import Loader, Plan
+from pilotlight.telemetry import Record
 from processes import wait_until
 
 KEY = "example/3/model.onnx"

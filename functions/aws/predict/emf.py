@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 
 from pilotlight.codec.encode import to_json
-from pilotlight.records import ColdStart, Record, Report, Served, fields, is_written, level
+from pilotlight.telemetry import ColdStart, Record, Report, Served, fields, is_written, level
 
 _MILLISECONDS = ("Latency", "InitTime")
 _COUNTS = ("Requests", "ClientErrors", "ServerErrors", "Rows", "OutOfRange")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 
 from pilotlight.codec.encode import to_json
-from pilotlight.records import Record, Report, fields, is_written, level
+from pilotlight.telemetry import Record, Report, fields, is_written, level
 
 # https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the
 # span in decimal. Callers may write anything there; whatever has another form is no trace.

@@ -19,9 +19,9 @@ from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.fetch.protocol import ObjectStore
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.lock import Description
-from pilotlight.records import ColdStart, Report
 from pilotlight.runtimes import Model
 from pilotlight.start.machine import Machine, check_memory
+from pilotlight.telemetry import ColdStart, Report
 
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]

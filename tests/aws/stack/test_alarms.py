@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import emf
-from pilotlight.records import ColdStart, Served
+from pilotlight.telemetry import ColdStart, Served
 from templates import MODES, Resources, of_type, properties, refused, stack, text, the
 
 ALARM = "AWS::CloudWatch::Alarm"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import emf
-from pilotlight.records import ColdStart, Served, fields
+from pilotlight.telemetry import ColdStart, Served, fields
 from templates import MODES, properties, stack
 
 SERVED = Served("id", "POST", "/predict", 503, 1.25, "example", 3, code="not_ready", error="why")
