@@ -21,7 +21,7 @@ def test_every_path_of_the_table_finds_its_own_route(route: object) -> None:
 
 
 def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
-    protocols = (mlflow, openapi, predict, v1, v2)
+    protocols = (mlflow, document, predict, v1, routes)
     assert set().union(*(protocol.ACTIONS for protocol in protocols)) == {route.path for route in ROUTES}
 
 

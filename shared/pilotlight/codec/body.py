@@ -12,7 +12,7 @@ from pilotlight.model.json_document import describe
 def read_body(headers: Mapping[str, str], body: bytes) -> object:
     """The JSON value in a body of UTF-8. Raises UnsupportedMediaType or InvalidRequest.
 
-    What is taken and what is refused is `strict_json.parse`'s word, whichever parser reads.
+    What is taken and what is refused is `json_strict.parse`'s word, whichever parser reads.
     """
     content_type = headers.get("content-type")
     if content_type and content_type != "application/json":

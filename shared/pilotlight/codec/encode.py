@@ -13,7 +13,7 @@ from pilotlight.model.tensor import Tensor
 
 
 def to_json(document: object) -> bytes:
-    """The bytes of a JSON body: the same ones whichever library writes them, see `strict_json.write`."""
+    """The bytes of a JSON body: the same ones whichever library writes them, see `json_strict.write`."""
     orjson = json_fast.library(0)
     if orjson is not None:
         try:

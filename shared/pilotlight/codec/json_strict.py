@@ -1,6 +1,6 @@
 """JSON as RFC 8259 has it, by the standard library alone: what is taken, and the words in which the rest is refused.
 
-`fast_json.py` reads and writes the same, faster.
+`codec/json_fast.py` reads and writes the same, faster.
 """
 
 from __future__ import annotations

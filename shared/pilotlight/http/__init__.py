@@ -1,0 +1,1 @@
+"""What every HTTP route shares: messages, the table of routes, headers, compression."""

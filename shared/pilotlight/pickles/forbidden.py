@@ -35,7 +35,7 @@ _CLOSED: Final = frozenset({*sys.stdlib_module_names, *_GONE.split(), *_LOADERS.
 _LIBRARIES: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})  # scikit-learn 1.5 has a module called _loss
 
 # What is harmless in the closed rooms: it holds data, or makes it out of numbers and bytes. functools.partial stands
-# here because gradient boosting with categories needs it; pickle_rules holds it to that one use.
+# here because gradient boosting with categories needs it; pickles/rules.py holds it to that one use.
 _DATA = """builtins.bool builtins.bytes builtins.complex builtins.dict builtins.float
     builtins.frozenset builtins.int builtins.list builtins.object builtins.range builtins.set builtins.slice
     builtins.str builtins.tuple collections.Counter collections.OrderedDict collections.defaultdict collections.deque

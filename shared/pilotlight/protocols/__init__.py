@@ -1,0 +1,1 @@
+"""What each route answers, a module or a package for each protocol."""

@@ -38,8 +38,7 @@ from pilotlight.model.tensor import (
     pack_bfloat16,
 )
 from pilotlight.runtimes import Model
-from pilotlight.runtimes.onnx import binding as binding
-from pilotlight.runtimes.onnx import c_api
+from pilotlight.runtimes.onnx import binding, c_api
 from pilotlight.runtimes.onnx.types import SMALLEST
 
 PLAIN = Signature(
@@ -93,7 +92,7 @@ PRELOADS: dict[str, Callable[[], None]] = {
 
 def test_a_first_session_is_really_made(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     PRELOADS[engine]()
-    for module in (binding, onnx_c):
+    for module in (binding, c_api):
         monkeypatch.setattr(module, "SMALLEST", b"no model")
     with pytest.raises(Exception, match="Protobuf parsing failed|INVALID_PROTOBUF"):
         PRELOADS[engine]()

@@ -606,7 +606,7 @@ LENGTHS: dict[str, Callable[[], Any]] = {
 }
 
 
-class Heir(SVR):
+class Heir(SVR):  # type: ignore[misc] # scikit-learn has no types
     """A publisher's own class."""
 
 

@@ -1,0 +1,1 @@
+"""The contract of a function as OpenAPI 3.1."""

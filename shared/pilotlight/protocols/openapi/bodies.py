@@ -1,4 +1,4 @@
-"""What the routes take and give, by the names of the table in `routes.py`, for one model."""
+"""What the routes take and give, by the names of the table in `http/routes.py`, for one model."""
 
 from __future__ import annotations
 

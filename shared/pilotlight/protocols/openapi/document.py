@@ -1,7 +1,7 @@
 """The function's contract, `GET /openapi.json`: OpenAPI 3.1, made from the model's signature.
 
-https://spec.openapis.org/oas/v3.1.1.html. The routes are those of the table in `routes.py`. What JSON Schema cannot
-say stands in words: that a tensor of V2 has as many values as its shape, and the form of tensors as bytes.
+https://spec.openapis.org/oas/v3.1.1.html. The routes are those of the table in `http/routes.py`. What JSON Schema
+cannot say is in words: that a tensor of V2 has as many values as its shape, and the form of tensors as bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Open Inference Protocol V2: what its routes answer.
 
-https://github.com/open-inference/open-inference-protocol. Requests are read in `v2_request.py`, tensors as bytes in
-`v2_binary.py`.
+https://github.com/open-inference/open-inference-protocol. Requests are read in `request.py` beside it, tensors as bytes
+in `binary.py`.
 """
 
 from __future__ import annotations
