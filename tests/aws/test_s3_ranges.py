@@ -33,7 +33,7 @@ STALLED = 100_000  # bytes that come of a range before it stalls
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer comes so late, on a machine that stalls, that it is asked for again."""
-    monkeypatch.setattr("pilotlight.fetch.deadline._PATIENCE", 60.0)
+    monkeypatch.setattr("pilotlight.fetch.protocol._PATIENCE", 60.0)
 
 
 @pytest.fixture

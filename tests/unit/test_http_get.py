@@ -11,8 +11,8 @@ from contextlib import closing
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.http_client import Address, Answer, BadAnswer, Line, quoted
+from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust
 
 Ask = Callable[..., Answer]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.http_client import Address, Line
+from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust, certificates_of
 from servers import certificates
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.download import Span
 from pilotlight.fetch.http_client import Address, Answer, Line
+from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass, replace
 from s3_answers import refusal

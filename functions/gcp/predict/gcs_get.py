@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.download import Span
 from pilotlight.fetch.http_client import Address, Answer, Line, quoted
+from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from pilotlight.codec import json_fast, json_strict
-from pilotlight.errors import UnsupportedMediaType
+from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from pilotlight.model.json_document import describe
 
 
@@ -37,3 +38,36 @@ def _check_media_type(content_type: str) -> None:
         raise UnsupportedMediaType(
             f"found content type {describe(media_type)}, expected application/json",
         )
+
+
+def read_fields(value: object, path: str, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
+    """The fields of an object that has all of `required` and nothing but these and `optional`."""
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"expected an object{_with(required)}, found {describe(value)}", path)
+    for name in required:
+        if name not in value:
+            raise InvalidRequest(f"the field {describe(name)} is missing", path)
+    for name in value:
+        if name not in required and name not in optional:
+            known = ", ".join(map(describe, (*required, *optional)))
+            raise InvalidRequest(f"unknown field {describe(name)}, expected only {known}", path)
+    return value
+
+
+def read_one_of(document: object, names: Collection[str]) -> tuple[str, Any]:
+    """Which one of the fields a body has, and what stands in it; it has no others."""
+    known = ", ".join(map(describe, names))
+    if not isinstance(document, dict):
+        raise InvalidRequest(f"expected an object with one of the fields {known}, found {describe(document)}", "$")
+    unknown = next((name for name in document if name not in names), None)
+    if unknown is not None:
+        raise InvalidRequest(f"unknown field {describe(unknown)}, expected only one of {known}", "$")
+    if len(document) != 1:
+        found = "none of them" if not document else ", ".join(map(describe, document))
+        raise InvalidRequest(f"expected exactly one of the fields {known}, found {found}", "$")
+    return next(iter(document.items()))
+
+
+def _with(required: Collection[str]) -> str:
+    names = " and ".join(map(describe, required))
+    return f" with the field{'s' if len(required) > 1 else ''} {names}" if required else ""

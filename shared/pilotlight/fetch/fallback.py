@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.http_client import Line
-from pilotlight.fetch.protocol import ObjectStore, OtherStore, Sink
+from pilotlight.fetch.protocol import ObjectStore, OtherStore, Sink, Timer
 from pilotlight.fetch.ranges import Source, fetch_by_ranges
 from pilotlight.fetch.tls import Trust
 

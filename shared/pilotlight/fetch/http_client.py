@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.deadline import Timer
+from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust
 from pilotlight.frozen import dataclass
 

@@ -19,10 +19,9 @@ from contextlib import closing, suppress
 from typing import Protocol, TypeVar
 
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight.fetch.deadline import Timer
 from pilotlight.fetch.download import Span
 from pilotlight.fetch.http_client import Answer, Line
-from pilotlight.fetch.protocol import Sink
+from pilotlight.fetch.protocol import Sink, Timer
 
 Result = TypeVar("Result")
 

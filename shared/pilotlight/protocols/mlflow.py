@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pilotlight import __version__
-from pilotlight.codec.body import read_body
+from pilotlight.codec.body import read_body, read_fields, read_one_of
 from pilotlight.codec.decode import read_instances
-from pilotlight.codec.fields import read_fields, read_one_of
 from pilotlight.codec.tables import column_order, read_inputs, read_table
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pilotlight.codec.body import read_body
+from pilotlight.codec.body import read_body, read_fields
 from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import predictions, probabilities, probability
-from pilotlight.codec.fields import read_fields
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.answers import Action, Answer, Values, predicted
 from pilotlight.http.messages import Request

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pilotlight.codec.body import read_body
+from pilotlight.codec.body import read_body, read_one_of
 from pilotlight.codec.decode import read_instances
 from pilotlight.codec.encode import predictions
-from pilotlight.codec.fields import read_one_of
 from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.answers import Action, Answer, Values, check_model, predicted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
-from pilotlight.codec.fields import read_fields
+from pilotlight.codec.body import read_fields
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import describe
 

@@ -15,8 +15,7 @@ from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.onnx.c_library import ERRORS_ONLY, Api, Function, OrtError, library
-from pilotlight.runtimes.onnx.c_nodes import Nodes
-from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, OutputPlace
+from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, Nodes, OutputPlace
 from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 

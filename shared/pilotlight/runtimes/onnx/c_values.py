@@ -22,6 +22,7 @@ from ctypes import (
     memmove,
     py_object,
     pythonapi,
+    string_at,
 )
 from itertools import pairwise
 from math import prod
@@ -29,7 +30,7 @@ from typing import Any, ClassVar
 
 from pilotlight.errors import ModelError
 from pilotlight.model.tensor import BYTES, Datatype, Tensor
-from pilotlight.runtimes.onnx.c_library import Api
+from pilotlight.runtimes.onnx.c_library import Api, Function
 from pilotlight.runtimes.onnx.types import CODES, type_name, type_of_code
 
 # CPython's own functions, of its stable ABI.
@@ -210,3 +211,47 @@ class OutputPlace:
             text = raw.decode("ascii")
             return [text[start:end] for start, end in ends]
         return [raw[start:end].decode() for start, end in ends]
+
+
+class Nodes:
+    """A session's inputs and outputs. Every method raises OrtError where the library refuses."""
+
+    def __init__(self, api: Api, memory: Memory, session: c_void_p) -> None:
+        self._api = api
+        self._allocator = memory.allocator
+        self._session = session
+
+    def inputs(self) -> dict[str, str]:
+        """The type of each input by its name."""
+        api = self._api
+        return self._all(api.session_get_input_count, api.session_get_input_name, api.session_get_input_type_info)
+
+    def outputs(self) -> dict[str, str]:
+        """The type of each output by its name."""
+        api = self._api
+        return self._all(api.session_get_output_count, api.session_get_output_name, api.session_get_output_type_info)
+
+    def _all(self, count: Function, name: Function, type_info: Function) -> dict[str, str]:
+        number = c_size_t()
+        self._api.check(count(self._session, byref(number)))
+        return {self._name(name, index): self._type(type_info, index) for index in range(number.value)}
+
+    def _name(self, function: Function, index: int) -> str:
+        found = c_void_p()
+        self._api.check(function(self._session, c_size_t(index), self._allocator, byref(found)))
+        try:
+            return string_at(found.value or 0).decode()
+        finally:
+            self._api.check(self._api.allocator_free(self._allocator, found))
+
+    def _type(self, function: Function, index: int) -> str:
+        info, tensor, code = c_void_p(), c_void_p(), c_int()
+        self._api.check(function(self._session, c_size_t(index), byref(info)))
+        try:
+            self._api.check(self._api.cast_type_info_to_tensor_info(info, byref(tensor)))
+            if not tensor:
+                return "something else than a tensor"
+            self._api.check(self._api.get_tensor_element_type(tensor, byref(code)))
+            return type_of_code(code.value)
+        finally:
+            self._api.release_type_info(info)
