@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
+from pilotlight.pickles.attributes import Refused, check_attributes
 from pilotlight.pickles.forbidden import forbidden, objection
 from pilotlight.pickles.opcodes import CONSTANTS, GETS, PUTS, Opcode, pair, qualified
-from pilotlight.pickles.rules import Contents, Refused, check_attributes, check_call, check_creation, sound_state
+from pilotlight.pickles.rules import Contents, check_call, check_creation, sound_state
 
 Result = TypeVar("Result")
 

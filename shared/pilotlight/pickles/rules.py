@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterable
 from functools import partial
 from math import prod
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from pilotlight.pickles.attributes import Refused, check_names
 from pilotlight.pickles.forbidden import is_foreign, is_rebuild
 
 _DTYPE = re.compile(r"[?bBiufcmMOSUV][0-9]{0,9}")
@@ -30,12 +30,6 @@ _FRACTION = re.compile(r"-?[0-9]+(/[0-9]+)?")
 _LIBRARIES: Final = frozenset({"_loss", "scipy", "sklearn"})  # scikit-learn 1.5 has a module that calls itself _loss
 # What scikit-learn's compiled classes are called with.
 _PLAIN: Final = frozenset({"NoneType", "bool", "float", "int", "ndarray", "str"})
-# Dictionaries whose keys are never attributes.
-_MAPPINGS: Final = frozenset({dict, OrderedDict, defaultdict, Counter})
-
-
-class Refused(ValueError):
-    """A call or a state that no honest pickle holds; the message says what was expected."""
 
 
 class Contents:
@@ -132,29 +126,6 @@ def _check_rebuilt(function: object, classes: tuple[Any, ...]) -> None:
         not isinstance(item, type) or item.__module__ != getattr(function, "__module__", "") for item in classes
     ):
         raise Refused("expected a class of the module that rebuilds it")
-
-
-def check_names(state: object) -> None:
-    """Refuse names that begin with `__` wherever a state holds attributes. Raises Refused.
-
-    Python and numpy look such names up on objects: `__array_interface__` on an instance is an address to read from.
-    """
-    for part in state if type(state) is tuple else (state,):
-        if isinstance(part, dict):
-            _check_keys(part)
-
-
-def check_attributes(instance: object) -> None:
-    """Refuse an object that has attributes whose names begin with `__`, whatever set them. Raises Refused."""
-    _check_keys(getattr(instance, "__dict__", ()))
-    if isinstance(instance, dict) and type(instance) not in _MAPPINGS:  # a Bunch has its items for attributes
-        _check_keys(instance)
-
-
-def _check_keys(names: Iterable[Any]) -> None:
-    for name in names:
-        if isinstance(name, str) and name.startswith("__"):
-            raise Refused(f"expected no attribute with a name like {name}")
 
 
 def sound_state(instance: object, state: object, contents: Contents) -> object:

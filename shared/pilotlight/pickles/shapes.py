@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pilotlight.pickles.rules import Refused
+from pilotlight.pickles.attributes import Refused
 
 # Rows that requests are compared with: as wide as the model's features.
 _ROWS = ("_fit_X", "centroids_", "cluster_centers_", "subcluster_centers_")

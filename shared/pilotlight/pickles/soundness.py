@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from pilotlight.errors import UnsafePickle
 from pilotlight.pickles import shapes
-from pilotlight.pickles.rules import REBUILDS, Refused, check_attributes
+from pilotlight.pickles.attributes import Refused, check_attributes
+from pilotlight.pickles.rules import REBUILDS
 
 _HOMES: Final = re.compile(r"scipy\.sparse\.|sklearn\.(?!base$|utils\.)")
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
