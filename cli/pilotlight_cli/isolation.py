@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
+from pilotlight_cli.formats.recognise import NotRecognised
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.limits import Limits, memory_sentence, time_sentence
 from pilotlight_cli.local.process import tethered
 from pilotlight_cli.project import CORE, PROJECT
-from pilotlight_cli.recognition import NotRecognised
 from pilotlight_cli.workbench.exhaustion import OUT_OF_MEMORY, tells_exhaustion
 from pilotlight_cli.workbench.job import UsageError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pilotlight_cli.engines import C_API
+from pilotlight_cli.formats.engines import C_API
 
 # Only libraries that were searched for what they import of it; another one's `test` may be part of what it does.
 _LIBRARIES = ("joblib", "narwhals", "numpy", "onnxruntime", "pandas", "scipy", "sklearn", "skops")

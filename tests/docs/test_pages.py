@@ -19,8 +19,9 @@ from docs import pages
 from docs.pages import PAGES, Block
 from pilotlight.settings import Settings, read_settings
 from pilotlight.telemetry import ColdStart, Record, Served, fields
-from pilotlight_cli import recognition, regular_files
+from pilotlight_cli import regular_files
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
+from pilotlight_cli.formats import recognise
 from pilotlight_cli.limits import Allowance
 from pilotlight_cli.main import app
 from pilotlight_cli.project import PROJECT
@@ -202,7 +203,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [least.memory // 10**6, (more.memory - least.memory) // 10**6],
         [least.seconds],
         [least.patience // least.seconds],
-        [recognition.LEAST // 10**6, recognition.TIMES],
+        [recognise.LEAST // 10**6, recognise.TIMES],
         [samples.MOST_IN_A_REQUEST],
         [MOST_FEATURES],
         [samples.MOST_VALUES],

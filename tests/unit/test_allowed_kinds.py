@@ -25,7 +25,7 @@ from pilotlight.errors import UnsafePickle
 from pilotlight.pickles.forbidden import objection
 from pilotlight.pickles.loading import loads, scan
 from pilotlight.runtimes.sklearn import parse
-from pilotlight_cli.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted
 
 PACKAGE = """
 import subprocess

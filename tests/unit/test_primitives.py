@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pilotlight.pickles.forbidden import forbidden
-from pilotlight_cli.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted
 
 FORBIDDEN = """
 builtins.eval builtins.exec builtins.compile builtins.open builtins.__import__ builtins.getattr builtins.setattr

@@ -40,7 +40,7 @@ from pickles import (
 )
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickles.loading import loads, scan
-from pilotlight_cli.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted
 from properties import HealthCheck, given, settings, st
 
 ADMITTED = admitted()

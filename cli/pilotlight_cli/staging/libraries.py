@@ -9,7 +9,7 @@ from pathlib import Path
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import PACKAGES, load_lock
 from pilotlight_cli.documents import decoded
-from pilotlight_cli.engines import C_API
+from pilotlight_cli.formats.engines import C_API
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.locking import REQUIREMENTS
 from pilotlight_cli.project import FUNCTIONS

@@ -53,7 +53,7 @@ def _written(answer: dict[str, Any]) -> str:
 
 def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
     if task == "recognise":
-        from pilotlight_cli.recognition import recognise, write_recognised
+        from pilotlight_cli.formats.recognise import recognise, write_recognised
 
         return write_recognised(recognise(Path(document["path"])))
     if task == "optimize":

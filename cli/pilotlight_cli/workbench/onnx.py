@@ -14,7 +14,7 @@ from pilotlight.model.lock import Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
 from pilotlight.runtimes.onnx.binding import library, serves, session_options
-from pilotlight_cli.engines import BINDING, C_API
+from pilotlight_cli.formats.engines import BINDING, C_API
 from pilotlight_cli.workbench.agreement import check_tensors, read_given
 from pilotlight_cli.workbench.exhaustion import is_exhaustion
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, described

@@ -27,10 +27,10 @@ from onnx_hiding import PLACES
 from onnx_models import endless, filled, repeating, wide, with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight_cli import inspection, isolation
+from pilotlight_cli.formats.recognise import NotRecognised, Recognised
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.inspection import Inspection, UsageError, inspect, requirements
 from pilotlight_cli.limits import Allowance, Limits
-from pilotlight_cli.recognition import NotRecognised, Recognised
 
 OLDER = "1.7.2"
 TRAIN = """

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import revealing
 from estimators import FLATS, NAMES, POINTS
 from pilotlight.errors import UnsafePickle
-from pilotlight_cli.admitted import admitted
-from pilotlight_cli.recognition import unpacked
+from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.recognise import unpacked
 from pilotlight_cli.workbench.joblib import load
 
 ADMITTED = admitted()

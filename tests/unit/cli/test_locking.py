@@ -17,9 +17,9 @@ from onnx_hiding import PLACES
 from pilotlight.errors import DigestMismatch, FormatError, ModelError, RuntimeMismatch
 from pilotlight.model.lock import Lock, Session, load_lock, read_lock, write_lock
 from pilotlight.model.tensor import BF16
-from pilotlight_cli.admitted import NotAdmitted
 from pilotlight_cli.documents import to_bytes
-from pilotlight_cli.engines import EngineRefused
+from pilotlight_cli.formats.admitted import NotAdmitted
+from pilotlight_cli.formats.engines import EngineRefused
 from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.locking import LockMismatch, check_requirements, pin
 from pilotlight_cli.manifest import read_manifest, write_manifest

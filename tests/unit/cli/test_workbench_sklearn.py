@@ -30,8 +30,8 @@ from estimators import FLATS, NAMES, POINTS, VALUES, with_schema
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight.model.signature import write_signature
 from pilotlight.model.tensor import BYTES, FP64
-from pilotlight_cli.admitted import admitted
-from pilotlight_cli.recognition import recognise
+from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.recognise import recognise
 from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
 from pilotlight_cli.workbench.sklearn import look
 

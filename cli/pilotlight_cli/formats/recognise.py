@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli import onnx_files
+from pilotlight_cli.formats import onnx_file
 
 Kind = Literal["onnx", "skops", "pickle", "joblib"]
 
@@ -99,7 +99,7 @@ def recognise(path: Path) -> Recognised:
         if not head:
             raise NotRecognised(f"{path.name} is empty, expected a model")
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            onnx = onnx_files.read(content)
+            onnx = onnx_file.read(content)
     if onnx is None:
         raise NotRecognised(
             f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
