@@ -14,8 +14,8 @@ from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, releases, sam
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.manifest import NameRefused
+from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.stores import StoreUrlError
-from pilotlight_cli.workbench.job import UsageError
 
 
 class _Commands(TyperGroup):

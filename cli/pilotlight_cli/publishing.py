@@ -21,7 +21,7 @@ from pilotlight_cli.repository import MANIFEST, free_versions, place, read_at, s
 from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:
-    from pilotlight_cli.inspection import Inspection
+    from pilotlight_cli.sandbox.inspection import Inspection
 
 
 # What the file that the runtime opens is called in a store, whatever it is called at home.

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from pilotlight_cli.workbench.job import UsageError
+from pilotlight_cli.sandbox.job import UsageError
 
 # Signatures and golden samples: what is written about a model is smaller.
 LARGEST: Final = 64 * 10**6

@@ -22,12 +22,12 @@ from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.formats import recognise
-from pilotlight_cli.limits import Allowance
 from pilotlight_cli.main import app
 from pilotlight_cli.project import PROJECT
-from pilotlight_cli.workbench import samples
-from pilotlight_cli.workbench.__main__ import LARGEST_ANSWER
-from pilotlight_cli.workbench.features import MOST_FEATURES
+from pilotlight_cli.sandbox.child import samples
+from pilotlight_cli.sandbox.child.__main__ import LARGEST_ANSWER
+from pilotlight_cli.sandbox.child.features import MOST_FEATURES
+from pilotlight_cli.sandbox.limits import Allowance
 
 ARCHITECTURE = pages.read("docs/architecture.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]

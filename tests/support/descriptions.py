@@ -9,7 +9,7 @@ from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description, File, Lock, Runtime, Session
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
-from pilotlight_cli.inspection import Inspection
+from pilotlight_cli.sandbox.inspection import Inspection
 
 CREATED_AT = "2026-07-31T12:00:00Z"
 

@@ -15,7 +15,6 @@ import boto3
 import requests
 
 from pilotlight.model.lock import Description, load_lock
-from pilotlight_cli.inspection import inspect
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
@@ -25,6 +24,7 @@ from pilotlight_cli.local.stores import EmbeddedStore, acting_in, embedded_store
 from pilotlight_cli.locking import pin
 from pilotlight_cli.project import LOCK
 from pilotlight_cli.publishing import copy, publish
+from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.stores import Store, open_store
 
 

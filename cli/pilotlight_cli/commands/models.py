@@ -62,10 +62,10 @@ def publish(
         check_name(alias, "an alias")
     target = open_store(store)
 
-    from pilotlight_cli.inspection import inspect
-    from pilotlight_cli.limits import Allowance
     from pilotlight_cli.publishing import publish as upload
     from pilotlight_cli.regular_files import read
+    from pilotlight_cli.sandbox.inspection import inspect
+    from pilotlight_cli.sandbox.limits import Allowance
 
     with console.doing(f"Inspecting {path.name}"):
         inspection = inspect(

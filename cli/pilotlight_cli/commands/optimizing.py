@@ -39,10 +39,10 @@ def optimize(
     json: AsJson = False,
 ) -> None:
     """Write an ONNX model in the form that starts fastest, or as it is where no form is really faster."""
-    from pilotlight_cli.limits import Allowance
     from pilotlight_cli.optimizing import optimize as make
     from pilotlight_cli.optimizing import view
     from pilotlight_cli.regular_files import read
+    from pilotlight_cli.sandbox.limits import Allowance
 
     with console.stepping(f"Optimising {path.name}") as step:
         report = make(

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.inspection import inspect, recognised, requirements
-from pilotlight_cli.limits import DEFAULT, Allowance
 from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidates
 from pilotlight_cli.optimizing.choice import Standing, choose, stand
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
+from pilotlight_cli.sandbox.child.onnx_session import mark
+from pilotlight_cli.sandbox.inspection import inspect, recognised, requirements
+from pilotlight_cli.sandbox.job import UsageError
+from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
 from pilotlight_cli.stores.arrivals import working_folder
-from pilotlight_cli.workbench.job import UsageError
-from pilotlight_cli.workbench.onnx_session import mark
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import DEFAULT_SESSION, Session
-from pilotlight_cli.isolation import ask
-from pilotlight_cli.limits import Limits
+from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.limits import Limits
 
 # What a candidate's files are called: the model, and the tensors that a load maps.
 MODEL: Final = "model.onnx"

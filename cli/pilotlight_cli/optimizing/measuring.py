@@ -11,10 +11,10 @@ from pilotlight.errors import ModelError
 from pilotlight.model.golden import write_golden
 from pilotlight.model.lock import write_runtime
 from pilotlight.model.signature import write_signature
-from pilotlight_cli.inspection import Inspection
-from pilotlight_cli.isolation import ask
-from pilotlight_cli.limits import Limits
 from pilotlight_cli.optimizing.candidates import Candidate
+from pilotlight_cli.sandbox.inspection import Inspection
+from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)

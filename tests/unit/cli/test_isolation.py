@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from pilotlight.errors import ModelError
-from pilotlight_cli import isolation
-from pilotlight_cli.isolation import ask
-from pilotlight_cli.limits import Limits
-from pilotlight_cli.workbench.job import Job, write_job
+from pilotlight_cli.sandbox import isolation
+from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.job import Job, write_job
+from pilotlight_cli.sandbox.limits import Limits
 from processes import children, python, wait_until, wait_until_ended
 
 LIMITS = Limits(memory=300 * 10**6, seconds=60, patience=600)
@@ -100,8 +100,8 @@ def test_nothing_that_the_process_started_outlives_it(tmp_path: Path) -> None:
 PARENT = """
 import json, signal, sys
 from pathlib import Path
-from pilotlight_cli.isolation import ask
-from pilotlight_cli.limits import Limits
+from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.limits import Limits
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background lacks
 folder = Path(sys.argv[1])
 ask("look", json.loads(sys.argv[2]), folder / "packages", folder, "a.pkl", limits=Limits(10**9, 600, 600))

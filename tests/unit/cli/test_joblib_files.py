@@ -19,7 +19,7 @@ from estimators import FLATS, NAMES, POINTS
 from pilotlight.errors import UnsafePickle
 from pilotlight_cli.formats.admitted import admitted
 from pilotlight_cli.formats.recognise import unpacked
-from pilotlight_cli.workbench.joblib import load
+from pilotlight_cli.sandbox.child.joblib import load
 
 ADMITTED = admitted()
 

@@ -11,8 +11,8 @@ import models
 from onnx_models import with_external_data
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import DEFAULT_SESSION, Session
-from pilotlight_cli.inspection import inspect
-from pilotlight_cli.workbench.onnx_session import GRAPH_OPTIMIZATION, PREPACKING, mark, read_session
+from pilotlight_cli.sandbox.child.onnx_session import GRAPH_OPTIMIZATION, PREPACKING, mark, read_session
+from pilotlight_cli.sandbox.inspection import inspect
 
 
 def metadata(path: Path) -> dict[str, str]:

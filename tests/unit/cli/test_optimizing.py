@@ -19,10 +19,10 @@ from models import run_onnx
 from onnx_models import LOOKUP_GOLDEN, lookup, with_external_data
 from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.formats.recognise import recognise
-from pilotlight_cli.inspection import inspect
 from pilotlight_cli.main import app
 from pilotlight_cli.optimizing import Report, choice, optimize
-from pilotlight_cli.workbench.job import UsageError
+from pilotlight_cli.sandbox.inspection import inspect
+from pilotlight_cli.sandbox.job import UsageError
 
 PLAIN = Session("off", prepacking=False)
 ROUNDS = 5  # in which one that a hiccup of the machine's spoils decides nothing

@@ -14,7 +14,7 @@ import models
 from pilotlight_cli import regular_files
 from pilotlight_cli.main import app
 from pilotlight_cli.regular_files import check_regular, read
-from pilotlight_cli.workbench.job import UsageError
+from pilotlight_cli.sandbox.job import UsageError
 
 
 def _socket(path: Path) -> None:

@@ -17,7 +17,6 @@ import pytest
 import descriptions
 from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, StoreError
 from pilotlight.model.lock import LAST_VERSION, VERSION
-from pilotlight_cli.inspection import Inspection
 from pilotlight_cli.manifest import Manifest, NameRefused
 from pilotlight_cli.publishing import PublishRefused, VersionTaken, copy, publish
 from pilotlight_cli.repository import (
@@ -32,6 +31,7 @@ from pilotlight_cli.repository import (
     show,
     versions,
 )
+from pilotlight_cli.sandbox.inspection import Inspection
 from pilotlight_cli.stores import Progress, Store, open_store
 
 NAME = "breast-cancer"

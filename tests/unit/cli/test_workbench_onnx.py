@@ -21,8 +21,8 @@ from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.signature import Signature, write_signature
 from pilotlight.model.tensor import BF16, BYTES, FP32, INT64
 from pilotlight_cli.formats.recognise import recognise
-from pilotlight_cli.workbench.job import Answer, Job, UsageError
-from pilotlight_cli.workbench.onnx import look
+from pilotlight_cli.sandbox.child.onnx import look
+from pilotlight_cli.sandbox.job import Answer, Job, UsageError
 
 
 def job(path: Path, **changes: Any) -> Job:

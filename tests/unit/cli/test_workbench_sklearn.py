@@ -32,8 +32,8 @@ from pilotlight.model.signature import write_signature
 from pilotlight.model.tensor import BYTES, FP64
 from pilotlight_cli.formats.admitted import admitted
 from pilotlight_cli.formats.recognise import recognise
-from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
-from pilotlight_cli.workbench.sklearn import look
+from pilotlight_cli.sandbox.child.sklearn import look
+from pilotlight_cli.sandbox.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
 
 PACKAGES = ("joblib", "numpy", "scikit-learn", "scipy")
 NUMBERS = pd.DataFrame(POINTS, columns=["a", "b", "c"])

@@ -25,10 +25,10 @@ from pilotlight_cli.documents import decoded
 from pilotlight_cli.formats.admitted import admitted
 from pilotlight_cli.formats.recognise import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.isolation import ask, scratch
-from pilotlight_cli.limits import DEFAULT, Allowance
 from pilotlight_cli.regular_files import check_regular
-from pilotlight_cli.workbench.job import Job, UsageError, read_answer, write_job
+from pilotlight_cli.sandbox.isolation import ask, scratch
+from pilotlight_cli.sandbox.job import Job, UsageError, read_answer, write_job
+from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
 
 __all__ = ["Inspection", "UsageError", "inspect"]
 

@@ -19,8 +19,8 @@ from pilotlight.model.lock import read_runtime
 from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import BF16, BYTES, Tensor
 from pilotlight.runtimes.arrays import to_numpy
-from pilotlight_cli.workbench.job import described
-from pilotlight_cli.workbench.samples import generate, tensors
+from pilotlight_cli.sandbox.child.samples import generate, tensors
+from pilotlight_cli.sandbox.job import described
 
 # Warm runs: so many at least, then until so many seconds are over, and so many at most.
 _FEWEST: Final = 5

@@ -15,12 +15,12 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
 from pilotlight.runtimes.onnx.binding import library, serves, session_options
 from pilotlight_cli.formats.engines import BINDING, C_API
-from pilotlight_cli.workbench.agreement import check_tensors, read_given
-from pilotlight_cli.workbench.exhaustion import is_exhaustion
-from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
-from pilotlight_cli.workbench.onnx_roles import check_guess, guess_inputs, guess_outputs
-from pilotlight_cli.workbench.onnx_session import read_session
-from pilotlight_cli.workbench.samples import fill, golden_notes, make_samples
+from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
+from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
+from pilotlight_cli.sandbox.child.onnx_roles import check_guess, guess_inputs, guess_outputs
+from pilotlight_cli.sandbox.child.onnx_session import read_session
+from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples
+from pilotlight_cli.sandbox.job import Answer, Job, UsageError, described
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
 FEATURE_NAMES = "pilotlight.feature_names"

@@ -12,12 +12,12 @@ from pilotlight.model.golden import Golden, differences
 from pilotlight.model.lock import Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
-from pilotlight_cli.workbench.agreement import check_columns, check_labels, check_roles, read_given
-from pilotlight_cli.workbench.features import Features, find_features
-from pilotlight_cli.workbench.job import Answer, Job, UsageError, described
-from pilotlight_cli.workbench.outputs import find_outputs
-from pilotlight_cli.workbench.samples import fill, golden_notes, make_samples, predict_sample, tensors
-from pilotlight_cli.workbench.storage import Stored, load, save
+from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, check_roles, read_given
+from pilotlight_cli.sandbox.child.features import Features, find_features
+from pilotlight_cli.sandbox.child.outputs import find_outputs
+from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples, predict_sample, tensors
+from pilotlight_cli.sandbox.child.storage import Stored, load, save
+from pilotlight_cli.sandbox.job import Answer, Job, UsageError, described
 
 
 def look(job: Job) -> Answer:

@@ -1,4 +1,4 @@
-"""python -m pilotlight_cli.workbench TASK JOB ANSWER BYTES SECONDS: does what JOB asks for and writes ANSWER.
+"""python -m pilotlight_cli.sandbox.child TASK JOB ANSWER BYTES SECONDS: does what JOB asks for and writes ANSWER.
 
 BYTES of memory, 0 for any, and SECONDS of the processor are what it may take.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import ModelError, PilotlightError
-from pilotlight_cli.workbench.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
-from pilotlight_cli.workbench.job import Answer, Job, UsageError, read_job, write_answer
+from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
+from pilotlight_cli.sandbox.job import Answer, Job, UsageError, read_job, write_answer
 
 # All that is written about a model is read at each start of a function.
 LARGEST_ANSWER: Final = 64 * 10**6
@@ -57,11 +57,11 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
 
         return write_recognised(recognise(Path(document["path"])))
     if task == "optimize":
-        from pilotlight_cli.workbench import onnx_optimizing
+        from pilotlight_cli.sandbox.child import onnx_optimizing
 
         return onnx_optimizing.optimize(document)
     if task == "measure":
-        from pilotlight_cli.workbench import onnx_measuring
+        from pilotlight_cli.sandbox.child import onnx_measuring
 
         return onnx_measuring.measure(document)
     if task == "look":
@@ -71,10 +71,10 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
 
 def _look(job: Job) -> Answer:
     if job.kind == "onnx":
-        from pilotlight_cli.workbench import onnx
+        from pilotlight_cli.sandbox.child import onnx
 
         return onnx.look(job)
-    from pilotlight_cli.workbench import sklearn
+    from pilotlight_cli.sandbox.child import sklearn
 
     return sklearn.look(job)
 

@@ -22,11 +22,11 @@ from typing import Any, Final
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
 from pilotlight_cli.formats.recognise import NotRecognised
 from pilotlight_cli.hostenv import isolated_python
-from pilotlight_cli.limits import Limits, memory_sentence, time_sentence
 from pilotlight_cli.local.process import tethered
 from pilotlight_cli.project import CORE, PROJECT
-from pilotlight_cli.workbench.exhaustion import OUT_OF_MEMORY, tells_exhaustion
-from pilotlight_cli.workbench.job import UsageError
+from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, tells_exhaustion
+from pilotlight_cli.sandbox.job import UsageError
+from pilotlight_cli.sandbox.limits import Limits, memory_sentence, time_sentence
 
 # What the child raises on purpose.
 _ERRORS: Final[dict[str, type[PilotlightError]]] = {
@@ -49,7 +49,7 @@ class _TooLarge(Exception):
 def ask(
     task: str, job: dict[str, Any], packages: Path | None, folder: Path, about: str, *, limits: Limits
 ) -> dict[str, Any]:
-    """Have the child do a task of `pilotlight_cli.workbench`, with those packages and the standard library alone.
+    """Have the child do a task of `pilotlight_cli.sandbox.child`, with those packages and the standard library alone.
 
     `job` and the result are JSON documents, which lie in `folder` meanwhile; `about` is what a message calls the model.
     Raises what the child raised on purpose, and ModelError where it reached a limit or died of something else.
@@ -58,7 +58,7 @@ def ask(
     job_file.write_text(json.dumps(job))
     answer_file.unlink(missing_ok=True)
     counted = "0" if limits.watched else str(limits.memory)
-    command = [*isolated_python(), "-P", "-m", "pilotlight_cli.workbench", task, str(job_file), str(answer_file)]
+    command = [*isolated_python(), "-P", "-m", "pilotlight_cli.sandbox.child", task, str(job_file), str(answer_file)]
     said = folder / f"{task}-said.txt"
     try:
         code = _run([*command, counted, str(limits.seconds)], _environment(packages), said, limits)

@@ -9,7 +9,7 @@ from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden, Values
 from pilotlight.model.signature import Input, Label, Output, Signature
 from pilotlight.model.tensor import BYTES
-from pilotlight_cli.workbench.features import MOST_FEATURES
+from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 
 _SAY = "say otherwise with --signature"
 

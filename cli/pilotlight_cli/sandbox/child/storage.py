@@ -14,8 +14,8 @@ from pilotlight.pickles.machine import check_name
 from pilotlight.pickles.opcodes import positions, scan
 from pilotlight.runtimes.sklearn import parse
 from pilotlight_cli.formats.recognise import unpacked
-from pilotlight_cli.workbench import joblib
-from pilotlight_cli.workbench.job import Job, Names, UsageError
+from pilotlight_cli.sandbox.child import joblib
+from pilotlight_cli.sandbox.job import Job, Names, UsageError
 
 
 @dataclass(frozen=True, slots=True)
