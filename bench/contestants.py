@@ -22,8 +22,8 @@ from model_files import sample_on_binding
 from object_store import ObjectStore, authorities, object_store
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.function import Function
-from pilotlight_cli.local.sample import publish_sample, sample_request
 from pilotlight_cli.project import LOCK, SAMPLE
+from pilotlight_cli.registry.sample import publish_sample, sample_request
 from pilotlight_cli.stores import open_store
 from servers import certificates
 from servers.fake_gcs import FakeGcs

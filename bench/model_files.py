@@ -23,7 +23,7 @@ from pilotlight.model.lock import load_lock
 from pilotlight_cli import optimizing
 from pilotlight_cli.locking import pin
 from pilotlight_cli.project import LOCK, SAMPLE
-from pilotlight_cli.publishing import publish
+from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.stores import open_store
 

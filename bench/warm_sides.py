@@ -21,9 +21,9 @@ from pydantic import BaseModel
 from pilotlight.codec import json_fast
 from pilotlight.http.messages import Request
 from pilotlight.model.lock import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
-from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.registry.json_document import to_bytes
 from warm_cases import Case
 
 _HANDLER = FUNCTIONS / "aws" / "predict"

@@ -13,11 +13,11 @@ from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
 from pilotlight.runtimes.onnx.types import check_files
-from pilotlight_cli.documents import decoded, to_bytes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
-from pilotlight_cli.publishing import download
-from pilotlight_cli.repository import place, resolve
+from pilotlight_cli.registry.json_document import decoded, to_bytes
+from pilotlight_cli.registry.publish import download
+from pilotlight_cli.registry.versions import place, resolve
 from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving

@@ -13,7 +13,7 @@ from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, releases, sam
 from pilotlight_cli.gcp import GcpUsageError
-from pilotlight_cli.manifest import NameRefused
+from pilotlight_cli.registry.manifest import NameRefused
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.stores import StoreUrlError
 

@@ -11,8 +11,8 @@ from rich.text import Text
 from pilotlight.model.lock import Description, too_old
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
-from pilotlight_cli.manifest import Manifest
-from pilotlight_cli.repository import Unreadable
+from pilotlight_cli.registry.manifest import Manifest
+from pilotlight_cli.registry.versions import Unreadable
 
 if TYPE_CHECKING:
     from pilotlight_cli.local.verify import VerifyReport

@@ -25,7 +25,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.registry.json_document import to_bytes
 
 SEED = 0
 

@@ -21,11 +21,11 @@ from fakes.gate import Gate
 from harness import Pinned, delete, in_functions_framework, in_lambda, pinned, stored
 from onnx_hiding import PLACES
 from pilotlight.model.lock import File, load_lock, write_lock
-from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed
 from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in
+from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.stores import open_store
 from stalls import stalls
 

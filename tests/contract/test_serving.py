@@ -12,9 +12,9 @@ from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.model.lock import File
 from pilotlight_cli.local import PortTaken, ServeError, serving
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.sample import NotTheSample, sample_request
 from pilotlight_cli.project import SAMPLE
-from pilotlight_cli.repository import NotPublished
+from pilotlight_cli.registry.sample import NotTheSample, sample_request
+from pilotlight_cli.registry.versions import NotPublished
 from pilotlight_cli.stores import StoreUrlError
 from processes import descendants, is_running
 

@@ -17,7 +17,7 @@ from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.local.verify import verify
 from pilotlight_cli.optimizing import optimize
-from pilotlight_cli.repository import show
+from pilotlight_cli.registry.versions import show
 from pilotlight_cli.stores import open_store
 
 WIDTHS = (1024, 2048, 1536, 3)  # 21 MB: more than S3 gets in one part

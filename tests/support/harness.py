@@ -18,12 +18,12 @@ from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
-from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.local.server import prepare
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, embedded_store
 from pilotlight_cli.locking import pin
 from pilotlight_cli.project import LOCK
-from pilotlight_cli.publishing import copy, publish
+from pilotlight_cli.registry.publish import copy, publish
+from pilotlight_cli.registry.sample import publish_sample
 from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.stores import Store, open_store
 

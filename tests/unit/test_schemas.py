@@ -22,8 +22,8 @@ from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import FORMATS, PACKAGES, read_lock, write_lock
 from pilotlight.model.signature import read_signature, write_signature
 from pilotlight.model.tensor import DATATYPES, Datatype
-from pilotlight_cli.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from pilotlight_cli.project import PROJECT
+from pilotlight_cli.registry.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from properties import given, settings, st
 
 SCHEMAS = PROJECT / "shared" / "schema"

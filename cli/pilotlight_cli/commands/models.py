@@ -19,9 +19,9 @@ from pilotlight_cli.commands.options import (
     Versioned,
     versioned,
 )
-from pilotlight_cli.manifest import Manifest, check_name, write_manifest
-from pilotlight_cli.repository import Unreadable, aliases, catalog, look, resolve, set_alias, versions
-from pilotlight_cli.repository import show as read_version
+from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
+from pilotlight_cli.registry.versions import Unreadable, aliases, catalog, look, resolve, set_alias, versions
+from pilotlight_cli.registry.versions import show as read_version
 from pilotlight_cli.stores import Store, open_store
 
 
@@ -62,7 +62,7 @@ def publish(
         check_name(alias, "an alias")
     target = open_store(store)
 
-    from pilotlight_cli.publishing import publish as upload
+    from pilotlight_cli.registry.publish import publish as upload
     from pilotlight_cli.regular_files import read
     from pilotlight_cli.sandbox.inspection import inspect
     from pilotlight_cli.sandbox.limits import Allowance
@@ -145,7 +145,7 @@ def copy(
     json: AsJson = False,
 ) -> None:
     """Copy a version to another store under the same number, checking digests on the way."""
-    from pilotlight_cli.publishing import copy as take_over
+    from pilotlight_cli.registry.publish import copy as take_over
 
     name, version = versioned(reference)
     origin, destination = open_store(source), open_store(target)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pilotlight_cli.manifest import NameRefused, parse_reference
+from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
 
 Cloud = Literal["aws", "gcp"]

@@ -22,8 +22,8 @@ from pilotlight_cli.gcp.services import Service
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
 from pilotlight_cli.gcp.state import described, rollout_on, whole
 from pilotlight_cli.local.verify import verify
+from pilotlight_cli.registry.stock import stock
 from pilotlight_cli.staging import build
-from pilotlight_cli.stocking import stock
 from pilotlight_cli.stores import open_store
 
 

@@ -19,8 +19,8 @@ from pilotlight_cli import console
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.page import PATH, page
 from pilotlight_cli.local.process import Log, ServeError, parse_event
-from pilotlight_cli.local.sample import pins_sample, sample_request
 from pilotlight_cli.local.server import Server, serving
+from pilotlight_cli.registry.sample import pins_sample, sample_request
 from pilotlight_cli.staging.sources import beside
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}

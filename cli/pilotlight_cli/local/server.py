@@ -21,10 +21,10 @@ from pilotlight_cli.local.functions_runtime import functions_runtime
 from pilotlight_cli.local.gateway import gateway_application
 from pilotlight_cli.local.lambda_runtime import lambda_runtime
 from pilotlight_cli.local.process import Log, ServeError, listen
-from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.local.stores import acting_in, embedded_store, leads_to_a_store
 from pilotlight_cli.local.wsgi import serving_wsgi
-from pilotlight_cli.repository import show
+from pilotlight_cli.registry.sample import publish_sample
+from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.sources import stage_sources
 from pilotlight_cli.stores import StoreUrlError, open_store

@@ -11,11 +11,11 @@ from pilotlight.codec.golden_requests import disagreements, to_request
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.model.golden import Golden, Sample, read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
-from pilotlight_cli.documents import decoded
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.locking import REQUIREMENTS, check_requirements
-from pilotlight_cli.publishing import describe
+from pilotlight_cli.registry.json_document import decoded
+from pilotlight_cli.registry.publish import describe
 from pilotlight_cli.stores import StoreUrlError
 
 _SHOWN = 3

@@ -21,10 +21,10 @@ from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GLOBAL, OLDEST, Runtime, is_before
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
-from pilotlight_cli.documents import decoded
 from pilotlight_cli.formats.admitted import admitted
 from pilotlight_cli.formats.recognise import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
+from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.sandbox.isolation import ask, scratch
 from pilotlight_cli.sandbox.job import Job, UsageError, read_answer, write_job

@@ -27,7 +27,7 @@ from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
-from pilotlight_cli.stocking import NotInStock
+from pilotlight_cli.registry.stock import NotInStock
 from pilotlight_cli.stores import open_store
 from templates import START_MODES, TEMPLATE
 

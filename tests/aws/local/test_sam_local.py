@@ -18,9 +18,9 @@ import requests
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.sam_local import Prepared, api, invoke_command, pointed_to, quiet, reachable_store
 from pilotlight_cli.local.process import Log, free_port
-from pilotlight_cli.local.sample import publish_sample, sample_request
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import EVENTS, LOCK, PROJECT
+from pilotlight_cli.registry.sample import publish_sample, sample_request
 from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
 from processes import descendants, wait_until, wait_until_ended

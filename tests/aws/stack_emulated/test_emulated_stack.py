@@ -27,11 +27,11 @@ from harness import Pinned, pinned, sample
 from pilotlight_cli.aws import keys
 from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.aws.translation import deployed, translate
-from pilotlight_cli.local.sample import sample_request
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.project import LOCK, PROJECT
-from pilotlight_cli.publishing import copy
+from pilotlight_cli.registry.publish import copy
+from pilotlight_cli.registry.sample import sample_request
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import TOLD, Recorder

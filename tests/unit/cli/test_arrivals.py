@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import descriptions
-from pilotlight_cli.publishing import publish
+from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving, working_folder
 from unit.cli.test_repository import NAME, NOON, nothing

@@ -15,11 +15,11 @@ import descriptions
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32
 from pilotlight_cli import console, views
-from pilotlight_cli.documents import to_bytes
 from pilotlight_cli.local.verify import Check, VerifyReport
 from pilotlight_cli.main import app
-from pilotlight_cli.manifest import Manifest, write_manifest
-from pilotlight_cli.repository import Unreadable
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.registry.manifest import Manifest, write_manifest
+from pilotlight_cli.registry.versions import Unreadable
 from pilotlight_cli.stores import Store
 
 HOSTILE = "\x1b]0;title\x07 \x1b[2J \x9b31m \u202egnp.\u2066 a\rb \x7f \x08 \u200b \u2028 \U000e0041 [red]x[/red] :bug:"

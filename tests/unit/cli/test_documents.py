@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pilotlight_cli.documents import to_bytes
+from pilotlight_cli.registry.json_document import to_bytes
 from properties import given, st
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

@@ -21,7 +21,7 @@ import pilotlight
 from onnx_models import endless, filled
 from pilotlight_cli.main import app
 from pilotlight_cli.project import SAMPLE
-from pilotlight_cli.publishing import publish
+from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.stores import Store
 
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.

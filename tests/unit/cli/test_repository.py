@@ -17,9 +17,9 @@ import pytest
 import descriptions
 from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, StoreError
 from pilotlight.model.lock import LAST_VERSION, VERSION
-from pilotlight_cli.manifest import Manifest, NameRefused
-from pilotlight_cli.publishing import PublishRefused, VersionTaken, copy, publish
-from pilotlight_cli.repository import (
+from pilotlight_cli.registry.manifest import Manifest, NameRefused
+from pilotlight_cli.registry.publish import PublishRefused, VersionTaken, copy, publish
+from pilotlight_cli.registry.versions import (
     Aliases,
     NotPublished,
     Unreadable,

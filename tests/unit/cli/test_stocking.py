@@ -9,10 +9,10 @@ from onnx import TensorProto
 
 import onnx_models
 from harness import Pinned, pinned
-from pilotlight_cli.local.sample import publish_sample
 from pilotlight_cli.project import LOCK, SAMPLE
-from pilotlight_cli.repository import NotPublished, show
-from pilotlight_cli.stocking import NotInStock, stock
+from pilotlight_cli.registry.sample import publish_sample
+from pilotlight_cli.registry.stock import NotInStock, stock
+from pilotlight_cli.registry.versions import NotPublished, show
 from pilotlight_cli.stores import Store, open_store
 
 EXAMPLE = "command --from URL"

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli import console
-from pilotlight_cli.local.sample import pins_sample, publish_sample
-from pilotlight_cli.publishing import copy
-from pilotlight_cli.repository import NotPublished, show
+from pilotlight_cli.registry.publish import copy
+from pilotlight_cli.registry.sample import pins_sample, publish_sample
+from pilotlight_cli.registry.versions import NotPublished, show
 from pilotlight_cli.stores import Store, open_store
 
 

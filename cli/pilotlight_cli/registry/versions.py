@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from pilotlight.errors import FormatError, ObjectRefused, StoreError
 from pilotlight.model.lock import LAST_VERSION, NAME, VERSION
-from pilotlight_cli.documents import to_bytes
-from pilotlight_cli.manifest import (
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.registry.manifest import (
     Alias,
     Manifest,
     check_name,

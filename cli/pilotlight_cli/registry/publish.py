@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
-from pilotlight_cli.documents import to_bytes
-from pilotlight_cli.manifest import Manifest, check_name, read_manifest, write_manifest
-from pilotlight_cli.repository import MANIFEST, free_versions, place, read_at, set_alias
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.registry.manifest import Manifest, check_name, read_manifest, write_manifest
+from pilotlight_cli.registry.versions import MANIFEST, free_versions, place, read_at, set_alias
 from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:

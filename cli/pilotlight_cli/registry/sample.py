@@ -9,11 +9,11 @@ from typing import Any
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Lock, load_lock
-from pilotlight_cli.documents import to_bytes
-from pilotlight_cli.manifest import Manifest, write_manifest
 from pilotlight_cli.project import EVENTS, SAMPLE
-from pilotlight_cli.publishing import describe
-from pilotlight_cli.repository import MANIFEST
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.registry.manifest import Manifest, write_manifest
+from pilotlight_cli.registry.publish import describe
+from pilotlight_cli.registry.versions import MANIFEST
 from pilotlight_cli.stores import Store
 
 
