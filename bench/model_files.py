@@ -21,7 +21,7 @@ import large_models
 from packages import made_in
 from pilotlight.model.lock import load_lock
 from pilotlight_cli import optimizing
-from pilotlight_cli.locking import pin
+from pilotlight_cli.pinning.pin import pin
 from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.sandbox.inspection import inspect

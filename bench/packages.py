@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pilotlight_cli import console
 from pilotlight_cli.hostenv import PYTHON, group_packages, host_packages, isolated_python
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import BUILD
-from pilotlight_cli.requirements import PYTHON_VERSION
 from pilotlight_cli.staging import build
 from pilotlight_cli.staging.bytecode import interpreter
 from pilotlight_cli.staging.libraries import requirements

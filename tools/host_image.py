@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pilotlight_cli.requirements import PYTHON_VERSION
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.bytecode import interpreter
 
 LABEL = "pilotlight.stand-in"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from pilotlight_cli.pinning.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.project import LOCK, PROJECT
-from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 
 PEERS = PROJECT / "bench" / "peers"
 HEADER = f"# Written by 'python tools/lock_peers.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"

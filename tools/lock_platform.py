@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from pilotlight_cli.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+from pilotlight_cli.pinning.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 
 HEADER = (
     f"# Written by 'python tools/lock_platform.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"

@@ -20,9 +20,9 @@ from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.gcp.container import ContainerError, build_image, builder
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
+from pilotlight_cli.pinning.requirements import pins
 from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.registry.sample import publish_sample, sample_request
-from pilotlight_cli.requirements import pins
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from processes import wait_until

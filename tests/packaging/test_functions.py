@@ -15,8 +15,8 @@ from pilotlight_cli import staging
 from pilotlight_cli.aws.release import release_digest
 from pilotlight_cli.aws.template import effective_values, load_template
 from pilotlight_cli.hostenv import group_packages, isolated_python
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import FUNCTIONS, LOCK, PROJECT
-from pilotlight_cli.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.bytecode import has_bytecode, interpreter
 from pilotlight_cli.staging.closure import imported_modules
 from templates import of_type, released

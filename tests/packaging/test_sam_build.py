@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import sample
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import PROJECT
-from pilotlight_cli.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.bytecode import interpreter
 from pilotlight_cli.staging.package import MAX_BYTES
 

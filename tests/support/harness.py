@@ -20,7 +20,7 @@ from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_r
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
 from pilotlight_cli.local.server import prepare
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, embedded_store
-from pilotlight_cli.locking import pin
+from pilotlight_cli.pinning.pin import pin
 from pilotlight_cli.project import LOCK
 from pilotlight_cli.registry.publish import copy, publish
 from pilotlight_cli.registry.sample import publish_sample

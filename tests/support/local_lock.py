@@ -11,11 +11,11 @@ from pathlib import Path
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_lock
 from pilotlight.model.signature import read_signature
+from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.publish import describe
 from pilotlight_cli.registry.sample import publish_sample
-from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.stores import open_store
 
 

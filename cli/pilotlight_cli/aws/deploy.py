@@ -25,9 +25,9 @@ from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.verify import VerifyReport, verify
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import LOCK, PROJECT
 from pilotlight_cli.registry.stock import stock
-from pilotlight_cli.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.bytecode import has_bytecode
 from pilotlight_cli.stores import open_store
 

@@ -15,9 +15,9 @@ from pilotlight_cli.aws.sam import SamFailed, clean
 from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.local.process import Child, Log, PortTaken, listen
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, leads_to_a_store, s3_store
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import BUILD, LOCK, PROJECT
 from pilotlight_cli.registry.sample import publish_sample
-from pilotlight_cli.requirements import PYTHON_VERSION
 from pilotlight_cli.stores import open_store
 
 FUNCTION = "PredictFunction"

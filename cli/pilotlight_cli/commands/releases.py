@@ -32,8 +32,8 @@ def pin(
     json: AsJson = False,
 ) -> None:
     """Pin a version: write model.lock, requirements.lock and golden.json."""
-    from pilotlight_cli.locking import REQUIREMENTS
-    from pilotlight_cli.locking import pin as write
+    from pilotlight_cli.pinning.pin import REQUIREMENTS
+    from pilotlight_cli.pinning.pin import pin as write
 
     source = open_store(store)
     with console.doing(f"Pinning {reference}"):

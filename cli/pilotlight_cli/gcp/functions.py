@@ -10,7 +10,7 @@ from typing import Any
 from pilotlight_cli.gcp import GcpError, NotThere
 from pilotlight_cli.gcp.gcloud import Gcloud
 from pilotlight_cli.gcp.settings import GcpSettings
-from pilotlight_cli.requirements import PYTHON_VERSION
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 
 RUNTIME = f"python{PYTHON_VERSION.replace('.', '')}"
 ENTRY_POINT = "predict"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.locking import REQUIREMENTS, check_requirements
+from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.registry.json_document import decoded
-from pilotlight_cli.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements

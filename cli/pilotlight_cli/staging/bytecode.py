@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pilotlight_cli.requirements import PYTHON_VERSION
+from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.package import BuildError
 
 

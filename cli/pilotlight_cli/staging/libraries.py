@@ -10,11 +10,11 @@ from pilotlight.errors import FormatError
 from pilotlight.model.lock import PACKAGES, load_lock
 from pilotlight_cli.formats.engines import C_API
 from pilotlight_cli.hostenv import InstallError, run_uv
-from pilotlight_cli.locking import REQUIREMENTS
+from pilotlight_cli.pinning.pin import REQUIREMENTS
+from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.project import FUNCTIONS
 from pilotlight_cli.pruning import prune
 from pilotlight_cli.registry.json_document import decoded
-from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.staging.package import BuildError
 from pilotlight_cli.staging.sources import PREDICT, beside
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import GOLDEN, File, Lock
-from pilotlight_cli.locking import REQUIREMENTS
+from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.project import CORE, FUNCTIONS
 from pilotlight_cli.staging.closure import imported_modules
 from pilotlight_cli.staging.package import BuildError

@@ -19,12 +19,12 @@ from pilotlight.model.lock import Lock, Session, load_lock, read_lock, write_loc
 from pilotlight.model.tensor import BF16
 from pilotlight_cli.formats.admitted import NotAdmitted
 from pilotlight_cli.formats.engines import EngineRefused
-from pilotlight_cli.locking import LockMismatch, check_requirements, pin
+from pilotlight_cli.pinning.pin import LockMismatch, check_requirements, pin
+from pilotlight_cli.pinning.requirements import CORE_PACKAGES, Unresolvable, pins
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import read_manifest, write_manifest
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.registry.versions import show
-from pilotlight_cli.requirements import CORE_PACKAGES, Unresolvable, pins
 from pilotlight_cli.sandbox.inspection import Inspection
 from pilotlight_cli.stores import Store
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.package_index import PackageIndex
-from pilotlight_cli.project import PROJECT
-from pilotlight_cli.requirements import (
+from pilotlight_cli.pinning.requirements import (
     OLDEST_PYTHON,
     PLATFORM_LOCK,
     ResolverFailed,
@@ -18,6 +17,7 @@ from pilotlight_cli.requirements import (
     pins,
     resolve_pins,
 )
+from pilotlight_cli.project import PROJECT
 
 
 def test_what_is_wanted_and_what_it_needs_is_pinned_with_hashes(index: PackageIndex) -> None:

@@ -15,10 +15,17 @@ from pilotlight.model.lock import GOLDEN, Description, File, Lock, check_oldest,
 from pilotlight.runtimes.onnx.types import check_files
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
+from pilotlight_cli.pinning.requirements import (
+    CORE_PACKAGES,
+    PLATFORM,
+    PLATFORM_LOCK,
+    PYTHON_VERSION,
+    pins,
+    resolve_pins,
+)
 from pilotlight_cli.registry.json_document import decoded, to_bytes
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import place, resolve
-from pilotlight_cli.requirements import CORE_PACKAGES, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving
 
