@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from pilotlight_cli import console, views
+from pilotlight_cli import console
+from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
     AsJson,
     Format,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pilotlight_cli import console, views
+from pilotlight_cli import console
+from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import LOCK, Architecture, AsJson, Cloud, Engine, LockPath, Reference, StoreUrl
 from pilotlight_cli.project import BUILD, CLOUDS
 from pilotlight_cli.stores import open_store

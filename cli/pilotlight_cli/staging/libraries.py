@@ -13,10 +13,10 @@ from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.project import FUNCTIONS
-from pilotlight_cli.pruning import prune
 from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.staging.package import BuildError
 from pilotlight_cli.staging.sources import PREDICT, beside
+from pilotlight_cli.staging.trim import prune
 
 
 def requirements(cloud: str, lock: Path) -> str:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 import descriptions
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32
-from pilotlight_cli import console, views
+from pilotlight_cli import console
+from pilotlight_cli.commands import views
 from pilotlight_cli.local.verify import Check, VerifyReport
 from pilotlight_cli.main import app
 from pilotlight_cli.registry.json_document import to_bytes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.pruning import prune
+from pilotlight_cli.staging.trim import prune
 
 BINDING = "onnxruntime/capi/onnxruntime_pybind11_state.cpython-313-x86_64-linux-gnu.so"
 C_LIBRARY = "onnxruntime/capi/libonnxruntime.so.1.31.1"
