@@ -21,7 +21,7 @@ from pilotlight.settings import Settings, read_settings
 from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
-from pilotlight_cli.formats import recognise
+from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
 from pilotlight_cli.project import PROJECT
 from pilotlight_cli.sandbox.child import samples
@@ -203,7 +203,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [least.memory // 10**6, (more.memory - least.memory) // 10**6],
         [least.seconds],
         [least.patience // least.seconds],
-        [recognise.LEAST // 10**6, recognise.TIMES],
+        [recognition.LEAST // 10**6, recognition.TIMES],
         [samples.MOST_IN_A_REQUEST],
         [MOST_FEATURES],
         [samples.MOST_VALUES],

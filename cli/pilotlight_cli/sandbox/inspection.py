@@ -22,7 +22,7 @@ from pilotlight.model.lock import GLOBAL, OLDEST, Runtime, is_before
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted
-from pilotlight_cli.formats.recognise import Recognised, read_recognised
+from pilotlight_cli.formats.recognition import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.regular_files import check_regular

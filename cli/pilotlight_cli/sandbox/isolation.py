@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
-from pilotlight_cli.formats.recognise import NotRecognised
+from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import tethered
 from pilotlight_cli.project import CORE, PROJECT

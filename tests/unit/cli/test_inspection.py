@@ -26,7 +26,7 @@ from estimators import NAMES, POINTS, VALUES
 from onnx_hiding import PLACES
 from onnx_models import endless, filled, repeating, wide, with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
-from pilotlight_cli.formats.recognise import NotRecognised, Recognised
+from pilotlight_cli.formats.recognition import NotRecognised, Recognised
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.sandbox import inspection, isolation
 from pilotlight_cli.sandbox.inspection import Inspection, UsageError, inspect, requirements

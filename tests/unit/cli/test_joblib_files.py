@@ -18,7 +18,7 @@ import revealing
 from estimators import FLATS, NAMES, POINTS
 from pilotlight.errors import UnsafePickle
 from pilotlight_cli.formats.admitted import admitted
-from pilotlight_cli.formats.recognise import unpacked
+from pilotlight_cli.formats.recognition import unpacked
 from pilotlight_cli.sandbox.child.joblib import load
 
 ADMITTED = admitted()

@@ -18,7 +18,7 @@ from large_models import mlp, transformer
 from models import run_onnx
 from onnx_models import LOOKUP_GOLDEN, lookup, with_external_data
 from pilotlight.model.lock import DEFAULT_SESSION, Session
-from pilotlight_cli.formats.recognise import recognise
+from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.main import app
 from pilotlight_cli.optimizing import Report, choice, optimize
 from pilotlight_cli.sandbox.inspection import inspect

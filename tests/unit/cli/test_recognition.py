@@ -24,8 +24,8 @@ from estimators import NAMES, POINTS
 from onnx_hiding import PLACES
 from onnx_models import with_external_data
 from pilotlight.errors import ModelError
-from pilotlight_cli.formats import recognise
-from pilotlight_cli.formats.recognise import NotRecognised, read_recognised, recognise, unpacked, write_recognised
+from pilotlight_cli.formats import recognition
+from pilotlight_cli.formats.recognition import NotRecognised, read_recognised, recognise, unpacked, write_recognised
 
 MODEL = LogisticRegression().fit(POINTS, NAMES)
 PICKLE = pickle.dumps(MODEL, 5)

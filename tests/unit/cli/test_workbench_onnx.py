@@ -20,7 +20,7 @@ from onnx_models import bfloat16_plus, identity
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.signature import Signature, write_signature
 from pilotlight.model.tensor import BF16, BYTES, FP32, INT64
-from pilotlight_cli.formats.recognise import recognise
+from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.sandbox.child.onnx import look
 from pilotlight_cli.sandbox.job import Answer, Job, UsageError
 

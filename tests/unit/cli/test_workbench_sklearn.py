@@ -31,7 +31,7 @@ from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight.model.signature import write_signature
 from pilotlight.model.tensor import BYTES, FP64
 from pilotlight_cli.formats.admitted import admitted
-from pilotlight_cli.formats.recognise import recognise
+from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.sandbox.child.sklearn import look
 from pilotlight_cli.sandbox.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
 

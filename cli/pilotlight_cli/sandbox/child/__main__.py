@@ -53,7 +53,7 @@ def _written(answer: dict[str, Any]) -> str:
 
 def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
     if task == "recognise":
-        from pilotlight_cli.formats.recognise import recognise, write_recognised
+        from pilotlight_cli.formats.recognition import recognise, write_recognised
 
         return write_recognised(recognise(Path(document["path"])))
     if task == "optimize":
@@ -66,7 +66,7 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         return onnx_measuring.measure(document)
     if task == "look":
         return write_answer(_look(read_job(document)))
-    raise UsageError(f"the workbench has no task {task!r}")
+    raise UsageError(f"the sandbox has no task {task!r}")
 
 
 def _look(job: Job) -> Answer:

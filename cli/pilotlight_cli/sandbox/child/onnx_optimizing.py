@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pilotlight.errors import ModelError
 from pilotlight.runtimes.onnx.binding import library, session_options
-from pilotlight_cli.formats.recognise import recognise
+from pilotlight_cli.formats.recognition import recognise
 
 # Tensors of this many bytes and more go into the file beside the model. ONNX Runtime lets those above a megabyte begin
 # on a page, so that a load maps them.

@@ -13,7 +13,7 @@ from pilotlight.pickles.forbidden import forbidden
 from pilotlight.pickles.machine import check_name
 from pilotlight.pickles.opcodes import positions, scan
 from pilotlight.runtimes.sklearn import parse
-from pilotlight_cli.formats.recognise import unpacked
+from pilotlight_cli.formats.recognition import unpacked
 from pilotlight_cli.sandbox.child import joblib
 from pilotlight_cli.sandbox.job import Job, Names, UsageError
 
