@@ -76,13 +76,14 @@ def _check_support(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
     vectors, support, counts = fields["support_vectors_"], fields["support_"], fields["_n_support"]
     # A kernel that is a function is worked out before libsvm is called, which then takes it for precomputed.
     precomputed = fields.get("kernel") == "precomputed" or callable(fields.get("kernel"))
-    rows, classes = len(support) if precomputed else vectors.shape[0], max(len(counts), 2)
+    rows, classes = len(support) if precomputed else vectors.shape[0], len(counts)
     pairs = classes * (classes - 1) // 2
     dual = fields["_dual_coef_"]
     sparse = bool(fields["_sparse"])
     probable = fields.get("probability") is True or fields.get("_effective_probability") is True
     if not (
         "_impl" not in fields
+        and classes >= 2
         and len(support) == rows
         and (not precomputed or ((support >= 0) & (support < fields["shape_fit_"][0])).all())
         and (precomputed or vectors.shape[1] == fields["n_features_in_"])

@@ -40,7 +40,7 @@ _CHECK_ARRAY: Final = "sklearn.utils.validation.check_array"
 
 
 def check(data: bytes) -> None:
-    """Raise UnsafePickle for what skops never writes and must not do, and ModelError for what is no skops file."""
+    """Raise UnsafePickle for what no model needs and some would misuse, and ModelError for what is no skops file."""
     try:
         with ZipFile(BytesIO(data)) as archive:
             _Schema(archive).check()
@@ -65,7 +65,7 @@ class _Schema:
         """Raise UnsafePickle."""
         for alike in self._alike.values():
             if len({_kind(node) for node in alike}) > 1:
-                raise _never_written(f"{_kind(alike[0])} for something else too")
+                raise _needless(f"{_kind(alike[0])} for something else too")
         for node in self._nodes:
             self._check_made(node)
             if node["__loader__"] == "DictNode":
@@ -103,11 +103,11 @@ class _Schema:
         if loader == "JsonNode" and isinstance(json.loads(node["content"]), (dict, list)):
             raise UnsafePickle("the skops file has a JSON value that is no scalar; save the model again with skops")
         if _KNOWN.fullmatch(name) and loader in _MADE and not _MADE[loader].fullmatch(name):
-            raise _never_written(f"a {loader} of {name}")
+            raise _needless(f"a {loader} of {name}")
         if loader == "PartialNode" and any(
             _name(function) != _CHECK_ARRAY for function in self._all(node["content"]["func"])
         ):
-            raise _never_written("a partial of another function than check_array")
+            raise _needless("a partial of another function than check_array")
 
     def _check_keys(self, node: Node) -> None:
         if _name(node) not in _MAPPINGS:
@@ -115,14 +115,14 @@ class _Schema:
         for types in self._all(node["key_types"]):
             for kind in types["content"]:
                 if kind["__loader__"] != "TypeNode":
-                    raise _never_written(f"a {kind['__loader__']} as the type of a key")
+                    raise _needless(f"a {kind['__loader__']} as the type of a key")
 
     def _check_tree(self, node: Node) -> None:
         """What compiled code counts before it looks: as many numbers of classes as outputs, and a list of nodes."""
         _, classes, outputs = (self._only(part) for part in self._only(node["__reduce__"]["args"])["content"])
         nodes = self._only(self._only(node["content"])["content"]["nodes"])
         if self._shape(classes) != (json.loads(outputs["content"]),) or len(self._shape(nodes)) != 1:
-            raise _never_written("a tree whose parts do not fit")
+            raise _needless("a tree whose parts do not fit")
 
     def _only(self, node: Node) -> Node:
         """A node that is the same wherever its id is."""
@@ -130,14 +130,14 @@ class _Schema:
         if key not in self._single:
             self._single[key] = all(other == node for other in self._all(node))
         if not self._single[key]:
-            raise _never_written("different parts of trees as the same object")
+            raise _needless("different parts of trees as the same object")
         return node
 
     def _shape(self, node: Node) -> tuple[int, ...]:
         from numpy.lib import format as npy  # noqa: PLC0415 - costs much, and is there with skops
 
         if _name(node) != "numpy.ndarray":
-            raise _never_written(f"{_name(node)} in a tree")
+            raise _needless(f"{_name(node)} in a tree")
         with self._archive.open(node["file"]) as stream:
             reads = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
             shape: tuple[int, ...] = reads[npy.read_magic(stream)](stream)[0]
@@ -152,8 +152,8 @@ def _name(node: Node) -> str:
     return f"{node['__module__']}.{node['__class__']}"
 
 
-def _never_written(what: str) -> UnsafePickle:
-    return UnsafePickle(f"the skops file has {what}, which skops never writes; save the model again with skops")
+def _needless(what: str) -> UnsafePickle:
+    return UnsafePickle(f"the skops file has {what}, which no model needs; save the model again with skops")
 
 
 def _check_state(state: Node) -> list[tuple[Node, str]]:

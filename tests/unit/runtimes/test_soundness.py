@@ -285,7 +285,7 @@ def test_a_loaded_model_that_holds_an_address_is_refused(holder: str) -> None:
     [
         ("no scalar", '"content": "1.0"', '"content": "{\\"__array_interface__\\": 1}"'),
         ("a SliceNode for the state of an object", '"__loader__": "DictNode"', '"__loader__": "SliceNode"'),
-        ("a ListNode of builtins.dict, which skops never writes", '"DictNode"', '"ListNode"'),
+        ("a ListNode of builtins.dict, which no model needs", '"DictNode"', '"ListNode"'),
         ("an attribute __array__", '"alpha"', '"__array__"'),
     ],
 )
@@ -352,7 +352,7 @@ def test_skops_itself_gives_out_memory_as_it_was_left(what: str) -> None:
 @pytest.mark.parametrize(
     ("why", "node"),
     [
-        *((f"{what} of numpy.ndarray, which skops never writes", node) for what, node in CALLING.items()),
+        *((f"{what} of numpy.ndarray, which no model needs", node) for what, node in CALLING.items()),
         ("a RandomStateNode of numpy.ndarray", skops_node("RandomStateNode", "numpy.ndarray", content=NOTHING)),
         ("a RandomGeneratorNode of numpy.ndarray", skops_node("RandomGeneratorNode", "numpy.ndarray", content={})),
         (
@@ -574,6 +574,7 @@ LENGTHS: dict[str, Callable[[], Any]] = {
     "no points": lambda: altered(KNeighborsRegressor(algorithm="brute").fit(POINTS, VALUES), _fit_X=np.empty((0, 3))),
     "fewer labels than points": lambda: neighbours(_y=np.zeros(1, np.int64)),
     "places of precomputed vectors": precomputed,
+    "one count of support vectors": lambda: altered(SVR().fit(POINTS, VALUES), _n_support=np.array([60], np.int32)),
     "another algorithm of libsvm": lambda: altered(SVR().fit(POINTS, VALUES), _impl="c_svc"),
     "vectors that are no matrix": lambda: sparse_vectors(support_vectors_=Bunch(shape=(60, 3))),
     "vectors by column": lambda: sparse_vectors(support_vectors_=scipy.sparse.csc_matrix(np.ones((60, 3)))),
