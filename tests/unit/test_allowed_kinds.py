@@ -247,7 +247,7 @@ def as_only_key_type(schema: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (as_list, f"a ListNode of {NORMALIZE}, which skops never writes"),
+        (as_list, f"a ListNode of {NORMALIZE}, which no model needs"),
         (as_key_type, "a TypeNode of builtins.str for something else too"),
         (as_known_key_type, "for something else too"),
         (as_only_key_type, f"would call {NORMALIZE}"),
