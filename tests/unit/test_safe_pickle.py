@@ -490,6 +490,13 @@ def test_arrays_and_scalars_come_back(value: Any, protocol: int) -> None:
     np.testing.assert_array_equal(found, value)
 
 
+def test_an_empty_string_comes_back_as_numpy_1_writes_it() -> None:
+    dtype = call(named("numpy", "dtype"), text("U0"), b"\x89", b"\x88")
+    assert loads(program(call(SCALAR, dtype, raw(b""))), ADMITTED) == ""
+    with pytest.raises(UnsafePickle, match="does not fit"):
+        loads(program(EMPTY_ARRAY + array_state((2,), dtype, raw(b"")) + BUILD), ADMITTED)
+
+
 def test_a_random_generator_comes_back() -> None:
     generator = np.random.default_rng(1)
     assert loads(pickle.dumps(generator), ADMITTED).random() == generator.random()

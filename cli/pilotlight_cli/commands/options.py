@@ -9,6 +9,7 @@ import typer
 
 from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
+from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 
 Cloud = Literal["aws", "gcp"]
 Format = Literal["onnx", "skops", "pickle"]
@@ -50,7 +51,7 @@ MaxMemory = Annotated[
         "--max-memory",
         metavar="MB",
         min=1,
-        envvar="PILOTLIGHT_MAX_MEMORY",
+        envvar=MEMORY_VARIABLE,
         help="What looking into the model may take; else 4000 and 15 times its size.",
         show_default=False,
     ),
@@ -61,7 +62,7 @@ MaxSeconds = Annotated[
         "--max-seconds",
         metavar="SECONDS",
         min=1,
-        envvar="PILOTLIGHT_MAX_SECONDS",
+        envvar=SECONDS_VARIABLE,
         help="The processor's time that looking into the model may take; else 180 and one for each MB.",
         show_default=False,
     ),

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
+
 # What reaches the developer's store and proxies, and what every program needs. Nothing else of the developer's
 # environment gets into a function: it would work here and fail in the cloud.
 _PASSED_PREFIXES = ("AWS_", "GOOGLE_", "CLOUDSDK_", "PILOTLIGHT_", "LC_")
@@ -14,7 +16,7 @@ _PASSED = (
     *("HOME", "PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "STORAGE_EMULATOR_HOST"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
-_OURS = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV")
+_OURS = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", MEMORY_VARIABLE, SECONDS_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,10 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
+# Variables of the command alone: a function refuses to start with a setting that it does not know.
+MEMORY_VARIABLE: Final = "PILOTLIGHT_MAX_MEMORY"
+SECONDS_VARIABLE: Final = "PILOTLIGHT_MAX_SECONDS"
+
 _MB: Final = 10**6
 _LEAST_MEMORY: Final = 4000 * _MB
 _TIMES: Final = 15  # a forest in ONNX takes 12 times its file

@@ -33,6 +33,8 @@ def test_only_what_leads_to_a_store_and_our_settings_pass_to_a_function() -> Non
         "AWS_PROFILE": "me",
         "GOOGLE_APPLICATION_CREDENTIALS": "/key.json",
         "PILOTLIGHT_LOG_LEVEL": "DEBUG",
+        "PILOTLIGHT_MAX_MEMORY": "8000",
+        "PILOTLIGHT_MAX_SECONDS": "60",
         "HOME": "/home/me",
         "https_proxy": "http://proxy",
         "AWS_CA_BUNDLE": "",
