@@ -54,8 +54,10 @@ def test_a_function_that_is_ready_tells_its_cold_start(tmp_path: Path) -> None:
 
 def test_a_function_that_is_not_ready_yet_is_asked_again(tmp_path: Path) -> None:
     replies = [status(503), status(503), status(200)]
+    instance = Instance()
+    instance.tells("waiting")
     with answering(lambda: replies.pop(0)) as url:
-        server(url, Instance(), tmp_path)
+        server(url, instance, tmp_path)
 
     assert replies == []
 
@@ -107,6 +109,7 @@ def test_a_restart_empties_the_functions_disk_and_tells_the_new_cold_start(tmp_p
 
 def test_a_runtime_that_ended_by_itself_is_noticed(tmp_path: Path) -> None:
     instance = Instance()
+    instance.tells("ready")
     with answering(lambda: status(200)) as url:
         running = server(url, instance, tmp_path)
         running.check()
