@@ -6,12 +6,9 @@ dictionary its key types with each key. So the names in the lock are looked at b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
-from io import BytesIO
 from typing import Any, Final
-from zipfile import ZipFile
 
 from pilotlight.errors import ModelError, RuntimeMismatch, UnsafePickle
 from pilotlight.pickles import skops_schema
@@ -35,10 +32,9 @@ def parse(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any est
     if never is not None:
         raise UnsafePickle(f"the lock allows {never}, which can run or load anything and is never allowed")
     try:
-        skops_schema.check(data)
+        schema = skops_schema.read(data)
         if any(_is_open(name) for name in allowed):
-            with ZipFile(BytesIO(data)) as archive:
-                _check_roles(json.loads(archive.read("schema.json")), frozenset(allowed))
+            _check_roles(schema, frozenset(allowed))
         return loads(data, trusted=list(allowed))
     except (Warning, ModelError, RuntimeMismatch, UnsafePickle):
         raise

@@ -39,11 +39,16 @@ _MADE: Final = {
 _CHECK_ARRAY: Final = "sklearn.utils.validation.check_array"
 
 
-def check(data: bytes) -> None:
-    """Raise UnsafePickle for what no model needs and some would misuse, and ModelError for what is no skops file."""
+def read(data: bytes) -> object:
+    """The schema in a skops file, as JSON holds it.
+
+    Raises UnsafePickle for what no model needs and skops must not do, and ModelError for what is no skops file.
+    """
     try:
         with ZipFile(BytesIO(data)) as archive:
-            _Schema(archive).check()
+            schema: object = json.loads(archive.read("schema.json"))
+            _Schema(archive, schema).check()
+            return schema
     except (BadZipFile, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
 
@@ -51,9 +56,9 @@ def check(data: bytes) -> None:
 class _Schema:
     """The nodes of a file."""
 
-    def __init__(self, archive: ZipFile) -> None:
+    def __init__(self, archive: ZipFile, schema: object) -> None:
         self._archive = archive
-        self._nodes = list(_nodes(json.loads(archive.read("schema.json"))))
+        self._nodes = list(_nodes(schema))
         # skops takes the first node of an id wherever it reads the id again, so that each may become what any is.
         self._alike: dict[Any, list[Node]] = {}
         for node in self._nodes:
