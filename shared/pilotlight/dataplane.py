@@ -69,6 +69,6 @@ class DataPlane:
         The caller waits for that attempt for a moment: between requests Lambda stops the process.
         """
         if self._loader.state != "ready":
-            self._loader.poke(self._clock() + _PROBE_PATIENCE, trace)
+            self._loader.retry(self._clock() + _PROBE_PATIENCE, trace)
         if self._loader.state != "ready":
             raise self._loader.not_ready()

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from doubles import describe
+from doubles import description
 from fakes.fake_s3 import FakeS3, Fault
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
 from pilotlight.fetch import ranges
 from pilotlight.fetch.download import Partial, Span
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import OtherStore
+from pilotlight.fetch.protocol import UseSdk
 from pilotlight.model.lock import File
 from processes import wait_until
 from s3_store import S3Store
@@ -56,7 +56,7 @@ def environ(s3: FakeS3) -> dict[str, str]:
 @pytest.fixture
 def files(environ: dict[str, str], tmp_path: Path, warned: list[str]) -> ModelFiles:
     store = S3Store("s3://models/team", environ, warn=warned.append)
-    return ModelFiles(store, describe(content=CONTENT), tmp_path / "models")
+    return ModelFiles(store, description(content=CONTENT), tmp_path / "models")
 
 
 def fetch(files: ModelFiles, timeout: float = 120.0) -> None:
@@ -214,7 +214,7 @@ def test_ranges_that_cannot_be_held_together_are_for_boto3(s3: FakeS3, tmp_path:
     s3.inject(Fault("truncated", after=len(CONTENT), without=("ETag",)))
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
     incoming = partial.begin(lambda: None)
-    with pytest.raises(OtherStore, match="does not tell which object it is of"):
+    with pytest.raises(UseSdk, match="does not tell which object it is of"):
         S3Store("s3://models/team", s3.environ()).fetch("example/3/model.onnx", incoming, 60.0)
     partial.end(incoming)
 
@@ -240,7 +240,7 @@ partial.finish()
 
 
 def test_where_no_more_threads_can_be_started_one_gets_all_of_it(s3: FakeS3, tmp_path: Path) -> None:
-    digest = describe(content=CONTENT).files[0].sha256
+    digest = description(content=CONTENT).files[0].sha256
     command = [sys.executable, "-c", FEW_THREADS, str(tmp_path), str(len(CONTENT)), digest]
     environ = {**s3.environ(), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     subprocess.run(command, env=environ, check=True, timeout=180)

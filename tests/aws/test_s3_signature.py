@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as TheirCredentials
 
-from pilotlight.fetch.http_client import quoted
+from pilotlight.fetch.http_client import percent_encoded
 from s3_signature import Credentials, Signer
 
 KEYS = [
@@ -44,7 +44,7 @@ def test_the_headers_are_those_of_botocores_own_signer(
     key: str, place: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, region = place
-    url = f"{root}/{quoted(key, b'/')}"
+    url = f"{root}/{percent_encoded(key, b'/')}"
     authority, target = urlsplit(url).netloc, url.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
     for token, headers, moment in itertools.product(TOKENS, HEADERS, MOMENTS):
         now = dt.datetime.fromtimestamp(moment, dt.UTC)

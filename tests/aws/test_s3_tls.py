@@ -12,7 +12,7 @@ from doubles import CONTENT, fetched
 from fakes.fake_s3 import FakeS3
 from pilotlight.errors import StoreError
 from pilotlight.fetch.download import Partial
-from pilotlight.fetch.protocol import OtherStore
+from pilotlight.fetch.protocol import UseSdk
 from pilotlight.model.lock import File
 from s3_store import S3Store
 from servers import certificates
@@ -40,7 +40,7 @@ def test_a_bundle_of_somebodys_choice_is_the_one_that_counts(
 
 def test_a_store_whose_certificate_is_not_trusted_gets_no_request(s3: FakeS3, tmp_path: Path) -> None:
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
-    with pytest.raises(OtherStore, match="certificate verify failed"):
+    with pytest.raises(UseSdk, match="certificate verify failed"):
         S3Store("s3://models", s3.environ()).fetch("example/3/model.onnx", partial.begin(lambda: None), 60.0)
     assert s3.ranges == []
 

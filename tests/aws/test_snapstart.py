@@ -197,7 +197,9 @@ print(gc.isenabled(), gc.get_freeze_count() > 10_000)
 def test_the_first_prediction_belongs_to_a_start_for_which_no_request_waits(
     start: str, primed: bool, models: dict[str, Pinned]
 ) -> None:
-    program = "import time, handler; handler._LOADER.poke(time.monotonic() + 60)"  # where its nine seconds were too few
+    program = (
+        "import time, handler; handler._LOADER.retry(time.monotonic() + 60)"  # where its nine seconds were too few
+    )
     with stored("aws", models["onnx"]) as store, prepared("aws", models["onnx"], store, {}) as function:
         record = json.loads(run(function, program, AWS_LAMBDA_INITIALIZATION_TYPE=start))
     assert (record["state"], "prime" in record["phases_ms"]) == ("ready", primed)

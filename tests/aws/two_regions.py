@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from doubles import CONTENT, describe
+from doubles import CONTENT, description
 from fakes.fake_s3 import FakeS3
 from pilotlight.errors import PilotlightError
 from pilotlight.fetch.model_files import ModelFiles
@@ -52,7 +52,7 @@ def main(folder: Path, home: str, forged: str) -> None:
         os.environ.update(environ)
         store = S3Store("s3://models/team", environ, warn=print)
         try:
-            ModelFiles(store, describe(), folder / "model", time.monotonic).fetch(60.0, lambda _: None)
+            ModelFiles(store, description(), folder / "model", time.monotonic).fetch(60.0, lambda _: None)
         except PilotlightError as error:
             print(f"{type(error).__name__}: {error}")
         for fake, region in zip(fakes, regions, strict=True):

@@ -14,7 +14,7 @@ from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.errors import PilotlightError, RuntimeMismatch
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.verify import VerifyReport, cloud_of, verify
-from pilotlight_cli.registry.publish import describe
+from pilotlight_cli.registry.publish import read_file_entry
 
 
 def checks(report: VerifyReport) -> dict[str, tuple[bool, str]]:
@@ -72,7 +72,7 @@ def with_other_golden(lock: Path, folder: Path, alter: Callable[[Any], None]) ->
     document = json.loads(golden.read_bytes())
     alter(document)
     golden.write_text(json.dumps(document))
-    rewrite(altered, golden=describe(golden))
+    rewrite(altered, golden=read_file_entry(golden))
     return altered
 
 

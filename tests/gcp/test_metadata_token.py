@@ -12,7 +12,7 @@ from gcs_store import GcsStore
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch.download import Partial
-from pilotlight.fetch.protocol import OtherStore
+from pilotlight.fetch.protocol import UseSdk
 from pilotlight.model.lock import File
 from servers import certificates
 from servers.fake_gcs import FakeGcs, Fault
@@ -152,6 +152,6 @@ def test_a_store_whose_certificate_is_not_trusted_gets_no_token(
         monkeypatch.setenv(name, "/nowhere")
     environ = {"API_ENDPOINT_OVERRIDE": gcs.url, "GCE_METADATA_HOST": server.host, "HOME": str(tmp_path)}
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
-    with pytest.raises(OtherStore, match="certificate verify failed"):
+    with pytest.raises(UseSdk, match="certificate verify failed"):
         GcsStore("gs://models", environ).fetch("example/3/model.onnx", partial.begin(lambda: None), 60.0)
     assert gcs.requests == []

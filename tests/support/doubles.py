@@ -50,7 +50,7 @@ PAIR = Signature(
 CONTENT = b"the bytes of a model"
 
 
-def describe(signature: Signature = FEATURES, content: bytes = CONTENT) -> Description:
+def description(signature: Signature = FEATURES, content: bytes = CONTENT) -> Description:
     """A description of a model whose one file has that content."""
     digest = hashlib.sha256(content).hexdigest()
     return Description(
@@ -87,7 +87,7 @@ class MemoryStore:
 
 def fetched(store: ObjectStore, folder: Path, content: bytes = CONTENT, timeout: float = 60.0) -> bytes:
     """What ends up in `folder` of a model whose lock pins `content`."""
-    ModelFiles(store, describe(content=content), folder).fetch(timeout, lambda _: None)
+    ModelFiles(store, description(content=content), folder).fetch(timeout, lambda _: None)
     return (folder / "model.onnx").read_bytes()
 
 
@@ -154,7 +154,7 @@ def service(
     cors_origins: Sequence[str] = (),
 ) -> Service:
     """A service whose model is ready and is the function `predict`."""
-    model, clock = describe(signature), StepClock()
+    model, clock = description(signature), StepClock()
     plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
     loader = ReadyLoader(plan, FunctionModel(predict))
     return Service(

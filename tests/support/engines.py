@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from doubles import describe
+from doubles import description
 from pilotlight import runtimes
 from pilotlight.model.lock import DEFAULT_SESSION, FORMATS, File, Runtime, Session
 from pilotlight.model.signature import Signature
@@ -26,7 +26,7 @@ def load(
     """The model in a file, on that engine, as a function would load it; its lock also lists the file `beside`."""
     content = file.read_bytes()
     model = dataclasses.replace(
-        describe(signature, content),
+        description(signature, content),
         files=tuple(File(name, 1, "0" * 64) for name in (file.name, beside) if name),
         runtime=Runtime("onnx", engine, packages or {}, session),
     )

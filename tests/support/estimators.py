@@ -49,10 +49,10 @@ COLUMNS = Signature(
 def store(folder: Path, estimator: Any, signature: Signature, form: str = "pickle", **changes: Any) -> Description:
     """Write an estimator's file and describe it."""
     data = pickle.dumps(estimator, 5) if form == "pickle" else skops.io.dumps(estimator)
-    return describe(folder, data, signature, form, **changes)
+    return description(folder, data, signature, form, **changes)
 
 
-def describe(folder: Path, data: bytes, signature: Signature, form: str = "pickle", **changes: Any) -> Description:
+def description(folder: Path, data: bytes, signature: Signature, form: str = "pickle", **changes: Any) -> Description:
     """Write a file and describe it, its own names allowed unless `changes` say otherwise."""
     (folder / "model").write_bytes(data)
     fields: dict[str, Any] = {

@@ -14,7 +14,7 @@ from pilotlight.model.signature import read_signature
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.registry.publish import describe
+from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.registry.sample import publish_sample
 from pilotlight_cli.stores import open_store
 
@@ -28,10 +28,10 @@ def lock_the_sample(folder: Path) -> Path:
         name="breast-cancer",
         version=1,
         format="onnx",
-        files=(describe(SAMPLE / "model.onnx"),),
+        files=(read_file_entry(SAMPLE / "model.onnx"),),
         runtime=Runtime("onnx", "onnxruntime-python", packages),
         signature=read_signature(Node(read_json((SAMPLE / "signature.json").read_bytes()))),
-        golden=describe(SAMPLE / "golden.json"),
+        golden=read_file_entry(SAMPLE / "golden.json"),
     )
     shutil.copy(SAMPLE / "golden.json", folder)
     (folder / "requirements.lock").write_text(requirements)

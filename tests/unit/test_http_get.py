@@ -11,11 +11,11 @@ from contextlib import closing
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.http_client import Address, Answer, BadAnswer, Line, quoted
+from pilotlight.fetch.http_client import Address, BadResponse, Connection, HttpResponse, percent_encoded
 from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust
 
-Ask = Callable[..., Answer]
+Ask = Callable[..., HttpResponse]
 
 
 def timer(seconds: float = 60.0) -> Timer:
@@ -46,20 +46,20 @@ class Scripted:
                     caller.sendall(answer)
 
 
-def body(answer: Answer, room: int = 100, seconds: float = 60.0) -> bytes:
+def body(answer: HttpResponse, room: int = 100, seconds: float = 60.0) -> bytes:
     content = bytearray(room)
     return bytes(content[: answer.read_into(memoryview(content), timer(seconds))])
 
 
 @pytest.fixture
-def lines() -> Iterator[Line]:
-    with closing(Line(Trust([]))) as line:
+def lines() -> Iterator[Connection]:
+    with closing(Connection(Trust([]))) as line:
         yield line
 
 
-def answered(line: Line, said: bytes) -> Answer:
+def answered(line: Connection, said: bytes) -> HttpResponse:
     with closing(Scripted([said])) as server:
-        return line.ask(server.address, "/k", {}, timer())
+        return line.get(server.address, "/k", {}, timer())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def answered(line: Line, said: bytes) -> Answer:
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
     ],
 )
-def test_a_body_ends_where_the_server_says(said: bytes, found: bytes, lines: Line) -> None:
+def test_a_body_ends_where_the_server_says(said: bytes, found: bytes, lines: Connection) -> None:
     answer = answered(lines, said)
     assert body(answer) == found
     assert answer.fault is None
@@ -86,7 +86,7 @@ def test_a_body_ends_where_the_server_says(said: bytes, found: bytes, lines: Lin
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
     ],
 )
-def test_of_a_body_that_breaks_off_what_came_is_given(said: bytes, lines: Line) -> None:
+def test_of_a_body_that_breaks_off_what_came_is_given(said: bytes, lines: Connection) -> None:
     answer = answered(lines, said)
     assert body(answer) == b"abc"
     assert isinstance(answer.fault, ConnectionError)
@@ -101,35 +101,35 @@ def test_of_a_body_that_breaks_off_what_came_is_given(said: bytes, lines: Line) 
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
     ],
 )
-def test_what_is_not_http_is_told(said: bytes, lines: Line) -> None:
-    with pytest.raises(BadAnswer):
+def test_what_is_not_http_is_told(said: bytes, lines: Connection) -> None:
+    with pytest.raises(BadResponse):
         answered(lines, said)
 
 
-def test_a_connection_is_kept_for_the_next_request_and_made_anew_where_it_has_ended(lines: Line) -> None:
+def test_a_connection_is_kept_for_the_next_request_and_made_anew_where_it_has_ended(lines: Connection) -> None:
     good = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"
     with closing(Scripted([good, good], [good])) as server:
         for _ in range(3):
-            assert body(lines.ask(server.address, "/k", {"Range": "bytes=0-0"}, timer())) == b"a"
+            assert body(lines.get(server.address, "/k", {"Range": "bytes=0-0"}, timer())) == b"a"
         host = f"127.0.0.1:{server.address.port}"
     assert len(server.asked) == 3
     assert server.asked[0] == f"GET /k HTTP/1.1\r\nHost: {host}\r\nRange: bytes=0-0\r\n\r\n".encode()
 
 
-def test_a_body_that_was_not_read_is_not_taken_for_the_next_answer(lines: Line) -> None:
+def test_a_body_that_was_not_read_is_not_taken_for_the_next_answer(lines: Connection) -> None:
     good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"
     with closing(Scripted([good], [good])) as server:
-        lines.ask(server.address, "/k", {}, timer())
-        assert body(lines.ask(server.address, "/k", {}, timer())) == b"ab"
+        lines.get(server.address, "/k", {}, timer())
+        assert body(lines.get(server.address, "/k", {}, timer())) == b"ab"
 
 
 @pytest.mark.parametrize("value", ["a\r\nX: y", "ü", "\0"])
-def test_a_header_that_cannot_be_one_is_not_sent(value: str, lines: Line) -> None:
+def test_a_header_that_cannot_be_one_is_not_sent(value: str, lines: Connection) -> None:
     with closing(Scripted()) as server, pytest.raises(StoreError, match="no header can hold"):
-        lines.ask(server.address, "/k", {"X": value}, timer())
+        lines.get(server.address, "/k", {"X": value}, timer())
 
 
-def test_the_wait_for_a_piece_is_bounded_however_many_bytes_drip(lines: Line) -> None:
+def test_the_wait_for_a_piece_is_bounded_however_many_bytes_drip(lines: Connection) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = Address(tls=False, host="127.0.0.1", port=server.getsockname()[1])
         stop = threading.Event()
@@ -143,7 +143,7 @@ def test_the_wait_for_a_piece_is_bounded_however_many_bytes_drip(lines: Line) ->
 
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
-        answer = lines.ask(address, "/k", {}, timer())
+        answer = lines.get(address, "/k", {}, timer())
         began = time.monotonic()
         assert 0 < len(body(answer, 3000, seconds=0.4)) < 3000
         assert time.monotonic() - began < 30
@@ -153,5 +153,5 @@ def test_the_wait_for_a_piece_is_bounded_however_many_bytes_drip(lines: Line) ->
 
 
 def test_what_a_path_cannot_hold_is_percent_encoded() -> None:
-    assert quoted("a/b c~ü%", b"/") == "a/b%20c~%C3%BC%25"
-    assert quoted("a/b") == "a%2Fb"
+    assert percent_encoded("a/b c~ü%", b"/") == "a/b%20c~%C3%BC%25"
+    assert percent_encoded("a/b") == "a%2Fb"

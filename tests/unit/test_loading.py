@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from doubles import CONTENT, MemoryStore, Records, StepClock, describe
+from doubles import CONTENT, MemoryStore, Records, StepClock, description
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch.protocol import Sink
 from pilotlight.start import loading
@@ -39,7 +39,7 @@ class Case:
     def __init__(self, folder: Path, records: Records, faults: list[PilotlightError], content: bytes = b"") -> None:
         self.folder = folder
         self.content = content or SAMPLE.read_bytes()
-        self.model = describe(content=SAMPLE.read_bytes())
+        self.model = description(content=SAMPLE.read_bytes())
         self.store = MemoryStore({KEY: self.content}, faults)
         self.clock = StepClock()
         plan = Plan(self.model, self.store, folder, 1, self.clock, self.clock.sleep)
@@ -112,7 +112,7 @@ def test_a_store_that_refuses_slowly_is_found_out_before_the_deadline(
             super().fetch(key, sink, timeout)
 
     clock = StepClock()
-    loader = Loader(Plan(describe(), Slow({}), tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
+    loader = Loader(Plan(description(), Slow({}), tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
     with pytest.raises(ObjectRefused):
         loader.start(9 * MINUTE)
     assert records.cold_starts[0].attempts > 3
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_fails_the_start_with_the_librarys_words_in_the_
     tmp_path: Path, records: Records
 ) -> None:
     case = Case(tmp_path, records, [], content=CONTENT)
-    plan = Plan(describe(), case.store, tmp_path, 1, case.clock, case.clock.sleep)
+    plan = Plan(description(), case.store, tmp_path, 1, case.clock, case.clock.sleep)
     loader = Loader(plan, records, {}, 0.0)
     with pytest.raises(Exception, match="Protobuf parsing failed"):
         loader.start(9 * MINUTE)
@@ -218,7 +218,7 @@ class Held(Records):
 def test_a_request_that_comes_while_an_attempt_gives_up_begins_another(tmp_path: Path) -> None:
     records = Held()
     case = Case(tmp_path, records, [StoreUnavailable("503")])
-    case.loader.poke(case.clock.now)  # a request without time, whose attempt has none either
+    case.loader.retry(case.clock.now)  # a request without time, whose attempt has none either
     assert records.reached.wait(60)
     assert case.loader.state == "starting"
     afterwards(lambda: case.loader._deadline > case.clock.now, records.go_on.set)
@@ -229,7 +229,7 @@ def test_a_request_that_comes_while_an_attempt_gives_up_begins_another(tmp_path:
 def test_a_request_waits_for_an_attempt_that_gives_up_as_long_as_it_has_time(tmp_path: Path) -> None:
     records = Held()
     case = Case(tmp_path, records, [StoreUnavailable("503")] * 99)
-    case.loader.poke(case.clock.now)
+    case.loader.retry(case.clock.now)
     assert records.reached.wait(60)
     with pytest.raises(NotReady):
         case.loader.model(case.clock.now + 0.05)

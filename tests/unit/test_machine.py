@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from doubles import describe
+from doubles import description
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.start.machine import Machine, check_memory
@@ -16,7 +16,7 @@ MB = 1 << 20
 def model(*sizes: int, runtime: str = "onnx") -> Description:
     """A model with files of those sizes in MB."""
     files = tuple(File(f"file{index}", size * MB, "0" * 64) for index, size in enumerate(sizes))
-    return replace(describe(), files=files, runtime=Runtime(runtime, "any", {}))
+    return replace(description(), files=files, runtime=Runtime(runtime, "any", {}))
 
 
 def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from doubles import CONTENT, MemoryStore, describe
+from doubles import CONTENT, MemoryStore, description
 from pilotlight.boot import open_store
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import FolderStore, ObjectStore, OtherStore, Sink
+from pilotlight.fetch.protocol import FolderStore, ObjectStore, Sink, UseSdk
 from pilotlight.model.lock import Description, File
 
-MODEL = describe()
+MODEL = description()
 KEY = "example/3/model.onnx"
 
 
@@ -116,7 +116,7 @@ def test_what_a_killed_process_left_of_a_download_is_removed_and_a_living_ones_i
 SMALL_DISK = """
 import sys
 from pathlib import Path
-from doubles import MemoryStore, describe
+from doubles import MemoryStore, description
 from pilotlight.errors import NoRoom
 from pilotlight.fetch.model_files import ModelFiles
 content = bytes(int(sys.argv[2]))
@@ -127,7 +127,7 @@ class Store:
     def fetch(self, key, sink, timeout):
         sink.restart("")
         sink.write(0, content)
-files = ModelFiles(Store(), describe(content=content), Path(sys.argv[1]))
+files = ModelFiles(Store(), description(content=content), Path(sys.argv[1]))
 try:
     files.fetch(60.0, print)
 except NoRoom as error:
@@ -190,7 +190,7 @@ def test_another_store_goes_on_where_the_first_cannot(tmp_path: Path) -> None:
         def fetch(self, key: str, sink: Sink, timeout: float) -> None:
             sink.restart("pin")
             sink.write(0, CONTENT[:5])
-            raise OtherStore("it cannot", lambda: MemoryStore({KEY: CONTENT}))
+            raise UseSdk("it cannot", lambda: MemoryStore({KEY: CONTENT}))
 
     assert fetch_from(First(), tmp_path) == len(CONTENT)
 

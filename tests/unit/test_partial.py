@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from doubles import CONTENT, describe
+from doubles import CONTENT, description
 from pilotlight.errors import StoreUnavailable
 from pilotlight.fetch.download import Partial
 
-FILE = describe().files[0]
+FILE = description().files[0]
 
 
 def no_news() -> None:
@@ -46,10 +46,10 @@ def test_a_try_that_has_ended_takes_nothing_and_ends_once(tmp_path: Path) -> Non
 FORKED = """
 import os, signal, sys, threading
 from pathlib import Path
-from doubles import CONTENT, describe
+from doubles import CONTENT, description
 from pilotlight.fetch.download import Partial
 
-partial = Partial(Path(sys.argv[1]), describe().files[0])
+partial = Partial(Path(sys.argv[1]), description().files[0])
 incoming = partial.begin(lambda: None)
 held, forked = threading.Event(), threading.Event()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from doubles import FunctionModel, describe
+from doubles import FunctionModel, description
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.tensor import Tensor
 from pilotlight.start.warm_up import prime
@@ -50,7 +50,7 @@ class Asked:
 
 def test_the_first_sample_is_predicted_whatever_comes_out(tmp_path: Path) -> None:
     asked = Asked()
-    prime(FunctionModel(asked), describe(), written(tmp_path, GOLDEN))
+    prime(FunctionModel(asked), description(), written(tmp_path, GOLDEN))
     assert asked.values == [[1.0, 2.0, 3.0]]
 
 
@@ -58,13 +58,13 @@ def test_what_large_bodies_are_read_by_is_there_before_anybody_sends_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "orjson", raising=False)
-    prime(FunctionModel(Asked()), describe(), written(tmp_path, GOLDEN))
+    prime(FunctionModel(Asked()), description(), written(tmp_path, GOLDEN))
     assert "orjson" in sys.modules
 
 
 def test_without_samples_nothing_is_predicted(tmp_path: Path) -> None:
     asked = Asked()
-    prime(FunctionModel(asked), describe(), written(tmp_path, {**GOLDEN, "samples": []}))
+    prime(FunctionModel(asked), description(), written(tmp_path, {**GOLDEN, "samples": []}))
     assert asked.values == []
 
 
@@ -73,18 +73,18 @@ def test_a_model_that_fails_on_its_sample_cannot_be_served(tmp_path: Path) -> No
         raise ValueError("shapes do not fit")
 
     with pytest.raises(ModelError, match=r"fails on the first sample in golden.json: ValueError: shapes do not fit"):
-        prime(FunctionModel(fail), describe(), written(tmp_path, GOLDEN))
+        prime(FunctionModel(fail), description(), written(tmp_path, GOLDEN))
 
 
 def test_samples_of_another_model_are_an_error_too(tmp_path: Path) -> None:
     inputs = [{"name": "pixels", "datatype": "FP32", "shape": [1], "data": [1]}]
     other = {**GOLDEN, "samples": [{**GOLDEN["samples"][0], "inputs": inputs}]}
     with pytest.raises(ModelError, match="'features'"):
-        prime(FunctionModel(Asked()), describe(), written(tmp_path, other))
+        prime(FunctionModel(Asked()), description(), written(tmp_path, other))
 
 
 def test_a_golden_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="golden.json: cannot be read .*; 'pilotlight pin' writes it"):
-        prime(FunctionModel(Asked()), describe(), tmp_path / "golden.json")
+        prime(FunctionModel(Asked()), description(), tmp_path / "golden.json")
     with pytest.raises(FormatError, match="golden.json: "):
-        prime(FunctionModel(Asked()), describe(), written(tmp_path, {}))
+        prime(FunctionModel(Asked()), description(), written(tmp_path, {}))

@@ -17,7 +17,7 @@ from doubles import (
     ReadyLoader,
     Records,
     StepClock,
-    describe,
+    description,
     service,
 )
 from pilotlight.errors import InvalidRequest, PredictionTimeout, StoreUnavailable
@@ -204,7 +204,7 @@ def test_each_request_leaves_one_record() -> None:
 def test_readiness_is_503_until_the_model_is_loaded_and_sets_the_next_try_going(path: str, tmp_path: Path) -> None:
     clock, records = StepClock(), Records()
     content = (Path(__file__).parents[2] / "examples/breast-cancer/model.onnx").read_bytes()
-    model = describe(content=content)
+    model = description(content=content)
     store = MemoryStore({model.key("model.onnx"): content}, [StoreUnavailable("503")] * 999)
     loader = Loader(Plan(model, store, tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
     loader.start(9.0)
@@ -221,7 +221,7 @@ def test_readiness_is_503_until_the_model_is_loaded_and_sets_the_next_try_going(
 
 def test_a_request_waits_no_longer_than_its_own_deadline(tmp_path: Path) -> None:
     clock, records = StepClock(), Records()
-    model = describe()
+    model = description()
     store = MemoryStore({}, [StoreUnavailable("503")] * 999)
     loader = Loader(Plan(model, store, tmp_path, 1, clock, clock.sleep), records, {}, clock.now)
     served = Service(model, loader, records, max_body_bytes=1000, clock=clock)
@@ -253,7 +253,7 @@ def test_threads_get_the_answers_to_their_own_requests() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     clock = StepClock()
-    model = describe(COLUMNS)
+    model = description(COLUMNS)
     plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
     echo = FunctionModel(lambda inputs: (Tensor(FP32, inputs[1].shape, array("f", inputs[1].values())),))
     served = Service(model, ReadyLoader(plan, echo), Records(), max_body_bytes=1000, clock=clock)
@@ -296,8 +296,8 @@ def test_a_request_that_could_not_be_translated_gets_an_error_of_the_same_shape(
 def test_a_model_gets_the_time_that_the_request_has_left(left: float | None, given: float) -> None:
     clock = StepClock()
     model = FunctionModel(larger_than_six)
-    plan = Plan(describe(FEATURES), MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
-    served = Service(describe(FEATURES), ReadyLoader(plan, model), Records(), max_body_bytes=1000, clock=clock)
+    plan = Plan(description(FEATURES), MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
+    served = Service(description(FEATURES), ReadyLoader(plan, model), Records(), max_body_bytes=1000, clock=clock)
     body = json.dumps({"features": [1, 2, 4]}).encode()
     deadline = None if left is None else clock() + left
     served.handle(Request("POST", "/predict", {"content-type": "application/json"}, body, deadline=deadline))

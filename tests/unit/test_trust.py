@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.http_client import Address, Line
+from pilotlight.fetch.http_client import Address, Connection
 from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust, certificates_of
 from servers import certificates
@@ -92,7 +92,7 @@ def test_whom_the_first_ones_do_not_vouch_for_is_held_against_all(
 ) -> None:
     trust = Trust(["Some Root CA"], bundle)
     with greeting(request.getfixturevalue(name)[0]) as address:
-        line = Line(trust)
+        line = Connection(trust)
         line.reach(address, timer())
         line.close()
     assert len(trusted(trust.context())) == (1 if name == "known" else 2)
@@ -103,12 +103,14 @@ def test_whom_nobody_vouches_for_is_refused(
 ) -> None:
     for owners in (["another"], []):
         with greeting(known[0]) as address, pytest.raises(ssl.SSLCertVerificationError):
-            Line(Trust(owners, str(other[1]))).reach(address, timer())
+            Connection(Trust(owners, str(other[1]))).reach(address, timer())
 
 
 def test_a_server_of_another_name_is_refused(known: tuple[ssl.SSLContext, Path], bundle: str) -> None:
     with greeting(known[0]) as address, pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
-        Line(Trust(["Some Root CA"], bundle)).reach(Address(tls=True, host="localhost", port=address.port), timer())
+        Connection(Trust(["Some Root CA"], bundle)).reach(
+            Address(tls=True, host="localhost", port=address.port), timer()
+        )
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificates", b"-----BEGIN CERTIFICATE-----\nU29tZSBSb290IENB\n"])
@@ -129,7 +131,7 @@ def test_a_folder_of_certificates_counts_as_a_bundle_does(
         ["openssl", "x509", "-subject_hash", "-noout", "-in", known[1]], capture_output=True, text=True, check=True
     )
     (tmp_path / f"{subject.stdout.strip()}.0").write_bytes(known[1].read_bytes())
-    line = Line(Trust(["Some Root CA"], str(tmp_path)))
+    line = Connection(Trust(["Some Root CA"], str(tmp_path)))
     with greeting(request.getfixturevalue(owner)[0]) as address:
         if owner == "known":
             line.reach(address, timer())

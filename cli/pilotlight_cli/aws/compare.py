@@ -13,8 +13,8 @@ from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli.aws import versions
 from pilotlight_cli.aws.changes import Values
-from pilotlight_cli.aws.describe import ALIAS, Served, describe, smoke
 from pilotlight_cli.aws.release import PARAMETER
+from pilotlight_cli.aws.served import ALIAS, Served, read_served, smoke
 
 
 class NotServed(PilotlightError):
@@ -29,7 +29,7 @@ def compare(
     say: Callable[[str], None],
 ) -> Served:
     """What the alias serves, when that is the built package with these parameter values. Raises NotServed, AwsError."""
-    served = describe(functions, function)
+    served = read_served(functions, function)
     _check_served(
         function, served, values[PARAMETER], hashlib.sha256((package / "model.lock").read_bytes()).hexdigest()
     )

@@ -32,7 +32,7 @@ def restores(memory_mb: int, starts: int) -> float:
     return starts * memory_mb / 1024 * RESTORE
 
 
-def describe(values: Mapping[str, str], kept: int) -> str:
+def cost_text(values: Mapping[str, str], kept: int) -> str:
     """Sentences on what the parameters ask for; `kept` versions have a snapshot already. Empty for nothing."""
     return ". ".join(filter(None, (_start_mode(values), _snapshots(values, kept))))
 

@@ -18,16 +18,16 @@ from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store
 from pilotlight_cli.aws.changes import Update, Values, updates
 from pilotlight_cli.aws.compare import NotServed, compare
-from pilotlight_cli.aws.describe import ALIAS, Served
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
 from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.aws.served import ALIAS, Served
 from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.verify import VerifyReport, verify
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import LOCK, PROJECT
-from pilotlight_cli.registry.stock import stock
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging.bytecode import has_bytecode
 from pilotlight_cli.stores import open_store
 
@@ -174,7 +174,7 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
 def _try_model(store: str, source: str, account: Account) -> None:
     """The pinned version is in the store, loads in Lambda's own runtime, and answers as its publisher saw."""
     model = load_lock(LOCK).model
-    if stock(LOCK, open_store(store), source, "make deploy-aws ENV=... FROM=s3://bucket/prefix"):
+    if ensure_published(LOCK, open_store(store), source, "make deploy-aws ENV=... FROM=s3://bucket/prefix"):
         account.say(f"copied {model.name}:{model.version} to {store}")
     account.say(f"verifying {model.name}:{model.version} from {store} in Lambda's runtime on this machine")
     failed = [f"{check.name}: {check.detail}" for check in account.verify(LOCK, store, "aws").checks if not check.ok]
@@ -235,7 +235,7 @@ def _agree(
     """Say what will be done and what it costs, and ask. Raises DeployRefused."""
     function = function_name(environment)
     snapshots = _snapshots(function, account) if stack else 0
-    cost = costs.describe(wanted, snapshots)
+    cost = costs.cost_text(wanted, snapshots)
     if cost:
         account.say(cost)
     if stack is None:

@@ -40,7 +40,7 @@ def prune(functions: Any, function: str, selection: Selection, say: Callable[[st
         versions.delete(functions, function, version)
 
 
-def describe(function: str, selection: Selection, *, dry_run: bool) -> str:
+def prune_text(function: str, selection: Selection, *, dry_run: bool) -> str:
     """A sentence on what was deleted, or would be."""
     if not selection.deleted:
         return f"{function} has no version to delete"

@@ -82,7 +82,7 @@ def prune(
         document = {"function": function, "deleted": list(selection.deleted), "kept": kept, "dry_run": dry_run}
         console.print_json(document)
     else:
-        console.output().print(pruning.describe(function, selection, dry_run=dry_run), soft_wrap=True)
+        console.output().print(pruning.prune_text(function, selection, dry_run=dry_run), soft_wrap=True)
 
 
 @contextmanager

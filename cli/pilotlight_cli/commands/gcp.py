@@ -16,7 +16,7 @@ from pilotlight_cli.commands.options import LOCK, AsJson, LockPath
 from pilotlight_cli.project import BUILD
 
 if TYPE_CHECKING:
-    from pilotlight_cli.gcp.deploy import Desk
+    from pilotlight_cli.gcp.deploy import Operator
     from pilotlight_cli.gcp.plan import Plan
     from pilotlight_cli.gcp.platform import Google
     from pilotlight_cli.gcp.rollout import Outcome
@@ -45,10 +45,10 @@ def deploy(
     from pilotlight_cli.gcp import deploy as deployment
 
     google = _reach(settings, environment)
-    with _at_the_desk(
+    with _interactive(
         google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _ask(question)
-    ) as desk:
-        done = deployment.deploy(google, desk, lock, out, source)
+    ) as operator:
+        done = deployment.deploy(google, operator, lock, out, source)
     if json:
         console.print_json(
             {
@@ -88,20 +88,20 @@ def rollout(
         if json:
             console.print_json(views.document(google.settings.plan, service))
             return
-        console.output().print(views.told(service), soft_wrap=True)
+        console.output().print(views.status_text(service), soft_wrap=True)
         if plan:
             console.output().print(views.plan_table(google.settings.plan, service))
         return
-    with _at_the_desk(google.settings.plan, _ask) as desk:
-        moving = rollout_of(google, desk, service.name, None if rollback else expected_of(lock))
+    with _interactive(google.settings.plan, _ask) as operator:
+        moving = rollout_of(google, operator, service.name, None if rollback else expected_of(lock))
         outcome = moving.back() if rollback else moving.run()
     if json:
         console.print_json({"service": service.name, "outcome": outcome.kind, "revision": outcome.revision or None})
     else:
-        console.output().print(_told(outcome, service.name), soft_wrap=True)
+        console.output().print(_outcome_text(outcome, service.name), soft_wrap=True)
 
 
-def _told(outcome: Outcome, service: str) -> str:
+def _outcome_text(outcome: Outcome, service: str) -> str:
     who = outcome.revision or "no revision alone"
     return {
         "done": f"{who} has all traffic of {service}",
@@ -118,15 +118,15 @@ def _reach(settings: Path, environment: str) -> Google:
 
 
 @contextmanager
-def _at_the_desk(plan: Plan, confirm: Callable[[str], bool]) -> Iterator[Desk]:
+def _interactive(plan: Plan, confirm: Callable[[str], bool]) -> Iterator[Operator]:
     """Somebody who watches and answers; Ctrl-C and SIGTERM interrupt what is done, once."""
-    from pilotlight_cli.gcp.deploy import Desk
+    from pilotlight_cli.gcp.deploy import Operator
     from pilotlight_cli.gcp.views import watching
     from pilotlight_cli.local.command import interrupted_by_signals
 
     try:
         with interrupted_by_signals(), watching(plan) as tell:
-            yield Desk(console.say, confirm, tell, lambda: datetime.now(UTC))
+            yield Operator(console.say, confirm, tell, lambda: datetime.now(UTC))
     except KeyboardInterrupt:
         console.error("interrupted; 'pilotlight rollout gcp --plan' says who has the traffic")
         raise typer.Exit(1) from None

@@ -24,7 +24,7 @@ def idle(cpu: float, memory: str, instances: int) -> float:
     return instances * HOURS * 3600 * (cpu * CPU + gib * MEMORY)
 
 
-def describe(settings: GcpSettings) -> str:
+def cost_text(settings: GcpSettings) -> str:
     """Sentences on what the settings ask for; empty for nothing."""
     kept = settings.min_instances
     if not kept:

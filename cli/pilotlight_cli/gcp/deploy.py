@@ -20,9 +20,9 @@ from pilotlight_cli.gcp.release import release_digest
 from pilotlight_cli.gcp.rollout import Outcome, Rollout, Step
 from pilotlight_cli.gcp.services import Service
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
-from pilotlight_cli.gcp.state import described, rollout_on, whole
+from pilotlight_cli.gcp.state import full_traffic_revision, rollout_on, split_text
 from pilotlight_cli.local.verify import verify
-from pilotlight_cli.registry.stock import stock
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 
@@ -36,7 +36,7 @@ class NotServed(GcpError):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Operator:
     """Whoever reads what is done, and answers."""
 
     say: Callable[[str], None]
@@ -56,25 +56,25 @@ class Deployed:
     release: str
 
 
-def deploy(google: Google, desk: Desk, lock: Path, out: Path, source: str = "") -> Deployed:
+def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: str = "") -> Deployed:
     """Bring what is in this working copy to an environment; `source` is a store that has the pinned version.
 
     The package is made in `out`. Raises DeployRefused and others before anything is changed, NotServed, RolledBack.
     """
     expected = expected_of(lock)
     service = _look(google)
-    _try_model(google.settings, desk, lock, expected.model, source)
-    build("gcp", lock, out, desk.say)
+    _try_model(google.settings, operator, lock, expected.model, source)
+    build("gcp", lock, out, operator.say)
     release = release_digest(google.settings, out)
-    _agree(google.settings, desk, service, release, expected.model)
+    _agree(google.settings, operator, service, release, expected.model)
 
-    old = _pin(google, desk, service)
-    desk.say(f"deploying {google.settings.function}; Google Cloud builds it, which takes some minutes")
+    old = _pin(google, operator, service)
+    operator.say(f"deploying {google.settings.function}; Google Cloud builds it, which takes some minutes")
     function = _deploy(google, out, release, expected.model, old)
     if old:
-        _shift(google, desk, function, old, expected)
+        _shift(google, operator, function, old, expected)
     else:
-        _first(google, desk, function, expected)
+        _first(google, operator, function, expected)
     return Deployed(function.service, function.uri, function.revision, old, release)
 
 
@@ -89,11 +89,11 @@ def service_of(google: Google) -> Service | None:
         return None
 
 
-def rollout_of(google: Google, desk: Desk, service: str, expected: Expected | None) -> Rollout:
+def rollout_of(google: Google, operator: Operator, service: str, expected: Expected | None) -> Rollout:
     """The rollout on a service, to be begun, run or taken back; the last needs no golden samples."""
     platform = LivePlatform(google, service, expected)
     lock = expected.lock if expected else ""
-    return Rollout(platform, google.settings.plan, lock, desk.now, google.sleep, desk.tell)
+    return Rollout(platform, google.settings.plan, lock, operator.now, google.sleep, operator.tell)
 
 
 def _look(google: Google) -> Service | None:
@@ -107,46 +107,50 @@ def _look(google: Google) -> Service | None:
             f"a rollout of {state.new} is under way, at {state.percent} % since {state.started:%Y-%m-%d %H:%M} UTC; "
             f"finish it with 'pilotlight rollout gcp --env {google.settings.environment}', or add --rollback"
         )
-    if not whole(service):
+    if not full_traffic_revision(service):
         raise DeployRefused(
-            f"somebody split the traffic of {service.name} by hand: {described(service.split)}. Give one revision all "
+            f"somebody split the traffic of {service.name} by hand: {split_text(service.split)}. Give one revision all "
             f"of it first: 'gcloud run services update-traffic {service.name} --to-revisions=REVISION=100'"
         )
     return service
 
 
-def _try_model(settings: GcpSettings, desk: Desk, lock: Path, model: Description, source: str) -> None:
+def _try_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:
     """The pinned version is in the store, loads under functions-framework, and answers as its publisher saw."""
     example = f"make deploy-gcp ENV={settings.environment} FROM=gs://bucket/prefix"
-    if stock(lock, open_store(settings.store), source, example):
-        desk.say(f"copied {model.name}:{model.version} to {settings.store}")
-    desk.say(f"verifying {model.name}:{model.version} from {settings.store} under functions-framework on this machine")
+    if ensure_published(lock, open_store(settings.store), source, example):
+        operator.say(f"copied {model.name}:{model.version} to {settings.store}")
+    operator.say(
+        f"verifying {model.name}:{model.version} from {settings.store} under functions-framework on this machine"
+    )
     failed = [f"{check.name}: {check.detail}" for check in verify(lock, settings.store, "gcp").checks if not check.ok]
     if failed:
         raise DeployRefused(f"{model.name}:{model.version} cannot be deployed; {'; '.join(failed)}")
 
 
-def _agree(settings: GcpSettings, desk: Desk, service: Service | None, release: str, model: Description) -> None:
-    cost = costs.describe(settings)
+def _agree(
+    settings: GcpSettings, operator: Operator, service: Service | None, release: str, model: Description
+) -> None:
+    cost = costs.cost_text(settings)
     if cost:
-        desk.say(cost)
+        operator.say(cost)
     if service is None:
-        desk.say(
+        operator.say(
             f"this is the first deployment of {settings.function}: no old revision, so no traffic to shift; what was "
             "verified, and the golden samples at the end, are all that is between a bad model and its callers"
         )
     place = f"{settings.function} in {settings.project}, {settings.region} ({settings.environment})"
-    if not desk.confirm(f"Deploy {model.name}:{model.version}, release {release[:12]}, to {place}?"):
+    if not operator.confirm(f"Deploy {model.name}:{model.version}, release {release[:12]}, to {place}?"):
         raise DeployRefused("nothing was deployed")
 
 
-def _pin(google: Google, desk: Desk, service: Service | None) -> str:
+def _pin(google: Google, operator: Operator, service: Service | None) -> str:
     """Give the revision that serves all traffic by its name: a new one then gets none. Empty without a service."""
     if service is None:
         return ""
-    old = whole(service)
+    old = full_traffic_revision(service)
     if not service.pinned:
-        desk.say(f"pinning all traffic of {service.name} to {old}")
+        operator.say(f"pinning all traffic of {service.name} to {old}")
         update_traffic(google.gcloud, google.settings, service.name, f"--to-revisions={old}=100")
     return old
 
@@ -181,23 +185,25 @@ def _restore(google: Google, service: str, old: str) -> str:
     if split == {old: 100}:
         return ""
     update_traffic(google.gcloud, google.settings, service, f"--to-revisions={old}=100")
-    return f"the deployment moved traffic that was pinned to {old}, found {described(split)}; {old} has all of it again"
+    return (
+        f"the deployment moved traffic that was pinned to {old}, found {split_text(split)}; {old} has all of it again"
+    )
 
 
-def _shift(google: Google, desk: Desk, function: Function, old: str, expected: Expected) -> None:
+def _shift(google: Google, operator: Operator, function: Function, old: str, expected: Expected) -> None:
     """Move the traffic to the new revision, which must have none yet. Raises NotServed, RolledBack."""
     new, service = function.revision, function.service
     moved = _restore(google, service, old)
     if moved:
         raise NotServed(moved)
     update_traffic(google.gcloud, google.settings, service, f"--update-tags={TAG}={new}")
-    outcome = rollout_of(google, desk, service, expected).start(old, new)
+    outcome = rollout_of(google, operator, service, expected).start(old, new)
     if outcome != Outcome("done", new):
         raise NotServed(f"somebody ended the rollout of {new}; {outcome.revision or 'no revision'} has all traffic")
 
 
-def _first(google: Google, desk: Desk, function: Function, expected: Expected) -> None:
-    desk.say(f"sending the golden samples to {function.revision}")
+def _first(google: Google, operator: Operator, function: Function, expected: Expected) -> None:
+    operator.say(f"sending the golden samples to {function.revision}")
     answered, wrong = google.caller(function.uri).check(function.uri, expected, "first")
     if wrong or not answered:
         problems = "; ".join(wrong) or "no golden sample could be sent"

@@ -68,7 +68,7 @@ class Caller:
             if status == 200:
                 return ""
             if self.clock() > end:
-                return f"{url}/health/ready answers {_told(status, document)} after {_START_SECONDS:.0f} s"
+                return f"{url}/health/ready answers {_error_text(status, document)} after {_START_SECONDS:.0f} s"
             self.sleep(_GLANCE)
 
 
@@ -82,7 +82,7 @@ def _send_all(session: requests.Session, url: str, expected: Expected) -> tuple[
         status, document = _ask(session, "POST", url + request.path, request.body)
         answered += status > 0
         if status != 200:
-            wrong.append(f"sample {number}: {_told(status, document)}")
+            wrong.append(f"sample {number}: {_error_text(status, document)}")
             continue
         served = (document.get("model_name"), document.get("model_version"))
         if served != (model.name, model.version):
@@ -107,7 +107,7 @@ def _ask(session: requests.Session, method: str, url: str, body: object) -> tupl
     return reply.status_code, document if isinstance(document, dict) else {}
 
 
-def _told(status: int, document: dict[str, Any]) -> str:
+def _error_text(status: int, document: dict[str, Any]) -> str:
     said = document.get("error") or document
     if status == 403:
         said = f"{said}; whoever calls needs roles/run.invoker on the service ('invoker' in gcp.toml)"

@@ -22,13 +22,13 @@ from pilotlight_cli.gcp.services import Service, Share
 from pilotlight_cli.gcp.state import (
     State,
     all_traffic,
+    annotations_with,
     check_ours,
+    full_traffic_revision,
     is_tagged,
-    noted,
     rollout_on,
     traffic_of,
     untagged,
-    whole,
 )
 
 _GLANCE = 10.0  # seconds between two looks; the Logging API may be asked 60 times a minute
@@ -95,7 +95,7 @@ class Rollout:
         """Take the rollout that is under way to its end. Raises RolledBack; Foreign, which leaves all as it is."""
         service, state = self._under_way()
         if state is None:
-            return Outcome("idle", whole(service))
+            return Outcome("idle", full_traffic_revision(service))
         if state.lock != self.lock:
             raise Foreign(f"{state.new} was deployed with another model.lock; check out that commit, or roll back")
         return self._guarded(state.new, lambda: self._advance(state))
@@ -104,7 +104,7 @@ class Rollout:
         """Give the old revision of the rollout under way, or only of that of `new`, all traffic. Raises Foreign."""
         service, state = self._under_way()
         if state is None or new not in ("", state.new):
-            return Outcome("idle", whole(service))
+            return Outcome("idle", full_traffic_revision(service))
         self._end(state, state.old)
         return Outcome("back", state.old)
 
@@ -173,23 +173,23 @@ class Rollout:
         """
         service = self.platform.read()
         state = rollout_on(service)
-        overruled = state and whole(service) and service.split != state.split
+        overruled = state and full_traffic_revision(service) and service.split != state.split
         if overruled or (state is None and is_tagged(service)):
-            self.platform.write(service, noted(service, None), untagged(service))
+            self.platform.write(service, annotations_with(service, None), untagged(service))
             return service, None
         return service, state
 
     def _note(self, state: State) -> State:
-        self._write(None, state, lambda service: (noted(service, state), traffic_of(service, state)))
+        self._write(None, state, lambda service: (annotations_with(service, state), traffic_of(service, state)))
         return state
 
     def _shift(self, state: State, percent: int) -> State:
         after = state.at(percent, self._now())
-        self._write(state, state, lambda service: (noted(service, after), traffic_of(service, after)))
+        self._write(state, state, lambda service: (annotations_with(service, after), traffic_of(service, after)))
         return after
 
     def _end(self, state: State, revision: str) -> None:
-        self._write(state, state, lambda service: (noted(service, None), all_traffic(service, revision)))
+        self._write(state, state, lambda service: (annotations_with(service, None), all_traffic(service, revision)))
 
     def _write(self, note: State | None, split: State, change: _Change) -> None:
         """Write the change while the service is as expected. Raises Foreign where it is not, Conflict."""

@@ -1,4 +1,4 @@
-"""What is noted on the service while a rollout is under way, and whether the traffic is still as it says."""
+"""What is annotations_with on the service while a rollout is under way, and whether the traffic is still as it says."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rollout_on(service: Service) -> State | None:
         ) from None
 
 
-def whole(service: Service) -> str:
+def full_traffic_revision(service: Service) -> str:
     """The revision that has all traffic, or "" where several share it."""
     return next((revision for revision, percent in service.split.items() if percent == 100), "")
 
@@ -70,12 +70,12 @@ def check_ours(service: Service, state: State) -> None:
     """Raise Foreign where somebody else changed the traffic during the rollout."""
     if service.split != state.split or not service.pinned:
         raise Foreign(
-            f"the traffic of {service.name} was changed by hand: found {described(service.split)}, expected "
-            f"{described(state.split)} as the rollout of {state.new} left it; {_by_hand(service)}"
+            f"the traffic of {service.name} was changed by hand: found {split_text(service.split)}, expected "
+            f"{split_text(state.split)} as the rollout of {state.new} left it; {_by_hand(service)}"
         )
 
 
-def noted(service: Service, state: State | None) -> dict[str, str]:
+def annotations_with(service: Service, state: State | None) -> dict[str, str]:
     """The service's annotations with this state, or without one."""
     others = {name: text for name, text in service.annotations.items() if name != ANNOTATION}
     if state is None:
@@ -112,7 +112,7 @@ def untagged(service: Service) -> tuple[Share, ...]:
     return tuple(share for share in shares if share.percent or share.tag)
 
 
-def described(split: dict[str, int]) -> str:
+def split_text(split: dict[str, int]) -> str:
     """A split for people: `a 90 %, b 10 %`."""
     return ", ".join(f"{revision} {percent} %" for revision, percent in split.items())
 

@@ -14,7 +14,7 @@ from pilotlight_cli import console
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.rollout import Step
 from pilotlight_cli.gcp.services import Service
-from pilotlight_cli.gcp.state import described, rollout_on
+from pilotlight_cli.gcp.state import rollout_on, split_text
 
 _HEADERS = ("new revision", "requests", "failed", "p95", "after", "")
 _NUMBERS = ("new revision", "requests", "failed", "p95", "after")
@@ -76,14 +76,14 @@ def plan_table(plan: Plan, service: Service | None) -> Table:
     return console.table(("new revision", "", "until"), rows, right=("new revision",))
 
 
-def told(service: Service | None) -> str:
+def status_text(service: Service | None) -> str:
     """A sentence about the traffic of a service."""
     if service is None:
         return "there is nothing yet: the first deployment has no traffic to shift"
     state = rollout_on(service)
     under = f"; the rollout of {state.new} is under way, since {state.started:%Y-%m-%d %H:%M} UTC" if state else ""
     newest = "" if state or service.created in service.split else f"; the newest revision, {service.created}, has none"
-    return f"{service.name}: {described(service.split)}{under}{newest}"
+    return f"{service.name}: {split_text(service.split)}{under}{newest}"
 
 
 def document(plan: Plan, service: Service | None) -> dict[str, Any]:

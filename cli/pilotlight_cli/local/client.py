@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """A reply; `status` is 0 where the connection failed."""
 
     status: int
@@ -31,7 +31,7 @@ class Answer:
         return f"{self.status}: {told}" if self.status else "no answer"
 
 
-def send(url: str, path: str, document: object = None, seconds: float = 60) -> Answer:
+def send(url: str, path: str, document: object = None, seconds: float = 60) -> Reply:
     """GET a path of a server, or POST a JSON document to it."""
     host = url.removeprefix("http://").rstrip("/")
     connection = http.client.HTTPConnection(host, timeout=seconds)
@@ -41,8 +41,8 @@ def send(url: str, path: str, document: object = None, seconds: float = 60) -> A
         else:
             connection.request("POST", path, json.dumps(document).encode(), {"content-type": "application/json"})
         reply = connection.getresponse()
-        return Answer(reply.status, reply.read())
+        return Reply(reply.status, reply.read())
     except (OSError, http.client.HTTPException):
-        return Answer(0, b"")
+        return Reply(0, b"")
     finally:
         connection.close()

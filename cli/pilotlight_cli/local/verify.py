@@ -15,7 +15,7 @@ from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.json_document import decoded
-from pilotlight_cli.registry.publish import describe
+from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.stores import StoreUrlError
 
 _SHOWN = 3
@@ -94,7 +94,7 @@ def _requirements(pinned: Lock, path: Path) -> Check:
 def _golden(pinned: Lock, path: Path) -> Check:
     if not path.is_file():
         return Check(GOLDEN, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
-    found = describe(path)
+    found = read_file_entry(path)
     if found != pinned.model.golden:
         detail = f"found SHA-256 {found.sha256}, expected {pinned.model.golden.sha256} as the lock says; pin again"
         return Check(GOLDEN, ok=False, detail=detail)

@@ -93,7 +93,7 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
     """Bring a file of a version to `folder`. Raises DigestMismatch when it is not the one that its manifest names."""
     path = folder / file.name
     store.download(key, path, progress)
-    found = describe(path)
+    found = read_file_entry(path)
     if found != file:
         path.unlink()
         raise DigestMismatch(
@@ -103,7 +103,7 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
     return path
 
 
-def describe(path: Path) -> File:
+def read_file_entry(path: Path) -> File:
     """A file's name, size and digest."""
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
@@ -114,7 +114,7 @@ def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
     for path in inspection.files:
         if path.name in (GOLDEN, MANIFEST):
             raise PublishRefused(f"{path}: an artifact cannot be called {path.name}; rename it")
-    first, *others = (describe(path) for path in inspection.files)
+    first, *others = (read_file_entry(path) for path in inspection.files)
     return Description(
         name=name,
         version=1,
@@ -155,7 +155,7 @@ def _put(store: Store, key: str, file: File, path: Path, progress: Progress) -> 
         with TemporaryDirectory(prefix="pilotlight-") as folder:
             there = Path(folder) / file.name
             store.download(key, there, lambda _: None)
-            if describe(there) == file:
+            if read_file_entry(there) == file:
                 return
         raise VersionTaken(
             f"{place(store, key)} holds another file, of an interrupted publisher or of one at work; versions are "

@@ -12,7 +12,7 @@ from pilotlight.model.lock import Lock, load_lock
 from pilotlight_cli.project import EVENTS, SAMPLE
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, write_manifest
-from pilotlight_cli.registry.publish import describe
+from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.registry.versions import MANIFEST
 from pilotlight_cli.stores import Store
 
@@ -23,7 +23,9 @@ class NotTheSample(PilotlightError):
 
 def pins_sample(lock: Lock, folder: Path = SAMPLE) -> bool:
     """Whether the files that the lock pins are those in the repository."""
-    return all((folder / file.name).is_file() and describe(folder / file.name) == file for file in lock.model.files)
+    return all(
+        (folder / file.name).is_file() and read_file_entry(folder / file.name) == file for file in lock.model.files
+    )
 
 
 def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
@@ -36,7 +38,7 @@ def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
             "store that has it with --store URL"
         )
     golden = lock.with_name(model.golden.name)
-    if describe(golden) != model.golden:
+    if read_file_entry(golden) != model.golden:
         raise NotTheSample(f"{golden} is not the one that {lock.name} pins; run 'pilotlight pin' again")
     for path in (golden, *(folder / file.name for file in model.files)):
         store.create_from(model.key(path.name), path, lambda _: None)

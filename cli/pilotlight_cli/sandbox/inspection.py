@@ -27,7 +27,7 @@ from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.sandbox.isolation import ask, scratch
-from pilotlight_cli.sandbox.job import Job, UsageError, read_answer, write_job
+from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
 
 __all__ = ["Inspection", "UsageError", "inspect"]
@@ -98,7 +98,7 @@ def inspect(
     )
     packages = host_packages([*requirements(path, found), *providers.values()])
     limits = allowance.limits(found.size)
-    answer = read_answer(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
+    answer = read_findings(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
     if [_state(file) for file in (path, *found.companions)] != before:
         raise ModelError(f"{path} changed while it was inspected; do it again once it is whole")
     allowed, extra = answer.names

@@ -86,7 +86,7 @@ def write_job(job: Job) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Findings:
     """What the child found out. `path` is the file to publish: the given one, or one that was saved again."""
 
     format: str
@@ -98,7 +98,7 @@ class Answer:
     notes: tuple[str, ...] = ()
 
 
-def write_answer(answer: Answer) -> dict[str, Any]:
+def write_findings(answer: Findings) -> dict[str, Any]:
     """The JSON form of an answer."""
     return {
         "format": answer.format,
@@ -111,10 +111,10 @@ def write_answer(answer: Answer) -> dict[str, Any]:
     }
 
 
-def read_answer(document: dict[str, Any]) -> Answer:
-    """The answer that `write_answer` wrote."""
+def read_findings(document: dict[str, Any]) -> Findings:
+    """The answer that `write_findings` wrote."""
     allowed, extra = document["names"]
-    return Answer(
+    return Findings(
         format=document["format"],
         path=Path(document["path"]),
         runtime=read_runtime(Node(document["runtime"]), document["format"]),
@@ -125,7 +125,7 @@ def read_answer(document: dict[str, Any]) -> Answer:
     )
 
 
-def described(
+def provisional_description(
     files: Sequence[Path], artifact_format: str, runtime: Runtime, signature: Signature, names: Names
 ) -> Description:
     """A description good enough to load the model as a function would.

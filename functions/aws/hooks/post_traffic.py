@@ -9,7 +9,7 @@ from typing import Any
 
 from hook_report import Clients, run
 from shifts import Shift, read_shift
-from version_checks import CheckFailed, Functions, Version, check_samples, describe
+from version_checks import CheckFailed, Functions, Version, check_samples, read_version
 
 # An alias that was moved a moment ago does not lead everybody to its version at once.
 _TRIES = 4
@@ -48,7 +48,7 @@ def _behind_alias(functions: Functions, shift: Shift) -> Version:
             f"the alias {shift.alias} of {shift.function} leads to version {alias['FunctionVersion']} with the weights "
             f"{weights}; expected version {shift.target} alone"
         )
-    version = describe(functions, shift.alias)
+    version = read_version(functions, shift.alias)
     if version.number != shift.target:
         raise CheckFailed(f"the alias {shift.alias} answered as version {version.number}; expected {shift.target}")
     return version

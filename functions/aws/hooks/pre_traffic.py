@@ -10,7 +10,7 @@ from typing import Any
 
 from hook_report import Clients, run
 from shifts import read_shift
-from version_checks import CheckFailed, Functions, check_samples, describe
+from version_checks import CheckFailed, Functions, check_samples, read_version
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
@@ -22,7 +22,7 @@ def check(deployment: str, clients: Clients) -> str:
     """What was found, as a sentence. Raises what speaks against the new version."""
     shift = read_shift(clients.codedeploy(), deployment)
     functions = Functions(clients.functions(), shift.function)
-    version = describe(functions, shift.target)
+    version = read_version(functions, shift.target)
     if version.number != shift.target:
         raise CheckFailed(
             f"version {shift.target} of {shift.function} was asked, and version {version.number} answered"

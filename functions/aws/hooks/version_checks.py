@@ -68,7 +68,7 @@ class Version:
     golden: Golden
 
 
-def describe(functions: Functions, qualifier: str) -> Version:
+def read_version(functions: Functions, qualifier: str) -> Version:
     """Ask a version or an alias what it is. Raises CheckFailed."""
     answer, _ = functions.invoke(qualifier, DESCRIBE)
     try:

@@ -46,9 +46,9 @@ def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 
     Raises ValueError for any other event.
     """
     if event == {"pilotlight": "describe"}:
-        from describe import describe  # noqa: PLC0415 - no request needs it
+        from version_document import version_document  # noqa: PLC0415 - no request needs it
 
-        return describe(_FOLDER, os.environ)
+        return version_document(_FOLDER, os.environ)
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     request = to_head(event, context.aws_request_id, deadline)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from pilotlight.errors import StoreError
 from pilotlight.fetch.download import Span
-from pilotlight.fetch.http_client import Address, Answer, Line
+from pilotlight.fetch.http_client import Address, Connection, HttpResponse
 from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass, replace
@@ -55,11 +55,11 @@ class S3Get:
     now: Callable[[], float]
     unforeseen: Callable[[str], StoreError]
 
-    def reach(self, line: Line, timer: Timer) -> None:
+    def reach(self, connection: Connection, timer: Timer) -> None:
         """See `Source`."""
-        line.reach(self._place(self.learned.known)[0], timer)
+        connection.reach(self._place(self.learned.known)[0], timer)
 
-    def open(self, line: Line, span: Span | None, pin: str, timer: Timer) -> Answer:
+    def open(self, connection: Connection, span: Span | None, pin: str, timer: Timer) -> HttpResponse:
         """See `Source`."""
         asked = {"Accept-Encoding": "identity"}
         if span:
@@ -70,44 +70,44 @@ class S3Get:
         while True:
             tries += 1
             known = self.learned.known
-            answer = self._ask(line, asked, known, timer)
-            if answer.status in (200, 206, 416):
-                return answer
-            said = dict(_PART.findall(answer.said(_SAID, timer)))
-            if tries == _TRIES or not self._has_learned(answer, said, known):
-                raise self._refusal(answer, said, pin)
+            response = self._ask(connection, asked, known, timer)
+            if response.status in (200, 206, 416):
+                return response
+            said = dict(_PART.findall(response.first_words(_SAID, timer)))
+            if tries == _TRIES or not self._has_learned(response, said, known):
+                raise self._refusal(response, said, pin)
 
-    def pin_of(self, answer: Answer) -> str:
+    def pin_of(self, response: HttpResponse) -> str:
         """See `Source`."""
-        return answer.headers.get("etag", "")
+        return response.headers.get("etag", "")
 
     def _place(self, known: Known) -> tuple[Address, str]:
         return place(self.bucket, self.name, known.region or self.access.region, self.access.endpoint)
 
-    def _ask(self, line: Line, asked: dict[str, str], known: Known, timer: Timer) -> Answer:
+    def _ask(self, connection: Connection, asked: dict[str, str], known: Known, timer: Timer) -> HttpResponse:
         address, target = self._place(known)
         signer = Signer(self.access.credentials, known.region or self.access.region)
         headers = signer.signed(address.authority, target, asked, self.now() + known.behind)
-        return line.ask(address, target, headers, timer)
+        return connection.get(address, target, headers, timer)
 
-    def _has_learned(self, answer: Answer, said: dict[str, str], known: Known) -> bool:
+    def _has_learned(self, response: HttpResponse, said: dict[str, str], known: Known) -> bool:
         """Whether the answer tells more than was `known` when it was asked for."""
-        region = answer.headers.get("x-amz-bucket-region") or said.get("Region", "")
-        if answer.status in (301, 302, 307, 400) and is_known(region):
+        region = response.headers.get("x-amz-bucket-region") or said.get("Region", "")
+        if response.status in (301, 302, 307, 400) and is_known(region):
             self.learned.known = replace(known, region=region)
             return region != (known.region or self.access.region)
-        if said.get("Code") == "RequestTimeTooSkewed" and (there := _seconds(answer.headers.get("date", ""))):
+        if said.get("Code") == "RequestTimeTooSkewed" and (there := _seconds(response.headers.get("date", ""))):
             behind = there - self.now()
             self.learned.known = replace(known, behind=behind)
             return abs(behind - known.behind) > _NOTEWORTHY
         return False
 
-    def _refusal(self, answer: Answer, said: dict[str, str], pin: str) -> StoreError:
+    def _refusal(self, response: HttpResponse, said: dict[str, str], pin: str) -> StoreError:
         code = said.get("Code", "")
-        message = f"{answer.status} {code}: {said.get('Message', '')}".strip(": ")
-        if answer.status == 412 and pin:
+        message = f"{response.status} {code}: {said.get('Message', '')}".strip(": ")
+        if response.status == 412 and pin:
             return Replaced(f"the object was replaced while it came ({message})")
-        found = refusal(answer.status, code, message)
+        found = refusal(response.status, code, message)
         is_known_to_boto3 = type(found) is StoreError or code == "SignatureDoesNotMatch"
         return self.unforeseen(message) if is_known_to_boto3 else found
 

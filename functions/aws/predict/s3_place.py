@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pilotlight.fetch.http_client import Address, quoted
+from pilotlight.fetch.http_client import Address, percent_encoded
 from pilotlight.frozen import dataclass
 from s3_signature import Credentials
 
@@ -66,7 +66,7 @@ def place(bucket: str, name: str, region: str, endpoint: Address | None) -> tupl
     can be. AWS's certificates are for names with one label before the endpoint's own, so that a bucket with a dot in it
     cannot; and an endpoint of somebody's choice may have no names for its buckets.
     """
-    path = quoted(name, b"/")
+    path = percent_encoded(name, b"/")
     if endpoint:
         return endpoint, f"/{bucket}/{path}"
     found = _REGION.fullmatch(region)

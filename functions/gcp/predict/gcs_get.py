@@ -13,7 +13,7 @@ from collections.abc import Callable
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 from pilotlight.fetch.download import Span
-from pilotlight.fetch.http_client import Address, Answer, Line, quoted
+from pilotlight.fetch.http_client import Address, Connection, HttpResponse, percent_encoded
 from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.ranges import Replaced
 from pilotlight.frozen import dataclass
@@ -43,43 +43,43 @@ class GcsGet:
     tokens: TokenSource | None
     unforeseen: Callable[[str], StoreError]
 
-    def reach(self, line: Line, timer: Timer) -> None:
+    def reach(self, connection: Connection, timer: Timer) -> None:
         """See `Source`."""
-        line.reach(self.address, timer)
+        connection.reach(self.address, timer)
 
-    def open(self, line: Line, span: Span | None, pin: str, timer: Timer) -> Answer:
+    def open(self, connection: Connection, span: Span | None, pin: str, timer: Timer) -> HttpResponse:
         """See `Source`."""
-        target = f"/storage/v1/b/{quoted(self.bucket)}/o/{quoted(self.name)}?alt=media"
+        target = f"/storage/v1/b/{percent_encoded(self.bucket)}/o/{percent_encoded(self.name)}?alt=media"
         if pin:
             target += f"&generation={pin}"
         headers = {"Accept-Encoding": "identity"}
         if span:
             headers["Range"] = f"bytes={span[0]}-{span[1] - 1}"
-        answer = line.ask(self.address, target, headers | self._authorization(line, timer), timer)
-        if answer.status not in (200, 206, 416):
-            raise self._refusal(answer, pin, timer)
-        if answer.headers.get("content-encoding", "identity") != "identity":
+        response = connection.get(self.address, target, headers | self._authorization(connection, timer), timer)
+        if response.status not in (200, 206, 416):
+            raise self._refusal(response, pin, timer)
+        if response.headers.get("content-encoding", "identity") != "identity":
             raise self.unforeseen("the object comes compressed")
-        return answer
+        return response
 
-    def pin_of(self, answer: Answer) -> str:
+    def pin_of(self, response: HttpResponse) -> str:
         """See `Source`."""
-        generation = answer.headers.get("x-goog-generation", "")
+        generation = response.headers.get("x-goog-generation", "")
         return generation if generation.isdecimal() else ""
 
-    def _authorization(self, line: Line, timer: Timer) -> dict[str, str]:
+    def _authorization(self, connection: Connection, timer: Timer) -> dict[str, str]:
         if self.tokens is None:
             return {}
         asked = self.tokens.ask(timer.next())
         try:
-            line.reach(self.address, timer)  # TLS is set up while the token comes
+            connection.reach(self.address, timer)  # TLS is set up while the token comes
             return {"Authorization": f"Bearer {asked.token(timer.next())}"}
         finally:
             asked.close()
 
-    def _refusal(self, answer: Answer, pin: str, timer: Timer) -> StoreError:
-        status = answer.status
-        said = " ".join(f"{status} {answer.said(_SAID, timer)}".split())
+    def _refusal(self, response: HttpResponse, pin: str, timer: Timer) -> StoreError:
+        status = response.status
+        said = " ".join(f"{status} {response.first_words(_SAID, timer)}".split())
         if pin and status in (404, 412):
             return Replaced(f"the object was replaced while it came ({said})")
         if status in (403, 404):

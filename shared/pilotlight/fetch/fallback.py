@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pilotlight.errors import StoreError
-from pilotlight.fetch.http_client import Line
-from pilotlight.fetch.protocol import ObjectStore, OtherStore, Sink, Timer
+from pilotlight.fetch.http_client import Connection
+from pilotlight.fetch.protocol import ObjectStore, Sink, Timer, UseSdk
 from pilotlight.fetch.ranges import Source, fetch_by_ranges
 from pilotlight.fetch.tls import Trust
 
@@ -36,21 +36,21 @@ class PlainFetch:
         """See `pilotlight.fetch.protocol.ObjectStore.fetch`: this is one, of the object that `source` asks for."""
         timer = Timer(self._clock, self._clock() + timeout)
         try:
-            fetch_by_ranges(source, sink, lambda turn: Line(self._trust, turn), timer)
-        except OtherStore:
+            fetch_by_ranges(source, sink, lambda turn: Connection(self._trust, turn), timer)
+        except UseSdk:
             raise
         except StoreError as error:
             raise type(error)(f"{self._url}/{key}: {error}") from error
 
-    def unsuited(self) -> OtherStore:
+    def unsuited(self) -> UseSdk:
         """What to raise where the environment says beforehand that plain GETs will not do."""
-        return OtherStore("the environment asks for more than plain GETs can do", self._load)
+        return UseSdk("the environment asks for more than plain GETs can do", self._load)
 
-    def unforeseen(self, why: str) -> OtherStore:
+    def unforeseen(self, why: str) -> UseSdk:
         """What to raise for an answer that plain GETs cannot handle."""
 
         def load() -> ObjectStore:
             self._warn(f"{self._url}: {why}; {self._client} is asked instead, which takes its time to import")
             return self._load()
 
-        return OtherStore(why, load)
+        return UseSdk(why, load)

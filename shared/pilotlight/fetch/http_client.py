@@ -21,7 +21,7 @@ _LONGEST_HEAD = 1 << 16
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
-class BadAnswer(OSError):
+class BadResponse(OSError):
     """What came is not HTTP, or is more of it than is read here."""
 
 
@@ -40,12 +40,12 @@ class Address:
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
-def quoted(text: str, safe: bytes = b"") -> str:
+def percent_encoded(text: str, safe: bytes = b"") -> str:
     """Percent-encoded (RFC 3986): all but letters, digits, `-._~` and what is `safe`."""
     return "".join(chr(byte) if byte in _UNRESERVED or byte in safe else f"%{byte:02X}" for byte in text.encode())
 
 
-class Line:
+class Connection:
     """A connection to one server at a time, kept for the next request where the last answer allows it."""
 
     def __init__(self, trust: Trust, turn: int = 0) -> None:
@@ -54,7 +54,7 @@ class Line:
         self._turn = turn
         self._address: Address | None = None
         self._socket: socket.socket | None = None
-        self._last: Answer | None = None
+        self._last: HttpResponse | None = None
 
     def reach(self, address: Address, timer: Timer) -> None:
         """Connect, unless it is connected to this server already. Raises OSError."""
@@ -62,7 +62,7 @@ class Line:
             self.close()
             self._socket, self._address = _connected(address, self._trust, self._turn, timer), address
 
-    def ask(self, address: Address, target: str, headers: Mapping[str, str], timer: Timer) -> Answer:
+    def get(self, address: Address, target: str, headers: Mapping[str, str], timer: Timer) -> HttpResponse:
         """The head of the answer to a GET. Raises OSError, and StoreError for what no header can hold.
 
         A server may end a connection that is kept, and the next request crosses with that: it is sent once more.
@@ -88,7 +88,7 @@ class Line:
             self._socket.close()
         self._socket = self._last = None
 
-    def _answer(self, request: bytes, timer: Timer) -> Answer:
+    def _answer(self, request: bytes, timer: Timer) -> HttpResponse:
         assert self._socket is not None  # noqa: S101 - `reach` has connected it
         self._socket.settimeout(timer.next())
         self._socket.sendall(request)
@@ -97,11 +97,11 @@ class Line:
         status, headers = _head(stream, wait)
         while 100 <= status < 200:
             status, headers = _head(stream, wait)
-        self._last = Answer(status, headers, stream)
+        self._last = HttpResponse(status, headers, stream)
         return self._last
 
 
-class Answer:
+class HttpResponse:
     """A status, headers (names in lower case), and a body that is still to come."""
 
     def __init__(self, status: int, headers: Mapping[str, str], stream: _Stream) -> None:
@@ -134,7 +134,7 @@ class Answer:
             self.fault = error
         return count
 
-    def said(self, limit: int, timer: Timer) -> str:
+    def first_words(self, limit: int, timer: Timer) -> str:
         """The first words of an error's body, as far as they come."""
         content = bytearray(limit)
         return content[: self.read_into(memoryview(content), timer)].decode(errors="replace")
@@ -161,7 +161,7 @@ class Answer:
         try:
             self._left = int(size, 16)
         except ValueError:
-            raise BadAnswer(f"a chunk of {size[:20]!r} bytes") from None
+            raise BadResponse(f"a chunk of {size[:20]!r} bytes") from None
         if self._left == 0:
             while self._stream.until(b"\r\n", wait):
                 """Trailers say nothing that is needed."""
@@ -188,7 +188,7 @@ class _Stream:
         """All before the next `mark`, which is taken too."""
         while (at := self._ahead.find(mark)) < 0:
             if len(self._ahead) > _LONGEST_HEAD:
-                raise BadAnswer(f"a line or head of more than {_LONGEST_HEAD} bytes")
+                raise BadResponse(f"a line or head of more than {_LONGEST_HEAD} bytes")
             self._source.settimeout(timer.left())
             more = self._source.recv(_PIECE)
             if not more:
@@ -202,7 +202,7 @@ def _head(stream: _Stream, timer: Timer) -> tuple[int, dict[str, str]]:
     first, *lines = stream.until(b"\r\n\r\n", timer).decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     if not version.startswith("HTTP/1.") or not rest[:3].isdecimal() or not rest[:3].isascii():
-        raise BadAnswer(f"the answer begins with {first[:40]!r}, which is not HTTP")
+        raise BadResponse(f"the answer begins with {first[:40]!r}, which is not HTTP")
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
@@ -216,7 +216,7 @@ def _number(value: str | None) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdecimal()):
-        raise BadAnswer(f"a body of {value[:20]!r} bytes")
+        raise BadResponse(f"a body of {value[:20]!r} bytes")
     return int(value)
 
 

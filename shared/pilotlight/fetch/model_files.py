@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pilotlight.errors import ObjectRefused, StoreUnavailable
 from pilotlight.fetch.download import Partial, owner_of
-from pilotlight.fetch.protocol import ObjectStore, OtherStore
+from pilotlight.fetch.protocol import ObjectStore, UseSdk
 from pilotlight.model.lock import Description, File
 
 _AT_ONCE = 4  # files of one model; a large one comes over many connections anyway
@@ -88,7 +88,7 @@ class ModelFiles:
                 return None
         finally:
             one.end()
-        if not isinstance(one.raised, OtherStore):
+        if not isinstance(one.raised, UseSdk):
             raise one.raised
         return self._begin(one.partial.file, one.raised.load(), deadline, news)
 

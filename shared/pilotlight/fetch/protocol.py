@@ -51,15 +51,15 @@ class ObjectStore(Protocol):
         not there any more, or the pin is empty, the store begins with `sink.restart`.
 
         It may be left alone in any of its waits, and a fork may follow, in which an import's lock is never released. So
-        it imports nothing: for that there is OtherStore.
+        it imports nothing: for that there is UseSdk.
 
-        Raises StoreUnavailable for what may pass, ObjectRefused for a 403 or a 404, OtherStore, and StoreError. The
+        Raises StoreUnavailable for what may pass, ObjectRefused for a 403 or a 404, UseSdk, and StoreError. The
         bytes need not be right.
         """
         ...
 
 
-class OtherStore(StoreError):
+class UseSdk(StoreError):
     """This store cannot do it, and another can, which takes imports. The message says why."""
 
     def __init__(self, message: str, load: Callable[[], ObjectStore]) -> None:

@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from pilotlight.errors import StoreError, StoreUnavailable
 from pilotlight.fetch.download import Span
-from pilotlight.fetch.http_client import Answer, Line
+from pilotlight.fetch.http_client import Connection, HttpResponse
 from pilotlight.fetch.protocol import Sink, Timer
 
 Result = TypeVar("Result")
@@ -34,11 +34,11 @@ _BUFFER = 1 << 18
 class Source(Protocol):
     """One object in a store, as the store's own protocol asks for it."""
 
-    def reach(self, line: Line, timer: Timer) -> None:
+    def reach(self, connection: Connection, timer: Timer) -> None:
         """Connect. Raises OSError."""
         ...
 
-    def open(self, line: Line, span: Span | None, pin: str, timer: Timer) -> Answer:
+    def open(self, connection: Connection, span: Span | None, pin: str, timer: Timer) -> HttpResponse:
         """The answer to a GET of these bytes, or of all: 200, 206 or 416. With a pin, of that object and no other.
 
         Raises Replaced where that is not there any more, OSError where nothing answers, and a StoreError for whatever
@@ -46,7 +46,7 @@ class Source(Protocol):
         """
         ...
 
-    def pin_of(self, answer: Answer) -> str:
+    def pin_of(self, response: HttpResponse) -> str:
         """Which object the answer has; empty where it does not tell."""
         ...
 
@@ -59,13 +59,13 @@ class Replaced(StoreUnavailable):
     """The object is not the one any more with which the fetch began."""
 
 
-def fetch_by_ranges(source: Source, sink: Sink, new_line: Callable[[int], Line], timer: Timer) -> None:
-    """Write to `sink` what it misses of an object. `new_line` makes a connection; its argument counts them.
+def fetch_by_ranges(source: Source, sink: Sink, connect: Callable[[int], Connection], timer: Timer) -> None:
+    """Write to `sink` what it misses of an object. `connect` makes a connection; its argument counts them.
 
     Raises StoreUnavailable, DigestMismatch where the object has another size, and what `source` raises.
     """
     spans = split(sink.missing() if sink.pin else [(0, sink.size)])
-    _Transfer(source, sink, new_line, timer, spans).run()
+    _Transfer(source, sink, connect, timer, spans).run()
 
 
 def split(missing: Sequence[Span]) -> list[Span]:
@@ -85,11 +85,11 @@ class _Transfer:
     """
 
     def __init__(
-        self, source: Source, sink: Sink, new_line: Callable[[int], Line], timer: Timer, spans: Sequence[Span]
+        self, source: Source, sink: Sink, connect: Callable[[int], Connection], timer: Timer, spans: Sequence[Span]
     ) -> None:
         self._source = source
         self._sink = sink
-        self._new_line = new_line
+        self._connect = connect
         self._timer = timer
         self._spans = deque(spans)
         self._pin = sink.pin
@@ -114,11 +114,11 @@ class _Transfer:
 
     def _work(self, turn: int) -> None:
         try:
-            with closing(self._new_line(turn)) as line:
+            with closing(self._connect(turn)) as connection:
                 if turn:  # set up while the first answer comes
-                    self._answered(lambda: self._source.reach(line, self._timer))
+                    self._answered(lambda: self._source.reach(connection, self._timer))
                 while span := self._take(turn):
-                    self._get(line, span)
+                    self._get(connection, span)
         except BaseException as error:  # noqa: BLE001 - `run` raises it
             self._fail(turn, error)
 
@@ -145,68 +145,72 @@ class _Transfer:
             self._is_stopped |= isinstance(error, Replaced) or not isinstance(error, StoreUnavailable)
             self._changed.notify_all()
 
-    def _get(self, line: Line, span: Span) -> None:
+    def _get(self, connection: Connection, span: Span) -> None:
         """Get a range, reading on where a body breaks off. What does not come is given back."""
         at, end = span
         try:
             while at < end:
                 began = at
-                answer = self._open(line, (at, end))
-                if answer.status == 200:
+                response = self._open(connection, (at, end))
+                if response.status == 200:
                     at = began = 0
                     end = self._sink.size
-                at = self._receive(answer, at, end)
+                at = self._receive(response, at, end)
                 if at < end:
-                    line.close()
+                    connection.close()
                     # Without a pin the rest could be another object's; without progress it gets no better.
                     if at == began or not self._pin or self._timer.is_over:
-                        raise StoreUnavailable(f"the body ended after {at} bytes: {_reason(answer)}")
+                        raise StoreUnavailable(f"the body ended after {at} bytes: {_reason(response)}")
         finally:
             if at < end:
                 self._give_back((at, end))
 
-    def _receive(self, answer: Answer, at: int, end: int) -> int:
+    def _receive(self, response: HttpResponse, at: int, end: int) -> int:
         """Write what comes of a body; how far it came."""
         buffer = memoryview(bytearray(min(_BUFFER, end - at)))
-        while at < end and answer.fault is None:
-            count = answer.read_into(buffer[: end - at], self._timer)
+        while at < end and response.fault is None:
+            count = response.read_into(buffer[: end - at], self._timer)
             if not count:
                 break
             self._sink.write(at, buffer[:count])
             at += count
         return at
 
-    def _open(self, line: Line, span: Span) -> Answer:
+    def _open(self, connection: Connection, span: Span) -> HttpResponse:
         """The answer that has these bytes, or all of them where that is what is answered to the first request."""
         is_whole = span == (0, self._sink.size)
-        answer = self._answered(lambda: self._source.open(line, None if is_whole else span, self._pin, self._timer))
-        self._check_size(answer, span)
-        found = self._source.pin_of(answer)
-        if answer.status == 206 and not found:
+        response = self._answered(
+            lambda: self._source.open(connection, None if is_whole else span, self._pin, self._timer)
+        )
+        self._check_size(response, span)
+        found = self._source.pin_of(response)
+        if response.status == 206 and not found:
             raise self._source.unforeseen("the answer does not tell which object it is of")
         with self._changed:
-            if self._pin and (found != self._pin or (answer.status == 200 and not is_whole)):
+            if self._pin and (found != self._pin or (response.status == 200 and not is_whole)):
                 self._sink.restart("")
-                raise Replaced(f"the object was replaced while it came, or ranges are not heeded ({answer.status})")
+                raise Replaced(f"the object was replaced while it came, or ranges are not heeded ({response.status})")
             if not self._pin:
                 self._sink.restart(found)
                 self._pin = found
-            if answer.status == 200:
+            if response.status == 200:
                 self._spans.clear()
             self._changed.notify_all()
-        return answer
+        return response
 
-    def _check_size(self, answer: Answer, span: Span) -> None:
+    def _check_size(self, response: HttpResponse, span: Span) -> None:
         """Raise DigestMismatch where the object has another size, StoreUnavailable where these are not its bytes."""
-        if answer.status == 200:
-            if answer.length is not None:
-                self._sink.check_size(answer.length)
+        if response.status == 200:
+            if response.length is not None:
+                self._sink.check_size(response.length)
             return
-        part, _, size = answer.headers.get("content-range", "").removeprefix("bytes ").partition("/")
+        part, _, size = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")
         if size.isdecimal():
             self._sink.check_size(int(size))
-        if answer.status != 206 or part != f"{span[0]}-{span[1] - 1}":
-            raise StoreUnavailable(f"asked for bytes {span[0]} to {span[1] - 1}, the answer is {answer.status} {part}")
+        if response.status != 206 or part != f"{span[0]}-{span[1] - 1}":
+            raise StoreUnavailable(
+                f"asked for bytes {span[0]} to {span[1] - 1}, the answer is {response.status} {part}"
+            )
 
     def _answered(self, ask: Callable[[], Result]) -> Result:
         try:
@@ -220,5 +224,5 @@ class _Transfer:
             raise StoreUnavailable(f"no answer ({type(error).__name__}: {error})") from error
 
 
-def _reason(answer: Answer) -> str:
-    return f"{type(answer.fault).__name__}: {answer.fault}" if answer.fault else "it was no longer"
+def _reason(response: HttpResponse) -> str:
+    return f"{type(response.fault).__name__}: {response.fault}" if response.fault else "it was no longer"

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 from pilotlight.pickles.forbidden import forbidden
-from pilotlight.pickles.machine import Machine, check_name
+from pilotlight.pickles.machine import PickleMachine, check_name
 from pilotlight.pickles.opcodes import opcodes, positions, scan
 
 __all__ = ["forbidden", "loads", "scan"]
@@ -22,4 +22,4 @@ def loads(data: bytes, allowed: Collection[str]) -> Any:  # noqa: ANN401 - any o
     wanted = positions(data)
     for name in sorted(wanted, key=wanted.__getitem__):
         check_name(name, allowed, wanted[name])
-    return Machine(allowed).run(opcodes(BytesIO(data), size=len(data)))
+    return PickleMachine(allowed).run(opcodes(BytesIO(data), size=len(data)))

@@ -40,7 +40,7 @@ def check_name(name: str, allowed: Collection[str], position: int) -> None:
         )
 
 
-class Machine:
+class PickleMachine:
     """Runs the opcodes of one pickle."""
 
     def __init__(self, allowed: Collection[str]) -> None:
@@ -254,7 +254,7 @@ class Machine:
             ) from None
 
 
-_STEPS: Final[dict[str, Callable[[Machine], None]]] = {
+_STEPS: Final[dict[str, Callable[[PickleMachine], None]]] = {
     "NONE": lambda machine: machine.stack.append(None),
     "NEWTRUE": lambda machine: machine.stack.append(True),
     "NEWFALSE": lambda machine: machine.stack.append(False),
@@ -262,24 +262,24 @@ _STEPS: Final[dict[str, Callable[[Machine], None]]] = {
     "EMPTY_DICT": lambda machine: machine.stack.append({}),
     "EMPTY_SET": lambda machine: machine.stack.append(set()),
     "EMPTY_TUPLE": lambda machine: machine.stack.append(()),
-    "MARK": Machine.mark,
+    "MARK": PickleMachine.mark,
     "TUPLE": lambda machine: machine.push_tuple(machine.pop_mark()),
     "TUPLE1": lambda machine: machine.push_tuple(machine.pop(1)),
     "TUPLE2": lambda machine: machine.push_tuple(machine.pop(2)),
     "TUPLE3": lambda machine: machine.push_tuple(machine.pop(3)),
     "FROZENSET": lambda machine: machine.push_frozenset(machine.pop_mark()),
-    "POP": Machine.drop,
-    "POP_MARK": Machine.drop_mark,
+    "POP": PickleMachine.drop,
+    "POP_MARK": PickleMachine.drop_mark,
     "APPEND": lambda machine: machine.extend(machine.pop(1)),
     "APPENDS": lambda machine: machine.extend(machine.pop_mark()),
     "SETITEM": lambda machine: machine.set_items(machine.pop(2)),
     "SETITEMS": lambda machine: machine.set_items(machine.pop_mark()),
     "ADDITEMS": lambda machine: machine.add_items(machine.pop_mark()),
     "STACK_GLOBAL": lambda machine: machine.stack.append(machine.find(*machine.pop(2))),
-    "REDUCE": Machine.call,
+    "REDUCE": PickleMachine.call,
     "NEWOBJ": lambda machine: machine.create(keywords=False),
     "NEWOBJ_EX": lambda machine: machine.create(keywords=True),
-    "BUILD": Machine.build,
+    "BUILD": PickleMachine.build,
 }
 
 

@@ -138,12 +138,12 @@ class Loader:
         `trace` goes into the record of an attempt that begins here.
         """
         if self._model is None:
-            self.poke(deadline, trace)
+            self.retry(deadline, trace)
         if self._model is None:
             raise self.not_ready()
         return self._model
 
-    def poke(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
+    def retry(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
         while not self._begin(deadline, trace):
             if not self._wait(deadline):

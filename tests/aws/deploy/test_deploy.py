@@ -27,7 +27,7 @@ from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
-from pilotlight_cli.registry.stock import NotInStock
+from pilotlight_cli.registry.availability import NotAvailable
 from pilotlight_cli.stores import open_store
 from templates import START_MODES, TEMPLATE
 
@@ -292,7 +292,7 @@ def test_a_version_that_the_store_has_with_other_digests_is_refused(scene: Scene
     content = open_store(scene.store).read("breast-cancer/1/manifest.json")
     digest = content.split(b'"sha256": "')[-1][:64]
     s3_server.put(scene.stack, "breast-cancer/1/manifest.json", content.replace(digest, b"0" * 64))
-    with pytest.raises(NotInStock, match="has another breast-cancer:1 than the pinned one"):
+    with pytest.raises(NotAvailable, match="has another breast-cancer:1 than the pinned one"):
         scene.deploy()
 
 

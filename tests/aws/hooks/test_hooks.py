@@ -301,7 +301,7 @@ def test_of_more_samples_than_there_is_time_for_the_first_ones_are_sent(versions
 
     look = count(step=version_checks.SAMPLES_SECONDS / 3)  # so long each call takes
     functions = version_checks.Functions(Client(), NAME, lambda: next(look))
-    version = version_checks.describe(functions, "1")
+    version = version_checks.read_version(functions, "1")
     assert len(version.golden.samples) == 5
     said = version_checks.check_samples(functions, "1", version, 60_000)
     assert said == "serves breast-cancer:1 and answers 2 of its 5 golden sample(s) as published, in 5000 ms or less"
@@ -322,7 +322,7 @@ def test_a_sample_that_met_a_cold_start_is_sent_again_and_judged_by_its_best_tim
             return {"Payload": BytesIO(json.dumps(versions["1"].invoke(json.loads(Payload))).encode())}
 
     functions = version_checks.Functions(Client(), NAME, lambda: now[0])
-    version = version_checks.describe(functions, "1")
+    version = version_checks.read_version(functions, "1")
     said = version_checks.check_samples(functions, "1", version, 100)
     assert said == "serves breast-cancer:1 and answers 5 of its 5 golden sample(s) as published, in 10 ms or less"
     assert sorted(asked.values()) == [1, 1, *[2] * 5]  # what it is and whether it is ready once, each sample twice

@@ -44,7 +44,7 @@ variables = {PILOTLIGHT_CORS_ORIGINS = "https://a.example,https://b.example"}
 
 
 @dataclass
-class Desk:
+class Bench:
     """Somebody at a terminal with a checkout, gcloud, and rights in a project."""
 
     google: FakeGoogle
@@ -88,7 +88,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Desk]:
+def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Bench]:
     """An empty project with a bucket, whose callers call whatever has traffic often enough."""
     expected = expected_of(LOCK)
     with FakeGoogle() as google, FakeGcs("models") as gcs:
@@ -96,11 +96,11 @@ def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Desk]:
         google.callers = lambda revision: google.log(revision, 20)
         environ = gcloud_environ(google, service_account_key, tmp_path / "gcloud")
         environ["STORAGE_EMULATOR_HOST"] = gcs.url
-        yield Desk(google, gcs, expected, environ, tmp_path)
+        yield Bench(google, gcs, expected, environ, tmp_path)
 
 
 @pytest.fixture
-def deployed(desk: Desk) -> Desk:
+def deployed(desk: Bench) -> Bench:
     """After a first deployment, made by hand."""
     service = desk.google.service("predict")
     service.deploy()

@@ -21,7 +21,7 @@ import requests
 from fakes.cloud_functions import PARENT
 from fakes.cloud_run import PROJECT
 from fakes.google_cloud import identity_token
-from pilotlight_cli.gcp.deploy import Desk, rollout_of
+from pilotlight_cli.gcp.deploy import Operator, rollout_of
 from pilotlight_cli.gcp.gcloud import Done
 from pilotlight_cli.gcp.golden import expected_of
 from pilotlight_cli.gcp.platform import connect
@@ -125,8 +125,8 @@ def main() -> None:
 
     settings = read_settings(Path(file), "test")
     google = connect(settings, os.environ, run=gcloud, clock=fast, sleep=lambda seconds: time.sleep(seconds / 100))
-    desk = Desk(print, lambda _: True, lambda _: None, lambda: datetime.now(UTC))
-    rollout = rollout_of(google, desk, "predict", expected_of(LOCK))
+    operator = Operator(print, lambda _: True, lambda _: None, lambda: datetime.now(UTC))
+    rollout = rollout_of(google, operator, "predict", expected_of(LOCK))
     print(rollout.start(*revisions) if revisions else rollout.run())
 
 

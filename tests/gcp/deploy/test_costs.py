@@ -19,7 +19,7 @@ def settings(tmp_path: Path) -> GcpSettings:
 
 
 def test_without_instances_that_are_kept_nothing_is_paid_while_nobody_calls(settings: GcpSettings) -> None:
-    assert costs.describe(replace(settings, min_instances=0)) == ""
+    assert costs.cost_text(replace(settings, min_instances=0)) == ""
 
 
 def test_an_instance_that_is_kept_is_paid_by_its_processors_its_memory_and_the_hours_of_a_month() -> None:
@@ -34,5 +34,5 @@ def test_memory_is_paid_in_gib_however_it_is_written(memory: str, gib: float) ->
 
 
 def test_the_sentence_says_how_many_of_what_for_how_much(settings: GcpSettings) -> None:
-    text = costs.describe(replace(settings, min_instances=2, memory="1Gi"))
+    text = costs.cost_text(replace(settings, min_instances=2, memory="1Gi"))
     assert text.startswith("2 instance(s) of 1Gi and 1 vCPU are kept ready, which costs $26.28 a month")

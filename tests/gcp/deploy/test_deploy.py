@@ -9,7 +9,7 @@ import time
 
 from fakes.cloud_run import PROJECT, REGION, Target
 from gcloud_fixtures import needs_gcloud
-from gcp.deploy.conftest import Desk
+from gcp.deploy.conftest import Bench
 from pilotlight_cli.gcp.state import ANNOTATION
 
 pytestmark = needs_gcloud
@@ -18,7 +18,7 @@ FIRST, SECOND, THIRD = (f"predict-0000{number}-abc" for number in (1, 2, 3))
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 
 
-def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Desk) -> None:
+def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Bench) -> None:
     done = desk.deploy()
     assert "this is the first deployment of predict: no old revision, so no traffic to shift" in done.stderr
     assert f"{FIRST} has all traffic of predict; nothing was shifted, as it is the first" in done.stdout
@@ -74,7 +74,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Desk) -> No
     assert len(desk.google.called("POST", "predict.run.example")) == len(desk.expected.golden.samples)
 
 
-def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Desk) -> None:
+def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Bench) -> None:
     service = deployed.google.service("predict")
     before = len(service.history)
     document = json.loads(deployed.deploy("--json").stdout)
@@ -141,7 +141,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Desk) -> Non
     assert {asked.host for asked in deployed.google.called("POST", "run.example")} == {"canary---predict.run.example"}
 
 
-def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: Desk) -> None:
+def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: Bench) -> None:
     service = deployed.google.service("predict")
     deployed.google.functions.spoil = lambda found: found.send(Target(percent=100))
     failed = deployed.deploy(code=1)
@@ -150,7 +150,7 @@ def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: 
     assert service.pinned
 
 
-def wait_for(desk: Desk, split: dict[str, int]) -> None:
+def wait_for(desk: Bench, split: dict[str, int]) -> None:
     """Until the service has this split and the log was asked for."""
     end = time.monotonic() + 90
     while desk.google.service("predict").split != split or not desk.google.called("POST", "logging.test"):
@@ -158,7 +158,7 @@ def wait_for(desk: Desk, split: dict[str, int]) -> None:
         time.sleep(0.05)
 
 
-def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: Desk) -> None:
+def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: Bench) -> None:
     deployed.google.callers = lambda _: None
     with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
         wait_for(deployed, {FIRST: 50, SECOND: 50})
@@ -169,7 +169,7 @@ def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: D
     assert deployed.google.service("predict").traffic == [Target(FIRST, 100)]
 
 
-def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed: Desk) -> None:
+def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed: Bench) -> None:
     service = deployed.google.service("predict")
     deployed.google.callers = lambda _: None
     with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
@@ -195,7 +195,7 @@ def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed:
     assert service.annotations == {}
 
 
-def test_a_rollback_needs_nothing_but_the_service(deployed: Desk) -> None:
+def test_a_rollback_needs_nothing_but_the_service(deployed: Bench) -> None:
     service = deployed.google.service("predict")
     service.deploy()
     service.send(Target(FIRST, 90), Target(SECOND, 10), Target(SECOND, tag="canary"))
@@ -214,12 +214,12 @@ def test_a_rollback_needs_nothing_but_the_service(deployed: Desk) -> None:
     assert not deployed.google.called("POST", "logging.test")
 
 
-def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Desk) -> None:
+def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Bench) -> None:
     assert deployed.rollout("--rollback") == {"service": "predict", "outcome": "idle", "revision": FIRST}
     assert not deployed.google.called("PATCH", "run.test")
 
 
-def test_before_the_first_deployment_there_is_nothing_to_roll_out(desk: Desk) -> None:
+def test_before_the_first_deployment_there_is_nothing_to_roll_out(desk: Bench) -> None:
     told = desk.run("rollout", "gcp", "--plan").stdout
     assert "there is nothing yet: the first deployment has no traffic to shift" in told
     assert "20 requests, or 600 s and the golden samples" in told

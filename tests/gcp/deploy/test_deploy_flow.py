@@ -17,13 +17,13 @@ from gcp.deploy.conftest import SETTINGS
 from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
 from pilotlight_cli.gcp import Foreign, GcpError, RolledBack
-from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, Desk, NotServed, deploy
+from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
 from pilotlight_cli.gcp.gcloud import Done
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.project import LOCK
-from pilotlight_cli.registry.stock import NotInStock
+from pilotlight_cli.registry.availability import NotAvailable
 from servers.fake_gcs import FakeGcs
 
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
@@ -49,8 +49,8 @@ class Project:
     def deploy(self, run: Runner = gcloud, lock: Path = LOCK) -> Deployed:
         settings = read_settings(self.folder / "gcp.toml", "test")
         google = connect(settings, {"CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.test"}, run=run, sleep=self.wait)
-        desk = Desk(self.said.append, lambda _: self.agrees, lambda _: None, lambda: datetime.now(UTC))
-        return deploy(google, desk, lock, self.folder / "package")
+        operator = Operator(self.said.append, lambda _: self.agrees, lambda _: None, lambda: datetime.now(UTC))
+        return deploy(google, operator, lock, self.folder / "package")
 
     def wait(self, _: float) -> None:
         """Time passes, and callers come."""
@@ -128,7 +128,7 @@ def test_a_model_that_is_in_no_store_is_asked_for(project: Project) -> None:
     [file] = project.expected.model.files
     local_lock.rewrite(lock, files=(replace(file, size=1),))
     with pytest.raises(
-        NotInStock, match=r"gs://models/team has no breast-cancer:1, .* 'make deploy-gcp ENV=test FROM=gs://"
+        NotAvailable, match=r"gs://models/team has no breast-cancer:1, .* 'make deploy-gcp ENV=test FROM=gs://"
     ):
         project.deploy(lock=lock)
     assert not project.google.functions.deployments

@@ -55,13 +55,13 @@ def test_a_plan_says_what_is_done_and_what_is_under_way() -> None:
 
 def test_a_sentence_says_who_has_the_traffic() -> None:
     world = World()
-    assert views.told(None) == "there is nothing yet: the first deployment has no traffic to shift"
-    assert views.told(service_of(world)) == f"predict: {OLD} 100 %; the newest revision, {NEW}, has none"
-    assert views.told(service_of(started())) == (
+    assert views.status_text(None) == "there is nothing yet: the first deployment has no traffic to shift"
+    assert views.status_text(service_of(world)) == f"predict: {OLD} 100 %; the newest revision, {NEW}, has none"
+    assert views.status_text(service_of(started())) == (
         f"predict: {OLD} 100 %; the rollout of {NEW} is under way, since 2026-07-31 12:00 UTC"
     )
     world.service.send(Target(OLD, 30), Target(NEW, 70))
-    assert views.told(service_of(world)) == f"predict: {OLD} 30 %, {NEW} 70 %"
+    assert views.status_text(service_of(world)) == f"predict: {OLD} 30 %, {NEW} 70 %"
     assert as_v2(world.service)["latestReadyRevision"].endswith(NEW)
 
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from doubles import describe
+from doubles import description
 from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
@@ -16,7 +16,7 @@ FP32, INT64, BYTES = DATATYPES["FP32"], DATATYPES["INT64"], DATATYPES["BYTES"]
 
 
 def model(signature: Signature) -> Description:
-    return replace(describe(), signature=signature)
+    return replace(description(), signature=signature)
 
 
 def data(document: bytes) -> Any:

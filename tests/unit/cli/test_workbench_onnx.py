@@ -22,7 +22,7 @@ from pilotlight.model.signature import Signature, write_signature
 from pilotlight.model.tensor import BF16, BYTES, FP32, INT64
 from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.sandbox.child.onnx import look
-from pilotlight_cli.sandbox.job import Answer, Job, UsageError
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError
 
 
 def job(path: Path, **changes: Any) -> Job:
@@ -31,7 +31,7 @@ def job(path: Path, **changes: Any) -> Job:
     return Job(path=path, kind="onnx", folder=path.parent, labels=found.labels, words=found.words, **fields | changes)
 
 
-def looked(path: Path, **changes: Any) -> Answer:
+def looked(path: Path, **changes: Any) -> Findings:
     return look(job(path, **changes))
 
 

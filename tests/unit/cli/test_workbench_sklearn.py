@@ -33,7 +33,7 @@ from pilotlight.model.tensor import BYTES, FP64
 from pilotlight_cli.formats.admitted import admitted
 from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.sandbox.child.sklearn import look
-from pilotlight_cli.sandbox.job import Answer, Job, UsageError, read_answer, read_job, write_answer, write_job
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_findings, read_job, write_findings, write_job
 
 PACKAGES = ("joblib", "numpy", "scikit-learn", "scipy")
 NUMBERS = pd.DataFrame(POINTS, columns=["a", "b", "c"])
@@ -47,7 +47,7 @@ def job(path: Path, **changes: Any) -> Job:
     return Job(path=path, kind=found.kind, folder=folder, numpy_major=found.numpy_major, **fields | changes)
 
 
-def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Answer:
+def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Findings:
     path = folder / "model"
     if form == "joblib":
         joblib.dump(estimator, path)
@@ -56,7 +56,7 @@ def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -
     return look(job(path, **changes))
 
 
-def shown(answer: Answer) -> list[str]:
+def shown(answer: Findings) -> list[str]:
     """The signature in short."""
     inputs = [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.inputs]
     return inputs + [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.outputs]
@@ -392,7 +392,7 @@ def test_jobs_and_answers_come_through_json(tmp_path: Path) -> None:
     asked = job_of(tmp_path)
     assert read_job(json.loads(json.dumps(write_job(asked)))) == asked
     answer = look(asked)
-    assert read_answer(json.loads(json.dumps(write_answer(answer)))) == answer
+    assert read_findings(json.loads(json.dumps(write_findings(answer)))) == answer
 
 
 def job_of(folder: Path) -> Job:

@@ -101,11 +101,11 @@ def test_a_first_session_is_really_made(engine: str, monkeypatch: pytest.MonkeyP
 def test_a_runtime_is_there_before_there_is_a_model(engine: str) -> None:
     program = f"""
 from pathlib import Path
-from doubles import describe
+from doubles import description
 from pilotlight import runtimes
 from pilotlight.model.lock import Runtime
 from pilotlight.frozen import replace
-runtimes.preload(replace(describe(), runtime=Runtime("onnx", {engine!r}, {{}})))
+runtimes.preload(replace(description(), runtime=Runtime("onnx", {engine!r}, {{}})))
 maps = Path("/proc/self/maps").read_text()
 print(*(name in maps for name in ("libonnxruntime.so", "onnxruntime_pybind")))
 """

@@ -29,7 +29,7 @@ from estimators import (
     POINTS,
     REGRESSOR,
     VALUES,
-    describe,
+    description,
     matrix,
     predict,
     store,
@@ -174,7 +174,7 @@ def test_a_shorter_file_is_refused(tmp_path: Path) -> None:
 def test_other_libraries_are_refused_before_anything_is_parsed(
     form: str, packages: dict[str, str], why: str, tmp_path: Path
 ) -> None:
-    model = describe(tmp_path, b"\x80\x04N.", REGRESSOR, "pickle", packages=PACKAGES | packages, sha256="0" * 64)
+    model = description(tmp_path, b"\x80\x04N.", REGRESSOR, "pickle", packages=PACKAGES | packages, sha256="0" * 64)
     model = Description(**{name: getattr(model, name) for name in model.__slots__} | {"format": form})
     with pytest.raises(RuntimeMismatch, match=why):
         runtimes.load(model, tmp_path, 1)
@@ -200,7 +200,7 @@ def test_a_model_of_another_scikit_learn_is_refused(form: str, tmp_path: Path) -
     if form == "skops":
         data = with_schema(skops.io.dumps(estimator), lambda schema: schema.replace(found, other))
     with pytest.raises(RuntimeMismatch, match=rf"a Ridge was saved by scikit-learn {other}, and {found}"):
-        runtimes.load(describe(tmp_path, data, REGRESSOR, form), tmp_path, 1)
+        runtimes.load(description(tmp_path, data, REGRESSOR, form), tmp_path, 1)
 
 
 def test_a_pickle_outside_of_its_list_is_refused(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_skops_file_cannot_be_allowed_what_is_forbidden(tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_no_skops_file_is_refused(tmp_path: Path) -> None:
-    model = describe(tmp_path, b"PK\x03\x04 and no more", REGRESSOR, "skops", allowed=())
+    model = description(tmp_path, b"PK\x03\x04 and no more", REGRESSOR, "skops", allowed=())
     with pytest.raises(ModelError, match="skops cannot load"):
         runtimes.load(model, tmp_path, 1)
 

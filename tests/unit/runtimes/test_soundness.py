@@ -61,7 +61,7 @@ from estimators import (
     POINTS,
     REGRESSOR,
     VALUES,
-    describe,
+    description,
     matrix,
     predict,
     store,
@@ -269,7 +269,7 @@ def test_the_libraries_themselves_believe_an_address(holder: str) -> None:
 @pytest.mark.parametrize("form", ["pickle", "skops"])
 @pytest.mark.parametrize("holder", revealing.HOLDERS)
 def test_a_file_that_holds_an_address_is_refused(holder: str, form: str, tmp_path: Path) -> None:
-    described = describe(tmp_path, revealing.files(holder)[form], REGRESSOR, form)
+    described = description(tmp_path, revealing.files(holder)[form], REGRESSOR, form)
     with pytest.raises(UnsafePickle, match="__array_interface__"):
         runtimes.load(described, tmp_path, 1)
 
@@ -292,7 +292,7 @@ def test_a_loaded_model_that_holds_an_address_is_refused(holder: str) -> None:
 def test_a_skops_file_whose_states_are_forged_is_refused(why: str, before: str, after: str, tmp_path: Path) -> None:
     data = with_schema(skops.io.dumps(Ridge().fit(POINTS, VALUES)), lambda schema: schema.replace(before, after))
     with pytest.raises(UnsafePickle, match=why):
-        runtimes.load(describe(tmp_path, data, REGRESSOR, "skops", allowed=()), tmp_path, 1)
+        runtimes.load(description(tmp_path, data, REGRESSOR, "skops", allowed=()), tmp_path, 1)
 
 
 def test_a_skops_state_that_is_another_object_by_its_id_is_checked_as_such(tmp_path: Path) -> None:
@@ -305,9 +305,9 @@ def test_a_skops_state_that_is_another_object_by_its_id_is_checked_as_such(tmp_p
         return json.dumps(schema)
 
     data = skops.io.dumps(estimator)
-    assert runtimes.load(describe(tmp_path, data, REGRESSOR, "skops"), tmp_path, 1)
+    assert runtimes.load(description(tmp_path, data, REGRESSOR, "skops"), tmp_path, 1)
     with pytest.raises(UnsafePickle, match="an attribute __array_interface__"):
-        runtimes.load(describe(tmp_path, with_schema(data, alias), REGRESSOR, "skops"), tmp_path, 1)
+        runtimes.load(description(tmp_path, with_schema(data, alias), REGRESSOR, "skops"), tmp_path, 1)
 
 
 def skops_node(loader: str, name: str, **parts: Any) -> dict[str, Any]:
@@ -379,7 +379,7 @@ def test_skops_itself_gives_out_memory_as_it_was_left(what: str) -> None:
 def test_a_skops_file_in_which_another_name_is_called_is_refused(
     why: str, node: dict[str, Any], tmp_path: Path
 ) -> None:
-    described = describe(tmp_path, with_coefficients(node), REGRESSOR, "skops", allowed=("numpy.ndarray",))
+    described = description(tmp_path, with_coefficients(node), REGRESSOR, "skops", allowed=("numpy.ndarray",))
     with pytest.raises(UnsafePickle, match=why):
         runtimes.load(described, tmp_path, 1)
 
@@ -393,7 +393,7 @@ def test_an_id_of_a_skops_file_stands_for_one_kind_of_object(tmp_path: Path) -> 
 
     data = with_schema(skops.io.dumps(Ridge().fit(POINTS, VALUES)), alias)
     with pytest.raises(UnsafePickle, match="for something else too"):
-        runtimes.load(describe(tmp_path, data, REGRESSOR, "skops", allowed=()), tmp_path, 1)
+        runtimes.load(description(tmp_path, data, REGRESSOR, "skops", allowed=()), tmp_path, 1)
 
 
 @pytest.mark.parametrize("outputs", [0, 2, 10**6])
@@ -406,7 +406,7 @@ def test_a_tree_of_a_skops_file_has_a_number_of_classes_for_each_output(outputs:
         tree["__reduce__"]["args"]["content"][2].update(content=str(outputs), __id__=0)
         return json.dumps(schema)
 
-    described = describe(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
+    described = description(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
     with pytest.raises(UnsafePickle, match="a tree whose parts do not fit"):
         runtimes.load(described, tmp_path, 1)
 
@@ -421,7 +421,7 @@ def test_parts_of_a_tree_are_no_other_objects_too(tmp_path: Path) -> None:
         fields["other_"]["__id__"] = fields["tree_"]["__reduce__"]["args"]["content"][1]["__id__"]
         return json.dumps(schema)
 
-    described = describe(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
+    described = description(tmp_path, with_schema(skops.io.dumps(estimator), change), REGRESSOR, "skops")
     with pytest.raises(UnsafePickle, match="different parts of trees as the same object"):
         runtimes.load(described, tmp_path, 1)
 
@@ -430,7 +430,9 @@ def test_a_skops_file_rebuilds_nothing_by_a_function(tmp_path: Path) -> None:
     data = with_schema(skops.io.dumps(Ridge()), lambda schema: schema.replace('"Ridge"', '"newObj"'))
     with pytest.raises(UnsafePickle, match="newObj, which rebuilds objects"):
         runtimes.load(
-            describe(tmp_path, data, REGRESSOR, "skops", allowed=("sklearn.linear_model._ridge.newObj",)), tmp_path, 1
+            description(tmp_path, data, REGRESSOR, "skops", allowed=("sklearn.linear_model._ridge.newObj",)),
+            tmp_path,
+            1,
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pilotlight.errors import ModelError, PilotlightError
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
-from pilotlight_cli.sandbox.job import Answer, Job, UsageError, read_job, write_answer
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_job, write_findings
 
 # All that is written about a model is read at each start of a function.
 LARGEST_ANSWER: Final = 64 * 10**6
@@ -65,11 +65,11 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
 
         return onnx_measuring.measure(document)
     if task == "look":
-        return write_answer(_look(read_job(document)))
+        return write_findings(_look(read_job(document)))
     raise UsageError(f"the sandbox has no task {task!r}")
 
 
-def _look(job: Job) -> Answer:
+def _look(job: Job) -> Findings:
     if job.kind == "onnx":
         from pilotlight_cli.sandbox.child import onnx
 

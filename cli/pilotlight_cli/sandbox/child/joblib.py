@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from pilotlight.errors import UnsafePickle
-from pilotlight.pickles.machine import Machine
+from pilotlight.pickles.machine import PickleMachine
 from pilotlight.pickles.opcodes import PROTOCOLS, opcodes
 from pilotlight.pickles.rules import are_lengths
 
@@ -46,7 +46,7 @@ class _Wrapper:
     numpy_array_alignment_bytes: Any = None
 
 
-class _JoblibMachine(Machine):
+class _JoblibMachine(PickleMachine):
     def __init__(self, stream: BytesIO, allowed: Collection[str], *, nested: bool = False) -> None:
         super().__init__(allowed)
         self._stream = stream

@@ -20,7 +20,7 @@ from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_roles import check_guess, guess_inputs, guess_outputs
 from pilotlight_cli.sandbox.child.onnx_session import read_session
 from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples
-from pilotlight_cli.sandbox.job import Answer, Job, UsageError, described
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
 FEATURE_NAMES = "pilotlight.feature_names"
@@ -36,7 +36,7 @@ _DATATYPES = {
 } | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
-def look(job: Job) -> Answer:
+def look(job: Job) -> Findings:
     """Everything about an ONNX model. Raises ModelError, FormatError or UsageError."""
     if job.wanted not in ("", "onnx"):
         raise UsageError(f"{job.path.name} is an ONNX model and --format says {job.wanted}; leave --format out")
@@ -57,7 +57,7 @@ def look(job: Job) -> Answer:
         {name: version(name) for name in sorted((*job.packages, "onnxruntime"))},
         read_session(metadata),
     )
-    description = described((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
+    description = provisional_description((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
     model = runtimes.load(description, job.path.parent, threads=1)
     words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}
     golden = make_samples(job.golden, signature, words)
@@ -69,7 +69,7 @@ def look(job: Job) -> Answer:
         golden = filled = replace(golden, samples=())
         notes.append(f"the model does not answer made-up inputs: {error}")
     check_guess(signature, filled)
-    return Answer("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden, filled)))
+    return Findings("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden, filled)))
 
 
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:

@@ -20,7 +20,7 @@ from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import BF16, BYTES, Tensor
 from pilotlight.runtimes.arrays import to_numpy
 from pilotlight_cli.sandbox.child.samples import generate, tensors
-from pilotlight_cli.sandbox.job import described
+from pilotlight_cli.sandbox.job import provisional_description
 
 # Warm runs: so many at least, then until so many seconds are over, and so many at most.
 _FEWEST: Final = 5
@@ -42,7 +42,7 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     golden = read_golden(json.dumps(document["golden"]).encode())
     batches = _inputs(golden, signature, document["words"])
     runtime = read_runtime(Node(document["runtime"]), "onnx")
-    model = described(files, "onnx", runtime, signature, ((), ()))
+    model = provisional_description(files, "onnx", runtime, signature, ((), ()))
     runtimes.preload(model)
 
     started = time.thread_time()

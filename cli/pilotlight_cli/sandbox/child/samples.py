@@ -154,8 +154,8 @@ def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:
     return tuple(Sample(_values(signature.inputs, batch), ()) for batch in batches)
 
 
-def _values(described: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
-    return tuple(to_values(tensor.name, values) for tensor, values in zip(described, given, strict=True))
+def _values(provisional_description: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
+    return tuple(to_values(tensor.name, values) for tensor, values in zip(provisional_description, given, strict=True))
 
 
 def to_values(name: str, tensor: Tensor) -> Values:

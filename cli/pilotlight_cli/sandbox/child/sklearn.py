@@ -17,10 +17,10 @@ from pilotlight_cli.sandbox.child.features import Features, find_features
 from pilotlight_cli.sandbox.child.outputs import find_outputs
 from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples, predict_sample, tensors
 from pilotlight_cli.sandbox.child.storage import Stored, load, save
-from pilotlight_cli.sandbox.job import Answer, Job, UsageError, described
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description
 
 
-def look(job: Job) -> Answer:
+def look(job: Job) -> Findings:
     """Everything about the scikit-learn model in a file. Raises ModelError, FormatError or UsageError."""
     if job.wanted == "onnx":
         raise UsageError(f"{job.path.name} is a scikit-learn model and --format says onnx; convert it with skl2onnx")
@@ -81,14 +81,14 @@ def _signature(estimator: Any, inputs: Signature, given: Signature | None, golde
     return replace(given, labels=given.labels or labels)
 
 
-def _try(job: Job, stored: Stored, signature: Signature, golden: Golden) -> Answer:
+def _try(job: Job, stored: Stored, signature: Signature, golden: Golden) -> Findings:
     """The answer for one form of the model, loaded as a function loads it. Raises ModelError."""
     packages = [*job.packages, *(["skops"] if stored.format == "skops" else [])]
     runtime = Runtime("sklearn", "scikit-learn", {name: version(name) for name in sorted(packages)})
-    description = described((stored.path,), stored.format, runtime, signature, stored.names)
+    description = provisional_description((stored.path,), stored.format, runtime, signature, stored.names)
     model = runtimes.load(description, stored.path.parent, threads=1)
     notes = (stored.note,) if stored.note else ()
-    return Answer(
+    return Findings(
         stored.format, stored.path, runtime, signature, fill(golden, signature, model.predict), stored.names, notes
     )
 

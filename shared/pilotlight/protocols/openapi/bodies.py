@@ -151,7 +151,7 @@ def _server() -> Schema:
 
 
 def _metadata(model: Description) -> Schema:
-    def described(tensors: Sequence[Input | Output]) -> Schema:
+    def tensors_schema(tensors: Sequence[Input | Output]) -> Schema:
         return {"const": [{"name": t.name, "datatype": t.datatype.name, "shape": list(t.shape)} for t in tensors]}
 
     return record(
@@ -159,8 +159,8 @@ def _metadata(model: Description) -> Schema:
             "name": {"const": model.name},
             "versions": {"const": [str(model.version)]},
             "platform": {"type": "string"},
-            "inputs": described(model.signature.inputs),
-            "outputs": described(model.signature.outputs),
+            "inputs": tensors_schema(model.signature.inputs),
+            "outputs": tensors_schema(model.signature.outputs),
         }
     )
 

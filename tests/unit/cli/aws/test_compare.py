@@ -15,7 +15,7 @@ from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.calls import AwsError, client
 from pilotlight_cli.aws.compare import NotServed, compare
-from pilotlight_cli.aws.describe import Served, describe, smoke
+from pilotlight_cli.aws.served import Served, read_served, smoke
 from pilotlight_cli.aws.template import effective_values
 from pilotlight_cli.local.lambda_runtime import FunctionFailed
 from pilotlight_cli.project import LOCK
@@ -85,7 +85,7 @@ def test_a_function_that_serves_something_else_is_a_failure(function: DeployedLa
 def test_an_answer_that_is_no_description_is_shown(function: DeployedLambda, answer: object) -> None:
     function.versions["3"] = lambda _: answer
     with pytest.raises(AwsError, match=rf"{NAME}:live answered .* when it was asked what it serves"):
-        describe(client("lambda"), NAME)
+        read_served(client("lambda"), NAME)
 
 
 def test_a_function_that_fails_is_said_to_with_its_own_words(function: DeployedLambda) -> None:
@@ -94,12 +94,12 @@ def test_a_function_that_fails_is_said_to_with_its_own_words(function: DeployedL
 
     function.versions["3"] = fail
     with pytest.raises(AwsError, match=rf"{NAME}:live failed: .*the model is gone"):
-        describe(client("lambda"), NAME)
+        read_served(client("lambda"), NAME)
 
 
 def test_a_function_that_is_not_there_is_named(function: DeployedLambda) -> None:
     with pytest.raises(AwsError, match="invoking other:live: .*ResourceNotFound"):
-        describe(client("lambda"), "other")
+        read_served(client("lambda"), "other")
 
 
 @pytest.mark.parametrize(

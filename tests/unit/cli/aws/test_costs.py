@@ -12,7 +12,7 @@ from templates import START_MODES, TEMPLATE
 
 
 def said(given: Mapping[str, str], kept: int = 0) -> str:
-    return costs.describe(effective_values(TEMPLATE, given), kept)
+    return costs.cost_text(effective_values(TEMPLATE, given), kept)
 
 
 def test_on_demand_costs_nothing_while_nobody_calls() -> None:

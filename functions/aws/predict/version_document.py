@@ -18,7 +18,7 @@ FORMAT = 1
 _MAX_SAMPLES_BYTES = 5_000_000
 
 
-def describe(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def version_document(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
     """The answer, whatever the state of the model. `folder` is the package's root.
 
     `golden` is golden.json's document with as many whole samples as fit into a reply; `samples_left_out` counts the

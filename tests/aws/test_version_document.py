@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import describe
+import version_document
 from harness import Pinned, prepared, sample, stored
 from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
@@ -93,7 +93,7 @@ def test_of_more_samples_than_a_reply_takes_the_first_ones_come(tmp_path: Path) 
     samples = [{"number": number, "filling": "x" * 1_000_000} for number in range(7)]
     (tmp_path / "model.lock").write_text("{}")
     (tmp_path / "golden.json").write_text(json.dumps({"samples": samples}))
-    found = describe.describe(tmp_path, {})
+    found = version_document.version_document(tmp_path, {})
     assert [sample["number"] for sample in found["golden"]["samples"]] == [0, 1, 2, 3]
     assert found["samples_left_out"] == 3
     assert len(json.dumps(found)) < 6_000_000

@@ -14,16 +14,16 @@ from pilotlight_cli.registry.versions import NotPublished, show
 from pilotlight_cli.stores import Store, open_store
 
 
-class NotInStock(PilotlightError):
+class NotAvailable(PilotlightError):
     """The store lacks the pinned version and nobody said where it is, or has another one by its number."""
 
 
-def stock(lock: Path, target: Store, source: str, example: str) -> bool:
+def ensure_published(lock: Path, target: Store, source: str, example: str) -> bool:
     """Copy the version that a lock pins to a store; False where it is there already.
 
     It comes from the store `source`, or, where that is empty, from this repository when the lock pins its sample;
     `example` is a command that names one. Digests are checked on the way, and those of a version that is there. Raises
-    NotInStock, StoreError, DigestMismatch.
+    NotAvailable, StoreError, DigestMismatch.
     """
     pinned = load_lock(lock)
     model = pinned.model
@@ -38,7 +38,7 @@ def stock(lock: Path, target: Store, source: str, example: str) -> bool:
                 publish_sample(origin, lock)
                 _copy(model, origin, target)
         else:
-            raise NotInStock(
+            raise NotAvailable(
                 f"{target.url} has no {model.name}:{model.version}, which {lock.name} pins; name the store that has "
                 f"it: '{example}'"
             ) from None
@@ -61,7 +61,7 @@ def _check_same(pinned: Description, found: Description, store: Store) -> None:
         there = files.get(wanted.name)
         if there != wanted:
             seen = f"SHA-256 {there.sha256}" if there else "no such file"
-            raise NotInStock(
+            raise NotAvailable(
                 f"{store.url} has another {pinned.name}:{pinned.version} than the pinned one: its {wanted.name} has "
                 f"{seen}, expected {wanted.sha256}; pin the version of that store, or use another store"
             )

@@ -26,7 +26,7 @@ class Served:
     lock: str
 
 
-def describe(functions: Any, function: str, qualifier: str = ALIAS) -> Served:  # noqa: ANN401 - boto3's client
+def read_served(functions: Any, function: str, qualifier: str = ALIAS) -> Served:  # noqa: ANN401 - boto3's client
     """Ask a version or an alias what it serves. Raises AwsError."""
     answer = _invoke(functions, function, qualifier, _ASKED)
     try:
