@@ -53,7 +53,7 @@ def test_the_bench_imports_nothing_of_the_tests() -> None:
 
 
 def test_a_test_of_the_core_waits_for_no_library_of_other_tests() -> None:
-    program = "import pytest, sys; sys.exit(pytest.main(['tests/unit/test_routes.py']) or print(*sys.modules))"
+    program = "import pytest, sys; sys.exit(pytest.main(['tests/unit/http/test_routes.py']) or print(*sys.modules))"
     environ = {"PATH": os.environ["PATH"]}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=environ, check=True, capture_output=True, text=True

@@ -15,7 +15,7 @@ import descriptions
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving, working_folder
-from unit.cli.test_repository import NAME, NOON, nothing
+from unit.cli.registry.test_repository import NAME, NOON, nothing
 
 WRITER = """
 import sys, time

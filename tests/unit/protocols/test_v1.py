@@ -13,7 +13,7 @@ from doubles import COLUMNS, FEATURES, NAMES, PAIR, Records, service
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.tensor import FP32, Tensor
 from pilotlight.service import Service
-from unit.test_v2 import by_sum, rent
+from unit.protocols.test_v2 import by_sum, rent
 
 PREDICT = "/v1/models/example:predict"
 ROWS = [[1, 2, 3], [1, 2, 4]]

@@ -12,8 +12,8 @@ from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES
 from pilotlight.service import Service
-from unit.test_v1 import ROWS
-from unit.test_v2 import by_sum, rent, twice
+from unit.protocols.test_v1 import ROWS
+from unit.protocols.test_v2 import by_sum, rent, twice
 
 RENTS = {"predictions": [600.0, 205.0]}
 CSV = "text/csv; charset=UTF-8"

@@ -17,7 +17,7 @@ from pilotlight.telemetry import Record
 from processes import wait_until
 
 KEY = "example/3/model.onnx"
-SAMPLE = Path(__file__).parents[2] / "examples/breast-cancer/model.onnx"
+SAMPLE = Path(__file__).parents[3] / "examples/breast-cancer/model.onnx"
 MINUTE = 60.0
 
 

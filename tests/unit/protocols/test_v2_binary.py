@@ -14,7 +14,7 @@ from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service
-from unit.test_v2 import INFER, by_sum, same, twice
+from unit.protocols.test_v2 import INFER, by_sum, same, twice
 
 HEADER = "inference-header-content-length"
 OCTETS = {"content-type": "application/octet-stream"}

@@ -14,8 +14,8 @@ from pilotlight.http.routes import ROUTES
 from pilotlight.model.tensor import BF16, DATATYPES, Datatype
 from pilotlight.protocols.v2.binary import BINARY_ONLY
 from properties import given, settings, st
-from unit.test_v2 import INFER, by_sum, same
-from unit.test_v2_binary import HEADER, parts, send, strings, tensor
+from unit.protocols.test_v2 import INFER, by_sum, same
+from unit.protocols.test_v2_binary import HEADER, parts, send, strings, tensor
 
 SHAPES = st.lists(st.integers(0, 4), max_size=4)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

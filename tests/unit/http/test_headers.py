@@ -14,7 +14,7 @@ from pilotlight.http.compression import takes_gzip
 from pilotlight.http.headers import LONGEST_ID, SHORTEST_COMPRESSED
 from pilotlight.http.messages import Request, Response
 from pilotlight.service import Service
-from unit.test_v2 import by_sum
+from unit.protocols.test_v2 import by_sum
 
 BODY = json.dumps({"features": [1, 2, 4]}).encode()
 ORIGINS = ("https://one.example", "https://two.example")
