@@ -13,7 +13,7 @@ import subprocess
 import sys
 from statistics import median
 
-from pilotlight.model.lock import FORMATS
+from pilotlight.model.formats import FORMATS
 from pilotlight_cli.project import LOCK, SAMPLE
 
 _CHILD = """
@@ -61,7 +61,7 @@ _HEADERS = ("engine", "library", "first session", "load, first run", "1 row", "1
 
 def main(rounds: str = "9") -> None:
     """Measure, and print a table."""
-    found: dict[str, list[list[float]]] = {engine: [] for engine in FORMATS["onnx"][1]}
+    found: dict[str, list[list[float]]] = {engine: [] for engine in FORMATS["onnx"].engines}
     for _ in range(int(rounds)):
         for engine, measured in found.items():
             measured.append(_measure(engine))

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from pilotlight.codec import json_fast
 from pilotlight.http.messages import Request
-from pilotlight.model.lock import FORMATS, PACKAGES, Description, File, Lock, Runtime, write_lock
+from pilotlight.model.formats import ENGINES, FORMATS
+from pilotlight.model.lock import Description, File, Lock, Runtime, write_lock
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import FUNCTIONS
 from pilotlight_cli.registry.json_document import to_bytes
@@ -47,7 +48,7 @@ def handler_sides(case: Case) -> dict[str, Callable[[], bytes]]:
     """The handler at both levels, by each engine that serves ONNX."""
     return {
         name: call
-        for engine in FORMATS["onnx"][1]
+        for engine in FORMATS["onnx"].engines
         for name, call in zip(_NAMES.get(engine, _OTHER), _handler(case, engine), strict=True)
     }
 
@@ -81,7 +82,7 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
         version=1,
         format="onnx",
         files=(File("model.onnx", len(content), hashlib.sha256(content).hexdigest()),),
-        runtime=Runtime("onnx", engine, {package: version(package) for package in PACKAGES[engine]}),
+        runtime=Runtime("onnx", engine, {package: version(package) for package in ENGINES[engine].packages}),
         signature=case.signature,
         golden=File("golden.json", len(_GOLDEN), hashlib.sha256(_GOLDEN).hexdigest()),
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from doubles import description
 from pilotlight import runtimes
-from pilotlight.model.lock import DEFAULT_SESSION, FORMATS, File, Runtime, Session
+from pilotlight.model.formats import FORMATS
+from pilotlight.model.lock import DEFAULT_SESSION, File, Runtime, Session
 from pilotlight.model.signature import Signature
 from pilotlight.runtimes import Model
 
-ENGINES = FORMATS["onnx"][1]
+ENGINES = FORMATS["onnx"].engines
 
 
 def load(

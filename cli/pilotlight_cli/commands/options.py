@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 
 Cloud = Literal["aws", "gcp"]
-Format = Literal["onnx", "skops", "pickle"]
-Engine = Literal["onnxruntime-c", "onnxruntime-python", "scikit-learn"]
 Architecture = Literal["x86_64", "arm64"]
+if TYPE_CHECKING:
+    Format: TypeAlias = str
+    Engine: TypeAlias = str
+else:
+    Format = Literal[tuple(FORMATS)]
+    Engine = Literal[tuple(ENGINES)]
 
 StoreUrl = Annotated[
     str,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from pilotlight.model.lock import Description, too_old
+from pilotlight.model.formats import too_old
+from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.registry.manifest import Manifest

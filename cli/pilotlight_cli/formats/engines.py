@@ -1,39 +1,44 @@
-"""Which engine serves a model: chosen when the model is pinned, written in its lock."""
+"""Chooses the engine that serves a model: when the model is pinned, for its lock."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from pilotlight.errors import PilotlightError
-from pilotlight.model.lock import FORMATS, PACKAGES, Description, Runtime
-from pilotlight.runtimes.onnx.binding import serves
-
-BINDING = "onnxruntime-python"
-C_API = "onnxruntime-c"
+from pilotlight.model.formats import ENGINES, FORMATS, unsupported
+from pilotlight.model.lock import Description, Runtime
+from pilotlight.model.signature import Signature
 
 
 class EngineRefused(PilotlightError):
     """The engine that was asked for does not serve the model."""
 
 
-def choose(model: Description, wanted: str | None) -> Runtime:
-    """The model's runtime on the engine that is to serve it: `wanted`, or the one that starts fastest.
+def supporting(artifact_format: str, signature: Signature) -> list[str]:
+    """Return the engines that serve a model of this format and signature, the one that starts fastest first."""
+    return [engine for engine in FORMATS[artifact_format].engines if not unsupported(engine, signature)]
 
-    A signature has tensors alone, and all of its datatypes go through ONNX Runtime's C API, so that any model that was
-    published can be served there. Raises EngineRefused.
+
+def choose(model: Description, wanted: str | None) -> Runtime:
+    """Return the model's runtime on the engine that is to serve it: `wanted`, or the one that starts fastest.
+
+    Raise EngineRefused where that engine does not serve the model.
     """
-    engines = FORMATS[model.format][1]
+    engines = FORMATS[model.format].engines
+    who = f"{model.name}:{model.version}"
     if wanted is not None and wanted not in engines:
         raise EngineRefused(
-            f"{model.name}:{model.version} is a model in the format {model.format}, which {' and '.join(engines)} "
-            f"can serve, and --engine says {wanted}"
+            f"{who} is in the format {model.format}, which {' and '.join(engines)} can serve, but --engine is {wanted}"
         )
-    if wanted == BINDING and not serves(model.signature):
+    able = supporting(model.format, model.signature)
+    if not able or (wanted is not None and wanted not in able):
+        lacking = ", ".join(unsupported(wanted or engines[0], model.signature))
+        instead = f"leave out --engine, and {able[0]} serves the model" if able else "convert it to another datatype"
         raise EngineRefused(
-            f"{model.name}:{model.version} has BF16 at its ends, which numpy and thus {BINDING} have not, and --engine "
-            f"says {wanted}; leave it out, and {C_API} serves the model"
+            f"{who} has {lacking} inputs or outputs, which {wanted or engines[0]} does not support; {instead}"
         )
-    if C_API not in engines or wanted not in (None, C_API):
-        return replace(model.runtime, engine=wanted or model.runtime.engine)
-    packages = {package: model.runtime.packages[package] for package in PACKAGES[C_API]}
-    return replace(model.runtime, engine=C_API, packages=packages)
+    engine = ENGINES[wanted or able[0]]
+    packages = model.runtime.packages
+    if engine.only:
+        packages = {package: packages[package] for package in engine.packages}
+    return replace(model.runtime, engine=engine.name, packages=packages)

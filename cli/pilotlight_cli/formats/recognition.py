@@ -16,12 +16,10 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.formats import onnx_file
-
-Kind = Literal["onnx", "skops", "pickle", "joblib"]
 
 # What a file may unpack to: so many times its size, and this much in any case. Models come to 30 times, seldom.
 TIMES: Final = 200
@@ -76,7 +74,7 @@ class Recognised:
     and `words` are the classes and the strings that it knows.
     """
 
-    kind: Kind
+    kind: str
     sklearn: str = ""
     numpy_major: int = 2
     companions: tuple[Path, ...] = ()
@@ -89,22 +87,25 @@ def recognise(path: Path) -> Recognised:
     """What the file at `path` is. Raises NotRecognised."""
     with path.open("rb") as file:
         head = file.read(8)
-        for magic, stranger in _STRANGERS:
-            if head.startswith(magic):
-                raise NotRecognised(f"{path.name} is {stranger}")
-        if head.startswith(b"PK\x03\x04"):
-            return _recognise_zip(path)
-        if head[:1] == b"\x80" or head.startswith(tuple(_COMPRESSED)):
-            return _recognise_pickle(path, unpacked(path))
-        if not head:
-            raise NotRecognised(f"{path.name} is empty, expected a model")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            onnx = onnx_file.read(content)
+    if not head:
+        raise NotRecognised(f"{path.name} is empty, expected a model")
+    for magic, stranger in _STRANGERS:
+        if head.startswith(magic):
+            raise NotRecognised(f"{path.name} is {stranger}")
+    for recogniser in _RECOGNISERS:
+        if found := recogniser(path, head):
+            return found
+    raise NotRecognised(
+        f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
+        "protocol 3 to 5 or a joblib file of a scikit-learn model"
+    )
+
+
+def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        onnx = onnx_file.read(content)
     if onnx is None:
-        raise NotRecognised(
-            f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
-            "protocol 3 to 5 or a joblib file of a scikit-learn model"
-        )
+        return None
     size = path.stat().st_size
     if size > _LARGEST_PROTOBUF:
         raise NotRecognised(
@@ -170,15 +171,17 @@ def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
         )
 
 
-def _recognise_pickle(path: Path, content: bytes) -> Recognised:
+def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
+    if head[:1] != b"\x80" and not head.startswith(tuple(_COMPRESSED)):
+        return None
+    content = unpacked(path)
     if content[:1] != b"\x80":
         raise NotRecognised(f"{path.name} is compressed, but what is in it is no pickle; expected a joblib file")
     versions = set(_pickled_versions(content))
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
-    with path.open("rb") as file:
-        plain = file.read(1) == b"\x80" and b"joblib.numpy_pickle" not in content
+    plain = head[:1] == b"\x80" and b"joblib.numpy_pickle" not in content
     old = b"numpy.core." in content and b"numpy._core" not in content
     return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2, size=len(content))
 
@@ -192,7 +195,9 @@ def _pickled_versions(content: bytes) -> Iterator[str]:
             yield version.decode()
 
 
-def _recognise_zip(path: Path) -> Recognised:
+def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
+    if not head.startswith(b"PK\x03\x04"):
+        return None
     try:
         with zipfile.ZipFile(path) as archive:
             size = _check_entries(path, archive.infolist())
@@ -229,3 +234,11 @@ def _versions(schema: object) -> Iterator[str]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+# Each returns None for a file of another kind: the first that does not decides.
+_RECOGNISERS: Final[tuple[Callable[[Path, bytes], Recognised | None], ...]] = (
+    _recognise_zip,
+    _recognise_pickle,
+    _recognise_onnx,
+)

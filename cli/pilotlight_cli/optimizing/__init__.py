@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.model.lock import DEFAULT_SESSION
+from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidates
 from pilotlight_cli.optimizing.choice import Standing, choose, stand
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
 from pilotlight_cli.sandbox.child.onnx_session import mark
-from pilotlight_cli.sandbox.inspection import inspect, recognised, requirements
+from pilotlight_cli.sandbox.inspection import inspect, recognised
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
 from pilotlight_cli.stores.arrivals import working_folder
@@ -67,7 +68,7 @@ def optimize(
         inspection = inspect(path, format="onnx", signature=signature, golden=golden, allow=(), allowance=allowance)
         if inspection.runtime.session != DEFAULT_SESSION:
             raise UsageError(f"{path.name} was made by this command already; give it the model that it was made from")
-        packages = host_packages(requirements(path, found))
+        packages = host_packages(KINDS[found.kind].requirements(path.name, found))
         step("optimising the graph")
         limits = allowance.limits(found.size)
         candidates, notes = make_candidates(inspection.files, work, packages, limits)

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
+from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.golden import read_golden
-from pilotlight.model.lock import GOLDEN, Description, File, Lock, check_oldest, read_lock, write_lock
+from pilotlight.model.lock import GOLDEN, Description, File, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx.types import check_files
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
@@ -30,11 +31,6 @@ from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving
 
 REQUIREMENTS = "requirements.lock"
-
-# What the runtimes are known to need. A model may ask for more; a person then looks at it before pinning.
-KNOWN_PACKAGES = frozenset(
-    ("joblib", "narwhals", "numpy", "onnxruntime", "pandas", "scikit-learn", "scipy", "skops", "threadpoolctl")
-)
 
 _HEADER = f"""\
 # Written by 'pilotlight pin' for Python {PYTHON_VERSION} on {PLATFORM}. model.lock holds its digest: do not edit it,
@@ -124,7 +120,7 @@ def _check_files(store: Store, model: Description) -> None:
 
 
 def _unknown(model: Description) -> list[str]:
-    return sorted(set(model.runtime.packages) - KNOWN_PACKAGES)
+    return sorted(model.runtime.packages.keys() - LIBRARIES.keys())
 
 
 def _read_golden(store: Store, model: Description) -> bytes:

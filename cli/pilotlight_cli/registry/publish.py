@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
+from pilotlight.model.formats import FORMATS
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
 from pilotlight_cli.registry.json_document import to_bytes
@@ -22,10 +23,6 @@ from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
-
-
-# What the file that the runtime opens is called in a store, whatever it is called at home.
-STORED_NAMES = {"onnx": "model.onnx", "skops": "model.skops", "pickle": "model.pkl"}
 
 
 class PublishRefused(PilotlightError):
@@ -119,7 +116,7 @@ def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
         name=name,
         version=1,
         format=inspection.format,
-        files=(replace(first, name=STORED_NAMES[inspection.format]), *others),
+        files=(replace(first, name=FORMATS[inspection.format].file_name), *others),
         runtime=inspection.runtime,
         signature=inspection.signature,
         golden=File(GOLDEN, len(golden), hashlib.sha256(golden).hexdigest()),

@@ -18,10 +18,11 @@ from typing import Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden
-from pilotlight.model.lock import GLOBAL, OLDEST, Runtime, is_before
+from pilotlight.model.lock import GLOBAL, Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decoded
@@ -32,16 +33,6 @@ from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
 
 __all__ = ["Inspection", "UsageError", "inspect"]
 
-# What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
-_WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
-    (1, 5): ("numpy>=2.1,<2.2", "scipy>=1.14.1,<1.15"),
-    (1, 6): ("numpy>=2.1,<2.3", "scipy>=1.14.1,<1.16"),
-    (1, 7): ("numpy>=2.1,<2.4", "scipy>=1.14.1,<1.17"),
-    (1, 8): ("numpy>=2.1,<2.5", "scipy>=1.14.1,<1.18"),
-}
-_LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
-
-_SKLEARN_PACKAGES: Final = ("joblib", "numpy", "scikit-learn", "scipy")
 _KNOWN_ROOTS: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})
 
 
@@ -92,11 +83,11 @@ def inspect(
         folder=folder,
         companions=tuple(companions),
         numpy_major=found.numpy_major,
-        packages=(*(["numpy"] if found.kind == "onnx" else _SKLEARN_PACKAGES), *providers),
+        packages=tuple(providers),
         labels=found.labels,
         words=found.words,
     )
-    packages = host_packages([*requirements(path, found), *providers.values()])
+    packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = allowance.limits(found.size)
     answer = read_findings(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
     if [_state(file) for file in (path, *found.companions)] != before:
@@ -165,17 +156,3 @@ def _providers(allow: Sequence[str]) -> dict[str, str]:
         package = distributions[root][0]
         found[package] = f"{package}=={version(package)}"
     return found
-
-
-def requirements(path: Path, found: Recognised) -> list[str]:
-    """What the child needs to load the model. Raises ModelError for a scikit-learn that no function could have."""
-    if found.kind == "onnx":
-        return [f"{package}=={version(package)}" for package in ("numpy", "onnxruntime")]
-    oldest = OLDEST["scikit-learn"]
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
-        raise ModelError(
-            f"{path.name} was made with scikit-learn {found.sklearn}, expected a release from {oldest} on, the first "
-            "for the functions' Python 3.13; train it again with one, or convert it to ONNX"
-        )
-    needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)
-    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={OLDEST['skops']}"]

@@ -6,14 +6,25 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pilotlight.errors import PilotlightError
+from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight.model.golden import Golden, read_golden, write_golden
 from pilotlight.model.json_document import Node
-from pilotlight.model.lock import Description, File, Runtime, read_runtime, write_runtime
+from pilotlight.model.lock import (
+    DEFAULT_SESSION,
+    Description,
+    File,
+    Runtime,
+    Session,
+    read_runtime,
+    write_runtime,
+)
 from pilotlight.model.signature import Signature, read_signature, write_signature
+from pilotlight_cli.formats.engines import supporting
 
 # The allowed and the extra globals of a description.
 Names: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
@@ -29,7 +40,7 @@ class Job:
 
     `kind` is what the file is and `wanted` the format that the publisher asks for, or empty. `signature` and `golden`
     are the texts of the publisher's files, or empty. `admitted` are the names that Pilotlight ships and `allow` those
-    that the publisher adds; `packages` are what the runtime needs, by their names on PyPI. A file that is saved again
+    that the publisher adds; `packages` are what these are in, by their names on PyPI. A file that is saved again
     goes to `folder`. `companions` are the files beside the model that hold parts of it. `labels` and `words` are what
     an ONNX file itself tells of its classes and of the strings that it knows.
     """
@@ -123,6 +134,19 @@ def read_findings(document: dict[str, Any]) -> Findings:
         names=(tuple(allowed), tuple(extra)),
         notes=tuple(document["notes"]),
     )
+
+
+def runtime_of(
+    artifact_format: str, signature: Signature, packages: Sequence[str], session: Session = DEFAULT_SESSION
+) -> Runtime:
+    """Return the runtime of a model in a format, with the installed versions of its packages and of `packages`.
+
+    The engine is the last of the format's that supports the signature: what serves any model, not what starts fastest.
+    """
+    format_ = FORMATS[artifact_format]
+    engine = supporting(artifact_format, signature)[-1]
+    names = {*ENGINES[engine].packages, *format_.packages, *packages}
+    return Runtime(format_.runtime, engine, {name: version(name) for name in sorted(names)}, session)
 
 
 def provisional_description(

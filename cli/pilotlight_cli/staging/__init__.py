@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
@@ -14,7 +15,7 @@ from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
-from pilotlight_cli.staging.package import BUDGETS, MAX_BYTES, BuildError, Package, measure, normalise
+from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import PREDICT, beside, check_golden, check_replaceable, stage_sources
 
 __all__ = ["BuildError", "Package", "build"]
@@ -56,7 +57,7 @@ def build(
 
 def _budget(cloud: str, lock: Path, function: str) -> int:
     """How many bytes a package should stay below; 0 where its libraries are not in it."""
-    return BUDGETS[load_lock(lock).model.runtime.engine] if (cloud, function) == ("aws", PREDICT) else 0
+    return ENGINES[load_lock(lock).model.runtime.engine].budget if (cloud, function) == ("aws", PREDICT) else 0
 
 
 def _check(lock: Path) -> None:
@@ -73,4 +74,4 @@ def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say:
         write_gcloudignore(staged)
         return
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
-    install(text, staged, architecture, load_lock(lock).model.runtime.engine)
+    install(text, staged, architecture, ENGINES[load_lock(lock).model.runtime.engine])

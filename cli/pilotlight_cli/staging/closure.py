@@ -9,13 +9,14 @@ from pathlib import Path
 from pilotlight_cli.staging.package import BuildError
 
 
-def imported_modules(sources: Iterable[Path], package: Path) -> list[Path]:
+def imported_modules(sources: Iterable[Path], package: Path, names: Iterable[str] = ()) -> list[Path]:
     """The files of a package that `sources` import, directly or through one another, wherever in them the import is.
 
-    What is imported for type checkers alone does not count. Raises BuildError where a source cannot be read.
+    `names` are modules that are imported by name, where no import statement shows it. What is imported for type
+    checkers alone does not count. Raises BuildError where a source cannot be read.
     """
-    found: set[Path] = set()
-    waiting = list(sources)
+    found = {file for name in names for file in _files(name, package)}
+    waiting = [*sources, *sorted(found)]
     while waiting:
         reached = {file for name in _imports(waiting.pop()) for file in _files(name, package)}
         waiting += sorted(reached - found)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from pilotlight.errors import FormatError
-from pilotlight.model.lock import PACKAGES, load_lock
-from pilotlight_cli.formats.engines import C_API
+from pilotlight.model.formats import ENGINES, Engine
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
@@ -23,9 +23,9 @@ def requirements(cloud: str, lock: Path) -> str:
     """The hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
 
     What `pin` wrote is whole, each package with all that it needs, because Google's builder resolves what it installs
-    and checks it afterwards. On AWS we install, and for the C API take only the package that has its library: numpy,
-    protobuf and what else the binding needs would be dead weight. Both files were resolved so that a package that
-    stands in both has one version; where it has not, this fails.
+    and checks it afterwards. On AWS we install, and for an engine that opens only some files of its packages nothing
+    but these: numpy, protobuf and what else ONNX Runtime's binding needs would be dead weight to the C API. Both files
+    were resolved so that a package that is in both has one version; where it has not, this fails.
     """
     model = decoded(beside(lock, REQUIREMENTS), REQUIREMENTS)
     platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
@@ -38,13 +38,14 @@ def requirements(cloud: str, lock: Path) -> str:
                 path="",
             )
     lines = pin_lines(frame) | pin_lines(model)
-    if cloud == "aws" and load_lock(lock).model.runtime.engine == C_API:
-        used = {*PACKAGES[C_API], *pins("\n".join(CORE_PACKAGES))}
+    engine = ENGINES[load_lock(lock).model.runtime.engine]
+    if cloud == "aws" and engine.only:
+        used = {*engine.packages, *pins("\n".join(CORE_PACKAGES))}
         lines = {name: line for name, line in lines.items() if name in used}
     return "".join(f"{lines[name]}\n" for name in sorted(lines))
 
 
-def install(text: str, target: Path, architecture: str, engine: str) -> None:
+def install(text: str, target: Path, architecture: str, engine: Engine) -> None:
     """Install what a requirements text pins, without what that engine does not use of it. Raises BuildError."""
     options = ["--no-config", "--target", str(target), "--python", sys.executable]
     platform = ["--python-version", PYTHON_VERSION, "--python-platform", PLATFORMS[architecture]]

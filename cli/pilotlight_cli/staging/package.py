@@ -11,9 +11,6 @@ from pilotlight.errors import PilotlightError
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: the unzipped package, layers included.
 MAX_BYTES = 262_144_000
 
-# What a package with each engine should stay below, in bytes. Tests build one with each, and fail where it does not.
-BUDGETS = {"onnxruntime-c": 40_000_000, "onnxruntime-python": 90_000_000, "scikit-learn": 222_000_000}
-
 # The time of every file in a package, 2 January 1980: the first whole day that a zip archive can tell in any time zone.
 _TIME = 315_619_200
 

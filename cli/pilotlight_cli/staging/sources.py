@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from pilotlight.errors import FormatError
+from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, File, Lock
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.project import CORE, FUNCTIONS
@@ -28,7 +29,8 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     root = root_of(cloud, function)
     written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function == PREDICT else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
-    for file in imported_modules(sorted(root.rglob("*.py")), CORE):
+    engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function == PREDICT else []
+    for file in imported_modules(sorted(root.rglob("*.py")), CORE, engines):
         copy = out / file.relative_to(CORE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pilotlight_cli.formats.engines import C_API
+from pilotlight.model.formats import LIBRARIES, Engine
 
-# Only libraries that were searched for what they import of it; another one's `test` may be part of what it does.
-_LIBRARIES = ("joblib", "narwhals", "numpy", "onnxruntime", "pandas", "scipy", "sklearn", "skops")
+_MODULES = tuple(library.module for library in LIBRARIES.values())
 
 # A library's own tests, which need pytest.
 _TESTS = frozenset(("test", "tests"))
@@ -23,24 +22,23 @@ _SOURCES = frozenset(
     (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".h", ".hpp", ".c", ".cpp", ".f", ".f90", ".build", ".a", ".lib")
 )
 
-# onnxruntime's wheel has the runtime twice: within its Python binding, and as a library for programs in C. What people
-# have to be able to read stays with either.
-_ONNXRUNTIME = "onnxruntime"
-_C_LIBRARY = "capi/libonnxruntime.so*"
-_BINDING = "capi/onnxruntime_pybind11_state*.so"
+# A binding that links the library, as one of another version might, names it; then the library stays.
+_BINDING = "onnxruntime_pybind11_state*.so"
+
+# What people have to be able to read stays with any engine.
 _NOTICES = frozenset(("LICENSE", ".txt", ".md"))
 
 
-def prune(folder: Path, engine: str) -> None:
+def prune(folder: Path, engine: Engine) -> None:
     """Remove it from the libraries installed in `folder`, for one engine. Nothing is loaded differently without it."""
-    for library in _LIBRARIES:
-        for path in _files(folder / library):
+    for module in _MODULES:
+        for path in _files(folder / module):
             if _is_superfluous(path.relative_to(folder)):
                 path.unlink()
-    if engine == C_API:
-        _keep_c_library(folder / _ONNXRUNTIME)
-    else:
-        _remove_c_library(folder / _ONNXRUNTIME)
+    if engine.only:
+        _keep_only(folder, engine)
+    elif engine.without:
+        _leave_out(folder, engine.without)
     _remove_empty_folders(folder)
 
 
@@ -51,28 +49,29 @@ def _files(folder: Path) -> list[Path]:
 def _is_superfluous(path: Path) -> bool:
     if path.as_posix() in _NEEDED_TESTS:
         return False
-    if path.parts[0] == _ONNXRUNTIME and path.parts[1] in _TOOLS:
+    if path.parts[0] == "onnxruntime" and path.parts[1] in _TOOLS:
         return True
     return path.suffix in _SOURCES or not _TESTS.isdisjoint(path.parts[:-1])
 
 
-def _keep_c_library(onnxruntime: Path) -> None:
-    library = set(onnxruntime.glob(_C_LIBRARY))
-    for path in _files(onnxruntime):
-        if path not in library and not {path.name, path.suffix} & _NOTICES:
-            path.unlink()
+def _keep_only(folder: Path, engine: Engine) -> None:
+    kept = set(folder.glob(engine.only))
+    for package in engine.packages:
+        for path in _files(folder / LIBRARIES[package].module):
+            if path not in kept and not {path.name, path.suffix} & _NOTICES:
+                path.unlink()
 
 
-def _remove_c_library(onnxruntime: Path) -> None:
-    """A binding that links the library, as one of another version might, names it; then it stays."""
-    bindings = list(onnxruntime.glob(_BINDING))
-    if bindings and not any(b"libonnxruntime.so" in binding.read_bytes() for binding in bindings):
-        for path in onnxruntime.glob(_C_LIBRARY):
+def _leave_out(folder: Path, pattern: str) -> None:
+    for path in list(folder.glob(pattern)):
+        name = f"{path.name.partition('.so')[0]}.so".encode()
+        bindings = list(path.parent.glob(_BINDING))
+        if bindings and not any(name in binding.read_bytes() for binding in bindings):
             path.unlink()
 
 
 def _remove_empty_folders(folder: Path) -> None:
-    for library in _LIBRARIES:
-        for path in sorted((folder / library).rglob("*"), reverse=True):  # the innermost first
+    for module in _MODULES:
+        for path in sorted((folder / module).rglob("*"), reverse=True):  # the innermost first
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import takewhile
 from pathlib import Path
 
-from pilotlight.errors import FormatError, RuntimeMismatch
+from pilotlight.errors import FormatError
 from pilotlight.frozen import dataclass
+from pilotlight.model.formats import ENGINES, FORMATS, check_oldest
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.signature import Signature, read_signature, write_signature
 
@@ -22,31 +22,6 @@ PACKAGE = r"[a-z0-9]+(-[a-z0-9]+)*"
 DIGEST = r"[0-9a-f]{64}"
 VERSION = r"[1-9][0-9]{0,8}"
 LAST_VERSION = 999_999_999  # the largest that the pattern takes
-
-# Which runtime and which of its engines serve each artifact format.
-FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("onnx", ("onnxruntime-python", "onnxruntime-c")),
-    "skops": ("sklearn", ("scikit-learn",)),
-    "pickle": ("sklearn", ("scikit-learn",)),
-}
-
-# What each engine is made of, and what a cold start therefore holds against the lock.
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "onnxruntime-python": ("onnxruntime",),
-    "onnxruntime-c": ("onnxruntime",),
-    "scikit-learn": ("numpy", "scikit-learn"),
-}
-
-# The oldest version of each library that is pinned and that loads a model. A manifest with an older one is read, to be
-# listed and shown.
-OLDEST: dict[str, str] = {
-    # Older ones read tensors from files anywhere: before 1.24 all tensors, before 1.27 sparse ones.
-    "onnxruntime": "1.27.0",
-    # The first with wheels for the functions' Python 3.13.
-    "scikit-learn": "1.5.2",
-    # Older ones built objects that they had not checked.
-    "skops": "0.16.0",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +50,10 @@ DEFAULT_SESSION = Session()
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What loads the artifact. `packages` are exact versions by their names on PyPI; `session` is for `onnx` alone."""
+    """What loads the artifact: a runtime and its engine, exact versions of packages by their names on PyPI, a session.
+
+    Only a format with `has_session` has another session than the default.
+    """
 
     name: str
     engine: str
@@ -192,55 +170,17 @@ def write_description(model: Description) -> dict[str, object]:
 
 def read_runtime(node: Node, artifact_format: str) -> Runtime:
     """The runtime that `node` describes, which must be one for artifacts of that format."""
-    name, engines = FORMATS[artifact_format]
-    fields = node.fields("name", "engine", "packages", optional=("session",) if name == "onnx" else ())
-    engine = fields["engine"].one_of(*engines)
+    format_ = FORMATS[artifact_format]
+    fields = node.fields("name", "engine", "packages", optional=("session",) if format_.has_session else ())
+    engine = fields["engine"].one_of(*format_.engines)
     packages = fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version"))
     for package in packages:
         Node(package, fields["packages"].path).string(PACKAGE, "a package by its normalised name on PyPI")
-    for package in PACKAGES[engine]:
+    for package in ENGINES[engine].packages:
         if package not in packages:
             raise FormatError(f"the field {package!r} is missing", fields["packages"].path)
     session = _read_session(fields["session"]) if "session" in fields else DEFAULT_SESSION
-    return Runtime(fields["name"].one_of(name), engine, packages, session)
-
-
-def check_oldest(place: str, packages: Mapping[str, str]) -> None:
-    """Refuse a version of a library that is older than OLDEST says. Raises RuntimeMismatch."""
-    problem = too_old(packages)
-    if problem:
-        raise RuntimeMismatch(f"{place}: {problem}")
-
-
-def too_old(packages: Mapping[str, str]) -> str:
-    """What is wrong where a library is older than OLDEST says; else nothing."""
-    for package, version in packages.items():
-        if package in OLDEST and is_before(version, OLDEST[package]):
-            return f"found {package} {version}, expected {OLDEST[package]} or later; publish the model again"
-    return ""
-
-
-def is_before(version: str, release: str) -> bool:
-    """Whether a version, in any form of PEP 440, is earlier than a release. Where it is hard to tell, it is."""
-    found, is_early = _numbers(version)
-    wanted, _ = _numbers(release)
-    return found < wanted or (found == wanted and is_early)
-
-
-def _numbers(version: str) -> tuple[list[int], bool]:
-    """A version's numbers without zeros at their end, and whether it comes before the release of these numbers.
-
-    1.27.0rc1 and 1.27.dev1 do; 1.27.0+cpu and 1.27.0.post1 do not.
-    """
-    numbers: list[int] = []
-    for part in version.partition("+")[0].partition(".post")[0].split("."):
-        digits = "".join(takewhile(str.isdecimal, part))
-        numbers.append(int(digits or 0))
-        if digits != part:
-            break
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return numbers, digits != part
+    return Runtime(fields["name"].one_of(format_.runtime), engine, packages, session)
 
 
 def write_runtime(runtime: Runtime) -> dict[str, object]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 from pilotlight.errors import ModelError, RuntimeMismatch
-from pilotlight.model.lock import Description, check_oldest
+from pilotlight.model.formats import ENGINES, check_oldest, unsupported
+from pilotlight.model.lock import Description
 from pilotlight.model.tensor import Tensor
 
 
@@ -39,32 +42,27 @@ def load(model: Description, folder: Path, threads: int) -> Model:
 
 
 def _load(model: Description, folder: Path, threads: int) -> Model:
-    if model.runtime.engine == "onnxruntime-c":
-        from pilotlight.runtimes.onnx import c_api  # noqa: PLC0415 - a package ships one engine
-
-        return c_api.load(model, folder, threads)
-    if model.runtime.engine == "onnxruntime-python":
-        from pilotlight.runtimes.onnx import binding  # noqa: PLC0415
-
-        return binding.load(model, folder, threads)
-    from pilotlight.runtimes import sklearn  # noqa: PLC0415
-
-    return sklearn.load(model, folder)
+    engine = model.runtime.engine
+    if engine not in ENGINES:
+        raise ModelError(f"the lock names the engine {engine!r}, expected one of {', '.join(ENGINES)}")
+    if lacking := unsupported(engine, model.signature):
+        raise ModelError(
+            f"the model has {', '.join(lacking)} inputs or outputs, which the engine {engine} does not support; pin it "
+            "again without --engine"
+        )
+    loaded: Model = _module(engine).load(model, folder, threads)
+    return loaded
 
 
 def preload(model: Description) -> None:
     """Get the runtime's library ready while the files are on their way; `load` reports what is wrong with it."""
     with suppress(Exception, SystemExit):
-        if model.runtime.engine == "onnxruntime-c":
-            from pilotlight.runtimes.onnx import c_api  # noqa: PLC0415
+        _module(model.runtime.engine).preload(model.runtime.packages)
 
-            c_api.preload(model.runtime.packages)
-        elif model.runtime.engine == "onnxruntime-python":
-            from pilotlight.runtimes.onnx import binding  # noqa: PLC0415
 
-            binding.preload()
-        else:
-            import sklearn  # noqa: F401, PLC0415
+def _module(engine: str) -> ModuleType:
+    """Import an engine's module; a package has the library of one engine alone."""
+    return import_module(f"pilotlight.runtimes.{ENGINES[engine].module}")
 
 
 def check_version(package: str, found: str, packages: Mapping[str, str]) -> None:

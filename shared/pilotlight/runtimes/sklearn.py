@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ class SklearnModel:
         )
 
 
-def load(model: Description, folder: Path) -> SklearnModel:
+def load(model: Description, folder: Path, _threads: int) -> SklearnModel:
     """The estimator in `files[0]`, whose bytes are hashed before they are parsed.
 
     Raises RuntimeMismatch for other libraries than the lock names, DigestMismatch for other bytes, and UnsafePickle or
@@ -63,6 +63,11 @@ def load(model: Description, folder: Path) -> SklearnModel:
             f"{file.sha256}; fetch or publish the model again"
         )
     return serve(parse(data, model.format, (*model.allowed_globals, *model.extra_globals)), model.signature)
+
+
+def preload(_packages: Mapping[str, str]) -> None:
+    """Import what takes longest."""
+    import sklearn  # noqa: F401, PLC0415
 
 
 def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401 - scikit-learn has no types

@@ -15,16 +15,11 @@ from pathlib import Path
 
 from pilotlight.errors import ModelError
 from pilotlight.frozen import dataclass
+from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description
 
 # What stands for a limit that nobody set.
 UNBOUNDED = sys.maxsize
-
-# The least that a runtime takes for the file that it opens, in times of its size, and why.
-_LEAST = {
-    "onnx": (1, "its weights lie in it; 'pilotlight optimize' lays them into a file of their own, which takes less"),
-    "sklearn": (2, "the file itself and what it is made into"),
-}
 
 _MB = 1 << 20  # as the clouds count
 
@@ -50,9 +45,9 @@ def visible_processors() -> int:
 def check_memory(model: Description, machine: Machine, folder: Path) -> None:
     """Raise ModelError where the model cannot be loaded in what is free. `folder` is where its files go or are."""
     first = model.files[0]
-    times, reason = _LEAST[model.runtime.name]
-    needed = first.size * times
-    parts = [f"{_megabytes(needed)} to load {first.name} ({reason})"]
+    format_ = FORMATS[model.format]
+    needed = first.size * format_.memory
+    parts = [f"{_megabytes(needed)} to load {first.name} ({format_.memory_reason})"]
     if machine.disk_is_memory:
         missing = sum(file.size for file in model.files if not (folder / file.name).is_file())
         parts.append(f"{_megabytes(missing)} for the files, since {folder} is in memory")

@@ -10,7 +10,8 @@ import pytest
 
 import descriptions
 from pilotlight.errors import RuntimeMismatch
-from pilotlight.model.lock import OLDEST, is_before, load_lock, read_lock, write_lock
+from pilotlight.model.formats import LIBRARIES, is_before
+from pilotlight.model.lock import load_lock, read_lock, write_lock
 from pilotlight.runtimes.onnx.c_library import API_VERSION
 
 
@@ -44,4 +45,4 @@ def test_a_lock_with_a_library_that_is_too_old_is_not_loaded(tmp_path: Path) -> 
 
 
 def test_every_onnxruntime_that_is_not_too_old_has_the_functions_that_are_called() -> None:
-    assert not is_before(OLDEST["onnxruntime"], f"1.{API_VERSION}")
+    assert not is_before(LIBRARIES["onnxruntime"].oldest, f"1.{API_VERSION}")

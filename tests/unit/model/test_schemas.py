@@ -17,9 +17,10 @@ from referencing import Registry, Resource
 
 import descriptions
 from pilotlight.errors import FormatError
+from pilotlight.model.formats import ENGINES, FORMATS, LIBRARIES
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.json_document import Node, read_json
-from pilotlight.model.lock import FORMATS, PACKAGES, read_lock, write_lock
+from pilotlight.model.lock import read_lock, write_lock
 from pilotlight.model.signature import read_signature, write_signature
 from pilotlight.model.tensor import DATATYPES, Datatype
 from pilotlight_cli.project import PROJECT
@@ -319,8 +320,43 @@ def test_scikit_learn_has_no_session() -> None:
         format_.read(json.dumps(document).encode())
 
 
-def test_every_engine_says_what_it_is_made_of() -> None:
-    assert {engine for _, engines in FORMATS.values() for engine in engines} == PACKAGES.keys()
+def schema(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((SCHEMAS / name).read_text())
+    return document
+
+
+def test_every_engine_serves_a_format_and_is_made_of_known_libraries() -> None:
+    assert {engine for format_ in FORMATS.values() for engine in format_.engines} == ENGINES.keys()
+    packages = [engine.packages for engine in ENGINES.values()] + [format_.packages for format_ in FORMATS.values()]
+    assert set().union(*packages) <= LIBRARIES.keys()
+
+
+def test_the_schema_lists_the_formats_and_engines_of_the_table() -> None:
+    definitions = schema("description.schema.json")["$defs"]
+    runtime = definitions["runtime"]["properties"]
+    assert definitions["artifact"]["properties"]["format"]["enum"] == list(FORMATS)
+    assert runtime["name"]["enum"] == list(dict.fromkeys(format_.runtime for format_ in FORMATS.values()))
+    assert set(runtime["engine"]["enum"]) == ENGINES.keys()
+
+
+def test_the_schema_asks_of_each_engine_for_the_packages_of_the_table() -> None:
+    asked: dict[str, set[str]] = {}
+    for rule in schema("description.schema.json")["$defs"]["runtime"]["allOf"]:
+        condition = rule["if"]["properties"]["engine"]
+        packages = rule["then"]["properties"]["packages"]["required"]
+        asked |= {engine: set(packages) for engine in condition.get("enum") or [condition["const"]]}
+    assert asked == {engine.name: set(engine.packages) for engine in ENGINES.values()}
+
+
+@pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json"])
+def test_the_schema_gives_each_format_the_runtime_and_engines_of_the_table(name: str) -> None:
+    found: dict[str, tuple[str, set[str], bool]] = {}
+    for rule in schema(name)["allOf"]:
+        formats = rule["if"]["properties"]["artifact"]["properties"]["format"]["enum"]
+        runtime = rule["then"]["properties"]["runtime"]["properties"]
+        served = runtime["name"]["const"], set(runtime["engine"]["enum"]), runtime.get("session", True)
+        found |= dict.fromkeys(formats, served)
+    assert found == {row.name: (row.runtime, set(row.engines), row.has_session) for row in FORMATS.values()}
 
 
 def test_the_readme_lists_the_rules_that_only_readers_know() -> None:

@@ -7,16 +7,16 @@ import pytest
 
 from doubles import description
 from pilotlight.errors import ModelError
-from pilotlight.model.lock import Description, File, Runtime
+from pilotlight.model.lock import Description, File
 from pilotlight.start.machine import Machine, check_memory
 
 MB = 1 << 20
 
 
-def model(*sizes: int, runtime: str = "onnx") -> Description:
+def model(*sizes: int, format_: str = "onnx") -> Description:
     """A model with files of those sizes in MB."""
     files = tuple(File(f"file{index}", size * MB, "0" * 64) for index, size in enumerate(sizes))
-    return replace(description(), files=files, runtime=Runtime(runtime, "any", {}))
+    return replace(description(), files=files, format=format_)
 
 
 def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
@@ -29,7 +29,7 @@ def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
     [
         (model(100), free(101)),
         (model(1, 4000), free(101)),
-        (model(50, runtime="sklearn"), free(101)),
+        (model(50, format_="pickle"), free(101)),
         (model(50), free(101, disk_is_memory=True)),
         (model(100_000), Machine()),
     ],
@@ -43,7 +43,7 @@ def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Ma
     ("described", "machine", "told"),
     [
         (model(100), free(99), "at least 100 MB to load file0 "),
-        (model(50, runtime="sklearn"), free(99), "at least 100 MB to load file0 "),
+        (model(50, format_="pickle"), free(99), "at least 100 MB to load file0 "),
         (model(50), free(99, disk_is_memory=True), "50 MB for the files, since .* is in memory"),
         (model(1, 98), free(99, disk_is_memory=True), "1.0 MB to load file0 .* and 99 MB for the files"),
     ],

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import ModelError, PilotlightError
+from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_job, write_findings
 
@@ -70,13 +72,9 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look(job: Job) -> Findings:
-    if job.kind == "onnx":
-        from pilotlight_cli.sandbox.child import onnx
-
-        return onnx.look(job)
-    from pilotlight_cli.sandbox.child import sklearn
-
-    return sklearn.look(job)
+    inspector = import_module(f"pilotlight_cli.sandbox.child.{KINDS[job.kind].inspector}")
+    findings: Findings = inspector.look(job)
+    return findings
 
 
 if __name__ == "__main__":

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from pilotlight import runtimes
 from pilotlight.errors import FormatError, ModelError
-from pilotlight.model.lock import Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
-from pilotlight.runtimes.onnx.binding import library, serves, session_options
-from pilotlight_cli.formats.engines import BINDING, C_API
+from pilotlight.runtimes.onnx.binding import library, session_options
 from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_roles import check_guess, guess_inputs, guess_outputs
 from pilotlight_cli.sandbox.child.onnx_session import read_session
 from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples
-from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
 FEATURE_NAMES = "pilotlight.feature_names"
@@ -51,12 +48,7 @@ def look(job: Job) -> Findings:
         labels = _labels(metadata) or job.labels
         guessed_outputs, guessed_labels = guess_outputs(outputs, labels, notes)
         signature = Signature(guess_inputs(inputs, names, notes), guessed_outputs, guessed_labels)
-    runtime = Runtime(
-        "onnx",
-        BINDING if serves(signature) else C_API,
-        {name: version(name) for name in sorted((*job.packages, "onnxruntime"))},
-        read_session(metadata),
-    )
+    runtime = runtime_of("onnx", signature, job.packages, read_session(metadata))
     description = provisional_description((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
     model = runtimes.load(description, job.path.parent, threads=1)
     words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from pilotlight import runtimes
 from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden, differences
-from pilotlight.model.lock import Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
 from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, check_roles, read_given
@@ -17,7 +15,7 @@ from pilotlight_cli.sandbox.child.features import Features, find_features
 from pilotlight_cli.sandbox.child.outputs import find_outputs
 from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples, predict_sample, tensors
 from pilotlight_cli.sandbox.child.storage import Stored, load, save
-from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description
+from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
 
 
 def look(job: Job) -> Findings:
@@ -83,8 +81,7 @@ def _signature(estimator: Any, inputs: Signature, given: Signature | None, golde
 
 def _try(job: Job, stored: Stored, signature: Signature, golden: Golden) -> Findings:
     """The answer for one form of the model, loaded as a function loads it. Raises ModelError."""
-    packages = [*job.packages, *(["skops"] if stored.format == "skops" else [])]
-    runtime = Runtime("sklearn", "scikit-learn", {name: version(name) for name in sorted(packages)})
+    runtime = runtime_of(stored.format, signature, job.packages)
     description = provisional_description((stored.path,), stored.format, runtime, signature, stored.names)
     model = runtimes.load(description, stored.path.parent, threads=1)
     notes = (stored.note,) if stored.note else ()

@@ -14,13 +14,12 @@ from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.answers import Action, Answer, Values, check_model, predicted
 from pilotlight.http.messages import Request
+from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.v2 import binary
 from pilotlight.protocols.v2.request import Inference, Wanted, read_inference
-
-_PLATFORMS = {"onnx": "onnxruntime_onnx", "skops": "sklearn_skops", "pickle": "sklearn_pickle"}
 
 
 def _server(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
@@ -44,7 +43,7 @@ def _model(plane: DataPlane, _request: Request, values: Values) -> Answer:
         {
             "name": model.name,
             "versions": [str(model.version)],
-            "platform": _PLATFORMS[model.format],
+            "platform": FORMATS[model.format].platform,
             "inputs": [_describe(tensor) for tensor in model.signature.inputs],
             "outputs": [_describe(tensor) for tensor in model.signature.outputs],
         },

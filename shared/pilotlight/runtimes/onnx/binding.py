@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.errors import ModelError, PredictionTimeout, RuntimeMismatch
+from pilotlight.errors import PredictionTimeout, RuntimeMismatch
 from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
-from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.model.tensor import BF16, Tensor
+from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
 from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
@@ -76,19 +75,11 @@ def library() -> ModuleType:
     return module
 
 
-def serves(signature: Signature) -> bool:
-    """Whether the binding takes and gives such tensors: it does so through numpy, which has no BF16."""
-    ends: tuple[Input | Output, ...] = (*signature.inputs, *signature.outputs)
-    return all(tensor.datatype is not BF16 for tensor in ends)
-
-
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     """A session on `files[0]`, which may keep tensors in the others.
 
     Raises RuntimeMismatch, ModelError where the file is not what the signature says, or ONNX Runtime's own errors.
     """
-    if not serves(model.signature):
-        raise ModelError("the model has BF16 at its ends, and the binding has none; pin it again without --engine")
     try:
         onnxruntime = library()
     except ImportError as error:
@@ -101,7 +92,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
 
 
-def preload() -> None:
+def preload(_packages: Mapping[str, str]) -> None:
     """Do what a process does once, for its first session, before there is a file to load."""
     _session(library(), SMALLEST, DEFAULT_SESSION, threads=1)
 

@@ -20,7 +20,7 @@ from pilotlight.errors import RuntimeMismatch
 from pilotlight.runtimes import check_version
 
 # The first version of the API that has all of these functions. It came with ONNX Runtime 1.24, and older ones than
-# `description.OLDEST` are refused.
+# `formats.LIBRARIES` are refused.
 API_VERSION = 24
 
 _FOLDER = Path("onnxruntime", "capi")

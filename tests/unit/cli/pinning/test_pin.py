@@ -93,7 +93,7 @@ def test_a_model_with_bf16_is_pinned_to_the_c_api_and_refused_for_the_binding(
     tensor = replace(model.signature.inputs[0], datatype=BF16)
     put(store, replace(model, signature=replace(model.signature, inputs=(tensor,))))
     assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-c"
-    with pytest.raises(EngineRefused, match="has BF16 at its ends, which numpy .* leave it out, and onnxruntime-c"):
+    with pytest.raises(EngineRefused, match="has BF16 inputs or outputs, .* leave out --engine, and onnxruntime-c"):
         pin(store, NAME, lock, engine="onnxruntime-python")
 
 
@@ -105,7 +105,7 @@ def test_how_the_session_is_made_is_pinned_with_it(store: Store, lock: Path, mod
 
 def test_an_engine_of_another_runtime_is_refused(store: Store, lock: Path) -> None:
     before = pinned_before(store, lock)
-    with pytest.raises(EngineRefused, match="onnxruntime-python and onnxruntime-c can serve, and --engine says scikit"):
+    with pytest.raises(EngineRefused, match="onnxruntime-c and onnxruntime-python can serve, but --engine is scikit"):
         pin(store, NAME, lock, engine="scikit-learn")
     assert files(lock) == before
 

@@ -26,10 +26,11 @@ from estimators import NAMES, POINTS, VALUES
 from onnx_hiding import PLACES
 from onnx_models import endless, filled, repeating, wide, with_external_data
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
+from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import NotRecognised, Recognised
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.sandbox import inspection, isolation
-from pilotlight_cli.sandbox.inspection import Inspection, UsageError, inspect, requirements
+from pilotlight_cli.sandbox.inspection import Inspection, UsageError, inspect
 from pilotlight_cli.sandbox.limits import Allowance, Limits
 
 OLDER = "1.7.2"
@@ -56,7 +57,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with models that another minor version of scikit-learn trained."""
     assert not sklearn.__version__.startswith(OLDER[:3])
     folder = tmp_path_factory.mktemp("older")
-    packages = host_packages(requirements(folder, Recognised("pickle", OLDER)))
+    packages = host_packages(KINDS["pickle"].requirements("model.pkl", Recognised("pickle", OLDER)))
     command = [*isolated_python(), "-c", TRAIN, str(folder)]
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(packages)})
     return folder

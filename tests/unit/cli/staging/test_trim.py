@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pilotlight.model.formats import ENGINES
 from pilotlight_cli.staging.trim import prune
 
 BINDING = "onnxruntime/capi/onnxruntime_pybind11_state.cpython-313-x86_64-linux-gnu.so"
@@ -16,7 +17,7 @@ def left(folder: Path, *names: str, content: bytes = b"", engine: str = "onnxrun
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    prune(folder, engine)
+    prune(folder, ENGINES[engine])
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 

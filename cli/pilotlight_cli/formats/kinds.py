@@ -1,0 +1,61 @@
+"""The kinds of model files that `publish` accepts: how each is loaded in the sandbox, and with which packages.
+
+A kind is what a file is; the format (`pilotlight.model.formats`) is what is stored. Some kinds are saved in another
+format: joblib files as pickles or skops files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from pilotlight.errors import ModelError
+from pilotlight.model.formats import LIBRARIES, is_before
+from pilotlight_cli.formats.recognition import Recognised
+
+# What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
+_WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
+    (1, 5): ("numpy>=2.1,<2.2", "scipy>=1.14.1,<1.15"),
+    (1, 6): ("numpy>=2.1,<2.3", "scipy>=1.14.1,<1.16"),
+    (1, 7): ("numpy>=2.1,<2.4", "scipy>=1.14.1,<1.17"),
+    (1, 8): ("numpy>=2.1,<2.5", "scipy>=1.14.1,<1.18"),
+}
+_LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A row of the table.
+
+    `inspector` is the module in `pilotlight_cli.sandbox.child` whose `look` inspects the model. `requirements` returns
+    what that process installs for a file of this name; it raises ModelError for versions that no function could have.
+    """
+
+    inspector: str
+    requirements: Callable[[str, Recognised], list[str]]
+
+
+def _onnx(_name: str, _found: Recognised) -> list[str]:
+    return [f"{package}=={version(package)}" for package in ("numpy", "onnxruntime")]
+
+
+def _sklearn(name: str, found: Recognised) -> list[str]:
+    oldest = LIBRARIES["scikit-learn"].oldest
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
+        raise ModelError(
+            f"{name} was made with scikit-learn {found.sklearn}, expected a release from {oldest} on, the first for "
+            "the functions' Python 3.13; train it again with one, or convert it to ONNX"
+        )
+    needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)
+    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={LIBRARIES['skops'].oldest}"]
+
+
+KINDS: dict[str, Kind] = {
+    "onnx": Kind("onnx", _onnx),
+    "skops": Kind("sklearn", _sklearn),
+    "pickle": Kind("sklearn", _sklearn),
+    "joblib": Kind("sklearn", _sklearn),
+}
