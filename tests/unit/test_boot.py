@@ -88,8 +88,8 @@ def test_a_function_starts_from_its_lock_alone(environ: dict[str, str]) -> None:
     [
         ({"PILOTLIGHT_STORE": ""}, SettingsError, "PILOTLIGHT_STORE is ''"),
         ({"PILOTLIGHT_STORE": "gs://bucket"}, SettingsError, "this function reads s3:// and file://"),
-        ({"PILOTLIGHT_LOCK": "nowhere"}, FormatError, "there is no lock at .*nowhere; 'pilotlight pin' writes one"),
-        ({"PILOTLIGHT_LOCK": ""}, FormatError, "the lock at .* cannot be read: Is a directory"),
+        ({"PILOTLIGHT_LOCK": "nowhere"}, FormatError, "no lock at .*nowhere; write one with 'pilotlight pin'"),
+        ({"PILOTLIGHT_LOCK": ""}, FormatError, "cannot read the lock at .*: Is a directory"),
     ],
 )
 def test_what_can_never_start_leaves_a_line_and_fails(

@@ -99,7 +99,7 @@ ENGINES: dict[str, Engine] = {
     )
 }
 
-_ESTIMATOR = (2, "the file itself and what it is made into")
+_ESTIMATOR = (2, "the file and the objects made from it")
 
 FORMATS: dict[str, Format] = {
     format_.name: format_
@@ -111,7 +111,7 @@ FORMATS: dict[str, Format] = {
             "model.onnx",
             "onnxruntime_onnx",
             1,
-            "its weights lie in it; 'pilotlight optimize' lays them into a file of their own, which takes less",
+            "it holds the weights; 'pilotlight optimize' moves them into a file of their own, which takes less",
             packages=("numpy",),
             has_session=True,
         ),
@@ -160,14 +160,14 @@ def too_old(packages: Mapping[str, str]) -> str:
 
 
 def is_before(version: str, release: str) -> bool:
-    """Whether a version, in any form of PEP 440, is earlier than a release. Where it is hard to tell, it is."""
+    """Return whether a version, in any form of PEP 440, is earlier than a release. In doubt, it is."""
     found, is_early = _numbers(version)
     wanted, _ = _numbers(release)
     return found < wanted or (found == wanted and is_early)
 
 
 def _numbers(version: str) -> tuple[list[int], bool]:
-    """A version's numbers without zeros at their end, and whether it comes before the release of these numbers.
+    """Return a version's numbers without trailing zeros, and whether it precedes the release of these numbers.
 
     1.27.0rc1 and 1.27.dev1 do; 1.27.0+cpu and 1.27.0.post1 do not.
     """

@@ -1,4 +1,4 @@
-"""What is known of a published model: the part that a manifest in the store and `model.lock` in git have in common."""
+"""The description of a published model, which a manifest in the store and `model.lock` in git share."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How ONNX Runtime makes its session; what it does without being asked is the default.
+    """How ONNX Runtime makes its session; the defaults are its own.
 
-    `graph_optimization` is "off" for a graph that was optimised before it was published. Without `prepacking` weights
-    stay where the file's mapping has them, instead of being laid out once more for faster runs.
+    `graph_optimization` is "off" for a graph that was optimised before it was published. Without `prepacking`
+    the weights stay in the file's mapping, instead of being copied into a layout that runs faster.
     """
 
     graph_optimization: str = "all"
@@ -50,9 +50,9 @@ DEFAULT_SESSION = Session()
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What loads the artifact: a runtime and its engine, exact versions of packages by their names on PyPI, a session.
+    """What loads the artifact: a runtime, its engine, exact versions of packages by their names on PyPI, a session.
 
-    Only a format with `has_session` has another session than the default.
+    The session differs from the default only for a format with `has_session`.
     """
 
     name: str
@@ -63,10 +63,10 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A published version of a model. `files[0]` is the one that the runtime opens; the others lie beside it.
+    """A published version of a model. The runtime opens `files[0]`; the others are in the same folder.
 
-    `allowed_globals` are the `module.name` pairs that a pickle or a skops file may ask for because Pilotlight ships
-    them as known; `extra_globals` are those that the publisher allowed by hand.
+    `allowed_globals` are the `module.name` pairs that a pickle or a skops file may import because Pilotlight ships
+    them as known; `extra_globals` are those that the publisher allowed with --allow.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Description:
     extra_globals: tuple[str, ...] = ()
 
     def key(self, file_name: str) -> str:
-        """Where a file of this version lies in the store, below the store's prefix."""
+        """Return the key of one of this version's files in the store, below the store's prefix."""
         return f"{self.name}/{self.version}/{file_name}"
 
 
@@ -97,22 +97,23 @@ _OPTIONAL = ("allowed_globals", "extra_globals")
 
 
 def read_lock(content: bytes) -> Lock:
-    """Parse the bytes of a `model.lock`; shared/schema/lock.schema.json is its format."""
+    """Parse the bytes of a `model.lock` (shared/schema/lock.schema.json). Raise FormatError."""
     fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *_FIELDS, optional=_OPTIONAL)
     return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
 
 
 def load_lock(path: Path) -> Lock:
-    """The lock in a file. Its absence is an error that says how to make one.
+    """Read the lock in a file.
 
-    Raises FormatError, or RuntimeMismatch where it names a library that is too old.
+    Raise FormatError if there is none, saying how to make one, or if it is malformed; RuntimeMismatch if it names a
+    library that is too old.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise FormatError(f"there is no lock at {path}; 'pilotlight pin' writes one", path="") from None
+        raise FormatError(f"no lock at {path}; write one with 'pilotlight pin'", path="") from None
     except OSError as error:
-        raise FormatError(f"the lock at {path} cannot be read: {error.strerror}", path="") from None
+        raise FormatError(f"cannot read the lock at {path}: {error.strerror}", path="") from None
     try:
         lock = read_lock(content)
     except FormatError as error:
@@ -122,7 +123,7 @@ def load_lock(path: Path) -> Lock:
 
 
 def write_lock(lock: Lock) -> dict[str, object]:
-    """The JSON form of a lock."""
+    """Return the JSON form of a lock."""
     return {
         "format": FORMAT,
         **write_description(lock.model),
@@ -131,12 +132,12 @@ def write_lock(lock: Lock) -> dict[str, object]:
 
 
 def read_description(fields: Mapping[str, Node]) -> Description:
-    """The description among the fields of a lock or a manifest."""
+    """Read the description among the fields of a lock or a manifest."""
     artifact = fields["artifact"].fields("format", "files")
     artifact_format = artifact["format"].one_of(*FORMATS)
     files = artifact["files"].items(_read_file, at_least=1)
     if len({file.name for file in files}) != len(files):
-        raise FormatError("a file stands there twice", artifact["files"].path)
+        raise FormatError("duplicate file name", artifact["files"].path)
     empty = Node([], "$")
     return Description(
         name=fields["name"].string(NAME, f"a name that matches ^{NAME}$"),
@@ -152,7 +153,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
 
 
 def write_description(model: Description) -> dict[str, object]:
-    """The fields of a lock or a manifest that describe `model`."""
+    """Return the fields of a lock or a manifest that describe `model`."""
     document: dict[str, object] = {
         "name": model.name,
         "version": model.version,
@@ -169,7 +170,7 @@ def write_description(model: Description) -> dict[str, object]:
 
 
 def read_runtime(node: Node, artifact_format: str) -> Runtime:
-    """The runtime that `node` describes, which must be one for artifacts of that format."""
+    """Read a runtime, which must be one that serves artifacts of this format."""
     format_ = FORMATS[artifact_format]
     fields = node.fields("name", "engine", "packages", optional=("session",) if format_.has_session else ())
     engine = fields["engine"].one_of(*format_.engines)
@@ -184,7 +185,7 @@ def read_runtime(node: Node, artifact_format: str) -> Runtime:
 
 
 def write_runtime(runtime: Runtime) -> dict[str, object]:
-    """The JSON form of a runtime; a session is told where it is another than the default."""
+    """Return the JSON form of a runtime, with its session unless that is the default."""
     document: dict[str, object] = {
         "name": runtime.name,
         "engine": runtime.engine,

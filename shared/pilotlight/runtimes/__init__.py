@@ -1,4 +1,4 @@
-"""Runtimes turn an artifact into a loaded model. Each imports its library when, and only when, it loads one."""
+"""Runtimes load an artifact into a model. Each imports its library only when it loads one."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from pilotlight.model.tensor import Tensor
 
 
 class Model(Protocol):
-    """A loaded model. Threads may call `predict` at the same time."""
+    """A loaded model. `predict` is thread-safe."""
 
     def predict(self, inputs: Sequence[Tensor], timeout: float | None = None) -> tuple[Tensor, ...]:
-        """Run the model on its inputs, in the order of its signature; the outputs come in theirs.
+        """Run the model on inputs in the order of its signature, and return outputs in the same order.
 
-        The inputs have the signature's datatypes and fit its shapes. After `timeout` seconds the run is ended and
-        PredictionTimeout raised, where the library can be interrupted: ONNX Runtime can between two nodes of a graph,
-        scikit-learn cannot. InvalidRequest is raised where the model does not take the values, and its cause is what
-        the library says; anything else that the library raises comes through as it is.
+        The inputs must have the signature's datatypes and fit its shapes. Raise PredictionTimeout after `timeout`
+        seconds where the library can be interrupted: ONNX Runtime between two nodes of a graph, scikit-learn never.
+        Raise InvalidRequest, from the library's error, if the model rejects the values. Other errors of the library
+        pass through.
         """
         ...
 
 
 def load(model: Description, folder: Path, threads: int) -> Model:
-    """Load the model whose verified files lie in `folder`.
+    """Load the model whose verified files are in `folder`.
 
-    `threads` is how many threads one prediction may use. Raises ModelError, or what the library itself raises, when the
-    files cannot be served: trying again would not help.
+    One prediction may use `threads` threads. Raise ModelError, or the library's own error, if the files cannot be
+    served; another try would not help.
     """
     try:
         return _load(model, folder, threads)
-    except SystemExit as error:  # it would end the thread that loads, and nobody would be told
-        raise ModelError(f"a library that the model needs ended the process while it was loaded ({error})") from error
+    except SystemExit as error:  # it would end the loading thread without a report
+        raise ModelError(f"a library that the model needs exited the process while it was loading ({error})") from error
 
 
 def _load(model: Description, folder: Path, threads: int) -> Model:
@@ -55,7 +55,7 @@ def _load(model: Description, folder: Path, threads: int) -> Model:
 
 
 def preload(model: Description) -> None:
-    """Get the runtime's library ready while the files are on their way; `load` reports what is wrong with it."""
+    """Import the runtime's library while the files are being fetched; `load` reports its errors."""
     with suppress(Exception, SystemExit):
         _module(model.runtime.engine).preload(model.runtime.packages)
 
@@ -66,17 +66,17 @@ def _module(engine: str) -> ModuleType:
 
 
 def check_version(package: str, found: str, packages: Mapping[str, str]) -> None:
-    """Refuse a library that is too old, and another version than exactly the one that the lock names, if it does."""
+    """Raise RuntimeMismatch if a library is too old, or differs from the exact version that the lock names."""
     expected = packages.get(package, found)
     check_oldest("the lock" if package in packages else "this environment", {package: expected})
     if found != expected:
         raise RuntimeMismatch(
-            f"{package} {found} is installed and the lock names {expected}; install what requirements.lock pins"
+            f"{package} {found} is installed, but the lock names {expected}; install what requirements.lock pins"
         )
 
 
 def check_major(package: str, found: str, packages: Mapping[str, str]) -> None:
-    """Refuse a library of another major version than the lock names, where it names one."""
+    """Raise RuntimeMismatch if a library has another major version than the lock names."""
     expected = packages.get(package)
     if expected is not None and found.partition(".")[0] != expected.partition(".")[0]:
-        raise RuntimeMismatch(f"{package} {found} is installed and the lock names {expected}, another major version")
+        raise RuntimeMismatch(f"{package} {found} is installed, but the lock names {expected}, another major version")

@@ -178,7 +178,7 @@ def test_what_fails_is_1_with_one_line(store: Store, arguments: tuple[str, ...])
 @pytest.mark.parametrize("command", ["serve", "build"])
 def test_a_missing_lock_is_named_with_what_writes_one(command: str) -> None:
     error = run(command, code=1).stderr.splitlines()[-1]
-    assert error == "error: there is no lock at model.lock; 'pilotlight pin' writes one"
+    assert error == "error: no lock at model.lock; write one with 'pilotlight pin'"
 
 
 def test_an_error_of_the_system_is_a_line_too(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ SCHEMAS = PROJECT / "shared" / "schema"
 # What JSON Schema cannot say, or cannot say readably: here a reader may refuse what the schema lets pass. Never the
 # other way round. shared/schema/README.md lists the same rules.
 READERS_ONLY = {
-    "a name stands once": r"files: a file stands there twice|puts: a name stands there twice",
+    "a name stands once": r"files: duplicate file name|puts: a name stands there twice",
     "a whole number has no fraction, not even .0": r"a whole number.*, found -?\d+\.0",
     "a number fits a double": r"a number that a double can hold|(tolerance|range).*very large number",
     "a range goes from low to high": r"expected \[lowest, highest\]",

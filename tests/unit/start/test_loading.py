@@ -293,7 +293,7 @@ def test_each_attempt_reports_its_own_time_tries_and_bytes(tmp_path: Path, recor
         ("raise ValueError('numpy.dtype size changed')", "ValueError: numpy.dtype size changed"),
         (
             "raise SystemExit('no licence')",
-            "ModelError: a library that the model needs ended the process while it was loaded (no licence)",
+            "ModelError: a library that the model needs exited the process while it was loading (no licence)",
         ),
     ],
 )
