@@ -105,7 +105,7 @@ bench: $(VENV)/.dev  ## Measure the function beside the usual alternatives, for 
 bench-quick: $(VENV)/.dev  ## The same with few rounds and small models, for about a minute
 	@$(BIN)/python bench/run.py --quick
 
-bench-publish: $(VENV)/.dev  ## Quote the last run of make bench in docs/performance.md
+bench-publish: $(VENV)/.dev  ## Quote the last run of make bench in docs/reference/performance.md
 	@$(BIN)/python bench/publish.py
 
 container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... replaces its base

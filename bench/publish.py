@@ -1,7 +1,7 @@
 """Quotes the last run in the documentation: `make bench-publish`, or `python bench/publish.py`.
 
-What the files in bench/results come to is kept in docs/performance.json; docs/performance.md has its tables between
-comments, and docs/performance/ its pictures. `--check` says whether the page is what the file makes of it.
+docs/reference/performance.json keeps what the files in bench/results come to; performance.md beside it has its tables
+between comments, and performance/ its pictures. `--check` says whether the page is what the file makes of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from results import FOLDER, read
 from summary import summary
 from tables import as_markdown, tables
 
-PAGE = PROJECT / "docs" / "performance.md"
+PAGE = PROJECT / "docs" / "reference" / "performance.md"
 
 # Of all pictures those that the page shows.
 PICTURES = ("aws-phases-all-warm", "aws-phases-all-cold", "aws-ratios", "large-phases-all-warm", "warm")

@@ -20,12 +20,12 @@ from pilotlight_cli.project import PROJECT
 PAGES = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
     *(
-        "docs/architecture.md",
-        "docs/models.md",
-        "docs/operations.md",
-        "docs/operations-gcp.md",
-        "docs/protocol.md",
-        "docs/performance.md",
+        "docs/concepts/architecture.md",
+        "docs/guides/publish-a-model.md",
+        "docs/guides/operate-on-aws.md",
+        "docs/guides/operate-on-google-cloud.md",
+        "docs/reference/protocol.md",
+        "docs/reference/performance.md",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""docs/operations.md: its tables are held against the template, and its queries against the log's lines."""
+"""docs/guides/operate-on-aws.md: its tables are held against the template, and its queries against the log's lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
 from pilotlight_cli.aws.template import effective_values, load_template
 from pilotlight_cli.project import PROJECT
 
-PAGE = "docs/operations.md"
+PAGE = "docs/guides/operate-on-aws.md"
 TEXT = pages.read(PAGE)
 TEMPLATE = load_template(PROJECT / "template.yaml")
 QUERIES = [block for block in pages.blocks(PAGE, TEXT) if block.language == "text"]

@@ -29,7 +29,7 @@ from pilotlight_cli.sandbox.child.__main__ import LARGEST_ANSWER
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 from pilotlight_cli.sandbox.limits import Allowance
 
-ARCHITECTURE = pages.read("docs/architecture.md")
+ARCHITECTURE = pages.read("docs/concepts/architecture.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
 
 EXECUTED = ("console", "sh", "python", "http")
@@ -39,14 +39,14 @@ SHOWN = ("mermaid",)
 NOT_RUN = {
     ("CONTRIBUTING.md", "these are the commands that run the tests themselves"): 1,
     ("README.md", "it needs an AWS account"): 1,
-    ("docs/models.md", "torch is not among the packages that this project installs"): 1,
-    ("docs/operations.md", "it needs an AWS account"): 16,
-    ("docs/operations.md", "a query for CloudWatch Logs Insights"): 3,
-    ("docs/operations-gcp.md", "it needs a Google Cloud project"): 11,
-    ("docs/operations-gcp.md", "it pulls an image"): 1,
-    ("docs/operations-gcp.md", "it needs the image, which needs its base"): 1,
-    ("docs/performance.md", "it takes ten minutes"): 1,
-    ("docs/architecture.md", "numbers of one machine, which another run gives otherwise"): 1,
+    ("docs/guides/publish-a-model.md", "torch is not among the packages that this project installs"): 1,
+    ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 16,
+    ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
+    ("docs/guides/operate-on-google-cloud.md", "it needs a Google Cloud project"): 11,
+    ("docs/guides/operate-on-google-cloud.md", "it pulls an image"): 1,
+    ("docs/guides/operate-on-google-cloud.md", "it needs the image, which needs its base"): 1,
+    ("docs/reference/performance.md", "it takes ten minutes"): 1,
+    ("docs/concepts/architecture.md", "numbers of one machine, which another run gives otherwise"): 1,
 }
 
 # Made by the commands that the pages tell of, or the reader's own.
@@ -212,7 +212,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [LARGEST_ANSWER // 10**6],
         [regular_files.LARGEST // 10**6],
     ]
-    rows = pages.table(pages.section(pages.read("docs/models.md"), "## What a file may take"))
+    rows = pages.table(pages.section(pages.read("docs/guides/publish-a-model.md"), "## What a file may take"))
     assert [list(map(int, re.findall(r"\d+", row[1]))) for row in rows] == expected
 
 
@@ -257,7 +257,7 @@ def test_the_table_of_deadlines_is_the_code() -> None:
 
 
 def test_there_is_one_diagram() -> None:
-    assert [block.page for block in BLOCKS if block.language == "mermaid"] == ["docs/architecture.md"]
+    assert [block.page for block in BLOCKS if block.language == "mermaid"] == ["docs/concepts/architecture.md"]
 
 
 def test_the_changelog_knows_the_version() -> None:

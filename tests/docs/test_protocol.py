@@ -1,4 +1,4 @@
-"""docs/protocol.md: its examples are sent, and its tables are held against the code."""
+"""docs/reference/protocol.md: its examples are sent, and its tables are held against the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pilotlight_cli.commands.options import Cloud
 from pilotlight_cli.local import serving
 from pilotlight_cli.project import LOCK
 
-PAGE = "docs/protocol.md"
+PAGE = "docs/reference/protocol.md"
 TEXT = pages.read(PAGE)
 EXAMPLES = list(exchanges(list(pages.blocks(PAGE, TEXT))))
 CLOUDS: tuple[str, ...] = get_args(Cloud)

@@ -146,8 +146,8 @@ def _look(account: Account, stack: Stack | None, environment: Environment) -> st
         shares = ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(alias.weights.items()))
         raise DeployRefused(
             f"the alias {ALIAS} of {function} stands for version {alias.version} and gives traffic to others too "
-            f"({shares}): a deployment is under way, or one was left behind. Wait for the first; docs/operations.md "
-            "says what to do about the second"
+            f"({shares}): a deployment is under way, or one was left behind. Wait for the first; "
+            "docs/guides/operate-on-aws.md says what to do about the second"
         )
     return alias.version
 

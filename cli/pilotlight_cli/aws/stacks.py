@@ -14,7 +14,7 @@ from pilotlight_cli.aws.calls import calling
 # A stack that was never made: all that it has is a change set which nobody carried out.
 _NOT_THERE = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
 
-_GUIDE = "docs/operations.md has the steps"
+_GUIDE = "docs/guides/operate-on-aws.md has the steps"
 _CREATION_FAILED = (
     "its creation failed, and such a stack can only be deleted: 'aws cloudformation delete-stack --stack-name {name}'; "
     "what failed first is in 'aws cloudformation describe-stack-events --stack-name {name}'"

@@ -68,7 +68,7 @@ def test_a_stack_that_is_at_rest_can_be_deployed_to(status: str) -> None:
         ("ROLLBACK_FAILED", "can only be deleted"),
         ("DELETE_FAILED", "delete it again: .* --retain-resources"),
         ("UPDATE_FAILED", "'aws cloudformation rollback-stack --stack-name models' goes back"),
-        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name models'; docs/operations.md"),
+        ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name models'; docs/guides/operate-on-aws.md"),
         ("UPDATE_IN_PROGRESS", "wait until that is done, and deploy again"),
         ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that is done"),
         ("UPDATE_ROLLBACK_IN_PROGRESS", "wait until that is done"),
