@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from pilotlight_cli import console
@@ -25,6 +26,9 @@ PAGE = PROJECT / "docs" / "reference" / "performance.md"
 
 # Of all pictures those that the page shows.
 PICTURES = ("aws-phases-all-warm", "aws-phases-all-cold", "aws-ratios", "large-phases-all-warm", "warm")
+
+# Characters in a line of the page.
+_WIDTH = 100
 
 _BLOCK = re.compile(r"(<!-- bench: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -56,9 +60,20 @@ def written(text: str, found: Mapping[str, Any]) -> str:
     made |= {"machine": machine(found), "missed": missed(found)}
 
     def block(match: re.Match[str]) -> str:
-        return f"{match[1]}{made.get(match['name'], NOT_MEASURED)}{match[3]}"
+        return f"{match[1]}{_wrapped(made.get(match['name'], NOT_MEASURED))}{match[3]}"
 
     return _BLOCK.sub(block, text)
+
+
+def _wrapped(text: str) -> str:
+    """Break the lines of a block like those of the page, except for tables."""
+    lines = (line if line.startswith("|") else _wrap(line) for line in text.splitlines())
+    return "\n".join(lines) + "\n"
+
+
+def _wrap(line: str) -> str:
+    indent = "  " if line.startswith("- ") else ""
+    return fill(line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 NOT_MEASURED = "The last run did not measure this.\n"
