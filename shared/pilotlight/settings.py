@@ -47,7 +47,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
     given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
     unknown = sorted(given.keys() - _NAMES)
     if unknown:
-        raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting; docs/concepts/architecture.md lists them")
+        raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting; docs/reference/settings.md lists them")
     return Settings(
         store=_store(given.get("STORE", "")),
         lock=folder / given.get("LOCK", "model.lock"),

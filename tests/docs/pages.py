@@ -17,17 +17,13 @@ from pathlib import Path
 
 from pilotlight_cli.project import PROJECT
 
-PAGES = (
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
-    *(
-        "docs/concepts/architecture.md",
-        "docs/guides/publish-a-model.md",
-        "docs/guides/operate-on-aws.md",
-        "docs/guides/operate-on-google-cloud.md",
-        "docs/reference/protocol.md",
-        "docs/reference/performance.md",
-    ),
+# The pages whose examples run: those of the project's root and all of docs/.
+PAGES = tuple(
+    path.relative_to(PROJECT).as_posix() for glob in ("*.md", "docs/**/*.md") for path in sorted(PROJECT.glob(glob))
 )
+
+# Pages that stand beside what they describe. Their links are checked, their examples are not run.
+NOTES = ("bench/README.md", "shared/schema/README.md", "examples/breast-cancer/README.md")
 
 _MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
 

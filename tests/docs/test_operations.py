@@ -1,4 +1,4 @@
-"""docs/guides/operate-on-aws.md: its tables are held against the template, and its queries against the log's lines."""
+"""The pages on AWS: their tables are those of the template, and their queries ask for fields of the log's lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ PAGE = "docs/guides/operate-on-aws.md"
 TEXT = pages.read(PAGE)
 TEMPLATE = load_template(PROJECT / "template.yaml")
 QUERIES = [block for block in pages.blocks(PAGE, TEXT) if block.language == "text"]
-SETTINGS = pages.table(pages.section(TEXT, "## Settings"))
+SETTINGS = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## AWS parameters"))
+COSTS = pages.section(pages.read("docs/reference/costs.md"), "## AWS")
 
 # What CloudWatch Logs Insights has of its own: commands, functions, words, and the times that a bin may be wide.
 INSIGHTS = {
@@ -44,20 +45,20 @@ def test_the_marked_parameters_are_those_that_make_a_release(tmp_path_factory: p
 
 
 def test_the_alarms_are_those_that_a_deployment_looks_at() -> None:
-    rows = pages.table("".join(TEXT.partition("| Alarm | Rings when")[1:]))
+    text = pages.read("docs/concepts/safe-releases.md")
+    rows = pages.table("".join(text.partition("| Alarm | Rings when")[1:]))
     watched = TEMPLATE["Resources"][FUNCTION]["Properties"]["DeploymentPreference"]["Alarms"]
     assert [row[0].strip("`") for row in rows] == [alarm["Ref"] for alarm in watched]
 
 
 def test_the_prices_are_those_that_the_command_reckons_with() -> None:
-    section = pages.section(TEXT, "## Start modes and what they cost")
     for price in (*costs.READY.values(), costs.SNAPSHOT, costs.RESTORE):
-        assert f"{price:.10f}" in section
-    assert f"A month has {costs.HOURS} hours." in " ".join(section.split())
+        assert f"{price:.10f}" in COSTS
+    assert f"A month has {costs.HOURS} hours." in " ".join(COSTS.split())
 
 
 def test_the_start_modes_are_the_templates() -> None:
-    rows = pages.table(pages.section(TEXT, "## Start modes and what they cost"))
+    rows = pages.table(COSTS)
     assert [row[0].strip("`") for row in rows] == TEMPLATE["Parameters"]["StartMode"]["AllowedValues"]
 
 

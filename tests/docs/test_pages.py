@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 import emf
 from docs import pages
-from docs.pages import PAGES, Block
+from docs.pages import NOTES, PAGES, Block
 from pilotlight.settings import Settings, read_settings
 from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
@@ -29,7 +29,7 @@ from pilotlight_cli.sandbox.child.__main__ import LARGEST_ANSWER
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 from pilotlight_cli.sandbox.limits import Allowance
 
-ARCHITECTURE = pages.read("docs/concepts/architecture.md")
+LOGS = pages.read("docs/reference/logs-and-metrics.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
 
 EXECUTED = ("console", "sh", "python", "http")
@@ -40,14 +40,22 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "these are the commands that run the tests themselves"): 1,
     ("README.md", "it needs an AWS account"): 1,
     ("docs/guides/publish-a-model.md", "torch is not among the packages that this project installs"): 1,
-    ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 16,
+    ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 5,
+    ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 11,
     ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
-    ("docs/guides/operate-on-google-cloud.md", "it needs a Google Cloud project"): 11,
-    ("docs/guides/operate-on-google-cloud.md", "it pulls an image"): 1,
-    ("docs/guides/operate-on-google-cloud.md", "it needs the image, which needs its base"): 1,
+    ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 5,
+    ("docs/guides/operate-on-google-cloud.md", "it needs a Google Cloud project"): 5,
+    ("docs/guides/run-in-a-container.md", "it needs a Google Cloud project"): 1,
+    ("docs/guides/run-in-a-container.md", "it pulls an image"): 1,
+    ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
     ("docs/reference/performance.md", "it takes ten minutes"): 1,
-    ("docs/concepts/architecture.md", "numbers of one machine, which another run gives otherwise"): 1,
+    ("docs/concepts/cold-start.md", "numbers of one machine, which another run gives otherwise"): 1,
 }
+
+WIDTH = 100
+
+# Pages that are laid out in wider lines.
+WIDE = {"CHANGELOG.md", "SECURITY.md"}
 
 # Made by the commands that the pages tell of, or the reader's own.
 NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
@@ -73,19 +81,59 @@ def test_the_blocks_that_do_not_run_are_these() -> None:
     assert found == NOT_RUN
 
 
-def test_every_page_is_known() -> None:
-    found = {path.relative_to(PROJECT).as_posix() for path in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"))}
-    assert found == set(PAGES)
+def test_every_other_markdown_file_is_a_note() -> None:
+    folders = [path for path in PROJECT.glob("[!.]*/") if path.name not in {"build", "docs"}]
+    found = {path.relative_to(PROJECT).as_posix() for folder in folders for path in folder.rglob("*.md")}
+    assert found == set(NOTES)
 
 
-@pytest.mark.parametrize("page", PAGES)
+def test_the_map_lists_every_page() -> None:
+    listed = {target.partition("#")[0] for target in links(pages.read("docs/README.md"))}
+    kinds = [page.removeprefix("docs/") for page in PAGES if page.count("/") == 2]
+    assert {kind.partition("/")[0] for kind in kinds} == {"guides", "concepts", "reference"}
+    assert set(kinds) <= listed
+
+
+def links(text: str) -> list[str]:
+    """The targets of a page's links, those to other sites left out."""
+    found: list[str] = re.findall(r"\]\(([^)\s]+)\)", pages.prose(text))
+    return [target for target in found if not target.startswith("https://")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTES])
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)\s]+)\)", pages.prose(pages.read(page))):
-        if not target.startswith("https://"):
-            path, _, anchor = target.partition("#")
-            file = (PROJECT / page).parent / path if path else PROJECT / page
-            assert file.exists(), f"{page} links to {target}"
-            assert not anchor or anchor in anchors(file.read_text()), f"{page} links to {target}"
+    for target in links(pages.read(page)):
+        path, _, anchor = target.partition("#")
+        file = (PROJECT / page).parent / path if path else PROJECT / page
+        assert file.exists(), f"{page} links to {target}"
+        assert not anchor or anchor in anchors(file.read_text()), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", [page for page in (*PAGES, *NOTES) if page not in WIDE])
+def test_lines_have_at_most_100_characters(page: str) -> None:
+    text = pages.prose(pages.read(page))
+    assert not [line for line in text.splitlines() if len(line) > WIDTH and can_break(line)]
+
+
+def can_break(line: str) -> bool:
+    """Whether a line of prose has a space to break it at, outside of its indent and of code and links."""
+    if line.startswith(("|", "!", "<!--")):
+        return False
+    return " " in re.sub(r"`[^`]*`|\[[^]]*\]\([^)]*\)", "-", line.strip().removeprefix("- "))
+
+
+@pytest.mark.parametrize(
+    ("line", "breaks"),
+    [
+        ("some words", True),
+        ("- some words", True),
+        ("- [a long link](https://example.com/)", False),
+        ("`a long command`", False),
+        ("| a | row |", False),
+    ],
+)
+def test_what_cannot_break_may_be_long(line: str, breaks: bool) -> None:
+    assert can_break(line) == breaks
 
 
 def anchors(text: str) -> set[str]:
@@ -170,7 +218,7 @@ def test_make_targets_exist(page: str) -> None:
 
 
 def test_the_settings_table_is_the_code() -> None:
-    rows = pages.table(pages.section(ARCHITECTURE, "## Settings"))
+    rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## Function settings"))
     named = {row[0].strip("`").removeprefix("PILOTLIGHT_"): row[1].strip("`") for row in rows}
     found = read_settings({"PILOTLIGHT_STORE": "s3://models"}, Path())
     assert named.keys() == {name.upper() for name in Settings.__slots__}
@@ -191,7 +239,7 @@ def test_the_settings_that_a_page_names_exist(page: str) -> None:
 @pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])
 def test_the_tables_of_log_fields_are_the_code(record: Record) -> None:
     event = str(fields(record)["event"])
-    after = ARCHITECTURE.partition(f"| Field of `{event}` |")[2]
+    after = LOGS.partition(f"| Field of `{event}` |")[2]
     rows = pages.table(f"| Field |{after}")
     named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
     assert named == set(fields(record))
@@ -212,7 +260,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [LARGEST_ANSWER // 10**6],
         [regular_files.LARGEST // 10**6],
     ]
-    rows = pages.table(pages.section(pages.read("docs/guides/publish-a-model.md"), "## What a file may take"))
+    rows = pages.table(pages.section(pages.read("docs/reference/limits.md"), "## Publishing a model"))
     assert [list(map(int, re.findall(r"\d+", row[1]))) for row in rows] == expected
 
 
@@ -220,10 +268,10 @@ def test_the_table_of_metrics_is_the_code() -> None:
     units = {
         metric["Name"]: metric["Unit"] for record in (COLD_START, REQUEST) for metric in metrics(record)["Metrics"]
     }
-    rows = pages.table(pages.section(ARCHITECTURE, "### Metrics"))
+    rows = pages.table(pages.section(LOGS, "## Metrics on AWS"))
     assert {row[0].strip("`"): row[1] for row in rows} == units
     for dimension in (name for names in metrics(REQUEST)["Dimensions"] for name in names):
-        assert f"`{dimension}`" in pages.section(ARCHITECTURE, "### Metrics")
+        assert f"`{dimension}`" in pages.section(LOGS, "## Metrics on AWS")
 
 
 def metrics(record: Record) -> dict[str, Any]:
@@ -234,7 +282,7 @@ def metrics(record: Record) -> dict[str, Any]:
 
 
 def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one() -> None:
-    (block,) = [block for block in pages.blocks("", ARCHITECTURE) if block.language == "json"]
+    (block,) = [block for block in pages.blocks("", LOGS) if block.language == "json"]
     shown = json.loads(block.text)
     assert list(shown) == [name for name in emf.to_line(COLD_START, "Pilotlight", 0.0) if name != "error"]
     assert shown["_aws"]["CloudWatchMetrics"] == [metrics(COLD_START)]
@@ -244,16 +292,16 @@ def test_the_table_of_states_is_the_code() -> None:
     loading = (PROJECT / "shared/pilotlight/start/loading.py").read_text()
     states = re.search(r"^State = Literal\[(.*)\]$", loading, re.MULTILINE)
     assert states is not None
-    rows = pages.table(pages.section(ARCHITECTURE, "## One cold start"))
+    rows = pages.table(pages.section(pages.read("docs/concepts/cold-start.md"), "## States"))
     assert {row[0].strip("`") for row in rows} == set(re.findall(r'"(\w+)"', states[1]))
 
 
-def test_the_table_of_deadlines_is_the_code() -> None:
-    after = ARCHITECTURE.partition("| Where | Deadline")[2]
-    named = [row[1].split()[0] for row in pages.table(f"| Where | Deadline{after}")]
-    entries = [PROJECT / "functions" / entry for entry in ("aws/predict/handler.py", "gcp/predict/main.py")]
-    lines = re.findall(r"^ +deadline=.*$", "".join(entry.read_text() for entry in entries), re.MULTILINE)
-    assert named == [f"{float(number):g}" for line in lines for number in re.findall(r"\d+\.\d", line)]
+def test_the_table_of_commands_is_the_code() -> None:
+    rows = pages.table(pages.read("docs/reference/command.md"))
+    named = {command_in(row[0].strip("`").removeprefix("pilotlight "), commands()): row[2] for row in rows}
+    assert {name: set(re.findall(r"`(--[a-z-]+)`", options)) | {"--help"} for name, options in named.items()} == {
+        name: {option for option in options if option.startswith("--")} for name, options in commands().items()
+    }
 
 
 def test_there_is_one_diagram() -> None:

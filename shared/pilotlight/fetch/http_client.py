@@ -16,6 +16,7 @@ from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust
 from pilotlight.frozen import dataclass
 
+_CONNECT = 3.0  # seconds
 _PIECE = 1 << 16
 _LONGEST_HEAD = 1 << 16
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -250,7 +251,7 @@ def _dialled(address: Address, turn: int, timer: Timer) -> socket.socket:
     for family, kind, protocol, _, place in found[turn:] + found[:turn]:
         made = socket.socket(family, kind, protocol)
         try:
-            made.settimeout(min(timer.next(), 3.0))
+            made.settimeout(min(timer.next(), _CONNECT))
             made.connect(place)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return made
