@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from docker_fixtures import address, lambda_image
 from parameters_fixtures import ssm, stack
-from stores_fixtures import aws_environ, opened_s3_store, s3_server, s3_store
+from stores_fixtures import aws_environ, opened_s3_store, patient_fetch, s3_server, s3_store
 
-__all__ = ["address", "aws_environ", "lambda_image", "opened_s3_store", "s3_server", "s3_store", "ssm", "stack"]
+__all__ = [
+    "address",
+    "aws_environ",
+    "lambda_image",
+    "opened_s3_store",
+    "patient_fetch",
+    "s3_server",
+    "s3_store",
+    "ssm",
+    "stack",
+]

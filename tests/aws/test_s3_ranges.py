@@ -29,11 +29,7 @@ KEY = "team/example/3/model.onnx"
 RANGES = 5  # of 4 MiB, the last one of what is left
 STALLED = 100_000  # bytes that come of a range before it stalls
 
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer comes so late, on a machine that stalls, that it is asked for again."""
-    monkeypatch.setattr("pilotlight.fetch.protocol._PATIENCE", 60.0)
+pytestmark = pytest.mark.usefixtures("patient_fetch")
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_bytes_come_back_the_same_on_every_way(ways: Drivers) -> None:
 
 def test_a_connection_goes_on_after_replies_without_a_body_and_after_refusals(cloud: str, addresses: Addresses) -> None:
     address = addresses[cloud, MODEL].removeprefix("http://")
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         for method, path, body, status in (
             ("HEAD", "/health", b"", 200),

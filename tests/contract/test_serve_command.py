@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight_cli.local.client import send
-from processes import descendants, is_running, python, wait_until_ended
+from processes import descendants, python, wait_until_ended
 
 COMMAND = "import sys; from pilotlight_cli.main import app; sys.argv[0] = 'pilotlight'; app()"
 
@@ -55,7 +55,7 @@ def test_a_signal_ends_serve_and_all_that_it_started(
 
     assert process.returncode == 0, said
     assert "Stopped." in said
-    assert not any(map(is_running, pids))
+    wait_until_ended(pids, limit=60)
 
 
 def test_a_signal_during_the_start_ends_serve_too(cloud: str, lock: Path, store: str) -> None:

@@ -16,7 +16,7 @@ from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.registry.sample import NotTheSample, sample_request
 from pilotlight_cli.registry.versions import NotPublished
 from pilotlight_cli.stores import StoreUrlError
-from processes import descendants, is_running
+from processes import descendants, wait_until_ended
 
 
 def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, lock: Path) -> None:
@@ -34,7 +34,7 @@ def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, loc
         assert server.cold_start["fetched_bytes"] == (SAMPLE / "model.onnx").stat().st_size
         assert any('"cold_start"' in line for line in server.logs)
 
-    assert not any(map(is_running, pids))
+    wait_until_ended(list(pids), limit=60)
     assert send(server.url, "/health").status == 0
 
 

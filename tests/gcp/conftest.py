@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stores_fixtures import fake_gcs
+from stores_fixtures import fake_gcs, patient_fetch
 
-__all__ = ["fake_gcs"]
+__all__ = ["fake_gcs", "patient_fetch"]

@@ -46,7 +46,7 @@ def runtime(function: Function) -> Iterator[FunctionsRuntime]:
 
 
 def get(runtime: FunctionsRuntime, path: str = "/") -> requests.Response:
-    return requests.get(runtime.url + path, timeout=30)
+    return requests.get(runtime.url + path, timeout=60)
 
 
 def test_every_path_reaches_the_function(runtime: FunctionsRuntime) -> None:
@@ -57,7 +57,7 @@ def test_bytes_of_any_kind_come_back_as_they_went(runtime: FunctionsRuntime) -> 
     body = bytes(range(256)) * 20
     headers = {"content-type": "application/octet-stream"}
 
-    assert requests.post(f"{runtime.url}/echo", body, headers=headers, timeout=30).content == body
+    assert requests.post(f"{runtime.url}/echo", body, headers=headers, timeout=60).content == body
 
 
 def test_it_runs_under_gunicorn_with_one_worker(runtime: FunctionsRuntime) -> None:
@@ -70,7 +70,7 @@ def test_it_runs_under_gunicorn_with_one_worker(runtime: FunctionsRuntime) -> No
 def test_an_exception_is_a_500_in_the_log_and_the_next_request_is_answered(runtime: FunctionsRuntime) -> None:
     assert get(runtime, "/raise").status_code == 500
     assert get(runtime).status_code == 200
-    wait_until(lambda: "ValueError: wrong on purpose" in runtime.log.tail(), limit=30)
+    wait_until(lambda: "ValueError: wrong on purpose" in runtime.log.tail(), limit=60)
 
 
 def test_a_worker_that_crashes_is_replaced(function: Function) -> None:
@@ -83,7 +83,7 @@ def test_a_worker_that_crashes_is_replaced(function: Function) -> None:
 
 
 def test_json_lines_are_events(runtime: FunctionsRuntime) -> None:
-    start = runtime.log.wait_for("cold_start", 30)
+    start = runtime.log.wait_for("cold_start", 60)
 
     assert start == {"event": "cold_start", "pid": runtime.pid}  # the module is imported before the fork
 
@@ -157,7 +157,7 @@ def test_nothing_is_left_running_and_the_end_comes_before_it_is_forced(function:
 
 WITH_A_HELPER = """
 import subprocess, sys
-print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, flush=True)
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
 
 def predict(request):
     return "hello"
@@ -167,11 +167,11 @@ def predict(request):
 def test_what_a_function_started_itself_ends_too(tmp_path: Path) -> None:
     with functions_runtime(cloud_function(tmp_path, WITH_A_HELPER)) as runtime:
         get(runtime)
-        wait_until(lambda: bool(runtime.log.lines), limit=30)
+        wait_until(lambda: bool(runtime.log.lines), limit=60)
         pid = int(runtime.log.lines[0])
         assert is_running(pid)
 
-    wait_until_ended([pid], limit=30)
+    wait_until_ended([pid], limit=60)
 
 
 PARENT = """
@@ -195,15 +195,15 @@ def test_the_death_of_the_parent_ends_master_and_worker(function: Function) -> N
         parent.kill()
         parent.wait()
 
-        wait_until_ended(pids, limit=30)
+        wait_until_ended(pids, limit=60)
 
 
 def test_a_runtime_that_ended_by_itself_tells_its_exit_code(function: Function) -> None:
     with functions_runtime(function) as runtime:
         pids = [runtime.pid, get(runtime).json()["pid"]]
         os.kill(runtime.pid, signal.SIGKILL)
-        wait_until(lambda: runtime.exit_code is not None, limit=30)
+        wait_until(lambda: runtime.exit_code is not None, limit=60)
 
         assert runtime.exit_code == -signal.SIGKILL
 
-    wait_until_ended(pids, limit=30)
+    wait_until_ended(pids, limit=60)

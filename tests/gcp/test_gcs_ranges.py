@@ -16,6 +16,8 @@ NAME = "team/example/3/model.onnx"
 PLACE = "GET /storage/v1/b/models/o/team%2Fexample%2F3%2Fmodel.onnx?alt=media"
 RANGES = 5  # of 4 MiB, the last one of what is left
 
+pytestmark = pytest.mark.usefixtures("patient_fetch")
+
 
 @pytest.fixture
 def store(fake_gcs: FakeGcs) -> GcsStore:

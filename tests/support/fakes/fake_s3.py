@@ -96,9 +96,16 @@ class FakeS3:
         self.buckets["models"].objects[key] = content, f'"{zlib.crc32(content):032x}"'
 
     def count_connection(self) -> None:
-        """Note another one, from any thread."""
+        """Count another connection, from any thread."""
         with self._counting:
             self.connections += 1
+
+    def count_request(self, asked: str, condition: str) -> int:
+        """Record what a request has for a range and as If-Match, from any thread; return its number, from 1."""
+        with self._counting:
+            self.ranges.append(asked)
+            self.conditions.append(condition)
+            return len(self.ranges)
 
     def environ(self) -> dict[str, str]:
         """The variables of a function that may read it, as Lambda sets them."""
@@ -136,9 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.fake = self.server.fake
-        self.number = len(self.fake.ranges) + 1
-        self.fake.ranges.append(self.headers.get("Range", ""))
-        self.fake.conditions.append(self.headers.get("If-Match", ""))
+        self.number = self.fake.count_request(self.headers.get("Range", ""), self.headers.get("If-Match", ""))
         self.fault = self.fake.faults.take("media")
         if self.fault and self.fake.faults.send_no_answer(self, self.fault):
             return
