@@ -10,9 +10,8 @@ from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
-from pilotlight.http.answers import Action, Answer, Values
 from pilotlight.http.headers import compressed, cross_origin, expanded, identify, traced
-from pilotlight.http.messages import Request, Response
+from pilotlight.http.messages import Action, Answer, Request, Response, Values
 from pilotlight.http.routes import Route, find
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description

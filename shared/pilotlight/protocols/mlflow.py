@@ -13,8 +13,7 @@ from pilotlight.codec.decode import read_instances
 from pilotlight.codec.tables import column_order, read_inputs, read_table
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest
-from pilotlight.http.answers import Action, Answer, Values
-from pilotlight.http.messages import Request
+from pilotlight.http.messages import Action, Answer, Request, Values
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor

@@ -8,8 +8,7 @@ from pilotlight.codec.body import read_body, read_fields
 from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import predictions, probabilities, probability
 from pilotlight.dataplane import DataPlane
-from pilotlight.http.answers import Action, Answer, Values, predicted
-from pilotlight.http.messages import Request
+from pilotlight.http.messages import Action, Answer, Request, Values, predicted
 
 
 def _predict(plane: DataPlane, request: Request, _values: Values) -> Answer:

@@ -12,8 +12,7 @@ from pilotlight.codec.decode import read_instances
 from pilotlight.codec.encode import predictions
 from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
-from pilotlight.http.answers import Action, Answer, Values, check_model, predicted
-from pilotlight.http.messages import Request
+from pilotlight.http.messages import Action, Answer, Request, Values, check_model, predicted
 from pilotlight.model.tensor import Tensor
 
 

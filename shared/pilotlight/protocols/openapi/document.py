@@ -22,8 +22,7 @@ from pilotlight.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from pilotlight.http.answers import Action, Answer, Values
-from pilotlight.http.messages import Request
+from pilotlight.http.messages import Action, Answer, Request, Values
 from pilotlight.http.routes import ROUTES, Route
 from pilotlight.model.golden import Sample
 from pilotlight.model.lock import Description
