@@ -14,9 +14,8 @@ from typing import Any
 
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
-from pilotlight.model.packing import pack
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import Buffer, Datatype, Tensor
+from pilotlight.model.tensor import Buffer, Datatype, Tensor, pack
 
 # The path of the i-th instance.
 Row = Callable[[int], str]

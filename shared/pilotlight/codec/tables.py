@@ -8,9 +8,8 @@ from typing import Any, TypeAlias
 from pilotlight.codec.decode import pack_nested, read_instances
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
-from pilotlight.model.packing import pack
 from pilotlight.model.signature import Signature
-from pilotlight.model.tensor import Tensor
+from pilotlight.model.tensor import Tensor, pack
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 Place: TypeAlias = Callable[[int, int], str]

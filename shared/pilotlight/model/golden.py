@@ -10,8 +10,7 @@ from typing import Any
 
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.model.json_document import Node, describe, read_json
-from pilotlight.model.packing import pack
-from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
+from pilotlight.model.tensor import DATATYPES, Datatype, Tensor, pack
 
 FORMAT = 1
 

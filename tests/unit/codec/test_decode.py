@@ -12,9 +12,8 @@ from doubles import COLUMNS, FEATURES, IMAGE, PAIR
 from pilotlight.codec.decode import pack_nested, read_instance, read_instances
 from pilotlight.codec.encode import nest
 from pilotlight.errors import InvalidRequest
-from pilotlight.model.packing import pack
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor
+from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor, pack
 from properties import given, st
 
 FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))

@@ -10,9 +10,8 @@ from pilotlight.codec.decode import pack_nested
 from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import replace
 from pilotlight.model.json_document import describe
-from pilotlight.model.packing import pack
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import Datatype, Tensor
+from pilotlight.model.tensor import Datatype, Tensor, pack
 from pilotlight.protocols.v2.binary import BINARY_ONLY, Data
 from pilotlight.protocols.v2.fields import by_name, parameters
 
