@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import lambda_machine
+import execution_environment
 from harness import prepared, sample
 from pilotlight.start.cgroups import here
 from pilotlight_cli.hostenv import isolated_python
@@ -22,20 +22,20 @@ def test_memory_decides_the_processors_up_to_those_that_can_be_seen(
     size: int, processors: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
-    found = lambda_machine.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(size)})
+    found = execution_environment.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(size)})
     assert (found.processors, found.memory) == (processors, size * MB)
 
 
 def test_free_is_what_this_process_does_not_hold_yet() -> None:
     gc.collect()
-    before = lambda_machine.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "10240"})
+    before = execution_environment.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "10240"})
     held = os.urandom(64 * MB)
-    after = lambda_machine.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "10240"})
+    after = execution_environment.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "10240"})
     assert 0 < after.free <= before.free - len(held) // 2 < 10240 * MB
 
 
 def test_without_lambdas_variable_the_machine_is_the_one_that_is_found() -> None:
-    assert lambda_machine.machine({}).memory == here().memory
+    assert execution_environment.machine({}).memory == here().memory
 
 
 def test_a_model_that_cannot_fit_fails_the_start_with_a_sentence_in_a_line(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Lambda's execution environment: what it gives a function, and how an initialization in it ends.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: memory is configured, processors come in
+proportion to it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Mapping
+
+from pilotlight.start.loading import Loader
+from pilotlight.start.machine import Machine, visible_processors
+
+_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+
+# MB for a whole processor. With less, a function sees two processors and gets a share of one.
+_MB_PER_PROCESSOR = 1769
+
+
+def machine(environ: Mapping[str, str]) -> Machine:
+    """Return the machine that Lambda's own variable describes; without it, the one that the kernel describes."""
+    size = environ.get(_VARIABLE, "")
+    if not size.isdecimal():
+        from pilotlight.start.cgroups import here  # noqa: PLC0415 - Lambda sets it
+
+        return here()
+    processors = max(1, min(int(size) // _MB_PER_PROCESSOR, visible_processors()))
+    memory = int(size) << 20
+    return Machine(processors, memory, max(0, memory - _own_memory()))
+
+
+def finish_init(loader: Loader, initialization_type: str) -> None:
+    """Enable garbage collection again, without what exists by now. The type is AWS_LAMBDA_INITIALIZATION_TYPE.
+
+    Before a snapshot `snapstart` freezes the objects, because it has to collect first.
+    """
+    if initialization_type == "snap-start":
+        import snapstart  # noqa: PLC0415 - no other initialization type needs it
+
+        snapstart.register(loader)
+    else:
+        gc.freeze()
+    gc.enable()
+
+
+def _own_memory() -> int:
+    """Return the bytes that this process holds, without file mappings, which the kernel can drop."""
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - a Path object is not needed
+        _, resident, shared, *_ = map(int, file.read().split())
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
