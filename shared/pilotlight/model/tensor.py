@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from math import copysign, frexp, isfinite, isinf, ldexp, prod
+from math import copysign, frexp, inf, isfinite, isinf, ldexp, prod
 from typing import Any, TypeAlias
 
 from pilotlight.errors import InvalidRequest
@@ -18,57 +18,61 @@ Place = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
-    """A datatype of the Open Inference Protocol V2 and how it lies in memory.
+    """A datatype of the Open Inference Protocol V2, and how each format and library represents it.
 
-    `typecode` is that of the `array` and `struct` modules, and for BF16, which they have not, that of its bits; `low`
-    and `high` bound integers.
+    `kind` is `boolean`, `integer`, `float` or `string`. `typecode` is that of the `array` and `struct` modules; BF16,
+    which they lack, has that of its bits. `size` is in bytes, 0 for strings, which have no fixed size. `numpy` is the
+    dtype in native byte order, empty for BF16, which numpy lacks. `onnx` and `onnx_code` are the element type's name
+    and number: TensorProto.DataType in the ONNX format, ONNXTensorElementDataType in ONNX Runtime's C API. `low` and
+    `high` bound integers, both included; a number for a float has to round to a magnitude below `overflow`. A
+    datatype that `is_binary_only` has no JSON form in the protocol.
     """
 
     name: str
+    kind: str
     typecode: str
     size: int
+    numpy: str
+    onnx: str
+    onnx_code: int
     low: int = 0
     high: int = 0
+    overflow: float = 0.0
+    is_binary_only: bool = False
 
     @property
     def is_integer(self) -> bool:
         """Whether values are whole numbers with bounds."""
-        return self.high > 0 and self.name != "BOOL"
+        return self.kind == "integer"
 
     @property
     def is_float(self) -> bool:
         """Whether values are rounded to nearest on the way in."""
-        return self.typecode in ("e", "f", "d") or self.name == "BF16"
+        return self.kind == "float"
 
 
-def _integer(name: str, typecode: str, size: int) -> Datatype:
-    bits = 8 * size
-    if name.startswith("U"):
-        return Datatype(name, typecode, size, 0, 2**bits - 1)
-    return Datatype(name, typecode, size, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+BOOL = Datatype("BOOL", "boolean", "b", 1, "?", "bool", 9)
+INT64 = Datatype("INT64", "integer", "q", 8, "i8", "int64", 7, -(2**63), 2**63 - 1)
+# A float rounds to infinity from half a step beyond its largest number on (IEEE 754; BF16 as the upper half of FP32).
+BF16 = Datatype("BF16", "float", "H", 2, "", "bfloat16", 16, overflow=2.0**128 - 2.0**119, is_binary_only=True)
+FP32 = Datatype("FP32", "float", "f", 4, "f4", "float", 1, overflow=2.0**128 - 2.0**103)
+FP64 = Datatype("FP64", "float", "d", 8, "f8", "double", 11, overflow=inf)
+BYTES = Datatype("BYTES", "string", "", 0, "O", "string", 8)
 
-
-BF16 = Datatype("BF16", "H", 2)
-BOOL = Datatype("BOOL", "b", 1, 0, 1)
-BYTES = Datatype("BYTES", "", 0)
-FP32 = Datatype("FP32", "f", 4)
-FP64 = Datatype("FP64", "d", 8)
-INT64 = _integer("INT64", "q", 8)
-
-# https://github.com/open-inference/open-inference-protocol, "Tensor Data Types". FP16 and BF16 have no JSON form there.
+# https://github.com/open-inference/open-inference-protocol, "Tensor Data Types".
 DATATYPES: dict[str, Datatype] = {
     datatype.name: datatype
     for datatype in (
         BOOL,
-        _integer("UINT8", "B", 1),
-        _integer("UINT16", "H", 2),
-        _integer("UINT32", "I", 4),
-        _integer("UINT64", "Q", 8),
-        _integer("INT8", "b", 1),
-        _integer("INT16", "h", 2),
-        _integer("INT32", "i", 4),
+        Datatype("UINT8", "integer", "B", 1, "u1", "uint8", 2, 0, 2**8 - 1),
+        Datatype("UINT16", "integer", "H", 2, "u2", "uint16", 4, 0, 2**16 - 1),
+        Datatype("UINT32", "integer", "I", 4, "u4", "uint32", 12, 0, 2**32 - 1),
+        Datatype("UINT64", "integer", "Q", 8, "u8", "uint64", 13, 0, 2**64 - 1),
+        Datatype("INT8", "integer", "b", 1, "i1", "int8", 3, -(2**7), 2**7 - 1),
+        Datatype("INT16", "integer", "h", 2, "i2", "int16", 5, -(2**15), 2**15 - 1),
+        Datatype("INT32", "integer", "i", 4, "i4", "int32", 6, -(2**31), 2**31 - 1),
         INT64,
-        Datatype("FP16", "e", 2),
+        Datatype("FP16", "float", "e", 2, "f2", "float16", 10, overflow=65520.0, is_binary_only=True),
         BF16,
         FP32,
         FP64,
@@ -131,15 +135,6 @@ def _widened(raw: memoryview) -> list[float]:
     singles = bytearray(2 * len(raw))
     singles[2::4], singles[3::4] = raw[::2], raw[1::2]
     return list(struct.unpack(f"{len(raw) // 2}f", singles))
-
-
-# In memory, where what is alike may also lie across two values.
-_ZERO_AND_ONE = {
-    "FP16": (bytes(2), struct.pack("e", 1)),
-    "BF16": (bytes(2), bytes(pack_bfloat16([1]))),
-    "FP32": (bytes(4), struct.pack("f", 1)),
-    "FP64": (bytes(8), struct.pack("d", 1)),
-}
 
 
 def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | list[str]:
@@ -218,11 +213,20 @@ def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
     return packed
 
 
+def _bytes_of(datatype: Datatype, value: float) -> bytes:
+    return bytes(_packed(datatype, [value]) or b"")
+
+
+_FLOATS = [datatype for datatype in DATATYPES.values() if datatype.is_float]
+_ZERO_AND_ONE = {each.name: (_bytes_of(each, 0.0), _bytes_of(each, 1.0)) for each in _FLOATS}
+_HIGHEST_OF_INFINITY = {each.name: (_bytes_of(each, inf)[-1:], _bytes_of(each, -inf)[-1:]) for each in _FLOATS}
+
+
 def _overflowed(datatype: Datatype, packed: bytearray) -> bool:
     """Whether one of the floats is infinite. The highest bytes of all show that it is not, unless some are huge."""
     highest = packed[datatype.size - 1 :: datatype.size]  # little-endian, as are all processors that functions run on
-    signs = (b"\x7c", b"\xfc") if datatype.typecode == "e" else (b"\x7f", b"\xff")
-    if signs[0] not in highest and signs[1] not in highest:
+    positive, negative = _HIGHEST_OF_INFINITY[datatype.name]
+    if positive not in highest and negative not in highest:
         return False
     return any(map(isinf, Tensor(datatype, (len(highest),), packed).values()))
 

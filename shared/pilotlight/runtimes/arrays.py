@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import ModelError
-from pilotlight.model.tensor import BF16, BYTES, Datatype, Tensor
+from pilotlight.model.tensor import BYTES, Datatype, Tensor
 
 if TYPE_CHECKING:
     import numpy as np
-
-# numpy's name for each datatype, in native byte order.
-_NUMPY = {"BOOL": "?", "FP16": "f2", "FP32": "f4", "FP64": "f8"}
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -38,10 +34,7 @@ def from_numpy(result: np.ndarray[Any, Any], datatype: Datatype) -> Tensor:
 
 
 def numpy_dtype(datatype: Datatype) -> str:
-    """numpy's name for a datatype: the typecodes of `array` are also numpy's, but for those that differ in size.
-
-    Raises ModelError for BF16, which numpy has not.
-    """
-    if datatype is BF16:
-        raise ModelError("numpy has no BF16")
-    return _NUMPY.get(datatype.name) or f"{'u' if datatype.low == 0 else 'i'}{array(datatype.typecode).itemsize}"
+    """Return numpy's name for a datatype. Raise ModelError for one that numpy lacks."""
+    if not datatype.numpy:
+        raise ModelError(f"numpy has no {datatype.name}")
+    return datatype.numpy

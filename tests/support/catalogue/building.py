@@ -10,7 +10,7 @@ from typing import Any
 from cases import Case
 from onnx_models import ELEMENTS
 from pilotlight.model.lock import load_lock
-from pilotlight.protocols.v2.binary import BINARY_ONLY
+from pilotlight.model.tensor import DATATYPES
 from pilotlight_cli.project import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)
@@ -55,7 +55,7 @@ def echo(changed: str = "", changes: Mapping[str, Any] | None = None, **fields: 
     inputs: list[dict[str, Any]] = [
         {"name": f"in_{name}", "datatype": name, "shape": [1, 1], "data": [ONES.get(name, 1)]}
         for name in ELEMENTS
-        if name not in BINARY_ONLY
+        if not DATATYPES[name].is_binary_only
     ]
     inputs.append({"name": "in_scalar", "datatype": "FP32", "shape": [], "data": [1]})
     inputs.append({"name": "in_FP16", "datatype": "FP16", "shape": [1, 0], "parameters": {"binary_data_size": 0}})

@@ -23,14 +23,7 @@ from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_de
 FEATURE_NAMES = "pilotlight.feature_names"
 LABELS = "pilotlight.labels"
 
-_DATATYPES = {
-    "float": "FP32",
-    "double": "FP64",
-    "float16": "FP16",
-    "bfloat16": "BF16",
-    "bool": "BOOL",
-    "string": "BYTES",
-} | {f"{sign}int{bits}": f"{sign}int{bits}".upper() for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_DATATYPES = {datatype.onnx: datatype for datatype in DATATYPES.values()}
 
 
 def look(job: Job) -> Findings:
@@ -97,7 +90,7 @@ def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # n
             "ends, with a Cast for instance"
         )
     shape = tuple(length if isinstance(length, int) and length >= 0 else -1 for length in tensor.shape)
-    return DATATYPES[_DATATYPES[kind[7:-1]]], shape
+    return _DATATYPES[kind[7:-1]], shape
 
 
 def _given(text: str, inputs: Sequence[Input], outputs: Sequence[Output]) -> Signature:

@@ -17,7 +17,7 @@ from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.json_document import Node
 from pilotlight.model.lock import read_runtime
 from pilotlight.model.signature import Signature, read_signature
-from pilotlight.model.tensor import BF16, BYTES, Tensor
+from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight.runtimes.arrays import to_numpy
 from pilotlight_cli.sandbox.child.samples import generate, tensors
 from pilotlight_cli.sandbox.job import provisional_description
@@ -142,7 +142,7 @@ def _arrays(results: Sequence[Sequence[Tensor]]) -> list[Any]:
 def _array(tensor: Tensor) -> Any:  # noqa: ANN401 - an array of any type
     import numpy as np
 
-    if tensor.datatype is BF16:  # numpy has none, and an FP32 for each of them
+    if not tensor.datatype.numpy:  # BF16; an FP32 holds each of its values
         return np.array(tensor.values(), np.float32).reshape(tensor.shape)
     array = to_numpy(tensor)
     return array.astype(str) if array.dtype == object else array

@@ -22,7 +22,7 @@ from pilotlight.protocols.openapi.schemas import (
     taken,
     tensor_form,
 )
-from pilotlight.protocols.v2.binary import BINARY_ONLY, HEADER
+from pilotlight.protocols.v2.binary import HEADER
 from pilotlight.protocols.v2.binary import MEDIA_TYPE as BINARY
 
 _JSON = "application/json"
@@ -212,7 +212,7 @@ def _exactly(entries: Sequence[Schema]) -> Schema:
 
 
 def _input(tensor: Input) -> Schema:
-    if tensor.datatype.name in BINARY_ONLY:
+    if tensor.datatype.is_binary_only:
         size: Schema = {"type": "integer", "minimum": 0}
         binary = {**_PARAMETERS, "properties": {"binary_data_size": size}, "required": ["binary_data_size"]}
         return record(tensor_form(tensor) | {"parameters": binary, "data": {"type": "null"}}, optional=("data",))

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isinf
+from sys import float_info
 from typing import Any, TypeAlias
 
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.model.tensor import BYTES, Datatype
+from pilotlight.model.tensor import BOOL, BYTES, Datatype
 
 Schema: TypeAlias = dict[str, Any]
-
-# Where a number that is rounded to nearest becomes infinite: half a step beyond the largest one of IEEE 754's binary16
-# and binary32, and of bfloat16. All that JSON's numbers are read as, doubles, is below that of binary64.
-_TOO_LARGE = {"BF16": 3.3961775292304601e38, "FP16": 65520.0, "FP32": 3.4028235677973366e38}
-_LARGEST = 1.7976931348623157e308
 
 
 def taken(datatype: Datatype) -> Schema:
     """A value in a request."""
-    if datatype is BYTES:
-        return {"type": "string"}
-    if datatype.name == "BOOL":
-        return {"type": "boolean"}
+    if datatype in (BYTES, BOOL):
+        return {"type": datatype.kind}
     if datatype.is_integer:
         return {"type": "integer", "minimum": datatype.low, "maximum": datatype.high}
-    bound = _TOO_LARGE.get(datatype.name)
-    if bound is None:
-        return {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}
+    bound = datatype.overflow
+    if isinf(bound):  # no double, as which JSON's numbers are read, overflows an FP64; JSON itself has larger ones
+        return {"type": "number", "minimum": -float_info.max, "maximum": float_info.max}
     return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}
 
 
 def given(datatype: Datatype) -> Schema:
     """A value in a reply: a float that JSON cannot write is null."""
-    if datatype is BYTES or datatype.name == "BOOL" or datatype.is_integer:
-        return taken(datatype)
-    return {"type": ["number", "null"]}
+    return {"type": ["number", "null"]} if datatype.is_float else taken(datatype)
 
 
 def nested(shape: Sequence[int], item: Schema) -> Schema:

@@ -18,9 +18,6 @@ from pilotlight.model.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"
 
-# Datatypes that have no form in the protocol's JSON.
-BINARY_ONLY = ("FP16", "BF16")
-
 _LENGTH = Struct("<I")
 
 

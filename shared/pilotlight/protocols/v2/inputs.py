@@ -12,7 +12,7 @@ from pilotlight.frozen import replace
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import Datatype, Tensor, pack
-from pilotlight.protocols.v2.binary import BINARY_ONLY, Data
+from pilotlight.protocols.v2.binary import Data
 from pilotlight.protocols.v2.fields import by_name, parameters
 
 # How many values the lengths beside a 0 may stand for. No data holds an empty tensor to its shape, and libraries
@@ -69,7 +69,7 @@ def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) 
         return data.take(tensor.datatype, shape, given["binary_data_size"], path)
     if "data" not in entry:
         raise InvalidRequest('the field "data" is missing', path)
-    if tensor.datatype.name in BINARY_ONLY:
+    if tensor.datatype.is_binary_only:
         raise InvalidRequest(f"{tensor.datatype.name} has no form in JSON, send it as binary data", f"{path}.data")
     return _read_data(tensor.datatype, shape, entry["data"], f"{path}.data")
 

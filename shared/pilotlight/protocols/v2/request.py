@@ -12,7 +12,7 @@ from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.protocols.v2.binary import BINARY_ONLY, Data
+from pilotlight.protocols.v2.binary import Data
 from pilotlight.protocols.v2.fields import by_name, flag, parameters
 from pilotlight.protocols.v2.inputs import read_inputs
 
@@ -69,11 +69,11 @@ def _read_outputs(signature: Signature, entries: object, *, binary: bool) -> tup
         named = by_name(entries, "$.outputs", ("name",), ("parameters",))
         wanted = [(_read_output(places, name, entry, path, binary), path) for name, (entry, path) in named.items()]
     for output, path in wanted:
-        datatype = signature.outputs[output.index].datatype.name
-        if datatype in BINARY_ONLY and not output.binary:
+        datatype = signature.outputs[output.index].datatype
+        if datatype.is_binary_only and not output.binary:
             ask = 'ask for it with the parameter "binary_data"'
             raise InvalidRequest(
-                f"the output {describe(output.name)} is {datatype}, which has no form in JSON; {ask}", path
+                f"the output {describe(output.name)} is {datatype.name}, which has no form in JSON; {ask}", path
             )
     return tuple(output for output, _ in wanted)
 

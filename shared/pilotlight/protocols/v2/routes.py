@@ -13,3 +13,98 @@ from pilotlight.codec.body import read_body
 from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.messages import Action, Answer, Request, Values, check_model, predicted
+from pilotlight.model.formats import FORMATS
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Input, Output
+from pilotlight.model.tensor import Tensor
+from pilotlight.protocols.v2 import binary
+from pilotlight.protocols.v2.request import Inference, Wanted, read_inference
+
+
+def _server(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"name": "pilotlight", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+
+def _live(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
+    return Answer(200, {"live": True})
+
+
+def _ready(plane: DataPlane, request: Request, _values: Values) -> Answer:
+    plane.check_ready(request.trace)
+    return Answer(200, {"ready": True})
+
+
+def _model(plane: DataPlane, _request: Request, values: Values) -> Answer:
+    model = plane.model
+    check_model(model, values)
+    return Answer(
+        200,
+        {
+            "name": model.name,
+            "versions": [str(model.version)],
+            "platform": FORMATS[model.format].platform,
+            "inputs": [_describe(tensor) for tensor in model.signature.inputs],
+            "outputs": [_describe(tensor) for tensor in model.signature.outputs],
+        },
+    )
+
+
+def _describe(tensor: Input | Output) -> dict[str, object]:
+    return {"name": tensor.name, "datatype": tensor.datatype.name, "shape": list(tensor.shape)}
+
+
+def _model_ready(plane: DataPlane, request: Request, values: Values) -> Answer:
+    check_model(plane.model, values)
+    plane.check_ready(request.trace)
+    return Answer(200, {"name": plane.model.name, "ready": True})
+
+
+def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
+    model = plane.model
+    check_model(model, values)
+    header, data = binary.split(request.headers, request.body)
+    document = read_body(request.headers if data is None else {}, header)
+    inference = read_inference(model, document, binary.Data(data))
+    features = model.signature.takes_features
+    rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
+    outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
+    answer = predicted(model, {}, outputs, rows)
+    return _reply(answer, model, inference, outputs)
+
+
+def _reply(answer: Answer, model: Description, inference: Inference, outputs: Sequence[Tensor]) -> Answer:
+    document: dict[str, object] = {"model_name": model.name, "model_version": str(model.version)}
+    if inference.id is not None:
+        document["id"] = inference.id
+    buffers: list[bytes | memoryview] = []
+    document["outputs"] = [_output(wanted, outputs[wanted.index], buffers) for wanted in inference.outputs]
+    if not any(wanted.binary for wanted in inference.outputs):
+        return Answer(200, document, answer.rows, answer.out_of_range)
+    header = to_json(document)
+    headers = {"content-type": binary.MEDIA_TYPE, binary.HEADER: str(len(header))}
+    return Answer(200, {}, answer.rows, answer.out_of_range, headers=headers, body=b"".join((header, *buffers)))
+
+
+def _output(wanted: Wanted, tensor: Tensor, buffers: list[bytes | memoryview]) -> Mapping[str, object]:
+    entry: dict[str, object] = {
+        "name": wanted.name,
+        "datatype": tensor.datatype.name,
+        "shape": list(tensor.shape),
+    }
+    if wanted.binary:
+        buffers.append(binary.write(tensor))
+        return entry | {"parameters": {"binary_data_size": len(buffers[-1])}}
+    return entry | {"data": json_values(tensor)}
+
+
+ACTIONS: Mapping[str, Action] = {
+    "/v2": _server,
+    "/v2/": _server,
+    "/v2/health/live": _live,
+    "/v2/health/ready": _ready,
+    **{
+        f"/v2/models/{{m}}{version}{ending}": action
+        for version in ("", "/versions/{v}")
+        for ending, action in (("", _model), ("/ready", _model_ready), ("/infer", _infer))
+    },
+}

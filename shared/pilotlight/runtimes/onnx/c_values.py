@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 from pilotlight.errors import ModelError
 from pilotlight.model.tensor import BYTES, Datatype, Tensor
 from pilotlight.runtimes.onnx.c_library import Api, Function
-from pilotlight.runtimes.onnx.types import CODES, type_name, type_of_code
+from pilotlight.runtimes.onnx.types import type_name, type_of_code
 
 # CPython's own functions, of its stable ABI.
 _BYTES_FROM = PYFUNCTYPE(py_object)(("PyBytes_FromStringAndSize", pythonapi))
@@ -70,7 +70,7 @@ class InputPlace:
         self._api = api
         self._memory = memory
         self._datatype = datatype
-        self._code = c_int(CODES[datatype.name])
+        self._code = c_int(datatype.onnx_code)
         self._value = value
         self._pointer, self._length = c_void_p(), c_size_t()
         self._shape: tuple[int, ...] | None = None
@@ -150,7 +150,7 @@ class OutputPlace:
         self._api = api
         self._name = name
         self._datatype = datatype
-        self._expected = CODES[datatype.name]
+        self._expected = datatype.onnx_code
         self._value = value
         self._code, self._rank = c_int(), c_size_t()
         self._dimensions = POINTER(c_int64)()
@@ -170,7 +170,7 @@ class OutputPlace:
         if self._code.value != self._expected:
             raise ModelError(
                 f"the output {self._name!r} is a {type_of_code(self._code.value)}, and the signature says "
-                f"{type_name(datatype.name)}"
+                f"{type_name(datatype)}"
             )
         rank = self._rank.value
         shape = tuple(self._dimensions[:rank]) if rank else ()

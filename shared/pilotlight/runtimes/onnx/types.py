@@ -8,27 +8,7 @@ from pathlib import Path
 from pilotlight.errors import InvalidRequest, ModelError
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
-
-# Names of element types, where they are not the datatype's own in small letters.
-_ELEMENTS = {"BF16": "bfloat16", "BYTES": "string", "FP16": "float16", "FP32": "float", "FP64": "double"}
-
-# Numbers of element types: TensorProto.DataType in the ONNX format, ONNXTensorElementDataType in ONNX Runtime's C API.
-CODES = {
-    "FP32": 1,
-    "UINT8": 2,
-    "INT8": 3,
-    "UINT16": 4,
-    "INT16": 5,
-    "INT32": 6,
-    "INT64": 7,
-    "BYTES": 8,
-    "BOOL": 9,
-    "FP16": 10,
-    "FP64": 11,
-    "UINT32": 12,
-    "UINT64": 13,
-    "BF16": 16,
-}
+from pilotlight.model.tensor import DATATYPES, Datatype
 
 # ONNX Runtime's codes for a run in which a node failed.
 RUN_FAILURES = ("FAIL", "INVALID_ARGUMENT", "RUNTIME_EXCEPTION")
@@ -49,18 +29,18 @@ SMALLEST = (
     b"B\x04\n\x00\x10\r"  # opset 13
 )
 
-_NAMES = {code: name for name, code in CODES.items()}
+_BY_CODE = {datatype.onnx_code: datatype for datatype in DATATYPES.values()}
 
 
-def type_name(datatype: str) -> str:
-    """ONNX's name for tensors of a datatype, by the datatype's name: `tensor(float)`."""
-    return f"tensor({_ELEMENTS.get(datatype, datatype.lower())})"
+def type_name(datatype: Datatype) -> str:
+    """Return ONNX's name for tensors of a datatype: `tensor(float)`."""
+    return f"tensor({datatype.onnx})"
 
 
 def type_of_code(code: int) -> str:
-    """ONNX's name for tensors of an element type, by the element type's number."""
-    name = _NAMES.get(code)
-    return type_name(name) if name else "another type"
+    """Return ONNX's name for tensors of an element type, by the element type's number."""
+    datatype = _BY_CODE.get(code)
+    return type_name(datatype) if datatype else "another type"
 
 
 def check_files(model: Description, folder: Path) -> None:
@@ -81,7 +61,7 @@ def check_signature(kind: str, tensors: Sequence[Input | Output], found: Mapping
     Raises ModelError.
     """
     for tensor in tensors:
-        expected = type_name(tensor.datatype.name)
+        expected = type_name(tensor.datatype)
         if found.get(tensor.name) != expected:
             raise ModelError(
                 f"the signature has the {kind} {tensor.name!r} of type {expected}, and the model has "
