@@ -1,9 +1,9 @@
-"""Settings, read once from the environment."""
+"""Settings of the function, read once from the environment."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pilotlight.errors import SettingsError
@@ -12,19 +12,132 @@ from pilotlight.frozen import dataclass
 PREFIX = "PILOTLIGHT_"
 DEFAULT_LOG_LEVEL = "INFO"
 DEFAULT_NAMESPACE = "Pilotlight"
-_NAMES = {"STORE", "LOCK", "LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "RELEASE", "CORS_ORIGINS"}
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the environment decides.
+class Setting:
+    """An environment variable of the function, `PILOTLIGHT_` and its name.
 
-    `store` is the model store's URL and `lock` the path of the lock. Lines below `log_level` are not written.
-    `max_body_bytes` bounds a decoded request and a decoded reply: the default of 4.5 MB stays below Lambda's 6 MB after
-    base64. `threads` is how many threads one prediction may use; where the variable is empty or missing, one for each
-    whole processor. `release` is the digest of the release that this function belongs to, or empty where its deployment
-    named none. `cors_origins` are those whose pages may call from a browser, or `*`; none by default.
+    `default` applies where the variable is missing. `expected` completes the message about a value that is not valid.
+    `parameter` is the parameter of template.yaml that sets the variable on AWS, or empty. On Google Cloud gcp.toml's
+    `variables` set it where `is_gcp_variable`; the others are for the deployment or the image to set.
+    """
+
+    name: str
+    meaning: str
+    default: str
+    is_valid: Callable[[str], bool]
+    expected: str
+    parameter: str = ""
+    is_gcp_variable: bool = True
+
+    @property
+    def variable(self) -> str:
+        """The name of the environment variable."""
+        return PREFIX + self.name
+
+
+def _is_store(url: str) -> bool:
+    scheme, separator, rest = url.partition("://")
+    bucket = rest.partition("/")[0]
+    return bool(separator and scheme in ("s3", "gs", "file") and rest and (scheme == "file" or bucket))
+
+
+def _is_namespace(value: str) -> bool:
+    """Apply CloudWatch's rule for a namespace, which Cloud Logging accepts too."""
+    return bool(re.fullmatch(r"(?!AWS/)[A-Za-z0-9./_#-][A-Za-z0-9./_#: -]{0,254}", value))
+
+
+def _is_count(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 19 and int(value) >= 1
+
+
+def _is_release(value: str) -> bool:
+    return bool(re.fullmatch(r"([0-9a-f]{64})?", value, re.ASCII))
+
+
+def _are_origins(value: str) -> bool:
+    """Apply the rule of the parameter CorsOrigins in template.yaml."""
+    return bool(re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value))
+
+
+SETTINGS = (
+    Setting(
+        "STORE",
+        "the model store's URL",
+        "",
+        _is_store,
+        "the model store's URL, like s3://bucket/prefix, gs://bucket/prefix or file:///folder",
+        parameter="StoreUrl",
+        is_gcp_variable=False,
+    ),
+    Setting(
+        "LOCK",
+        "the lock's path, from the root of the package",
+        "model.lock",
+        lambda _: True,
+        "a path",
+        is_gcp_variable=False,
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "lines below it are not written",
+        DEFAULT_LOG_LEVEL,
+        LEVELS.__contains__,
+        f"one of {', '.join(LEVELS)}",
+        parameter="LogLevel",
+    ),
+    Setting(
+        "METRICS_NAMESPACE",
+        "the namespace of the metrics",
+        DEFAULT_NAMESPACE,
+        _is_namespace,
+        "up to 255 letters, digits or any of ./_#:-, not AWS/...",
+        parameter="MetricsNamespace",
+    ),
+    Setting(
+        "MAX_BODY_BYTES",
+        "the limit of a body and of a reply, in bytes",
+        "4500000",  # stays below Lambda's 6 MB after base64
+        _is_count,
+        "a whole number of at least 1",
+        parameter="MaxBodyBytes",
+    ),
+    Setting(
+        "THREADS",
+        "how many threads one prediction may use",
+        "",
+        lambda value: not value or _is_count(value),
+        "a whole number of at least 1, or nothing",
+        parameter="Threads",
+    ),
+    Setting(
+        "RELEASE",
+        "the digest of the release",
+        "",
+        _is_release,
+        "the 64 hexadecimal digits of a SHA-256, or nothing",
+        parameter="ReleaseDigest",
+        is_gcp_variable=False,
+    ),
+    Setting(
+        "CORS_ORIGINS",
+        "the origins whose pages may call from a browser",
+        "",
+        _are_origins,
+        "origins like https://example.com separated by commas, or *, or nothing",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values of SETTINGS.
+
+    `max_body_bytes` bounds a decoded request and a decoded response. `threads` is one for each whole processor where
+    the variable is empty or missing. `release` is empty where the deployment named none, and `cors_origins` may hold
+    `*`.
     """
 
     store: str
@@ -38,73 +151,31 @@ class Settings:
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
-    """The settings in `environ`, on a machine of so many processors.
+    """Return the settings in `environ`, on a machine with so many processors.
 
-    The lock lies in `folder` unless a variable says otherwise.
+    The lock's path is relative to `folder`.
 
-    Raises SettingsError for an unknown PILOTLIGHT_ variable, a malformed value, or a missing store.
+    Raise SettingsError for an unknown PILOTLIGHT_ variable, a malformed value, or a missing store.
     """
-    given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
-    unknown = sorted(given.keys() - _NAMES)
-    if unknown:
-        raise SettingsError(f"{PREFIX}{unknown[0]} is not a setting; docs/reference/settings.md lists them")
+    known = [setting.variable for setting in SETTINGS]
+    unknown = min((name for name in environ if name.startswith(PREFIX) and name not in known), default=None)
+    if unknown is not None:
+        raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
+    values = {setting.name: _value(setting, environ) for setting in SETTINGS}
     return Settings(
-        store=_store(given.get("STORE", "")),
-        lock=folder / given.get("LOCK", "model.lock"),
-        log_level=_level(given.get("LOG_LEVEL", DEFAULT_LOG_LEVEL)),
-        metrics_namespace=_namespace(given.get("METRICS_NAMESPACE", DEFAULT_NAMESPACE)),
-        max_body_bytes=_count("MAX_BODY_BYTES", given.get("MAX_BODY_BYTES", "4500000")),
-        threads=_count("THREADS", given.get("THREADS") or str(processors)),
-        release=_release(given.get("RELEASE", "")),
-        cors_origins=_origins(given.get("CORS_ORIGINS", "")),
+        store=values["STORE"].rstrip("/"),
+        lock=folder / values["LOCK"],
+        log_level=values["LOG_LEVEL"],
+        metrics_namespace=values["METRICS_NAMESPACE"],
+        max_body_bytes=int(values["MAX_BODY_BYTES"]),
+        threads=int(values["THREADS"] or processors),
+        release=values["RELEASE"],
+        cors_origins=tuple(values["CORS_ORIGINS"].split(",")) if values["CORS_ORIGINS"] else (),
     )
 
 
-def _store(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    bucket = rest.partition("/")[0]
-    if not separator or scheme not in ("s3", "gs", "file") or not rest or (scheme != "file" and not bucket):
-        raise SettingsError(
-            f"{PREFIX}STORE is {url!r}; expected the model store's URL, "
-            "like s3://bucket/prefix, gs://bucket/prefix or file:///folder"
-        )
-    return url.rstrip("/")
-
-
-def _level(value: str) -> str:
-    if value not in LEVELS:
-        raise SettingsError(f"{PREFIX}LOG_LEVEL is {value!r}; expected one of {', '.join(LEVELS)}")
+def _value(setting: Setting, environ: Mapping[str, str]) -> str:
+    value = environ.get(setting.variable, setting.default)
+    if not setting.is_valid(value):
+        raise SettingsError(f"{setting.variable} is {value!r}; expected {setting.expected}")
     return value
-
-
-def _namespace(value: str) -> str:
-    """CloudWatch's rule for a namespace, which Cloud Logging takes too."""
-    if not re.fullmatch(r"(?!AWS/)[A-Za-z0-9./_#-][A-Za-z0-9./_#: -]{0,254}", value):
-        raise SettingsError(
-            f"{PREFIX}METRICS_NAMESPACE is {value!r}; expected up to 255 letters, digits or any of ./_#:-, not AWS/..."
-        )
-    return value
-
-
-def _release(value: str) -> str:
-    if not re.fullmatch(r"([0-9a-f]{64})?", value, re.ASCII):
-        raise SettingsError(
-            f"{PREFIX}RELEASE is {value!r}; expected the 64 hexadecimal digits of a SHA-256, or nothing"
-        )
-    return value
-
-
-def _origins(value: str) -> tuple[str, ...]:
-    """The rule of the parameter in template.yaml."""
-    if not re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value):
-        raise SettingsError(
-            f"{PREFIX}CORS_ORIGINS is {value!r}; expected origins like https://example.com separated by commas, "
-            "or *, or nothing"
-        )
-    return tuple(value.split(",")) if value else ()
-
-
-def _count(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) < 19) or int(value) < 1:
-        raise SettingsError(f"{PREFIX}{name} is {value!r}; expected a whole number of at least 1")
-    return int(value)

@@ -92,7 +92,7 @@ def test_an_altered_model_ends_the_start_with_the_functions_own_words(cloud: str
 def test_a_setting_that_does_not_exist_is_named_by_the_function(cloud: str, lock: Path, store: str) -> None:
     environ = {**os.environ, "PILOTLIGHT_NONSENSE": "1"}
 
-    message = "PILOTLIGHT_NONSENSE is not a setting"
+    message = "unknown setting PILOTLIGHT_NONSENSE"
     with pytest.raises(ServeError, match=message), serving(cloud, lock, store, environ=environ):
         pass
 

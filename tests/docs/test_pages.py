@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -17,7 +16,7 @@ from typer.core import TyperGroup
 import emf
 from docs import pages
 from docs.pages import NOTES, PAGES, Block
-from pilotlight.settings import Settings, read_settings
+from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
@@ -219,21 +218,20 @@ def test_make_targets_exist(page: str) -> None:
 
 def test_the_settings_table_is_the_code() -> None:
     rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## Function settings"))
-    named = {row[0].strip("`").removeprefix("PILOTLIGHT_"): row[1].strip("`") for row in rows}
-    found = read_settings({"PILOTLIGHT_STORE": "s3://models"}, Path())
-    assert named.keys() == {name.upper() for name in Settings.__slots__}
-    for name, default in named.items():
-        if name == "THREADS":
-            assert default == "the whole processors, also where it is empty"
-        elif name != "STORE":
-            assert default == str(getattr(found, name.lower()) or "empty"), name
+    named = {row[0].strip("`"): row[1:] for row in rows}
+    assert named.keys() == {setting.variable for setting in SETTINGS}
+    defaults = {"THREADS": "the whole processors, also where it is empty", "STORE": "none; it must be set"}
+    for setting in SETTINGS:
+        default, meaning = named[setting.variable]
+        assert default.strip("`") == defaults.get(setting.name, setting.default or "empty"), setting.name
+        assert setting.meaning in meaning
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
-    named = set(re.findall(r"\bPILOTLIGHT_([A-Z_]+)\b", pages.read(page)))
-    of_commands = {get_args(kind)[1].envvar.removeprefix("PILOTLIGHT_") for kind in (MaxMemory, MaxSeconds)}
-    assert named <= {name.upper() for name in Settings.__slots__} | of_commands
+    named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
+    of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
+    assert named <= {setting.variable for setting in SETTINGS} | of_commands
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])

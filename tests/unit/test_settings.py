@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pilotlight.errors import SettingsError
-from pilotlight.settings import Settings, read_settings
+from pilotlight.settings import SETTINGS, Setting, Settings, read_settings
+from pilotlight_cli.aws.template import load_template
+from pilotlight_cli.project import PROJECT
 
 FOLDER = Path("/package")
 STORE = {"PILOTLIGHT_STORE": "s3://bucket/models/"}
+STACK = load_template(PROJECT / "template.yaml")
 
 
 def test_only_the_store_has_no_default() -> None:
@@ -72,10 +76,34 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("CORS_ORIGINS", "example.com", "PILOTLIGHT_CORS_ORIGINS is 'example.com'; expected origins"),
         ("CORS_ORIGINS", "https://a.example/", "PILOTLIGHT_CORS_ORIGINS is 'https://a.example/'; expected"),
         ("CORS_ORIGINS", "https://a.example, *", "PILOTLIGHT_CORS_ORIGINS is"),
-        ("STOER", "s3://bucket", "PILOTLIGHT_STOER is not a setting"),
+        (
+            "STOER",
+            "s3://bucket",
+            "unknown setting PILOTLIGHT_STOER, expected one of PILOTLIGHT_STORE, PILOTLIGHT_LOCK, ",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_at_the_start(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({**STORE, f"PILOTLIGHT_{name}": value}, FOLDER)
     assert str(caught.value).startswith(message)
+
+
+def test_the_table_has_a_row_for_each_field() -> None:
+    assert {setting.name.lower() for setting in SETTINGS} == set(Settings.__slots__)
+
+
+def variables_of_the_stack() -> dict[str, Any]:
+    """The function's variables in template.yaml, without other programs'."""
+    found: dict[str, Any] = STACK["Resources"]["PredictFunction"]["Properties"]["Environment"]["Variables"]
+    return {name: value for name, value in found.items() if name.startswith("PILOTLIGHT_")}
+
+
+def test_the_stack_sets_the_variables_that_have_a_parameter() -> None:
+    assert variables_of_the_stack().keys() == {setting.variable for setting in SETTINGS if setting.parameter}
+
+
+@pytest.mark.parametrize("setting", [setting for setting in SETTINGS if setting.parameter], ids=lambda row: row.name)
+def test_a_parameter_of_the_stack_has_the_settings_default_and_sets_its_variable(setting: Setting) -> None:
+    assert f"{{'Ref': '{setting.parameter}'}}" in str(variables_of_the_stack()[setting.variable])
+    assert str(STACK["Parameters"][setting.parameter]["Default"]) == setting.default

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError, SettingsError
 from pilotlight.model.json_document import Node
+from pilotlight.settings import SETTINGS
 from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
@@ -25,9 +26,7 @@ _REQUIRED = (
 _OPTIONAL = ("invoker", "build_service_account", "variables")
 
 # What the function reads from its environment, but for what a deployment itself puts there.
-VARIABLES = tuple(
-    f"PILOTLIGHT_{name}" for name in ("LOG_LEVEL", "METRICS_NAMESPACE", "MAX_BODY_BYTES", "THREADS", "CORS_ORIGINS")
-)
+VARIABLES = tuple(setting.variable for setting in SETTINGS if setting.is_gcp_variable)
 
 _ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
 

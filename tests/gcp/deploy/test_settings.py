@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import FormatError
-from pilotlight.settings import _NAMES
+from pilotlight.settings import SETTINGS
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.settings import VARIABLES, GcpSettings, read_settings
@@ -85,7 +85,8 @@ def test_the_functions_own_settings_are_held_to_what_it_takes(file: Path) -> Non
 
 def test_every_setting_of_the_function_can_be_given_or_is_the_deployments_own() -> None:
     ours = {"PILOTLIGHT_STORE", "PILOTLIGHT_LOCK", "PILOTLIGHT_RELEASE"}
-    assert set(VARIABLES) | ours == {f"PILOTLIGHT_{name}" for name in _NAMES}
+    assert {*VARIABLES, *ours} == {setting.variable for setting in SETTINGS}
+    assert not ours & {*VARIABLES}
 
 
 def test_nothing_is_deployed_before_a_project_is_filled_in() -> None:
