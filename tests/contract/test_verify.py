@@ -86,7 +86,7 @@ def test_verify_fails_where_the_model_answers_otherwise(cloud: str, lock: Path, 
 
     assert not report.ok
     assert not ok
-    assert detail.startswith("output 'probabilities', value 0: found ")
+    assert detail.startswith("the response differs from the published one: output 'probabilities', value 0: found ")
 
 
 def test_verify_tells_what_the_function_says_of_a_model_that_is_not_the_pinned_one(

@@ -35,8 +35,8 @@ def compare(
     )
     _check_start_mode(functions, function, values, say)
     say(f"sending the golden samples to {function}:{ALIAS}")
-    signature = load_lock(package / "model.lock").model.signature
-    problems = smoke(functions, function, signature, read_golden((package / GOLDEN).read_bytes()))
+    model = load_lock(package / "model.lock").model
+    problems = smoke(functions, function, model, read_golden((package / GOLDEN).read_bytes()))
     if problems:
         raise NotServed(f"{function}:{ALIAS} does not answer as the model's publisher saw it: {'; '.join(problems)}")
     return served

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight.codec.golden_requests import disagreements, to_request
+from pilotlight.codec.golden_requests import GoldenRequest, compare_samples
 from pilotlight.model.golden import Golden
-from pilotlight.model.signature import Signature
+from pilotlight.model.lock import Description
 from pilotlight_cli.aws.calls import AwsError, calling
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 
@@ -38,54 +38,41 @@ def read_served(functions: Any, function: str, qualifier: str = ALIAS) -> Served
 def smoke(
     functions: Any,  # noqa: ANN401 - boto3's client
     function: str,
-    signature: Signature,
+    model: Description,
     golden: Golden,
     qualifier: str = ALIAS,
 ) -> list[str]:
-    """Send the golden samples as HTTP events; a sentence for each answer that is not as published. Raises AwsError."""
-    problems = []
-    for number, sample in enumerate(golden.samples, 1):
-        request = to_request(signature, sample)
-        if request is None:  # it holds NaN or an infinity, which JSON cannot write
-            continue
+    """Send the golden samples as HTTP events; return a message for each problem. Raise AwsError if a call fails."""
+
+    def send(request: GoldenRequest) -> tuple[int, object]:
         body = json.dumps(request.body).encode()
         headers = (("Content-Type", "application/json"), ("User-Agent", "pilotlight"))
         event = http_api_event(HttpRequest("POST", request.path, headers, body))
-        reply = _invoke(functions, function, qualifier, event)
-        found = _answer(reply)
-        if isinstance(found, str):
-            problems.append(f"sample {number}: {found}")
-        else:
-            problems += [f"sample {number}: {text}" for text in disagreements(signature, golden, sample, found)]
-    return problems
+        return _http_response(_invoke(functions, function, qualifier, event))
+
+    return [result.message for result in compare_samples(model, golden, send) if result.problem]
 
 
-def _answer(reply: Any) -> dict[str, Any] | str:  # noqa: ANN401 - a JSON document
-    """The document in an HTTP reply, or a sentence about another reply."""
-    match reply:
-        case {"statusCode": 200, "body": str(body)}:
-            return _document(body)
-        case {"statusCode": status, "body": body}:
-            return f"it answered {status}: {body}"
-    return f"it answered {_shown(reply)}, which is no HTTP reply"
+def _http_response(result: object) -> tuple[int, object]:
+    """Return the status and the document, or the text, of an HTTP response that a function returned."""
+    match result:
+        case {"statusCode": int(status), "body": str(body)}:
+            return status, _document(body)
+    return 0, f"the function returned {_shown(result)}"
 
 
-def _document(body: str) -> dict[str, Any] | str:
+def _document(text: str) -> object:
     try:
-        found = json.loads(body)
+        return json.loads(text)
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else f"it answered {_shown(body)!r}, which is no JSON object"
+        return text
 
 
 def _invoke(functions: Any, function: str, qualifier: str, event: object) -> Any:  # noqa: ANN401 - JSON both ways
     with calling(f"invoking {function}:{qualifier}", "lambda:InvokeFunction"):
         reply = functions.invoke(FunctionName=function, Qualifier=qualifier, Payload=json.dumps(event).encode())
         payload = reply["Payload"].read()
-    try:
-        answer = json.loads(payload)
-    except ValueError:
-        answer = payload.decode(errors="replace")
+    answer = _document(payload.decode(errors="replace"))
     if "FunctionError" in reply:
         raise AwsError(f"{function}:{qualifier} failed: {_shown(answer)}")
     return answer

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from pilotlight.codec.golden_requests import disagreements, to_request
+from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_samples
 from pilotlight.errors import FormatError, PilotlightError
-from pilotlight.model.golden import Golden, Sample, read_golden
+from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
@@ -17,8 +18,6 @@ from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.json_document import decoded
 from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.stores import StoreUrlError
-
-_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,7 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
     try:
         with serving(cloud, lock, store) as server:
             yield Check("model", ok=True, detail=_started(server, pinned.model))
-            for number, sample in enumerate(golden.samples, 1):
-                yield _sample(server, pinned.model, golden, sample, number)
+            yield from map(_sample, compare_samples(pinned.model, golden, partial(_send, server.url)))
     except StoreUrlError:
         raise
     except PilotlightError as error:
@@ -113,16 +111,16 @@ def _started(server: Server, model: Description) -> str:
     return f"{len(model.files)} file(s) of {size} bytes have the pinned digests{took}"
 
 
-def _sample(server: Server, model: Description, golden: Golden, sample: Sample, number: int) -> Check:
-    name = f"sample {number}"
-    request = to_request(model.signature, sample)
-    if request is None:
-        return Check(name, ok=True, detail="skipped: it holds NaN or an infinity, which JSON cannot write")
-    answer = send(server.url, request.path, request.body)
-    if answer.status != 200:
-        return Check(name, ok=False, detail=f"POST {request.path} answers {answer.error}")
-    wrong = disagreements(model.signature, golden, sample, answer.document)
-    if wrong:
-        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        return Check(name, ok=False, detail="; ".join(wrong[:_SHOWN]) + more)
-    return Check(name, ok=True, detail=f"{sample.inputs[0].shape[0] if sample.inputs[0].shape else 1} row(s) agree")
+def _send(url: str, request: GoldenRequest) -> tuple[int, object]:
+    response = send(url, request.path, request.body)
+    return response.status, response.document or response.body.decode(errors="replace")
+
+
+def _sample(compared: Comparison) -> Check:
+    name = f"sample {compared.number}"
+    if compared.skipped:
+        return Check(name, ok=True, detail="skipped: JSON cannot represent its NaN or infinity")
+    if compared.problem:
+        return Check(name, ok=False, detail=compared.problem)
+    shape = compared.sample.inputs[0].shape
+    return Check(name, ok=True, detail=f"{shape[0] if shape else 1} row(s) agree")

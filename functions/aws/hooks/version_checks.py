@@ -7,19 +7,18 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from pilotlight.codec.golden_requests import disagreements, to_request
+from pilotlight.codec.golden_requests import GoldenRequest, compare_samples, error_text
 from pilotlight.errors import FormatError
 from pilotlight.model.golden import Golden, read_golden
-from pilotlight.model.lock import read_lock
-from pilotlight.model.signature import Signature
+from pilotlight.model.lock import Description, read_lock
 
 DESCRIBE = {"pilotlight": "describe"}
 
 # A sample over the budget may have met another environment's cold start, so it is sent again.
 _TRIES = 3
-_SHOWN = 3
 
 # So long samples are sent, in seconds, and the first one in any case: a hook's time is short, and `pilotlight verify`
 # has sent all of them before the deployment.
@@ -63,8 +62,7 @@ class Version:
     """What a version says of itself."""
 
     number: str
-    model: str
-    signature: Signature
+    model: Description
     golden: Golden
 
 
@@ -74,7 +72,7 @@ def read_version(functions: Functions, qualifier: str) -> Version:
     try:
         model = read_lock(json.dumps(answer["model"]).encode()).model
         golden = read_golden(json.dumps(answer["golden"]).encode())
-        return Version(str(answer["function_version"]), f"{model.name}:{model.version}", model.signature, golden)
+        return Version(str(answer["function_version"]), model, golden)
     except (KeyError, TypeError, FormatError) as error:
         raise CheckFailed(
             f"{functions.name}:{qualifier} does not say what it is: {type(error).__name__}: {error}"
@@ -89,24 +87,28 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
     """
     _wait_until_ready(functions, qualifier)
     times: list[float] = []
-    end = functions.clock() + SAMPLES_SECONDS
-    for number, sample in enumerate(version.golden.samples[:most], 1):
-        request = to_request(version.signature, sample)
-        if request is None:
-            continue
-        if times and functions.clock() > end:
-            break
+
+    def send(request: GoldenRequest) -> tuple[int, object]:
         event = http_event("POST", request.path, json.dumps(request.body))
-        reply, took = _quickest(functions, qualifier, event, budget_ms)
-        _check_reply(version, number, reply)
-        if took > budget_ms:
-            raise CheckFailed(
-                f"golden sample {number} took {took:.0f} ms at best of {_TRIES}, and the budget is {budget_ms:.0f} ms"
-            )
+        result, took = _quickest(functions, qualifier, event, budget_ms)
         times.append(took)
+        return _http_response(result)
+
+    deadline = functions.clock() + SAMPLES_SECONDS
+    for compared in islice(compare_samples(version.model, version.golden, send), most):
+        if compared.problem:
+            raise CheckFailed(compared.message)
+        if times and times[-1] > budget_ms:
+            raise CheckFailed(
+                f"golden sample {compared.number} took {times[-1]:.0f} ms at best of {_TRIES}, over the budget of "
+                f"{budget_ms:.0f} ms"
+            )
+        if times and functions.clock() > deadline:
+            break
+    name = f"{version.model.name}:{version.model.version}"
     return (
-        f"serves {version.model} and answers {len(times)} of its {len(version.golden.samples)} golden sample(s) as "
-        f"published, in {max(times, default=0):.0f} ms or less"
+        f"serves {name} and answers {len(times)} of its {len(version.golden.samples)} golden sample(s) as published, "
+        f"in {max(times, default=0):.0f} ms or less"
     )
 
 
@@ -114,22 +116,13 @@ def _wait_until_ready(functions: Functions, qualifier: str) -> None:
     """A version's number has no instances ready, whatever its alias has: its start may go on after its init."""
     end = functions.clock() + READY_SECONDS
     while True:
-        ready, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
-        if _status(ready) == 200:
+        result, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
+        status, document = _http_response(result)
+        if status == 200:
             return
-        if _status(ready) != 503 or functions.clock() > end:
-            raise CheckFailed(f"{functions.name}:{qualifier} is not ready: {_text(ready)}")
+        if status != 503 or functions.clock() > end:
+            raise CheckFailed(f"{functions.name}:{qualifier} is not ready: status {status}: {error_text(document)}")
         functions.sleep(_PAUSE)
-
-
-def _check_reply(version: Version, number: int, reply: Any) -> None:  # noqa: ANN401 - what a function answers
-    """Raise CheckFailed unless a reply is what was published for that golden sample, by its number from 1."""
-    if _status(reply) != 200:
-        raise CheckFailed(f"golden sample {number} is answered {_text(reply)}")
-    sample = version.golden.samples[number - 1]
-    wrong = disagreements(version.signature, version.golden, sample, json.loads(_body(reply)))
-    if wrong:
-        raise CheckFailed(f"golden sample {number} is answered otherwise than published: {'; '.join(wrong[:_SHOWN])}")
 
 
 def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
@@ -161,14 +154,13 @@ def _quickest(functions: Functions, qualifier: str, event: Mapping[str, Any], bu
     return reply, min(times)
 
 
-def _status(reply: object) -> object:
-    return reply.get("statusCode") if isinstance(reply, dict) else None
-
-
-def _body(reply: dict[str, Any]) -> bytes:
-    body = str(reply.get("body", ""))
-    return b64decode(body) if reply.get("isBase64Encoded") else body.encode()
-
-
-def _text(reply: object) -> str:
-    return json.dumps(reply)[:500]
+def _http_response(result: object) -> tuple[int, object]:
+    """Return the status and the document, or the text, of an HTTP response that a function returned."""
+    match result:
+        case {"statusCode": int(status), "body": str(body), **rest}:
+            text = b64decode(body).decode(errors="replace") if rest.get("isBase64Encoded") else body
+            try:
+                return status, json.loads(text)
+            except ValueError:
+                return status, text
+    return 0, f"the function returned {json.dumps(result)}"

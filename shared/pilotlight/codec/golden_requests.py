@@ -1,27 +1,95 @@
-"""Golden samples as HTTP requests, and replies held against them."""
+"""Golden samples as HTTP requests, and the comparison of the responses with the published outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from pilotlight.codec.encode import nest
 from pilotlight.model.golden import Golden, Sample, Values, differences
+from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature
+
+_MAX_DIFFERENCES = 3  # in a message
+_MAX_TEXT = 300  # characters of a response in a message
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenRequest:
-    """What to POST, and to which path."""
+    """A JSON body, and the path to POST it to."""
 
     path: str
     body: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The response to a golden sample, compared with the published one. `number` counts the samples from 1.
+
+    `status` is 0 where no response came. `problem` is empty where the response agrees. A skipped sample was not sent.
+    """
+
+    number: int
+    sample: Sample
+    status: int = 0
+    problem: str = ""
+    skipped: bool = False
+
+    @property
+    def message(self) -> str:
+        """The problem with the sample it is about."""
+        return f"golden sample {self.number}: {self.problem}"
+
+
+# Sends a request; returns the status and the JSON document of the response, or its text if it is not JSON. Status 0
+# means that no response came, and the text says why.
+Send = Callable[[GoldenRequest], tuple[int, object]]
+
+
+def compare_samples(model: Description, golden: Golden, send: Send) -> Iterator[Comparison]:
+    """Send the golden samples one after the other, and compare each response with the published one.
+
+    Samples with a number that JSON cannot represent (NaN or an infinity) are skipped.
+    """
+    for number, sample in enumerate(golden.samples, 1):
+        request = to_request(model.signature, sample)
+        if request is None:
+            yield Comparison(number, sample, skipped=True)
+            continue
+        status, document = send(request)
+        yield Comparison(number, sample, status, _problem(model, golden, sample, status, document))
+
+
+def _problem(model: Description, golden: Golden, sample: Sample, status: int, document: object) -> str:
+    if status == 0:
+        return f"no response: {error_text(document)}"
+    if status != 200:
+        return f"status {status}, expected 200: {error_text(document)}"
+    if not isinstance(document, dict):
+        return f"the response is not a JSON object: {error_text(document)}"
+    served = f"{document.get('model_name')}:{document.get('model_version')}"
+    if served != f"{model.name}:{model.version}":
+        return f"response from {served}, expected {model.name}:{model.version}"
+    found = disagreements(model.signature, golden, sample, document)
+    if not found:
+        return ""
+    more = f" and {len(found) - _MAX_DIFFERENCES} more" if len(found) > _MAX_DIFFERENCES else ""
+    return f"the response differs from the published one: {'; '.join(found[:_MAX_DIFFERENCES])}{more}"
+
+
+def error_text(document: object) -> str:
+    """Return the sentence in an error's document, of the function (`error`) or its platform (`message`)."""
+    if isinstance(document, dict):
+        document = document.get("error") or document.get("message") or document
+    text = document if isinstance(document, str) else json.dumps(document)
+    return text[:_MAX_TEXT]
+
+
 def to_request(signature: Signature, sample: Sample) -> GoldenRequest | None:
-    """The request that sends a sample; None where it holds a number that JSON cannot write (NaN or an infinity)."""
+    """Return the request that sends a sample; None if it has a number that JSON cannot represent (NaN, an infinity)."""
     values = {tensor.name: tensor for tensor in sample.inputs}
     inputs = [values[tensor.name] for tensor in signature.inputs]
     if any(value is None for tensor in inputs for value in tensor.data):
@@ -36,20 +104,20 @@ def to_request(signature: Signature, sample: Sample) -> GoldenRequest | None:
     return GoldenRequest("/predict_batch", {"instances": instances})
 
 
-def disagreements(signature: Signature, golden: Golden, sample: Sample, reply: Mapping[str, Any]) -> list[str]:
-    """Sentences for the places where a reply leaves the tolerance; an empty list means that it agrees.
+def disagreements(signature: Signature, golden: Golden, sample: Sample, response: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each place where a response exceeds the tolerance; an empty list if it agrees.
 
-    /predict and /predict_batch give labels and probabilities, or else the first output; only these are compared.
+    /predict and /predict_batch return labels and probabilities, or else the first output; only these are compared.
     """
-    seen = {tensor.name: tensor for tensor in sample.outputs}
+    published = {tensor.name: tensor for tensor in sample.outputs}
     label, probabilities = signature.output("label"), signature.output("probabilities")
     wanted = [
         (output, plural) for output, plural in ((label, "predictions"), (probabilities, "probabilities")) if output
     ]
     messages = []
     for output, plural in wanted or [(signature.outputs[0], "predictions")]:
-        expected = seen[output.name]
-        found = _flat(_field(reply, plural))
+        expected = published[output.name]
+        found = _flat(_field(response, plural))
         if len(found) != prod(expected.shape):
             messages.append(f"output {output.name!r}: found {len(found)} values, expected {prod(expected.shape)}")
             continue
@@ -58,11 +126,11 @@ def disagreements(signature: Signature, golden: Golden, sample: Sample, reply: M
     return messages
 
 
-def _field(reply: Mapping[str, Any], plural: str) -> Any:  # noqa: ANN401 - nested lists of any depth
-    """A field of a batch's reply; /predict has its one prediction under another name."""
-    if plural == "predictions" and plural not in reply:
-        return reply.get("prediction", [])
-    return reply.get(plural, [])
+def _field(response: Mapping[str, Any], plural: str) -> Any:  # noqa: ANN401 - nested lists of any depth
+    """Return a field of a batch's response; /predict has its one prediction under another name."""
+    if plural == "predictions" and plural not in response:
+        return response.get("prediction", [])
+    return response.get(plural, [])
 
 
 def _nested(values: Values) -> Any:  # noqa: ANN401 - a value or lists of any depth
@@ -70,14 +138,14 @@ def _nested(values: Values) -> Any:  # noqa: ANN401 - a value or lists of any de
 
 
 def _rows(columns: Sequence[Any]) -> list[list[Any]]:
-    """Rows of features: from one matrix as it is, from columns of shape [n] or [n, 1] side by side."""
+    """Return rows of features: one matrix as it is, columns of shape [n] or [n, 1] side by side."""
     if len(columns) == 1 and isinstance(columns[0][0], list):
         return list(columns[0])
     return [[_flat(cell)[0] for cell in row] for row in zip(*columns, strict=True)]
 
 
 def _by_name(items: list[tuple[str, Any]]) -> Any:  # noqa: ANN401 - a value or lists of any depth
-    """A single input stands for itself, several stand under their names."""
+    """Return a single input as it is, several by their names."""
     return items[0][1] if len(items) == 1 else dict(items)
 
 

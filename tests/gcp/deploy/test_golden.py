@@ -74,8 +74,8 @@ def test_they_carry_the_callers_identity_and_the_mark_by_which_the_log_knows_the
 @pytest.mark.parametrize(
     ("backend", "words"),
     [
-        (liar, "sample 1: output 'probabilities', value 0: found "),
-        (another_version, "breast-cancer:7 answers, expected"),
+        (liar, "golden sample 1: the response differs from the published one: output 'probabilities', value 0: found "),
+        (another_version, "golden sample 1: response from breast-cancer:7, expected breast-cancer:1"),
     ],
 )
 def test_answers_that_are_not_the_publishers_are_named(
@@ -91,7 +91,7 @@ def test_a_revision_that_never_gets_ready_is_given_up(check: Check, google: Fake
     google.backends[NEW] = broken
     answered, [wrong] = check()
     assert answered == 0
-    assert "/health/ready answers 503: the model is not ready after 180 s" in wrong
+    assert "/health/ready: status 503 after 180 s: the model is not ready" in wrong
 
 
 def test_a_revision_that_gets_ready_late_is_waited_for(check: Check, google: FakeGoogle, expected: Expected) -> None:
@@ -109,7 +109,7 @@ def test_a_revision_that_gets_ready_late_is_waited_for(check: Check, google: Fak
 def test_a_token_for_something_else_is_refused_by_the_platform(check: Check, google: FakeGoogle) -> None:
     answered, [wrong] = check("http://canary---predict.run.example")
     assert answered == 0
-    assert "401: the token is for" in wrong
+    assert "status 401 after 180 s: the token is for" in wrong
 
 
 def test_a_failing_sample_is_named_with_its_status(check: Check, google: FakeGoogle, expected: Expected) -> None:
@@ -119,4 +119,5 @@ def test_a_failing_sample_is_named_with_its_status(check: Check, google: FakeGoo
     google.backends[NEW] = failing
     answered, wrong = check()
     assert answered == len(expected.golden.samples)
-    assert wrong[0].startswith("sample 1: 403: no; whoever calls needs roles/run.invoker")
+    assert wrong[0].startswith("golden sample 1: status 403, expected 200: the caller needs roles/run.invoker")
+    assert wrong[0].endswith(": no")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from descriptions import CLASSIFIER, COLUMNS, TENSORS
+from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
 from pilotlight.codec.decode import read_instance, read_instances
-from pilotlight.codec.golden_requests import GoldenRequest, disagreements, to_request
+from pilotlight.codec.golden_requests import GoldenRequest, compare_samples, disagreements, to_request
 from pilotlight.model.golden import Golden, Sample, Scalar, Values
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64
@@ -117,3 +117,56 @@ def test_a_number_that_json_has_not_is_null_on_both_sides() -> None:
 
     assert disagreements(COLUMNS, GOLDEN, sample, {"predictions": [None, 1.0]}) == []
     assert len(disagreements(COLUMNS, GOLDEN, sample, {"predictions": [2.0, 1.0]})) == 1
+
+
+SERVED = {**AGREED, "model_name": "breast-cancer", "model_version": 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "document", "problem"),
+    [
+        (200, SERVED, ""),
+        (0, "connection refused", "no response: connection refused"),
+        (503, {"error": "the model is not ready"}, "status 503, expected 200: the model is not ready"),
+        (500, {"message": "Internal Server Error"}, "status 500, expected 200: Internal Server Error"),
+        (502, {}, "status 502, expected 200: {}"),
+        (200, "<html>", "the response is not a JSON object: <html>"),
+        (200, "<" * 1000, f"the response is not a JSON object: {'<' * 300}"),
+        (200, {**SERVED, "model_version": 2}, "response from breast-cancer:2, expected breast-cancer:3"),
+        (200, {**SERVED, "model_name": "other"}, "response from other:3, expected breast-cancer:3"),
+        (
+            200,
+            {**SERVED, "predictions": [0, 0]},
+            "the response differs from the published one: output 'label', value 1: found 0, expected 1",
+        ),
+    ],
+)
+def test_a_response_is_compared_with_the_published_one(status: int, document: object, problem: str) -> None:
+    golden = Golden((CLASSIFIED,), absolute=0.01, relative=0)
+    (compared,) = compare_samples(onnx_model(), golden, lambda _: (status, document))
+
+    assert (compared.number, compared.status, compared.problem) == (1, status, problem)
+    assert compared.message == f"golden sample 1: {problem}"
+
+
+def test_of_many_differences_three_are_named() -> None:
+    golden = Golden((CLASSIFIED,), absolute=0.01, relative=0)
+    reversed_ = {**SERVED, "predictions": [1, 0], "probabilities": [[0.1, 0.9], [0.75, 0.25]]}
+    (compared,) = compare_samples(onnx_model(), golden, lambda _: (200, reversed_))
+
+    assert compared.problem.count("; ") == 2
+    assert compared.problem.endswith(" and 3 more")
+
+
+def test_samples_are_numbered_and_those_that_json_cannot_represent_are_not_sent() -> None:
+    unsendable = Sample((floats("features", (1, 2), 1.5, None),), ())
+    sent: list[GoldenRequest] = []
+
+    def send(request: GoldenRequest) -> tuple[int, object]:
+        sent.append(request)
+        return 200, SERVED
+
+    compared = list(compare_samples(onnx_model(), Golden((unsendable, CLASSIFIED), 0.01, 0), send))
+
+    assert [(one.number, one.skipped, one.problem) for one in compared] == [(1, True, ""), (2, False, "")]
+    assert sent == [to_request(CLASSIFIER, CLASSIFIED)]

@@ -48,7 +48,9 @@ def published(event: Any) -> Any:
             names = {output.role: output.name for output in load_lock(LOCK).model.signature.outputs}
             labels, shares = outputs[names["label"]], outputs[names["probabilities"]]
             rows = [shares.data[start : start + 2] for start in range(0, len(shares.data), 2)]
-            return {"statusCode": 200, "body": json.dumps({"predictions": labels.data, "probabilities": rows})}
+            model = {"model_name": "breast-cancer", "model_version": 1}
+            body = {"predictions": labels.data, "probabilities": rows, **model}
+            return {"statusCode": 200, "body": json.dumps(body)}
     raise AssertionError("no such sample")
 
 
@@ -105,15 +107,24 @@ def test_a_function_that_is_not_there_is_named(function: DeployedLambda) -> None
 @pytest.mark.parametrize(
     ("reply", "problem"),
     [
-        ({"statusCode": 503, "body": '{"error": "not ready"}'}, "sample 1: it answered 503: .*not ready"),
-        ({"statusCode": 200, "body": '{"predictions": []}'}, "sample 1: output .*found 0 values"),
-        ({"statusCode": 200, "body": "<html>"}, "sample 1: it answered '<html>', which is no JSON object"),
-        ("hello", "sample 1: it answered hello, which is no HTTP reply"),
+        ({"statusCode": 503, "body": '{"error": "not ready"}'}, "status 503, expected 200: not ready"),
+        (
+            {"statusCode": 200, "body": '{"model_name": "breast-cancer", "model_version": 1, "predictions": []}'},
+            "the response differs from the published one: output .*found 0 values",
+        ),
+        (
+            {"statusCode": 200, "body": '{"model_name": "breast-cancer", "model_version": 2}'},
+            "response from breast-cancer:2, expected breast-cancer:1",
+        ),
+        ({"statusCode": 200, "body": "<html>"}, "the response is not a JSON object: <html>"),
+        ("hello", "no response: the function returned hello"),
     ],
 )
 def test_answers_that_are_not_as_published_are_told(function: DeployedLambda, reply: object, problem: str) -> None:
     function.versions["3"] = answers(lambda _: reply)
-    with pytest.raises(NotServed, match=rf"does not answer as the model's publisher saw it: {problem}"):
+    with pytest.raises(
+        NotServed, match=rf"does not answer as the model's publisher saw it: golden sample 1: {problem}"
+    ):
         check()
 
 
@@ -126,7 +137,7 @@ def test_samples_go_as_events_of_the_http_api(function: DeployedLambda) -> None:
 
     function.versions["3"] = answers(note)
     golden = read_golden(LOCK.with_name("golden.json").read_bytes())
-    assert smoke(client("lambda"), NAME, load_lock(LOCK).model.signature, golden) == []
+    assert smoke(client("lambda"), NAME, load_lock(LOCK).model, golden) == []
     assert len(seen) == len(golden.samples)
     assert {(event["version"], event["requestContext"]["http"]["method"], event["rawPath"]) for event in seen} == {
         ("2.0", "POST", "/predict_batch")
