@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import WaiterError
 
@@ -13,9 +13,12 @@ from pilotlight_cli.aws.calls import calling
 from pilotlight_cli.aws.stacks import Stack, check_deployable, read_stack
 from pilotlight_cli.project import PROJECT
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
 STACK = "pilotlight-bootstrap"
 
-_PAUSE = 5.0  # seconds between two looks; the stack takes about a minute
+_PAUSE = 5  # seconds between two looks; the stack takes about a minute
 _LOOKS = 120
 
 
@@ -35,16 +38,16 @@ class ModelStore:
     boundary: str = ""
 
 
-def find_store(cloudformation: Any) -> ModelStore | None:  # noqa: ANN401 - boto3's client
+def find_store(cloudformation: CloudFormationClient) -> ModelStore | None:
     """The model store of this account and region; None where there is none yet. Raises AwsError, BootstrapFailed."""
     stack = read_stack(cloudformation, STACK)
     return None if stack is None else _store_of(stack)
 
 
 def make_store(
-    cloudformation: Any,  # noqa: ANN401 - boto3's client
+    cloudformation: CloudFormationClient,
     template: Path = PROJECT / "bootstrap.yaml",
-    pause: float = _PAUSE,
+    pause: int = _PAUSE,
 ) -> ModelStore:
     """Make the stack; `pause` seconds go by between two looks at it. Raises AwsError, BootstrapFailed."""
     return _store_of(_create(cloudformation, template.read_text(encoding="utf-8"), pause))
@@ -58,7 +61,7 @@ def _store_of(stack: Stack) -> ModelStore:
     return ModelStore(outputs["StoreUrl"], outputs.get("KeyArn", ""), outputs.get("PermissionsBoundary", ""))
 
 
-def _create(cloudformation: Any, body: str, pause: float) -> Stack:  # noqa: ANN401 - boto3's client
+def _create(cloudformation: CloudFormationClient, body: str, pause: int) -> Stack:
     with calling(f"creating the stack {STACK}", "cloudformation:CreateStack"):
         made = cloudformation.create_stack(
             StackName=STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"], EnableTerminationProtection=True
@@ -74,7 +77,7 @@ def _create(cloudformation: Any, body: str, pause: float) -> Stack:  # noqa: ANN
     return stack
 
 
-def _reasons(cloudformation: Any, stack: str) -> str:  # noqa: ANN401 - boto3's client
+def _reasons(cloudformation: CloudFormationClient, stack: str) -> str:
     """What failed, in the order in which it did. What was only called off because of that says nothing."""
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Literal, overload
 
 import boto3
 from botocore.config import Config
@@ -21,6 +21,11 @@ from botocore.exceptions import ConnectionError as NoConnection
 
 from pilotlight.errors import PilotlightError
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_ssm import SSMClient
+
 _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
@@ -32,11 +37,17 @@ class AwsError(PilotlightError):
     """AWS refused a call or did not answer; the message names what was asked for."""
 
 
-def client(service: str) -> Any:  # noqa: ANN401 - each service has a type of its own
-    """A client of a service, as AWS's own variables and configuration files say. Raises AwsError."""
+@overload
+def client(service: Literal["cloudformation"]) -> CloudFormationClient: ...
+@overload
+def client(service: Literal["lambda"]) -> LambdaClient: ...
+@overload
+def client(service: Literal["ssm"]) -> SSMClient: ...
+def client(service: Literal["cloudformation", "lambda", "ssm"]) -> CloudFormationClient | LambdaClient | SSMClient:
+    """Return a client of a service, configured by AWS's own variables and configuration files. Raise AwsError."""
     with calling(f"AWS {service}"):
         try:
-            return boto3.Session().client(service, config=_CONFIG)  # type: ignore[call-overload]
+            return boto3.Session().client(service, config=_CONFIG)
         except ValueError as error:
             raise AwsError(f"{error}; see AWS_ENDPOINT_URL and the profile in use") from error
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.golden import read_golden
@@ -16,13 +16,16 @@ from pilotlight_cli.aws.changes import Values
 from pilotlight_cli.aws.release import PARAMETER
 from pilotlight_cli.aws.served import ALIAS, Served, read_served, smoke
 
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
 
 class NotServed(PilotlightError):
     """The stack was deployed, and the function does not serve what it should."""
 
 
 def compare(
-    functions: Any,  # noqa: ANN401 - boto3's client
+    functions: LambdaClient,
     function: str,
     package: Path,
     values: Values,
@@ -53,7 +56,7 @@ def _check_served(function: str, served: Served, release: str, lock: str) -> Non
 
 
 def _check_start_mode(
-    functions: Any,  # noqa: ANN401 - boto3's client
+    functions: LambdaClient,
     function: str,
     values: Values,
     say: Callable[[str], None],

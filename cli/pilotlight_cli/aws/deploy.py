@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import load_lock
@@ -30,6 +30,10 @@ from pilotlight_cli.project import LOCK, PROJECT
 from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging.bytecode import has_bytecode
 from pilotlight_cli.stores import open_store
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
 
 _STORE = "StoreUrl"
 _KEY = "StoreKeyArn"
@@ -58,8 +62,8 @@ class Account:
     `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine.
     """
 
-    cloudformation: Any
-    functions: Any
+    cloudformation: CloudFormationClient
+    functions: LambdaClient
     sam: Sam
     say: Callable[[str], None]
     confirm: Callable[[str], bool]

@@ -13,10 +13,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.aws.calls import AwsError, calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
 
 MAX_LABEL = 200  # characters
 
@@ -44,7 +47,7 @@ def path(stack: str) -> str:
 
 
 def create(
-    ssm: Any,  # noqa: ANN401 - boto3's client
+    ssm: SSMClient,
     stack: str,
     *,
     label: str,
@@ -73,12 +76,12 @@ def create(
     return made, f"{made.id}.{secret}"
 
 
-def list_keys(ssm: Any, stack: str) -> list[ApiKey]:  # noqa: ANN401 - boto3's client
+def list_keys(ssm: SSMClient, stack: str) -> list[ApiKey]:
     """The keys of a stack, oldest first. Raises AwsUsageError, AwsError."""
     return sorted(_found(ssm, path(stack)), key=lambda key: (key.created, key.id))
 
 
-def revoke(ssm: Any, stack: str, key_id: str) -> None:  # noqa: ANN401 - boto3's client
+def revoke(ssm: SSMClient, stack: str, key_id: str) -> None:
     """Remove a key. Raises AwsUsageError, AwsError."""
     below = path(stack)
     if not _ID.fullmatch(key_id):
@@ -92,7 +95,7 @@ def revoke(ssm: Any, stack: str, key_id: str) -> None:  # noqa: ANN401 - boto3's
             ) from None
 
 
-def _found(ssm: Any, below: str) -> Iterator[ApiKey]:  # noqa: ANN401 - boto3's client
+def _found(ssm: SSMClient, below: str) -> Iterator[ApiKey]:
     with calling(below, "ssm:GetParametersByPath"):
         for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=below):
             for parameter in page["Parameters"]:

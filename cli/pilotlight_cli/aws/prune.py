@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pilotlight_cli.aws import AwsUsageError, versions
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Selection:
     held: tuple[int, ...]
 
 
-def select(functions: Any, function: str, keep: int) -> Selection:  # noqa: ANN401 - boto3's client
+def select(functions: LambdaClient, function: str, keep: int) -> Selection:
     """Choose: the `keep` newest versions stay, and those behind an alias, whatever it gives them. Raises AwsError."""
     if keep < 1:
         raise AwsUsageError(f"--keep is {keep}; expected 1 or more")
@@ -33,7 +36,7 @@ def select(functions: Any, function: str, keep: int) -> Selection:  # noqa: ANN4
     )
 
 
-def prune(functions: Any, function: str, selection: Selection, say: Callable[[str], None]) -> None:  # noqa: ANN401
+def prune(functions: LambdaClient, function: str, selection: Selection, say: Callable[[str], None]) -> None:
     """Delete what was chosen, oldest first. Lambda itself refuses a version that an alias has. Raises AwsError."""
     for version in sorted(selection.deleted):
         say(f"deleting version {version} of {function}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilotlight.codec.golden_requests import GoldenRequest, compare_samples
 from pilotlight.model.golden import Golden
 from pilotlight.model.lock import Description
 from pilotlight_cli.aws.calls import AwsError, calling
 from pilotlight_cli.local.events import HttpRequest, http_api_event
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 ALIAS = "live"
 
@@ -26,7 +29,7 @@ class Served:
     lock: str
 
 
-def read_served(functions: Any, function: str, qualifier: str = ALIAS) -> Served:  # noqa: ANN401 - boto3's client
+def read_served(functions: LambdaClient, function: str, qualifier: str = ALIAS) -> Served:
     """Ask a version or an alias what it serves. Raises AwsError."""
     answer = _invoke(functions, function, qualifier, _ASKED)
     try:
@@ -36,7 +39,7 @@ def read_served(functions: Any, function: str, qualifier: str = ALIAS) -> Served
 
 
 def smoke(
-    functions: Any,  # noqa: ANN401 - boto3's client
+    functions: LambdaClient,
     function: str,
     model: Description,
     golden: Golden,
@@ -68,12 +71,12 @@ def _document(text: str) -> object:
         return text
 
 
-def _invoke(functions: Any, function: str, qualifier: str, event: object) -> Any:  # noqa: ANN401 - JSON both ways
+def _invoke(functions: LambdaClient, function: str, qualifier: str, event: object) -> Any:  # noqa: ANN401 - JSON both ways
     with calling(f"invoking {function}:{qualifier}", "lambda:InvokeFunction"):
         reply = functions.invoke(FunctionName=function, Qualifier=qualifier, Payload=json.dumps(event).encode())
         payload = reply["Payload"].read()
     answer = _document(payload.decode(errors="replace"))
-    if "FunctionError" in reply:
+    if reply.get("FunctionError"):
         raise AwsError(f"{function}:{qualifier} failed: {_shown(answer)}")
     return answer
 

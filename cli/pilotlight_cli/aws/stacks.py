@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws.calls import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 # A stack that was never made: all that it has is a change set which nobody carried out.
 _NOT_THERE = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
@@ -52,7 +55,7 @@ class Stack:
     outputs: Mapping[str, str]
 
 
-def read_stack(cloudformation: Any, name: str) -> Stack | None:  # noqa: ANN401 - boto3's client
+def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
     """A stack by its name or ARN; None where there is none. Raises AwsError."""
     with calling(f"the stack {name}", "cloudformation:DescribeStacks"):
         try:

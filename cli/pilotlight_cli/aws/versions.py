@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from pilotlight_cli.aws.calls import calling
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 _LATEST = "$LATEST"
 
@@ -22,7 +25,7 @@ class Alias:
     weights: Mapping[str, float]
 
 
-def published(functions: Any, function: str) -> list[int]:  # noqa: ANN401 - boto3's client
+def published(functions: LambdaClient, function: str) -> list[int]:
     """The numbers of the versions, newest first. Raises AwsError."""
     with calling(f"the versions of {function}", "lambda:ListVersionsByFunction"):
         pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=function)
@@ -30,14 +33,14 @@ def published(functions: Any, function: str) -> list[int]:  # noqa: ANN401 - bot
     return sorted((int(version) for version in found if version != _LATEST), reverse=True)
 
 
-def aliases(functions: Any, function: str) -> list[Alias]:  # noqa: ANN401 - boto3's client
+def aliases(functions: LambdaClient, function: str) -> list[Alias]:
     """The aliases of a function. Raises AwsError."""
     with calling(f"the aliases of {function}", "lambda:ListAliases"):
         pages = functions.get_paginator("list_aliases").paginate(FunctionName=function)
         return [_alias(entry) for page in pages for entry in page["Aliases"]]
 
 
-def alias(functions: Any, function: str, name: str) -> Alias | None:  # noqa: ANN401 - boto3's client
+def alias(functions: LambdaClient, function: str, name: str) -> Alias | None:
     """An alias by its name; None where the function has none of it, or is not there. Raises AwsError."""
     with calling(f"the alias {name} of {function}", "lambda:GetAlias"):
         try:
@@ -48,7 +51,7 @@ def alias(functions: Any, function: str, name: str) -> Alias | None:  # noqa: AN
             raise
 
 
-def provisioned(functions: Any, function: str, qualifier: str) -> int | None:  # noqa: ANN401 - boto3's client
+def provisioned(functions: LambdaClient, function: str, qualifier: str) -> int | None:
     """How many instances an alias keeps ready, as it was asked to; None where it keeps none. Raises AwsError."""
     with calling(f"the provisioned concurrency of {function}:{qualifier}", "lambda:GetProvisionedConcurrencyConfig"):
         try:
@@ -60,33 +63,33 @@ def provisioned(functions: Any, function: str, qualifier: str) -> int | None:  #
     return int(found["RequestedProvisionedConcurrentExecutions"])
 
 
-def behind(functions: Any, function: str) -> set[int]:  # noqa: ANN401 - boto3's client
+def behind(functions: LambdaClient, function: str) -> set[int]:
     """The versions that an alias gives traffic to, whatever its share. Raises AwsError."""
     found = aliases(functions, function)
     return {int(version) for one in found for version in (one.version, *one.weights) if version.isdecimal()}
 
 
-def release(functions: Any, function: str, version: int) -> str:  # noqa: ANN401 - boto3's client
+def release(functions: LambdaClient, function: str, version: int) -> str:
     """The release digest that a version was published with; empty where it had none. Raises AwsError."""
     with calling(f"the configuration of {function}:{version}", "lambda:GetFunctionConfiguration"):
         found = functions.get_function_configuration(FunctionName=function, Qualifier=str(version))
     return str(found.get("Environment", {}).get("Variables", {}).get("PILOTLIGHT_RELEASE", ""))
 
 
-def unreserved(functions: Any) -> int:  # noqa: ANN401 - boto3's client
+def unreserved(functions: LambdaClient) -> int:
     """How many instances the account may have at work that no function has reserved. Raises AwsError."""
     with calling("the account's limits", "lambda:GetAccountSettings"):
         return int(functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
 
 
-def takes_snapshots(functions: Any, function: str, qualifier: str) -> bool:  # noqa: ANN401 - boto3's client
+def takes_snapshots(functions: LambdaClient, function: str, qualifier: str) -> bool:
     """Whether the version behind a qualifier starts from a snapshot. Raises AwsError."""
     with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):
         found = functions.get_function_configuration(FunctionName=function, Qualifier=qualifier)
     return bool(found.get("SnapStart", {}).get("OptimizationStatus") == "On")
 
 
-def delete(functions: Any, function: str, version: int) -> None:  # noqa: ANN401 - boto3's client
+def delete(functions: LambdaClient, function: str, version: int) -> None:
     """Delete one version. Raises AwsError."""
     with calling(f"deleting version {version} of {function}", "lambda:DeleteFunction"):
         functions.delete_function(FunctionName=function, Qualifier=str(version))

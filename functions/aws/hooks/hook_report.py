@@ -10,10 +10,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_codedeploy import CodeDeployClient
+    from mypy_boto3_lambda import LambdaClient
 
 # Of the 60 seconds that template.yaml gives a hook: so long for the check, and what the report takes at the worst,
 # three tries of six seconds and the pauses between them.
@@ -29,15 +33,15 @@ _INVOKE = Config(connect_timeout=2, read_timeout=32, retries={"total_max_attempt
 class Clients:
     """AWS as a hook sees it; each client is made when it is asked for."""
 
-    def codedeploy(self) -> Any:  # noqa: ANN401 - boto3's clients have no types at run time
+    def codedeploy(self) -> CodeDeployClient:
         """CodeDeploy, to be read."""
         return boto3.Session().client("codedeploy", config=_READ)
 
-    def functions(self) -> Any:  # noqa: ANN401
+    def functions(self) -> LambdaClient:
         """Lambda."""
         return boto3.Session().client("lambda", config=_INVOKE)
 
-    def reports(self) -> Any:  # noqa: ANN401
+    def reports(self) -> CodeDeployClient:
         """CodeDeploy, to be reported to."""
         return boto3.Session().client("codedeploy", config=_REPORT)
 
@@ -53,7 +57,7 @@ def run(event: dict[str, Any], seconds: float, check: Check, clients: Clients | 
     deployment, execution = event["DeploymentId"], event["LifecycleEventHookExecutionId"]
     clients = clients or Clients()
     ok, found = _outcome(deployment, check, clients, min(CHECK_SECONDS, seconds - REPORT_SECONDS))
-    status = "Succeeded" if ok else "Failed"
+    status: Literal["Succeeded", "Failed"] = "Succeeded" if ok else "Failed"
     line = {"level": "INFO" if ok else "ERROR", "event": "hook", "deployment": deployment, "status": status}
     with suppress(OSError, ValueError):  # a log that cannot be written must not keep the report back
         sys.stdout.write(f"{json.dumps({**line, 'found': found})}\n")

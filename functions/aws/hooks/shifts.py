@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from version_checks import CheckFailed
+
+if TYPE_CHECKING:
+    from mypy_boto3_codedeploy import CodeDeployClient
+    from mypy_boto3_codedeploy.type_defs import RevisionLocationTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,7 @@ class Shift:
     target: str
 
 
-def read_shift(codedeploy: Any, deployment: str) -> Shift:  # noqa: ANN401 - boto3's client
+def read_shift(codedeploy: CodeDeployClient, deployment: str) -> Shift:
     """What a deployment shifts. Raises CheckFailed where it cannot be told.
 
     A deployment names its revision; of one that CloudFormation made it has the digest alone, and the content has to be
@@ -42,7 +46,7 @@ def read_shift(codedeploy: Any, deployment: str) -> Shift:  # noqa: ANN401 - bot
         ) from None
 
 
-def _content(revision: dict[str, Any]) -> str:
+def _content(revision: RevisionLocationTypeDef) -> str:
     """The AppSpec in a revision, wherever it stands; empty where it is left out."""
-    found = [revision.get(name) or {} for name in ("appSpecContent", "string")]
-    return next((str(place["content"]) for place in found if place.get("content")), "")
+    places = (revision.get("appSpecContent"), revision.get("string"))
+    return next((place["content"] for place in places if place and place.get("content")), "")

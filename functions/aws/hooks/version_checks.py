@@ -8,12 +8,15 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilotlight.codec.golden_requests import GoldenRequest, compare_samples, error_text
 from pilotlight.errors import FormatError
 from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.lock import Description, read_lock
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 DESCRIBE = {"pilotlight": "describe"}
 
@@ -38,7 +41,7 @@ class CheckFailed(Exception):
 class Functions:
     """Invokes one function, by version or alias. `clock` is a monotonic clock, and `sleep` waits, both in seconds."""
 
-    client: Any
+    client: LambdaClient
     name: str
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -49,7 +52,7 @@ class Functions:
         reply = self.client.invoke(FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode())
         payload = reply["Payload"].read()
         took = (self.clock() - began) * 1000
-        if "FunctionError" in reply:
+        if reply.get("FunctionError"):
             raise CheckFailed(f"{self.name}:{qualifier} failed: {payload[:500].decode(errors='replace')}")
         try:
             return json.loads(payload), took

@@ -14,7 +14,7 @@ from functools import partial
 from io import BytesIO, StringIO
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.config import Config
@@ -32,6 +32,9 @@ from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.project import LOCK, SAMPLE
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 NAME = "stack-predict"
 BUDGET = {"LATENCY_BUDGET_MS": "60000"}
@@ -308,7 +311,7 @@ def test_of_more_samples_than_there_is_time_for_the_first_ones_are_sent(versions
             return {"Payload": BytesIO(json.dumps(versions["1"].invoke(json.loads(Payload))).encode())}
 
     look = count(step=version_checks.SAMPLES_SECONDS / 3)  # so long each call takes
-    functions = version_checks.Functions(Client(), NAME, lambda: next(look))
+    functions = version_checks.Functions(cast("LambdaClient", Client()), NAME, lambda: next(look))
     version = version_checks.read_version(functions, "1")
     assert len(version.golden.samples) == 5
     said = version_checks.check_samples(functions, "1", version, 60_000)
@@ -329,7 +332,7 @@ def test_a_sample_that_met_a_cold_start_is_sent_again_and_judged_by_its_best_tim
             now[0] += 1.0 if asked[Payload.decode()] == 1 else 0.01
             return {"Payload": BytesIO(json.dumps(versions["1"].invoke(json.loads(Payload))).encode())}
 
-    functions = version_checks.Functions(Client(), NAME, lambda: now[0])
+    functions = version_checks.Functions(cast("LambdaClient", Client()), NAME, lambda: now[0])
     version = version_checks.read_version(functions, "1")
     said = version_checks.check_samples(functions, "1", version, 100)
     assert said == "serves breast-cancer:1 and answers 5 of its 5 golden sample(s) as published, in 10 ms or less"
@@ -433,7 +436,7 @@ def test_a_version_that_never_gets_ready_is_waited_for_so_long_and_fails() -> No
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    functions = version_checks.Functions(Client(), NAME, lambda: now[0], sleep)
+    functions = version_checks.Functions(cast("LambdaClient", Client()), NAME, lambda: now[0], sleep)
     with pytest.raises(version_checks.CheckFailed, match="stack-predict:1 is not ready"):
         version_checks._wait_until_ready(functions, "1")
     assert version_checks.READY_SECONDS < now[0] < version_checks.READY_SECONDS + 2

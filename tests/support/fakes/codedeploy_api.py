@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from werkzeug.wrappers import Request, Response
@@ -22,6 +22,7 @@ from pilotlight_cli.local.wsgi import serving_wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from mypy_boto3_codedeploy.type_defs import RevisionLocationTypeDef
 
 ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -58,7 +59,7 @@ class CodeDeploy:
             made = client.create_deployment(
                 applicationName=self.application,
                 deploymentGroupName="group",
-                revision=revision,
+                revision=cast("RevisionLocationTypeDef", revision),
             )
             client.close()
         return {"DeploymentId": made["deploymentId"], "LifecycleEventHookExecutionId": f"of-{made['deploymentId']}"}

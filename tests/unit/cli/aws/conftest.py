@@ -7,7 +7,7 @@ import itertools
 import json
 import zipfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -29,7 +29,7 @@ def aws(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch)
 
     for service in ("CLOUDFORMATION", "IAM", "LAMBDA", "SNS"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_server.url)
-    return client
+    return cast("Callable[[str], Any]", client)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import WaiterError
@@ -13,6 +13,9 @@ from botocore.exceptions import WaiterError
 from fakes.s3_server import S3Server
 from pilotlight_cli.aws.bootstrap import STACK, BootstrapFailed, ModelStore, find_store, make_store
 from pilotlight_cli.aws.stacks import NotDeployable
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 TOPIC = {"Type": "AWS::SNS::Topic", "Properties": {}}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
@@ -31,14 +34,14 @@ def make(cloudformation: Any, folder: Path, **outputs: str) -> ModelStore:
     document = {"Resources": {"StoreBucket": TOPIC}, "Outputs": {name: {"Value": outputs[name]} for name in outputs}}
     template = folder / "bootstrap.json"
     template.write_text(json.dumps(document))
-    return make_store(cloudformation, template, pause=0.01)
+    return make_store(cloudformation, template, pause=0)
 
 
 # moto makes the buckets, and not their policies.
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS..S3..BucketPolicy:UserWarning")
 def test_the_store_is_made_and_found_again(cloudformation: Any) -> None:
     assert find_store(cloudformation) is None
-    made = make_store(cloudformation, pause=0.01)
+    made = make_store(cloudformation, pause=0)
     assert made == find_store(cloudformation) == ModelStore("s3://pilotlight-models-123456789012-us-east-1", "")
 
 
@@ -106,4 +109,4 @@ class Stuck:
 
 def test_a_store_whose_creation_failed_earlier_is_refused_with_the_way_out() -> None:
     with pytest.raises(NotDeployable, match=f"the stack {STACK} is in ROLLBACK_COMPLETE: .*delete-stack"):
-        find_store(Stuck())
+        find_store(cast("CloudFormationClient", Stuck()))

@@ -72,7 +72,7 @@ class Paged:
 def test_lists_of_several_pages_are_read_to_their_end() -> None:
     numbers = ["$LATEST", *(str(number) for number in range(1, 12))]
     aliases = [{"Name": f"a{number}", "FunctionVersion": str(number)} for number in (1, 2, 3)]
-    paged = Paged(Versions=[{"Version": number} for number in numbers], Aliases=aliases)
+    paged: Any = Paged(Versions=[{"Version": number} for number in numbers], Aliases=aliases)
     selection = select(paged, "function", 2)
     assert selection == Selection(deleted=(9, 8, 7, 6, 5, 4), newest=(11, 10), held=(3, 2, 1))
 
