@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from pilotlight_cli.local.client import send
-from processes import descendants, python, wait_until_ended
+from processes import descendants, python, wait_until, wait_until_ended
 
 COMMAND = "import sys; from pilotlight_cli.main import app; sys.argv[0] = 'pilotlight'; app()"
 
@@ -62,7 +61,7 @@ def test_a_signal_during_the_start_ends_serve_too(cloud: str, lock: Path, store:
     with python(COMMAND, *serve(cloud, lock, "--store", store)) as process:
         assert process.stderr is not None
         assert "Starting breast-cancer:1" in process.stderr.readline()
-        time.sleep(0.3)
+        wait_until(lambda: bool(descendants(process.pid)), limit=60)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
 

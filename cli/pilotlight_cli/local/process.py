@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ TETHER = Path(__file__).with_name("tether.py")
 _PORTS = range(20_000, 32_000)
 _KEPT = 2000  # lines, and as many parsed events
 _SHOWN = 25
+_POLL_SECONDS = 0.02
 
 
 class ServeError(PilotlightError):
@@ -70,12 +71,17 @@ class Log:
         with self._changed:
             return [event for event in self._events if event["event"] == name]
 
-    def wait_for(self, name: str, seconds: float, after: int = 0) -> dict[str, Any] | None:
-        """The last event of that name, waited for until there are more than `after`; None when it does not come."""
+    def wait_for(
+        self, name: str, seconds: float, after: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> dict[str, Any] | None:
+        """Wait until there are more than `after` events of that name; return the last one, None after `seconds`."""
+        deadline = clock() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: len(self.events(name)) > after, seconds)
-            found = self.events(name)
-        return found[-1] if len(found) > after else None
+            while len(found := self.events(name)) <= after:
+                if clock() >= deadline:
+                    return None
+                self._changed.wait(_POLL_SECONDS)
+        return found[-1]
 
     def tail(self) -> str:
         """The last lines, for a message; without those that only tell the emulator's own steps."""
@@ -172,7 +178,7 @@ class Child:
                 raise ServeError(f"the function's process ended with exit code {code}:\n{self._log.tail()}")
             if time.monotonic() > end:
                 raise ServeError(f"no port was opened within {seconds:.0f} seconds:\n{self._log.tail()}")
-            time.sleep(0.02)
+            time.sleep(_POLL_SECONDS)
 
 
 def tethered(command: Sequence[str], parent: int = 0) -> list[str]:

@@ -6,7 +6,7 @@ import compileall
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,16 @@ class Runtime(Protocol):
 class Server:
     """A function that answers on `url`, and what it wrote."""
 
-    def __init__(self, url: str, store: str, runtime: Runtime, temporary: Path, patience: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        store: str,
+        runtime: Runtime,
+        temporary: Path,
+        patience: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`temporary` is the function's folder for temporary files; `patience` how long it may take to be ready."""
         self.url = url
         self.store = store
@@ -58,6 +67,7 @@ class Server:
         self._runtime = runtime
         self._temporary = temporary
         self._patience = patience
+        self._clock = clock
         self._wait_until_ready(0)
 
     @property
@@ -85,16 +95,16 @@ class Server:
 
     def _wait_until_ready(self, before: int) -> None:
         """Ask until the function is ready. `before` is how many cold starts it reported earlier."""
-        end = time.monotonic() + self._patience
+        end = self._clock() + self._patience
         while (answer := send(self.url, "/health/ready")).status != 200:
             broken = answer.status not in (0, 503)
-            report = self.log.wait_for("cold_start", 5 if broken else 0, after=before)
+            report = self.log.wait_for("cold_start", 5 if broken else 0, before, self._clock)
             if broken or (report and report.get("state") == "failed"):
                 raise self._failure("the function does not start", report, answer.error)
-            if time.monotonic() > end:
+            if self._clock() > end:
                 raise self._failure(f"the function is not ready after {self._patience:.0f} s", report, answer.error)
             time.sleep(0.05)
-        self.cold_start = self.log.wait_for("cold_start", 10, after=before) or {}
+        self.cold_start = self.log.wait_for("cold_start", 10, before, self._clock) or {}
 
     def _failure(self, what: str, report: Mapping[str, Any] | None, answer: str) -> ServeError:
         reason = (report or {}).get("error") or f"it answers {answer}"

@@ -41,7 +41,7 @@ def test_a_child_that_does_not_hear_sigterm_is_killed(tmp_path: Path) -> None:
     running.stop(seconds=0.3)
 
     assert running.exit_code == -signal.SIGKILL
-    assert 0.3 <= time.monotonic() - began < 30
+    assert time.monotonic() - began >= 0.3
 
 
 def test_a_child_that_ended_by_itself_can_be_stopped(tmp_path: Path) -> None:
@@ -54,10 +54,13 @@ def test_a_child_that_ended_by_itself_can_be_stopped(tmp_path: Path) -> None:
 
 def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
     started: list[Child] = []
-    thread = threading.Thread(target=lambda: started.append(child("import time; time.sleep(600)", tmp_path, Log())))
+    log = Log()
+    code = "import time\nwhile True: print('alive'); time.sleep(0.01)"
+    thread = threading.Thread(target=lambda: started.append(child(code, tmp_path, log)))
     thread.start()
     thread.join()
-    time.sleep(0.3)
+    _, before = log.since(0)
+    wait_until(lambda: log.since(before)[1] > before + 3, limit=30)
 
     assert is_running(started[0].pid)
     started[0].stop(seconds=5)
