@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 from host_files import Python, python_of
 from host_image import NoImageError, digest, docker, functions_python, import_image, made_of
 from lambda_files import lay_out
-
 from pilotlight_cli.aws.sam_local import IMAGE
 from pilotlight_cli.hostenv import run_uv
 from pilotlight_cli.local.lambda_runtime import emulator

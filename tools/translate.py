@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from pilotlight_cli.aws.template import load_template
-from pilotlight_cli.aws.translation import deployed, translate
 from pilotlight_cli.project import PROJECT
+from translation import deployed, translate
 
 ACCOUNT = "123456789012"
 VARIANTS = {

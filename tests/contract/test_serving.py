@@ -32,7 +32,7 @@ def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, loc
         assert server.cold_start["state"] == "ready"
         assert server.cold_start["phases_ms"].keys() == {"import", "lock", "fetch", "runtime", "load", "total"}
         assert server.cold_start["fetched_bytes"] == (SAMPLE / "model.onnx").stat().st_size
-        assert any('"cold_start"' in line for line in server.logs)
+        assert any('"cold_start"' in line for line in server.log.lines)
 
     wait_until_ended(list(pids), limit=60)
     assert send(server.url, "/health").status == 0

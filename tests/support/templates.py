@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 from pilotlight_cli.aws.template import effective_values, load_template, refusals
-from pilotlight_cli.aws.translation import deployed, translate
 from pilotlight_cli.project import PROJECT
+from translation import deployed, translate
 
 Resources = dict[str, dict[str, Any]]
 

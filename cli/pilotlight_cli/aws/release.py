@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pilotlight_cli.aws.intrinsics import TemplateError
-from pilotlight_cli.aws.template import Template
+from pilotlight_cli.aws.template import Template, TemplateError
 
 FUNCTION = "PredictFunction"
 PARAMETER = "ReleaseDigest"

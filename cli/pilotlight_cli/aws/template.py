@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pilotlight_cli.aws.intrinsics import Scope, TemplateError, holds
+from pilotlight.errors import PilotlightError
 
 Template = dict[str, Any]
+Node = Any  # what a template has at a place: text, a number, a list, a mapping
+
+
+class TemplateError(PilotlightError):
+    """A template, or the values for its parameters, cannot be used."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -82,9 +87,31 @@ def _bounds(entry: Mapping[str, Any]) -> str:
 
 
 def _broken_rules(template: Template, values: Mapping[str, str]) -> Iterator[str]:
-    scope = Scope(values)
+    def operand(node: Node) -> object:
+        match node:
+            case {"Ref": str(name)}:
+                return values.get(name, node)
+        return node
+
     for rule in template.get("Rules", {}).values():
-        if "RuleCondition" not in rule or holds(rule["RuleCondition"], scope):
+        if "RuleCondition" not in rule or is_true(rule["RuleCondition"], operand):
             for assertion in rule["Assertions"]:
-                if not holds(assertion["Assert"], scope):
+                if not is_true(assertion["Assert"], operand):
                     yield assertion["AssertDescription"]
+
+
+def is_true(condition: Node, operand: Callable[[Node], object]) -> bool:
+    """Return whether a condition is true; `operand` returns the values it compares. Raise TemplateError.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-rules.html
+    """
+    match condition:
+        case {"Fn::Equals": [left, right]}:
+            return str(operand(left)) == str(operand(right))
+        case {"Fn::Not": [inner]}:
+            return not is_true(inner, operand)
+        case {"Fn::And": list(parts)}:
+            return all(is_true(part, operand) for part in parts)
+        case {"Fn::Or": list(parts)}:
+            return any(is_true(part, operand) for part in parts)
+    raise TemplateError(f"expected a condition, found {condition!r}")

@@ -75,11 +75,6 @@ class Server:
         """What the function writes."""
         return self._runtime.log
 
-    @property
-    def logs(self) -> list[str]:
-        """The last raw lines."""
-        return self._runtime.log.lines
-
     def check(self) -> None:
         """Raise ServeError where the runtime has ended by itself."""
         if self._runtime.exit_code is not None:

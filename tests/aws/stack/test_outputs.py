@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.aws.translation import deployed, translate
 from templates import AUTHORIZATIONS, TEMPLATE
+from translation import deployed, translate
 
 NAMES = ["ApiUrl", "FunctionName", "FunctionArn", "AliasArn", "Store", "AlarmTopic", "Dashboard", "Curl"]
 

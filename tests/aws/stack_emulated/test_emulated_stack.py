@@ -26,7 +26,6 @@ from fakes.emulated_aws import EmulatedAws, emulated_aws, without_the_refused
 from harness import Pinned, pinned, sample
 from pilotlight_cli.aws import keys
 from pilotlight_cli.aws.template import load_template
-from pilotlight_cli.aws.translation import deployed, translate
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.project import LOCK, PROJECT
@@ -35,6 +34,7 @@ from pilotlight_cli.registry.sample import sample_request
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import TOLD, Recorder
+from translation import deployed, translate
 
 TEMPLATE = load_template(PROJECT / "template.yaml")
 STORE = "s3://models"

@@ -19,10 +19,10 @@ from typing import Any
 import boto3
 import requests
 
-from pilotlight_cli.aws.translation import ACCOUNT, REGION
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local.process import Child, Log, free_port
 from pilotlight_cli.project import PROJECT
+from translation import ACCOUNT, REGION
 
 # The types of resources that it refuses to make.
 _REFUSED = ("AWS::ApplicationAutoScaling::", "AWS::CloudWatch::CompositeAlarm", "AWS::CodeDeploy::")

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.aws.intrinsics import TemplateError
 from pilotlight_cli.aws.release import release_digest
-from pilotlight_cli.aws.template import effective_values
+from pilotlight_cli.aws.template import TemplateError, effective_values
 from templates import SHAPING, TEMPLATE, of_type, released
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.aws.intrinsics import Scope, TemplateError, holds, resolve
-from pilotlight_cli.aws.template import effective_values, load_template, refusals
-from pilotlight_cli.aws.translation import deployed, translate
+from intrinsics import Scope, is_true, resolve
+from pilotlight_cli.aws.template import TemplateError, effective_values, load_template, refusals
+from translation import deployed, translate
 
 PARAMETERS = {
     "Size": {"Type": "Number", "Default": 2, "MinValue": 1, "MaxValue": 10},
@@ -115,7 +115,7 @@ def test_functions_are_worked_out_as_far_as_names_are_known(node: Any, expected:
 
 
 def test_an_item_that_is_not_there_is_refused() -> None:
-    with pytest.raises(TemplateError, match="asks for item 1"):
+    with pytest.raises(TemplateError, match="index 1 is out of range"):
         resolve({"Fn::Select": [1, ["a"]]}, SCOPE)
 
 
@@ -131,13 +131,13 @@ def test_an_item_that_is_not_there_is_refused() -> None:
     ],
 )
 def test_conditions_hold_or_do_not(condition: Any, expected: bool) -> None:
-    assert holds(condition, SCOPE) is expected
+    assert is_true(condition, SCOPE) is expected
 
 
 @pytest.mark.parametrize("condition", ["IsSlow", {"Fn::Maybe": []}])
 def test_what_is_no_condition_is_refused(condition: Any) -> None:
     with pytest.raises(TemplateError, match="condition"):
-        holds(condition, SCOPE)
+        is_true(condition, SCOPE)
 
 
 def test_resources_whose_condition_fails_are_not_made() -> None:

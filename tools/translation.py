@@ -1,4 +1,4 @@
-"""What CloudFormation makes of a SAM template, by the library that AWS runs on its side."""
+"""Translates a SAM template to plain CloudFormation, with the library that AWS runs on its side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
-from pilotlight_cli.aws.intrinsics import Scope, TemplateError, holds, resolve
-from pilotlight_cli.aws.template import Template, effective_values
+from intrinsics import Scope, is_true, resolve
+from pilotlight_cli.aws.template import Template, TemplateError, effective_values
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -20,17 +20,17 @@ STACK = "pilotlight-dev"
 
 
 def translate(template: Template, given: Mapping[str, str], packages: Mapping[str, str] | None = None) -> Template:
-    """The plain CloudFormation template that a SAM template stands for. Raises TemplateError.
+    """Return the plain CloudFormation template of a SAM template. Raise TemplateError if SAM rejects it.
 
-    `given` are values for its parameters; the others have their defaults. `packages` are URLs in S3 of the functions'
-    packages, by logical id, as `sam package` would write them; a function without one gets a URL with its own name.
+    `given` has values for its parameters; the others have their defaults. `packages` has S3 URLs of the functions'
+    packages by logical id, as `sam package` would write them; a function without one gets a URL with its own name.
     """
     source = copy.deepcopy(template)
     source.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
     for name, resource in source["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = (packages or {}).get(name, f"s3://packages/{name}")
-    # All that it wants of a session is the region; one of boto3's would read this machine's own settings.
+    # It reads only the region of a session; a session of boto3's would read this machine's own settings.
     translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name=REGION))
     try:
         translated = translator.translate(source, effective_values(template, given), get_managed_policy_map=dict)
@@ -41,17 +41,19 @@ def translate(template: Template, given: Mapping[str, str], packages: Mapping[st
 
 
 def deployed(template: Template, given: Mapping[str, str], stack: str = STACK) -> Template:
-    """What a plain template amounts to with these values: only what would be made, conditions and names worked out.
+    """Return a plain template with its conditions and parameters evaluated, and only the resources that result.
 
-    References to resources stay. Raises TemplateError.
+    References to resources stay. Raise TemplateError.
     """
     values = effective_values(template, given) | _pseudo(stack)
     scope = Scope(values, template.get("Conditions", {}))
 
     def made(section: str) -> dict[str, Any]:
         entries = template.get(section, {}).items()
-        there = {name: entry for name, entry in entries if "Condition" not in entry or holds(entry["Condition"], scope)}
-        return {name: _without_condition(resolve(entry, scope)) for name, entry in there.items()}
+        kept = {
+            name: entry for name, entry in entries if "Condition" not in entry or is_true(entry["Condition"], scope)
+        }
+        return {name: _without_condition(resolve(entry, scope)) for name, entry in kept.items()}
 
     return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": made("Resources"), "Outputs": made("Outputs")}
 

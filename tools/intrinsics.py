@@ -1,8 +1,8 @@
-"""CloudFormation's functions and conditions, as far as they can be worked out before anything is deployed.
+"""Evaluates CloudFormation's functions and conditions, as far as that is possible before a deployment.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference.html
 
-What refers to a resource (a Ref, an attribute) is left as it stands, for only a deployment knows its value.
+References to resources (a Ref, an attribute) stay as they are: only a deployment knows their values.
 """
 
 from __future__ import annotations
@@ -12,50 +12,43 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws import template
+from pilotlight_cli.aws.template import Node, TemplateError
 
 _PLACE = re.compile(r"\$\{(!?)([^}]+)\}")
-Node = Any  # what stands at a place in a template: text, a number, a list, a mapping
 
 _NOTHING = object()  # AWS::NoValue: the property or the item is left out
 
 
-class TemplateError(PilotlightError):
-    """A template, or the values for its parameters, cannot be used."""
-
-
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What names stand for: the values of parameters and pseudo parameters, and the template's conditions."""
+    """The values of parameters and pseudo parameters, and the template's conditions, by name."""
 
     values: Mapping[str, str]
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resolve(node: Node, scope: Scope) -> Node:
-    """A part of a template with its functions worked out. Raises TemplateError."""
+    """Return a part of a template with its functions evaluated. Raise TemplateError."""
     resolved = _resolve(node, scope)
     return None if resolved is _NOTHING else resolved
 
 
-def holds(condition: Node, scope: Scope) -> bool:
-    """Whether a condition is true: a name, or one of the condition functions. Raises TemplateError."""
-    if isinstance(condition, str):
-        if condition not in scope.conditions:
-            raise TemplateError(f"there is no condition {condition!r}")
-        return holds(scope.conditions[condition], scope)
+def is_true(condition: Node, scope: Scope) -> bool:
+    """Return whether a condition is true: a name, or one of the condition functions. Raise TemplateError."""
+    return template.is_true(_expanded(condition, scope), lambda node: resolve(node, scope))
+
+
+def _expanded(condition: Node, scope: Scope) -> Node:
+    """Return a condition with the named ones replaced by what they stand for."""
     match condition:
-        case {"Condition": str(name)}:
-            return holds(name, scope)
-        case {"Fn::Equals": [left, right]}:
-            return str(resolve(left, scope)) == str(resolve(right, scope))
-        case {"Fn::Not": [inner]}:
-            return not holds(inner, scope)
-        case {"Fn::And": list(parts)}:
-            return all(holds(part, scope) for part in parts)
-        case {"Fn::Or": list(parts)}:
-            return any(holds(part, scope) for part in parts)
-    raise TemplateError(f"expected a condition, found {condition!r}")
+        case str(name) | {"Condition": str(name)}:
+            if name not in scope.conditions:
+                raise TemplateError(f"no condition {name!r}")
+            return _expanded(scope.conditions[name], scope)
+        case {"Fn::Not": list(parts)} | {"Fn::And": list(parts)} | {"Fn::Or": list(parts)}:
+            return {name: [_expanded(part, scope) for part in parts] for name in condition}
+    return condition
 
 
 def _resolve(node: Node, scope: Scope) -> Node:
@@ -78,7 +71,7 @@ def _ref(argument: Node, scope: Scope) -> Node:
 
 def _if(argument: Node, scope: Scope) -> Node:
     condition, yes, no = argument
-    return _resolve(yes if holds(condition, scope) else no, scope)
+    return _resolve(yes if is_true(condition, scope) else no, scope)
 
 
 def _sub(argument: Node, scope: Scope) -> Node:
@@ -120,7 +113,7 @@ def _select(argument: Node, scope: Scope) -> Node:
     if not isinstance(items, list):
         return {"Fn::Select": [index, items]}
     if not 0 <= int(index) < len(items):
-        raise TemplateError(f"Fn::Select asks for item {index} of {items!r}")
+        raise TemplateError(f"Fn::Select: index {index} is out of range for {items!r}")
     return items[int(index)]
 
 
