@@ -133,6 +133,18 @@ def test_the_model_is_fetched_once_before_the_port_opens_and_outlives_its_worker
         assert len(google.gcs.requests) == 1
 
 
+def test_with_debug_flasks_own_server_answers_though_it_never_forks(model: Pinned, google: Google) -> None:
+    def answers() -> bool:
+        try:
+            return predict(runtime).status_code == 200
+        except requests.RequestException:  # Flask's reloader starts the server again
+            return False
+
+    with running(model, google, PILOTLIGHT_THREADS="2", DEBUG="1") as runtime:
+        wait_until(answers, limit=60)
+        assert "Debugger is active" in runtime.log.tail()
+
+
 def test_an_answer_that_a_plain_get_cannot_handle_costs_time_and_nothing_else(model: Pinned, google: Google) -> None:
     place = f"{google.gcs.url}/storage/v1/b/models/o/breast-cancer%2F1%2Fmodel.onnx?alt=media"
     google.gcs.inject(media("status", status=307, headers={"Location": place}), times=2)

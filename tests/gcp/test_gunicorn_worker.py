@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+import gunicorn_worker
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import ServeError
@@ -68,6 +69,47 @@ def test_an_instance_that_cannot_serve_answers_what_it_has_and_ends_with_three(f
         wait_until(lambda: runtime.exit_code is not None, limit=60)
         assert runtime.exit_code == 3
         assert not is_running(replies[0].json()["pid"])
+
+
+def test_work_to_be_done_once_is_done_by_one_of_many_callers_and_all_wait_for_it() -> None:
+    began, goes_on, done = threading.Semaphore(0), threading.Event(), []
+
+    def work() -> None:
+        began.release()
+        assert goes_on.wait(60)
+        done.append("work")
+
+    step = gunicorn_worker.once(work)
+
+    def call() -> None:
+        step()
+        done.append("call")
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    assert began.acquire(timeout=60)
+    assert done == []
+    goes_on.set()
+    for caller in callers:
+        caller.join()
+    assert done == ["work", *["call"] * 4]
+
+
+def test_work_that_fails_is_tried_again_by_the_next_caller() -> None:
+    tries: list[str] = []
+
+    def work() -> None:
+        tries.append("try")
+        if len(tries) == 1:
+            raise MemoryError
+
+    step = gunicorn_worker.once(work)
+    with pytest.raises(MemoryError):
+        step()
+    step()
+    step()
+    assert len(tries) == 2
 
 
 def test_a_worker_that_cannot_be_made_whole_ends_the_instance_and_serves_nothing(folder: Path) -> None:

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -21,6 +22,23 @@ _LINGER = 0.5
 # Seconds in which a request has to arrive, head and body, and its reply to be taken. With those that it waits for the
 # model at most (`pilotlight.service`) they are less than the minute that a function may take by default.
 _ARRIVAL = 30.0
+
+
+def once(work: Callable[[], None]) -> Callable[[], None]:
+    """Return what does the work at its first call in a process; calls at the same time wait for it."""
+    lock = threading.Lock()
+    is_done = False
+
+    def do() -> None:
+        nonlocal is_done
+        if is_done:
+            return
+        with lock:
+            if not is_done:
+                work()
+                is_done = True
+
+    return do
 
 
 def first_step(make_whole: Callable[[], None], arrival: float = _ARRIVAL) -> Callable[[], None]:

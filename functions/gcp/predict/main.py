@@ -42,8 +42,10 @@ _SERVICE, _LOADER = boot(
 gc.freeze()  # no later collection looks at it, nor copies its pages into the workers
 gc.enable()
 
-# functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it.
-os.register_at_fork(after_in_child=gunicorn_worker.first_step(_LOADER.after_fork))
+# functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it. With --debug
+# Flask's own server answers in this process: the first request then does what a fork does.
+_prepare = gunicorn_worker.once(_LOADER.after_fork)
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare))
 
 
 if has_app_context():  # paths that functions-framework leaves to Flask: /robots.txt, one with a line break in it
@@ -52,6 +54,7 @@ if has_app_context():  # paths that functions-framework leaves to Flask: /robots
 
 def predict(request: Request) -> Response:
     """Answer an HTTP request."""
+    _prepare()
     response = flask_http.handle(_SERVICE, request, os.environ)
     if _LOADER.state == "failed":  # after the start: this instance would refuse for its whole life
         gunicorn_worker.end_when_answered()
