@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pilotlight.model.lock import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
@@ -182,6 +184,7 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
         console.output().print(views.model_rows(rows))
     else:
         console.note(f"{store.url} has no models; 'pilotlight publish' puts one there")
+    _warn_of_old_libraries(newest for _, _, newest, _ in models)
     return [problem for _, _, newest, known in models for problem in (*_problems(newest), *known.problems)]
 
 
@@ -195,7 +198,17 @@ def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
         console.print_json({"store": store.url, "name": name, "versions": documents})
     else:
         console.output().print(views.version_rows(found, known.versions))
+    _warn_of_old_libraries(found)
     return [*(problem for version in found for problem in _problems(version)), *known.problems]
+
+
+def _warn_of_old_libraries(manifests: Iterable[Manifest | Unreadable]) -> None:
+    """Warn of each version that `pin` refuses."""
+    for manifest in manifests:
+        if isinstance(manifest, Manifest):
+            model, problem = manifest.model, too_old(manifest.model.runtime.packages)
+            if problem:
+                console.warning(f"{model.name}:{model.version} cannot be pinned: {problem}")
 
 
 def _problems(version: Manifest | Unreadable) -> list[str]:

@@ -46,7 +46,7 @@ def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int])
     if isinstance(version, Unreadable):
         return {"version": version.version, "problem": version.problem}
     model = version.model
-    return {
+    document: dict[str, object] = {
         "version": model.version,
         "created_at": version.created_at,
         "format": model.format,
@@ -54,6 +54,8 @@ def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int])
         "sha256": model.files[0].sha256,
         "aliases": _standing_for(aliases, model.version),
     }
+    problem = too_old(model.runtime.packages)
+    return document | {"cannot_be_pinned": problem} if problem else document
 
 
 def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
@@ -125,7 +127,8 @@ def _facts(version: Manifest | Unreadable) -> tuple[str, str | Text, str, str]:
     if isinstance(version, Unreadable):
         return "", Text("unreadable", "red"), "", ""
     model = version.model
-    return _when(version.created_at), model.format, bytes_text(_size(model)), model.files[0].sha256[:_DIGITS]
+    shown = Text(f"{model.format}, cannot be pinned", "red") if too_old(model.runtime.packages) else model.format
+    return _when(version.created_at), shown, bytes_text(_size(model)), model.files[0].sha256[:_DIGITS]
 
 
 def _number(version: Manifest | Unreadable) -> int:

@@ -289,10 +289,18 @@ def test_show_as_json_has_the_whole_manifest(store: Store) -> None:
 def test_a_version_with_a_library_that_is_too_old_is_listed_and_shown(store: Store) -> None:
     key = "breast-cancer/2/manifest.json"
     store.replace(key, store.read(key).replace(b'"1.31.1"', b'"1.23.2"'))
-    assert "2 2026-" in lines(run("list", "breast-cancer", "--store", store.url).stdout)[1]
+    problem = "found onnxruntime 1.23.2, expected 1.27.0 or later; publish the model again"
+    for name in ((), ("breast-cancer",)):
+        result = run("list", *name, "--store", store.url)
+        assert " 2026-07-31 12:00 onnx, cannot be pinned 12 B" in lines(result.stdout)[1]
+        assert result.stdout.count("cannot be pinned") == 1
+        assert result.stderr == f"warning: breast-cancer:2 cannot be pinned: {problem}\n"
+    first, second = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
+    assert second["cannot_be_pinned"] == problem
+    assert "cannot_be_pinned" not in first
     shown = lines(run("show", "breast-cancer:2", "--store", store.url).stdout)
     assert "packages onnxruntime 1.23.2" in shown
-    assert "cannot be pinned found onnxruntime 1.23.2, expected 1.27.0 or later; publish the model again" in shown
+    assert f"cannot be pinned {problem}" in shown
 
 
 def test_show_prints_what_a_publisher_allowed(folder_store: Store, tmp_path: Path) -> None:
