@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from container import ContainerError, build_image, find_docker
 from containers import PORT, Container, docker, python_base, running
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.sam_local import host_address
-from pilotlight_cli.gcp.container import ContainerError, build_image, builder
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
 from pilotlight_cli.pinning.requirements import pins
@@ -53,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     if missing:
         pytest.skip(missing)
     try:
-        builder(os.environ)
+        find_docker(os.environ)
     except ContainerError as error:
         pytest.skip(str(error))
     package = tmp_path_factory.mktemp("package") / "gcp"

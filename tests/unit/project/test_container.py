@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.gcp.container import ContainerError, build_image, builder, image_name
+from container import ContainerError, build_image, find_docker, image_name
 from pilotlight_cli.project import LOCK
 
 # Stands for Docker's program: notes how it is asked to build, and keeps the secrets that it is given.
@@ -60,24 +60,24 @@ def test_the_image_is_called_after_the_pinned_model() -> None:
 
 
 def test_without_docker_there_is_no_image(tmp_path: Path) -> None:
-    with pytest.raises(ContainerError, match="docker is not on this machine"):
-        builder({"PATH": str(tmp_path)})
+    with pytest.raises(ContainerError, match="found no program docker"):
+        find_docker({"PATH": str(tmp_path)})
 
 
 def test_an_engine_that_does_not_answer_is_said(tmp_path: Path) -> None:
     with pytest.raises(ContainerError, match="engine does not answer"):
-        builder(environ(docker(tmp_path / "bin", engine=1)))
+        find_docker(environ(docker(tmp_path / "bin", engine=1)))
 
 
 def test_a_docker_without_buildkit_is_passed_over_for_one_that_has_it(tmp_path: Path) -> None:
     first, second = docker(tmp_path / "new", buildkit=False), docker(tmp_path / "old")
 
-    assert builder(environ(first, second)) == str(second.folder / "docker")
+    assert find_docker(environ(first, second)) == str(second.folder / "docker")
 
 
 def test_where_no_docker_has_buildkit_the_plugin_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContainerError, match="plugin buildx"):
-        builder(environ(docker(tmp_path / "bin", buildkit=False)))
+        find_docker(environ(docker(tmp_path / "bin", buildkit=False)))
 
 
 def test_a_package_is_built_with_buildkit_and_no_secret_where_pip_is_told_nothing(tmp_path: Path) -> None:
