@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from pilotlight_cli.sandbox.job import UsageError
 
 # Signatures and golden samples: what is written about a model is smaller.
 LARGEST: Final = 64 * 10**6
+
+# Size in bytes, time of the last change in nanoseconds, inode.
+FileState: TypeAlias = tuple[int, int, int]
 
 _KINDS: Final = {
     stat.S_IFBLK: "a device",
@@ -31,6 +35,17 @@ def check_regular(path: Path) -> os.stat_result:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise UsageError(f"{path} is {kind}, expected a file")
     return status
+
+
+def file_state(path: Path) -> FileState:
+    """Return what changes with a file's content. Raises UsageError where it is not a regular file."""
+    status = check_regular(path)
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def file_states(paths: Iterable[Path]) -> dict[Path, FileState]:
+    """Return the state of each file. Raises UsageError where one is not a regular file."""
+    return {path: file_state(path) for path in paths}
 
 
 def read(path: Path) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, check_name, read_manifest, write_manifest
 from pilotlight_cli.registry.versions import MANIFEST, free_versions, place, read_at, set_alias
+from pilotlight_cli.regular_files import FileState, file_state, file_states
 from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:
@@ -51,20 +52,38 @@ def publish(
     if alias is not None:
         check_name(alias, "an alias")
     golden = to_bytes(write_golden(inspection.golden))
-    before = [_fingerprint(path) for path in inspection.files]
+    states = file_states(inspection.files)
     model = _describe(inspection, name, golden)
-    _check(Manifest(model, _timestamp(clock)), golden)
+    manifest = upload(store, model, golden, states, free_versions(store, name), clock=clock, progress=progress)
+    if alias is not None:
+        _set_alias(store, manifest.model, alias)
+    return manifest
 
-    model = replace(model, version=_claim(store, name, golden))
-    for path, file in zip(inspection.files, model.files, strict=True):
+
+def upload(
+    store: Store,
+    model: Description,
+    golden: bytes,
+    states: Mapping[Path, FileState],
+    numbers: Iterable[int],
+    *,
+    clock: Callable[[], datetime],
+    progress: Progress,
+) -> Manifest:
+    """Upload a described model as the first version of `numbers` that is free.
+
+    The keys of `states` are the files in the order of the description, its values the state of each when it was
+    described: a file that has changed since then is not published. Raises what `publish` raises.
+    """
+    _check(Manifest(model, _timestamp(clock)), golden)
+    model = replace(model, version=_claim(store, model.name, golden, numbers))
+    for path, file in zip(states, model.files, strict=True):
         _put(store, model.key(file.name), file, path, progress)
-    for path, fingerprint in zip(inspection.files, before, strict=True):
-        if _fingerprint(path) != fingerprint:
+    for path, state in states.items():
+        if file_state(path) != state:
             raise PublishRefused(f"{path} changed while it was published; nothing was published, do it again")
     manifest = Manifest(model, _timestamp(clock))
     _finish(store, model.key(MANIFEST), to_bytes(write_manifest(manifest)))
-    if alias is not None:
-        _set_alias(store, model, alias)
     return manifest
 
 
@@ -136,8 +155,8 @@ def _check(manifest: Manifest, golden: bytes) -> None:
         raise PublishRefused(f"the manifest of {manifest.model.name} does not read back as it was written")
 
 
-def _claim(store: Store, name: str, golden: bytes) -> int:
-    for version in free_versions(store, name):
+def _claim(store: Store, name: str, golden: bytes, numbers: Iterable[int]) -> int:
+    for version in numbers:
         with suppress(AlreadyExists):  # another publisher was faster
             store.create(f"{name}/{version}/{GOLDEN}", golden)
             return version
@@ -182,11 +201,6 @@ def _set_alias(store: Store, model: Description, alias: str) -> None:
             f"{model.name}:{model.version} is published, but the alias {alias!r} is not set: {error}; try "
             f"'pilotlight alias {model.name}:{model.version} {alias}'"
         ) from error
-
-
-def _fingerprint(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _timestamp(clock: Callable[[], datetime]) -> str:

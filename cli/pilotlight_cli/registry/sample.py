@@ -10,10 +10,8 @@ from typing import Any
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Lock, load_lock
 from pilotlight_cli.project import EVENTS, SAMPLE
-from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.registry.manifest import Manifest, write_manifest
-from pilotlight_cli.registry.publish import read_file_entry
-from pilotlight_cli.registry.versions import MANIFEST
+from pilotlight_cli.registry.publish import read_file_entry, upload
+from pilotlight_cli.regular_files import file_states
 from pilotlight_cli.stores import Store
 
 
@@ -39,11 +37,16 @@ def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
         )
     golden = lock.with_name(model.golden.name)
     if read_file_entry(golden) != model.golden:
-        raise NotTheSample(f"{golden} is not the one that {lock.name} pins; run 'pilotlight pin' again")
-    for path in (golden, *(folder / file.name for file in model.files)):
-        store.create_from(model.key(path.name), path, lambda _: None)
-    manifest = Manifest(model, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    store.create(model.key(MANIFEST), to_bytes(write_manifest(manifest)))
+        raise NotTheSample(f"{golden} is not the file that {lock.name} pins; run 'pilotlight pin' again")
+    upload(
+        store,
+        model,
+        golden.read_bytes(),
+        file_states(folder / file.name for file in model.files),
+        (model.version,),
+        clock=lambda: datetime.now(UTC),
+        progress=lambda _: None,
+    )
 
 
 def sample_request(folder: Path = EVENTS) -> tuple[str, Any]:

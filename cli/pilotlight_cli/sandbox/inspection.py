@@ -26,7 +26,7 @@ from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decoded
-from pilotlight_cli.regular_files import check_regular
+from pilotlight_cli.regular_files import check_regular, file_states
 from pilotlight_cli.sandbox.isolation import ask, scratch
 from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
@@ -68,7 +68,7 @@ def inspect(
     _check_allowed(allow)
     path = path.absolute()
     found = recognised(path, allowance)
-    before = [_state(file) for file in (path, *found.companions)]
+    before = file_states((path, *found.companions))
     providers = _providers(allow)
     folder = scratch()
     given, *companions = _gather((path, *found.companions), folder / "given")
@@ -90,7 +90,7 @@ def inspect(
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = allowance.limits(found.size)
     answer = read_findings(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
-    if [_state(file) for file in (path, *found.companions)] != before:
+    if file_states(before) != before:
         raise ModelError(f"{path} changed while it was inspected; do it again once it is whole")
     allowed, extra = answer.names
     return Inspection(
@@ -109,11 +109,6 @@ def recognised(path: Path, allowance: Allowance = DEFAULT) -> Recognised:
     """What the file at `path` is. Raises UsageError for what is no file, NotRecognised or ModelError."""
     limits = allowance.limits(check_regular(path).st_size)
     return read_recognised(ask("recognise", {"path": str(path)}, None, scratch(), path.name, limits=limits))
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    status = check_regular(path)
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _gather(files: Sequence[Path], folder: Path) -> list[Path]:
