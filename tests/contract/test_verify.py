@@ -14,7 +14,7 @@ from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.errors import PilotlightError, RuntimeMismatch
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.verify import VerifyReport, cloud_of, verify
-from pilotlight_cli.registry.publish import read_file_entry
+from pilotlight_cli.registry.digests import read_file_entry
 
 
 def checks(report: VerifyReport) -> dict[str, tuple[bool, str]]:

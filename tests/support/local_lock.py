@@ -13,8 +13,8 @@ from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_l
 from pilotlight.model.signature import read_signature
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.project import SAMPLE
+from pilotlight_cli.registry.digests import read_file_entry
 from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.registry.sample import publish_sample
 from pilotlight_cli.stores import open_store
 

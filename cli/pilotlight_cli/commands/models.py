@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pilotlight.model.lock import too_old
+from pilotlight.model.formats import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (

@@ -15,8 +15,8 @@ from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
+from pilotlight_cli.registry.digests import read_file_entry
 from pilotlight_cli.registry.json_document import decoded
-from pilotlight_cli.registry.publish import read_file_entry
 from pilotlight_cli.stores import StoreUrlError
 
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.golden import read_golden
-from pilotlight.model.lock import GOLDEN, Description, File, Lock, read_lock, write_lock
+from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx.types import check_files
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
@@ -24,6 +24,7 @@ from pilotlight_cli.pinning.requirements import (
     pins,
     resolve_pins,
 )
+from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.registry.json_document import decoded, to_bytes
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import place, resolve
@@ -126,11 +127,11 @@ def _unknown(model: Description) -> list[str]:
 def _read_golden(store: Store, model: Description) -> bytes:
     key = model.key(model.golden.name)
     content = store.read(key)
-    found = File(model.golden.name, len(content), hashlib.sha256(content).hexdigest())
+    found = content_entry(model.golden.name, content)
     if found != model.golden:
         raise DigestMismatch(
-            f"{place(store, key)}: found {found.size} bytes with SHA-256 {found.sha256}, expected {model.golden.size} "
-            f"bytes with {model.golden.sha256}; the stored file was altered: publish the model again"
+            f"{place(store, key)}: {difference(found, model.golden)}; the stored file was altered: publish the model "
+            "again"
         )
     try:
         read_golden(content)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +14,7 @@ from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, Stor
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
+from pilotlight_cli.registry.digests import content_entry, difference, read_file_entry
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, check_name, read_manifest, write_manifest
 from pilotlight_cli.registry.versions import MANIFEST, free_versions, place, read_at, set_alias
@@ -113,17 +112,10 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
     if found != file:
         path.unlink()
         raise DigestMismatch(
-            f"{place(store, key)}: found {found.size} bytes with SHA-256 {found.sha256}, expected {file.size} bytes "
-            f"with {file.sha256}; the stored file was altered or cut off: publish the model again"
+            f"{place(store, key)}: {difference(found, file)}; the stored file was altered or cut off: publish the "
+            "model again"
         )
     return path
-
-
-def read_file_entry(path: Path) -> File:
-    """A file's name, size and digest."""
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return File(path.name, os.fstat(content.fileno()).st_size, digest)
 
 
 def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
@@ -138,7 +130,7 @@ def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
         files=(replace(first, name=FORMATS[inspection.format].file_name), *others),
         runtime=inspection.runtime,
         signature=inspection.signature,
-        golden=File(GOLDEN, len(golden), hashlib.sha256(golden).hexdigest()),
+        golden=content_entry(GOLDEN, golden),
         allowed_globals=tuple(sorted(inspection.allowed_globals)),
         extra_globals=tuple(sorted(inspection.extra_globals)),
     )

@@ -10,7 +10,8 @@ from typing import Any
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Lock, load_lock
 from pilotlight_cli.project import EVENTS, SAMPLE
-from pilotlight_cli.registry.publish import read_file_entry, upload
+from pilotlight_cli.registry.digests import read_file_entry
+from pilotlight_cli.registry.publish import upload
 from pilotlight_cli.regular_files import file_states
 from pilotlight_cli.stores import Store
 

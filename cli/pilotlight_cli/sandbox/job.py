@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pilotlight.model.lock import (
 )
 from pilotlight.model.signature import Signature, read_signature, write_signature
 from pilotlight_cli.formats.engines import supporting
+from pilotlight_cli.registry.digests import read_file_entry
 
 # The allowed and the extra globals of a description.
 Names: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
@@ -157,7 +157,6 @@ def provisional_description(
     The name, the version, and the digests of all files but the first mean nothing.
     """
     first, *others = files
-    with first.open("rb") as content:
-        file = File(first.name, first.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest())
+    file = read_file_entry(first)
     golden, *rest = (File(name, 1, "0" * 64) for name in ("golden.json", *(other.name for other in others)))
     return Description("model", 1, artifact_format, (file, *rest), runtime, signature, golden, *names)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.model.formats import ENGINES
-from pilotlight.model.lock import GOLDEN, File, Lock
+from pilotlight.model.lock import GOLDEN, Lock
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.project import CORE, FUNCTIONS
+from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.staging.closure import imported_modules
 from pilotlight_cli.staging.package import BuildError
 
@@ -71,11 +71,10 @@ def beside(lock: Path, name: str) -> bytes:
 def check_golden(pinned: Lock, lock: Path) -> None:
     """Refuse golden samples that were not written with this lock."""
     content, expected = beside(lock, GOLDEN), pinned.model.golden
-    found = File(expected.name, len(content), hashlib.sha256(content).hexdigest())
+    found = content_entry(expected.name, content)
     if found != expected:
         again = f"run 'pilotlight pin {pinned.model.name}:{pinned.model.version}' again"
         raise FormatError(
-            f"{lock.with_name(GOLDEN)} has {found.size} bytes with SHA-256 {found.sha256}, expected {expected.size} "
-            f"bytes with {expected.sha256} as model.lock says; {again}",
+            f"{lock.with_name(GOLDEN)}: {difference(found, expected)} as model.lock says; {again}",
             path="",
         )
