@@ -1,4 +1,4 @@
-"""The HTTP examples of a page, and functions in every situation that they tell of."""
+"""The HTTP examples of a page, and functions in every situation that they show."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Exchange:
     reply: str
 
 
-def exchanges(found: Sequence[Block]) -> Iterator[Exchange]:
-    """The pairs of `http` blocks: a request, then its reply."""
-    pairs = iter(block for block in found if block.language == "http")
-    for asked in pairs:
-        answered = next(pairs, None)
-        if answered is None or not answered.text.startswith("HTTP/1.1 ") or asked.text.startswith("HTTP/1.1 "):
-            raise ValueError(f"{asked.place}: expected a request and then a reply")
-        yield Exchange(asked.place, asked.note, _request(asked.text), answered.text)
+def exchanges(blocks: Sequence[Block]) -> Iterator[Exchange]:
+    """Yield the pairs of `http` blocks: a request, then its reply."""
+    http_blocks = iter(block for block in blocks if block.language == "http")
+    for request in http_blocks:
+        reply = next(http_blocks, None)
+        if reply is None or not reply.text.startswith("HTTP/1.1 ") or request.text.startswith("HTTP/1.1 "):
+            raise ValueError(f"{request.place}: expected a request and then a reply")
+        yield Exchange(request.place, request.note, _request(request.text), reply.text)
 
 
 def _request(text: str) -> Request:
@@ -50,7 +50,7 @@ def _request(text: str) -> Request:
 
 
 def over_http(url: str, request: Request) -> Response:
-    """The reply of a function behind HTTP."""
+    """Return the response of a function behind HTTP."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=90)
     try:
         connection.request(request.method, request.path, request.body or None, dict(request.headers))
@@ -61,7 +61,7 @@ def over_http(url: str, request: Request) -> Response:
 
 
 def as_text(response: Response, shown: str) -> str:
-    """A reply as a page shows it, with the headers that the page shows: platforms add some of their own."""
+    """Return a response as a page shows it, with the headers of the page only: platforms add more."""
     first, *lines = shown.partition("\n\n")[0].splitlines()
     names = [line.partition(":")[0] for line in lines]
     headers = [f"{name}: {response.headers[name]}" for name in names if name in response.headers]
@@ -70,14 +70,14 @@ def as_text(response: Response, shown: str) -> str:
 
 
 def over_core(service: Service, request: Request, given: str) -> Response:
-    """The reply of the core, which has all the time for it that a busy machine may take; in vain it has a little."""
-    if given == _LATE:
+    """Return the response of the core, by a deadline for a busy machine, or a short one for an unreachable store."""
+    if given == _LATE_BODY:
         return service.refuse(request, RequestTimeout())
-    return service.handle(replace(request, deadline=time.monotonic() + (1.5 if given == _IN_VAIN else 60)))
+    return service.handle(replace(request, deadline=time.monotonic() + (1.5 if given == _UNREACHABLE else 60)))
 
 
 def in_situation(given: str, folder: Path) -> Service:
-    """The core in one of the situations that a page tells of. `folder` is for its temporary files."""
+    """Return the core in one of the situations on a page. `folder` is for its temporary files."""
     return _SITUATIONS[given](folder)
 
 
@@ -94,12 +94,12 @@ def _cross_origin(folder: Path) -> Service:
 
 
 def _unreachable(folder: Path) -> Service:
-    """The store gives nothing now and later."""
+    """Use a store that never delivers."""
     return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")] * 1000), folder, {}, deadline=0.05)
 
 
 def _altered(folder: Path) -> Service:
-    """The store could not be reached at the start; now it can, and has other bytes than those that are pinned."""
+    """Use a store that is unreachable at the start, and then has other bytes than the pinned ones."""
     pinned = _pinned()
     other = {pinned.key(file.name): b"other bytes" for file in pinned.files}
     return _booted(MemoryStore(other, [StoreUnavailable("no route to the store")]), folder, {}, deadline=0.05)
@@ -119,15 +119,15 @@ def _endless(_folder: Path) -> Service:
     return service(_pinned().signature, be_stopped)
 
 
-_IN_VAIN = "the store cannot be reached"
-_LATE = "the body is late"
+_UNREACHABLE = "the store cannot be reached"
+_LATE_BODY = "the body is late"
 
 _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
     "PILOTLIGHT_CORS_ORIGINS=https://example.com": _cross_origin,
-    _IN_VAIN: _unreachable,
-    _LATE: _sample,
+    _UNREACHABLE: _unreachable,
+    _LATE_BODY: _sample,
     "the store has other bytes": _altered,
     "the model fails": _failing,
     "the model loops": _endless,
@@ -135,7 +135,7 @@ _SITUATIONS: dict[str, Callable[[Path], Service]] = {
 
 
 class _SampleFolder:
-    """The sample's files where they lie in the repository, as a store."""
+    """The sample's folder in the repository, as a store."""
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""

@@ -1,4 +1,4 @@
-"""What was printed against what a page shows."""
+"""Compares the output of an example with its page."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ANYTHING = "..."
 
 
 def difference(shown: str, printed: str) -> str:
-    """A diff for a person, or nothing where the page shows what was printed.
+    """Return a diff for a person, or an empty string if the page shows what was printed.
 
     `...` in a page stands for any text within its line; on a line of its own, for any number of lines.
     """
-    wanted, found = _plain(shown), _plain(printed)
-    if re.fullmatch(_pattern(wanted), f"\n{found}", re.DOTALL):
+    expected, actual = _plain(shown), _plain(printed)
+    if re.fullmatch(_pattern(expected), f"\n{actual}", re.DOTALL):
         return ""
-    lines = difflib.unified_diff(wanted.splitlines(), found.splitlines(), "shown", "printed", lineterm="", n=9)
+    lines = difflib.unified_diff(expected.splitlines(), actual.splitlines(), "shown", "printed", lineterm="", n=9)
     return "\n".join(lines)
 
 
@@ -40,7 +40,7 @@ def _plain(text: str) -> str:
 
 
 def _in_order(text: str) -> str:
-    """Lines that end in a time, sorted where they follow each other: phases that overlap end in any order."""
+    """Sort adjacent lines that end in a time: phases that overlap end in any order."""
     groups = groupby(text.split("\n"), lambda line: line.endswith("<time> ms"))
     return "\n".join(line for timed, lines in groups for line in (sorted(lines) if timed else lines))
 
@@ -50,7 +50,7 @@ def _pattern(shown: str) -> str:
 
 
 def _line_pattern(line: str) -> str:
-    """A pattern for the line and the break before it."""
+    """Return a pattern for the line and the break before it."""
     if line.strip() == ANYTHING:
         return r"(\n.*)?"
     return r"\n" + re.escape(line).replace(re.escape(ANYTHING), r"[^\n]*")

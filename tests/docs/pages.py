@@ -1,10 +1,10 @@
-"""The project's Markdown pages as blocks: what stands between fences, and the marker above it, if there is one.
+"""The project's Markdown pages as blocks: the text between fences, and the marker above, if any.
 
-A marker is a comment on the line above a fence. It says what the reader's eye does not need:
+A marker is a comment on the line above a fence, which readers do not see:
 
     <!-- stays up -->          the command goes on; the next such block, or the page's end, ends it
     <!-- file: NAME -->        the block is the content of that file
-    <!-- given: SITUATION -->  the request goes to a function in that situation, see situations.py
+    <!-- given: SITUATION -->  the request goes to a function in that situation, see exchanges.py
     <!-- not run: REASON -->   the block cannot run in a test
 """
 
@@ -22,7 +22,7 @@ PAGES = tuple(
     path.relative_to(PROJECT).as_posix() for glob in ("*.md", "docs/**/*.md") for path in sorted(PROJECT.glob(glob))
 )
 
-# Pages that stand beside what they describe. Their links are checked, their examples are not run.
+# Pages beside what they describe. Their links are checked, their examples are not run.
 NOTES = ("bench/README.md", "shared/schema/README.md", "examples/breast-cancer/README.md")
 
 _MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
@@ -45,17 +45,17 @@ class Block:
 
     @property
     def place(self) -> str:
-        """Where it stands, for messages."""
+        """Page and line, for messages."""
         return f"{self.page}:{self.line}"
 
 
 def read(page: str, root: Path = PROJECT) -> str:
-    """A page's text."""
+    """Return a page's text."""
     return (root / page).read_text(encoding="utf-8")
 
 
 def blocks(page: str, text: str) -> Iterator[Block]:
-    """The fenced blocks of a page, in their order. Raises BadPage."""
+    """Yield the fenced blocks of a page in order. Raise BadPage if one is not closed or has an unknown marker."""
     lines = iter(enumerate(text.splitlines(), 1))
     before = ""
     for number, line in lines:
@@ -68,29 +68,29 @@ def blocks(page: str, text: str) -> Iterator[Block]:
 
 
 def prose(text: str) -> str:
-    """A page without its fenced blocks."""
+    """Return a page without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def code_spans(text: str) -> list[str]:
-    """What stands between backticks in a page's prose, line breaks as spaces."""
+    """Return the code spans of a page's prose, line breaks as spaces."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(text))]
 
 
 def section(text: str, heading: str) -> str:
-    """What stands under a heading, up to the next one of its level or above."""
+    """Return the text under a heading, up to the next one of its level or above. Raise BadPage without the heading."""
     level = len(heading) - len(heading.lstrip("#"))
     found = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{level}}} |\Z)", text, re.MULTILINE | re.DOTALL)
     if found is None:
-        raise BadPage(f"there is no heading {heading!r}")
+        raise BadPage(f"no heading {heading!r}")
     return found[1]
 
 
 def table(text: str) -> list[list[str]]:
-    """The cells of the first table in a text, row by row, without its head."""
+    """Return the cells of the first table in a text, row by row, without its head. Raise BadPage without a table."""
     rows = re.search(r"(^\|.*\n?)+", text, re.MULTILINE)
     if rows is None:
-        raise BadPage("there is no table")
+        raise BadPage("no table")
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("|"))] for row in rows[0].splitlines()]
     return cells[2:]
 
@@ -108,5 +108,5 @@ def _marker(page: str, number: int, before: str) -> tuple[str, str]:
         return "", ""
     found = _MARKER.fullmatch(before)
     if found is None or (found["text"] is None) != (found["kind"] == "stays up"):
-        raise BadPage(f"{page}:{number - 1}: {before} is no marker; pages.py lists them")
+        raise BadPage(f"{page}:{number - 1}: {before} is not a marker; pages.py lists them")
     return found["kind"], found["text"] or ""

@@ -1,4 +1,4 @@
-"""A shell in a copy of the project, as a reader has it who follows a page from top to bottom."""
+"""A shell in a copy of the project, for the examples of a page from top to bottom."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from docs.pages import Block
 from pilotlight_cli.local.process import free_port
 from pilotlight_cli.project import PROJECT
 
-# What the pages say, and what stands there instead while they run.
+# Texts in the pages that a run replaces with its own port and folder.
 PORT = ":8080"
 FOLDER = "/tmp/models"  # noqa: S108 - a text in the pages, never a path here
 
-_PATIENCE = 300.0
+_TIMEOUT = 300.0  # seconds for one command
 
-# A session keeps its port for minutes in which mostly nothing listens there: it lies below those that `free_port` gives
-# to other tests' functions meanwhile.
+# A session keeps its port for minutes, in which mostly nothing listens on it. So it is below the ports that `free_port`
+# gives to the functions of other tests.
 _PORTS = range(12_000, 20_000)
 _LEFT_OUT = shutil.ignore_patterns(
     *(".*", "build", "tests", "__pycache__", "node_modules", "*.egg-info"),
@@ -38,7 +38,7 @@ class ExampleFailed(AssertionError):
 
 
 class Session:
-    """One shell for the examples of one page; what they set, make and start is there for the next."""
+    """One shell for the examples of one page; each sees what those before it set, created and started."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ class Session:
         self._server = 0
 
     def run(self, block: Block) -> None:
-        """Do what a block says. Raises ExampleFailed where it does not come out as the page shows."""
+        """Run a block. Raise ExampleFailed if the result differs from the page."""
         act = {"console": self._console, "sh": self._sh, "python": self._python}.get(block.language)
         if block.kind == "file":
             (self.folder / block.note).write_text(block.text)
@@ -71,7 +71,7 @@ class Session:
             act(block)
 
     def close(self) -> None:
-        """End the shell and what it started."""
+        """End the shell and everything it started."""
         self._end_server()
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGTERM)
@@ -101,7 +101,7 @@ class Session:
             raise ExampleFailed(f"{block.place}: ended with exit code {status}:\n{printed}")
 
     def _stays_up(self, block: Block) -> None:
-        """Start a command that goes on, and wait until it has printed what the page shows."""
+        """Start a command that stays up, and wait until it has printed what the page shows."""
         self._end_server()
         ((command, shown),) = commands(block)
         if command.startswith("pilotlight serve"):
@@ -112,8 +112,8 @@ class Session:
         if status:
             raise ExampleFailed(f"{block.place}: {printed}")
         self._server = int(printed)
-        shown += f"{ANYTHING}\n"  # it goes on
-        end = time.monotonic() + _PATIENCE
+        shown += f"{ANYTHING}\n"  # more output may follow
+        end = time.monotonic() + _TIMEOUT
         while difference(shown, self._as_shown(log.read_text())):
             if time.monotonic() > end or not _runs(self._server):
                 self._compare(block, command, shown, self._as_shown(log.read_text()))
@@ -129,31 +129,33 @@ class Session:
         self._server = 0
 
     def _do(self, command: str) -> tuple[int, str]:
-        """Exit code and output of a command, as the page would show it."""
+        """Return exit code and output of a command, as the page would show it."""
         assert self._shell.stdin is not None
         text = command.replace(PORT, f":{self._port}").replace(FOLDER, self._models)
         self._shell.stdin.write(f'{text}\necho "{self._ending} $?"\n')
         self._shell.stdin.flush()
         lines: list[str] = []
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + _TIMEOUT
         while True:
             try:
                 line = self._lines.get(timeout=max(end - time.monotonic(), 0.01))
             except Empty:
-                raise ExampleFailed(f"{command!r} takes too long, and printed:\n{''.join(lines)}") from None
+                raise ExampleFailed(
+                    f"{command!r} did not end within {_TIMEOUT:.0f} s, and printed:\n{''.join(lines)}"
+                ) from None
             before, ending, status = line.partition(self._ending)
             lines.append(before)
             if ending:
                 return int(status), self._as_shown("".join(lines))
 
     def _as_shown(self, text: str) -> str:
-        """The output with the page's own port and folders in the place of those of this run."""
+        """Return the output with the page's port and folders instead of those of this run."""
         return text.replace(f":{self._port}", PORT).replace(self._models, FOLDER).replace(f"{self.folder}/", "")
 
     def _compare(self, block: Block, command: str, shown: str, printed: str) -> None:
-        wrong = difference(shown, printed)
-        if wrong:
-            raise ExampleFailed(f"{block.place}: {command!r} prints something else:\n{wrong}")
+        diff = difference(shown, printed)
+        if diff:
+            raise ExampleFailed(f"{block.place}: {command!r} prints something else than the page shows:\n{diff}")
 
     def _read(self) -> None:
         assert self._shell.stdout is not None
@@ -162,7 +164,7 @@ class Session:
         self._lines.put(f"the shell ended\n{self._ending} 1")
 
     def _environment(self) -> dict[str, str]:
-        """A reader's environment: nothing of this test's, and output as it comes."""
+        """Return a reader's environment: nothing of this test, and unbuffered output."""
         kept = ("HOME", "PATH", "LANG", "USER", "PYENV_ROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
         passed = {
             name: value
@@ -175,7 +177,7 @@ class Session:
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
-    """Each command of a console block with what it prints; `> ` continues the line above."""
+    """Yield each command of a console block with its output; `> ` continues the line above."""
     command, shown = "", ""
     for line in block.text.splitlines(keepends=True):
         if line.startswith("$ "):
@@ -185,7 +187,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
         elif line.startswith("> ") and not shown:
             command += "\n" + line[2:].rstrip("\n")
         elif not command:
-            raise ExampleFailed(f"{block.place}: a console block begins with a line like '$ command'")
+            raise ExampleFailed(f"{block.place}: a console block must begin with a line like '$ command'")
         else:
             shown += line
     if command:
@@ -194,7 +196,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Session]:
-    """A session in a fresh copy of the project below `folder`."""
+    """Open a session in a fresh copy of the project below `folder`."""
     copy = folder / "pilotlight"
     shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
     _lend_environment(copy)
@@ -206,7 +208,7 @@ def opened(folder: Path) -> Iterator[Session]:
 
 
 def _lend_environment(copy: Path) -> None:
-    """Let `make` find everything installed in the copy: the programs are those of this very environment.
+    """Let `make` find everything installed in the copy: it gets the programs of this environment.
 
     Installing again would take a minute, and would make this environment run the copy's code.
     """

@@ -18,7 +18,7 @@ CONSTANTS = [(values, names) for _, values, names in ROWS if names[0] != "deadli
 
 
 def value(name: str) -> object:
-    """What `module.NAME`, an attribute of it, or `module.function(parameter)` stands for."""
+    """Return the value of `module.NAME`, of an attribute of it, or the default of `module.function(parameter)`."""
     path, _, parameter = name.removesuffix(")").partition("(")
     module, *attributes = path.split(".")
     found: object = importlib.import_module(module)

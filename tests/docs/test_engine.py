@@ -1,4 +1,4 @@
-"""What runs the examples finds those that are wrong."""
+"""The runner of the examples finds those that are wrong."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_example_that_ends_with_an_error_shows_it(session: Session) -> None:
         session.run(console("$ echo 'error: no'\nerror: no\n"))
 
 
-def test_a_script_or_a_program_that_fails_is_told_of(session: Session) -> None:
+def test_a_script_or_a_program_that_fails_is_an_error(session: Session) -> None:
     session.run(Block("page.md", 1, "sh", "true\n"))
     with pytest.raises(ExampleFailed):
         session.run(Block("page.md", 1, "sh", "false\n"))

@@ -15,7 +15,7 @@ NOTICE = (PROJECT / "NOTICE").read_text()
 
 
 def needed(package: str) -> Iterator[str]:
-    """The package and, as they are installed here, all that it needs."""
+    """Yield the package and everything that it needs, as installed here."""
     yield package
     for text in requires(package) or ():
         requirement = Requirement(text)

@@ -1,4 +1,4 @@
-"""What the pages name exists: files, commands, options, settings, fields; and what does not run says why."""
+"""What the pages name exists: files, commands, options, settings, fields. Blocks that do not run say why."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ WIDTH = 100
 # Pages that are laid out in wider lines.
 WIDE = {"CHANGELOG.md", "SECURITY.md"}
 
-# Made by the commands that the pages tell of, or the reader's own.
+# Created by commands in the pages, or by the reader.
 NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
@@ -94,7 +94,7 @@ def test_the_map_lists_every_page() -> None:
 
 
 def links(text: str) -> list[str]:
-    """The targets of a page's links, those to other sites left out."""
+    """Return the targets of a page's links, except for those to other sites."""
     found: list[str] = re.findall(r"\]\(([^)\s]+)\)", pages.prose(text))
     return [target for target in found if not target.startswith("https://")]
 
@@ -115,7 +115,7 @@ def test_lines_have_at_most_100_characters(page: str) -> None:
 
 
 def can_break(line: str) -> bool:
-    """Whether a line of prose has a space to break it at, outside of its indent and of code and links."""
+    """Return whether a line of prose has a space to break it at, outside of its indent and of code and links."""
     if line.startswith(("|", "!", "<!--")):
         return False
     return " " in re.sub(r"`[^`]*`|\[[^]]*\]\([^)]*\)", "-", line.strip().removeprefix("- "))
@@ -136,7 +136,7 @@ def test_what_cannot_break_may_be_long(line: str, breaks: bool) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """The names by which a page's headings are linked to."""
+    """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", pages.prose(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -160,7 +160,7 @@ def exists(span: str) -> bool:
 
 
 def commands() -> dict[str, set[str]]:
-    """Every command of `pilotlight` with its options; one of a group under both names, like `keys create`."""
+    """Return every command of `pilotlight` with its options; one of a group under both names, like `keys create`."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
     return dict(named_commands(group))
@@ -176,7 +176,7 @@ def named_commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, s
 
 
 def command_in(words: str, known: dict[str, set[str]]) -> str:
-    """The command that a line after `pilotlight ` begins with, or an empty string."""
+    """Return the command at the beginning of a line after `pilotlight `, or an empty string."""
     return next((name for name in known if re.match(rf"{name}(?![\w-])", words)), "")
 
 
@@ -198,12 +198,12 @@ def test_commands_and_options_exist(page: str) -> None:
 
 
 def code(text: str) -> str:
-    """All code of a page, a line for each line and span."""
+    """Return all code of a page, a line for each line and span."""
     fenced = "\n".join(block.text for block in pages.blocks("", text))
     return "\n".join((fenced, *pages.code_spans(text)))
 
 
-def test_every_command_is_told_of() -> None:
+def test_every_command_is_documented() -> None:
     everything = "\n".join(code(pages.read(page)) for page in PAGES)
     for name in commands():
         assert re.search(rf"^(\$ )?pilotlight {name}\b", everything, re.MULTILINE), name

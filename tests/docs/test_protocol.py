@@ -1,4 +1,4 @@
-"""docs/reference/protocol.md: its examples are sent, and its tables are held against the code."""
+"""docs/reference/protocol.md: its examples are sent, and its tables compared with the code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Send = Callable[[Request], Response]
 
 @pytest.fixture(scope="module")
 def functions() -> Iterator[dict[str, Send]]:
-    """The sample, served by each cloud's own runtime."""
+    """Serve the sample in each cloud's own runtime."""
     with ExitStack() as stack:
         urls = {cloud: stack.enter_context(serving(cloud, LOCK)).url for cloud in CLOUDS}
         yield {cloud: lambda request, url=url: over_http(url, request) for cloud, url in urls.items()}  # type: ignore[misc]
