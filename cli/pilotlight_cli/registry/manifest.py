@@ -7,15 +7,21 @@ from dataclasses import dataclass
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.json_document import Node, read_json
-from pilotlight.model.lock import LAST_VERSION, NAME, VERSION, Description, read_description, write_description
+from pilotlight.model.lock import (
+    FIELDS,
+    LAST_VERSION,
+    NAME,
+    OPTIONAL_FIELDS,
+    VERSION,
+    Description,
+    read_description,
+    write_description,
+)
 
 MANIFEST_FORMAT = 1
 ALIAS_FORMAT = 1
 
 CREATED_AT = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
-
-_FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
-_OPTIONAL = ("allowed_globals", "extra_globals")
 
 
 class NameRefused(PilotlightError):
@@ -49,7 +55,7 @@ class Reference:
 
 def read_manifest(content: bytes) -> Manifest:
     """Parse the bytes of a `manifest.json`; shared/schema/manifest.schema.json is its format."""
-    fields = Node(read_json(content)).document(MANIFEST_FORMAT, "created_at", *_FIELDS, optional=_OPTIONAL)
+    fields = Node(read_json(content)).document(MANIFEST_FORMAT, "created_at", *FIELDS, optional=OPTIONAL_FIELDS)
     created_at = fields["created_at"].string(CREATED_AT, 'a time in UTC like "2026-07-31T12:00:00Z"')
     return Manifest(read_description(fields), created_at)
 

@@ -29,6 +29,9 @@ from pilotlight_cli.stores import ObjectTooLarge, Store
 
 MANIFEST = "manifest.json"
 
+_VERSION_KEY = re.compile(rf"({NAME})/({VERSION})/(.*)", re.DOTALL)
+_ALIAS_KEY = re.compile(rf"{NAME}/aliases/({NAME})\.json")
+
 # What is wrong with one object alone. A store that does not answer is no such thing.
 _UNREADABLE = (FormatError, ObjectRefused, ObjectTooLarge)
 
@@ -124,9 +127,8 @@ def resolve(store: Store, reference: str) -> Manifest:
 
 def aliases(store: Store, name: str) -> Aliases:
     """The aliases of a model. One that cannot be read does not hide the others."""
-    keys = [key.split("/") for key in store.keys(f"{name}/aliases")]
     found, problems = {}, []
-    for alias in sorted(_alias_names(keys)):
+    for alias in sorted(_alias_names(store, name)):
         try:
             found[alias] = _read_alias(store, name, alias)
         except _UNREADABLE as error:
@@ -141,13 +143,8 @@ def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
     before: int | None = None
     with suppress(*_UNREADABLE):
         before = _read_alias(store, name, alias)
-    store.replace(alias_key(name, alias), to_bytes(write_alias(Alias(alias, version))))
+    store.replace(_alias_key(name, alias), to_bytes(write_alias(Alias(alias, version))))
     return before
-
-
-def alias_key(name: str, alias: str) -> str:
-    """Where an alias lies in the store."""
-    return f"{name}/aliases/{alias}.json"
 
 
 def free_versions(store: Store, name: str) -> Iterator[int]:
@@ -156,10 +153,10 @@ def free_versions(store: Store, name: str) -> Iterator[int]:
     That is what an interrupted publisher left, or one at work has so far. It does not count as a version, so that one
     with a high number does not use up all numbers below it.
     """
-    keys = [key.split("/") for key in store.keys(name)]
-    there = {int(parts[1]) for parts in keys if len(parts) > 2 and re.fullmatch(VERSION, parts[1])}
-    published = [int(parts[1]) for parts in keys if re.fullmatch(VERSION, parts[1]) and parts[2:] == [MANIFEST]]
-    yield from (number for number in range(max(published, default=0) + 1, LAST_VERSION + 1) if number not in there)
+    files = list(_version_files(store, name))
+    used = {version for _, version, _ in files}
+    newest = max((version for _, version, file in files if file == MANIFEST), default=0)
+    yield from (number for number in range(newest + 1, LAST_VERSION + 1) if number not in used)
 
 
 def place(store: Store, key: str) -> str:
@@ -168,21 +165,28 @@ def place(store: Store, key: str) -> str:
 
 
 def _manifests(store: Store, prefix: str) -> Iterator[tuple[str, int]]:
+    return ((name, version) for name, version, file in _version_files(store, prefix) if file == MANIFEST)
+
+
+def _version_files(store: Store, prefix: str) -> Iterator[tuple[str, int, str]]:
+    """Yield model, version and file name of each object that belongs to a version."""
     for key in store.keys(prefix):
-        match = re.fullmatch(rf"({NAME})/({VERSION})/{re.escape(MANIFEST)}", key)
-        if match:
-            yield match[1], int(match[2])
+        if match := _VERSION_KEY.fullmatch(key):
+            yield match[1], int(match[2]), match[3]
 
 
-def _alias_names(keys: list[list[str]]) -> Iterator[str]:
-    for parts in keys:
-        name, _, extension = parts[-1].rpartition(".")
-        if len(parts) == 3 and extension == "json" and re.fullmatch(NAME, name):
-            yield name
+def _alias_names(store: Store, name: str) -> Iterator[str]:
+    for key in store.keys(f"{name}/aliases"):
+        if match := _ALIAS_KEY.fullmatch(key):
+            yield match[1]
+
+
+def _alias_key(name: str, alias: str) -> str:
+    return f"{name}/aliases/{alias}.json"
 
 
 def _read_alias(store: Store, name: str, alias: str) -> int:
-    key = alias_key(name, alias)
+    key = _alias_key(name, alias)
     try:
         found = read_alias(store.read(key))
     except FormatError as error:

@@ -92,13 +92,14 @@ class Lock:
     requirements_sha256: str
 
 
-_FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
-_OPTIONAL = ("allowed_globals", "extra_globals")
+# The fields of a description, in a lock and in a manifest.
+FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
+OPTIONAL_FIELDS = ("allowed_globals", "extra_globals")
 
 
 def read_lock(content: bytes) -> Lock:
     """Parse the bytes of a `model.lock` (shared/schema/lock.schema.json). Raise FormatError."""
-    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *_FIELDS, optional=_OPTIONAL)
+    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=OPTIONAL_FIELDS)
     return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
 
 
