@@ -8,6 +8,7 @@ from pilotlight.errors import FormatError
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.signature import Input, Output, Signature, read_signature
 from pilotlight.model.tensor import BYTES
+from pilotlight_cli.sandbox.child.samples import fits
 
 FILE = "the signature"
 
@@ -34,7 +35,7 @@ def check_tensors(
             raise _disagrees(
                 f"found {tensor.datatype.name}, and the model says {known.datatype.name}", f"{path}.datatype"
             )
-        if not _same_dimensions(tensor.shape, known.shape):
+        if not fits(known.shape, tensor.shape):
             raise _disagrees(f"found {list(tensor.shape)}, and the model says {list(known.shape)}", f"{path}.shape")
     missing = by_name.keys() - {tensor.name for tensor in given}
     if all_of and missing:
@@ -69,7 +70,7 @@ def check_roles(given: Signature, found: Signature) -> None:
             raise _disagrees(
                 f"found {output.datatype.name}, and the model gives {known.datatype.name}", f"{path}.datatype"
             )
-        if not _same_dimensions(output.shape, known.shape) and not _is_column(output.shape, known.shape):
+        if not fits(known.shape, output.shape) and not _is_column(output.shape, known.shape):
             raise _disagrees(f"found {list(output.shape)}, and the model gives {list(known.shape)}", f"{path}.shape")
 
 
@@ -86,10 +87,6 @@ def _columns(signature: Signature) -> list[str]:
         return list(signature.feature_names)
     width = signature.inputs[0].shape[1:] if len(signature.inputs) == 1 else ()
     return [f"f{index}" for index in range(width[0])] if width else [tensor.name for tensor in signature.inputs]
-
-
-def _same_dimensions(given: Sequence[int], known: Sequence[int]) -> bool:
-    return len(given) == len(known) and all(want in (-1, length) for length, want in zip(given, known, strict=True))
 
 
 def _is_column(given: Sequence[int], known: Sequence[int]) -> bool:

@@ -10,13 +10,13 @@ from typing import Any
 from pilotlight import runtimes
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.model.tensor import BYTES, DATATYPES, Datatype
-from pilotlight.runtimes.onnx.binding import library, session_options
+from pilotlight.model.tensor import DATATYPES, Datatype
 from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_roles import check_guess, guess_inputs, guess_outputs
+from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_session import read_session
-from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples
+from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples, same_words
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
@@ -44,8 +44,7 @@ def look(job: Job) -> Findings:
     runtime = runtime_of("onnx", signature, job.packages, read_session(metadata))
     description = provisional_description((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
     model = runtimes.load(description, job.path.parent, threads=1)
-    words = {tensor.name: job.words for tensor in signature.inputs if tensor.datatype is BYTES}
-    golden = make_samples(job.golden, signature, words)
+    golden = make_samples(job.golden, signature, same_words(signature, job.words))
     try:
         filled = fill(golden, signature, model.predict)
     except ModelError as error:
@@ -59,16 +58,7 @@ def look(job: Job) -> Findings:
 
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
     """A model's metadata, inputs and outputs. The session that tells them runs nothing, and is gone afterwards."""
-    onnxruntime = library()
-    options = session_options(onnxruntime)
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry("session.disable_prepacking", "1")
-    try:
-        session = onnxruntime.InferenceSession(job.path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the binding's errors have no common base
-        raise ModelError(f"ONNX Runtime does not load {job.path.name}: {error}") from error
+    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"), "load")
     return (
         session.get_modelmeta().custom_metadata_map,
         [Input(tensor.name, *_described(tensor, "input"), "tensor") for tensor in session.get_inputs()],

@@ -17,9 +17,9 @@ from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.json_document import Node
 from pilotlight.model.lock import read_runtime
 from pilotlight.model.signature import Signature, read_signature
-from pilotlight.model.tensor import BYTES, Tensor
+from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.arrays import to_numpy
-from pilotlight_cli.sandbox.child.samples import generate, tensors
+from pilotlight_cli.sandbox.child.samples import generate, same_words, tensors
 from pilotlight_cli.sandbox.job import provisional_description
 
 # Warm runs: so many at least, then until so many seconds are over, and so many at most.
@@ -67,8 +67,7 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
 def _inputs(golden: Golden, signature: Signature, words: Sequence[str]) -> list[tuple[Tensor, ...]]:
     """The publisher's inputs, or made-up ones: one row, and no whole number above 1, which any table has."""
     if golden.generated:
-        known = {tensor.name: words for tensor in signature.inputs if tensor.datatype is BYTES}
-        made = generate(signature, known, rows=1, below=2)
+        made = generate(signature, same_words(signature, words), rows=1, below=2)
         if made is None:
             raise ModelError("strings cannot be made up for this model, so that nothing can be measured: give --golden")
         golden = replace(golden, samples=made.samples)

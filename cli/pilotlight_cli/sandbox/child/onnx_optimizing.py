@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from pilotlight.errors import ModelError
-from pilotlight.runtimes.onnx.binding import library, session_options
 from pilotlight_cli.formats.recognition import recognise
+from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 
 # Tensors of this many bytes and more go into the file beside the model. ONNX Runtime lets those above a megabyte begin
 # on a page, so that a load maps them.
@@ -22,20 +21,11 @@ def optimize(document: dict[str, Any]) -> dict[str, Any]:
     The level is the highest that holds for any CPU: the one above lays tensors out for the one at hand. Raises
     ModelError.
     """
-    onnxruntime = library()
-    options = session_options(onnxruntime)
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options = idle_options("ORT_ENABLE_EXTENDED")
     options.optimized_model_filepath = document["file"]
-    options.add_session_config_entry("session.disable_prepacking", "1")
     if document["data"]:
         prefix = "session.optimized_model_external_initializers"
         options.add_session_config_entry(f"{prefix}_file_name", document["data"])
         options.add_session_config_entry(f"{prefix}_min_size_in_bytes", str(_SMALLEST))
-    path = Path(document["path"])
-    try:
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the binding's errors have no common base
-        raise ModelError(f"ONNX Runtime does not optimise {path.name}: {error}") from error
+    open_session(Path(document["path"]), options, "optimise")
     return {"companions": list(map(str, recognise(Path(document["file"])).companions))}

@@ -99,6 +99,11 @@ def generate(signature: Signature, words: Mapping[str, Sequence[str]], rows: int
     return Golden((Sample(tuple(inputs), ()),), generated=True)
 
 
+def same_words(signature: Signature, words: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the same strings for every input of strings: an ONNX file does not say which belong to which."""
+    return {tensor.name: words for tensor in signature.inputs if tensor.datatype is BYTES}
+
+
 def fill(golden: Golden, signature: Signature, predict: Predict) -> Golden:
     """The samples with the model's own outputs where none were given; no made-up ones whose outputs are too many.
 

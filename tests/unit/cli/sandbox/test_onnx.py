@@ -196,7 +196,7 @@ def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> Non
     model = onnx.load(path)
     model.graph.node[0].op_type = "NoSuchThing"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"ONNX Runtime does not load model\.onnx"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load model\.onnx"):
         looked(path)
 
 
