@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description, File, Lock, Runtime, Session
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
-from pilotlight_cli.sandbox.inspection import Inspection
+
+if TYPE_CHECKING:
+    from pilotlight_cli.sandbox.inspection import Inspection
 
 CREATED_AT = "2026-07-31T12:00:00Z"
 
@@ -89,7 +92,9 @@ def golden(datatype: Datatype = FP32) -> Golden:
 
 
 def inspection(folder: Path, weights: bytes = b"weights", signature: Signature = CLASSIFIER) -> Inspection:
-    """What `publish` takes: an ONNX file with external data, in a folder of its own."""
+    """Write an ONNX file with external data into a folder of its own, as `publish` accepts it."""
+    from pilotlight_cli.sandbox.inspection import Inspection
+
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / "model.onnx", folder / "weights.bin")
     for path, content in zip(files, (b"graph", weights), strict=True):

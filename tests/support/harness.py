@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-import boto3
 import requests
 
 from pilotlight.model.lock import Description, load_lock
@@ -124,6 +123,8 @@ def delete(store: EmbeddedStore, key: str) -> None:
     """Remove an object, which Pilotlight itself never does."""
     bucket = store.url.partition("://")[2]
     if store.url.startswith("s3://"):
+        import boto3
+
         with acting_in(store.environ):
             client = boto3.client("s3")
             client.delete_object(Bucket=bucket, Key=key)

@@ -9,23 +9,31 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
-from pilotlight_cli.hostenv import group_packages, host_packages
-from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.project import FUNCTIONS
+
+if TYPE_CHECKING:
+    from pilotlight_cli.local.function import Function
 
 
 def lambda_function(folder: Path, code: str, environ: Mapping[str, str] = os.environ) -> Function:
-    """A Lambda function of one file, handler.py."""
+    """Write a Lambda function of one file, handler.py."""
+    from pilotlight_cli.hostenv import group_packages
+    from pilotlight_cli.local.function import Function, passed_on
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "handler.py").write_text(code)
     return Function(folder, (group_packages("lambda-runtime"),), passed_on(environ))
 
 
 def cloud_function(folder: Path, code: str, environ: Mapping[str, str] = os.environ) -> Function:
-    """A Cloud Function of one file, main.py."""
+    """Write a Cloud Function of one file, main.py."""
+    from pilotlight_cli.hostenv import host_packages
+    from pilotlight_cli.local.function import Function, passed_on
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "main.py").write_text(code)
     return Function(folder, (host_packages(FUNCTIONS / "gcp/predict/requirements.lock"),), passed_on(environ))

@@ -1,4 +1,7 @@
-"""The templates as AWS would make them: what is left of a translation once every parameter has its value."""
+"""The templates as AWS would make them: what is left of a translation once every parameter has its value.
+
+The translation is imported by the functions that need it: AWS's library takes longer to import than most tests.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from typing import Any
 
 from pilotlight_cli.aws.template import effective_values, load_template, refusals
 from pilotlight_cli.project import PROJECT
-from translation import deployed, translate
 
 Resources = dict[str, dict[str, Any]]
 
@@ -58,6 +60,8 @@ def stack(**given: str) -> Resources:
 
 @cache
 def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
+    from pilotlight_cli.aws.translation import deployed, translate
+
     values = dict(given)
     assert refused(**values) == []
     resources: Resources = deployed(translate(TEMPLATE, values), values)["Resources"]
@@ -66,6 +70,8 @@ def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
 
 def released(package: str = "s3://packages/first", **given: str) -> Resources:
     """The resources of a stack whose predict function comes from a package at that place."""
+    from pilotlight_cli.aws.translation import deployed, translate
+
     translated = translate(TEMPLATE, given, {"PredictFunction": package})
     resources: Resources = deployed(translated, given)["Resources"]
     return resources
@@ -73,6 +79,8 @@ def released(package: str = "s3://packages/first", **given: str) -> Resources:
 
 def bootstrap(**given: str) -> Resources:
     """The resources of the stack of bootstrap.yaml."""
+    from pilotlight_cli.aws.translation import deployed
+
     assert refusals(BOOTSTRAP, effective_values(BOOTSTRAP, given)) == []
     resources: Resources = deployed(BOOTSTRAP, given, "pilotlight-bootstrap")["Resources"]
     return resources

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 CORE = PROJECT / "shared" / "pilotlight"
 
@@ -17,6 +19,39 @@ RUNTIME_ROOMS = ("pickles", "runtimes")
 
 # What a large body is read by, where it is there.
 PARSERS = {"json_fast.py": {"orjson"}}
+
+# What takes longer to import than most tests take.
+SLOW_IMPORTS = {
+    *(
+        "boto3",
+        "flask",
+        "google.cloud.storage",
+        "hypothesis",
+        "jsonschema",
+        "moto",
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+    ),
+    *("requests", "samtranslator", "selenium", "skl2onnx", "sklearn", "skops", "trio"),
+}
+
+# Files and folders of tests that start at once, by the slow libraries that they are about.
+QUICK_TESTS = {
+    "": """
+        codec/test_golden_requests.py fetch http model/test_lock.py protocols/test_mlflow.py protocols/test_v1.py
+        protocols/test_v2.py protocols/test_v2_binary.py runtimes/test_watchdog.py start test_boot.py test_settings.py
+        test_telemetry.py cli/aws/test_changes.py cli/aws/test_costs.py cli/aws/test_release.py cli/gcp cli/staging
+        cli/registry/test_repository.py cli/sandbox/test_isolation.py cli/stores/test_arrivals.py
+        cli/stores/test_emulator.py cli/stores/test_folder.py cli/stores/test_stores.py
+    """,
+    "requests": "cli/local",
+    "boto3": """
+        cli/aws/test_bootstrap_stack.py cli/aws/test_commands.py cli/aws/test_compare.py cli/aws/test_keys.py
+        cli/aws/test_prune.py cli/aws/test_stacks.py cli/stores/test_s3.py
+    """,
+}
 
 
 def imported(file: Path) -> set[str]:
@@ -61,3 +96,15 @@ def test_a_test_of_the_core_waits_for_no_library_of_other_tests() -> None:
     modules = set(done.stdout.split())
     assert "pilotlight.http.routes" in modules
     assert not modules & {"boto3", "flask", "hypothesis", "moto", "numpy", "onnx", "requests", "selenium", "trio"}
+
+
+@pytest.mark.parametrize("needed", QUICK_TESTS)
+def test_collecting_tests_imports_no_library_that_only_other_tests_need(needed: str) -> None:
+    names = [f"tests/unit/{name}" for name in QUICK_TESTS[needed].split()]
+    program = "import pytest, sys; sys.exit(pytest.main(sys.argv[1:]) or print('imported', *sys.modules))"
+    command = [sys.executable, "-c", program, "--collect-only", *names]
+    environ = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=PROJECT, env=environ, check=True, capture_output=True, text=True)
+    mark, *modules = done.stdout.splitlines()[-1].split()
+    assert (mark, "pytest" in modules) == ("imported", True)
+    assert SLOW_IMPORTS & set(modules) <= {needed}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cases import Case
-from onnx_models import ELEMENTS
 from pilotlight.model.lock import load_lock
 from pilotlight.model.tensor import DATATYPES
 from pilotlight_cli.project import LOCK
@@ -54,7 +53,7 @@ def echo(changed: str = "", changes: Mapping[str, Any] | None = None, **fields: 
     """
     inputs: list[dict[str, Any]] = [
         {"name": f"in_{name}", "datatype": name, "shape": [1, 1], "data": [ONES.get(name, 1)]}
-        for name in ELEMENTS
+        for name in DATATYPES
         if not DATATYPES[name].is_binary_only
     ]
     inputs.append({"name": "in_scalar", "datatype": "FP32", "shape": [], "data": [1]})

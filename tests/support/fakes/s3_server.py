@@ -2,7 +2,7 @@
 
 S3 decides a condition and writes in one step. moto looks first and writes later, in as many threads as there are
 requests, so that of several conditional writes at once more than one could win. moto keeps its objects for the process:
-every test uses a bucket of its own.
+every test uses a bucket of its own. moto is imported by what needs it, because that takes longer than most tests.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.request import Request, urlopen
-
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.s3.models import s3_backends
-from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -34,6 +29,9 @@ class S3Server:
     """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked."""
 
     def __init__(self) -> None:
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+        from werkzeug.serving import make_server
+
         self.requests: list[str] = []
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
@@ -57,14 +55,14 @@ class S3Server:
 
     def drop_buckets(self, prefix: str) -> None:
         """Remove the buckets whose names begin so, with all that is in them: moto keeps them for the whole process."""
-        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        backend = self._backend()
         for name in [name for name in backend.buckets if name.startswith(prefix)]:
             backend.buckets[name].keys.clear()
             backend.delete_bucket(name)
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
         """Store an object as if somebody else had, without a request."""
-        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket, key, content)
+        self._backend().put_object(bucket, key, content)
 
     def fail(self, status: str, code: str, times: int = 1, *, of: str = "", carried_out: bool = False) -> None:
         """Answer the next `times` requests that have `of` in them with an error, without or after carrying them out."""
@@ -73,6 +71,12 @@ class S3Server:
     def forgive(self) -> None:
         """Let nothing go wrong any more."""
         self._faults.clear()
+
+    def _backend(self) -> Any:
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.s3.models import s3_backends
+
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"

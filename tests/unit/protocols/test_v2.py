@@ -12,7 +12,6 @@ import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
 from engines import ENGINES, load
-from onnx_models import added
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
@@ -297,6 +296,8 @@ def test_what_has_no_form_in_json_is_refused_there(datatype: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_path: Path) -> None:
+    from onnx_models import added
+
     signature = Signature(
         (Input("left", FP32, (-1,), "tensor"), Input("right", FP32, (-1,), "tensor")),
         (Output("sums", FP32, (-1,), "tensor"),),
