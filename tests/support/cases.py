@@ -30,7 +30,7 @@ class Case:
 
 
 def bad(name: str, body: object, place: str | None, message: str, path: str = "/predict") -> Case:
-    """A body that must be refused with 400 at a place."""
+    """Return the case of a body that must be refused with 400 at a place."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Case(name, raw, path=path, place=place, message=message)
 

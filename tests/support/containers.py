@@ -50,7 +50,7 @@ class Container:
         return done.stdout + done.stderr
 
     def ask(self, code: str) -> Any:
-        """The JSON that Python code prints in the container."""
+        """Run Python code in the container and return the JSON that it prints."""
         return json.loads(docker("exec", self.id, "python", "-c", code))
 
     def wait_until_ready(self) -> None:
@@ -66,7 +66,7 @@ class Container:
 
 @contextmanager
 def running(image: str, environ: Mapping[str, str], *options: str) -> Iterator[Container]:
-    """A container of the image with this environment."""
+    """Run a container of the image with this environment."""
     variables = [f"--env={name}={value}" for name, value in environ.items()]
     where = ["--env", f"PORT={PORT}", "--publish", f"127.0.0.1::{PORT}"]
     container = Container(docker("run", "--detach", *_HARDENED, *where, *variables, *options, image).strip())
@@ -77,7 +77,7 @@ def running(image: str, environ: Mapping[str, str], *options: str) -> Iterator[C
 
 
 def python_base() -> tuple[str, str]:
-    """The base image, and why there is none. Never pulls: it is Docker's own where that is here, else a stand-in."""
+    """Return the base image, or why there is none: Docker's own where it is here, else a stand-in. Never pull one."""
     if shutil.which("docker") is None:
         return "", "Docker is not on this machine"
     own = "python:3.13-slim-bookworm"
@@ -89,7 +89,7 @@ def python_base() -> tuple[str, str]:
 
 
 def docker(*arguments: str) -> str:
-    """What a command of Docker's prints."""
+    """Run a Docker command and return its output."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"docker {arguments[0]}: {done.stderr}"
     return done.stdout

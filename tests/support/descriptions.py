@@ -41,12 +41,12 @@ TENSORS = Signature(
 
 
 def file(name: str, size: int = 3, digit: str = "a") -> File:
-    """A file with a digest of one repeated digit."""
+    """Return a file with a digest of one repeated digit."""
     return File(name, size, digit * 64)
 
 
 def onnx_model(signature: Signature = CLASSIFIER) -> Description:
-    """An ONNX model with external data."""
+    """Return an ONNX model with external data."""
     return Description(
         name="breast-cancer",
         version=3,
@@ -59,12 +59,12 @@ def onnx_model(signature: Signature = CLASSIFIER) -> Description:
 
 
 def optimised_model() -> Description:
-    """An ONNX model whose graph was optimised before it was published."""
+    """Return an ONNX model whose graph was optimised before it was published."""
     return replace(onnx_model(), runtime=replace(ONNX, session=Session("off", prepacking=False)))
 
 
 def pickled_model() -> Description:
-    """A pickle that asks for a name that Pilotlight ships and for one that its publisher allowed."""
+    """Return a pickle that asks for a name that Pilotlight ships and for one that its publisher allowed."""
     return Description(
         name="rents_2",
         version=1,
@@ -79,7 +79,7 @@ def pickled_model() -> Description:
 
 
 def lock(model: Description) -> Lock:
-    """A lock of that model."""
+    """Return a lock of that model."""
     return Lock(model, "d" * 64)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 
 def why_not(image: str) -> str:
-    """What is missing for a function in a container of that image; empty where nothing is. Never pulls an image."""
+    """Return what is missing to run a function in that image, or an empty text. Never pull an image."""
     if shutil.which("docker") is None:
         return "Docker is not on this machine"
     if _fails("docker", "version"):
@@ -21,7 +21,7 @@ def why_not(image: str) -> str:
 
 @pytest.fixture(scope="session")
 def lambda_image() -> str:
-    """The image of Lambda's Python: AWS's own, or the stand-in."""
+    """Give the image of Lambda's Python: AWS's own, or the stand-in."""
     from pilotlight_cli.aws.sam_local import IMAGE
 
     missing = why_not(IMAGE)

@@ -51,7 +51,7 @@ CONTENT = b"the bytes of a model"
 
 
 def description(signature: Signature = FEATURES, content: bytes = CONTENT) -> Description:
-    """A description of a model whose one file has that content."""
+    """Return a description of a model whose one file has that content."""
     digest = hashlib.sha256(content).hexdigest()
     return Description(
         name="example",
@@ -86,7 +86,7 @@ class MemoryStore:
 
 
 def fetched(store: ObjectStore, folder: Path, content: bytes = CONTENT, timeout: float = 60.0) -> bytes:
-    """What ends up in `folder` of a model whose lock pins `content`."""
+    """Fetch a model whose lock pins `content`, and return what `folder` has of it then."""
     ModelFiles(store, description(content=content), folder).fetch(timeout, lambda _: None)
     return (folder / "model.onnx").read_bytes()
 
@@ -98,7 +98,7 @@ class StepClock:
         self.now = 100.0
 
     def __call__(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -153,7 +153,7 @@ def service(
     max_body_bytes: int = 4_500_000,
     cors_origins: Sequence[str] = (),
 ) -> Service:
-    """A service whose model is ready and is the function `predict`."""
+    """Return a service whose model is ready and is the function `predict`."""
     model, clock = description(signature), StepClock()
     plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
     loader = ReadyLoader(plan, FunctionModel(predict))

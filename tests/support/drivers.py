@@ -28,7 +28,7 @@ class Driver(Protocol):
     """Sends one request."""
 
     def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """The reply to it."""
+        """Send a request and return the reply."""
         ...
 
 
@@ -44,7 +44,7 @@ WAYS = ("core", "http-api", "rest-api", "function-url", "functions-framework", *
 
 
 def core(service: Service) -> Driver:
-    """The service itself, in this process."""
+    """Return a driver of the service itself, in this process."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         named = {name.lower(): value for name, value in headers.items()}
@@ -55,7 +55,7 @@ def core(service: Service) -> Driver:
 
 
 def lambda_function(invoke: Callable[[object], Any], to_event: Callable[[HttpRequest], object]) -> Driver:
-    """The function in Lambda's own runtime, by events of one family."""
+    """Return a driver of the function in Lambda's own runtime, by events of one family."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         length = (("content-length", str(len(body))),) if body else ()
@@ -70,7 +70,7 @@ def lambda_function(invoke: Callable[[object], Any], to_event: Callable[[HttpReq
 
 
 def http(url: str) -> Driver:
-    """A function behind HTTP."""
+    """Return a driver of a function behind HTTP."""
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         reply = requests.request(method, f"{url}{path}", headers=dict(headers), data=body, timeout=60)

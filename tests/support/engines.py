@@ -24,7 +24,7 @@ def load(
     session: Session = DEFAULT_SESSION,
     beside: str = "",
 ) -> Model:
-    """The model in a file, on that engine, as a function would load it; its lock also lists the file `beside`."""
+    """Load the model in a file on an engine, as a function would; its lock also lists the file `beside`."""
     content = file.read_bytes()
     model = dataclasses.replace(
         description(signature, content),

@@ -13,7 +13,7 @@ from pilotlight.settings import PREFIX
 
 @pytest.fixture(autouse=True)
 def settings_stay_as_they_are() -> Iterator[None]:
-    """A setting that a test leaves behind would be taken by the functions that later tests start."""
+    """Refuse a setting that a test leaves behind: the functions that later tests start would read it."""
     before = _settings()
     yield
     after = _settings()
@@ -34,7 +34,7 @@ def ports_of_its_own() -> Iterator[None]:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nothing listens, and that nobody else is given meanwhile."""
+    """Give a port on which nothing listens, and which nobody else gets meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]

@@ -9,7 +9,7 @@ from drivers import Reply
 
 
 def check_refusal(reply: Reply, case: Case) -> None:
-    """A reply is the error that a case asks for: status, code, place, the beginning of its sentence, nothing else."""
+    """Check that a reply is a case's error: status, code, place, the beginning of its message, nothing else."""
     assert reply.headers["content-type"] == "application/json", reply.body
     body = json.loads(reply.body)
     assert (reply.status, body["code"], body["path"]) == (case.status, case.code, case.place), body

@@ -89,12 +89,12 @@ def columns(frame: pd.DataFrame) -> list[Tensor]:
 
 
 def predict(folder: Path, estimator: Any, signature: Signature, inputs: Sequence[Tensor], form: str = "pickle") -> Any:
-    """The first output's values, by way of a stored file."""
+    """Store an estimator, load it, and return the values of its first output."""
     return runtimes.load(store(folder, estimator, signature, form), folder, 1).predict(inputs)[0].values()
 
 
 def with_schema(data: bytes, change: Callable[[str], str]) -> bytes:
-    """A skops file with its schema changed."""
+    """Return a skops file with its schema changed."""
     out = BytesIO()
     with zipfile.ZipFile(BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
         for name in source.namelist():

@@ -32,7 +32,7 @@ class Open(Protocol):
     """Opens the store that has the model."""
 
     def __call__(self, *, warn: Callable[[str], object]) -> ObjectStore:
-        """The store; it tells `warn` what it leaves to a cloud's own client."""
+        """Open the store, which reports to `warn` what it leaves to a cloud's own client."""
         ...
 
 
@@ -49,14 +49,14 @@ class Outcome:
 
 
 def start(open_store: Open, folder: Path, deadline: float = _DEADLINE) -> Outcome:
-    """A whole start against a store."""
+    """Start against a store, to the end."""
     warned = list[str]()
     store = open_store(warn=warned.append)
     return _started(Plan(MODEL, store, folder, 1, time.monotonic, time.sleep, forks=True), deadline, warned)
 
 
 def start_in_vain(open_store: Open, folder: Path, most: float = _IN_VAIN) -> Outcome:
-    """A start whose pauses take no time, and of which a try gets so many seconds at most."""
+    """Start with pauses that take no time and tries of at most so many seconds."""
     clock, warned = _Clock(), list[str]()
     hurried = _Hurried(open_store(warn=warned.append), most)
     with pytest.MonkeyPatch.context() as patch:
@@ -107,7 +107,7 @@ class _Clock:
         self._slept = 0.0
 
     def __call__(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return time.monotonic() + self._slept
 
     def sleep(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ needs_gcloud = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def service_account_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The key file of a service account that exists nowhere."""
+    """Write the key file of a service account that exists nowhere."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -42,7 +42,7 @@ def service_account_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def gcloud_environ(fake: FakeGoogle, key: Path, folder: Path) -> dict[str, str]:
-    """What makes gcloud, and our own calls, reach the fake by its proxy; `folder` is for gcloud's own files."""
+    """Return an environment in which gcloud and our own calls reach the fake; `folder` is for gcloud's files."""
     endpoints = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": f"http://{api}.test/" for api in APIS}
     kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
     return (

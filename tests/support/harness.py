@@ -69,7 +69,7 @@ def pinned(
 
 
 def on_engine(model: Pinned, engine: str) -> Pinned:
-    """The same version pinned for another engine, in a folder of its own."""
+    """Pin the same version for another engine, in a folder of its own."""
     path = model.lock.parent.with_name(engine) / "model.lock"
     path.parent.mkdir()
     pin(model.store, f"{model.model.name}:{model.model.version}", path, engine=engine)
@@ -77,7 +77,7 @@ def on_engine(model: Pinned, engine: str) -> Pinned:
 
 
 def sample(folder: Path) -> Pinned:
-    """The repository's own lock, with a store in `folder` that has what it pins."""
+    """Return the repository's own lock, and fill a store in `folder` with what it pins."""
     store = open_store(folder.as_uri())
     publish_sample(store, LOCK)
     return Pinned(LOCK, store)
@@ -85,7 +85,7 @@ def sample(folder: Path) -> Pinned:
 
 @contextmanager
 def stored(cloud: str, *models: Pinned) -> Iterator[EmbeddedStore]:
-    """An object store of the cloud's own kind that has those models."""
+    """Run an object store of the cloud's own kind that has those models."""
     with embedded_store(cloud) as embedded:
         with acting_in(embedded.environ):
             target = open_store(embedded.url)
@@ -96,21 +96,21 @@ def stored(cloud: str, *models: Pinned) -> Iterator[EmbeddedStore]:
 
 @contextmanager
 def in_lambda(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[LambdaRuntime]:
-    """The function in AWS's runtime; it starts with the first event."""
+    """Run the function in AWS's runtime; it starts with the first event."""
     with prepared("aws", model, store, settings) as function, lambda_runtime(function) as runtime:
         yield runtime
 
 
 @contextmanager
 def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
-    """The function under functions-framework and gunicorn; its module was imported."""
+    """Run the function under functions-framework and gunicorn; its module has been imported."""
     with prepared("gcp", model, store, settings) as function, functions_runtime(function) as runtime:
         yield runtime
 
 
 @contextmanager
 def prepared(cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[str, str]) -> Iterator[Function]:
-    """The staged function, with its own empty folder for temporary files."""
+    """Stage the function, with its own empty folder for temporary files."""
     with TemporaryDirectory(prefix="pilotlight-test-") as folder:
         temporary = Path(folder) / "tmp"
         temporary.mkdir()

@@ -41,7 +41,7 @@ def lock_the_sample(folder: Path) -> Path:
 
 
 def copy_lock(lock: Path, folder: Path) -> Path:
-    """A copy of a lock and its companions, to be altered."""
+    """Copy a lock and its companions, to be altered."""
     for name in ("model.lock", "golden.json", "requirements.lock"):
         shutil.copy(lock.with_name(name), folder)
     return folder / "model.lock"

@@ -21,7 +21,7 @@ _ORDER = {"=": operator.eq, ">=": operator.ge, "<=": operator.le, ">": operator.
 
 
 def to_entry(line: str, service: str = "pilotlight", revision: str = "pilotlight-00001-abc") -> dict[str, Any]:
-    """The LogEntry of a line of JSON on a service's standard output."""
+    """Convert a line of JSON on a service's standard output into its LogEntry."""
     payload = json.loads(line)
     entry: dict[str, Any] = {name: payload.pop(field) for field, name in _SPECIAL.items() if field in payload}
     return entry | {
@@ -36,7 +36,7 @@ def to_entry(line: str, service: str = "pilotlight", revision: str = "pilotlight
 
 
 def field(entry: Mapping[str, Any], path: str) -> Any:
-    """The value at `jsonPayload.a.b`, or None."""
+    """Return the value at `jsonPayload.a.b`, or None."""
     value: Any = entry
     for name in path.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -64,14 +64,14 @@ class Trained:
 
 
 def new_seed() -> int:
-    """A seed that nobody chose. It is printed, so that a failing test shows it."""
+    """Draw a seed and print it, so that a failing test shows it."""
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     return seed
 
 
 def answers(pipeline: Estimator, rows: Rows) -> Answers:
-    """What scikit-learn says to `rows`."""
+    """Return scikit-learn's own answers to `rows`."""
     return Answers(
         instances=rows.tolist() if isinstance(rows, np.ndarray) else rows.to_dict("records"),
         predictions=pipeline.predict(rows).tolist(),
@@ -80,7 +80,7 @@ def answers(pipeline: Estimator, rows: Rows) -> Answers:
 
 
 def sample() -> Trained:
-    """The committed sample: 30 named columns in one matrix, two classes. Rows lie between the data's extremes."""
+    """Load the committed sample: 30 named columns in one matrix, two classes; rows lie between the data's extremes."""
     import pandas as pd
     from sklearn.datasets import load_breast_cancer
 
@@ -98,7 +98,7 @@ def sample() -> Trained:
 
 
 def rents(folder: Path, seed: int = 0) -> Trained:
-    """A regression on columns of strings and numbers: the rent of a flat. In ONNX each column is an input."""
+    """Train a regression on columns of strings and numbers, the rent of a flat. In ONNX each column is an input."""
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.compose import ColumnTransformer
     from sklearn.linear_model import Ridge
@@ -123,7 +123,7 @@ def rents(folder: Path, seed: int = 0) -> Trained:
 
 
 def three_classes(folder: Path, seed: int = 0) -> Trained:
-    """A classifier of four columns without names into the integers 1, 2 and 3."""
+    """Train a classifier of four columns without names into the integers 1, 2 and 3."""
     from skl2onnx.common.data_types import FloatTensorType
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -138,7 +138,7 @@ def three_classes(folder: Path, seed: int = 0) -> Trained:
 
 
 def plain_tensors(folder: Path) -> Path:
-    """An ONNX file of plain tensors: `signal` [N, 2, 3] gives `doubled` [N, 2, 3] and `sums` [N, 2], all FP32."""
+    """Write an ONNX file of plain tensors: `signal` [N, 2, 3] gives `doubled` [N, 2, 3], `sums` [N, 2], all FP32."""
     import onnx
 
     def tensor(name: str, *shape: str | int) -> onnx.ValueInfoProto:
@@ -162,7 +162,7 @@ def plain_tensors(folder: Path) -> Path:
 
 
 def plain_answers(instances: list[Any]) -> dict[str, list[Any]]:
-    """What `plain_tensors` gives for instances of shape [2, 3]: each output's nested values."""
+    """Return each output's nested values of `plain_tensors` for instances of shape [2, 3]."""
     signal = np.array(instances, np.float32)
     return {"doubled": (signal + signal).tolist(), "sums": signal.sum(axis=2).tolist()}
 
@@ -208,7 +208,7 @@ def _flats(random: np.random.Generator, count: int, cities: tuple[str, ...]) -> 
 
 
 def _sure(pipeline: Estimator, rows: Rows) -> Rows:
-    """The rows whose best label leads the next by more than rounding could take away."""
+    """Return the rows whose best label leads the next by more than rounding could take away."""
     if not hasattr(pipeline, "predict_proba"):
         return rows
     ranked = np.sort(pipeline.predict_proba(rows), axis=1)
@@ -216,5 +216,5 @@ def _sure(pipeline: Estimator, rows: Rows) -> Rows:
 
 
 def _exact(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values rounded to what 32 bits hold, as 64-bit floats: whoever reads them as either sees the same."""
+    """Round values to what 32 bits hold, as 64-bit floats, so that both types read the same numbers."""
     return values.astype(np.float32).astype(np.float64)

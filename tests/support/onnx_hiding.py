@@ -71,7 +71,7 @@ PLACES: dict[str, Callable[[str], ModelProto]] = {
 
 
 def tree(message: Message) -> list[Field]:
-    """The fields of a message that has no floating-point numbers."""
+    """Return the fields of a message that has no floating-point numbers."""
     found: list[Field] = []
     for field, value in message.ListFields():
         values = [value] if isinstance(value, (Message, int, str, bytes)) else value
@@ -88,7 +88,7 @@ def _value(value: Any) -> tuple[int, Value]:
 
 
 def encoded(fields: list[Field], padding: Callable[[], int] = lambda: 0) -> bytes:
-    """The bytes of a message; `padding` says how many bytes more than it needs each varint takes."""
+    """Serialise a message; each varint takes `padding` bytes more than it needs."""
     return b"".join(_encoded(fields, padding))
 
 
@@ -105,6 +105,6 @@ def _encoded(fields: list[Field], padding: Callable[[], int]) -> Iterator[bytes]
 
 
 def varint(value: int, padding: int = 0) -> bytes:
-    """A number in groups of seven bits, and empty groups at its end."""
+    """Encode a number in groups of seven bits, with empty groups at its end."""
     groups = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)] + [0] * padding
     return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])

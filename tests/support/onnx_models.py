@@ -27,7 +27,7 @@ ELEMENTS: dict[str, int] = {
 
 
 def external(location: str) -> TensorProto:
-    """A tensor `vector` of four FP32 in another file."""
+    """Return a tensor `vector` of four FP32 that lies in another file."""
     vector = TensorProto(name="vector", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     for key, value in (("location", location), ("offset", "0"), ("length", "16")):
         entry = vector.external_data.add()
@@ -36,7 +36,7 @@ def external(location: str) -> TensorProto:
 
 
 def with_external_data(folder: Path, location: str) -> Path:
-    """A model that adds a vector; the vector lies in another file."""
+    """Write a model that adds a vector; the vector lies in another file."""
     graph = helper.make_graph(
         [helper.make_node("Add", ["points", "vector"], ["moved"])],
         "moved",
@@ -48,7 +48,7 @@ def with_external_data(folder: Path, location: str) -> Path:
 
 
 def folded(folder: Path, size: int) -> Path:
-    """A model that adds to its input one number of a product of two constant matrices of that size.
+    """Write a model that adds to its input one number of a product of two constant matrices of that size.
 
     A session that optimises multiplies them once, when it is made; one that does not, at every run.
     """
@@ -66,7 +66,7 @@ def folded(folder: Path, size: int) -> Path:
 
 
 def filled(folder: Path, size: int) -> Path:
-    """A model that adds to its input the largest of so many zeros, which it makes of their number."""
+    """Write a model that adds to its input the largest of so many zeros, which it makes of their number."""
     tensor = helper.make_tensor_value_info
     nodes = [
         helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
@@ -78,7 +78,7 @@ def filled(folder: Path, size: int) -> Path:
 
 
 def endless(folder: Path) -> Path:
-    """A model with a loop that nothing ends."""
+    """Write a model with a loop that nothing ends."""
     tensor = helper.make_tensor_value_info
     body = helper.make_graph(
         [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Identity", ["v"], ["w"])],
@@ -94,13 +94,13 @@ def endless(folder: Path) -> Path:
 
 
 def wide(folder: Path, columns: int) -> Path:
-    """A model that gives back its rows of so many numbers."""
+    """Write a model that gives back its rows of so many numbers."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", columns]) for name in ("x", "y"))
     return _written(folder, helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "wide", [x], [y]))
 
 
 def repeating(folder: Path, times: int) -> Path:
-    """A model that answers each number of its input so many times."""
+    """Write a model that answers each number of its input so many times."""
     tensor = helper.make_tensor_value_info
     nodes = [
         helper.make_node("Unsqueeze", ["x", "axis"], ["column"]),
@@ -117,7 +117,7 @@ def _numbers(name: str, *values: int) -> TensorProto:
 
 
 def multiplied(folder: Path, size: int) -> Path:
-    """A model that multiplies its input by a matrix of that size, whose weights lie in a file beside it."""
+    """Write a model that multiplies its input by a matrix of that size, whose weights lie in a file beside it."""
     tensor = helper.make_tensor_value_info
     matrix = numpy_helper.from_array(np.ones((size, size), np.float32), "matrix")
     (folder / "weights.bin").write_bytes(matrix.raw_data)
@@ -136,7 +136,7 @@ def multiplied(folder: Path, size: int) -> Path:
 
 
 def identity(folder: Path, kind: int, *shape: str | int) -> Path:
-    """A model that gives its input back."""
+    """Write a model that gives its input back."""
     tensor = helper.make_tensor_value_info
     node = helper.make_node("Identity", ["x"], ["y"])
     graph = helper.make_graph([node], "same", [tensor("x", kind, shape)], [tensor("y", kind, shape)])
@@ -144,7 +144,7 @@ def identity(folder: Path, kind: int, *shape: str | int) -> Path:
 
 
 def added(folder: Path) -> Path:
-    """A model that adds two vectors of one length."""
+    """Write a model that adds two vectors of one length."""
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Add", ["left", "right"], ["sums"])],
@@ -156,7 +156,7 @@ def added(folder: Path) -> Path:
 
 
 def zeros(folder: Path) -> Path:
-    """A model that answers with a matrix of zeros of the shape that it is given."""
+    """Write a model that answers with a matrix of zeros of the shape that it is given."""
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("ConstantOfShape", ["shape"], ["zeros"])],
@@ -168,7 +168,7 @@ def zeros(folder: Path) -> Path:
 
 
 def head(folder: Path) -> Path:
-    """A model of one column `count` that answers with so many entries of a table: to any but 1 with too many rows."""
+    """Write a model of one column `count` that answers with so many entries of a table: too many rows but for 1."""
     tensor = helper.make_tensor_value_info
     table = numpy_helper.from_array(np.arange(20, 30, dtype=np.float32).reshape(10, 1), "table")
     first, flat = (
@@ -188,7 +188,7 @@ def head(folder: Path) -> Path:
 
 
 def bfloat16_plus(folder: Path, number: float) -> Path:
-    """A model of a BF16 matrix of three columns that adds a number, in FP32, and answers in BF16."""
+    """Write a model of a BF16 matrix of three columns that adds a number, in FP32, and answers in BF16."""
     tensor = helper.make_tensor_value_info
     nodes = [
         helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.FLOAT),
@@ -202,7 +202,7 @@ def bfloat16_plus(folder: Path, number: float) -> Path:
 
 
 def lookup(folder: Path) -> Path:
-    """A model of one column `index` that answers with an entry of a table of three; it takes no other index."""
+    """Write a model of one column `index` that answers with an entry of a table of three; it takes no other index."""
     tensor = helper.make_tensor_value_info
     table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
     graph = helper.make_graph(
@@ -216,7 +216,7 @@ def lookup(folder: Path) -> Path:
 
 
 def loop(folder: Path) -> Path:
-    """A model that adds 1 to `x` as often as `trips` says, one round after the other."""
+    """Write a model that adds 1 to `x` as often as `trips` says, one round after the other."""
     tensor = helper.make_tensor_value_info
     one = numpy_helper.from_array(np.ones((), np.float32), "one")
     body = helper.make_graph(
@@ -265,7 +265,7 @@ HEAD_GOLDEN: dict[str, object] = LOOKUP_GOLDEN | {
 
 
 def echo(folder: Path) -> Path:
-    """A model that gives back a matrix `in_DATATYPE` of each datatype, and `in_scalar`, an FP32 of shape [].
+    """Write a model that gives back a matrix `in_DATATYPE` of each datatype, and `in_scalar`, an FP32 of shape [].
 
     It has no BF16, so that either engine can serve it.
     """
@@ -282,7 +282,7 @@ def echo(folder: Path) -> Path:
 
 
 def _written(folder: Path, graph: GraphProto) -> Path:
-    """The file of a model with that graph."""
+    """Write a model with that graph and return its file."""
     path = folder / "model.onnx"
     opsets = [helper.make_opsetid("", 18)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())

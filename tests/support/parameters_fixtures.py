@@ -15,7 +15,7 @@ _STACKS = (f"stack-{number}" for number in itertools.count(1))
 
 @pytest.fixture
 def ssm(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of moto's Parameter Store: the server answers for all of AWS's services."""
+    """Give a client of moto's Parameter Store: the server answers for all of AWS's services."""
     import boto3
 
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", s3_server.url)

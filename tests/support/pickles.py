@@ -20,49 +20,49 @@ NONE = b"N"
 
 
 def program(*parts: bytes, protocol: int = 4) -> bytes:
-    """A whole pickle."""
+    """Return a whole pickle."""
     return b"\x80" + bytes([protocol]) + b"".join(parts) + STOP
 
 
 def text(value: str) -> bytes:
-    """A short string."""
+    """Push a short string."""
     encoded = value.encode()
     return b"\x8c" + bytes([len(encoded)]) + encoded
 
 
 def number(value: int) -> bytes:
-    """A whole number of four bytes."""
+    """Push a whole number of four bytes."""
     return b"J" + struct.pack("<i", value)
 
 
 def whole(value: int) -> bytes:
-    """A whole number of any size."""
+    """Push a whole number of any size."""
     encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
     return b"\x8a" + bytes([len(encoded)]) + encoded
 
 
 def raw(value: bytes) -> bytes:
-    """A few bytes."""
+    """Push a few bytes."""
     return b"C" + bytes([len(value)]) + value
 
 
 def named(module: str, name: str) -> bytes:
-    """What a module calls `name`."""
+    """Push what a module calls `name`."""
     return text(module) + text(name) + STACK_GLOBAL
 
 
 def items(*parts: bytes) -> bytes:
-    """A tuple."""
+    """Push a tuple."""
     return MARK + b"".join(parts) + TUPLE
 
 
 def call(function: bytes, *arguments: bytes) -> bytes:
-    """A function's result."""
+    """Push a function's result."""
     return function + items(*arguments) + REDUCE
 
 
 def attribute(key: str, value: bytes) -> bytes:
-    """A dictionary with one entry."""
+    """Push a dictionary with one entry."""
     return EMPTY_DICT + text(key) + value + SETITEM
 
 

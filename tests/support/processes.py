@@ -48,12 +48,12 @@ def is_running(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started and that are running."""
+    """Return the processes that a process started and that are running."""
     return _running(psutil.Process(pid).children())
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process started, and those that they started."""
+    """Return the processes that a process started, and those that they started."""
     return _running(psutil.Process(pid).children(recursive=True))
 
 
@@ -90,6 +90,6 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def said_pids(process: subprocess.Popen[str]) -> list[int]:
-    """The process ids in the first line that it prints."""
+    """Return the process ids in the first line that a process prints."""
     assert process.stdout is not None
     return list(map(int, process.stdout.readline().split()))

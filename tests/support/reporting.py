@@ -26,7 +26,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def skipped_lines(reports: Iterable[Any]) -> Iterable[str]:
-    """The skipped tests below the reason that they share, with how many they are."""
+    """Yield the skipped tests below the reason that they share, with their number."""
     names = defaultdict(list)
     for report in reports:
         names[_reason(report)].append(report.nodeid)

@@ -27,7 +27,7 @@ HOLDERS = tuple(_HOLDERS)
 
 
 def model(holder: str) -> DummyRegressor:
-    """A model that answers with the canary's value, and holds only its address."""
+    """Return a model that answers with the canary's value, and holds only its address."""
     estimator = DummyRegressor(strategy="constant", constant=0.0).fit([[0.0] * 3], [0.0])
     estimator.constant_ = _HOLDERS[holder]
     estimator.constant_.__array_interface__ = _ADDRESS
@@ -35,7 +35,7 @@ def model(holder: str) -> DummyRegressor:
 
 
 def files(holder: str) -> dict[str, bytes]:
-    """The model's file in each format."""
+    """Return the model's file in each format."""
     dumped = BytesIO()
     joblib.dump(model(holder), dumped)
     return {
@@ -46,5 +46,5 @@ def files(holder: str) -> dict[str, bytes]:
 
 
 def distance(one: Any, other: Any) -> float:
-    """A distance that is no secret."""
+    """Return the distance of two arrays, which is no secret."""
     return float(np.abs(one - other).sum())

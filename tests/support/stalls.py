@@ -41,7 +41,7 @@ class _Watcher(threading.Thread):
 
 @contextmanager
 def stalls() -> Iterator[Callable[[], float]]:
-    """What it gives tells the seconds, from the beginning on, in which one processor or another stood still."""
+    """Give a function that returns for how many seconds a processor stood still since the beginning."""
     watchers = [_Watcher(processor) for processor in _processors()]
     for watcher in watchers:
         watcher.start()

@@ -34,13 +34,13 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def aws_environ(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment whose AWS clients reach `s3_server`, and no configuration of this machine."""
+    """Give an environment whose AWS clients reach `s3_server`, and no configuration of this machine."""
     _reach_s3_server(s3_server, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def opened_s3_store(s3_server: S3Server) -> S3Store:
-    """A store whose client serves all tests: to make one takes boto3 longer than most of them."""
+    """Give a store whose client serves all tests: to make one takes boto3 longer than most of them."""
     from pilotlight_cli.stores.s3 import S3Store
 
     with pytest.MonkeyPatch.context() as patch:
@@ -52,7 +52,7 @@ def opened_s3_store(s3_server: S3Server) -> S3Store:
 
 @pytest.fixture
 def s3_store(s3_server: S3Server, opened_s3_store: S3Store, aws_environ: None) -> S3Store:
-    """A store in an empty bucket of moto's."""
+    """Give a store in an empty bucket of moto's."""
     bucket = next(_BUCKETS)
     s3_server.make_bucket(bucket)
     return replace(opened_s3_store, url=f"s3://{bucket}/team/a b", bucket=bucket, part_size=SMALLEST_PART)
@@ -66,7 +66,7 @@ def patient_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fake_gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
-    """A Cloud Storage with generations, preconditions and faults, and an empty bucket `models`."""
+    """Give a Cloud Storage with generations, preconditions and faults, and an empty bucket `models`."""
     from servers.fake_gcs import FakeGcs
 
     with FakeGcs("models") as server:
@@ -76,13 +76,13 @@ def fake_gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
 
 @pytest.fixture
 def gcs_store(fake_gcs: FakeGcs) -> Store:
-    """A store in the bucket of `fake_gcs`."""
+    """Give a store in the bucket of `fake_gcs`."""
     return open_store("gs://models/team/a b")
 
 
 @pytest.fixture
 def emulated_gcs_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store in gcp-storage-emulator, which `pilotlight serve` embeds: it knows neither generations nor conditions."""
+    """Give a store in gcp-storage-emulator, as `pilotlight serve` embeds it, without generations and conditions."""
     from gcp_storage_emulator.server import create_server
 
     server = create_server("127.0.0.1", 0, in_memory=True, default_bucket="models")
@@ -94,7 +94,7 @@ def emulated_gcs_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
-    """A store in a folder that is not there yet, with a name that its URL has to encode."""
+    """Give a store in a folder that is not there yet, with a name that its URL has to encode."""
     return open_store(f"{(tmp_path / 'a store').as_uri()}/100%25")
 
 

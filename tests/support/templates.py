@@ -54,7 +54,7 @@ MODES = [
 
 
 def stack(**given: str) -> Resources:
-    """The resources of a stack of template.yaml, after the transform."""
+    """Return the resources of a stack of template.yaml, after the transform."""
     return _stack(tuple(sorted(given.items())))
 
 
@@ -69,7 +69,7 @@ def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
 
 
 def released(package: str = "s3://packages/first", **given: str) -> Resources:
-    """The resources of a stack whose predict function comes from a package at that place."""
+    """Return the resources of a stack whose predict function comes from a package at that place."""
     from pilotlight_cli.aws.translation import deployed, translate
 
     translated = translate(TEMPLATE, given, {"PredictFunction": package})
@@ -78,7 +78,7 @@ def released(package: str = "s3://packages/first", **given: str) -> Resources:
 
 
 def bootstrap(**given: str) -> Resources:
-    """The resources of the stack of bootstrap.yaml."""
+    """Return the resources of the stack of bootstrap.yaml."""
     from pilotlight_cli.aws.translation import deployed
 
     assert refusals(BOOTSTRAP, effective_values(BOOTSTRAP, given)) == []
@@ -97,18 +97,18 @@ def properties(resources: Resources, name: str) -> dict[str, Any]:
 
 
 def of_type(resources: Resources, type_: str) -> list[str]:
-    """The logical ids of a type."""
+    """Return the logical ids of a type."""
     return [name for name, resource in resources.items() if resource["Type"] == type_]
 
 
 def the(resources: Resources, type_: str) -> str:
-    """The logical id of the only resource of a type."""
+    """Return the logical id of the only resource of a type."""
     (name,) = of_type(resources, type_)
     return name
 
 
 def references(node: Any) -> Iterator[str]:
-    """The logical ids that a part of a template refers to, and `AWS::...` names."""
+    """Return the logical ids that a part of a template refers to, and `AWS::...` names."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key == "Ref":
@@ -125,7 +125,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def waits_for(resources: Resources, name: str) -> set[str]:
-    """The resources that CloudFormation makes before this one: by DependsOn and references, an update policy's too."""
+    """Return the resources that CloudFormation makes before this one: by DependsOn and all its references."""
     resource = resources[name]
     declared = resource.get("DependsOn", [])
     named = {declared} if isinstance(declared, str) else set(declared)
@@ -133,7 +133,7 @@ def waits_for(resources: Resources, name: str) -> set[str]:
 
 
 def statements(resources: Resources, role: str) -> dict[str, dict[str, Any]]:
-    """What a role may do, by the statements' names."""
+    """Return a role's statements by their names."""
     policies = properties(resources, role)["Policies"]
     return {entry["Sid"]: entry for policy in policies for entry in policy["PolicyDocument"]["Statement"]}
 

@@ -89,7 +89,7 @@ class Bench:
 
 @pytest.fixture
 def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Bench]:
-    """An empty project with a bucket, whose callers call whatever has traffic often enough."""
+    """Give an empty project with a bucket, whose callers call often enough whatever revision has traffic."""
     expected = expected_of(LOCK)
     with FakeGoogle() as google, FakeGcs("models") as gcs:
         google.backend = publisher(expected)

@@ -41,13 +41,13 @@ def wrong(
     path: str = "/predict",
     **fields: Any,
 ) -> Wrong:
-    """A body that must be refused; `fields` are a Case's others."""
+    """Return the case of a body that must be refused; `fields` are a Case's others."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Wrong(model, Case(name, raw, path=path, place=place, message=message, **fields))
 
 
 def echo(changed: str = "", changes: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    """A good request to the model `echo`, or one with changes to one input, which then comes first.
+    """Return a good request to the model `echo`, or one with changes to one input, which then comes first.
 
     A change to None leaves a field out.
     """
@@ -67,7 +67,7 @@ def echo(changed: str = "", changes: Mapping[str, Any] | None = None, **fields: 
 
 
 def bodied(document: object, data: bytes = b"") -> tuple[bytes, dict[str, str]]:
-    """A document with bytes behind it, and the headers that go with them."""
+    """Return a document with bytes behind it, and the headers that go with them."""
     head = json.dumps(document).encode()
     return head + data, {"content-type": "application/octet-stream", HEADER: str(len(head))}
 
@@ -80,16 +80,16 @@ def echoed(
     message: str = "",
     **fields: Any,
 ) -> Wrong:
-    """A request to the model `echo` with one input that is wrong."""
+    """Return a request to the model `echo` with one input that is wrong."""
     body, headers = bodied(echo(changed, changes, **fields))
     return wrong("echo", name, body, place, message, path=INFER, headers=headers, is_text=False)
 
 
 def table(**changes: Any) -> dict[str, Any]:
-    """A good data frame for the model `rents`, or one with another field in it."""
+    """Return a good data frame for the model `rents`, or one with another field in it."""
     return {"dataframe_split": {"columns": list(FLAT), "data": [list(FLAT.values())], **changes}}
 
 
 def elsewhere(given: Wrong, **fields: Any) -> Wrong:
-    """The same request with other fields of its Case."""
+    """Return the same request with other fields of its Case."""
     return Wrong(given.model, replace(given.case, **fields))

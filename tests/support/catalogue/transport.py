@@ -143,7 +143,7 @@ ENCODINGS: list[Wrong] = [
 
 
 def _bytes(name: str, given: tuple[str, list[int], object, bytes], message: str, at: str = "") -> Wrong:
-    """An input of the model `echo` that is (datatype, shape, size, bytes), and not what it says."""
+    """Return an input of the model `echo` that is (datatype, shape, size, bytes), and not what it says."""
     datatype, shape, size, data = given
     changes = {"shape": shape, "data": None, "parameters": {"binary_data_size": size}}
     body, headers = bodied(echo(datatype, changes), data)
@@ -215,7 +215,7 @@ def _matrix(datatype: str, count: int, **more: Any) -> dict[str, Any]:
 
 
 def _replied() -> list[Wrong]:
-    """Requests within the limit that ask for a reply beyond it."""
+    """Return requests within the limit that ask for a reply beyond it."""
     as_json, headers = bodied(_matrix("FP32", 300_000, data=[0.1] * 300_000))
     size = {"parameters": {"binary_data_size": 1_300_000}, "data": None}
     as_bytes, more = bodied(_matrix("UINT8", 1_300_000, **size), b"\xff" * 1_300_000)

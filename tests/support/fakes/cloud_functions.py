@@ -33,7 +33,7 @@ class Functions:
     unready: bool = False
 
     def document(self, name: str) -> dict[str, Any]:
-        """A function as it is now."""
+        """Return a function as it is now."""
         if name not in self.documents:
             raise Refused(404, f"Resource '{PARENT}/functions/{name}' was not found")
         service = self.services.get(name)
@@ -80,7 +80,7 @@ class Functions:
         return operation
 
     def source(self, number: int = -1) -> zipfile.ZipFile:
-        """The archive that a deployment was built from."""
+        """Return the archive that a deployment was built from."""
         body = self.deployments[number][1]
         return zipfile.ZipFile(io.BytesIO(self.uploads[body["buildConfig"]["source"]["storageSource"]["object"]]))
 

@@ -77,7 +77,7 @@ class RunService:
         return {target.tag: target.revision or self.latest for target in self.traffic if target.tag}
 
     def deploy(self, *, ready: bool = True) -> str:
-        """A new revision, as any deployment makes one; what goes to the latest goes to it, if it is ready."""
+        """Make a revision, as any deployment does; traffic to the latest goes to it, if it is ready."""
         with self.lock:
             name = f"{self.name}-{len(self.revisions) + 1:05}-abc"
             self.revisions.append(name)
@@ -93,7 +93,7 @@ class RunService:
             self._changed()
 
     def change(self, version: str, annotations: Mapping[str, str] | None, targets: list[Target] | None) -> None:
-        """A write that was made from a version. Refused where that is no longer the one there is."""
+        """Write what was made from a version. Raise Refused if the service has another version by now."""
         with self.lock:
             if version != str(self.version):
                 raise Refused(409, f"Conflict for resource '{self.name}': version '{version}' was specified")
@@ -127,7 +127,7 @@ def tag_uri(service: RunService, tag: str) -> str:
 
 
 def as_v1(service: RunService) -> dict[str, Any]:
-    """The document that gcloud reads."""
+    """Return the document that gcloud reads."""
     ready = [{"type": name, "status": "True"} for name in ("Ready", "ConfigurationsReady", "RoutesReady")]
     return {
         "apiVersion": "serving.knative.dev/v1",
@@ -175,7 +175,7 @@ def replace_v1(service: RunService, document: Mapping[str, Any]) -> None:
 
 
 def as_v2(service: RunService) -> dict[str, Any]:
-    """The document that our own code reads."""
+    """Return the document that our own code reads."""
     path = path_of(service)
     return {
         "name": path,
@@ -208,7 +208,7 @@ def patch_v2(service: RunService, document: Mapping[str, Any], mask: str) -> Non
 
 
 def path_of(service: RunService) -> str:
-    """The service's resource name."""
+    """Return the service's resource name."""
     return f"projects/{PROJECT}/locations/{REGION}/services/{service.name}"
 
 

@@ -65,7 +65,7 @@ class CodeDeploy:
         return {"DeploymentId": made["deploymentId"], "LifecycleEventHookExecutionId": f"of-{made['deploymentId']}"}
 
     def answer(self, call: str, document: dict[str, Any]) -> Response | None:
-        """The reply to a call that moto lacks or must not answer; None for the others."""
+        """Return the response to a call that moto lacks or must not answer; None for the others."""
         if call == "PutLifecycleEventHookExecutionStatus":
             if self.failures:
                 self.failures -= 1
@@ -130,7 +130,7 @@ def _revision(kind: str, appspec: str) -> dict[str, Any]:
 
 
 def _named(revision: dict[str, Any]) -> str:
-    """What tells a revision from others."""
+    """Return the identity of a revision."""
     place = revision.get(_PLACES.get(revision["revisionType"], ""), {})
     return str(place.get("sha256", revision["revisionType"]))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 
 def metric_data(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """The data of all lines, by namespace, as PutMetricData takes them; other lines are passed over."""
+    """Return the data of all metric lines, by namespace, as PutMetricData accepts them."""
     data: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
         document = _document(line)

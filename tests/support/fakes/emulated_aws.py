@@ -31,7 +31,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 def without_the_refused(template: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A template of what the emulator takes, and what had to be dropped: logical id and type."""
+    """Return a template of what the emulator accepts, and what was dropped: logical ids and types."""
     kept, dropped = {}, []
     for name, resource in template["Resources"].items():
         if resource["Type"].startswith(_REFUSED):
@@ -54,7 +54,7 @@ class EmulatedAws:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        """A client of a service."""
+        """Return a client of a service."""
         if service not in self._clients:
             self._clients[service] = boto3.Session().client(  # type: ignore[call-overload]
                 service,
@@ -109,7 +109,7 @@ class EmulatedAws:
 
 @contextmanager
 def emulated_aws(image: str, address: str, folder: Path) -> Iterator[EmulatedAws]:
-    """An emulator at this machine's `address`, which containers reach, whose functions run in `image`."""
+    """Run an emulator at this machine's `address`, which containers reach; its functions run in `image`."""
     port = free_port()
     url, log = f"http://{address}:{port}", Log()
     # It asks for the image by the name without the processor; under a prefix of our own nobody else's is meant.

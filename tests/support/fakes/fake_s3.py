@@ -108,7 +108,7 @@ class FakeS3:
             return len(self.ranges)
 
     def environ(self) -> dict[str, str]:
-        """The variables of a function that may read it, as Lambda sets them."""
+        """Return the variables of a function that may read it, as Lambda sets them."""
         return {
             "AWS_ACCESS_KEY_ID": KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nobody reads it."""
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """The Date header: by this server's own clock."""
+        """Return the Date header, by this server's own clock."""
         return formatdate(time.time() + self.server.fake.ahead if timestamp is None else timestamp, usegmt=True)
 
     def do_GET(self) -> None:
@@ -230,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _signature(request: AWSRequest, region: str, token: str) -> str:
-    """What botocore signs a request with these headers with."""
+    """Return botocore's signature of a request with these headers."""
     request.context["timestamp"] = request.headers["x-amz-date"]
     signer = S3SigV4Auth(Credentials(KEY_ID, SECRET, token or None), "s3", region)
     text = signer.string_to_sign(request, signer.canonical_request(request))

@@ -92,7 +92,7 @@ class FakeGoogle:
         return f"http://127.0.0.1:{self.port}"
 
     def service(self, name: str) -> RunService:
-        """A service, made where there is none."""
+        """Return a service, which is made if there is none."""
         return self.functions.services.setdefault(name, RunService(name))
 
     def log(self, revision: str, count: int, *, status: int = 200, seconds: float = 0.05, agent: str = "curl") -> None:
@@ -101,7 +101,7 @@ class FakeGoogle:
             self.entries.append(_entry(revision, status, seconds, agent))
 
     def called(self, method: str, host: str, part: str = "") -> list[Asked]:
-        """The requests of a method to an API, with this in their path."""
+        """Return the requests of a method to an API, with this in their path."""
         return [one for one in self.asked if one.method == method and one.host.endswith(host) and part in one.path]
 
 
@@ -190,7 +190,7 @@ def answer(google: FakeGoogle, asked: Asked, trouble: Trouble | None) -> tuple[i
 
 
 def _function(google: FakeGoogle, asked: Asked) -> tuple[int, object]:
-    """A call of the function at its own URL or at a tag's; private, so with a token for the service's URL."""
+    """Answer a call of the private function, at its own URL or a tag's, with a token for the service's URL."""
     tag, _, name = asked.host.removesuffix(".run.example").rpartition("---")
     service = google.functions.services[name]
     revision = service.tags[tag] if tag else service.latest
@@ -259,7 +259,7 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
 
 
 def _oauth(_: FakeGoogle, asked: Asked) -> object:
-    """A service account's key for a token; the identity token is for the audience that was asked for."""
+    """Exchange a service account's key for a token; the identity token is for the requested audience."""
     claims = _claims(dict(parse_qsl(asked.body.decode()))["assertion"])
     token = {"access_token": "ya29.fake", "expires_in": 3600, "token_type": "Bearer"}
     return token | {"id_token": identity_token(claims.get("target_audience", ""))}
@@ -299,7 +299,7 @@ _ROUTES: dict[str, Callable[[FakeGoogle, Asked], object]] = {
 
 
 def identity_token(audience: str) -> str:
-    """A token in a JWT's form, signed by nobody."""
+    """Return a token in a JWT's form, signed by nobody."""
     claims = {"aud": audience, "exp": 4_000_000_000, "iat": 1_700_000_000, "iss": "https://accounts.google.com"}
     parts = ({"alg": "RS256", "typ": "JWT"}, claims)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]

@@ -41,7 +41,7 @@ class PackageIndex:
         self.server.server_close()
 
     def add(self, name: str, version: str, *needs: str, python: str = ">=3.9", tag: str = "py3-none-any") -> None:
-        """An empty wheel."""
+        """Write an empty wheel."""
         stem = f"{name.replace('-', '_')}-{version}"
         metadata = [f"Name: {name}", f"Version: {version}", f"Requires-Python: {python}"]
         metadata += [f"Requires-Dist: {need}" for need in needs]

@@ -58,7 +58,7 @@ class DeployedLambda(FakeLambda):
         return super().answer(request)
 
     def _read(self, request: Request) -> dict[str, Any] | None:
-        """What is asked for; None where it is not there, or something else is asked for."""
+        """Return the requested document; None if it does not exist or the request is another one."""
         if _VERSIONS.fullmatch(request.path):
             return {"Versions": [{"Version": version} for version in ("$LATEST", *self.versions)]}
         if _CONFIGURATION.fullmatch(request.path):
@@ -152,7 +152,7 @@ class FakeSam:
         call(StackName=name, TemplateBody=json.dumps(template), Parameters=parameters)
 
     def _bring_function(self, values: Mapping[str, str]) -> None:
-        """A digest that is not the last one's publishes a version; the alias goes to the newest."""
+        """Publish a version if the digest is not the last one's, and move the alias to the newest."""
         function, release = self.function, values["ReleaseDigest"]
         last = function.aliases.get("live")
         if last is None or self._describe(last)["release"] != release:
@@ -163,7 +163,7 @@ class FakeSam:
         function.ready = int(values["MinProvisioned"]) if ready else None
 
     def _publish(self, values: Mapping[str, str]) -> str:
-        """The number of a new version."""
+        """Publish a version and return its number."""
         function, release = self.function, values["ReleaseDigest"]
         version = str(max(map(int, (*function.versions, *function.deleted)), default=0) + 1)
         function.releases[version] = release

@@ -36,7 +36,7 @@ __all__ = [
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
-    """An index with a model's libraries, the only one that uv sees."""
+    """Give an index with a model's libraries, the only one that uv sees."""
     with PackageIndex.at(tmp_path / "index") as index:
         monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))

@@ -24,7 +24,7 @@ _NAMES = (f"function-{number}" for number in itertools.count(1))
 
 @pytest.fixture
 def aws(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
-    """Makes clients of moto's services, as the command makes them."""
+    """Give a function that makes clients of moto's services, as the command does."""
     from pilotlight_cli.aws.calls import client
 
     for service in ("CLOUDFORMATION", "IAM", "LAMBDA", "SNS"):
@@ -34,7 +34,7 @@ def aws(aws_environ: None, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other test uses: moto keeps what it has for the process."""
+    """Give a name that no other test uses: moto keeps what it has for the process."""
     return next(_NAMES)
 
 
@@ -52,7 +52,7 @@ def functions(aws: Callable[[str], Any]) -> Any:
 
 @pytest.fixture
 def function(aws: Callable[[str], Any], functions: Any, name: str) -> str:
-    """A function with the versions 1 to 7."""
+    """Give a function with the versions 1 to 7."""
     role = aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     functions.create_function(
         FunctionName=name,
