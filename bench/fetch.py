@@ -37,10 +37,10 @@ from s3_store import S3Store
 partial = Partial(Path(folder), File("model", size, ""))
 incoming = partial.begin(lambda: None)
 S3Store("s3://models").fetch(str(size), incoming, 60.0)
-partial.hash_on()
+partial.update_digest()
 assert not partial.missing
 """
-ONE_STREAM = f"import pilotlight.fetch.ranges\npilotlight.ranges._LARGEST = 1 << 40\n{OURS}"
+ONE_STREAM = f"import pilotlight.fetch.ranges\npilotlight.fetch.ranges._MAX_RANGE = 1 << 40\n{OURS}"
 BOTO3 = """
 import boto3, hashlib
 boto3.client("s3").download_file("models", str(size), folder + "/model")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilotlight.errors import PilotlightError, SettingsError
-from pilotlight.fetch.protocol import FolderStore, ObjectStore
+from pilotlight.fetch import FolderStore, ObjectStore
 from pilotlight.frozen import dataclass
 from pilotlight.model.lock import Description, load_lock
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 OpenStore = Callable[[str], ObjectStore]
 
-# What libraries below a runtime read when they are imported. A pool that they make for processors that are not there
-# takes longer to make, and more memory, than the rest of their import.
-_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+# Variables that a runtime's own libraries read at their import. A thread pool for more processors than there are takes
+# more time and memory than the rest of that import.
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What a function folder brings.
+    """What a function folder provides.
 
-    `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes what writes
-    records as log lines and metrics, from a log level and a metrics namespace. `deadline` bounds the init phase, in
-    seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks` says that the process is forked
-    after the start, and that its children serve. `primes` says that a first prediction belongs to the start.
+    `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes, from a log
+    level and a metrics namespace, the function that writes records as log lines and metrics. `deadline` limits the init
+    phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
+    after the start, and its children serve. `primes`: the start includes a first prediction.
     """
 
     folder: Path
@@ -47,9 +47,9 @@ class Platform:
 
 
 def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
-    """Start the service, its model loaded or on its way. `environ` gets what libraries read in it at their import.
+    """Start the service, with its model loaded or still loading. Sets variables in `environ` that libraries read.
 
-    Raises whatever can never work (SettingsError, FormatError, ModelError, ObjectRefused), after a line in the log: the
+    Raises permanent errors (SettingsError, FormatError, ModelError, ObjectRefused), after a line in the log: the
     platform then fails the start, and no traffic reaches this version.
     """
     began = time.monotonic()
@@ -68,8 +68,8 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         "lock": round((time.monotonic() - began) * 1000, 1),
     }
     golden = settings.lock.with_name(model.golden.name)
-    for pool in _POOLS:
-        environ.setdefault(pool, str(settings.threads))
+    for variable in _THREAD_VARIABLES:
+        environ.setdefault(variable, str(settings.threads))
     loader = Loader(
         Plan(
             model=model,
@@ -87,7 +87,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         platform.started,
     )
     loader.begin(platform.deadline)
-    make_service = loader.timed("import", _service)
+    make_service = loader.timed("import", _import_service)
     service = make_service(
         model,
         loader,
@@ -101,33 +101,33 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     return service, loader
 
 
-def _service() -> type[Service]:
-    """What a request needs is imported while the store is waited for."""
+def _import_service() -> type[Service]:
+    """Import the modules that requests need, while the files are fetched."""
     from pilotlight.service import Service  # noqa: PLC0415
 
     return Service
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:
-    """The store at a URL, by its scheme. Raises SettingsError for one that this function does not read."""
+    """Return the store at a URL, by its scheme. Raises SettingsError for an unsupported scheme."""
     scheme, _, rest = url.partition("://")
     if scheme == "file":
         return FolderStore(_folder(rest))
     if scheme not in stores:
         raise SettingsError(
-            f"PILOTLIGHT_STORE is {url!r}; this function reads {', '.join(f'{name}://' for name in stores)} and file://"
+            f"PILOTLIGHT_STORE is {url!r}; expected {', '.join(f'{name}://' for name in stores)} or file://"
         )
     return stores[scheme](url)
 
 
 def _folder(rest: str) -> Path:
-    """The folder of a file:// URL, which may name this host and is percent-encoded (RFC 8089)."""
+    """Return the folder of a file:// URL, which may name this host and is percent-encoded (RFC 8089)."""
     from urllib.parse import unquote  # noqa: PLC0415 - a cloud's own store does not need it
 
     return Path(unquote(rest.removeprefix("localhost")))
 
 
 def _model_folder(model: Description, environ: Mapping[str, str]) -> Path:
-    """A folder of this model alone: other versions on the same disk cannot be mistaken for it."""
+    """Return a folder for this model alone: other versions on the same disk cannot be mistaken for it."""
     temporary = Path(environ.get("TMPDIR", "/tmp"))  # noqa: S108 - the platforms' only writable folder
     return temporary / "pilotlight" / f"{model.name}-{model.version}-{model.files[0].sha256[:16]}"

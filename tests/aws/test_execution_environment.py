@@ -50,10 +50,10 @@ def test_a_model_that_cannot_fit_fails_the_start_with_a_sentence_in_a_line(tmp_p
             text=True,
             check=False,
         )
-    told = "ModelError: the model cannot fit into memory: it takes at least 0.1 MB to load model.onnx"
+    told = "ModelError: the model does not fit into memory: it needs at least 0.1 MB to load model.onnx"
     assert done.returncode == 1
     assert told in done.stderr
     line = json.loads(done.stdout.splitlines()[-1])
     assert line["state"] == "failed"
     assert line["error"].startswith(told)
-    assert line["error"].endswith("of the 1.0 MB here 0.0 MB are free; give the function more memory")
+    assert line["error"].endswith("of 1.0 MB only 0.0 MB are free; give the function more memory")

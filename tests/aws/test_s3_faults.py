@@ -85,7 +85,7 @@ def test_what_only_boto3_may_know_is_left_to_it(s3: FakeS3, tmp_path: Path) -> N
     s3.inject(fault("status", status=400, code="SomethingNew"))
     outcome = start(STORE, tmp_path)
     assert (outcome.state, outcome.attempts) == ("ready", 1)
-    assert "400 SomethingNew: told by the fake; boto3 is asked instead" in outcome.warned[0]
+    assert "400 SomethingNew: told by the fake; trying boto3 instead" in outcome.warned[0]
 
 
 WAITING = {
@@ -96,8 +96,8 @@ WAITING = {
 WAITING_LONG = {
     "no answer": (fault("silent"), "timed out"),
     "a stall": (fault("stall", after=1000), "timed out"),
-    "a drip": (fault("drip", delay=1.0), r"(the body ended after \d+ bytes: |no answer \()TimeoutError: timed out"),
-    "headers that never end": (fault("endless"), r"no answer \(TimeoutError: timed out"),
+    "a drip": (fault("drip", delay=1.0), r"(the body ended after \d+ bytes: |no response \()TimeoutError: timed out"),
+    "headers that never end": (fault("endless"), r"no response \(TimeoutError: timed out"),
 }
 
 
@@ -116,12 +116,12 @@ REFUSED = {
     "no permission": (
         fault("status", status=403, code="AccessDenied"),
         ObjectRefused,
-        "403 AccessDenied: told by the fake. Either the object is not there, or",
+        "403 AccessDenied: told by the fake. Either the object does not exist, or",
     ),
     "no object": (
         fault("status", status=404, code="NoSuchKey"),
         ObjectRefused,
-        "404 NoSuchKey: told by the fake. Either the object is not there, or",
+        "404 NoSuchKey: told by the fake. Either the object does not exist, or",
     ),
     "another byte": (fault("corrupt", after=70), DigestMismatch, "expected SHA-256"),
 }

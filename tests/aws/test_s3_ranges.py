@@ -15,10 +15,9 @@ import pytest
 from doubles import description
 from fakes.fake_s3 import FakeS3, Fault
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
-from pilotlight.fetch import ranges
-from pilotlight.fetch.download import Partial, Span
+from pilotlight.fetch import Span, UseSdk, ranges
+from pilotlight.fetch.download import Partial
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import UseSdk
 from pilotlight.model.lock import File
 from processes import wait_until
 from s3_store import S3Store
@@ -112,7 +111,7 @@ def test_an_object_that_is_replaced_between_two_ranges_is_not_mixed_with_the_oth
 ) -> None:
     s3.put(KEY, OTHER if now is CONTENT else CONTENT)
     s3.faults.meanwhile = lambda number: s3.put(KEY, now) if number == 3 else None
-    with pytest.raises(StoreUnavailable, match="replaced while it came"):
+    with pytest.raises(StoreUnavailable, match="replaced during the fetch"):
         fetch(files)
     if kind is None:
         fetch(files)
@@ -210,7 +209,7 @@ def test_ranges_that_cannot_be_held_together_are_for_boto3(s3: FakeS3, tmp_path:
     s3.inject(Fault("truncated", after=len(CONTENT), without=("ETag",)))
     partial = Partial(tmp_path, File("model.onnx", len(CONTENT), ""))
     incoming = partial.begin(lambda: None)
-    with pytest.raises(UseSdk, match="does not tell which object it is of"):
+    with pytest.raises(UseSdk, match="does not identify its object"):
         S3Store("s3://models/team", s3.environ()).fetch("example/3/model.onnx", incoming, 60.0)
     partial.end(incoming)
 

@@ -118,7 +118,7 @@ def test_what_plain_requests_cannot_handle_is_left_to_boto3_and_told(
     s3_server.fail("400 Bad Request" if code[0] != "S" else "403 Forbidden", code, of=bucket)
     assert plainly(f"s3://{bucket}/team") == CONTENT
     assert len(warned) == 1
-    assert f"{code}: injected; boto3 is asked instead" in warned[0]
+    assert f"{code}: injected; trying boto3 instead" in warned[0]
 
 
 def test_a_store_that_cannot_be_reached_may_come_back(

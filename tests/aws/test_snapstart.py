@@ -19,7 +19,7 @@ import pytest
 import snapstart
 from fakes.runtime_api import RuntimeApi, runtime_api
 from harness import Pinned, pinned, prepared, sample, stored
-from pilotlight.fetch.protocol import FolderStore
+from pilotlight.fetch import FolderStore
 from pilotlight.start.loading import Loader, Plan
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.events import HttpRequest, http_api_event
@@ -77,7 +77,7 @@ from pathlib import Path
 import snapstart
 from pilotlight.model.lock import load_lock
 from pilotlight.start.loading import Loader, Plan
-from pilotlight.fetch.protocol import FolderStore
+from pilotlight.fetch import FolderStore
 
 model = load_lock(Path("model.lock")).model
 plan = Plan(model, FolderStore(Path("nowhere")), Path("nowhere"), 1, time.monotonic, time.sleep)
@@ -138,7 +138,7 @@ def test_each_restored_copy_has_random_numbers_of_its_own(
 def test_without_the_model_there_is_no_snapshot(models: dict[str, Pinned], tmp_path: Path) -> None:
     model = models["onnx"].model
     plan = Plan(model, FolderStore(tmp_path), tmp_path, 1, time.monotonic, time.sleep)
-    with pytest.raises(RuntimeError, match="not ready for a snapshot: its state is 'waiting'"):
+    with pytest.raises(RuntimeError, match="expected its state to be 'ready', found 'waiting'"):
         snapstart.before_snapshot(Loader(plan, lambda _: None, {}, time.monotonic()))
 
 

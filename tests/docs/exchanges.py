@@ -13,7 +13,7 @@ from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import PredictionTimeout, RequestTimeout, StoreUnavailable
-from pilotlight.fetch.protocol import ObjectStore, Sink
+from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, load_lock
 from pilotlight.model.tensor import Tensor
@@ -138,7 +138,7 @@ class _SampleFolder:
     """The sample's folder in the repository, as a store."""
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.ObjectStore.fetch`."""
         assert timeout > 0
         sink.restart("")
         sink.write(0, (SAMPLE / key.rpartition("/")[2]).read_bytes())

@@ -86,9 +86,9 @@ WAITING_LONG = {
     "a stall": (media("stall", after=1000), "timed out"),
     "a drip": (
         media("drip", after=1000),
-        r"(the body ended after \d{4,} bytes: |no answer \()TimeoutError: timed out",
+        r"(the body ended after \d{4,} bytes: |no response \()TimeoutError: timed out",
     ),
-    "headers that never end": (media("endless"), r"no answer \(TimeoutError: timed out"),
+    "headers that never end": (media("endless"), r"no response \(TimeoutError: timed out"),
 }
 
 
@@ -106,8 +106,8 @@ def test_what_lasts_gives_up_in_time_and_says_why(fault: Fault, message: str, gc
 
 
 REFUSED = {
-    "no permission": (media("status", status=403), ObjectRefused, "403 injected. Either the object is not there, or"),
-    "no object": (media("status", status=404), ObjectRefused, "404 injected. Either the object is not there, or"),
+    "no permission": (media("status", status=403), ObjectRefused, "403 injected. Either the object does not exist, or"),
+    "no object": (media("status", status=404), ObjectRefused, "404 injected. Either the object does not exist, or"),
     "another byte, and a hash that tells it": (media("corrupt", after=70), DigestMismatch, "expected SHA-256"),
     "another byte, and no hash": (
         media("corrupt", after=70, without=("X-Goog-Hash",)),

@@ -40,7 +40,7 @@ def test_an_object_that_is_replaced_between_two_ranges_is_not_mixed_with_the_oth
 ) -> None:
     fake_gcs.put("models", NAME, CONTENT[::-1])
     fake_gcs.faults.meanwhile = lambda number: fake_gcs.put("models", NAME, CONTENT) if number == 3 else None
-    with pytest.raises(StoreUnavailable, match="replaced while it came"):
+    with pytest.raises(StoreUnavailable, match="replaced during the fetch"):
         fetched(store, tmp_path, CONTENT)
     assert not (tmp_path / "model.onnx").exists()
     assert fetched(store, tmp_path, CONTENT) == CONTENT

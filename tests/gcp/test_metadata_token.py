@@ -11,8 +11,8 @@ from doubles import StepClock, fetched
 from gcs_store import GcsStore
 from metadata_token import TokenSource
 from pilotlight.errors import ObjectRefused, PilotlightError, StoreUnavailable
+from pilotlight.fetch import UseSdk
 from pilotlight.fetch.download import Partial
-from pilotlight.fetch.protocol import UseSdk
 from pilotlight.model.lock import File
 from servers import certificates
 from servers.fake_gcs import FakeGcs, Fault
@@ -28,7 +28,7 @@ def server() -> Iterator[MetadataServer]:
 
 
 def ask(source: TokenSource, timeout: float = 60.0) -> str:
-    asked = source.ask(timeout)
+    asked = source.request(timeout)
     try:
         return asked.token(timeout)
     finally:
@@ -65,13 +65,17 @@ def test_a_slow_server_is_waited_for(server: MetadataServer) -> None:
     [
         ({"status": 404}, ObjectRefused, "has no token .404.: the function needs a service account"),
         ({"status": 403}, ObjectRefused, "has no token .403."),
-        ({"status": 500}, StoreUnavailable, "the metadata server answers 500"),
-        ({"status": 429}, StoreUnavailable, "the metadata server answers 429"),
+        ({"status": 500}, StoreUnavailable, "expected a token from the metadata server, found status 500"),
+        ({"status": 429}, StoreUnavailable, "expected a token from the metadata server, found status 429"),
         ({"flavor": "Other"}, StoreUnavailable, "is not the metadata server"),
-        ({"content": b"<html>"}, StoreUnavailable, "something that is no token"),
-        ({"content": b'{"access_token": "x"}'}, StoreUnavailable, "something that is no token"),
-        ({"content": b'["x"]'}, StoreUnavailable, "something that is no token"),
-        ({"content": b'{"access_token": "x\\r\\ny", "expires_in": 9}'}, StoreUnavailable, "that no header can hold"),
+        ({"content": b"<html>"}, StoreUnavailable, "found something else"),
+        ({"content": b'{"access_token": "x"}'}, StoreUnavailable, "found something else"),
+        ({"content": b'["x"]'}, StoreUnavailable, "found something else"),
+        (
+            {"content": b'{"access_token": "x\\r\\ny", "expires_in": 9}'},
+            StoreUnavailable,
+            "a header cannot contain",
+        ),
     ],
 )
 def test_whatever_else_it_answers_is_told_and_not_used(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pilotlight.errors import ObjectRefused, PilotlightError
+from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import ObjectStore, Sink
 from pilotlight.model.lock import Description, File, Runtime
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
@@ -73,7 +73,7 @@ class MemoryStore:
         self.fetched: list[str] = []
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.ObjectStore.fetch`."""
         assert timeout > 0
         self.fetched.append(key)
         if self.faults:

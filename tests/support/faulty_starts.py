@@ -12,7 +12,7 @@ import pytest
 
 from doubles import Records
 from pilotlight.errors import PilotlightError
-from pilotlight.fetch.protocol import ObjectStore, Sink
+from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.model.lock import load_lock
 from pilotlight.start.loading import Loader, Plan
 from pilotlight_cli.project import LOCK, SAMPLE
@@ -60,7 +60,7 @@ def start_in_vain(open_store: Open, folder: Path, most: float = _IN_VAIN) -> Out
     clock, warned = _Clock(), list[str]()
     hurried = _Hurried(open_store(warn=warned.append), most)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pilotlight.start.loading._TRY", _TRY)
+        patch.setattr("pilotlight.start.loading._MIN_TRY", _TRY)
         outcome = _started(Plan(MODEL, hurried, folder, 1, clock, clock.sleep, forks=True), _IN_VAIN, warned)
     assert max(hurried.told) <= _IN_VAIN - 0.5, "a store has time left to say why"
     return outcome
@@ -95,7 +95,7 @@ class _Hurried:
         self.told: list[float] = []
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.ObjectStore.fetch`."""
         self.told.append(timeout)
         self._store.fetch(key, sink, min(timeout, self._most))
 

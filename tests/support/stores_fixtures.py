@@ -61,7 +61,7 @@ def s3_store(s3_server: S3Server, opened_s3_store: S3Store, aws_environ: None) -
 @pytest.fixture
 def patient_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no answer so late, on a machine that stalls, that a fetch requests it again."""
-    monkeypatch.setattr("pilotlight.fetch.protocol._PATIENCE", 60.0)
+    monkeypatch.setattr("pilotlight.fetch._MAX_WAIT", 60.0)
 
 
 @pytest.fixture

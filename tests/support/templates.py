@@ -60,7 +60,7 @@ def stack(**given: str) -> Resources:
 
 @cache
 def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
-    from pilotlight_cli.aws.translation import deployed, translate
+    from translation import deployed, translate
 
     values = dict(given)
     assert refused(**values) == []
@@ -70,7 +70,7 @@ def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
 
 def released(package: str = "s3://packages/first", **given: str) -> Resources:
     """Return the resources of a stack whose predict function comes from a package at that place."""
-    from pilotlight_cli.aws.translation import deployed, translate
+    from translation import deployed, translate
 
     translated = translate(TEMPLATE, given, {"PredictFunction": package})
     resources: Resources = deployed(translated, given)["Resources"]
@@ -79,7 +79,7 @@ def released(package: str = "s3://packages/first", **given: str) -> Resources:
 
 def bootstrap(**given: str) -> Resources:
     """Return the resources of the stack of bootstrap.yaml."""
-    from pilotlight_cli.aws.translation import deployed
+    from translation import deployed
 
     assert refusals(BOOTSTRAP, effective_values(BOOTSTRAP, given)) == []
     resources: Resources = deployed(BOOTSTRAP, given, "pilotlight-bootstrap")["Resources"]

@@ -1,6 +1,6 @@
 """Model stores as the developer's command sees them: objects by key below a URL, created but never overwritten.
 
-`pilotlight.fetch.protocol.ObjectStore` is the smaller view that a cold start has of the same stores.
+`pilotlight.fetch.ObjectStore` is the smaller view that a cold start has of the same stores.
 """
 
 from __future__ import annotations

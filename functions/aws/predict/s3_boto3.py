@@ -1,7 +1,6 @@
-"""The model store in S3 through the boto3 that Lambda's runtime brings: for credentials and answers of every kind.
+"""The model store in S3 through the boto3 of Lambda's runtime: for credentials and responses of every kind.
 
-With its client it takes longer to import than all that a cold start does otherwise: it is imported only where plain
-requests will not do.
+With its client it takes longer to import than the rest of a cold start: it is imported only if plain requests fail.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from urllib3.exceptions import HTTPError
 
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight.fetch.protocol import Sink
-from s3_answers import refusal
+from pilotlight.fetch import Sink
+from s3_get import error_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -24,7 +23,7 @@ _CHUNK = 1 << 20
 
 
 class Boto3Store:
-    """`s3://bucket/prefix`, as a `pilotlight.fetch.protocol.ObjectStore`."""
+    """`s3://bucket/prefix`, as a `pilotlight.fetch.ObjectStore`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,7 +31,7 @@ class Boto3Store:
         self._prefix = f"{prefix}/" if prefix else ""
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.fetch.protocol.ObjectStore.fetch`. All of it, in one stream."""
+        """See `pilotlight.fetch.ObjectStore.fetch`. Fetches the whole object, in one stream."""
         try:
             client = _client(timeout)
             try:
@@ -47,17 +46,17 @@ class Boto3Store:
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             code = error.response.get("Error", {}).get("Code", "")
-            raise refusal(status, code, f"{self._url}/{key}: {error}") from error
+            raise error_of(status, code, f"{self._url}/{key}: {error}") from error
         except ParamValidationError as error:
             raise StoreError(f"{self._url}/{key}: {error}") from error
-        except (BotoCoreError, HTTPError) as error:  # a body's stream lets some of urllib3's own errors through
+        except (BotoCoreError, HTTPError) as error:  # a body's stream raises some of urllib3's own errors
             raise StoreUnavailable(f"{self._url}/{key}: {error}") from error
 
 
 def _client(timeout: float) -> S3Client:
-    """A client of its own for each fetch, in a session that goes with it.
+    """Return a client for one fetch, in a session of its own.
 
-    boto3's default session would keep the credentials, also for whoever reads a snapshot of this process.
+    boto3's default session would keep the credentials in memory, and so in a snapshot of this process.
     """
     config = Config(connect_timeout=min(timeout, 3), read_timeout=min(timeout, 10), retries={"total_max_attempts": 1})
     return boto3.Session().client("s3", config=config)

@@ -1,4 +1,4 @@
-"""Signatures of requests to S3, version 4, of GETs alone.
+"""Signatures of GET requests to S3, version 4.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 """
@@ -12,43 +12,43 @@ from collections.abc import Mapping
 
 from pilotlight.frozen import dataclass
 
-_NOTHING = hashlib.sha256(b"").hexdigest()
+_EMPTY_DIGEST = hashlib.sha256(b"").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key; `token` is empty for one that is not temporary."""
+    """An access key; `token` is empty for a long-term key."""
 
     key_id: str
     secret: str
     token: str
 
     def __repr__(self) -> str:
-        """Without the secrets."""
+        """Return the key's id, without the secrets."""
         return f"Credentials({self.key_id!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs in the name of somebody, for a region."""
+    """Signs requests to a region with an access key."""
 
     credentials: Credentials
     region: str
 
     def signed(self, authority: str, target: str, headers: Mapping[str, str], now: float) -> dict[str, str]:
-        """The headers of a GET, those that sign it among them.
+        """Return the headers of a GET with its signature.
 
-        `authority` is the Host header, `target` the path as it is sent: percent-encoded once, without a query. `now` is
+        `authority` is the Host header, `target` the path as sent: percent-encoded once, without a query. `now` is
         in seconds since 1970.
         """
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-        sent = {"Host": authority, **headers, "X-Amz-Content-SHA256": _NOTHING, "X-Amz-Date": moment}
+        sent = {"Host": authority, **headers, "X-Amz-Content-SHA256": _EMPTY_DIGEST, "X-Amz-Date": moment}
         if self.credentials.token:
             sent["X-Amz-Security-Token"] = self.credentials.token
         canonical = sorted((name.lower(), value.strip()) for name, value in sent.items())
         names = ";".join(name for name, _ in canonical)
         lines = "".join(f"{name}:{value}\n" for name, value in canonical)
-        request = f"GET\n{target}\n\n{lines}\n{names}\n{_NOTHING}"
+        request = f"GET\n{target}\n\n{lines}\n{names}\n{_EMPTY_DIGEST}"
         day = moment[:8]
         scope = f"{day}/{self.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"

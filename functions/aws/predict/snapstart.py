@@ -1,9 +1,9 @@
-"""What a snapshot of this function must hold, and what each copy that is restored from it makes anew.
+"""SnapStart: what a snapshot of this function must contain, and what each copy restored from it renews.
 
-Lambda's runtime calls these around SnapStart's snapshot:
+Lambda's runtime calls these functions around a snapshot:
 https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 
-Connections and threads need no call: the store ends them with each fetch.
+Connections and threads need no hook: the store closes them after each fetch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pilotlight.start.loading import Loader
 
 
 def register(loader: Loader) -> None:
-    """Have the runtime call both. The library is a part of the runtime, under SnapStart and elsewhere."""
+    """Register both hooks. The library is part of Lambda's runtime, with and without SnapStart."""
     from snapshot_restore_py import register_after_restore, register_before_snapshot  # noqa: PLC0415
 
     register_before_snapshot(before_snapshot, loader)
@@ -24,19 +24,21 @@ def register(loader: Loader) -> None:
 
 
 def before_snapshot(loader: Loader) -> None:
-    """Refuse a snapshot without the model, so that publishing the version fails, and not its requests.
+    """Raise RuntimeError without a loaded model, so that publishing the version fails instead of its requests.
 
-    Where the fetch went through boto3, its client and its credentials refer to each other: they would stay until a
-    collection comes along.
+    After a fetch through boto3, its client and its credentials refer to each other: without a collection they would be
+    in the snapshot.
     """
     if loader.state != "ready":
-        raise RuntimeError(f"the model is not ready for a snapshot: its state is {loader.state!r}; the log says why")
+        raise RuntimeError(
+            f"no snapshot without the model: expected its state to be 'ready', found {loader.state!r}; see the log"
+        )
     gc.collect()
     gc.freeze()
 
 
 def after_restore() -> None:
-    """Give this copy random numbers of its own. A random operator inside an ONNX graph keeps its session's."""
+    """Reseed this copy's random numbers. A random operator in an ONNX graph keeps its session's seed."""
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:

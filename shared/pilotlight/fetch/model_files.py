@@ -1,7 +1,7 @@
-"""Bringing a model's files to a folder: the right bytes, in time, and nothing that could be taken for them.
+"""A model's files in a folder: the pinned bytes, by a deadline, and nothing that could be mistaken for them.
 
-A store runs in threads of its own and is left alone when the time is over, whatever it waits for (a name's look-up,
-headers that come byte by byte, what a client does by itself): from then on nothing is taken that it has to write.
+A store runs in threads of its own and is abandoned at the deadline, whatever it waits for (a name's look-up, headers
+that come byte by byte, a client's own work): what it writes after that is refused.
 """
 
 from __future__ import annotations
@@ -14,86 +14,87 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pilotlight.errors import ObjectRefused, StoreUnavailable
+from pilotlight.fetch import ObjectStore, UseSdk
 from pilotlight.fetch.download import Partial, owner_of
-from pilotlight.fetch.protocol import ObjectStore, UseSdk
 from pilotlight.model.lock import Description, File
 
-_AT_ONCE = 4  # files of one model; a large one comes over many connections anyway
-_RESERVE = 0.5  # seconds that a store gets less than there are: it can say best why it did not get done
+_MAX_PARALLEL = 4  # files of one model; a large one comes over many connections anyway
+_RESERVE = 0.5  # seconds that a store gets less than remain: its own error says best why it was not done in time
 
 
 class ModelFiles:
-    """A model's files in a folder of its own. What came of them outlives a try that failed."""
+    """A model's files in a folder of its own. Their bytes so far outlive a failed attempt."""
 
     def __init__(
         self, store: ObjectStore, model: Description, folder: Path, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` is in seconds, and goes on while somebody waits."""
+        """`clock` is in seconds, and advances during a wait."""
         self._store = store
         self._model = model
         self._folder = folder
         self._clock = clock
         self._partials = {file.name: Partial(folder, file) for file in model.files}
 
-    def fetch(self, timeout: float, fetched: Callable[[int], None]) -> None:
-        """Bring every file of the model to the folder, verified. `fetched` is told the size of each that came.
+    def fetch(self, timeout: float, on_fetched: Callable[[int], None]) -> None:
+        """Fetch every file of the model to the folder, verified. `on_fetched` gets the size of each fetched file.
 
-        A file that is there already counts only if its digest is right. A download has a temporary name until its
-        digest was checked, so that a crash leaves nothing that could be taken for a model.
+        A file that exists already counts only if its digest is right. A download has a temporary name until its
+        digest is checked, so that a crash leaves nothing that could be mistaken for a model.
 
-        Raises StoreUnavailable when it takes longer than `timeout` seconds, what the store raises, DigestMismatch for
-        other bytes than the lock's, and NoRoom.
+        Raises StoreUnavailable after `timeout` seconds, the store's own errors, DigestMismatch for other bytes than
+        the lock's, and NoRoom.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._remove_leftovers()
-        wanted = [file for file in self._model.files if not _is_there(self._folder / file.name, file)]
+        wanted = [file for file in self._model.files if not _is_present(self._folder / file.name, file)]
         try:
-            self._fetch(wanted, timeout, fetched)
+            self._fetch(wanted, timeout, on_fetched)
         except (StoreUnavailable, ObjectRefused):
-            raise  # the next try goes on from here
+            raise  # the next attempt resumes from here
         except BaseException:
             for partial in self._partials.values():
                 partial.discard()
             raise
 
-    def _fetch(self, wanted: Sequence[File], timeout: float, fetched: Callable[[int], None]) -> None:
-        deadline, news = self._clock() + timeout, threading.Semaphore(0)
-        waiting, running = [*wanted], list[_Try]()
+    def _fetch(self, wanted: Sequence[File], timeout: float, on_fetched: Callable[[int], None]) -> None:
+        deadline, progress = self._clock() + timeout, threading.Semaphore(0)
+        waiting, running = [*wanted], list[_Attempt]()
         try:
             while waiting or running:
-                while waiting and len(running) < _AT_ONCE:
-                    running.append(self._begin(waiting.pop(0), self._store, deadline, news))
-                if not news.acquire(timeout=max(deadline - self._clock(), 0)):
+                while waiting and len(running) < _MAX_PARALLEL:
+                    running.append(self._begin(waiting.pop(0), self._store, deadline, progress))
+                if not progress.acquire(timeout=max(deadline - self._clock(), 0)):
                     raise StoreUnavailable(f"{running[0].key}: the store did not deliver within {timeout:.1f} s")
-                for one in [*running]:
-                    one.partial.hash_on()
-                    if one.is_over:
-                        running.remove(one)
-                        if again := self._settled(one, deadline, news):
-                            running.append(again)
+                for attempt in [*running]:
+                    attempt.partial.update_digest()
+                    if attempt.has_ended:
+                        running.remove(attempt)
+                        if successor := self._finish(attempt, deadline, progress):
+                            running.append(successor)
                         else:
-                            fetched(one.partial.file.size)
+                            on_fetched(attempt.partial.file.size)
         finally:
-            for one in running:
-                one.end()
+            for attempt in running:
+                attempt.abandon()
 
-    def _begin(self, file: File, store: ObjectStore, deadline: float, news: threading.Semaphore) -> _Try:
-        return _Try(self._partials[file.name], store, self._model.key(file.name), deadline - self._clock(), news)
+    def _begin(self, file: File, store: ObjectStore, deadline: float, progress: threading.Semaphore) -> _Attempt:
+        timeout = deadline - self._clock()
+        return _Attempt(self._partials[file.name], store, self._model.key(file.name), timeout, progress)
 
-    def _settled(self, one: _Try, deadline: float, news: threading.Semaphore) -> _Try | None:
-        """Make a file of a try that has ended, or raise what it raised; or begin the one that goes on in its place."""
+    def _finish(self, attempt: _Attempt, deadline: float, progress: threading.Semaphore) -> _Attempt | None:
+        """Verify the file of an attempt that has ended, or raise its error; return the attempt of an SDK instead."""
         try:
-            if one.raised is None:
-                one.partial.finish()
+            if attempt.error is None:
+                attempt.partial.finish()
                 return None
         finally:
-            one.end()
-        if not isinstance(one.raised, UseSdk):
-            raise one.raised
-        return self._begin(one.partial.file, one.raised.load(), deadline, news)
+            attempt.abandon()
+        if not isinstance(attempt.error, UseSdk):
+            raise attempt.error
+        return self._begin(attempt.partial.file, attempt.error.load(), deadline, progress)
 
     def _remove_leftovers(self) -> None:
-        """Downloads that a killed process left: Lambda keeps /tmp over a crash, and it is small."""
+        """Remove the downloads of a killed process: Lambda keeps /tmp over a crash, and it is small."""
         for part in self._folder.glob(".*.part"):
             owner = owner_of(part)
             is_left = owner == os.getpid() or not _is_running(owner)
@@ -101,32 +102,32 @@ class ModelFiles:
                 part.unlink(missing_ok=True)
 
 
-class _Try:
-    """One file asked of a store, in a thread of its own. `news` is released when more of it came, and at its end."""
+class _Attempt:
+    """A store's fetch of one file, in a thread of its own. `progress` is released for more bytes, and at the end."""
 
     def __init__(
-        self, partial: Partial, store: ObjectStore, key: str, timeout: float, news: threading.Semaphore
+        self, partial: Partial, store: ObjectStore, key: str, timeout: float, progress: threading.Semaphore
     ) -> None:
         self.partial = partial
         self.key = key
-        self.is_over = False
-        self.raised: BaseException | None = None
-        self._incoming = partial.begin(news.release)
-        self._news = news
-        own = timeout - min(timeout / 10, _RESERVE)
-        threading.Thread(target=self._run, args=(store, key, own), name="fetch", daemon=True).start()
+        self.has_ended = False
+        self.error: BaseException | None = None
+        self._incoming = partial.begin(progress.release)
+        self._progress = progress
+        store_timeout = timeout - min(timeout / 10, _RESERVE)
+        threading.Thread(target=self._run, args=(store, key, store_timeout), name="fetch", daemon=True).start()
 
-    def end(self) -> None:
-        """Leave it alone: nothing that it still has to write is taken."""
+    def abandon(self) -> None:
+        """Refuse whatever the store writes from here on."""
         self.partial.end(self._incoming)
 
     def _run(self, store: ObjectStore, key: str, timeout: float) -> None:
         try:
             store.fetch(key, self._incoming, timeout)
-        except BaseException as error:  # noqa: BLE001 - raised where somebody waits
-            self.raised = error
-        self.is_over = True
-        self._news.release()
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
+            self.error = error
+        self.has_ended = True
+        self._progress.release()
 
 
 def _is_running(process: int) -> bool:
@@ -139,7 +140,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _is_there(path: Path, file: File) -> bool:
+def _is_present(path: Path, file: File) -> bool:
     if not path.is_file() or path.stat().st_size != file.size:
         return False
     with path.open("rb") as content:

@@ -1,8 +1,8 @@
-"""One cold start: fetch, verify, load; and the states in which that can be.
+"""One cold start: fetch, verify and load the model; and its states.
 
 starting ─► ready
-         ├► failed    for good: wrong bytes, a wrong library, a store that refuses all through the init phase
-         └► waiting   for now: the store did not deliver in time; the next request tries again
+         ├► failed    permanently: wrong bytes, a wrong library, a store that refuses throughout the init phase
+         └► waiting   for now: the store did not deliver in time; the next request starts another attempt
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal, TypeVar
 
 from pilotlight import runtimes
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
+from pilotlight.fetch import ObjectStore
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import ObjectStore
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.lock import Description
 from pilotlight.runtimes import Model
@@ -26,20 +26,20 @@ from pilotlight.telemetry import ColdStart, Report
 Result = TypeVar("Result")
 State = Literal["starting", "ready", "failed", "waiting"]
 
-# Between two tries of a store that does not deliver: seconds, the last one again and again.
-_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+# Seconds between two tries of a store that does not deliver; the last one repeats.
+_BACKOFF = (0.1, 0.2, 0.4, 0.8, 1.6)
 
-# What a try may take at least, in seconds. None begins that could still be under way at the deadline: a store that
-# refuses all through the start has to be found out within it.
-_TRY = 1.0
+# The least timeout of a try, in seconds. No try begins that could still run at the deadline: a store that refuses
+# throughout the start has to be known by then.
+_MIN_TRY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a cold start works on. `clock` is a monotonic clock and `sleep` waits on it, both in seconds.
+    """What a cold start needs. `clock` is a monotonic clock and `sleep` waits on it, both in seconds.
 
-    `forks`: after the start this process is forked, and its children serve. `golden` is the file with the sample that
-    is predicted at the end of the start, or None where nothing is.
+    `forks`: after the start this process is forked, and its children serve. `golden` is the file with the sample for a
+    first prediction at the end of the start, or None for a start without one.
     """
 
     model: Description
@@ -54,7 +54,7 @@ class Plan:
 
 
 class _Counts:
-    """What one attempt did so far."""
+    """The tries and bytes of one attempt so far."""
 
     def __init__(self) -> None:
         self.tries = 0
@@ -65,10 +65,10 @@ class _Counts:
 
 
 class Loader:
-    """Gets the model ready, once, whoever asks and however often. Safe for threads."""
+    """Loads the model once, for all callers. Thread-safe."""
 
     def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float) -> None:
-        """`phases_ms` are the phases before this one, `started` is when the first of them began."""
+        """`phases_ms` are the phases before this one; `started` is when the first of them began."""
         self._plan = plan
         self._files = ModelFiles(plan.store, plan.model, plan.folder)
         self._report = report
@@ -79,53 +79,53 @@ class Loader:
         self._state: State = "waiting"
         self._deadline = 0.0
         self._in_init = False
-        self._has_given_up = False  # the attempt under way; it has still to say so
+        self._has_given_up = False  # whether the attempt under way has, and has still to report it
         self._is_finishing = threading.Event()
         self._is_finishing.set()
         self._changed = threading.Condition()
 
     @property
     def state(self) -> State:
-        """Where the cold start stands."""
+        """The state of the cold start."""
         return self._state
 
     def start(self, seconds: float) -> None:
-        """Load within the deadline of this platform's init phase: `begin`, and `finish`."""
+        """Load by the deadline of this platform's init phase: `begin`, then `finish`."""
         self.begin(seconds)
         self.finish()
 
     def begin(self, seconds: float) -> None:
-        """Set the fetch going, in a thread of its own, and get the runtime ready meanwhile.
+        """Start the fetch in a thread of its own, and meanwhile preload the runtime.
 
-        Until `finish` there is time for other parts of the start.
+        The caller can do other parts of the start until it calls `finish`.
         """
         self._in_init = True
         self._is_finishing.clear()
-        self._begin(self._plan.clock() + seconds)
+        self._ensure_attempt(self._plan.clock() + seconds)
         self.timed("runtime", lambda: runtimes.preload(self._plan.model))
 
     def finish(self) -> None:
         """Wait for the model until the deadline of the init phase.
 
-        Raises what made the start fail for good, so that no traffic reaches this version. Past the deadline it returns,
-        and requests go on from there.
+        Raises the error of a permanent failure, so that no traffic reaches this version. Returns at the deadline; then
+        requests wait for the attempt, or start another.
 
-        Where a fork follows it returns only when the attempt has ended: a child would inherit the locks that its thread
-        holds, and not the thread. The store keeps to the deadline, and what the load takes it would take in the child.
+        Before a fork it returns only when the attempt has ended: a child would inherit the locks that its thread holds,
+        and not the thread. The store keeps to the deadline, and the load would take the same time in the child.
         """
         self._is_finishing.set()
         self._wait(None if self._plan.forks else self._deadline)
         with self._changed:
-            # What gave up within this phase is a part of it, and has no more to do than to say so.
-            self._changed.wait_for(lambda: not self._has_given_up, _TRY)
+            # An attempt that gave up within this phase belongs to it, and has only to report that.
+            self._changed.wait_for(lambda: not self._has_given_up, _MIN_TRY)
             self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
         if self._plan.forks and self._plan.threads > 1:
-            self._model = None  # it has shown that it loads; a session's own threads would not survive the fork
+            self._model = None  # it is known to load; a session's own threads would not survive the fork
 
     def timed(self, phase: str, work: Callable[[], Result]) -> Result:
-        """Do a part of the start, which its record tells of; parts of one phase add up."""
+        """Do a part of the start, and add its duration to the phase in the start's record."""
         began = self._plan.clock()
         try:
             return work()
@@ -133,9 +133,9 @@ class Loader:
             self._phases[phase] = self._phases.get(phase, 0.0) + (self._plan.clock() - began) * 1000
 
     def model(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> Model:
-        """The loaded model, waited for until `deadline`. Raises NotReady when there is none by then.
+        """Return the loaded model, or wait for it until `deadline`. Raises NotReady if it is not loaded by then.
 
-        `trace` goes into the record of an attempt that begins here.
+        `trace` goes into the record of an attempt that starts here.
         """
         if self._model is None:
             self.retry(deadline, trace)
@@ -144,34 +144,36 @@ class Loader:
         return self._model
 
     def retry(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
-        """Wait for the state to settle until `deadline`; where an attempt gave up for now, begin another."""
-        while not self._begin(deadline, trace):
+        """Wait until `deadline` for the state to settle; if the last attempt gave up for now, start another."""
+        while not self._ensure_attempt(deadline, trace):
             if not self._wait(deadline):
                 return
         self._wait(deadline)
 
     def not_ready(self) -> NotReady:
-        """The reply for whoever asks while there is no model."""
+        """Return the error for a request while no model is loaded."""
         if self._state == "failed":
-            return NotReady("this version of the function cannot serve its model; its log says why", retry_after=60)
+            return NotReady(
+                "this version of the function cannot serve its model; see its log for the reason", retry_after=60
+            )
         return NotReady("the model is not loaded yet; try again")
 
     def after_fork(self) -> None:
-        """Make a forked child whole: threads do not survive a fork, neither ours nor those of a session.
+        """Restore the loader in a forked child, where neither its own threads nor a session's exist.
 
-        Raises what makes the load fail, after a line in the log.
+        Raises the load's error, after a line in the log.
         """
         self._changed = threading.Condition()
         self._has_given_up = False
         if self._state == "starting":
             self._state = "waiting"
         elif self._state == "ready" and self._model is None:
-            self._load_again()
+            self._reload()
 
-    def _begin(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
-        """Begin an attempt if none is under way; whoever waits longest says how long it goes on.
+    def _ensure_attempt(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
+        """Start an attempt unless one is running. The latest deadline of all waiting callers applies.
 
-        False where the one under way has given up before it could know of this deadline.
+        Returns False if the running one has given up before it could know of this deadline.
         """
         with self._changed:
             self._deadline = max(self._deadline, deadline)
@@ -188,13 +190,13 @@ class Loader:
             return True
 
     def _wait(self, deadline: float | None) -> bool:
-        """Whether the state has settled by the deadline."""
+        """Return whether the state has settled by the deadline."""
         left = None if deadline is None else max(deadline - self._plan.clock(), 0)
         with self._changed:
             return self._changed.wait_for(lambda: self._state != "starting", left)
 
     def _attempt(self, began: float, trace: Mapping[str, object]) -> None:
-        """Fetch and load, trying again until the deadline, and settle the state."""
+        """Fetch and load, retrying until the deadline, and settle the state."""
         counts = _Counts()
         state: State = "waiting"
         try:
@@ -207,11 +209,11 @@ class Loader:
         except StoreUnavailable as error:
             self._error = error
         except ObjectRefused as error:
-            # Whoever refuses all through the init phase means it. Later it may be a passing fault of theirs.
+            # A refusal throughout the init phase counts as permanent. A later one may be transient.
             state, self._error = "failed" if self._in_init else "waiting", error
         except Exception as error:  # noqa: BLE001 - a thread has no caller; `start` raises it where there is one
             state, self._error = "failed", error
-        self._is_finishing.wait()  # the start is not over, and its time not known, before its other parts are
+        self._is_finishing.wait()  # the start ends, and its duration is known, only after its other parts
         self._phases["total"] = (self._plan.clock() - began) * 1000
         with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
             self._report(self._record(state, counts, trace))
@@ -220,16 +222,16 @@ class Loader:
             self._changed.notify_all()
 
     def _fetch(self, counts: _Counts) -> None:
-        """Fetch until it works or the deadline has passed: a fresh role's permissions take seconds to work."""
+        """Fetch, retrying until the deadline: a new role's permissions take seconds to become effective."""
         while True:
             counts.tries += 1
             try:
-                self._files.fetch(max(self._deadline - self._plan.clock(), _TRY), counts.add)
+                self._files.fetch(max(self._deadline - self._plan.clock(), _MIN_TRY), counts.add)
                 return
             except (StoreUnavailable, ObjectRefused):
-                pause = _PAUSES[min(counts.tries, len(_PAUSES)) - 1]
-                with self._changed:  # whoever asks from here on either moved the deadline or knows that it is too late
-                    self._has_given_up = self._plan.clock() + pause + _TRY > self._deadline
+                pause = _BACKOFF[min(counts.tries, len(_BACKOFF)) - 1]
+                with self._changed:  # a caller either moves the deadline before this, or sees that it is too late
+                    self._has_given_up = self._plan.clock() + pause + _MIN_TRY > self._deadline
                 if self._has_given_up:
                     raise
                 self._plan.sleep(pause)
@@ -238,14 +240,14 @@ class Loader:
         return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
 
     def _prime(self, model: Model) -> None:
-        """A first prediction, in the init phase alone: after it a request waits, which would be the first itself."""
+        """Make a first prediction, in the init phase alone: after it a request waits, and makes the first itself."""
         golden = self._plan.golden
         if golden is not None and self._in_init:
-            from pilotlight.start.warm_up import prime  # noqa: PLC0415 - on demand no start does it
+            from pilotlight.start.warm_up import prime  # noqa: PLC0415 - an on-demand start does not need it
 
             self.timed("prime", lambda: prime(model, self._plan.model, golden))
 
-    def _load_again(self) -> None:
+    def _reload(self) -> None:
         try:
             self._model = self._load()
         except Exception as error:

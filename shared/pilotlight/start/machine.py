@@ -1,10 +1,10 @@
-"""What a machine has for a function, and whether a model fits into it.
+"""The machine that a function runs on, and whether a model fits into its memory.
 
-A start that cannot end well ends with a sentence, not by the kernel's out-of-memory killer. What is held against the
-machine is a lower bound, so that no model is refused that would have fitted. Measured with ONNX Runtime 1.31: a dense
+A start that cannot succeed ends with a message, not by the kernel's out-of-memory killer. The check compares a lower
+bound, so that it never refuses a model that would fit. Measured with ONNX Runtime 1.31: a dense
 network, a ResNet-18 and a transformer of 34 to 209 MB take 1.2 to 3.4 times their file while they are loaded, and once
-or more after that; a forest takes 12 times. Weights in files of their own are mapped, and take nothing that the kernel
-could not have back. A pickle's bytes stay until they are parsed into something larger: a forest takes 3 times.
+or more after that; a forest takes 12 times. Weights in files of their own are mapped, which is memory that the kernel
+can reclaim. A pickle's bytes stay until they are parsed into something larger: a forest takes 3 times.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pilotlight.frozen import dataclass
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description
 
-# What stands for a limit that nobody set.
+# The value of a limit that is not set.
 UNBOUNDED = sys.maxsize
 
 _MB = 1 << 20  # as the clouds count
@@ -26,9 +26,9 @@ _MB = 1 << 20  # as the clouds count
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`processors` is at least 1. `memory` is all that this process may use and `free` what is left of it, in bytes.
+    """`processors` is at least 1. `memory` is the limit of this process and `free` the rest of it, in bytes.
 
-    `disk_is_memory` says that files in the temporary folder take memory too.
+    `disk_is_memory`: files in the temporary folder use memory too.
     """
 
     processors: int = 1
@@ -38,12 +38,12 @@ class Machine:
 
 
 def visible_processors() -> int:
-    """How many processors this process can be scheduled on; a quota may give it less time than that."""
+    """Return how many processors this process can be scheduled on; a quota may give it less time than that."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_memory(model: Description, machine: Machine, folder: Path) -> None:
-    """Raise ModelError where the model cannot be loaded in what is free. `folder` is where its files go or are."""
+    """Raise ModelError if the free memory is too small to load the model. `folder` is where its files are, or go."""
     first = model.files[0]
     format_ = FORMATS[model.format]
     needed = first.size * format_.memory
@@ -54,8 +54,8 @@ def check_memory(model: Description, machine: Machine, folder: Path) -> None:
         needed += missing
     if needed > machine.free:
         raise ModelError(
-            f"the model cannot fit into memory: it takes at least {' and '.join(parts)}, and of the "
-            f"{_megabytes(machine.memory)} here {_megabytes(machine.free)} are free; give the function more memory"
+            f"the model does not fit into memory: it needs at least {' and '.join(parts)}, and of "
+            f"{_megabytes(machine.memory)} only {_megabytes(machine.free)} are free; give the function more memory"
         )
 
 

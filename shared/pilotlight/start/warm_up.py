@@ -1,4 +1,4 @@
-"""A first prediction before anybody asks for one: it takes longer than those that follow."""
+"""A first prediction at the start: it takes longer than those that follow."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pilotlight.runtimes import Model
 
 
 def prime(model: Model, described: Description, file: Path) -> None:
-    """Run the first golden sample in `file`, if there is one, and import what bodies are read by: nobody waits for it.
+    """Run the first golden sample in `file`, if there is one, and import the parser of large bodies.
 
-    Raises ModelError where the model cannot, FormatError for a file that cannot be read. What it answers is for those
-    to judge who compare a release with its samples: an answer that is off is no reason to have none.
+    Raises ModelError if the model fails, FormatError if the file cannot be read. The outputs are not compared with the
+    sample: that is the deployment's task, and an instance with wrong predictions is better than none.
     """
     json_fast.library(sys.maxsize)
     samples = _read(file).samples
     if not samples:
         return
-    given = {values.name: values for values in samples[0].inputs}
+    inputs = {values.name: values for values in samples[0].inputs}
     try:
-        model.predict([to_tensor(given[tensor.name]) for tensor in described.signature.inputs])
+        model.predict([to_tensor(inputs[tensor.name]) for tensor in described.signature.inputs])
     except Exception as error:
         raise ModelError(
             f"the model fails on the first sample in {file.name}: {type(error).__name__}: {origin(error)}; "

@@ -36,9 +36,9 @@ def test_a_try_that_has_ended_takes_nothing_and_ends_once(tmp_path: Path) -> Non
     incoming.write(0, CONTENT[:5])
     partial.end(incoming)
     partial.end(incoming)
-    with pytest.raises(StoreUnavailable, match="nobody waits"):
+    with pytest.raises(StoreUnavailable, match="this attempt has ended"):
         incoming.write(5, CONTENT[5:])
-    with pytest.raises(StoreUnavailable, match="nobody waits"):
+    with pytest.raises(StoreUnavailable, match="this attempt has ended"):
         incoming.restart("another")
     assert partial.missing == [(5, len(CONTENT))]
 

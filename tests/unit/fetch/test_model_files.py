@@ -12,8 +12,8 @@ import pytest
 from doubles import CONTENT, MemoryStore, description
 from pilotlight.boot import open_store
 from pilotlight.errors import DigestMismatch, ObjectRefused, StoreUnavailable
+from pilotlight.fetch import FolderStore, ObjectStore, Sink, UseSdk
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.fetch.protocol import FolderStore, ObjectStore, Sink, UseSdk
 from pilotlight.model.lock import Description, File
 
 MODEL = description()

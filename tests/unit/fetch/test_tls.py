@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from pilotlight.errors import StoreError
+from pilotlight.fetch import Deadline
 from pilotlight.fetch.http_client import Address, Connection
-from pilotlight.fetch.protocol import Timer
 from pilotlight.fetch.tls import Trust, certificates_of
 from servers import certificates
 
 
-def timer(seconds: float = 60.0) -> Timer:
-    return Timer(time.monotonic, time.monotonic() + seconds)
+def deadline(seconds: float = 60.0) -> Deadline:
+    return Deadline(time.monotonic, time.monotonic() + seconds)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def test_whom_the_first_ones_do_not_vouch_for_is_held_against_all(
     trust = Trust(["Some Root CA"], bundle)
     with greeting(request.getfixturevalue(name)[0]) as address:
         line = Connection(trust)
-        line.reach(address, timer())
+        line.reach(address, deadline())
         line.close()
     assert len(trusted(trust.context())) == (1 if name == "known" else 2)
 
@@ -103,13 +103,13 @@ def test_whom_nobody_vouches_for_is_refused(
 ) -> None:
     for owners in (["another"], []):
         with greeting(known[0]) as address, pytest.raises(ssl.SSLCertVerificationError):
-            Connection(Trust(owners, str(other[1]))).reach(address, timer())
+            Connection(Trust(owners, str(other[1]))).reach(address, deadline())
 
 
 def test_a_server_of_another_name_is_refused(known: tuple[ssl.SSLContext, Path], bundle: str) -> None:
     with greeting(known[0]) as address, pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
         Connection(Trust(["Some Root CA"], bundle)).reach(
-            Address(tls=True, host="localhost", port=address.port), timer()
+            Address(tls=True, host="localhost", port=address.port), deadline()
         )
 
 
@@ -118,7 +118,7 @@ def test_a_bundle_without_certificates_is_wrong_for_good_and_named(content: byte
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_bytes(content)
-    with pytest.raises(StoreError, match=f"no certificates can be read from {bundle}: ") as caught:
+    with pytest.raises(StoreError, match=f"cannot read certificates from {bundle}: ") as caught:
         Trust(["Some Root CA"], str(bundle)).context()
     assert type(caught.value) is StoreError  # what may pass is of a kind of its own
 
@@ -134,8 +134,8 @@ def test_a_folder_of_certificates_counts_as_a_bundle_does(
     line = Connection(Trust(["Some Root CA"], str(tmp_path)))
     with greeting(request.getfixturevalue(owner)[0]) as address:
         if owner == "known":
-            line.reach(address, timer())
+            line.reach(address, deadline())
         else:
             with pytest.raises(ssl.SSLCertVerificationError):
-                line.reach(address, timer())
+                line.reach(address, deadline())
         line.close()

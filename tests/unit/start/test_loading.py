@@ -10,7 +10,7 @@ import pytest
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, description
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
-from pilotlight.fetch.protocol import Sink
+from pilotlight.fetch import Sink
 from pilotlight.start import loading
 from pilotlight.start.loading import Loader, Plan
 from pilotlight.telemetry import Record
@@ -24,8 +24,8 @@ MINUTE = 60.0
 @pytest.fixture(autouse=True)
 def a_minute_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only sleeping moves the tests' clock, but threads and stores are waited for in real time: a machine may stall."""
-    monkeypatch.setattr(loading, "_TRY", loading._TRY * MINUTE)
-    monkeypatch.setattr(loading, "_PAUSES", tuple(pause * MINUTE for pause in loading._PAUSES))
+    monkeypatch.setattr(loading, "_MIN_TRY", loading._MIN_TRY * MINUTE)
+    monkeypatch.setattr(loading, "_BACKOFF", tuple(pause * MINUTE for pause in loading._BACKOFF))
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ class Parked(MemoryStore):
         self.go_on = threading.Event()
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
-        """See `pilotlight.fetch.protocol.ObjectStore.fetch`."""
+        """See `pilotlight.fetch.ObjectStore.fetch`."""
         if not self.fetched:
             self.fetched.append(key)
             self.go_on.wait(600)

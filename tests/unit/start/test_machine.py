@@ -40,7 +40,7 @@ def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Ma
 
 
 @pytest.mark.parametrize(
-    ("described", "machine", "told"),
+    ("described", "machine", "message"),
     [
         (model(100), free(99), "at least 100 MB to load file0 "),
         (model(50, format_="pickle"), free(99), "at least 100 MB to load file0 "),
@@ -49,10 +49,10 @@ def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Ma
     ],
     ids=["weights inside", "a pickle", "files in memory", "weights beside, in memory"],
 )
-def test_a_model_that_cannot_fit_is_refused_with_what_it_takes_and_what_there_is(
-    described: Description, machine: Machine, told: str, tmp_path: Path
+def test_a_model_that_does_not_fit_is_refused_with_the_needed_and_the_free_memory(
+    described: Description, machine: Machine, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=f"{told}.* of the 512 MB here 99 MB are free; give the function more memory"):
+    with pytest.raises(ModelError, match=f"{message}.* of 512 MB only 99 MB are free; give the function more memory"):
         check_memory(described, machine, tmp_path)
 
 
