@@ -153,7 +153,7 @@ def test_a_reply_over_the_limit_is_a_413_that_says_so() -> None:
 
 def test_values_that_a_model_refuses_are_a_400_and_what_it_says_goes_to_the_log() -> None:
     def refuse(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        raise InvalidRequest("the model does not take these values") from ValueError("unknown category 'Lviv'")
+        raise InvalidRequest("the model does not accept these values") from ValueError("unknown category 'Lviv'")
 
     records = Records()
     response, body = post(service(FEATURES, refuse, records=records), "/predict", {"features": [1, 2, 3]})

@@ -13,7 +13,7 @@ from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
-from pilotlight.runtimes.onnx.types import check_files
+from pilotlight.runtimes.onnx import check_files
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.requirements import (

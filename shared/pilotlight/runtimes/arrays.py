@@ -1,4 +1,4 @@
-"""Between tensors and numpy arrays, over the same memory. numpy is imported when a runtime that needs it calls."""
+"""Tensors as numpy arrays over the same memory, and back. numpy is imported by the first call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The tensor as an array over the same memory; strings become an object array."""
+    """Return the tensor as an array over the same memory; strings become an object array."""
     import numpy as np  # noqa: PLC0415
 
     if isinstance(tensor.data, list):
@@ -21,15 +21,15 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def from_numpy(result: np.ndarray[Any, Any], datatype: Datatype) -> Tensor:
-    """An output as a tensor of the signature's datatype."""
+    """Return an output as a tensor of the signature's datatype. Raises ModelError if it has another."""
     if datatype is BYTES:
         values = result.ravel().tolist()
         if not all(isinstance(value, str) for value in values):
-            raise ModelError("an output holds something else than strings, and the signature says BYTES")
+            raise ModelError("an output has values that are not strings; the signature expects BYTES")
         return Tensor(datatype, result.shape, values)
     contiguous = result.ravel()
     if contiguous.dtype != numpy_dtype(datatype):
-        raise ModelError(f"an output has the type {contiguous.dtype}, and the signature says {datatype.name}")
+        raise ModelError(f"an output has the type {contiguous.dtype}; the signature expects {datatype.name}")
     return Tensor(datatype, result.shape, contiguous.view("u1").data)
 
 

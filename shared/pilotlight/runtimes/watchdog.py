@@ -1,4 +1,4 @@
-"""Ends runs that take too long: one thread for all of them, which sleeps until the nearest deadline."""
+"""Termination of runs that take too long: one thread for all of them, which sleeps until the nearest deadline."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ Terminate = Callable[[], object]
 
 
 class Watchdog:
-    """Calls `terminate` of each run that has not ended by its deadline. Safe for threads and forks.
+    """Calls `terminate` of each run that has not ended by its deadline. Thread-safe and fork-safe.
 
-    Its thread begins with a run and ends at a deadline at which nothing runs. A run that begins wakes it only where its
-    deadline comes before all others, which is once in a while, since later runs have later deadlines: most runs cost a
-    dictionary's entry.
+    Its thread starts with a run and ends at a deadline with no runs left. A new run wakes it only if its deadline is
+    the nearest, which is rare, since later runs have later deadlines: most runs cost one dictionary entry.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -27,28 +26,28 @@ class Watchdog:
         os.register_at_fork(after_in_child=lambda: _reset(this))
 
     def begin(self, seconds: float, terminate: Terminate) -> object:
-        """A run that begins now and may take `seconds`; what it returns is for `end`."""
+        """Register a run that starts now and may take `seconds`. Returns the handle for `end`."""
         run = object()
         deadline = self._clock() + seconds
         self._runs[run] = (deadline, terminate)
-        # The entry comes first: the thread says when it wakes, and only then looks at the entries.
+        # The entry comes first: the thread sets when it wakes before it reads the entries.
         if deadline < self._wakes:
             try:
                 self._wake(deadline)
-            except RuntimeError:  # no thread can be started; what nobody watches must not begin
+            except RuntimeError:  # no thread can be started; a run that is not watched must not start
                 del self._runs[run]
                 raise
         return run
 
     def end(self, run: object) -> bool:
-        """Whether the run was terminated; once this returns it never will be."""
+        """Unregister a run and return whether it was terminated. It is never terminated after this returns."""
         if self._runs.pop(run, None) is not None:
             return False
-        with self._changed:  # the thread took the entry, and holds this while it terminates
+        with self._changed:  # the thread removed the entry, and holds the lock while it terminates
             return True
 
     def _reset(self) -> None:
-        """Begin anew, without a thread: one does not survive a fork, and may have held the lock."""
+        """Forget all runs and the thread: it does not survive a fork, and may have held the lock."""
         self._runs: dict[object, tuple[float, Terminate]] = {}
         self._changed = threading.Condition()
         self._wakes = inf
@@ -59,7 +58,7 @@ class Watchdog:
             if self._thread is None:
                 thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
                 thread.start()
-                self._thread = thread  # not before: where none can be started the next run has to find that out too
+                self._thread = thread  # only now: if it cannot be started, the next run has to try again
             if deadline < self._wakes:
                 self._wakes = deadline
                 self._changed.notify()
@@ -67,7 +66,7 @@ class Watchdog:
     def _watch(self) -> None:
         with self._changed:
             while True:
-                self._wakes = inf  # whoever begins from here on comes for the lock
+                self._wakes = inf  # a run that starts from here on waits for the lock
                 nearest = self._terminate_late()
                 if nearest == inf:
                     self._thread = None
@@ -76,7 +75,7 @@ class Watchdog:
                 self._changed.wait(max(nearest - self._clock(), 0))
 
     def _terminate_late(self) -> float:
-        """Terminate what is late; the nearest deadline of the others."""
+        """Terminate the late runs and return the nearest deadline of the others."""
         now = self._clock()
         nearest = inf
         for run, (deadline, terminate) in self._runs.copy().items():

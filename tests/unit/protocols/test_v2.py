@@ -315,7 +315,7 @@ def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_p
 
     response, document = asked(2, 3)
     assert (response.status, document["code"]) == (400, "invalid_request")
-    assert document["error"] == "the model does not take these values"
+    assert document["error"] == "the model does not accept these values"
     assert asked(2, 2)[1]["outputs"][0]["data"] == [2, 2]
 
 

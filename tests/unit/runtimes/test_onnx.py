@@ -40,8 +40,7 @@ from pilotlight.model.tensor import (
     pack_bfloat16,
 )
 from pilotlight.runtimes import Model
-from pilotlight.runtimes.onnx import binding, c_api
-from pilotlight.runtimes.onnx.types import SMALLEST
+from pilotlight.runtimes.onnx import SMALLEST, binding, c_api
 
 PLAIN = Signature(
     (Input("signal", FP32, (-1, 2, 3), "tensor"),),
@@ -230,7 +229,9 @@ def test_external_data_is_read_from_beside_the_model(engine: str, tmp_path: Path
 def test_a_signature_that_is_not_the_models_fails_the_load_and_not_each_request(
     engine: str, signature: Signature, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"the signature has the (in|out)put .* and the model has '.*' of tensor"):
+    with pytest.raises(
+        ModelError, match=r"expected the (in|out)put .* from the signature, found in the model .* of tensor"
+    ):
         load(engine, models.plain_tensors(tmp_path), signature)
 
 
@@ -250,7 +251,7 @@ def test_a_library_that_is_too_old_is_refused_before_the_model_is_read(
     with pytest.raises(RuntimeMismatch, match=r"this environment: found onnxruntime \S+, expected 99\.0\.0 or later"):
         load(engine, file, PLAIN)
     monkeypatch.undo()
-    with pytest.raises(ModelError, match=r"model\.onnx is no ONNX model, expected a protocol buffer"):
+    with pytest.raises(ModelError, match=r"model\.onnx is not an ONNX model, expected a protocol buffer"):
         load(engine, file, PLAIN)
 
 
@@ -274,7 +275,7 @@ def test_what_is_no_model_fails_the_load_with_the_librarys_own_words(engine: str
 def test_after_a_run_that_failed_the_next_is_right(engine: str, tmp_path: Path) -> None:
     model = load(engine, onnx_models.lookup(tmp_path), LOOKUP)
     for _ in range(50):
-        with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+        with pytest.raises(InvalidRequest, match="the model does not accept these values") as caught:
             model.predict([Tensor(INT64, (1, 1), array("q", [7]))], 30.0)
         assert re.search(r"INVALID_ARGUMENT.*out of data bounds", str(caught.value.__cause__))
         assert model.predict([Tensor(INT64, (1, 1), array("q", [1]))])[0].values() == [20]
@@ -293,7 +294,7 @@ def vector(*values: float) -> Tensor:
 def test_inputs_whose_lengths_do_not_go_together_are_the_callers_fault(engine: str, tmp_path: Path) -> None:
     model = load(engine, onnx_models.added(tmp_path), PAIR)
     assert model.predict([vector(1, 2), vector(3, 4)])[0].values() == [4, 6]
-    with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+    with pytest.raises(InvalidRequest, match="the model does not accept these values") as caught:
         model.predict([vector(1, 2), vector(1, 2, 3)])
     assert "Add" in str(caught.value.__cause__)
 
@@ -419,7 +420,7 @@ def test_sessions_that_nobody_has_any_more_leave_no_memory_behind(engine: str, t
     before = 0
     for number in range(12):
         load(engine, file, signature, beside="weights.bin").predict([row], 30.0)
-        with pytest.raises(ModelError, match="the signature has the input"):
+        with pytest.raises(ModelError, match="expected the input"):
             load(engine, file, PLAIN, beside="weights.bin")
         if number == 3:
             before = memory("VmRSS")

@@ -79,7 +79,7 @@ def test_the_places_are_those_of_the_package_onnx() -> None:
 def test_a_file_that_the_lock_does_not_list_is_never_read(place: str, engine: str, tmp_path: Path) -> None:
     path = planted(tmp_path, PLACES[place]("canary").SerializeToString())
     assert answer(path) == [CANARY]
-    with pytest.raises(ModelError, match=r"model\.onnx keeps tensors in 'canary', expected no files but those"):
+    with pytest.raises(ModelError, match=r"model\.onnx keeps tensors in 'canary', which model.lock does not list"):
         load(engine, path, MOVED)
     assert load(engine, path, MOVED, beside="canary").predict([POINTS])[0].values() == CANARY
 
@@ -174,7 +174,7 @@ def test_what_no_writer_makes_is_refused(content: bytes, expected: Any, tmp_path
     assert answer(path) == expected
     with pytest.raises(Malformed):
         external_files(content)
-    with pytest.raises(ModelError, match=r"model\.onnx is no ONNX model, expected a protocol buffer"):
+    with pytest.raises(ModelError, match=r"model\.onnx is not an ONNX model, expected a protocol buffer"):
         load("onnxruntime-c", path, MOVED, beside="canary")
 
 

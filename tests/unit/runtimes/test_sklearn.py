@@ -122,7 +122,7 @@ def test_values_that_an_estimator_does_not_take_are_the_callers_fault(value: flo
     model = runtimes.load(store(tmp_path, estimator, REGRESSOR), tmp_path, 1)
     points = POINTS.copy()
     points[3, 1] = value
-    with pytest.raises(InvalidRequest, match="the model does not take these values") as caught:
+    with pytest.raises(InvalidRequest, match="the model does not accept these values") as caught:
         model.predict([matrix(points)])
     assert isinstance(caught.value.__cause__, ValueError)
 

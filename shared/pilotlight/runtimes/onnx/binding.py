@@ -16,13 +16,13 @@ from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
+from pilotlight.runtimes.onnx import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions, SessionOptions
 
-# Two threads import at a cold start, and the one that waited for a failed import gets a module with nothing in it.
+# Two threads import at a cold start, and the one that waited for a failed import would get an empty module.
 _IMPORTING = threading.Lock()
 
 
@@ -56,17 +56,17 @@ class OnnxModel:
 
     def _run_until(self, timeout: float, feeds: dict[str, Any]) -> Sequence[Any]:
         options = self._new_options()
-        watched = self._watchdog.begin(timeout, partial(setattr, options, "terminate", True))
+        run = self._watchdog.begin(timeout, partial(setattr, options, "terminate", True))
         try:
             results: Sequence[Any] = self._session.run(self._outputs, feeds, options)
         finally:
-            if self._watchdog.end(watched):
+            if self._watchdog.end(run):
                 raise PredictionTimeout
         return results
 
 
 def library() -> ModuleType:
-    """The module onnxruntime, imported with its telemetry off: releases from 1.29 on send it unless both are set."""
+    """Import onnxruntime with its telemetry off: releases from 1.29 on send it unless both variables are set."""
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     with _IMPORTING:
         import onnxruntime  # noqa: PLC0415
@@ -76,14 +76,14 @@ def library() -> ModuleType:
 
 
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
-    """A session on `files[0]`, which may keep tensors in the others.
+    """Load `files[0]`, which may keep tensors in the other files, into a session.
 
-    Raises RuntimeMismatch, ModelError where the file is not what the signature says, or ONNX Runtime's own errors.
+    Raises RuntimeMismatch, ModelError if the file does not match the signature, or ONNX Runtime's own errors.
     """
     try:
         onnxruntime = library()
     except ImportError as error:
-        raise RuntimeMismatch(f"the lock asks for onnxruntime, which does not import: {error}") from error
+        raise RuntimeMismatch(f"cannot import onnxruntime, which the lock requires: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
     check_files(model, folder)
     session = _session(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
@@ -93,12 +93,12 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
 
 
 def preload(_packages: Mapping[str, str]) -> None:
-    """Do what a process does once, for its first session, before there is a file to load."""
+    """Do the one-time work of a process's first session, before there is a file to load."""
     _session(library(), SMALLEST, DEFAULT_SESSION, threads=1)
 
 
 def session_options(onnxruntime: ModuleType) -> SessionOptions:
-    """Options with which a file counts as ONNX whatever it is called: one that ends in .ort would be another format."""
+    """Return options that read any file as ONNX: by default a name that ends in .ort means another format."""
     options: SessionOptions = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
@@ -113,12 +113,12 @@ def _session(onnxruntime: ModuleType, model: Path | bytes, session: Session, thr
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not session.prepacking:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    made: InferenceSession = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return made
+    loaded: InferenceSession = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return loaded
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """The binding's errors for RUN_FAILURES, which have no base of their own."""
+    """Return the binding's errors for RUN_FAILURES, which have no base class of their own."""
     from onnxruntime.capi import onnxruntime_pybind11_state as binding  # noqa: PLC0415
 
     return tuple(getattr(binding, code.title().replace("_", "")) for code in RUN_FAILURES)

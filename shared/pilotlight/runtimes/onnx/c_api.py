@@ -1,4 +1,4 @@
-"""ONNX models of tensors on ONNX Runtime's C API: without numpy, and with less work at each call than the binding."""
+"""ONNX models on ONNX Runtime's C API: without numpy, and with less work at each call than the binding."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pilotlight.errors import PredictionTimeout
 from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
+from pilotlight.runtimes.onnx import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.onnx.c_library import ERRORS_ONLY, Api, Function, OrtError, library
 from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, Nodes, OutputPlace
-from pilotlight.runtimes.onnx.types import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 
 _NO_OPTIMIZATION = c_int(0)  # ORT_DISABLE_ALL
 
 
 class OnnxCModel:
-    """A session, and as many runs as were ever under way at once, each with memory of its own to be used again."""
+    """A session, and a pool of runs with memory of their own: as many as were ever active at once."""
 
     def __init__(self, new_run: Callable[[], Run]) -> None:
         self._new_run = new_run
@@ -43,27 +43,28 @@ class OnnxCModel:
 
 
 class Run:
-    """One run at a time: its options, the values of its inputs and outputs, and the arguments of all its calls."""
+    """A reusable run: its options, the values of its inputs and outputs, and the arguments of its calls."""
 
     def __init__(self, api: Api, session: c_void_p, memory: Memory, signature: Signature, options: c_void_p) -> None:
-        ins, outs = len(signature.inputs), len(signature.outputs)
-        given, made = (c_void_p * ins)(), (c_void_p * outs)()
+        input_count, output_count = len(signature.inputs), len(signature.outputs)
+        input_values, output_values = (c_void_p * input_count)(), (c_void_p * output_count)()
         self._inputs = [
-            InputPlace(api, memory, tensor.datatype, _element(given, index))
+            InputPlace(api, memory, tensor.datatype, _element(input_values, index))
             for index, tensor in enumerate(signature.inputs)
         ]
         self._outputs = [
-            OutputPlace(api, tensor.name, tensor.datatype, _element(made, index))
+            OutputPlace(api, tensor.name, tensor.datatype, _element(output_values, index))
             for index, tensor in enumerate(signature.outputs)
         ]
-        input_names = (c_char_p * ins)(*(tensor.name.encode() for tensor in signature.inputs))
-        output_names = (c_char_p * outs)(*(tensor.name.encode() for tensor in signature.outputs))
+        input_names = (c_char_p * input_count)(*(tensor.name.encode() for tensor in signature.inputs))
+        output_names = (c_char_p * output_count)(*(tensor.name.encode() for tensor in signature.outputs))
         self._api = api
         self._options = options
-        self._arguments = (session, options, input_names, given, c_size_t(ins), output_names, c_size_t(outs), made)
+        inputs = (input_names, input_values, c_size_t(input_count))
+        self._arguments = (session, options, *inputs, output_names, c_size_t(output_count), output_values)
 
     def __call__(self, inputs: Sequence[Tensor], timeout: float | None, watchdog: Watchdog) -> tuple[Tensor, ...]:
-        """Run the session on the inputs."""
+        """Run the session on the inputs and return its outputs."""
         try:
             for place, tensor in zip(self._inputs, inputs, strict=True):
                 place.fill(tensor)
@@ -80,11 +81,11 @@ class Run:
 
     def _run_until(self, timeout: float, watchdog: Watchdog) -> None:
         status: int | None = None
-        watched = watchdog.begin(timeout, self._terminate)
+        run = watchdog.begin(timeout, self._terminate)
         try:
             status = self._api.run(*self._arguments)
         finally:
-            if watchdog.end(watched):
+            if watchdog.end(run):
                 self._api.check(self._api.run_options_unset_terminate(self._options))
                 self._api.discard(status)
                 raise PredictionTimeout
@@ -103,9 +104,9 @@ class Run:
 
 
 def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
-    """A session on `files[0]`, which may keep tensors in the others.
+    """Load `files[0]`, which may keep tensors in the other files, into a session.
 
-    Raises RuntimeMismatch, ModelError where the file is not what the signature says, or OrtError.
+    Raises RuntimeMismatch, ModelError if the file does not match the signature, or OrtError.
     """
     api = library(model.runtime.packages)
     check_files(model, folder)
@@ -115,27 +116,27 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
         stack.callback(api.release_memory_info, memory.info)
         options = _options(api, stack, model.runtime.session, threads)
         path = os.fsencode(folder / model.files[0].name)
-        session = _made(
+        session = _create(
             api, stack, api.release_session, lambda out: api.create_session(api.environment, path, options, out)
         )
         nodes = Nodes(api, memory, session)
         check_signature("input", signature.inputs, nodes.inputs())
         check_signature("output", signature.outputs, nodes.outputs())
 
-        held = ExitStack()
+        resources = ExitStack()
 
         def new_run() -> Run:
-            options = _made(api, held, api.release_run_options, api.create_run_options)
+            options = _create(api, resources, api.release_run_options, api.create_run_options)
             return Run(api, session, memory, signature, options)
 
-        held.push(stack.pop_all())  # from here on it goes with the model
+        resources.push(stack.pop_all())  # from here on released with the model
         loaded = OnnxCModel(new_run)
-        weakref.finalize(loaded, held.close).atexit = False
+        weakref.finalize(loaded, resources.close).atexit = False
     return loaded
 
 
 def preload(packages: Mapping[str, str]) -> None:
-    """Do what a process does once, for its first session, before there is a file to load.
+    """Do the one-time work of a process's first session, before there is a file to load.
 
     Raises RuntimeMismatch or OrtError.
     """
@@ -143,7 +144,7 @@ def preload(packages: Mapping[str, str]) -> None:
     with ExitStack() as stack:
         options = _options(api, stack, DEFAULT_SESSION, threads=1)
         size = c_size_t(len(SMALLEST))
-        _made(
+        _create(
             api,
             stack,
             api.release_session,
@@ -152,11 +153,11 @@ def preload(packages: Mapping[str, str]) -> None:
 
 
 def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_void_p:
-    options = _made(api, stack, api.release_session_options, api.create_session_options)
+    options = _create(api, stack, api.release_session_options, api.create_session_options)
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
     api.check(api.set_session_log_severity_level(options, ERRORS_ONLY))
-    # Whatever the file is called: one that ends in .ort would be another format.
+    # For any file name: by default one that ends in .ort means another format.
     api.check(api.add_session_config_entry(options, b"session.load_model_format", b"ONNX"))
     if session.graph_optimization == "off":
         api.check(api.set_session_graph_optimization_level(options, _NO_OPTIMIZATION))
@@ -165,14 +166,14 @@ def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_vo
     return options
 
 
-def _made(api: Api, stack: ExitStack, release: Function, create: Function) -> c_void_p:
-    """An object of the library's, which `stack` releases."""
-    made = c_void_p()
-    api.check(create(byref(made)))
-    stack.callback(release, made)
-    return made
+def _create(api: Api, stack: ExitStack, release: Function, create: Function) -> c_void_p:
+    """Create one of the library's objects, which `stack` releases."""
+    pointer = c_void_p()
+    api.check(create(byref(pointer)))
+    stack.callback(release, pointer)
+    return pointer
 
 
 def _element(array: Array[c_void_p], index: int) -> c_void_p:
-    """The array's element itself, not a copy."""
+    """Return the array's element itself, not a copy."""
     return c_void_p.from_buffer(array, index * sizeof(c_void_p))

@@ -1,9 +1,9 @@
-"""ONNX Runtime's C API through ctypes: its library, the functions in use here, and its errors.
+"""ONNX Runtime's C API through ctypes: its library, the functions used here, and its errors.
 
-The API is a table of function pointers whose order never changes once a version of it has shipped, so that a function
-is known by its index. The order is that of `struct OrtApi` in include/onnxruntime/core/session/onnxruntime_c_api.h;
+The API is a table of function pointers whose order never changes once a version of it has shipped, so that an index
+identifies a function. The order is that of `struct OrtApi` in include/onnxruntime/core/session/onnxruntime_c_api.h;
 onnxruntime_c_api.cc asserts where the functions of each version end (GetErrorMessage 2, ReleaseCustomOpDomain 101,
-SetGlobalSpinControl 149, GetBuildInfoString 254, ...). The tests call every one of them.
+SetGlobalSpinControl 149, GetBuildInfoString 254, ...). The tests call each of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any, ClassVar
 from pilotlight.errors import RuntimeMismatch
 from pilotlight.runtimes import check_version
 
-# The first version of the API that has all of these functions. It came with ONNX Runtime 1.24, and older ones than
-# `formats.LIBRARIES` are refused.
+# The first version of the API that has all of these functions. It came with ONNX Runtime 1.24; `LIBRARIES` in
+# `model/formats.py` refuses older releases.
 API_VERSION = 24
 
 _FOLDER = Path("onnxruntime", "capi")
@@ -31,15 +31,15 @@ _CODES = (
     *("INVALID_PROTOBUF", "MODEL_LOADED", "NOT_IMPLEMENTED", "INVALID_GRAPH", "EP_FAIL"),
 )
 
-# Without argument types ctypes passes what it is given: a pointer or a number has to come as a ctypes object of the
-# right width. A function that is over in a microsecond keeps the interpreter's lock, which is cheaper than giving it
-# away; one that works gives it away.
+# Without argument types ctypes passes arguments as they are: a pointer or a number has to be a ctypes object of the
+# right width. A function that takes a microsecond keeps the interpreter's lock, which is cheaper than releasing it; a
+# long-running one releases it.
 _QUICK = PYFUNCTYPE(c_void_p)
-_WORKING = CFUNCTYPE(c_void_p)
+_LONG = CFUNCTYPE(c_void_p)
 _RELEASE = PYFUNCTYPE(None)
 
-# `CDLL` opens a library with the interpreter's lock in its hand: for 3 ms, and for 70 where it has to come from the
-# disk. The fetch would stand still as long.
+# `CDLL` holds the interpreter's lock while it opens a library: for 3 ms, or 70 ms from a cold disk. The fetch would
+# stop for that long.
 _OPEN = CFUNCTYPE(c_void_p, c_char_p, c_int)(("dlopen", CDLL(None)))
 
 ERRORS_ONLY = c_int(3)  # ORT_LOGGING_LEVEL_ERROR
@@ -48,7 +48,7 @@ Function = Callable[..., Any]
 
 
 class OrtError(Exception):
-    """ONNX Runtime refused; the message is its own, and `code` is what it calls that."""
+    """An error of ONNX Runtime, with its own message and the name of its code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -56,7 +56,7 @@ class OrtError(Exception):
 
 
 class _Base(Structure):
-    """`struct OrtApiBase`, the only thing that the library exports."""
+    """`struct OrtApiBase`, which is all that the library exports."""
 
     _fields_: ClassVar = [
         ("get_api", CFUNCTYPE(c_void_p, c_uint32)),
@@ -65,23 +65,23 @@ class _Base(Structure):
 
 
 class Api:
-    """The functions, by their names in the header. Those that return a status return None where all is well.
+    """The functions, by their names in the header. A status of None is success.
 
-    `environment` is the one in which a process makes all its sessions, and stays as long as the process. To make it
-    registers every operator there is: most of what `bench/onnx_engines.py` prints for the library.
+    `environment` is the one of all sessions of a process, and exists as long as the process. Creating it registers
+    every operator: most of the time that `bench/onnx_engines.py` prints for the library.
     """
 
     def __init__(self, table: int) -> None:
-        """Raises OrtError where no environment can be made."""
+        """Raises OrtError if no environment can be created."""
 
         def entry(index: int) -> int:
             return c_void_p.from_address(table + index * sizeof(c_void_p)).value or 0
 
         self._code = PYFUNCTYPE(c_int)(entry(1))  # GetErrorCode
         self._message = PYFUNCTYPE(c_char_p)(entry(2))  # GetErrorMessage
-        self.create_session: Function = _WORKING(entry(7))
-        self.create_session_from_array: Function = _WORKING(entry(8))
-        self.run: Function = _WORKING(entry(9))
+        self.create_session: Function = _LONG(entry(7))
+        self.create_session_from_array: Function = _LONG(entry(8))
+        self.run: Function = _LONG(entry(9))
         self.create_session_options: Function = _QUICK(entry(10))
         self.set_session_log_severity_level: Function = _QUICK(entry(22))
         self.set_session_graph_optimization_level: Function = _QUICK(entry(23))
@@ -118,36 +118,36 @@ class Api:
         self.get_resized_string_tensor_element_buffer: Function = _QUICK(entry(252))
         self.get_tensor_element_type_and_shape_data_reference: Function = _QUICK(entry(414))
         self.environment = c_void_p()
-        create_env = _WORKING(entry(3))
+        create_env = _LONG(entry(3))
         self.check(create_env(ERRORS_ONLY, b"pilotlight", byref(self.environment)))
 
     def check(self, status: int | None) -> None:
-        """Raise the OrtError that a status stands for, and release it."""
+        """Raise a status as an OrtError, and release it."""
         if status is None:
             return
-        held = c_void_p(status)
-        code = self._code(held)
-        message = self._message(held).decode(errors="replace")
+        pointer = c_void_p(status)
+        code = self._code(pointer)
+        message = self._message(pointer).decode(errors="replace")
         self.discard(status)
         raise OrtError(_CODES[code] if code < len(_CODES) else str(code), message)
 
     def discard(self, status: int | None) -> None:
-        """Release a status whatever it says."""
+        """Release a status without looking at it."""
         self._release_status(c_void_p(status))
 
 
 def library(packages: Mapping[str, str]) -> Api:
-    """The functions of the library in onnxruntime's wheel, which is found without importing that, telemetry off.
+    """Load the library in onnxruntime's wheel, without importing the package and with its telemetry off.
 
-    Raises RuntimeMismatch where it is missing or not of the version that `packages` names, and OrtError where no
-    environment can be made.
+    Raises RuntimeMismatch if it is missing or not of the version in `packages`, and OrtError if no environment can be
+    created.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
     path = next(_candidates(), None)
     if path is None:
         raise RuntimeMismatch(
-            f"the lock asks for onnxruntime {packages.get('onnxruntime', '')}, and no folder of sys.path has its "
-            f"library {_FOLDER / _PATTERNS[0]}; install what requirements.lock pins"
+            f"cannot find the library {_FOLDER / _PATTERNS[0]} of onnxruntime {packages.get('onnxruntime', '')} in any "
+            "folder of sys.path; install the packages that requirements.lock pins"
         )
     base = _base(str(path))
     version = base.get_version_string().decode()
@@ -158,15 +158,15 @@ def library(packages: Mapping[str, str]) -> Api:
 def _base(path: str) -> _Base:
     handle = _OPEN(os.fsencode(path), os.RTLD_NOW)
     try:
-        get_base = CDLL(path, handle=handle).OrtGetApiBase  # without a handle it says why there is none
+        get_base = CDLL(path, handle=handle).OrtGetApiBase  # without a handle it raises the reason
     except (OSError, AttributeError) as error:
-        raise RuntimeMismatch(f"the library {path} cannot be used: {error}") from error
+        raise RuntimeMismatch(f"cannot load the library {path}: {error}") from error
     get_base.restype = POINTER(_Base)
-    found: _Base = get_base().contents
-    return found
+    base: _Base = get_base().contents
+    return base
 
 
-_api = cache(Api)  # a table stays where it is, as does the library: nothing closes that
+_api = cache(Api)  # the table never moves, and nothing closes the library
 
 
 def _candidates() -> Iterator[Path]:

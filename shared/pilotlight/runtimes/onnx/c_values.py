@@ -1,7 +1,7 @@
-"""Tensors into ONNX Runtime's values and back, through the C API.
+"""Tensors as ONNX Runtime's values and back, through the C API.
 
-A place is an input or an output of a run. It has the arguments of its calls as ctypes objects that are made once: to
-make them would take longer than the calls.
+A place is an input or an output of a run. It keeps the arguments of its calls as ctypes objects, because creating them
+takes longer than the calls.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from typing import Any, ClassVar
 
 from pilotlight.errors import ModelError
 from pilotlight.model.tensor import BYTES, Datatype, Tensor
+from pilotlight.runtimes.onnx import type_name, type_of_code
 from pilotlight.runtimes.onnx.c_library import Api, Function
-from pilotlight.runtimes.onnx.types import type_name, type_of_code
 
 # CPython's own functions, of its stable ABI.
 _BYTES_FROM = PYFUNCTYPE(py_object)(("PyBytes_FromStringAndSize", pythonapi))
 _GET_BUFFER = PYFUNCTYPE(c_int)(("PyObject_GetBuffer", pythonapi))
 _RELEASE_BUFFER = PYFUNCTYPE(None)(("PyBuffer_Release", pythonapi))
-_SIMPLE = c_int(0)  # PyBUF_SIMPLE: bytes in a row, to be read
+_SIMPLE = c_int(0)  # PyBUF_SIMPLE: contiguous bytes, read-only
 
-_CPU_ALLOCATOR, _CPU_MEMORY = c_int(0), c_int(0)  # OrtDeviceAllocator and OrtMemTypeDefault come in as numbers
+_CPU_ALLOCATOR, _CPU_MEMORY = c_int(0), c_int(0)  # OrtDeviceAllocator and OrtMemTypeDefault
 
 
 class _Buffer(Structure):
@@ -53,20 +53,20 @@ class _Buffer(Structure):
 
 
 class Memory:
-    """Where values lie: this process's own memory, and the allocator for what ONNX Runtime itself puts there."""
+    """The memory of values: this process's own, and the allocator for values that ONNX Runtime creates."""
 
     def __init__(self, api: Api) -> None:
-        """Raises OrtError. What `info` points to is the caller's to release."""
+        """Raises OrtError. The caller has to release `info`."""
         self.info, self.allocator = c_void_p(), c_void_p()
         api.check(api.get_allocator_with_default_options(byref(self.allocator)))
         api.check(api.create_cpu_memory_info(_CPU_ALLOCATOR, _CPU_MEMORY, byref(self.info)))
 
 
 class InputPlace:
-    """An input of a run: a value over the memory of the tensor that it is filled with, or with strings of its own."""
+    """An input of a run: a value over a tensor's memory, or with copies of its strings."""
 
     def __init__(self, api: Api, memory: Memory, datatype: Datatype, value: c_void_p) -> None:
-        """`value` is where the value's address goes."""
+        """`value` receives the address of the value."""
         self._api = api
         self._memory = memory
         self._datatype = datatype
@@ -74,12 +74,12 @@ class InputPlace:
         self._value = value
         self._pointer, self._length = c_void_p(), c_size_t()
         self._shape: tuple[int, ...] | None = None
-        self._shaped: tuple[Any, ...] = ()
+        self._shape_arguments: tuple[Any, ...] = ()
         self._buffer = _Buffer()
-        self._held: object = None
+        self._exported: object = None
 
     def fill(self, tensor: Tensor) -> None:
-        """Make the value; it is good as long as the tensor is, and until `clear`. Raises OrtError."""
+        """Create the value, valid until `clear` and as long as the tensor is. Raises OrtError."""
         data = tensor.data
         if tensor.shape != self._shape:
             self._reshape(tensor.shape)
@@ -92,50 +92,50 @@ class InputPlace:
         else:
             self._export(data)
         status = self._api.create_tensor_with_data_as_ort_value(
-            self._memory.info, self._pointer, self._length, *self._shaped
+            self._memory.info, self._pointer, self._length, *self._shape_arguments
         )
         if status is not None:
             self._api.check(status)
 
     def clear(self) -> None:
-        """Release the value, where there is one, and what it lay in."""
+        """Release the value, if any, and its memory."""
         self._api.release_value(self._value)
         self._value.value = None
-        if self._held is not None:
-            self._let_go()
+        if self._exported is not None:
+            self._release_buffer()
 
     def _reshape(self, shape: tuple[int, ...]) -> None:
-        """The arguments that say what the value is and where its address goes: the same for the same shape."""
+        """Prepare the arguments that depend on the shape alone."""
         dimensions = (c_int64 * len(shape))(*shape)
-        self._shaped = (dimensions, c_size_t(len(shape)), self._code, byref(self._value))
+        self._shape_arguments = (dimensions, c_size_t(len(shape)), self._code, byref(self._value))
         self._shape = shape
 
     def _export(self, data: bytes | bytearray | memoryview) -> None:
-        """Hold the memory of bytes; they are copied where they do not lie as the datatype's values must."""
-        self._hold(data)
+        """Export the memory of bytes; they are copied if they are not aligned for the datatype."""
+        self._get_buffer(data)
         if (self._buffer.buf or 0) % self._datatype.size:
-            self._let_go()
-            self._hold(bytes(data))
+            self._release_buffer()
+            self._get_buffer(bytes(data))
         self._pointer.value = self._buffer.buf
         self._length.value = self._buffer.len
 
-    def _hold(self, data: bytes | bytearray | memoryview) -> None:
-        _GET_BUFFER(py_object(data), byref(self._buffer), _SIMPLE)  # raises what CPython has against it
-        self._held = data
+    def _get_buffer(self, data: bytes | bytearray | memoryview) -> None:
+        _GET_BUFFER(py_object(data), byref(self._buffer), _SIMPLE)  # raises CPython's own error
+        self._exported = data
 
-    def _let_go(self) -> None:
-        self._held = None
+    def _release_buffer(self) -> None:
+        self._exported = None
         _RELEASE_BUFFER(byref(self._buffer))
 
     def _fill_strings(self, strings: list[str]) -> None:
         api = self._api
         encoded = [string.encode() for string in strings]
         count = len(encoded)
-        api.check(api.create_tensor_as_ort_value(self._memory.allocator, *self._shaped))
+        api.check(api.create_tensor_as_ort_value(self._memory.allocator, *self._shape_arguments))
         if not any(b"\0" in string for string in encoded):
             api.check(api.fill_string_tensor(self._value, (c_char_p * count)(*encoded), c_size_t(count)))
             return
-        place = c_void_p()  # for C a string ends at a NUL, so these are copied one by one
+        place = c_void_p()  # in C a string ends at a NUL, so these are copied one by one
         for index, string in enumerate(encoded):
             length = c_size_t(len(string))
             api.check(api.get_resized_string_tensor_element_buffer(self._value, c_size_t(index), length, byref(place)))
@@ -143,10 +143,10 @@ class InputPlace:
 
 
 class OutputPlace:
-    """An output of a run: a value that ONNX Runtime made, from which a tensor is copied."""
+    """An output of a run: a value that ONNX Runtime creates, from which a tensor is copied."""
 
     def __init__(self, api: Api, name: str, datatype: Datatype, value: c_void_p) -> None:
-        """`value` is where the value's address comes to stand."""
+        """`value` receives the address of the value."""
         self._api = api
         self._name = name
         self._datatype = datatype
@@ -162,14 +162,14 @@ class OutputPlace:
         self._reserve(64, 1)
 
     def read(self) -> Tensor:
-        """A copy of the value. Raises OrtError, or ModelError for another type than the signature's."""
+        """Return a copy of the value. Raises OrtError, or ModelError for another type than the signature's."""
         api, datatype = self._api, self._datatype
         status = api.get_tensor_element_type_and_shape_data_reference(*self._describe)
         if status is not None:
             api.check(status)
         if self._code.value != self._expected:
             raise ModelError(
-                f"the output {self._name!r} is a {type_of_code(self._code.value)}, and the signature says "
+                f"the output {self._name!r} has the type {type_of_code(self._code.value)}; the signature expects "
                 f"{type_name(datatype)}"
             )
         rank = self._rank.value
@@ -183,12 +183,12 @@ class OutputPlace:
         return Tensor(datatype, shape, _BYTES_FROM(self._pointer, self._size))
 
     def clear(self) -> None:
-        """Release the value, where there is one."""
+        """Release the value, if any."""
         self._api.release_value(self._value)
         self._value.value = None
 
     def _reserve(self, length: int, count: int) -> None:
-        """Room for that many bytes and that many strings."""
+        """Allocate room for so many bytes and so many strings."""
         self._content, self._offsets = create_string_buffer(length), (c_size_t * count)()
         self._copy_strings = (self._value, self._content, self._length, self._offsets, self._size)
 
@@ -214,7 +214,7 @@ class OutputPlace:
 
 
 class Nodes:
-    """A session's inputs and outputs. Every method raises OrtError where the library refuses."""
+    """A session's inputs and outputs. Every method may raise OrtError."""
 
     def __init__(self, api: Api, memory: Memory, session: c_void_p) -> None:
         self._api = api
@@ -222,27 +222,27 @@ class Nodes:
         self._session = session
 
     def inputs(self) -> dict[str, str]:
-        """The type of each input by its name."""
+        """Return the type of each input by its name."""
         api = self._api
         return self._all(api.session_get_input_count, api.session_get_input_name, api.session_get_input_type_info)
 
     def outputs(self) -> dict[str, str]:
-        """The type of each output by its name."""
+        """Return the type of each output by its name."""
         api = self._api
         return self._all(api.session_get_output_count, api.session_get_output_name, api.session_get_output_type_info)
 
     def _all(self, count: Function, name: Function, type_info: Function) -> dict[str, str]:
-        number = c_size_t()
-        self._api.check(count(self._session, byref(number)))
-        return {self._name(name, index): self._type(type_info, index) for index in range(number.value)}
+        length = c_size_t()
+        self._api.check(count(self._session, byref(length)))
+        return {self._name(name, index): self._type(type_info, index) for index in range(length.value)}
 
     def _name(self, function: Function, index: int) -> str:
-        found = c_void_p()
-        self._api.check(function(self._session, c_size_t(index), self._allocator, byref(found)))
+        text = c_void_p()
+        self._api.check(function(self._session, c_size_t(index), self._allocator, byref(text)))
         try:
-            return string_at(found.value or 0).decode()
+            return string_at(text.value or 0).decode()
         finally:
-            self._api.check(self._api.allocator_free(self._allocator, found))
+            self._api.check(self._api.allocator_free(self._allocator, text))
 
     def _type(self, function: Function, index: int) -> str:
         info, tensor, code = c_void_p(), c_void_p(), c_int()
@@ -250,7 +250,7 @@ class Nodes:
         try:
             self._api.check(self._api.cast_type_info_to_tensor_info(info, byref(tensor)))
             if not tensor:
-                return "something else than a tensor"
+                return "a type other than a tensor"
             self._api.check(self._api.get_tensor_element_type(tensor, byref(code)))
             return type_of_code(code.value)
         finally:

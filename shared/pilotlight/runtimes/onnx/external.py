@@ -1,13 +1,13 @@
 """The files in which an ONNX model keeps tensors, read from its protocol buffer before ONNX Runtime opens any of them.
 
-Nothing that ONNX Runtime finds is missed. All places are walked in which onnx.proto lets a tensor be. A field that is
-there twice is read twice, as a parser merges messages; of a string the last counts, as in a parser. Groups, which no
+No file that ONNX Runtime would open is missed. The walk covers every place where onnx.proto allows a tensor. A repeated
+field is read each time, as a parser merges messages; of a string the last counts, as in a parser. Groups, which no
 writer of ONNX uses, are refused. https://protobuf.dev/programming-guides/encoding/
 
-Only headers are read, and what they head is skipped. In a fresh process with the file cached that takes 2 ms for a
-dense network of 100 MB and 4 ms for a transformer of 436 MB, this module's import included. A forest has each number in
-a field of its own, and is searched as a whole: 0.1 s for 91 MB, which ONNX Runtime takes 2.8 s to load. What needs none
-of this, like the sample in 0.1 ms, is told before (`onnx_types.check_files`).
+Only headers are read, and contents are skipped. In a fresh process with the file cached that takes 2 ms for a dense
+network of 100 MB and 4 ms for a transformer of 436 MB, this module's import included. A forest has each number in a
+field of its own, and is searched as a whole: 0.1 s for 91 MB, which ONNX Runtime takes 2.8 s to load. `check_files`
+excludes most models before, like the sample in 0.1 ms.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import TypeAlias
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import Description
-from pilotlight.runtimes.onnx.types import LOCATION
+from pilotlight.runtimes.onnx import LOCATION
 
 Content: TypeAlias = "mmap | bytes"
 Field: TypeAlias = "tuple[int, int, int, int]"
 
-# For each kind of message, the fields in which tensors may be and the kind of what is there. A test derives the same
-# from the definitions of the package onnx. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+# For each kind of message, the fields that may contain tensors, and the kind of message in them. A test derives the
+# same table from the definitions of the package onnx. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 WITHIN: dict[str, dict[int, str]] = {
     "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
     "TrainingInfoProto": {1: "GraphProto", 2: "GraphProto"},
@@ -39,10 +39,10 @@ WITHIN: dict[str, dict[int, str]] = {
     "TensorProto": {13: "StringStringEntryProto"},
 }
 
-# Searching so many bytes takes less than reading their fields one by one.
+# Up to this size, searching the bytes is faster than reading their fields.
 _SMALL = 1 << 16
 
-# An attribute or a tensor of more fields holds its numbers or strings in a field each.
+# An attribute or a tensor with more fields has one for each of its numbers or strings.
 _FIELDS = 1000
 _LISTS = ("AttributeProto", "TensorProto")
 
@@ -50,39 +50,39 @@ _FIXED = {1: 8, 5: 4}
 
 
 class Malformed(ValueError):
-    """These bytes are no protocol buffer, or one that no writer of ONNX makes."""
+    """Bytes that are not a protocol buffer, or one that no writer of ONNX makes."""
 
 
 def check_external(model: Description, path: Path) -> None:
-    """Refuse a model, at `path`, that keeps tensors in other files than its lock lists. Raises ModelError."""
+    """Raise ModelError if the model at `path` keeps tensors in files that its lock does not list."""
     try:
         with path.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
-            found = external_files(content)
+            names = external_files(content)
     except Malformed:
-        raise ModelError(f"{path.name} is no ONNX model, expected a protocol buffer; publish the model again") from None
-    strangers = found - {listed.name for listed in model.files}
-    if strangers:
+        raise ModelError(f"{path.name} is not an ONNX model, expected a protocol buffer; publish it again") from None
+    unlisted = names - {file.name for file in model.files}
+    if unlisted:
         raise ModelError(
-            f"{path.name} keeps tensors in {', '.join(map(repr, sorted(strangers)))}, expected no files but those that "
-            "are listed with it; publish the model again"
+            f"{path.name} keeps tensors in {', '.join(map(repr, sorted(unlisted)))}, which model.lock does not list; "
+            "publish the model again"
         )
 
 
 def external_files(content: Content) -> set[str]:
-    """The names of the files that hold tensors of a model, as they are in its bytes. Raises Malformed."""
-    found = set()
+    """Return the names of the files that hold a model's tensors, as written in its bytes. Raises Malformed."""
+    names = set()
     for message, start, end in walk(content, LOCATION):
         if message == "StringStringEntryProto":
             texts = {
                 number: content[first:last] for number, kind, first, last in fields(content, start, end) if kind == 2
             }
             if texts.get(1) == LOCATION:
-                found.add(texts.get(2, b"").decode("utf-8", "replace"))
-    return found
+                names.add(texts.get(2, b"").decode("utf-8", "replace"))
+    return names
 
 
 def walk(content: Content, wanted: bytes = b"") -> Iterator[tuple[str, int, int]]:
-    """Every message in which tensors may be, its kind and where it is; not those without the bytes `wanted`.
+    """Yield the kind, start and end of every message that may contain tensors and contains the bytes `wanted`.
 
     Raises Malformed.
     """
@@ -103,7 +103,7 @@ def walk(content: Content, wanted: bytes = b"") -> Iterator[tuple[str, int, int]
 
 
 def fields(content: Content, start: int, end: int) -> Iterator[Field]:
-    """The fields of a message: number, wire type, and where the value begins and ends. Raises Malformed."""
+    """Yield a message's fields: number, wire type, and the start and end of the value. Raises Malformed."""
     position = start
     while position < end:
         key, position = varint(content, position, end)
@@ -119,14 +119,14 @@ def fields(content: Content, start: int, end: int) -> Iterator[Field]:
             position += _FIXED[kind]
         else:
             raise Malformed
-        # A parser drops what a key has above 32 bits, and would see another number.
+        # A parser drops the bits of a key above 32, and would read another number.
         if position > end or number == 0 or key >> 32:
             raise Malformed
         yield number, kind, first, position
 
 
 def varint(content: Content, position: int, end: int) -> tuple[int, int]:
-    """A number of 64 bits at most, and the position after it. Raises Malformed."""
+    """Return a number of at most 64 bits, and the position after it. Raises Malformed."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= end:
