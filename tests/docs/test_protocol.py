@@ -12,7 +12,7 @@ import pytest
 from docs import pages
 from docs.exchanges import Exchange, as_text, exchanges, in_situation, over_core, over_http
 from docs.matching import difference
-from gunicorn_worker import _ARRIVAL
+from gunicorn_worker import _CLIENT_TIMEOUT
 from pilotlight import errors
 from pilotlight.dataplane import _PATIENCE
 from pilotlight.errors import RequestError
@@ -90,7 +90,7 @@ def test_the_limits_are_the_codes(tmp_path: Path) -> None:
     limit = read_settings({"PILOTLIGHT_STORE": "gs://models"}, tmp_path).max_body_bytes
     *bodies, arrival, wait = pages.table(pages.section(TEXT, "## Limits"))
     assert [row[1] for row in bodies] == [f"{limit:,} bytes"] * 2
-    assert f"{_ARRIVAL:g} s each" in arrival[1]
+    assert f"{_CLIENT_TIMEOUT:g} s each" in arrival[1]
     assert f"{_PATIENCE:g} s" in wait[1]
 
 

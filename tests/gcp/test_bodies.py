@@ -46,8 +46,8 @@ def impatient(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]
     with prepared("gcp", model, store, {"THREADS": "2"}) as function:
         file = function.folder / "gunicorn_worker.py"
         code = file.read_text()
-        assert code.count("\n_ARRIVAL = 30.0\n") == 1
-        file.write_text(code.replace("\n_ARRIVAL = 30.0\n", "\n_ARRIVAL = 1.0\n"))
+        assert code.count("\n_CLIENT_TIMEOUT = 30.0\n") == 1
+        file.write_text(code.replace("\n_CLIENT_TIMEOUT = 30.0\n", "\n_CLIENT_TIMEOUT = 1.0\n"))
         with functions_runtime(function) as found:
             yield found
 
@@ -91,8 +91,8 @@ def record(runtime: FunctionsRuntime, request_id: str) -> dict[str, Any]:
     return line
 
 
-SHORT = "the body ends before the 9000 bytes that the header content-length says"
-CHUNKS = "the body's chunks are malformed, or end before the last one"
+SHORT = "the body is shorter than its content-length of 9000 bytes"
+CHUNKS = "the chunked body is malformed or incomplete"
 CHUNKED = "Transfer-Encoding: chunked"
 ROWS = b"%s"  # where the table goes, in a body that is otherwise as it stands
 

@@ -52,7 +52,7 @@ def predict(request):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("gunicorn_worker.py", "gunicorn_callers.py"):
+    for name in ("gunicorn_worker.py", "gunicorn_clients.py"):
         shutil.copy(PREDICT / name, tmp_path)
     return tmp_path
 

@@ -3,10 +3,10 @@
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
 The dimensions are exactly FunctionName and ExecutedVersion, because alarms on a new version must name them. The model's
-version and an error's code are properties: fields of the line to search by, which cost no metric each.
+version and an error's code are properties: fields of the line to search by, without the cost of a metric each.
 
-A start that failed for good is counted by a metric filter on its line, in template.yaml: `event` is `cold_start`,
-`state` is `failed`, and both dimensions stand beside them.
+A metric filter in template.yaml counts permanently failed starts by their line: `event` is `cold_start`, `state` is
+`failed`, and both dimensions are fields beside them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _METRICS = {
 
 
 def reporter(log_level: str, namespace: str) -> Report:
-    """What writes a record as one line on standard output."""
+    """Return a function that writes a record as one line on standard output."""
 
     def report(record: Record) -> None:
         if is_written(record, log_level):
@@ -39,12 +39,12 @@ def reporter(log_level: str, namespace: str) -> Report:
 
 
 def warn(message: str) -> None:
-    """A line for what goes on all the same, but not as it should."""
+    """Write a line for a problem that does not stop the function."""
     _write({"level": "WARNING", "event": "warning", "message": message, **_dimensions()})
 
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
-    """The line's fields. `now` is in seconds since 1970."""
+    """Return the fields of a record's line. `now` is in seconds since 1970."""
     line = {
         "level": level(record),
         **fields(record),

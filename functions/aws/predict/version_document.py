@@ -1,7 +1,7 @@
-"""What this version of the function is, for who deploys it: its release, its lock, its golden samples.
+"""A description of this version of the function, for a deployment: its release, its lock, its golden samples.
 
-Asked by the event `{"pilotlight": "describe"}`, which only an invocation of Lambda itself can be: API Gateway and
-function URLs put what a caller sends into fields of their own event, never at its top.
+The event `{"pilotlight": "describe"}` requests it, which only a direct invocation can send: API Gateway and function
+URLs put a caller's data into fields of their own event, never at its top level.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 FORMAT = 1
 
-# Lambda's reply takes 6 MB; this leaves room for what is not a sample.
+# Lambda's replies have at most 6 MB; this leaves room for the rest of the document.
 _MAX_SAMPLES_BYTES = 5_000_000
 
 
 def version_document(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The answer, whatever the state of the model. `folder` is the package's root.
+    """Return the document, whatever the state of the model. `folder` is the package's root.
 
-    `golden` is golden.json's document with as many whole samples as fit into a reply; `samples_left_out` counts the
-    others. Raises OSError or ValueError where the package has no lock and no golden samples that can be read.
+    `golden` is golden.json's document with as many complete samples as fit into a reply; `samples_left_out` counts the
+    others. Raises OSError or ValueError if the package's lock or golden samples cannot be read.
     """
     lock = (folder / environ.get("PILOTLIGHT_LOCK", "model.lock")).read_bytes()
     document = json.loads(lock)
@@ -40,7 +40,7 @@ def version_document(folder: Path, environ: Mapping[str, str]) -> dict[str, Any]
 
 
 def _fitting(samples: list[Any]) -> list[Any]:
-    """The first samples, as many as Lambda's reply takes."""
+    """Return the first samples, as many as fit into a reply."""
     room, fitting = _MAX_SAMPLES_BYTES, []
     for sample in samples:
         room -= len(json.dumps(sample))

@@ -13,14 +13,14 @@ from pilotlight.codec.encode import to_json
 from pilotlight.telemetry import Record, Report, fields, is_written, level
 
 # https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the
-# span in decimal. Callers may write anything there; whatever has another form is no trace.
+# span in decimal. Callers may send anything; a value of another form is ignored.
 _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;o=(\d))?", re.ASCII)
-_NONE = re.compile("0+")
+_ZEROS = re.compile("0+")
 
 
 def reporter(log_level: str, namespace: str) -> Report:
-    """What writes a record as one line on standard output; `namespace` is a field to filter metrics by."""
+    """Return a function that writes a record as one line on standard output. Metrics filter by `namespace`."""
 
     def report(record: Record) -> None:
         if is_written(record, log_level):
@@ -30,30 +30,30 @@ def reporter(log_level: str, namespace: str) -> Report:
 
 
 def warn(message: str) -> None:
-    """A line for what goes on all the same, but not as it should."""
+    """Write a line for a problem that does not stop the function."""
     _write({"severity": "WARNING", "event": "warning", "message": message})
 
 
 def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, object]:
-    """The fields that join a line to its request's trace, from W3C's header or Google's own; names are lower-case.
+    """Return the fields that link a line to its request's trace, from W3C's header or Google's own, in lower case.
 
-    Cloud Logging takes a trace's bare id, and in its older form one that names the project. Nothing tells a function of
-    the second generation its project but the metadata server, at the cost of a request: it is named where somebody has
-    set GOOGLE_CLOUD_PROJECT.
+    Cloud Logging accepts a trace's bare id, and in its older form one that names the project. A function of the second
+    generation can learn its project only by a request to the metadata server: it is named only if
+    GOOGLE_CLOUD_PROJECT is set.
     """
-    if found := _W3C.fullmatch(headers.get("traceparent", "")):
-        trace, span, sampled = found[1], found[2], bool(int(found[3], 16) & 1)
-    elif found := _GOOGLE.fullmatch(headers.get("x-cloud-trace-context", "")):
-        trace, span, sampled = found[1].lower(), f"{int(found[2] or 0):016x}", found[3] == "1"
+    if match := _W3C.fullmatch(headers.get("traceparent", "")):
+        trace, span, sampled = match[1], match[2], bool(int(match[3], 16) & 1)
+    elif match := _GOOGLE.fullmatch(headers.get("x-cloud-trace-context", "")):
+        trace, span, sampled = match[1].lower(), f"{int(match[2] or 0):016x}", match[3] == "1"
     else:
         return {}
-    if _NONE.fullmatch(trace):
+    if _ZEROS.fullmatch(trace):
         return {}
     project = environ.get("GOOGLE_CLOUD_PROJECT", "")
     line: dict[str, object] = {
         "logging.googleapis.com/trace": f"projects/{project}/traces/{trace}" if project else trace
     }
-    if len(span) == 16 and not _NONE.fullmatch(span):
+    if len(span) == 16 and not _ZEROS.fullmatch(span):
         line["logging.googleapis.com/spanId"] = span
     return line | {"logging.googleapis.com/trace_sampled": sampled}
 

@@ -1,4 +1,4 @@
-"""Flask's request and reply, which functions-framework hands to an HTTP function."""
+"""Flask's requests and replies, as functions-framework passes them to an HTTP function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEP = 1 << 20
 
 
 def handle(service: Service, request: flask.Request, environ: Mapping[str, str]) -> Response:
-    """What the service answers. `environ` may name the project of the request's trace."""
+    """Return the service's response. `environ` may name the project of the request's trace."""
     head = _head(request, environ)
     try:
         return service.handle(replace(head, body=_body(request, service.max_body_bytes)))
@@ -30,7 +30,7 @@ def handle(service: Service, request: flask.Request, environ: Mapping[str, str])
 
 
 def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:
-    """The core's request, without its body."""
+    """Return the core's request, without its body."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Request(
         method=request.method,
@@ -41,13 +41,13 @@ def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:
 
 
 def _body(request: flask.Request, limit: int) -> bytes:
-    """The body, or the beginning of one that is longer than `limit`: more than that, so that it is refused.
+    """Return the body; of one longer than `limit` bytes only the beginning, still longer than the limit.
 
-    The rest is read too, and thrown away: a caller who is cut off while sending never reads the refusal. Raises
-    InvalidRequest for a body that does not come as its headers say, and RequestTimeout.
+    The rest is read and discarded, because a client that is cut off while it sends never reads the response. Raises
+    InvalidRequest for a body that does not match its headers, and RequestTimeout.
     """
     stream = request.stream
-    request.stream = BytesIO()  # functions-framework reads what is left, of any length
+    request.stream = BytesIO()  # functions-framework reads the rest, of any length
     kept: list[bytes] = []
     size = 0
     try:
@@ -57,35 +57,35 @@ def _body(request: flask.Request, limit: int) -> bytes:
             size += len(chunk)
         if size < (request.content_length or 0):
             raise EOFError
-    except _faults() as fault:
+    except _body_errors() as error:
         if size <= limit:
-            raise _refusal(fault, request.content_length) from None
+            raise _to_request_error(error, request.content_length) from None
     return b"".join(kept)
 
 
-def _faults() -> tuple[type[Exception], ...]:
-    """What a body raises that is broken off, malformed or late: under gunicorn, and under Flask's own server."""
-    from gunicorn.http.errors import ParseException  # noqa: PLC0415 - only what is refused needs it
+def _body_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of a truncated, malformed or late body, under gunicorn and under Flask's own server."""
+    from gunicorn.http.errors import ParseException  # noqa: PLC0415 - only a failed read needs it
 
     return (EOFError, OSError, ClientDisconnected, ParseException)
 
 
-def _refusal(fault: Exception, length: int | None) -> RequestError:
-    if isinstance(fault, TimeoutError):
+def _to_request_error(error: Exception, length: int | None) -> RequestError:
+    if isinstance(error, TimeoutError):
         return RequestTimeout()
     if length is None:
-        return InvalidRequest("the body's chunks are malformed, or end before the last one")
-    return InvalidRequest(f"the body ends before the {length} bytes that the header content-length says")
+        return InvalidRequest("the chunked body is malformed or incomplete")
+    return InvalidRequest(f"the body is shorter than its content-length of {length} bytes")
 
 
 def _path(request: flask.Request) -> str:
-    """The path as it was sent, decoded once: Flask's own has slashes merged that API Gateway leaves as they are."""
+    """Return the path as sent, decoded once: Flask's own merges slashes, which API Gateway does not."""
     sent = str(request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or "").partition("?")[0]
     return unquote(sent) if sent.startswith("/") else request.path
 
 
 def to_reply(response: Response) -> flask.Response:
-    """Flask's reply. Without a body it has no length: to a HEAD that would be the length of another body."""
+    """Return Flask's reply. Without a body it has no length: for a HEAD that would be the length of a GET's body."""
     reply = flask.Response(response.body, response.status, dict(response.headers))
     if not response.body:
         del reply.headers["content-length"]

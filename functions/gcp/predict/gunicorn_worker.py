@@ -1,4 +1,4 @@
-"""A worker of gunicorn, which functions-framework forks after it has imported the function: its first step, its end."""
+"""The first step and the end of a gunicorn worker, which is forked after functions-framework imports the function."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import threading
 import traceback
 from collections.abc import Callable
 
-# gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR. A worker that ends with it, early or late, ends the master with it too.
-# After any other exit code the master forks another worker from itself, which is as good or bad as the first.
+# gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR. A worker that exits with it, early or late, ends the master too. After any
+# other exit code the master forks another worker, with the same model or without one.
 _BOOT_ERROR = 3
 
-# Seconds. A worker that was told to stop keeps idle connections open, in case a request is on its way on one: for two
-# seconds, unless gunicorn is told otherwise, and nothing that functions-framework reads tells it so. Cloud Run sends no
-# requests to an instance that it has told to stop, and leaves its connections open.
+# Seconds. A stopping worker keeps idle connections open, in case a request is on its way: for two seconds by default,
+# and functions-framework has no setting for it. Cloud Run sends no requests to an instance that it has told to stop,
+# and leaves its connections open.
 _LINGER = 0.5
 
-# Seconds in which a request has to arrive, head and body, and its reply to be taken. With those that it waits for the
-# model at most (`pilotlight.service`) they are less than the minute that a function may take by default.
-_ARRIVAL = 30.0
+# Seconds for a client to send a request, head and body, and to receive its reply. With the longest wait for the model
+# (`pilotlight.dataplane`) they are less than a function's default timeout of one minute.
+_CLIENT_TIMEOUT = 30.0
 
 
 def once(work: Callable[[], None]) -> Callable[[], None]:
@@ -41,19 +41,19 @@ def once(work: Callable[[], None]) -> Callable[[], None]:
     return do
 
 
-def first_step(make_whole: Callable[[], None], arrival: float = _ARRIVAL) -> Callable[[], None]:
-    """What a child does at its fork, for `os.register_at_fork`: that goes on whatever a hook raises, here it ends."""
+def first_step(after_fork: Callable[[], None], client_timeout: float = _CLIENT_TIMEOUT) -> Callable[[], None]:
+    """Return a hook for `os.register_at_fork`, which ignores a hook's errors: this hook ends the child on one."""
 
     def step() -> None:
         try:
             worker = sys.modules.get("gunicorn.workers.gthread")
             if worker is not None:
-                import gunicorn_callers  # noqa: PLC0415 - Flask's own server has no gunicorn
+                import gunicorn_clients  # noqa: PLC0415 - Flask's own server has no gunicorn
 
                 worker.STOP_KEEPALIVE_LINGER = _LINGER  # type: ignore[attr-defined]
-                gunicorn_callers.limit(arrival)
-            make_whole()
-        except BaseException:  # noqa: BLE001 - a child without its model must not serve, whatever took it
+                gunicorn_clients.limit(client_timeout)
+            after_fork()
+        except BaseException:  # noqa: BLE001 - a child without its model must not serve, for whatever reason
             traceback.print_exc()
             os._exit(_BOOT_ERROR)
 
@@ -61,9 +61,9 @@ def first_step(make_whole: Callable[[], None], arrival: float = _ARRIVAL) -> Cal
 
 
 def end_when_answered() -> None:
-    """End the instance once the requests under way are answered, this one included; new ones are not taken.
+    """End the instance after the requests under way, this one included, and accept no new ones.
 
-    SIGTERM is how gunicorn's worker is told so. At its end it then has another exit code than it would have.
+    SIGTERM stops gunicorn's worker gracefully; the exit handler then changes its exit code, which ends the master.
     """
     atexit.register(os._exit, _BOOT_ERROR)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The Google Cloud Function: Flask requests in, replies out. Everything between is the core's."""
+"""The Google Cloud Function: Flask requests in, replies out. Everything between is in the core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import time
 
 _STARTED = time.monotonic()  # the imports below are the first phase of a cold start
-gc.disable()  # next to nothing of what a start makes is garbage, and looking for it again and again takes time
+gc.disable()  # a start makes next to no garbage, and searching for it again and again takes time
 
 import os
 import signal
@@ -22,7 +22,7 @@ from gcs_store import GcsStore
 from pilotlight.boot import Platform, boot
 from pilotlight.start.cgroups import here
 
-# SIGTERM is nothing to a container's first process until it has a handler; gunicorn brings one when all is loaded.
+# A container's first process ignores SIGTERM until it has a handler; gunicorn installs one after the start.
 if os.getpid() == 1:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
 
@@ -31,15 +31,15 @@ _SERVICE, _LOADER = boot(
         folder=Path(__file__).parent,
         stores={"gs": GcsStore},
         reporter=cloud_logging.reporter,
-        deadline=30.0,  # half of what a function may take by default: whoever waits gets an answer
+        deadline=30.0,  # half of a function's default timeout: requests that wait for the start still get a response
         started=_STARTED,
         forks=True,
-        machine=here(disk_is_memory="K_SERVICE" in os.environ),  # on Cloud Run a file takes memory
+        machine=here(disk_is_memory="K_SERVICE" in os.environ),  # Cloud Run keeps files in memory
     ),
     os.environ,
 )
 
-gc.freeze()  # no later collection looks at it, nor copies its pages into the workers
+gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
 gc.enable()
 
 # functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it. With --debug
@@ -48,7 +48,7 @@ _prepare = gunicorn_worker.once(_LOADER.after_fork)
 os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare))
 
 
-if has_app_context():  # paths that functions-framework leaves to Flask: /robots.txt, one with a line break in it
+if has_app_context():  # for paths that functions-framework leaves to Flask: /robots.txt, and any with a line break
     current_app.register_error_handler(404, lambda _: predict(current_request))
 
 
@@ -56,6 +56,6 @@ def predict(request: Request) -> Response:
     """Answer an HTTP request."""
     _prepare()
     response = flask_http.handle(_SERVICE, request, os.environ)
-    if _LOADER.state == "failed":  # after the start: this instance would refuse for its whole life
+    if _LOADER.state == "failed":  # after the start: this instance could never answer a prediction
         gunicorn_worker.end_when_answered()
     return flask_http.to_reply(response)

@@ -1,8 +1,8 @@
-"""An end to the time for which one caller can keep one of gunicorn's few threads.
+"""Time limits for clients, so that slow ones cannot occupy all of gunicorn's few threads.
 
-gunicorn reads a request, head and body, and writes its reply as slowly as the caller likes: as many slow callers as
-there are threads would stop the function. And it waits for the other end of a connection to close in the one thread
-that accepts all others.
+gunicorn reads a request, head and body, and writes its reply as slowly as the client likes: as many slow clients as
+there are threads would stop the function. And it waits for the client to close a connection in the one thread that
+accepts all others.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 
 def limit(seconds: float) -> None:
-    """Have every request arrive within so many seconds, and every reply taken within as many."""
+    """Limit the time for a client to send a request, and to receive its reply, to so many seconds each."""
     gunicorn.http.RequestParser = partial(_Parser, seconds)
     ThreadWorker.handle = partialmethod(_handle_and_close, ThreadWorker.handle)
     TConn.close = _close
 
 
 def _handle_and_close(worker: ThreadWorker, handle: Callable[..., object], connection: TConn) -> object:
-    """What a thread does with a connection, closing it included: gunicorn waits two seconds for the other end."""
-    goes_on = handle(worker, connection)
-    if not goes_on:
+    """Handle a connection and close it in the same thread: gunicorn waits two seconds for the client to close."""
+    is_kept = handle(worker, connection)
+    if not is_kept:
         util.close_graceful(connection.sock)
-    return goes_on
+    return is_kept
 
 
 def _close(connection: TConn, graceful: bool = False) -> None:  # noqa: ARG001 - gunicorn's own signature
-    """What the accepting thread does with a connection at its end: one that is closed already stays so."""
+    """Close a connection in the accepting thread, without waiting, if a worker thread has not closed it."""
     util.close(connection.sock)
 
 
 class _Unreader(SocketUnreader):  # type: ignore[misc]
-    """Reads what a caller sends."""
+    """Reads a client's bytes until the request's deadline."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         super().__init__(sock)
@@ -48,13 +48,13 @@ class _Unreader(SocketUnreader):  # type: ignore[misc]
         self._deadline: float | None = None
 
     def begin(self) -> None:
-        """Another request, whose time runs from the first look at the socket."""
+        """Begin another request, whose time runs from the first read."""
         self._deadline = None
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """See `SocketUnreader`. Raises TimeoutError when the request's time is over.
+        """See `SocketUnreader`. Raises TimeoutError after the request's deadline.
 
-        The socket keeps the timeout that it has for everything else.
+        Restores the socket's own timeout.
         """
         now = time.monotonic()
         if self._deadline is None:
@@ -80,7 +80,7 @@ class _Parser(RequestParser):  # type: ignore[misc]
         self._seconds = seconds
 
     def __next__(self) -> object:
-        """The next request. A head that is late ends the connection: nobody has asked for anything yet."""
+        """Return the next request. A late head ends the connection: there is no request to answer yet."""
         self.unreader.begin()
         try:
             request: object = super().__next__()
