@@ -1,7 +1,7 @@
-"""API keys: `<id>.<secret>`, held against records that tell a key's SHA-256 and never the key.
+"""API keys, `<id>.<secret>`, checked against records that contain a secret's SHA-256 and never the secret.
 
-A secret is 256 random bits. Nobody finds it by trying, so that one SHA-256 is enough: slow hashes make up for secrets
-that people think of, and would cost every caller their time.
+A secret is 256 random bits. It cannot be guessed, so that one SHA-256 is enough: slow hashes protect secrets that
+people choose, and would delay every request.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-# The id becomes a part of a parameter's name: nothing but these characters ever does.
+# The id becomes part of a parameter's name, which therefore never has other characters.
 KEY = re.compile(r"(?P<id>[0-9a-f]{16})\.(?P<secret>[A-Za-z0-9_-]{43})")
 
 _FIELDS = {"format", "sha256", "label", "created", "expires"}
 
 
 class KeysUnavailable(Exception):
-    """Whether a key is good cannot be told: its record cannot be had, or cannot be read."""
+    """A key cannot be checked, because its record cannot be fetched or read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored of a key: the SHA-256 of its secret, in hex, and the last day (UTC) on which it works."""
+    """The stored record of a key: the SHA-256 of its secret, in hex, and the last day (UTC) on which it is valid."""
 
     sha256: str
     expires: date | None
@@ -34,7 +34,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a caller may pass. `reason` says why not; `id` is empty where no key of our form came."""
+    """Whether a request is allowed, with the reason if not. `id` is empty without a well-formed key."""
 
     allowed: bool
     id: str = ""
@@ -42,11 +42,11 @@ class Verdict:
 
 
 Find = Callable[[str], "Record | None"]
-"""The record of a key's id, or None where there is none. Raises KeysUnavailable."""
+"""Returns the record of a key's id, or None if it has none. Raises KeysUnavailable."""
 
 
 def check(header: str, find: Find, now: float) -> Verdict:
-    """Judge what came in the header. Raises KeysUnavailable."""
+    """Check the value of the header. Raises KeysUnavailable."""
     if not header:
         return Verdict(allowed=False, reason="no key")
     key = KEY.fullmatch(header)
@@ -63,9 +63,9 @@ def check(header: str, find: Find, now: float) -> Verdict:
 
 
 def read_record(text: str) -> Record:
-    """The record in a parameter's value. Raises ValueError.
+    """Parse the record in a parameter's value. Raises ValueError.
 
-    An unknown field is refused: it may be a restriction that a newer command has put on the key.
+    An unknown field is an error: it may be a restriction of the key that a newer command wrote.
     """
     document = json.loads(text)
     if not isinstance(document, dict) or document.keys() - _FIELDS or document.get("format") != 1:

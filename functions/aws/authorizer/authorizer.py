@@ -1,4 +1,4 @@
-"""The Lambda function that says whether a request to the API has a good API key."""
+"""The Lambda authorizer, which allows requests to the API that have a valid API key."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import time
 from typing import Any
 
-from authorizer_event import answer
+from authorizer_event import authorize
 from key_directory import Directory, parameter_store
 
 _DIRECTORY = Directory(os.environ["API_KEYS_PATH"], parameter_store(), time.time)
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer API Gateway."""
-    return answer(event, _DIRECTORY.find, time.time())
+    """Answer an authorizer event of API Gateway."""
+    return authorize(event, _DIRECTORY.find, time.time())

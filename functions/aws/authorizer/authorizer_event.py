@@ -14,21 +14,21 @@ from api_keys import Find, KeysUnavailable, check
 HEADER = "x-api-key"
 
 
-def answer(event: dict[str, Any], find: Find, now: float) -> dict[str, Any]:
-    """Whether the request in an event may pass. `now` is in seconds since 1970. Raises KeysUnavailable.
+def authorize(event: dict[str, Any], find: Find, now: float) -> dict[str, Any]:
+    """Return whether the request in an event is allowed. `now` is in seconds since 1970. Raises KeysUnavailable.
 
-    A refusal becomes 403, an exception 500. A request without the header gets its 401 from the gateway itself, whose
-    identity source the header is. `key_id` is there for access logs, as `$context.authorizer.key_id`.
+    A refusal becomes 403, an exception 500. For a request without the header the gateway itself responds 401, because
+    the header is its identity source. `key_id` is for access logs, as `$context.authorizer.key_id`.
     """
     request_id = (event.get("requestContext") or {}).get("requestId", "")
     try:
         verdict = check(_header(event), find, now)
     except KeysUnavailable as error:
-        _say(level="ERROR", event="keys_unavailable", request_id=request_id, error=str(error))
+        _log(level="ERROR", event="keys_unavailable", request_id=request_id, error=str(error))
         raise
     if verdict.allowed:
         return {"isAuthorized": True, "context": {"key_id": verdict.id}}
-    _say(level="WARNING", event="refused", request_id=request_id, key_id=verdict.id, reason=verdict.reason)
+    _log(level="WARNING", event="refused", request_id=request_id, key_id=verdict.id, reason=verdict.reason)
     return {"isAuthorized": False}
 
 
@@ -37,6 +37,6 @@ def _header(event: dict[str, Any]) -> str:
     return next((str(value) for name, value in headers.items() if name.lower() == HEADER), "")
 
 
-def _say(**fields: str) -> None:
+def _log(**fields: str) -> None:
     sys.stdout.write(f"{json.dumps(fields, separators=(',', ':'))}\n")
     sys.stdout.flush()

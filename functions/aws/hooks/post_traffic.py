@@ -1,4 +1,4 @@
-"""The hook after the shift: all traffic has to be on the new version, and the alias has to answer as that one does."""
+"""The hook after the shift, which checks that the alias routes all traffic to the new version."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from hook_report import Clients, run
 from shifts import Shift, read_shift
 from version_checks import CheckFailed, Functions, Version, check_samples, read_version
 
-# An alias that was moved a moment ago does not lead everybody to its version at once.
+# A change of an alias takes a moment to reach all of Lambda.
 _TRIES = 4
 _PAUSE = 2.0  # seconds
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
-    """Report to CodeDeploy whether the shift has ended where it should."""
+    """Report to CodeDeploy whether the shift is complete."""
     return run(event, context.get_remaining_time_in_millis() / 1000, check)
 
 
 def check(deployment: str, clients: Clients, sleep: Callable[[float], None] = time.sleep) -> str:
-    """What was found, as a sentence. Raises what speaks against the alias. `sleep` waits so many seconds."""
+    """Return the finding as a sentence. Raises CheckFailed if the alias is wrong. `sleep` is in seconds."""
     shift = read_shift(clients.codedeploy(), deployment)
     functions = Functions(clients.functions(), shift.function, sleep=sleep)
-    version = _arrived(functions, shift, sleep)
+    version = _wait_for_target(functions, shift, sleep)
     seen = check_samples(functions, shift.alias, version, float(os.environ["LATENCY_BUDGET_MS"]), most=1)
-    return f"the alias {shift.alias} of {shift.function} leads to version {shift.target} alone, which {seen}"
+    return f"the alias {shift.alias} of {shift.function} routes to version {shift.target} alone, which {seen}"
 
 
-def _arrived(functions: Functions, shift: Shift, sleep: Callable[[float], None]) -> Version:
-    """What answers behind the alias. Raises CheckFailed when that stays another version than the shift's target."""
+def _wait_for_target(functions: Functions, shift: Shift, sleep: Callable[[float], None]) -> Version:
+    """Return the version behind the alias. Raises CheckFailed if it remains another than the shift's target."""
     for _ in range(_TRIES - 1):
         try:
             return _behind_alias(functions, shift)
@@ -45,10 +45,12 @@ def _behind_alias(functions: Functions, shift: Shift) -> Version:
     weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
     if alias["FunctionVersion"] != shift.target or weights:
         raise CheckFailed(
-            f"the alias {shift.alias} of {shift.function} leads to version {alias['FunctionVersion']} with the weights "
-            f"{weights}; expected version {shift.target} alone"
+            f"the alias {shift.alias} of {shift.function} routes to version {alias['FunctionVersion']} with the "
+            f"weights {weights}; expected version {shift.target} alone"
         )
     version = read_version(functions, shift.alias)
     if version.number != shift.target:
-        raise CheckFailed(f"the alias {shift.alias} answered as version {version.number}; expected {shift.target}")
+        raise CheckFailed(
+            f"the alias {shift.alias} responded as version {version.number}; expected version {shift.target}"
+        )
     return version

@@ -1,6 +1,6 @@
-"""The hook before the shift: asks the new version what it is, and whether it still answers its golden samples.
+"""The hook before the shift, which sends the new version its own golden samples.
 
-Everything comes from that version itself, so that a shift back to an old version passes with the old version's samples.
+They come from that version itself, so that a shift back to an old version is checked by the old version's samples.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # no
 
 
 def check(deployment: str, clients: Clients) -> str:
-    """What was found, as a sentence. Raises what speaks against the new version."""
+    """Return the finding as a sentence. Raises CheckFailed if the new version is wrong."""
     shift = read_shift(clients.codedeploy(), deployment)
     functions = Functions(clients.functions(), shift.function)
     version = read_version(functions, shift.target)
     if version.number != shift.target:
         raise CheckFailed(
-            f"version {shift.target} of {shift.function} was asked, and version {version.number} answered"
+            f"expected version {shift.target} of {shift.function} to respond, found version {version.number}"
         )
     seen = check_samples(functions, shift.target, version, float(os.environ["LATENCY_BUDGET_MS"]))
     return f"version {shift.target} of {shift.function} {seen}"

@@ -1,4 +1,4 @@
-"""Which versions a deployment of CodeDeploy's shifts traffic between."""
+"""The shift of traffic that a CodeDeploy deployment makes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A function's name, its alias, and the version to which all of the alias's traffic is to go."""
+    """A function's name, its alias, and the version that is to get all of the alias's traffic."""
 
     function: str
     alias: str
@@ -23,18 +23,18 @@ class Shift:
 
 
 def read_shift(codedeploy: CodeDeployClient, deployment: str) -> Shift:
-    """What a deployment shifts. Raises CheckFailed where it cannot be told.
+    """Return the shift of a deployment. Raises CheckFailed if its AppSpec cannot be read.
 
-    A deployment names its revision; of one that CloudFormation made it has the digest alone, and the content has to be
-    asked for. That is an AppSpec in JSON:
+    A deployment names its revision. If CloudFormation made it, the deployment has only the digest, and the content
+    needs another call. The content is an AppSpec in JSON:
     https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html
     """
     info = codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]
     revision = info["revision"]
     content = _content(revision)
     if not content:
-        found = codedeploy.get_application_revision(applicationName=info["applicationName"], revision=revision)
-        content = _content(found["revision"])
+        application = codedeploy.get_application_revision(applicationName=info["applicationName"], revision=revision)
+        content = _content(application["revision"])
     try:
         resources = json.loads(content)["Resources"]
         (properties,) = [item["Properties"] for resource in resources for item in resource.values()]
@@ -47,6 +47,6 @@ def read_shift(codedeploy: CodeDeployClient, deployment: str) -> Shift:
 
 
 def _content(revision: RevisionLocationTypeDef) -> str:
-    """The AppSpec in a revision, wherever it stands; empty where it is left out."""
+    """Return the AppSpec in a revision; empty if it is left out."""
     places = (revision.get("appSpecContent"), revision.get("string"))
     return next((place["content"] for place in places if place and place.get("content")), "")

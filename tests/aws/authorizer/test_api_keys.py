@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api_keys import KeysUnavailable, Record, Verdict, check, read_record
-from authorizer_event import answer
+from authorizer_event import authorize
 
 ID = "00112233445566aa"
 SECRET = "s" * 42 + "-"
@@ -71,27 +71,27 @@ def test_what_has_not_our_form_asks_for_no_parameter(header: str) -> None:
 
 
 def test_a_request_without_the_header_does_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(asked_with(None, authorization=f"Bearer {KEY}"), must_not_be_asked, NOW) == {"isAuthorized": False}
+    assert authorize(asked_with(None, authorization=f"Bearer {KEY}"), must_not_be_asked, NOW) == {"isAuthorized": False}
     assert json.loads(capsys.readouterr().out)["reason"] == "no key"
 
 
 @pytest.mark.parametrize("event", [{}, {"headers": None, "requestContext": None}])
 def test_an_event_without_anything_does_not_pass(event: dict[str, Any]) -> None:
-    assert answer(event, must_not_be_asked, NOW) == {"isAuthorized": False}
+    assert authorize(event, must_not_be_asked, NOW) == {"isAuthorized": False}
 
 
 def test_a_good_key_is_answered_with_its_id_for_the_access_log(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(asked_with(KEY), find, NOW) == {"isAuthorized": True, "context": {"key_id": ID}}
+    assert authorize(asked_with(KEY), find, NOW) == {"isAuthorized": True, "context": {"key_id": ID}}
     assert capsys.readouterr().out == ""
 
 
 def test_a_headers_name_may_be_written_in_any_way() -> None:
-    assert answer(asked_with(None, **{"X-Api-Key": KEY}), find, NOW)["isAuthorized"]
+    assert authorize(asked_with(None, **{"X-Api-Key": KEY}), find, NOW)["isAuthorized"]
 
 
 def test_a_refusal_is_one_line_without_the_secret(capsys: pytest.CaptureFixture[str]) -> None:
     secret = "t" * 43
-    assert answer(asked_with(f"{ID}.{secret}"), find, NOW) == {"isAuthorized": False}
+    assert authorize(asked_with(f"{ID}.{secret}"), find, NOW) == {"isAuthorized": False}
 
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {
@@ -105,7 +105,7 @@ def test_a_refusal_is_one_line_without_the_secret(capsys: pytest.CaptureFixture[
 
 
 def test_what_was_malformed_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    answer(asked_with(f"{KEY}x"), find, NOW)
+    authorize(asked_with(f"{KEY}x"), find, NOW)
     assert SECRET not in capsys.readouterr().out
 
 
@@ -114,7 +114,7 @@ def test_a_store_that_does_not_answer_is_an_error_and_no_verdict(capsys: pytest.
         raise KeysUnavailable(f"{key_id}: throttled")
 
     with pytest.raises(KeysUnavailable):
-        answer(asked_with(KEY), unavailable, NOW)
+        authorize(asked_with(KEY), unavailable, NOW)
     line = json.loads(capsys.readouterr().out)
     assert (line["level"], line["event"], line["error"]) == ("ERROR", "keys_unavailable", f"{ID}: throttled")
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 import key_directory
 from api_keys import KeysUnavailable, check
 from fakes.s3_server import S3Server
-from key_directory import MISSED, MOST, REMEMBERED, Directory, parameter_store
+from key_directory import MAX_ENTRIES, MISS_SECONDS, RECORD_SECONDS, Directory, parameter_store
 from pilotlight_cli.aws import keys
 
 NOW = datetime(2026, 7, 31, 12, tzinfo=UTC)
@@ -51,7 +51,7 @@ def test_a_key_of_the_command_is_good_until_it_is_revoked(ssm: Any, stack: str) 
 
     keys.revoke(ssm, stack, made.id)
     assert check(key, directory.find, clock[0]).allowed, "it is remembered"
-    clock[0] += REMEMBERED
+    clock[0] += RECORD_SECONDS
     assert check(key, directory.find, clock[0]).reason == "unknown key"
 
 
@@ -94,7 +94,7 @@ def test_a_parameter_that_is_no_record_is_an_error_that_names_it(ssm: Any, stack
     directory = Directory(keys.path(stack), parameter_store(), NOW.timestamp)
     ssm.put_parameter(Name=f"{keys.path(stack)}/{'ab' * 8}", Value="by hand", Type="String")
 
-    with pytest.raises(KeysUnavailable, match=rf"^/pilotlight/{stack}/api-keys/abab\w+ is no API key's record"):
+    with pytest.raises(KeysUnavailable, match=rf"^/pilotlight/{stack}/api-keys/abab\w+ is not an API key's record"):
         directory.find("ab" * 8)
 
 
@@ -102,7 +102,7 @@ def test_a_record_is_asked_for_once_a_minute() -> None:
     store = Store(a=RECORD)
     for _ in range(3):
         assert store.knows("a")
-    store.now += REMEMBERED - 0.001
+    store.now += RECORD_SECONDS - 0.001
     assert store.knows("a")
     assert store.asked == ["/keys/a"]
 
@@ -115,7 +115,7 @@ def test_an_id_without_a_record_is_remembered_for_some_seconds() -> None:
     store = Store()
     assert not store.knows("a")
     store.parameters["a"] = RECORD
-    store.now += MISSED - 0.001
+    store.now += MISS_SECONDS - 0.001
     assert not store.knows("a")
     store.now += 0.001
     assert store.knows("a")
@@ -126,7 +126,7 @@ def test_a_revoked_key_is_remembered_as_unknown() -> None:
     store = Store(a=RECORD)
     assert store.knows("a")
     del store.parameters["a"]
-    store.now += REMEMBERED
+    store.now += RECORD_SECONDS
     assert [store.knows("a"), store.knows("a")] == [False, False]
     assert store.asked == ["/keys/a"] * 2
 
@@ -134,12 +134,12 @@ def test_a_revoked_key_is_remembered_as_unknown() -> None:
 def test_made_up_ids_take_bounded_memory_and_push_no_good_key_out() -> None:
     store = Store(good=RECORD)
     assert store.knows("good")
-    for number in range(MOST + 1):
+    for number in range(MAX_ENTRIES + 1):
         assert not store.knows(f"no-{number}")
     asked = len(store.asked)
 
     assert store.knows("good")
-    assert not store.knows(f"no-{MOST}")
+    assert not store.knows(f"no-{MAX_ENTRIES}")
     assert len(store.asked) == asked
     assert not store.knows("no-0")
     assert len(store.asked) == asked + 1, "the oldest was forgotten"

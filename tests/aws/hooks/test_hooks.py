@@ -225,7 +225,7 @@ def test_a_version_that_is_another_than_was_asked_fails(codedeploy: CodeDeploy, 
     function.versions["4"] = function.versions["2"]
     said = run(PRE, codedeploy, function, "4")
     assert said["status"] == "Failed"
-    assert "version 4 of stack-predict was asked, and version 2 answered" in said["found"]
+    assert "expected version 4 of stack-predict to respond, found version 2" in said["found"]
 
 
 def test_a_version_that_does_not_exist_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:
@@ -344,15 +344,15 @@ def test_where_no_thread_can_be_started_the_check_has_not_passed(monkeypatch: py
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    found = hook_report._outcome("d-1", lambda *_: "fine", hook_report.Clients(), 1.0)
-    assert found == (False, "the check cannot run: can't start new thread")
+    found = hook_report._run_check("d-1", lambda *_: "fine", hook_report.Clients(), 1.0)
+    assert found == (False, "cannot start the check: can't start new thread")
 
 
 def test_after_the_shift_the_alias_leads_to_the_new_version_alone(codedeploy: CodeDeploy, function: FakeLambda) -> None:
     function.aliases["live"] = "2"
     said = run(POST, codedeploy, function, "2")
     assert said["status"] == "Succeeded"
-    assert "the alias live of stack-predict leads to version 2 alone, which serves other:1" in said["found"]
+    assert "the alias live of stack-predict routes to version 2 alone, which serves other:1" in said["found"]
 
 
 def patient(function: FakeLambda, alias: str = "") -> Handler:
@@ -368,8 +368,8 @@ def patient(function: FakeLambda, alias: str = "") -> Handler:
 @pytest.mark.parametrize(
     ("version", "weights", "found"),
     [
-        ("1", {}, r"leads to version 1 with the weights {}; expected version 2 alone"),
-        ("2", {"1": 0.1}, r"leads to version 2 with the weights {'1': 0.1}; expected version 2 alone"),
+        ("1", {}, r"routes to version 1 with the weights {}; expected version 2 alone"),
+        ("2", {"1": 0.1}, r"routes to version 2 with the weights {'1': 0.1}; expected version 2 alone"),
     ],
 )
 def test_a_shift_that_did_not_end_where_it_should_fails(
@@ -390,7 +390,7 @@ def test_an_alias_that_answers_as_another_version_fails(codedeploy: CodeDeploy, 
     function.aliases["live"] = "4"
     function.versions["4"] = function.versions["1"]
     said = run(patient(function), codedeploy, function, "4")
-    assert (said["status"], "answered as version 1; expected 4" in said["found"]) == ("Failed", True)
+    assert (said["status"], "responded as version 1; expected version 4" in said["found"]) == ("Failed", True)
 
 
 @pytest.mark.parametrize("hook", ["pre_traffic", "post_traffic"])
