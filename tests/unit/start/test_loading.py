@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,17 +46,30 @@ class Case:
 
 
 def settle(loader: Loader) -> None:
-    """Wait for an attempt to end that outlived its caller."""
-    while loader.state == "starting":
-        time.sleep(0.01)
+    """Wait for the end of an attempt that outlived its caller."""
+    wait_until(lambda: loader.state != "starting", limit=60)
 
 
-def afterwards(condition: Callable[[], bool], act: Callable[[], object]) -> None:
-    """Act once the condition holds, and a little later, while the test goes on."""
+class WaitedFor(threading.Condition):
+    """The loader's condition, with an event for the first wait on it that takes time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait as a condition does: nobody else can have the lock between the event and the wait."""
+        if timeout != 0:
+            self.has_begun.set()
+        return super().wait(timeout)
+
+
+def once_waited_for(loader: Loader, act: Callable[[], object]) -> None:
+    """Act in another thread once a caller waits for the loader's state."""
+    loader._changed = waited_for = WaitedFor()
 
     def wait() -> None:
-        wait_until(condition, limit=60)
-        time.sleep(0.2)
+        assert waited_for.has_begun.wait(60)
         act()
 
     threading.Thread(target=wait).start()
@@ -196,7 +208,7 @@ def test_a_request_with_time_left_makes_an_older_attempt_go_on(tmp_path: Path, r
     plan = Plan(case.model, store, tmp_path, 1, case.clock, case.clock.sleep)
     loader = Loader(plan, records, {}, 0.0)
     start_in_vain(loader, case.clock)
-    afterwards(lambda: loader._deadline > case.clock.now, store.go_on.set)
+    once_waited_for(loader, store.go_on.set)
     assert loader.model(case.clock.now + 20 * MINUTE) is not None
     assert [record.attempts for record in records.cold_starts] == [2]
 
@@ -221,7 +233,7 @@ def test_a_request_that_comes_while_an_attempt_gives_up_begins_another(tmp_path:
     case.loader.retry(case.clock.now)  # a request without time, whose attempt has none either
     assert records.reached.wait(60)
     assert case.loader.state == "starting"
-    afterwards(lambda: case.loader._deadline > case.clock.now, records.go_on.set)
+    once_waited_for(case.loader, records.go_on.set)
     assert case.loader.model(case.clock.now + 20 * MINUTE) is not None
     assert [record.state for record in records.cold_starts] == ["waiting", "ready"]
 
@@ -245,7 +257,7 @@ def test_a_refusal_all_through_the_init_phase_fails_it_however_late_the_log_take
     wait_until(lambda: case.loader._has_given_up, limit=60)
     assert len(case.store.fetched) == 9
     case.clock.sleep(9 * MINUTE)
-    threading.Timer(0.2, records.go_on.set).start()
+    once_waited_for(case.loader, records.go_on.set)
     with pytest.raises(ObjectRefused):
         case.loader.finish()
     assert case.loader.state == "failed"
@@ -354,7 +366,7 @@ def test_no_start_returns_to_a_fork_while_its_attempt_is_under_way(tmp_path: Pat
     case = Case(tmp_path, records, [])
     case.store = store = Parked({KEY: case.content})
     loader = forking(case, records, threads=1)
-    threading.Timer(0.2, store.go_on.set).start()
+    once_waited_for(loader, store.go_on.set)
     loader.start(0.0)
     assert loader.state == "waiting"
 
@@ -381,7 +393,7 @@ def test_what_is_done_while_the_store_is_waited_for_is_a_part_of_the_start(tmp_p
     case = Case(tmp_path, records, [])
     case.loader.begin(9 * MINUTE)
     case.loader.timed("import", lambda: case.clock.sleep(2.0))
-    time.sleep(0.2)  # the model is there by now
+    wait_until(lambda: case.loader._model is not None, limit=60)
     assert (case.loader.state, records.cold_starts) == ("starting", [])
     case.loader.finish()
     (record,) = records.cold_starts
