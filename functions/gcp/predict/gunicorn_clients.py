@@ -35,7 +35,7 @@ def _handle_and_close(worker: ThreadWorker, handle: Callable[..., object], conne
 
 
 def _close(connection: TConn, graceful: bool = False) -> None:  # noqa: ARG001 - gunicorn's own signature
-    """Close a connection in the accepting thread, without waiting, if a worker thread has not closed it."""
+    """Close a connection in the accepting thread, without a wait; a worker thread may have closed it already."""
     util.close(connection.sock)
 
 

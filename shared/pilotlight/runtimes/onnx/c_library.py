@@ -72,7 +72,7 @@ class Api:
     """
 
     def __init__(self, table: int) -> None:
-        """Raises OrtError if no environment can be created."""
+        """Create the environment. Raises OrtError if that fails."""
 
         def entry(index: int) -> int:
             return c_void_p.from_address(table + index * sizeof(c_void_p)).value or 0

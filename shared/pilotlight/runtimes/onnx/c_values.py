@@ -56,7 +56,7 @@ class Memory:
     """The memory of values: this process's own, and the allocator for values that ONNX Runtime creates."""
 
     def __init__(self, api: Api) -> None:
-        """Raises OrtError. The caller has to release `info`."""
+        """Create `info`, which the caller has to release. Raises OrtError."""
         self.info, self.allocator = c_void_p(), c_void_p()
         api.check(api.get_allocator_with_default_options(byref(self.allocator)))
         api.check(api.create_cpu_memory_info(_CPU_ALLOCATOR, _CPU_MEMORY, byref(self.info)))
