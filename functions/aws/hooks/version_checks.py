@@ -34,7 +34,7 @@ _PAUSE = 0.5
 
 
 class CheckFailed(Exception):
-    """What speaks against a version, as a sentence."""
+    """The reason why a version fails, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Functions:
     sleep: Callable[[float], None] = time.sleep
 
     def invoke(self, qualifier: str, event: Mapping[str, Any]) -> tuple[Any, float]:
-        """What an event gives, and in how many milliseconds. Raises CheckFailed for an error of the function's."""
+        """Return the reply to an event, and its time in milliseconds. Raises CheckFailed if the function fails."""
         began = self.clock()
         reply = self.client.invoke(FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode())
         payload = reply["Payload"].read()
@@ -62,7 +62,7 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a version says of itself."""
+    """A version's description of itself."""
 
     number: str
     model: Description
@@ -70,7 +70,7 @@ class Version:
 
 
 def read_version(functions: Functions, qualifier: str) -> Version:
-    """Ask a version or an alias what it is. Raises CheckFailed."""
+    """Return the description of a version or of the version behind an alias. Raises CheckFailed."""
     answer, _ = functions.invoke(qualifier, DESCRIBE)
     try:
         model = read_lock(json.dumps(answer["model"]).encode()).model
@@ -116,7 +116,7 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
 
 
 def _wait_until_ready(functions: Functions, qualifier: str) -> None:
-    """A version's number has no instances ready, whatever its alias has: its start may go on after its init."""
+    """Wait for the model. A version's own number may have no warm instance, and a start can go on after init."""
     end = functions.clock() + READY_SECONDS
     while True:
         result, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
@@ -129,7 +129,7 @@ def _wait_until_ready(functions: Functions, qualifier: str) -> None:
 
 
 def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
-    """A request as API Gateway's HTTP API sends it: payload format 2.0, as far as the function reads it.
+    """Return a request as API Gateway's HTTP API sends it: payload format 2.0, with the fields that the function reads.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -147,7 +147,7 @@ def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
 
 
 def _quickest(functions: Functions, qualifier: str, event: Mapping[str, Any], budget_ms: float) -> tuple[Any, float]:
-    """The reply within the budget, or the last one, with the shortest time that was seen."""
+    """Return the reply within the budget, or the last one, and the shortest time of all."""
     times = []
     for _ in range(_TRIES):
         reply, took = functions.invoke(qualifier, event)
