@@ -15,7 +15,7 @@ from pilotlight_cli.local.events import HttpRequest, http_api_event, rest_api_ev
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.stores import open_store
-from processes import wait_until
+from waiting import wait_until
 
 JSON = (("content-type", "application/json"),)
 BODY = json.dumps({"features": [1.0] * 30}).encode()

@@ -19,8 +19,8 @@ from pilotlight.fetch import Span, UseSdk, ranges
 from pilotlight.fetch.download import Partial
 from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.model.lock import File
-from processes import wait_until
 from s3_store import S3Store
+from waiting import wait_until
 
 CONTENT = b"".join(number.to_bytes(4) for number in range(4_250_000)) + b"!"
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])

@@ -18,7 +18,7 @@ from error_shape import check_refusal
 from harness import Pinned, in_functions_framework, prepared, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.stores import EmbeddedStore
-from processes import wait_until
+from waiting import wait_until
 
 LIMIT = 4_500_000
 

@@ -25,7 +25,7 @@ from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.registry.sample import publish_sample, sample_request
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
-from processes import wait_until
+from waiting import wait_until
 
 PATIENCE = 25  # seconds until SIGKILL; less than gunicorn's 30, after which it ends whatever it waits for
 

@@ -22,10 +22,11 @@ from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_r
 from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.local.stores import EmbeddedStore
 from pilotlight_cli.project import SAMPLE
-from processes import children, wait_until
+from processes import children
 from servers import certificates
 from servers.fake_gcs import FakeGcs, Fault
 from servers.metadata_server import TOKEN, MetadataServer
+from waiting import wait_until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}

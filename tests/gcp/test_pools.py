@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from harness import in_functions_framework, pinned, stored
-from processes import wait_until
+from waiting import wait_until
 
 CALLERS = 4
 

@@ -18,8 +18,8 @@ from gcp.held import Held
 from harness import Pinned, in_functions_framework, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.stores import EmbeddedStore
-from processes import wait_until
 from stalls import stalls
+from waiting import wait_until
 
 TRIES = 20
 PROMISE = 2.0  # seconds, of Cloud Run's 10, on a processor of one's own

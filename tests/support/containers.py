@@ -13,7 +13,7 @@ from typing import Any
 
 from pilotlight_cli.local.client import send
 from pilotlight_cli.project import PROJECT
-from processes import wait_until
+from waiting import wait_until
 
 PORT = 9000  # not the image's own
 

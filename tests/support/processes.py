@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from pilotlight_cli.project import FUNCTIONS
+from waiting import wait_until
 
 if TYPE_CHECKING:
     from pilotlight_cli.local.function import Function
@@ -64,14 +64,6 @@ def _running(processes: list[psutil.Process]) -> list[int]:
 def wait_until_ended(pids: list[int], limit: float) -> None:
     """Return once none of them is running; fails after `limit` seconds."""
     wait_until(lambda: not any(map(is_running, pids)), limit)
-
-
-def wait_until(condition: Callable[[], bool], limit: float) -> None:
-    """Return once the condition holds; fails after `limit` seconds."""
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, f"it did not come within {limit} s"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -23,8 +23,9 @@ from pilotlight_cli.project import EVENTS, LOCK, PROJECT
 from pilotlight_cli.registry.sample import publish_sample, sample_request
 from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
-from processes import descendants, wait_until, wait_until_ended
+from processes import descendants, wait_until_ended
 from reporting import TOLD, Recorder
+from waiting import wait_until
 
 SAM = str(Path(sys.executable).with_name("sam"))
 PILOTLIGHT = str(Path(sys.executable).with_name("pilotlight"))

@@ -11,7 +11,7 @@ import pytest
 
 from doubles import StepClock
 from pilotlight.runtimes.watchdog import Watchdog
-from processes import wait_until
+from waiting import wait_until
 
 Watchdogs = Callable[[], int]
 

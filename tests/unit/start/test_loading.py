@@ -13,7 +13,7 @@ from pilotlight.fetch import Sink
 from pilotlight.start import loading
 from pilotlight.start.loading import Loader, Plan
 from pilotlight.telemetry import Record
-from processes import wait_until
+from waiting import wait_until
 
 KEY = "example/3/model.onnx"
 SAMPLE = Path(__file__).parents[3] / "examples/breast-cancer/model.onnx"

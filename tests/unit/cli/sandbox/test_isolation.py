@@ -14,7 +14,8 @@ from pilotlight_cli.sandbox import isolation
 from pilotlight_cli.sandbox.isolation import ask
 from pilotlight_cli.sandbox.job import Job, write_job
 from pilotlight_cli.sandbox.limits import Limits
-from processes import children, python, wait_until, wait_until_ended
+from processes import children, python, wait_until_ended
+from waiting import wait_until
 
 LIMITS = Limits(memory=300 * 10**6, seconds=60, patience=600)
 
