@@ -1,4 +1,4 @@
-"""The data plane: validated tensors in, tensors out. It knows no transport."""
+"""The data plane: validated tensors in, tensors out, for any transport."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from pilotlight.model.golden import Sample
 
-# Seconds: how long a request waits for the model where the platform names no deadline, what it keeps of a deadline to
-# answer, and how long a probe waits.
-_PATIENCE = 25.0
+# Seconds: how long a request waits for the model if the platform sets no deadline, how much of a deadline is reserved
+# for the response, and how long a probe waits.
+REQUEST_TIMEOUT = 25.0
 _RESERVE = 0.5
-_PROBE_PATIENCE = 1.0
+_PROBE_TIMEOUT = 1.0
 
-# The least time in seconds that a model gets, out of what is kept to answer: most need a thousandth of it.
-_LEAST = 0.2
+# The minimum in seconds that a prediction gets, out of the reserve: most need a thousandth of it.
+_MIN_PREDICTION_TIME = 0.2
 
 
 class DataPlane:
@@ -31,7 +31,7 @@ class DataPlane:
     def __init__(
         self, model: Description, loader: Loader, *, clock: Callable[[], float], golden: Path | None = None
     ) -> None:
-        """`clock` is monotonic, in seconds: deadlines are on it. `golden` is the file of the golden samples."""
+        """`clock` is the monotonic clock of deadlines, in seconds. `golden` is the file of the golden samples."""
         self.model = model
         self._loader = loader
         self._clock = clock
@@ -39,8 +39,8 @@ class DataPlane:
 
     @property
     def sample(self) -> Sample | None:
-        """The first golden sample of the package, where it has any."""
-        from pilotlight.model.golden import first_sample  # noqa: PLC0415 - hardly a request needs it
+        """The first golden sample of the package, or None."""
+        from pilotlight.model.golden import first_sample  # noqa: PLC0415 - few requests need it
 
         return first_sample(self._golden)
 
@@ -53,22 +53,22 @@ class DataPlane:
     ) -> tuple[Tensor, ...]:
         """Return the model's outputs, in the order of its signature, waiting for a model that is being loaded.
 
-        Each output must hold `rows` answers; None holds them to the signature's shapes alone. `trace` is what the
-        platform wants in every log line of this call. Raises NotReady, PredictionTimeout, InvalidRequest where the
-        model does not take the values, and whatever else its library raises.
+        Each output must have `rows` rows; if it is None, only the signature's shapes count. `trace` has the platform's
+        fields for every log line of this call. Raise NotReady, PredictionTimeout, InvalidRequest if the model refuses
+        the values, and whatever else its library raises.
         """
-        deadline = deadline - _RESERVE if deadline is not None else self._clock() + _PATIENCE
+        deadline = deadline - _RESERVE if deadline is not None else self._clock() + REQUEST_TIMEOUT
         model = self._loader.model(deadline, trace)
-        outputs = model.predict(inputs, max(deadline - self._clock(), _LEAST))
+        outputs = model.predict(inputs, max(deadline - self._clock(), _MIN_PREDICTION_TIME))
         check_outputs(self.model.signature, outputs, rows)
         return outputs
 
     def check_ready(self, trace: Mapping[str, object] = EMPTY) -> None:
-        """Raise NotReady while the model is not loaded, after starting another attempt where the last one gave up.
+        """Raise NotReady while the model is not loaded, after starting another attempt if the last one gave up.
 
-        The caller waits for that attempt for a moment: between requests Lambda stops the process.
+        The caller waits briefly for that attempt: between requests Lambda freezes the process.
         """
         if self._loader.state != "ready":
-            self._loader.retry(self._clock() + _PROBE_PATIENCE, trace)
+            self._loader.retry(self._clock() + _PROBE_TIMEOUT, trace)
         if self._loader.state != "ready":
             raise self._loader.not_ready()

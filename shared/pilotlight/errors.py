@@ -2,16 +2,16 @@
 
 PilotlightError
 ├── SettingsError            an environment variable is unknown or malformed
-├── FormatError              a lock, manifest or golden file does not say what its schema asks for
-├── ModelError               the model can never be served as it is: failing the start is right
+├── FormatError              a lock, manifest or golden file does not match its schema
+├── ModelError               the model can never be served as it is, so the start has to fail
 │   ├── DigestMismatch       the bytes are not the bytes that the lock pins
 │   ├── NoRoom               the temporary folder has no room for the model
 │   ├── RuntimeMismatch      a library is missing or has another version than the lock names
-│   └── UnsafePickle         a pickle asks for something outside its allow-list
+│   └── UnsafePickle         a pickle uses something outside its allow-list
 ├── StoreError               the store did not deliver
 │   ├── StoreUnavailable     it may deliver later: 5xx, throttling, resets, timeouts
 │   └── ObjectRefused        403 or 404, which a fresh role or a missing object gives
-└── RequestError             the caller's mistake, or ours to tell the caller; carries the HTTP status
+└── RequestError             an error for the caller, with its HTTP status
     ├── InvalidRequest       400
     ├── NotFound             404
     ├── MethodNotAllowed     405
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 
 def origin(error: Exception) -> BaseException:
-    """What a library raised: the cause of an error of ours, or else the error itself."""
+    """Return a library's own error: the cause of a Pilotlight error, or else the error itself."""
     return error.__cause__ or error
 
 
@@ -47,7 +47,7 @@ class FormatError(PilotlightError):
         self.path = path
 
     def within(self, file: str) -> FormatError:
-        """The same error, saying which file it is about."""
+        """Return the same error with the name of its file."""
         return FormatError(self.message, self.path, file)
 
 
@@ -68,7 +68,7 @@ class RuntimeMismatch(ModelError):
 
 
 class UnsafePickle(ModelError):
-    """A pickle holds something that its allow-list does not name; nothing of it was run."""
+    """A pickle uses something outside its allow-list; none of it was run."""
 
 
 class StoreError(PilotlightError):
@@ -80,11 +80,11 @@ class StoreUnavailable(StoreError):
 
 
 class ObjectRefused(StoreError):
-    """The store answered 403 or 404. Without the permission to list, a missing object is a 403 too."""
+    """The store returned 403 or 404. Without the permission to list, a missing object is a 403 too."""
 
 
 class RequestError(PilotlightError):
-    """An HTTP error reply. `code` is a stable slug, `path` the JSON path of the fault or None."""
+    """An HTTP error response. `code` is a stable slug, `path` the JSON path of the fault or None."""
 
     status = 400
     code = "invalid_request"
@@ -97,23 +97,23 @@ class RequestError(PilotlightError):
             self.code = code
 
     def headers(self) -> dict[str, str]:
-        """Extra headers that this error's reply carries."""
+        """Return the extra headers of this error's response."""
         return {}
 
 
 class InvalidRequest(RequestError):
-    """400: the body or a header does not say what the model's signature asks for."""
+    """400: the body or a header does not match the model's signature."""
 
 
 class NotFound(RequestError):
-    """404: no such route or model."""
+    """404: unknown route, model or version."""
 
     status = 404
     code = "not_found"
 
 
 class MethodNotAllowed(RequestError):
-    """405: the route exists, for other methods."""
+    """405: the route accepts other methods."""
 
     status = 405
     code = "method_not_allowed"
@@ -123,7 +123,7 @@ class MethodNotAllowed(RequestError):
         self.allowed = allowed
 
     def headers(self) -> dict[str, str]:
-        """RFC 9110, 15.5.6: a 405 names the methods that the resource takes."""
+        """Return the methods that the resource supports (RFC 9110, 15.5.6)."""
         return {"allow": ", ".join(self.allowed)}
 
 
@@ -138,14 +138,14 @@ class RequestTimeout(RequestError):
 
 
 class TooLarge(RequestError):
-    """413: the body, or the reply that it asks for, is over the limit."""
+    """413: the body, or the response to it, exceeds the limit."""
 
     status = 413
     code = "too_large"
 
 
 class UnsupportedMediaType(RequestError):
-    """415: the body is not in a form that this route reads."""
+    """415: the route does not support the body's media type or encoding."""
 
     status = 415
     code = "unsupported_media_type"
@@ -162,14 +162,14 @@ class NotReady(RequestError):
         self.retry_after = retry_after
 
     def headers(self) -> dict[str, str]:
-        """RFC 9110, 10.2.3: when to try again."""
+        """Return when to try again (RFC 9110, 10.2.3)."""
         return {"retry-after": str(self.retry_after)}
 
 
 class PredictionTimeout(RequestError):
-    """504: the model was still at work when the request's time was over, and was stopped.
+    """504: the prediction was still running at the request's deadline, and was stopped.
 
-    Not a 503: whoever tries again with the same input waits as long for the same.
+    Not a 503: another try with the same input would end the same way.
     """
 
     status = 504

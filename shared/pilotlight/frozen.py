@@ -1,10 +1,10 @@
 """Frozen dataclasses that cost a cold start next to nothing.
 
 `dataclasses` imports `inspect`, and writes and compiles six methods for each class: together a sixth of a cold start.
-`dataclass` here makes of the same lines a class that does the same, and compiles one method. To a type checker it is
-the real one, and `dataclasses.replace`, `fields` and `asdict` take its instances.
+`dataclass` here makes an equivalent class of the same lines, and compiles one method. To a type checker it is the real
+one, and `dataclasses.replace`, `fields` and `asdict` accept its instances.
 
-It knows no `field`, no `__post_init__`, no bases, and no other arguments than these two.
+It does not support `field`, `__post_init__`, bases, or other arguments than `frozen` and `slots`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ EMPTY: Mapping[str, Any] = {}
 
 
 def _frozen(cls: type) -> type:
-    """The class with slots for its annotated fields, and with what makes its instances values."""
+    """Return the class with slots for its annotated fields and with the methods of a frozen dataclass."""
     names = tuple(cls.__annotations__)
     own = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
     defaults = {name: own.pop(name) for name in names if name in own}
     if cls.__base__ is not object or "__post_init__" in own or any(map(_is_field, defaults.values())):
-        raise TypeError(f"{cls.__qualname__}: no `field`, no `__post_init__` and no bases here; see pilotlight.frozen")
+        raise TypeError(
+            f"{cls.__qualname__}: `field`, `__post_init__` and bases are not supported; see pilotlight.frozen"
+        )
     methods = {"__repr__": _repr, "__eq__": _eq, "__hash__": _hash}
     frozen = {"__setattr__": _refuse, "__delattr__": _refuse, "__reduce__": _reduce}
     names_of = {"__qualname__": cls.__qualname__, "__slots__": names, "__match_args__": names}
@@ -43,7 +45,7 @@ def _is_field(default: object) -> bool:
 
 
 def _initialiser(cls: type, names: tuple[str, ...], defaults: Mapping[str, object]) -> Callable[..., None]:
-    """`__init__`, compiled: it has to be fast, at each tensor of each request, and to say what is wrong with a call."""
+    """Compile `__init__`: it has to be fast, for each tensor of each request, and to report a wrong call."""
     parameters = ", ".join(f"{name}=default_{name}" if name in defaults else name for name in names)
     body = "; ".join(f"set_{name}(self, {name})" for name in names)
     known = {f"default_{name}": value for name, value in defaults.items()}
@@ -78,12 +80,12 @@ def _refuse(self: object, name: str, *_value: object) -> None:
 
 
 def _reduce(self: object) -> tuple[type, tuple[object, ...]]:
-    """For `copy` and `pickle`, which would set the fields one by one."""
+    """Support `copy` and `pickle`, which would set the fields one by one."""
     return type(self), _values(self)
 
 
 class _Fields:
-    """What `dataclasses` wants to know of a class, made by itself when it asks."""
+    """The fields of a class for `dataclasses`, which makes them itself on access."""
 
     def __init__(self, defaults: Mapping[str, object]) -> None:
         self._defaults = defaults
@@ -93,8 +95,8 @@ class _Fields:
 
         fields = [(name, kind, *self._default(name)) for name, kind in owner.__annotations__.items()]
         made: Any = dataclasses.make_dataclass(owner.__name__, fields)
-        found: Mapping[str, object] = made.__dataclass_fields__
-        return found
+        result: Mapping[str, object] = made.__dataclass_fields__
+        return result
 
     def _default(self, name: str) -> tuple[Any, ...]:
         import dataclasses  # noqa: PLC0415
@@ -108,11 +110,11 @@ class _Fields:
 if not TYPE_CHECKING:
 
     def dataclass(*, frozen: bool, slots: bool) -> Callable[[type], type]:
-        """`dataclasses.dataclass(frozen=True, slots=True)`."""
+        """Do what `dataclasses.dataclass(frozen=True, slots=True)` does."""
         if not (frozen and slots):
             raise TypeError("expected dataclass(frozen=True, slots=True); see pilotlight.frozen")
         return _frozen
 
     def replace(item: Any, **changes: Any) -> Any:  # noqa: ANN401 - the checker sees the real one's types
-        """`dataclasses.replace`."""
+        """Do what `dataclasses.replace` does."""
         return type(item)(**{name: getattr(item, name) for name in type(item).__slots__} | changes)

@@ -1,4 +1,4 @@
-"""One file answers what goes in and what comes out: `Service.handle(Request) -> Response`."""
+"""The service: `Service.handle(Request) -> Response`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
-from pilotlight.http.headers import compressed, cross_origin, expanded, identify, traced
+from pilotlight.http.headers import choose_request_id, compress, cross_origin_headers, decompress, log_trace
 from pilotlight.http.messages import Action, Answer, Request, Response, Values
 from pilotlight.http.routes import Route, find
 from pilotlight.model.json_document import describe
@@ -27,16 +27,16 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A request on its way: its id, its route if there is one, and when it came."""
+    """A request in progress: its id, its route or None, and its start on the clock."""
 
     request: Request
     id: str
     route: Route | None
-    began: float
+    started: float
 
 
 class Service:
-    """A model behind HTTP, on no provider in particular. Threads may call it at the same time."""
+    """A model behind HTTP, independent of the provider. Threads may call it at the same time."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class Service:
         golden: Path | None = None,
         cors_origins: Sequence[str] = (),
     ) -> None:
-        """`clock` is monotonic and in seconds: the one on which a Request's deadline lies.
+        """`clock` is the monotonic clock of a Request's deadline, in seconds.
 
-        A body of more than `max_body_bytes` is refused: a function folder need not hand over more than a byte above it.
+        A body of more than `max_body_bytes` is refused; a function folder may cut it off one byte above that.
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
-        `cors_origins` are those whose pages may call from a browser, or `*`.
+        `cors_origins` are the origins whose pages may call from a browser, or `*`.
         """
         self._plane = DataPlane(model, loader, clock=clock, golden=golden)
         self._report = report
@@ -62,7 +62,7 @@ class Service:
         self._cors_origins = cors_origins
 
     def handle(self, request: Request) -> Response:
-        """Answer a request. It never raises: what goes wrong inside becomes a 500 and a line in the log."""
+        """Answer a request. Never raise: an internal error becomes a 500 and a line in the log."""
         call, values = self._call(request)
         try:
             answer = self._route(request, call.route, values)
@@ -71,36 +71,36 @@ class Service:
             cause = error.__cause__
             answer = _refusal(error, call.id, "" if cause is None else f"{type(cause).__name__}: {cause}")
             body = to_json(answer.document)
-        except Exception:  # noqa: BLE001 - the one place; nothing that a caller sends may end the process
+        except Exception:  # noqa: BLE001 - the one place: no request may end the process
             answer = _refusal(_Internal("the request could not be answered"), call.id, traceback.format_exc())
             body = to_json(answer.document)
         return self._reply(call, answer, body)
 
     def refuse(self, request: Request, error: RequestError) -> Response:
-        """Answer a request that a function folder could not translate as a whole, so that its error has our shape."""
+        """Answer a request that a function folder could not translate, so that its error has the usual shape."""
         call, _ = self._call(request)
         answer = _refusal(error, call.id)
         return self._reply(call, answer, to_json(answer.document))
 
     def _call(self, request: Request) -> tuple[_Call, Values]:
         route, values = find(request.path) or (None, EMPTY)
-        return _Call(request, identify(request), route, self._clock()), values
+        return _Call(request, choose_request_id(request), route, self._clock()), values
 
     def _encode(self, answer: Answer) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
         if answer.rows and len(body) > self.max_body_bytes:
             raise TooLarge(
-                f"the reply would have {len(body)} bytes, the limit is {self.max_body_bytes}; send fewer rows"
+                f"the response would have {len(body)} bytes, the limit is {self.max_body_bytes}; send fewer rows"
             )
         return body
 
     def _reply(self, call: _Call, answer: Answer, body: bytes) -> Response:
-        """Leave a record, and make the reply."""
+        """Report the request, and make the response."""
         request = call.request
         headers = {**_JSON, "x-request-id": call.id, **answer.headers}
-        body = compressed(request, headers, body)
+        body = compress(request, headers, body)
         if self._cors_origins:
-            headers |= cross_origin(request, call.route, self._cors_origins, headers)
+            headers |= cross_origin_headers(request, call.route, self._cors_origins, headers)
         if request.method == "HEAD":
             body = b""
         record = Served(
@@ -108,7 +108,7 @@ class Service:
             method=request.method,
             route=call.route.path if call.route else "",
             status=answer.status,
-            latency_ms=round((self._clock() - call.began) * 1000, 3),
+            latency_ms=round((self._clock() - call.started) * 1000, 3),
             model_name=self._plane.model.name,
             model_version=self._plane.model.version,
             rows=answer.rows,
@@ -117,28 +117,28 @@ class Service:
             response_bytes=len(body),
             code=answer.code,
             error=answer.fault,
-            trace=traced(request, call.id),
+            trace=log_trace(request, call.id),
         )
-        with suppress(Exception):  # a log that cannot be written is no reason to lose an answer
+        with suppress(Exception):  # a failing log must not fail the request
             self._report(record)
         return Response(answer.status, headers, body)
 
     def _route(self, request: Request, route: Route | None, values: Values) -> Answer:
         if route is None:
-            raise NotFound(f"there is no route {describe(request.path)}")
+            raise NotFound(f"unknown route {describe(request.path)}")
         if request.method == "OPTIONS":
             return Answer(204, headers={"allow": ", ".join(route.methods)}, body=b"")
         if request.method not in route.methods:
-            raise MethodNotAllowed(f"{request.path} takes {route.method}, not {request.method}", route.methods)
+            raise MethodNotAllowed(f"{request.path} accepts {route.method}, not {request.method}", route.methods)
         if len(request.body) > self.max_body_bytes:
-            raise TooLarge(f"the body has more than {self.max_body_bytes} bytes, which is the limit")
-        if route.takes:
-            request = expanded(request, self.max_body_bytes)
+            raise TooLarge(f"the body exceeds the limit of {self.max_body_bytes} bytes")
+        if route.accepts:
+            request = decompress(request, self.max_body_bytes)
         return _actions(route.path)[route.path](self._plane, request, values)
 
 
 def _actions(path: str) -> Mapping[str, Action]:
-    """What a protocol's routes do. All but our own are imported with their first request: a cold start pays for one."""
+    """Return the actions of a route's protocol. All but `predict` are imported with their first request."""
     if path in predict.ACTIONS:
         return predict.ACTIONS
     if path.startswith("/v2"):
@@ -164,7 +164,7 @@ def _refusal(error: RequestError, request_id: str, fault: str = "") -> Answer:
 
 
 class _Internal(RequestError):
-    """500: its sentence is fixed, and what happened is for the log alone."""
+    """500: its message is fixed, since the cause is for the log only."""
 
     status = 500
     code = "internal"

@@ -1,4 +1,4 @@
-"""What a function reports of itself: one record a request and one a cold start. The function folders write them."""
+"""What a function logs: one record for each request and each cold start. The function folders write them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ColdStart:
 
     `state` is `ready`, `waiting` (it may work later) or `failed` (it never will). `phases_ms` are milliseconds; phases
     overlap, so they need not add up to `total`. `fetched_bytes` came from the store. `trace` is as in `Served`, of the
-    request that began the attempt.
+    request that started the attempt.
     """
 
     state: str
@@ -27,17 +27,17 @@ class ColdStart:
     trace: Mapping[str, object] = EMPTY
 
 
-# Routes of a protocol that ask for no more than whether the server is alive or the model is ready.
+# Routes of the protocols that only report whether the server is alive or the model is ready.
 _PROBES = ("/", "/v2/models/{m}/ready", "/v2/models/{m}/versions/{v}/ready", "/v1/models/{m}", "/ping")
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One request and its reply. `route` is the route's pattern, or empty where none matched; `latency_ms` is ours.
+    """One request and its response. `route` is the route's pattern, or empty if none matched.
 
-    `rows` is how many instances were predicted, `out_of_range` how many of them lie outside the published range. `code`
-    and `error` are empty for a good reply; `error` may hold a traceback, or what a model said, and is for the log only.
-    `trace` holds fields that the platform wants in every line of a request.
+    `latency_ms` is the time in the core. `rows` is how many instances were predicted, `out_of_range` how many of them
+    are outside the published range. `code` and `error` are empty for a success; `error` may have a traceback or a
+    library's message, and is for the log only. `trace` has the platform's fields for every line of a request.
     """
 
     request_id: str
@@ -57,7 +57,7 @@ class Served:
 
     @property
     def is_probe(self) -> bool:
-        """Whether this was a health check, which no metric counts."""
+        """Whether this was a health check, which metrics do not count."""
         return self.route.startswith(("/health", "/v2/health")) or self.route in _PROBES
 
 
@@ -66,7 +66,7 @@ Report = Callable[[Record], None]
 
 
 def level(record: Record) -> str:
-    """How grave a record is, as the log level that its line has."""
+    """Return the log level of a record's line."""
     if isinstance(record, ColdStart):
         return {"ready": "INFO", "waiting": "WARNING"}.get(record.state, "ERROR")
     if record.status >= 500:
@@ -75,12 +75,12 @@ def level(record: Record) -> str:
 
 
 def is_written(record: Record, log_level: str) -> bool:
-    """Whether a record's line is written at that setting."""
+    """Whether a record's line is written at that log level."""
     return LEVELS.index(level(record)) >= LEVELS.index(log_level)
 
 
 def fields(record: Record) -> dict[str, object]:
-    """A record as the fields of a structured log line; empty ones are left out."""
+    """Return the fields of a record's log line, without empty ones."""
     if isinstance(record, ColdStart):
         line: dict[str, object] = {
             "event": "cold_start",

@@ -83,8 +83,8 @@ async def refusals(client: Any, echo: str) -> None:
     """The body's model is the path's, and the path's is the one that is served."""
     values = tensors((2, 2))
     wrong = request(values, binary=True, model="other")
-    await refused(client.infer(echo, wrong, "echo"), 400, 'expected "echo", which this function serves, found "other"')
-    await refused(client.infer(echo, request(values, binary=True), "other"), 404, 'there is no model "other"')
+    await refused(client.infer(echo, wrong, "echo"), 400, 'this function serves "echo", found "other"')
+    await refused(client.infer(echo, request(values, binary=True), "other"), 404, 'unknown model "other"')
     values.pop("in_INT8")
     lacking = request(values, binary=True, parameters={"binary_data_output": True})
     await refused(client.infer(echo, lacking, "echo"), 400, 'the input "in_INT8" is missing')
@@ -107,14 +107,14 @@ async def v1(client: Any, sample: str) -> None:
     """V1: what the client can ask of it."""
     assert await client.is_server_live(sample)
     assert await client.is_model_ready(sample, "breast-cancer")
-    await refused(client.is_model_ready(sample, "other"), 404, 'there is no model "other"')
+    await refused(client.is_model_ready(sample, "other"), 404, 'unknown model "other"')
     body = {"instances": [list(range(30))] * 2}
     answer = await client.infer(sample, body, "breast-cancer")
     assert answer.keys() == {"predictions"}
     assert len(answer["predictions"]) == 2
     await refused(client.infer(sample, {"instances": [[1]]}, "breast-cancer"), 400, "expected 30 features, found 1")
     explained = client.explain(sample, "breast-cancer", body)
-    await refused(explained, 404, 'there is no route "/v1/models/breast-cancer:explain"')
+    await refused(explained, 404, 'unknown route "/v1/models/breast-cancer:explain"')
 
 
 async def main(echo: str, sample: str, names: list[str]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pilotlight_cli.local.client import send
-from processes import descendants, python, wait_until, wait_until_ended
+from processes import descendants, python, wait_until_ended
+from waiting import wait_until
 
 COMMAND = "import sys; from pilotlight_cli.main import app; sys.argv[0] = 'pilotlight'; app()"
 

@@ -14,7 +14,7 @@ from docs.exchanges import Exchange, as_text, exchanges, in_situation, over_core
 from docs.matching import difference
 from gunicorn_worker import _CLIENT_TIMEOUT
 from pilotlight import errors
-from pilotlight.dataplane import _PATIENCE
+from pilotlight.dataplane import REQUEST_TIMEOUT
 from pilotlight.errors import RequestError
 from pilotlight.http.messages import Request, Response
 from pilotlight.http.routes import ROUTES, find
@@ -91,7 +91,7 @@ def test_the_limits_are_the_codes(tmp_path: Path) -> None:
     *bodies, arrival, wait = pages.table(pages.section(TEXT, "## Limits"))
     assert [row[1] for row in bodies] == [f"{limit:,} bytes"] * 2
     assert f"{_CLIENT_TIMEOUT:g} s each" in arrival[1]
-    assert f"{_PATIENCE:g} s" in wait[1]
+    assert f"{REQUEST_TIMEOUT:g} s" in wait[1]
 
 
 def test_every_datatype_has_its_rule() -> None:

@@ -132,7 +132,7 @@ def test_a_body_over_the_limit_without_a_length_is_refused_as_one_with_it(
     body = chunk(bytes(1 << 16)) * (2 * LIMIT >> 16)
     with connected(runtime, posted(CHUNKED) + body + ending) as connection:
         connection.shutdown(socket.SHUT_WR)
-        message = "the body has more than 4500000 bytes, which is the limit"
+        message = "the body exceeds the limit of 4500000 bytes"
         check_refusal(answer(connection), Case("large", status=413, code="too_large", message=message))
 
 

@@ -148,7 +148,7 @@ def test_a_reply_over_the_limit_is_a_413_that_says_so() -> None:
     limited = service(FEATURES, larger_than_six, max_body_bytes=150)
     response, body = post(limited, "/predict_batch", {"instances": [[1, 2, 4]] * 10})
     error(response, 413, "too_large")
-    assert "the reply would have" in body["error"]
+    assert "the response would have" in body["error"]
 
 
 def test_values_that_a_model_refuses_are_a_400_and_what_it_says_goes_to_the_log() -> None:

@@ -1,4 +1,4 @@
-"""From a request's bytes to JSON values, with nothing lost and nothing guessed."""
+"""Read a request's bytes as JSON values and check their fields."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pilotlight.model.json_document import describe
 
 
 def read_body(headers: Mapping[str, str], body: bytes) -> object:
-    """The JSON value in a body of UTF-8. Raises UnsupportedMediaType or InvalidRequest.
+    """Parse a body of UTF-8. Raise UnsupportedMediaType or InvalidRequest.
 
-    What is taken and what is refused is `json_strict.parse`'s word, whichever parser reads.
+    Whichever parser reads, the rules are those of `json_strict.parse`.
     """
     content_type = headers.get("content-type")
     if content_type and content_type != "application/json":
@@ -22,13 +22,13 @@ def read_body(headers: Mapping[str, str], body: bytes) -> object:
 
 
 def read_json(body: bytes) -> object:
-    """The JSON value in a body's bytes, whatever its headers say. Raises InvalidRequest."""
+    """Parse a body, whatever its headers say. Raise InvalidRequest."""
     orjson = json_fast.library(len(body))
     if orjson is not None:
         try:
             return json_fast.parse(orjson, body)
         except json_fast.Doubtful:
-            pass  # the strict parser takes it, or says what is wrong
+            pass  # the strict parser accepts it or names the error
     return json_strict.parse(body)
 
 
@@ -41,7 +41,7 @@ def _check_media_type(content_type: str) -> None:
 
 
 def read_fields(value: object, path: str, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
-    """The fields of an object that has all of `required` and nothing but these and `optional`."""
+    """Return an object's fields: all of `required`, and no others than these and `optional`. Raise InvalidRequest."""
     if not isinstance(value, dict):
         raise InvalidRequest(f"expected an object{_with(required)}, found {describe(value)}", path)
     for name in required:
@@ -55,7 +55,7 @@ def read_fields(value: object, path: str, required: Collection[str], optional: C
 
 
 def read_one_of(document: object, names: Collection[str]) -> tuple[str, Any]:
-    """Which one of the fields a body has, and what stands in it; it has no others."""
+    """Return the name and the value of a body's one field, which is one of `names`. Raise InvalidRequest."""
     known = ", ".join(map(describe, names))
     if not isinstance(document, dict):
         raise InvalidRequest(f"expected an object with one of the fields {known}, found {describe(document)}", "$")

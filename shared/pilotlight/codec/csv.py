@@ -1,4 +1,4 @@
-"""CSV with a line of column names (RFC 4180), each cell read as its column's datatype."""
+"""CSV with a line of column names (RFC 4180); each cell has its column's datatype."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
 
-# JSON's numbers, and what else data frames write: a plus, a point at either end.
+# JSON's numbers, and what data frames also write: a plus, a point at either end.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
 
 
 def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple[Tensor, ...]:
-    """The model's inputs. A message names line and column: a CSV body has no JSON path."""
+    """Return the model's inputs. A message names line and column, as a CSV body has no JSON path."""
     _check_parameters(headers["content-type"])
     try:
         text = body.decode("utf-8-sig")
@@ -45,11 +45,11 @@ def _check_parameters(content_type: str) -> None:
         name, _, value = (part.strip().lower() for part in parameter.partition("="))
         expected = {"charset": "utf-8", "header": "present"}.get(name)
         if expected is not None and value.strip('"') != expected:
-            raise UnsupportedMediaType(f"found {name} {describe(value)} of text/csv, expected {expected}")
+            raise UnsupportedMediaType(f"found {name} {describe(value)} for text/csv, expected {expected}")
 
 
 def _split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
-    """The names, the rows, and the line at which each row ends; empty lines are left out."""
+    """Return the names, the rows, and the line at which each row ends; skip empty lines."""
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     columns: list[str] = []
     rows: list[list[str]] = []
@@ -68,12 +68,12 @@ def _split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
     except csv.Error as error:
         raise InvalidRequest(f"line {reader.line_num}: the body is not valid CSV: {error}") from None
     if not rows:
-        raise InvalidRequest("expected a line of column names and at least one of values")
+        raise InvalidRequest("expected a line of column names and at least one line of values")
     return columns, rows, lines
 
 
 def _readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str], object]]:
-    """For each column what makes a value of its cells."""
+    """Return each column's conversion from a cell to a value."""
     if signature.inputs[0].feature_names:
         return [_reader(signature.inputs[0].datatype)] * len(order)
     readers: list[Callable[[str], object]] = [str] * len(order)
@@ -83,7 +83,7 @@ def _readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str],
 
 
 def _reader(datatype: Datatype) -> Callable[[str], object]:
-    """What makes a value of a cell. A cell that holds none stays a string, which is refused with its place."""
+    """Return the conversion from a cell to a value. An invalid cell stays a string, which `pack` refuses."""
     if datatype is BYTES:
         return str
     if datatype is BOOL:

@@ -1,6 +1,6 @@
-"""From JSON values to tensors. Nothing is cast silently; a refusal names the place, what was found, what was due.
+"""From JSON values to tensors. Nothing is cast silently; an error names the place, what was expected and found.
 
-What is right goes through in a few steps of C for all values together; what is not is gone through value by value.
+Valid values are processed together, in a few steps of C; invalid ones are visited one by one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Row = Callable[[int], str]
 
 
 def read_instances(signature: Signature, instances: object, path: str) -> tuple[Tensor, ...]:
-    """The model's inputs for a batch: a list with one instance each.
+    """Return the model's inputs for a batch: a list of instances. Raise InvalidRequest.
 
     An instance of a feature model is a list in the order of the features or an object by their names. Of a model of
     plain tensors it is the input without its batch dimension, nested; with several inputs, an object by their names.
@@ -34,12 +34,12 @@ def read_instances(signature: Signature, instances: object, path: str) -> tuple[
     if signature.batch is None:
         raise InvalidRequest("this model has no batch dimension; send one instance to /predict", path)
     if signature.batch == 1 and len(instances) != 1:
-        raise InvalidRequest(f"this model takes one instance at a time, found {len(instances)}", path)
+        raise InvalidRequest(f"this model accepts one instance at a time, found {len(instances)}", path)
     return _read_rows(signature, instances, lambda index: f"{path}[{index}]")
 
 
 def read_instance(signature: Signature, instance: object, path: str) -> tuple[Tensor, ...]:
-    """The model's inputs for one instance; where the model has a batch dimension, a batch of one."""
+    """Return the model's inputs for one instance, as a batch of one if the model has a batch dimension."""
     if signature.batch is None:
         return tuple(
             pack_nested(tensor.datatype, tensor.shape, value, place)
@@ -61,7 +61,7 @@ def _read_rows(signature: Signature, instances: list[Any], row: Row) -> tuple[Te
 
 
 def _by_input(signature: Signature, value: object, path: str) -> list[tuple[Input, object, str]]:
-    """Each input with its value and place; a single input's value stands for itself."""
+    """Pair each input with its value and place; a single input's value has no name."""
     if len(signature.inputs) == 1:
         return [(signature.inputs[0], value, path)]
     names = [tensor.name for tensor in signature.inputs]
@@ -105,11 +105,11 @@ def _read_features(signature: Signature, instances: list[Any], row: Row) -> tupl
 
 
 def _rows(names: tuple[str, ...], instances: list[Any], row: Row) -> Sequence[Sequence[object]]:
-    """The values of each instance, in the order of the features."""
+    """Return the values of each instance, in the order of the features."""
     if _are_all(list, len(names), instances):
         return instances
     if len(names) > 1 and _are_all(dict, len(names), instances):
-        with suppress(KeyError):  # the loop says which
+        with suppress(KeyError):  # the loop names the missing one
             return list(map(itemgetter(*names), instances))
     return [_feature_row(names, instance, row(index)) for index, instance in enumerate(instances)]
 
@@ -132,13 +132,13 @@ def _feature_row(names: tuple[str, ...], instance: object, path: str) -> list[ob
 
 
 def _stack(tensor: Input, items: list[Any], row: Row) -> Tensor:
-    """A batch of nested values, all of one shape."""
+    """Stack nested values, all of one shape, into a batch."""
     shape, data = _pack_items(tensor.datatype, tensor.shape[1:], items, row)
     return Tensor(tensor.datatype, (len(items), *shape), data)
 
 
 def pack_nested(datatype: Datatype, shape: Sequence[int], value: object, path: str) -> Tensor:
-    """A tensor from nested arrays of a shape in which -1 stands for any length."""
+    """Make a tensor from nested arrays of a shape in which -1 means any length."""
     dimensions, data = _pack_items(datatype, shape, [value], lambda _: path)
     return Tensor(datatype, tuple(dimensions), data)
 
@@ -146,7 +146,7 @@ def pack_nested(datatype: Datatype, shape: Sequence[int], value: object, path: s
 def _pack_items(
     datatype: Datatype, shape: Sequence[int], items: list[Any], row: Row
 ) -> tuple[Sequence[int], Buffer | list[str]]:
-    """Items of one shape, nested as it says: the lengths that they turned out to have, and all their values packed."""
+    """Pack items that are all nested in one shape; return the lengths found and the packed values."""
     dimensions, flat = _unnest(shape, items) or _flatten_each(shape, items, row)
     size = prod(dimensions) or 1
 
@@ -157,14 +157,14 @@ def _pack_items(
     try:
         return dimensions, pack(datatype, flat, place)
     except InvalidRequest:
-        _flatten_each(shape, items, row)  # an array where a value should be is the fault to tell of
+        _flatten_each(shape, items, row)  # an array instead of a value is the better error
         raise
 
 
 def _unnest(shape: Sequence[int], items: list[Any]) -> tuple[list[int], list[object]] | None:
-    """Items that are all nested alike: their lengths, and their values in one list, of which nothing is known yet.
+    """Flatten items that are all nested alike; return the lengths and the values, which are not checked yet.
 
-    None where they are not nested as the shape says, or where an array is empty and hides the lengths below it.
+    None if they are not nested as the shape says, or if an array is empty and hides the lengths below it.
     """
     dimensions: list[int] = []
     for expected in shape:
@@ -177,7 +177,7 @@ def _unnest(shape: Sequence[int], items: list[Any]) -> tuple[list[int], list[obj
 
 
 def _flatten_each(shape: Sequence[int], items: list[Any], row: Row) -> tuple[list[int], list[object]]:
-    """As `_unnest`, value by value. Raises InvalidRequest for what is not nested as the shape says."""
+    """Flatten as `_unnest` does, value by value. Raise InvalidRequest for an item that does not have the shape."""
     flat: list[object] = []
     dimensions: list[int] | None = None
     for index, item in enumerate(items):
@@ -186,7 +186,7 @@ def _flatten_each(shape: Sequence[int], items: list[Any], row: Row) -> tuple[lis
 
 
 def _flatten(value: object, shape: list[int], flat: list[object], path: str) -> list[int]:
-    """Append the values of nested arrays to `flat`; the shape that they turned out to have."""
+    """Append the values of nested arrays to `flat`; return the shape found."""
     if not shape:
         if isinstance(value, (list, dict)):
             raise InvalidRequest(f"expected a value, found {describe(value)}", path)

@@ -1,4 +1,4 @@
-"""From tensors to replies. One encoder writes every JSON body, whatever its size."""
+"""From tensors to responses. One encoder writes every JSON body, whatever its size."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pilotlight.model.tensor import Tensor
 
 
 def to_json(document: object) -> bytes:
-    """The bytes of a JSON body: the same ones whichever library writes them, see `json_strict.write`."""
+    """Encode a JSON body. Both libraries write the same bytes, see `json_strict.write`."""
     orjson = json_fast.library(0)
     if orjson is not None:
         try:
             return orjson.dumps(document)  # type: ignore[no-any-return]
         except TypeError:
-            pass  # an integer beyond 64 bits or half a character
+            pass  # an integer beyond 64 bits or a lone surrogate
     return json_strict.write(document)
 
 
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
-    """A prediction for each instance: its label, or its values in the first output where there is none.
+    """Return a prediction for each instance: its label, or its values in the first output of a model without labels.
 
-    Without a batch dimension there is one instance. Numbers that JSON cannot write become null.
+    Without a batch dimension there is one instance. Numbers that JSON cannot encode become None.
     """
     label = _of_role(signature, outputs, "label")
     if label is not None:
@@ -44,7 +44,7 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
 
 
 def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[float | None]] | None:
-    """For each instance the probability of each label, in the labels' order; None for a model that gives none."""
+    """Return each instance's probabilities in the labels' order; None for a model without probabilities."""
     tensor = _of_role(signature, outputs, "probabilities")
     return None if tensor is None else nest(tensor.shape, json_values(tensor))
 
@@ -57,14 +57,14 @@ def _of_role(signature: Signature, outputs: Sequence[Tensor], role: str) -> Tens
 
 
 def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence[float | None]) -> float | None:
-    """Of two classes the second one's, which is the positive one; of more, the predicted one's."""
+    """Return the probability of the second of two classes, the positive one, or of the predicted one of more."""
     if len(labels) == 2:
         return row[1]
     return row[labels.index(prediction)] if prediction in labels else None
 
 
 def json_values(tensor: Tensor) -> list[Any]:
-    """The values, flat; NaN and the infinities, which JSON has not, as None."""
+    """Return the values, flat; NaN and the infinities, which JSON lacks, as None."""
     values = tensor.values()
     if tensor.datatype.is_float and not _are_finite(values):
         return [value if isfinite(value) else None for value in values]
@@ -72,7 +72,7 @@ def json_values(tensor: Tensor) -> list[Any]:
 
 
 def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a value or lists of any depth
-    """Flat values as nested lists of that shape; of shape (), the value itself."""
+    """Nest flat values in lists of that shape; for shape (), return the value itself."""
     if not shape:
         return values[0]
     for dimension in range(len(shape) - 1, 0, -1):
@@ -83,14 +83,14 @@ def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a va
 
 
 def _are_finite(values: Sequence[float]) -> bool:
-    """Whether all are. A sum is quick, and finite only of finite numbers, though not of all."""
+    """Whether all values are finite. A finite sum, which is quick, proves it; an infinite one may be an overflow."""
     return isfinite(sum(values)) or all(map(isfinite, values))
 
 
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
-    """Refuse outputs that are not as the signature says, or hold no answer for each instance: rows must not mix.
+    """Raise ModelError for an output without the signature's shape or without a row for each of `rows` instances.
 
-    Without `rows` the signature's shapes alone count.
+    If `rows` is None, only the signature's shapes count.
     """
     for output, tensor in zip(signature.outputs, outputs, strict=True):
         shape = output.shape if signature.batch is None or rows is None else (rows, *output.shape[1:])
@@ -104,21 +104,21 @@ def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | N
 
 
 def count_out_of_range(signature: Signature, outputs: Sequence[Tensor]) -> int:
-    """How many instances have an answer outside of what the model's publisher expects.
+    """Count the instances with an output that the model's publisher does not expect.
 
-    That is a number outside its output's published range, one that is not finite, or a label that is not known.
+    That is a number outside its output's published range, one that is not finite, or an unknown label.
     """
     rows = outputs[0].shape[0] if outputs[0].shape and signature.batch is not None else 1
-    strange = {
+    unexpected = {
         index * rows // tensor.count
         for output, tensor in zip(signature.outputs, outputs, strict=True)
-        for index in _strange(output, signature.labels, tensor.values())
+        for index in _unexpected(output, signature.labels, tensor.values())
     }
-    return len(strange)
+    return len(unexpected)
 
 
-def _strange(output: Output, labels: Sequence[Label], values: list[Any]) -> list[int]:
-    """The positions of values that nobody expects; the common case, none, is decided by C code alone."""
+def _unexpected(output: Output, labels: Sequence[Label], values: list[Any]) -> list[int]:
+    """Return the positions of unexpected values; C code alone decides the common case, none."""
     if output.role == "label":
         known = set(labels)
         if not known or known.issuperset(values):

@@ -121,8 +121,8 @@ def disagreements(signature: Signature, golden: Golden, sample: Sample, response
         if len(found) != prod(expected.shape):
             messages.append(f"output {output.name!r}: found {len(found)} values, expected {prod(expected.shape)}")
             continue
-        answer = Values(expected.name, expected.datatype, expected.shape, tuple(found))
-        messages.extend(differences(golden, [expected], [answer]))
+        actual = Values(expected.name, expected.datatype, expected.shape, tuple(found))
+        messages.extend(differences(golden, [expected], [actual]))
     return messages
 
 

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it, by the standard library alone: what is taken, and the words in which the rest is refused.
+"""JSON (RFC 8259) through the standard library: what is accepted, and the messages for everything else.
 
 `codec/json_fast.py` reads and writes the same, faster.
 """
@@ -14,17 +14,17 @@ from typing import Any
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe, refuse_constant, unique_fields
 
-# How many arrays and objects may stand inside one another. A tensor's rank is far below it, parsers' own limits above.
+# How deep arrays and objects may be nested. A tensor's rank is far below it, parsers' own limits above.
 DEEPEST = 64
 
 _CONTAINERS = (list, dict)
 
 
 def parse(body: bytes) -> object:
-    """The JSON value in a body of UTF-8. Raises InvalidRequest.
+    """Parse a body of UTF-8. Raise InvalidRequest.
 
     Stricter than Python's own parser: no duplicate keys (RFC 8259, 4: their meaning is unpredictable), no NaN or
-    Infinity, and no nesting beyond DEEPEST. Integers come with all their digits.
+    Infinity, and no nesting beyond DEEPEST. Integers keep all their digits.
     """
     try:
         text = body.decode("utf-8")
@@ -44,26 +44,26 @@ def parse(body: bytes) -> object:
 
 
 def write(document: object) -> bytes:
-    """A value as JSON, in the very bytes that orjson writes; it refuses half a character and more than 64 bits.
+    """Encode a value as orjson does, byte for byte, and what it refuses: lone surrogates, integers above 64 bits.
 
-    Floats have the shortest form that reads back as the same double. Raises ValueError for NaN and the infinities.
+    Floats have the shortest form that reads back as the same double. Raise ValueError for NaN and the infinities.
     """
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     if "e-0" in text:
         text = re.sub(_SMALL_FLOAT, _as_orjson, text)
-    return text.encode("utf-8", "backslashreplace")  # half a character becomes its JSON escape
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes its JSON escape
 
 
-# A string, so that what looks like a number in it is left alone; or a float below 0.0001 as Python writes it. Compiled
-# at its first use: a cold start would pay for it.
+# A string, which is left alone even if it looks like a number; or a float below 0.0001 as Python writes it. Compiled at
+# its first use: a cold start would pay for it.
 _SMALL_FLOAT = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|(\d)(?:\.(\d+))?e-0([5-9])'
 
 
-def _as_orjson(found: re.Match[str]) -> str:
-    """Python begins with exponents at 1e-05 and writes two digits, orjson at 1e-6 and writes one."""
-    first, more, exponent = found.groups()
+def _as_orjson(match: re.Match[str]) -> str:
+    """Rewrite an exponent: Python uses them from 1e-05 on, with two digits, orjson from 1e-6 on, with one."""
+    first, more, exponent = match.groups()
     if first is None:
-        return found[0]
+        return match[0]
     if exponent == "5":
         return f"0.0000{first}{more or ''}"
     return f"{first}.{more}e-{exponent}" if more else f"{first}e-{exponent}"
@@ -87,17 +87,17 @@ _DECODER = json.JSONDecoder(object_pairs_hook=unique_fields, parse_constant=refu
 
 
 class _Pairs(list[tuple[str, object]]):
-    """An object whose keys were kept as they came."""
+    """An object with all its keys, duplicates included."""
 
 
 class _Constant(str):
-    """NaN, Infinity or -Infinity as it stood in the text."""
+    """NaN, Infinity or -Infinity in the text."""
 
     __slots__ = ()
 
 
 def _fault(text: str) -> InvalidRequest:
-    """What is wrong with a text, found by parsing it again and forgivingly; only wrong bodies pay for it."""
+    """Find the error in a text by parsing it again, leniently; only invalid bodies pay for it."""
     try:
         return _faulty_value(json.loads(text, object_pairs_hook=_Pairs, parse_constant=_Constant))
     except json.JSONDecodeError as error:
@@ -105,14 +105,14 @@ def _fault(text: str) -> InvalidRequest:
         return InvalidRequest(f"the body is not valid JSON: {error.msg} at {place}")
     except RecursionError:
         return _too_deep()
-    except ValueError:  # the parser bounds the digits of a whole number
+    except ValueError:  # the parser limits the digits of a whole number
         return InvalidRequest("the body has a whole number with too many digits")
 
 
 def _faulty_value(document: object) -> InvalidRequest:
-    """Find the place of something that JSON does not have or that we do not take.
+    """Find the first constant or duplicate key that is not valid JSON.
 
-    The path is put together once it is known: a path for each value would take many times the body's memory.
+    Its path is built last: a path for each value would take many times the body's memory.
     """
     steps: list[object] = []
     walks: list[Iterator[tuple[object, object]]] = [iter([(None, document)])]
@@ -126,9 +126,9 @@ def _faulty_value(document: object) -> InvalidRequest:
         if isinstance(value, _Constant):
             return InvalidRequest(f"{value} is not JSON, expected a number", _path([*steps, step]))
         if isinstance(value, _Pairs):
-            twice = next((key for key, count in Counter(key for key, _ in value).items() if count > 1), None)
-            if twice is not None:
-                return InvalidRequest(f"the key {describe(twice)} stands there twice", _path([*steps, step]))
+            duplicate = next((key for key, count in Counter(key for key, _ in value).items() if count > 1), None)
+            if duplicate is not None:
+                return InvalidRequest(f"duplicate key {describe(duplicate)}", _path([*steps, step]))
         if isinstance(value, list):
             steps.append(step)
             entries = value if isinstance(value, _Pairs) else enumerate(value)

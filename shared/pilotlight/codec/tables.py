@@ -1,4 +1,4 @@
-"""Features as a table: columns that have names and come in any order, by column or row by row."""
+"""Features as a table: named columns in any order, by column or by row."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pilotlight.model.tensor import Tensor, pack
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 Place: TypeAlias = Callable[[int, int], str]
-"""What the cell of a row and a column is called in a message."""
+"""The path of a cell, by its row and column."""
 
 
 def read_table(signature: Signature, order: Sequence[int], rows: Rows, place: Place) -> tuple[Tensor, ...]:
-    """The inputs of a model of features. `order` says for each feature which column of `rows` has it."""
+    """Return the inputs of a model of features. `order` has the column in `rows` of each feature."""
     width = len(order)
     if signature.inputs[0].feature_names:
         (matrix,) = signature.inputs
@@ -33,17 +33,17 @@ def read_table(signature: Signature, order: Sequence[int], rows: Rows, place: Pl
 
 
 def column_order(signature: Signature, columns: Sequence[object], path: str | None) -> list[int]:
-    """For each feature which of the named columns has it. All of them have to be there, and no others."""
+    """Return the position of each feature's column. Raise InvalidRequest for a missing or an unknown column."""
     if not signature.takes_features:
-        raise InvalidRequest("this model takes tensors and no named columns, expected instances or inputs", path)
+        raise InvalidRequest("this model has no named columns; send instances or inputs", path)
     names = signature.feature_names
     places: dict[object, int] = {}
     known = set(names)
     for index, name in enumerate(columns):
         if not isinstance(name, str):
-            raise InvalidRequest(f"expected a column's name, found {describe(name)}", path)
+            raise InvalidRequest(f"expected a column name, found {describe(name)}", path)
         if name in places:
-            raise InvalidRequest(f"the column {describe(name)} stands there twice", path)
+            raise InvalidRequest(f"duplicate column {describe(name)}", path)
         if name not in known:
             raise InvalidRequest(f"unknown column {describe(name)}", path)
         places[name] = index
@@ -54,9 +54,9 @@ def column_order(signature: Signature, columns: Sequence[object], path: str | No
 
 
 def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
-    """The field `inputs` of V1 and MLflow: the model's tensors with their batch dimension, or features by column.
+    """Read the field `inputs` of V1 and MLflow: the model's tensors with their batch dimension, or features by column.
 
-    A single tensor stands for itself; several are an object by their names.
+    A single tensor may come without its name; several are an object by name.
     """
     if signature.takes_features:
         return _read_features(signature, value, path)
@@ -71,7 +71,7 @@ def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor,
         lengths = ", ".join(
             f"{one.name} {tensor.shape[0]}" for one, tensor in zip(signature.inputs, tensors, strict=True)
         )
-        raise InvalidRequest(f"expected as many instances in each input, found {lengths}", path)
+        raise InvalidRequest(f"expected the same number of instances in each input, found {lengths}", path)
     return tuple(tensors)
 
 
@@ -96,8 +96,8 @@ def _read_features(signature: Signature, value: object, path: str) -> tuple[Tens
     lengths = [len(column) for column in columns]
     if len(set(lengths)) > 1:
         odd = next(index for index, length in enumerate(lengths) if length != lengths[0])
-        found = f"found {lengths[odd]} values where {describe(names[0])} has {lengths[0]}"
-        raise InvalidRequest(found, child(path, names[odd]))
+        problem = f"expected {lengths[0]} values, as in {describe(names[0])}, found {lengths[odd]}"
+        raise InvalidRequest(problem, child(path, names[odd]))
     if not lengths[0]:
         raise InvalidRequest("expected at least one instance, found empty columns", path)
     return read_table(
@@ -106,7 +106,7 @@ def _read_features(signature: Signature, value: object, path: str) -> tuple[Tens
 
 
 def _column(value: object, path: str) -> list[object]:
-    """A column's values, each by itself or as a row of one."""
+    """Return a column's values, each given by itself or as a row of one."""
     if not isinstance(value, list):
         raise InvalidRequest(f"expected an array of values, found {describe(value)}", path)
     return [item[0] if isinstance(item, list) and len(item) == 1 else item for item in value]

@@ -1,4 +1,4 @@
-"""Compressed bodies: bounded on the way in, and on the way out only where it is asked for and shortens the reply."""
+"""Compressed bodies: limited in requests, and in responses only if accepted and shorter."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pilotlight.model.json_document import describe
 # Of JSON with numbers in it the fastest level leaves 40 %; the usual one takes four times as long for one point more.
 _LEVEL = 1
 
-# How many bytes of a reply must shrink to what part for the rest to be worth it: floats as bytes hardly do.
+# A response is compressed if its beginning shrinks to this share: floats as bytes hardly shrink.
 _BEGINNING = 4096
-_WORTH = 0.8
+_WORTHWHILE = 0.8
 
-# zlib's numbers for the two formats. HTTP's "deflate" is the format of zlib (RFC 9110, 8.4.1.2).
+# zlib's numbers of the two formats. HTTP's "deflate" is the format of zlib (RFC 9110, 8.4.1.2).
 _GZIP = 16 + zlib.MAX_WBITS
 _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}
 
 
 def decode_body(encoding: str, body: bytes, limit: int) -> bytes:
-    """The body that `content-encoding` says is compressed, of at most `limit` bytes.
+    """Return the decompressed body, of at most `limit` bytes.
 
-    Raises UnsupportedMediaType for another encoding or more than one, TooLarge, or InvalidRequest where the body is not
-    what it should be.
+    Raise UnsupportedMediaType for an unknown encoding or more than one, TooLarge, or InvalidRequest for a body that is
+    not in that encoding.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -35,25 +35,25 @@ def decode_body(encoding: str, body: bytes, limit: int) -> bytes:
     try:
         content = stream.decompress(body, limit + 1)
     except zlib.error:
-        raise InvalidRequest(f"the body is not {name}, as the header content-encoding says") from None
+        raise InvalidRequest(f"the body is not {name} although the header content-encoding says so") from None
     if len(content) > limit:
-        raise TooLarge(f"the body expands to more than {limit} bytes, which is the limit")
+        raise TooLarge(f"the decompressed body exceeds the limit of {limit} bytes")
     if not stream.eof:
-        raise InvalidRequest(f"the body's {name} ends too early")
+        raise InvalidRequest(f"the {name} body is truncated")
     if stream.unused_data:
-        raise InvalidRequest(f"{len(stream.unused_data)} bytes follow the body's {name}")
+        raise InvalidRequest(f"found {len(stream.unused_data)} bytes after the end of the {name} body")
     return content
 
 
 def encode_body(accepted: str, body: bytes) -> tuple[bytes, Mapping[str, str]]:
-    """A reply as the header `accept-encoding` wants it, and the headers that say so."""
+    """Return a body in the encoding that `accept-encoding` prefers, and the headers for it."""
     varies = {"vary": "accept-encoding"}
-    if not takes_gzip(accepted) or not _shrinks(body[:_BEGINNING]):
+    if not accepts_gzip(accepted) or not _shrinks(body[:_BEGINNING]):
         return body, varies
     return _gzip(body), varies | {"content-encoding": "gzip"}
 
 
-def takes_gzip(accepted: str) -> bool:
+def accepts_gzip(accepted: str) -> bool:
     """Whether gzip is acceptable and nothing else is preferred (RFC 9110, 12.5.3)."""
     weights: dict[str, float] = {}
     for item in accepted.split(","):
@@ -64,7 +64,7 @@ def takes_gzip(accepted: str) -> bool:
 
 
 def _weight(parameters: list[str]) -> float:
-    """The parameter `q`, by default 1; what is no number counts as a refusal."""
+    """Return the parameter `q`, by default 1; a malformed one counts as 0."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
@@ -74,7 +74,7 @@ def _weight(parameters: list[str]) -> float:
 
 
 def _shrinks(beginning: bytes) -> bool:
-    return len(_gzip(beginning)) <= _WORTH * len(beginning)
+    return len(_gzip(beginning)) <= _WORTHWHILE * len(beginning)
 
 
 def _gzip(body: bytes) -> bytes:

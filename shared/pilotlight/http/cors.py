@@ -10,13 +10,13 @@ _SECONDS = "600"
 
 
 def cors_headers(origins: Sequence[str], headers: Mapping[str, str], methods: Sequence[str]) -> dict[str, str]:
-    """What a reply says to a browser. `origins` may hold `*`; `methods` are those of the route that was asked for."""
-    everybody = "*" in origins
-    varies = {} if everybody else {"vary": "origin"}
+    """Return a response's CORS headers. `origins` may contain `*`; `methods` are those of the requested route."""
+    is_any_allowed = "*" in origins
+    varies = {} if is_any_allowed else {"vary": "origin"}
     origin = headers.get("origin", "")
-    if not everybody and origin not in origins:
+    if not is_any_allowed and origin not in origins:
         return varies
-    allowed = {"access-control-allow-origin": "*" if everybody else origin, **varies}
+    allowed = {"access-control-allow-origin": "*" if is_any_allowed else origin, **varies}
     if "access-control-request-method" not in headers:
         return {**allowed, "access-control-expose-headers": _EXPOSED}
     return {

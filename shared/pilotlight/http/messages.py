@@ -1,4 +1,4 @@
-"""What goes into the core and what comes out (`Service.handle(Request) -> Response`), and a route's `Answer`."""
+"""The messages of the core (`Service.handle(Request) -> Response`), and its routes' actions and answers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request, free of any provider.
+    """An HTTP request, independent of the provider.
 
     `headers` have lower-case names. `path` is absolute, decoded, without query or stage. `id` is the platform's
-    request id, or empty. `deadline` is when the platform gives up, on `time.monotonic`'s clock, or None. `trace` holds
-    fields that the platform wants in every log line of this request.
+    request id, or empty. `deadline` is when the platform gives up, on the clock of `time.monotonic`, or None. `trace`
+    has the platform's fields for every log line of this request.
     """
 
     method: str
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP reply, free of any provider. `headers` have lower-case names."""
+    """An HTTP response, independent of the provider. `headers` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,10 +45,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a route makes of a request; the service turns it into a Response and a record.
+    """The result of a route, from which the service makes a Response and a record.
 
-    The body is `document` as JSON, or `body` where a route has made the bytes itself; `headers` then say what they are.
-    An error has its `code` and perhaps `headers`; `fault` is a traceback, for the log alone.
+    The body is `document` as JSON, or `body` if a route has encoded it itself; `headers` then describe it. An error has
+    its `code` and perhaps `headers`; `fault` is a traceback, for the log only.
     """
 
     status: int
@@ -63,20 +63,20 @@ class Answer:
 
 Values: TypeAlias = Mapping[str, str]
 Action: TypeAlias = "Callable[[DataPlane, Request, Values], Answer]"
-"""What a route does. The last argument holds what stands in the path for `m` and `v`."""
+"""A route's function. The last argument has the values of `m` and `v` in the path."""
 
 
 def check_model(model: Description, values: Values) -> None:
-    """Refuse a path that names another model or version than the one that is served."""
+    """Raise NotFound if the path names another model or version than the served one."""
     if values["m"] != model.name:
-        raise NotFound(f"there is no model {describe(values['m'])}, this function serves {describe(model.name)}")
+        raise NotFound(f"unknown model {describe(values['m'])}, this function serves {describe(model.name)}")
     version = values.get("v")
     if version is not None and version != str(model.version):
         raise NotFound(
-            f"there is no version {describe(version)} of {describe(model.name)}, this function serves {model.version}"
+            f"unknown version {describe(version)} of {describe(model.name)}, this function serves {model.version}"
         )
 
 
 def predicted(model: Description, document: Mapping[str, object], outputs: Sequence[Tensor], rows: int) -> Answer:
-    """The answer to a prediction."""
+    """Return the result of a prediction."""
     return Answer(200, document, rows, count_out_of_range(model.signature, outputs))

@@ -1,4 +1,4 @@
-"""Every route: its method and path, what it takes and what it gives. Service, docs and tests share the table."""
+"""Every route: its method, its path, and the forms of its bodies. Service, docs and tests share the table."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pilotlight.frozen import EMPTY, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route. `{m}` in its path stands for the model's name and `{v}` for its version.
+    """A route. `{m}` in its path is the model's name and `{v}` its version.
 
-    `takes` and `gives` name the forms of the body and of the reply; `takes` is empty where there is no body. A route
-    has one method; whoever may GET may also ask for the HEAD, and OPTIONS tells of every route what it takes.
+    `accepts` and `returns` name the forms of the request's and the response's body; `accepts` is empty without a body.
+    A route has one method; GET implies HEAD, and every route supports OPTIONS.
     """
 
     method: str
     path: str
-    takes: str
-    gives: str
+    accepts: str
+    returns: str
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """All methods that are answered, for the header `allow`."""
+        """All supported methods, for the header `allow`."""
         return ("GET", "HEAD", "OPTIONS") if self.method == "GET" else (self.method, "OPTIONS")
 
 
@@ -57,22 +57,22 @@ _FIXED = {route.path: route for route in ROUTES if "{" not in route.path}
 
 
 def _patterns() -> dict[int, list[tuple[Route, list[str]]]]:
-    found: dict[int, list[tuple[Route, list[str]]]] = {}
+    patterns: dict[int, list[tuple[Route, list[str]]]] = {}
     for route in ROUTES:
         if "{" in route.path:
             parts = route.path.split("/")
-            found.setdefault(len(parts), []).append((route, parts))
-    return found
+            patterns.setdefault(len(parts), []).append((route, parts))
+    return patterns
 
 
-# By the number of their parts, so that a path is compared with the few that it could be.
+# By the number of parts, so that a path is compared with few of them.
 _PATTERNS = _patterns()
 
 
 def find(path: str) -> tuple[Route, Mapping[str, str]] | None:
-    """The route of a path and what stands in the path for `m` and `v`, or None.
+    """Return the route of a path and the values of `m` and `v` in the path, or None.
 
-    Paths are compared as they are: no slash at the end, no other case.
+    Paths are compared literally: a slash at the end or another case makes another path.
     """
     route = _FIXED.get(path)
     if route is not None:
@@ -94,7 +94,7 @@ def _match(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
             continue
         name, _, ending = expected[1:].partition("}")
         value = found.removesuffix(ending)
-        if not found.endswith(ending) or not value or ":" in value:  # V1's verbs follow a colon; no name has one
+        if not found.endswith(ending) or not value or ":" in value:  # V1's verbs follow a colon, which no name contains
             return None
         values[name] = value
     return values

@@ -1,4 +1,4 @@
-"""Golden samples: inputs with the outputs that the publisher saw, and how far an answer may be from them."""
+"""Golden samples: inputs with the outputs that the publisher saw, and the tolerance of a comparison."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Scalar = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """A tensor as a file shows it, flat: what Open Inference Protocol V2 writes in a request."""
+    """A tensor in the form of the file: flat, as in a request of the Open Inference Protocol V2."""
 
     name: str
     datatype: Datatype
@@ -37,9 +37,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """`golden.json`. `generated` is true where nobody gave samples and Pilotlight made inputs up from the signature.
+    """`golden.json`. `generated` is true if Pilotlight made the inputs up from the signature.
 
-    An answer agrees with `expected` when it differs by at most `absolute + relative * |expected|`.
+    A value agrees with `expected` if it differs by at most `absolute + relative * |expected|`.
     """
 
     samples: tuple[Sample, ...]
@@ -61,14 +61,14 @@ def read_golden(content: bytes) -> Golden:
 
 
 def first_sample(file: Path | None) -> Sample | None:
-    """The first sample in a package's file; None where there is no such file, or no sample in it."""
+    """Return the first sample in a file; None if the file does not exist or has no samples."""
     if file is None or not file.is_file():
         return None
     return next(iter(read_golden(file.read_bytes()).samples), None)
 
 
 def write_golden(golden: Golden) -> dict[str, object]:
-    """The JSON form of golden samples."""
+    """Return the JSON form of golden samples."""
     return {
         "format": FORMAT,
         "source": "generated" if golden.generated else "given",
@@ -84,9 +84,9 @@ def write_golden(golden: Golden) -> dict[str, object]:
 
 
 def to_tensor(values: Values) -> Tensor:
-    """The tensor that a file shows. Raises InvalidRequest, with the place in `data`, for what is not of the datatype.
+    """Return the values as a tensor. Raise InvalidRequest, with the place in `data`, for one of another datatype.
 
-    A null stands for a float that JSON cannot write (NaN and the infinities).
+    None represents a float that JSON cannot encode (NaN and the infinities).
     """
     data: list[object] = list(values.data)
     if values.datatype.is_float:
@@ -95,30 +95,30 @@ def to_tensor(values: Values) -> Tensor:
 
 
 def differences(golden: Golden, expected: Sequence[Values], found: Sequence[Values]) -> list[str]:
-    """Sentences for the places where outputs leave the tolerance; an empty list means that they agree."""
-    answers = {values.name: values for values in found}
+    """Return a sentence for each value outside the tolerance; an empty list means that the outputs agree."""
+    outputs = {values.name: values for values in found}
     messages = []
     for values in expected:
-        answer = answers.get(values.name)
-        if answer is None:
+        output = outputs.get(values.name)
+        if output is None:
             messages.append(f"output {values.name!r} is missing")
-        elif answer.shape != values.shape:
-            messages.append(f"output {values.name!r}: shape {list(answer.shape)}, expected {list(values.shape)}")
+        elif output.shape != values.shape:
+            messages.append(f"output {values.name!r}: shape {list(output.shape)}, expected {list(values.shape)}")
         else:
-            messages.extend(_value_differences(golden, values, answer))
+            messages.extend(_value_differences(golden, values, output))
     return messages
 
 
 def _value_differences(golden: Golden, expected: Values, found: Values) -> list[str]:
     return [
-        f"output {expected.name!r}, value {index}: found {answer!r}, expected {wanted!r}"
-        for index, (wanted, answer) in enumerate(zip(expected.data, found.data, strict=True))
-        if not agrees(golden, wanted, answer)
+        f"output {expected.name!r}, value {index}: found {value!r}, expected {wanted!r}"
+        for index, (wanted, value) in enumerate(zip(expected.data, found.data, strict=True))
+        if not agrees(golden, wanted, value)
     ]
 
 
 def agrees(golden: Golden, expected: Scalar | None, found: Scalar | None) -> bool:
-    """Whether an answer is what the publisher saw: numbers within the tolerance, all else equal and of one type."""
+    """Whether a value is what the publisher saw: floats within the tolerance, others equal and of the same type."""
     if isinstance(expected, float) or isinstance(found, float):
         if not isinstance(expected, (int, float)) or not isinstance(found, (int, float)):
             return False

@@ -1,4 +1,4 @@
-"""What a model takes and gives: names, datatypes, shapes, and the part that each tensor plays."""
+"""A model's signature: the name, datatype, shape and role of each input and output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Label = str | int | float | bool
 class Input:
     """A model's input.
 
-    `shape` has -1 where any length goes; a first dimension of `-1` or `1` is the batch. With the role `features`,
+    In `shape`, -1 means any length; a first dimension of `-1` or `1` is the batch. With the role `features`,
     either the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is a column, `[-1, 1]`
     or `[-1]`, and its own name is the feature's.
     """
@@ -57,26 +57,26 @@ class Signature:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features in the order in which a list gives them; empty for a model of plain tensors."""
+        """The features in the order of a list that has them; empty for a model of plain tensors."""
         if not self.takes_features:
             return ()
         return self.inputs[0].feature_names or tuple(tensor.name for tensor in self.inputs)
 
     @property
     def batch(self) -> int | None:
-        """-1 where a batch may have any size, 1 where one instance goes at a time, None where there is no batch."""
+        """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension."""
         firsts = {tensor.shape[0] if tensor.shape else 0 for tensor in self.inputs}
         if firsts == {-1}:
             return -1
         return 1 if firsts <= {-1, 1} else None
 
     def output(self, role: str) -> Output | None:
-        """The first output of that role, or None."""
+        """Return the first output with that role, or None."""
         return next((tensor for tensor in self.outputs if tensor.role == role), None)
 
 
 def read_signature(node: Node) -> Signature:
-    """The signature that `node` describes; see shared/schema/signature.schema.json."""
+    """Read a signature. Raise FormatError; shared/schema/signature.schema.json is the format."""
     fields = node.fields("inputs", "outputs", optional=("labels",))
     signature = Signature(
         inputs=fields["inputs"].items(_read_input, at_least=1),
@@ -89,7 +89,7 @@ def read_signature(node: Node) -> Signature:
 
 
 def write_signature(signature: Signature) -> dict[str, object]:
-    """The JSON form of a signature; `read_signature` takes it back."""
+    """Return the JSON form of a signature, which `read_signature` reads."""
     document: dict[str, object] = {
         "inputs": [
             _write_tensor(tensor) | ({"feature_names": list(tensor.feature_names)} if tensor.feature_names else {})
@@ -118,7 +118,7 @@ def _read_input(node: Node) -> Input:
     fields = node.fields("name", "datatype", "shape", "role", optional=("feature_names",))
     names = fields["feature_names"].items(_read_name, at_least=1) if "feature_names" in fields else ()
     if len(set(names)) != len(names):
-        raise FormatError("a feature name stands there twice", fields["feature_names"].path)
+        raise FormatError("duplicate feature name", fields["feature_names"].path)
     return Input(
         name=_read_name(fields["name"]),
         datatype=_read_datatype(fields["datatype"]),
@@ -178,13 +178,13 @@ def _check_names(signature: Signature, path: str) -> None:
         ("labels", [(isinstance(label, bool), label) for label in signature.labels]),  # True == 1 in Python alone
     ):
         if len(set(names)) != len(names):
-            raise FormatError("a name stands there twice", f"{path}.{field}")
+            raise FormatError("duplicate name", f"{path}.{field}")
 
 
 def _check_roles(signature: Signature, path: str) -> None:
     features = [tensor for tensor in signature.inputs if tensor.role == "features"]
     if features and len(features) != len(signature.inputs):
-        raise FormatError("either all inputs are features or none is", f"{path}.inputs")
+        raise FormatError("expected the role features for all inputs or for none", f"{path}.inputs")
     for index, tensor in enumerate(signature.inputs):
         _check_input(tensor, len(signature.inputs), f"{path}.inputs[{index}]")
     for role in ("label", "probabilities"):
@@ -201,23 +201,23 @@ def _check_roles(signature: Signature, path: str) -> None:
 def _check_input(tensor: Input, inputs: int, path: str) -> None:
     if tensor.role != "features":
         if tensor.feature_names:
-            raise FormatError("only an input of the role features has feature names", path)
+            raise FormatError("only an input with the role features may have feature names", path)
         return
     if tensor.feature_names:
         if inputs != 1 or len(tensor.shape) != 2 or tensor.shape[1] != len(tensor.feature_names):
-            raise FormatError("feature names go with a single input of shape [-1, their number]", path)
+            raise FormatError("feature names require a single input of shape [-1, the number of names]", path)
     elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
-        raise FormatError("an input without feature names is one column, of shape [-1, 1] or [-1]", path)
+        raise FormatError("an input without feature names must be one column, of shape [-1, 1] or [-1]", path)
 
 
 def _check_label(output: Output, labels: tuple[Label, ...], path: str) -> None:
     if output.shape[1:] not in ((), (1,)) or not output.shape:
-        raise FormatError("a label is one for each instance, of shape [-1] or [-1, 1]", path)
+        raise FormatError("expected one label for each instance, of shape [-1] or [-1, 1]", path)
     kind = str if output.datatype is BYTES else bool if output.datatype is BOOL else float
     for value in labels:
         same = isinstance(value, kind) or (kind is float and type(value) is int)
         if not same or (output.datatype.is_integer and not _is_within(value, output.datatype)):
-            raise FormatError(f"the label {describe(value)} is none that {output.datatype.name} holds", path)
+            raise FormatError(f"the label {describe(value)} is not valid for {output.datatype.name}", path)
 
 
 def _is_within(value: Label, datatype: Datatype) -> bool:
@@ -226,4 +226,6 @@ def _is_within(value: Label, datatype: Datatype) -> bool:
 
 def _check_probabilities(output: Output, labels: tuple[Label, ...], path: str) -> None:
     if not output.datatype.is_float or len(output.shape) != 2 or output.shape[1] != len(labels):
-        raise FormatError(f"probabilities are floats of shape [-1, {len(labels)}], a column for each label", path)
+        raise FormatError(
+            f"expected probabilities as floats of shape [-1, {len(labels)}], a column for each label", path
+        )

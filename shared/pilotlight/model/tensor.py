@@ -1,4 +1,4 @@
-"""Tensors are a datatype, a shape and a buffer. numpy is not needed to hold one, and costs a cold start 60 ms."""
+"""Tensors: a datatype, a shape and a buffer. They do without numpy, which costs a cold start 60 ms."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ class Tensor:
 
     @property
     def count(self) -> int:
-        """How many values the tensor holds; a scalar, of shape (), holds one."""
+        """The number of values; a scalar, of shape (), has one."""
         return prod(self.shape)
 
     def values(self) -> list[Any]:
-        """The values as Python objects (bool, int, float or str), flat, in row-major order."""
+        """Return the values as Python objects (bool, int, float or str), flat, in row-major order."""
         if isinstance(self.data, list):
             return self.data
         raw = memoryview(self.data).cast("B")
@@ -112,10 +112,10 @@ class Tensor:
 
 
 def pack_bfloat16(values: Sequence[float]) -> bytearray:
-    """Numbers as BF16, each rounded to nearest, ties to even; one that overflows becomes infinite, as in an FP32.
+    """Pack numbers as BF16, each rounded to nearest, ties to even; one that overflows becomes infinite, as in an FP32.
 
     A BF16 is the upper half of an FP32. Rounding to an FP32 first would round twice, and some numbers to the wrong
-    side. Raises OverflowError for a whole number beyond a double.
+    side. Raise OverflowError for an integer beyond a double.
     """
     singles = struct.pack(f"{len(values)}f", *map(_nearest, values))
     packed = bytearray(2 * len(values))
@@ -124,7 +124,7 @@ def pack_bfloat16(values: Sequence[float]) -> bytearray:
 
 
 def _nearest(value: float) -> float:
-    """The nearest number of eight significant bits whose last one is worth at least 2**-133; exact in a double."""
+    """Round to eight significant bits, of which the last is worth at least 2**-133; exact in a double."""
     if not isfinite(value):
         return value
     step = ldexp(1.0, max(frexp(value)[1], -125) - 8)
@@ -138,9 +138,10 @@ def _widened(raw: memoryview) -> list[float]:
 
 
 def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | list[str]:
-    """The buffer that holds `values`, each exactly as `datatype` holds it or refused; `place` names the i-th's place.
+    """Return a buffer with `values`. Raise InvalidRequest for one that `datatype` cannot represent.
 
     Numbers for floats are rounded to nearest, ties to even, from the double that JSON numbers are read as.
+    `place(i)` is the path of the i-th value, for the error.
     """
     if datatype.is_float:
         return _pack_floats(datatype, values, place)
@@ -149,11 +150,11 @@ def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | lis
         return _pack_strings(values, kinds, place)
     if datatype is BOOL:
         if not kinds <= {bool}:
-            raise _refusal(values, place, "true or false", lambda value: isinstance(value, bool))
+            raise _refusal(values, place, "expected true or false", lambda value: isinstance(value, bool))
         return bytes(values)  # type: ignore[arg-type]
     packed = _packed(datatype, values) if kinds <= {int} else None
     if packed is None:
-        expected = f"a whole number from {datatype.low} to {datatype.high} ({datatype.name})"
+        expected = f"expected a whole number from {datatype.low} to {datatype.high} ({datatype.name})"
         raise _refusal(
             values, place, expected, lambda value: type(value) is int and datatype.low <= value <= datatype.high
         )
@@ -162,15 +163,15 @@ def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | lis
 
 def _pack_strings(values: list[object], kinds: set[type], place: Place) -> list[str]:
     if not kinds <= {str}:
-        raise _refusal(values, place, "a string", lambda value: isinstance(value, str))
+        raise _refusal(values, place, "expected a string", lambda value: isinstance(value, str))
     try:
         "".join(values).encode("utf-8")  # type: ignore[arg-type]
     except UnicodeEncodeError:
-        raise _refusal(values, place, "a string of whole Unicode characters", _is_unicode) from None
+        raise _refusal(values, place, "expected a string without unpaired surrogates", _has_whole_characters) from None
     return values  # type: ignore[return-value]
 
 
-def _is_unicode(value: object) -> bool:
+def _has_whole_characters(value: object) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in str(value))
 
 
@@ -181,27 +182,27 @@ def _pack_floats(datatype: Datatype, values: list[object], place: Place) -> Buff
     if packed is not None and not _may_have_booleans(datatype, packed):
         return packed
     if not set(map(type, values)) <= {float, int}:
-        raise _refusal(values, place, f"a number ({datatype.name})", lambda value: type(value) in (float, int))
+        raise _refusal(values, place, f"expected a number ({datatype.name})", lambda value: type(value) in (float, int))
     if packed is None:
-        expected = f"a number that {datatype.name} holds"
-        raise _refusal(values, place, expected, lambda value: _holds(datatype, value))
+        problem = f"number is out of range for {datatype.name}"
+        raise _refusal(values, place, problem, lambda value: _is_in_range(datatype, value))
     return packed
 
 
 def _may_have_booleans(datatype: Datatype, packed: bytearray) -> bool:
-    """Whether there is a 0 or a 1 among the floats, as which true and false are packed; nothing else of JSON is.
+    """Whether a 0 or a 1 is among the floats: struct packs true and false as those, and nothing else that is no number.
 
-    To look for their bytes is quicker than for the types of all values, by a fifth of a request of 1,000 rows
-    (`bench/warm.py`).
+    Searching for their bytes is quicker than comparing the types of all values, by a fifth of a request of 1,000 rows
+    (`bench/warm.py`). A match may also span two values.
     """
     zero, one = _ZERO_AND_ONE[datatype.name]
     return zero in packed or one in packed
 
 
 def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
-    """The numbers in native byte order, or None where one of them is not for the datatype.
+    """Pack the numbers in native byte order; None if the datatype cannot represent one of them.
 
-    An array that can be written to, because libraries on top of numpy may want that.
+    The buffer is writable, which some libraries on top of numpy require.
     """
     try:
         if datatype is BF16:
@@ -223,7 +224,7 @@ _HIGHEST_OF_INFINITY = {each.name: (_bytes_of(each, inf)[-1:], _bytes_of(each, -
 
 
 def _overflowed(datatype: Datatype, packed: bytearray) -> bool:
-    """Whether one of the floats is infinite. The highest bytes of all show that it is not, unless some are huge."""
+    """Whether one of the floats is infinite. Unless some are huge, the highest bytes alone rule it out."""
     highest = packed[datatype.size - 1 :: datatype.size]  # little-endian, as are all processors that functions run on
     positive, negative = _HIGHEST_OF_INFINITY[datatype.name]
     if positive not in highest and negative not in highest:
@@ -231,12 +232,12 @@ def _overflowed(datatype: Datatype, packed: bytearray) -> bool:
     return any(map(isinf, Tensor(datatype, (len(highest),), packed).values()))
 
 
-def _holds(datatype: Datatype, value: object) -> bool:
+def _is_in_range(datatype: Datatype, value: object) -> bool:
     packed = _packed(datatype, [value])
     return packed is not None and not _overflowed(datatype, packed)
 
 
-def _refusal(values: list[object], place: Place, expected: str, good: Callable[[object], bool]) -> InvalidRequest:
-    """The error for the first value that is not good."""
-    index = next(index for index, value in enumerate(values) if not good(value))
-    return InvalidRequest(f"expected {expected}, found {describe(values[index])}", place(index))
+def _refusal(values: list[object], place: Place, problem: str, is_valid: Callable[[object], bool]) -> InvalidRequest:
+    """Return the error for the first value that is not valid."""
+    index = next(index for index, value in enumerate(values) if not is_valid(value))
+    return InvalidRequest(f"{problem}, found {describe(values[index])}", place(index))

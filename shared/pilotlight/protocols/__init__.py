@@ -1,1 +1,1 @@
-"""What each route answers, a module or a package for each protocol."""
+"""The actions of the routes, a module or a package for each protocol."""

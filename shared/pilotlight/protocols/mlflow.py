@@ -43,16 +43,16 @@ def _invoke(plane: DataPlane, request: Request, _values: Values) -> Answer:
 
 
 def _without_params(document: object) -> object:
-    """The document without `params`, which would go to the model's predict method: ours take none."""
+    """Return the document without `params`, arguments of a predict method, which must be empty here."""
     if not isinstance(document, dict) or "params" not in document:
         return document
     if document["params"] not in (None, {}):
-        raise InvalidRequest(f"this model takes no params, found {describe(document['params'])}", "$.params")
+        raise InvalidRequest(f"this model accepts no params, found {describe(document['params'])}", "$.params")
     return {name: value for name, value in document.items() if name != "params"}
 
 
 def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
-    """`columns` with their names and `data` row by row; `index` names each row and plays no part beyond that."""
+    """Read `columns`, the names, and `data`, row by row; `index`, the names of the rows, has no effect."""
     fields = read_fields(value, path, ("columns", "data"), ("index",))
     columns, data = fields["columns"], fields["data"]
     if not isinstance(columns, list):
@@ -63,19 +63,19 @@ def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor,
     for number, row in enumerate(data):
         place = f"{path}.data[{number}]"
         if not isinstance(row, list):
-            raise InvalidRequest(f"expected an array with a row's values, found {describe(row)}", place)
+            raise InvalidRequest(f"expected an array of values, found {describe(row)}", place)
         if len(row) != len(columns):
             raise InvalidRequest(f"expected {len(columns)} values, found {len(row)}", place)
     index = fields.get("index")
     if "index" in fields and not (isinstance(index, list) and len(index) == len(data)):
         found = f"{len(index)} names" if isinstance(index, list) else describe(index)
-        raise InvalidRequest(f"expected an array of {len(data)} rows' names, found {found}", f"{path}.index")
+        raise InvalidRequest(f"expected an array of {len(data)} row names, found {found}", f"{path}.index")
     return read_table(signature, order, data, lambda row, column: f"{path}.data[{row}][{column}]")
 
 
 def _check_records(signature: Signature, value: object, path: str) -> None:
     if not signature.takes_features:
-        raise InvalidRequest("this model takes tensors and no named columns, expected instances or inputs", path)
+        raise InvalidRequest("this model has no named columns; send instances or inputs", path)
     for index, record in enumerate(value if isinstance(value, list) else ()):
         if not isinstance(record, dict):
             raise InvalidRequest(f"expected an object by column, found {describe(record)}", f"{path}[{index}]")

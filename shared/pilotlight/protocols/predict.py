@@ -1,4 +1,4 @@
-"""Pilotlight's own routes: predictions for one instance and for a batch, and whether the function is ready."""
+"""Pilotlight's own routes: predictions for one instance and for a batch, and health."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _ready(plane: DataPlane, request: Request, _values: Values) -> Answer:
 
 
 def _field(request: Request, name: str) -> object:
-    """The one field that a body has."""
+    """Return the value of a body's one field."""
     return read_fields(read_body(request.headers, request.body), "$", (name,))[name]
 
 

@@ -1,4 +1,4 @@
-"""The V1 protocol of KServe and TensorFlow Serving, and how it and MLflow answer.
+"""The V1 protocol of KServe and TensorFlow Serving, and the response that MLflow shares with it.
 
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
 """
@@ -38,7 +38,7 @@ def _predict(plane: DataPlane, request: Request, values: Values) -> Answer:
 
 
 def predict(plane: DataPlane, request: Request, inputs: Sequence[Tensor]) -> Answer:
-    """The answer `{"predictions": [..]}` to a batch: one for each instance, as in `/predict_batch`."""
+    """Return `{"predictions": [..]}` for a batch: one for each instance, as in `/predict_batch`."""
     signature = plane.model.signature
     rows = 1 if signature.batch is None else inputs[0].shape[0]
     outputs = plane.run(inputs, rows, request.deadline, request.trace)

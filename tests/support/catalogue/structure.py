@@ -56,7 +56,7 @@ TENSORS: list[Wrong] = [
         "a tensor in shared memory",
         {"data": None, "parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 120}},
         "$.inputs[0].parameters.shared_memory_region",
-        "there is no shared memory",
+        "shared memory is not supported",
     ),
     echoed(
         "half floats in JSON",
@@ -78,8 +78,15 @@ TENSORS: list[Wrong] = [
         "expected true or false",
     ),
     _infer("a field too many", {"inputs": [_MATRIX], "model": "x"}, "$", 'unknown field "model"'),
-    _infer("another model", {"inputs": [_MATRIX], "model_name": "x"}, "$.model_name", 'expected "breast-cancer"'),
-    _infer("another version", {"inputs": [_MATRIX], "model_version": "2"}, "$.model_version", 'expected "1"'),
+    _infer(
+        "another model",
+        {"inputs": [_MATRIX], "model_name": "x"},
+        "$.model_name",
+        'this function serves "breast-cancer"',
+    ),
+    _infer(
+        "another version", {"inputs": [_MATRIX], "model_version": "2"}, "$.model_version", 'this function serves "1"'
+    ),
     _output("an object for the outputs", {}, "$.outputs", "expected an array"),
     _output("a name for an output", ["label"], "$.outputs[0]", "expected an object"),
     _output("an output without a name", [{}], "$.outputs[0]", 'the field "name" is missing'),
@@ -155,7 +162,7 @@ SHAPES: list[Wrong] = [
             datatype,
             {"shape": shape, "data": []},
             "$.inputs[0].shape",
-            "expected lengths of at most 2147483647 values",
+            "expected lengths whose product is at most 2147483647",
         )
         for datatype, shape in (
             ("INT8", [0, 2**31]),
@@ -243,7 +250,7 @@ NAMES: list[Wrong] = [
         _matrix(f"{name!r:.20} for a name", {"name": name}, "$.inputs[0].name", "expected a string")
         for name in _NO_NAMES
     ),
-    _infer("an input twice", {"inputs": [_MATRIX, _MATRIX]}, "$.inputs[1].name", '"features" stands there twice'),
+    _infer("an input twice", {"inputs": [_MATRIX, _MATRIX]}, "$.inputs[1].name", 'duplicate name "features"'),
     _infer(
         "a matrix with one of its columns",
         {"inputs": [_MATRIX, {"name": FEATURES[0], "datatype": "FP32", "shape": [1], "data": [1]}]},
@@ -266,7 +273,7 @@ NAMES: list[Wrong] = [
     ),
     _output("an output that there is not", [{"name": "labels"}], "$.outputs[0].name", "unknown output"),
     _output("an input for an output", [{"name": "features"}], "$.outputs[0].name", "unknown output"),
-    _output("an output twice", [{"name": "label"}] * 2, "$.outputs[1].name", '"label" stands there twice'),
+    _output("an output twice", [{"name": "label"}] * 2, "$.outputs[1].name", 'duplicate name "label"'),
     _output("null for an output's name", [{"name": None}], "$.outputs[0].name", "expected a string"),
     wrong("rents", "a feature too many", {"features": FLAT | {"garden": 1}}, "$.features", 'unknown feature "garden"'),
     wrong(
@@ -277,7 +284,7 @@ NAMES: list[Wrong] = [
         "a frame's column twice",
         table(columns=_renamed({"floor": "area"})),
         "$.dataframe_split.columns",
-        'the column "area" stands there twice',
+        'duplicate column "area"',
         path="/invocations",
     ),
     wrong(

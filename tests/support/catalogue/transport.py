@@ -132,10 +132,12 @@ ENCODINGS: list[Wrong] = [
     _encoded("zlib for gzip", "gzip", zlib.compress(_GOOD), "the body is not gzip"),
     _encoded("gzip for zlib", "deflate", _packed(_GOOD), "the body is not deflate"),
     _encoded("deflate without zlib's frame", "deflate", zlib.compress(_GOOD, wbits=-15), "the body is not deflate"),
-    _encoded("half of a gzip", "gzip", _packed(_GOOD)[:40], "the body's gzip ends too early"),
-    _encoded("a gzip without its last byte", "gzip", _packed(_GOOD)[:-1], "the body's gzip ends too early"),
+    _encoded("half of a gzip", "gzip", _packed(_GOOD)[:40], "the gzip body is truncated"),
+    _encoded("a gzip without its last byte", "gzip", _packed(_GOOD)[:-1], "the gzip body is truncated"),
     _encoded("a gzip with a wrong sum", "gzip", _packed(_GOOD)[:-8] + bytes(8), "the body is not gzip"),
-    _encoded("a gzip with more behind it", "gzip", _packed(_GOOD) + b"x", "1 bytes follow the body's gzip"),
+    _encoded(
+        "a gzip with more behind it", "gzip", _packed(_GOOD) + b"x", "found 1 bytes after the end of the gzip body"
+    ),
     _encoded("two gzips", "gzip", _packed(_GOOD) * 2, "", path="/predict"),
     _encoded("a gzip in a gzip", "gzip", _packed(_packed(_GOOD)), "the body is not UTF-8"),
     _encoded("half a character, compressed", "gzip", _packed(_GOOD + b"\xc3"), "the body is not UTF-8"),
@@ -166,9 +168,13 @@ BINARY: list[Wrong] = [
         "more bytes than there are", ("FP32", [1, 2], 8, bytes(7)), "expected 8 bytes of binary data, found 7", _SIZE
     ),
     _bytes("no bytes at all", ("FP32", [1, 2], 8, b""), "expected 8 bytes of binary data, found 0", _SIZE),
-    _bytes("bytes for fewer values", ("FP32", [1, 2], 4, bytes(4)), "expected 8 for FP32 of shape [1, 2]", _SIZE),
-    _bytes("bytes for more values", ("FP32", [1, 2], 12, bytes(12)), "expected 8 for FP32 of shape [1, 2]", _SIZE),
-    _bytes("bytes of a wider datatype", ("INT16", [1, 2], 8, bytes(8)), "expected 4 for INT16 of shape [1, 2]", _SIZE),
+    _bytes("bytes for fewer values", ("FP32", [1, 2], 4, bytes(4)), "expected 8 bytes for FP32 of shape [1, 2]", _SIZE),
+    _bytes(
+        "bytes for more values", ("FP32", [1, 2], 12, bytes(12)), "expected 8 bytes for FP32 of shape [1, 2]", _SIZE
+    ),
+    _bytes(
+        "bytes of a wider datatype", ("INT16", [1, 2], 8, bytes(8)), "expected 4 bytes for INT16 of shape [1, 2]", _SIZE
+    ),
     *(
         _bytes(f"the size {size!r}", ("INT8", [1, 4], size, bytes(4)), "expected a number of bytes", _SIZE)
         for size in (-4, 4.0, "4", True)
@@ -181,17 +187,17 @@ BINARY: list[Wrong] = [
     _two("a string too few", _strings(b"one"), "expected 2 strings, found 1"),
     _two("a string too many", _strings(b"1", b"2", b"3"), "expected 2 strings, found 3"),
     _two("no strings", b"", "expected 2 strings, found 0"),
-    _two("a length of three bytes", _strings(b"one") + bytes(3), "$.inputs[0]: string 1 has no length of four bytes"),
-    _two("a string of 4 GB", _strings(b"one") + b"\xff" * 4, "$.inputs[0]: string 1 has 4294967295 bytes"),
-    _two("a string beyond the tensor", _strings(b"one") + b"\4\0\0\0abc", "$.inputs[0]: string 1 has 4 bytes, and 3"),
-    _two("strings that are not UTF-8", _strings(b"one", b"\xff\xfe"), "$.inputs[0]: string 1 is not UTF-8"),
-    _two("half a character", _strings(b"one", b"\xed\xa0\x80"), "$.inputs[0]: string 1 is not UTF-8"),
+    _two("a length of three bytes", _strings(b"one") + bytes(3), "string 1: expected its length in 4 bytes"),
+    _two("a string of 4 GB", _strings(b"one") + b"\xff" * 4, "string 1: expected 4294967295 bytes"),
+    _two("a string beyond the tensor", _strings(b"one") + b"\4\0\0\0abc", "string 1: expected 4 bytes, found 3"),
+    _two("strings that are not UTF-8", _strings(b"one", b"\xff\xfe"), "string 1 is not UTF-8"),
+    _two("half a character", _strings(b"one", b"\xed\xa0\x80"), "string 1 is not UTF-8"),
     wrong(
         "echo",
         "bytes that belong to nothing",
         bodied(echo(), b"more")[0],
         "$.inputs",
-        "4 bytes of binary data belong",
+        "found 4 bytes of binary data after the last input",
         path=INFER,
         headers=bodied(echo())[1],
         is_text=False,
@@ -202,7 +208,7 @@ BINARY: list[Wrong] = [
         "bytes without the header",
         echo("INT8", {"data": None, "parameters": {"binary_data_size": 1}}),
         f"$.inputs[0]{_SIZE}",
-        f"binary data needs the header {HEADER}",
+        f"binary data requires the header {HEADER}",
         path=INFER,
     ),
 ]
@@ -219,7 +225,7 @@ def _replied() -> list[Wrong]:
     as_json, headers = bodied(_matrix("FP32", 300_000, data=[0.1] * 300_000))
     size = {"parameters": {"binary_data_size": 1_300_000}, "data": None}
     as_bytes, more = bodied(_matrix("UINT8", 1_300_000, **size), b"\xff" * 1_300_000)
-    message = "the reply would have"
+    message = "the response would have"
     return [
         wrong(
             "echo",
@@ -253,25 +259,34 @@ OVERSIZE: list[Wrong] = [
             f"4.5 MB and a byte for {path}",
             _BLANKS,
             None,
-            "the body has more than 4500000 bytes, which is the limit",
+            "the body exceeds the limit of 4500000 bytes",
             path=path,
             **_LARGE,
         )
         for path in ("/predict", "/predict_batch", _SAMPLE, PREDICT, "/invocations")
     ),
-    wrong("rents", "CSV beyond the limit", _BLANKS, None, "the body has", path="/invocations", headers=CSV, **_LARGE),
+    wrong(
+        "rents",
+        "CSV beyond the limit",
+        _BLANKS,
+        None,
+        "the body exceeds the limit",
+        path="/invocations",
+        headers=CSV,
+        **_LARGE,
+    ),
     wrong(
         "echo",
         "bytes beyond the limit",
         bytes(_LIMIT + 1),
         None,
-        "the body has",
+        "the body exceeds the limit",
         path=INFER,
         headers=_OCTETS | {HEADER: "9"},
         is_text=False,
         **_LARGE,
     ),
-    _encoded("gzip beyond the limit", "gzip", bytes(_LIMIT + 1), "the body has", **_LARGE),
+    _encoded("gzip beyond the limit", "gzip", bytes(_LIMIT + 1), "the body exceeds the limit", **_LARGE),
     *_replied(),
 ]
 
@@ -283,7 +298,7 @@ def _bomb(megabytes: int, unit: bytes = b" ") -> bytes:
 
 
 def _burst(name: str, encoding: str, body: bytes, path: str = "/predict", **fields: Any) -> Wrong:
-    message = f"the body expands to more than {_LIMIT} bytes"
+    message = f"the decompressed body exceeds the limit of {_LIMIT} bytes"
     return wrong(
         "breast-cancer",
         name,
@@ -332,7 +347,7 @@ BOMBS: list[Wrong] = [
         "4 MB of one key",
         _packed(b"{" + b'"a":1,' * 600_000 + b'"a":1}'),
         "$",
-        'the key "a" stands',
+        'duplicate key "a"',
         headers={"content-encoding": "gzip"},
         is_text=False,
     ),
@@ -360,18 +375,18 @@ def _missing(method: str, path: str, message: str = "there is no ") -> Wrong:
 
 VERSIONS: list[Wrong] = [
     *(
-        _missing("GET", f"/v2/models/breast-cancer/versions/{version}", "there is no version")
+        _missing("GET", f"/v2/models/breast-cancer/versions/{version}", "unknown version")
         for version in ("0", "2", "-1", "01", "1.0", "latest", "%31%31", "9" * 50)
     ),
-    _missing("GET", "/v2/models/breast-cancer/versions/2/ready", "there is no version"),
-    _missing("POST", "/v2/models/breast-cancer/versions/2/infer", "there is no version"),
+    _missing("GET", "/v2/models/breast-cancer/versions/2/ready", "unknown version"),
+    _missing("POST", "/v2/models/breast-cancer/versions/2/infer", "unknown version"),
     *(
-        _missing("GET", path, "there is no model")
+        _missing("GET", path, "unknown model")
         for path in ("/v2/models/other", "/v2/models/Breast-cancer", "/v1/models/other")
     ),
-    *(_missing("POST", path, "there is no model") for path in ("/v2/models/other/infer", "/v1/models/other:predict")),
-    _missing("GET", "/v2/models/other/ready", "there is no model"),
-    _missing("GET", "/v2/models/other/versions/1", "there is no model"),
+    *(_missing("POST", path, "unknown model") for path in ("/v2/models/other/infer", "/v1/models/other:predict")),
+    _missing("GET", "/v2/models/other/ready", "unknown model"),
+    _missing("GET", "/v2/models/other/versions/1", "unknown model"),
 ]
 
 
@@ -385,17 +400,17 @@ def _refused(method: str, path: str) -> Wrong:
             headers=NO_TYPE,
             status=405,
             code="method_not_allowed",
-            message=f"{path} takes ",
+            message=f"{path} accepts ",
         ),
     )
 
 
 ROUTES: list[Wrong] = [
     *(
-        _missing("GET", path, "there is no route")
+        _missing("GET", path, "unknown route")
         for path in ("/v2/health", "/v2/models", "/v3", "/v1", "/docs", "/v2/models/m/load")
     ),
-    *(_missing("POST", path, "there is no route") for path in ("/v1/models/breast-cancer:explain/x", "/invocations/")),
+    *(_missing("POST", path, "unknown route") for path in ("/v1/models/breast-cancer:explain/x", "/invocations/")),
     _refused("GET", _SAMPLE),
     _refused("GET", "/invocations"),
     _refused("GET", PREDICT),

@@ -24,8 +24,8 @@ _TEXTS: list[tuple[str, bytes, str | None, str]] = [
     ("True with a capital letter", b'{"features": [True]}', None, "the body is not valid JSON"),
     ("a NaN", b'{"features": [NaN]}', "$.features[0]", "NaN is not JSON"),
     ("an infinity", b'{"features": [1, -Infinity]}', "$.features[1]", "-Infinity is not JSON"),
-    ("a key twice", b'{"features": [], "features": []}', "$", 'the key "features" stands there twice'),
-    ("a key twice, within", b'{"features": {"a": 1, "a": 1}}', "$.features", 'the key "a" stands there twice'),
+    ("a key twice", b'{"features": [], "features": []}', "$", 'duplicate key "features"'),
+    ("a key twice, within", b'{"features": {"a": 1, "a": 1}}', "$.features", 'duplicate key "a"'),
     (
         "arrays too deep",
         b'{"features": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
@@ -79,25 +79,30 @@ _NUMBERS: list[tuple[str, Any]] = [
     *(("UINT32", value) for value in (2**32, 1e3)),
     *(("INT64", value) for value in (2**63, 1.7, 1e18, 10**30)),
     *(("UINT64", value) for value in (2**64, -1)),
-    *(("FP32", value) for value in (3.5e38, -1e300, 10**40, "1.5", True, None)),
-    *(("FP64", value) for value in (10**400, "nan", False)),
+    *(("FP32", value) for value in ("1.5", True, None)),
+    *(("FP64", value) for value in ("nan", False)),
     *(("BOOL", value) for value in (1, 0.0, "true", None)),
     *(("BYTES", value) for value in (1, 1.5, False, None, "\ud800")),
 ]
+_OVERFLOWS: list[tuple[str, Any]] = [
+    *(("FP32", value) for value in (3.5e38, -1e300, 10**40)),
+    ("FP64", 10**400),
+]
 
-_CELLS = ("1_000", "0x10", "nan", "inf", "", " 1", "1,5", "\N{ARABIC-INDIC DIGIT ONE}", "1e999")
+_CELLS = ("1_000", "0x10", "nan", "inf", "", " 1", "1,5", "\N{ARABIC-INDIC DIGIT ONE}")
 
 NUMBERS: list[Wrong] = [
     *(
-        echoed(f"{value!r:.40} for {datatype}", datatype, {"data": [value]}, "$.inputs[0].data[0]", "expected ")
-        for datatype, value in _NUMBERS
+        echoed(f"{value!r:.40} for {datatype}", datatype, {"data": [value]}, "$.inputs[0].data[0]", message)
+        for message, values in (("expected ", _NUMBERS), ("number is out of range for ", _OVERFLOWS))
+        for datatype, value in values
     ),
     wrong(
         "echo",
         "a number beyond FP64",
         json.dumps(echo("FP64", {"data": ["x"]})).replace('"x"', "1e999").encode(),
         "$.inputs[0].data[0]",
-        "expected a number that FP64 holds",
+        "number is out of range for FP64",
         path=INFER,
         headers=JSON,
     ),
@@ -107,11 +112,12 @@ NUMBERS: list[Wrong] = [
             f"a cell {cell!r}",
             f'city,rooms,area,floor\nDerby,"{cell}",1,1\n'.encode(),
             None,
-            'line 2, column "rooms": expected a number',
+            f'line 2, column "rooms": {message}',
             path="/invocations",
             headers=CSV,
         )
-        for cell in _CELLS
+        for message, cells in (("expected a number", _CELLS), ("number is out of range for FP32", ("1e999",)))
+        for cell in cells
     ),
     wrong("rents", "a number for a string", {"features": FLAT | {"city": 7}}, "$.features.city", "expected a string"),
     wrong(

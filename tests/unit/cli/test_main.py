@@ -252,7 +252,7 @@ def test_a_version_that_cannot_be_read_is_listed_and_fails(store: Store) -> None
     for name in ((), ("rents",)):
         result = run("list", *name, "--store", store.url, code=1)
         assert "unreadable" in result.stdout
-        assert "rents/2/manifest.json: $.format: format 2 is not known here" in result.stderr
+        assert "rents/2/manifest.json: $.format: format 2 is not supported" in result.stderr
     document = json.loads(run("list", "rents", "--store", store.url, "--json", code=1).stdout)
     assert document["versions"][1].keys() == {"version", "problem"}
 

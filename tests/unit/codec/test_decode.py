@@ -86,13 +86,13 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
         (FEATURES, [[1, 2, 3], [1, 2, True]], "$.instances[1][2]", "expected a number (FP32), found true"),
         (FEATURES, [[1, None, 3]], "$.instances[0][1]", "expected a number (FP32), found null"),
         (FEATURES, [[1, [2], 3]], "$.instances[0][1]", "expected a number (FP32), found an array"),
-        (FEATURES, [[1, 1e39, 3]], "$.instances[0][1]", "expected a number that FP32 holds, found 1e+39"),
-        (FEATURES, [[1, -inf, 3]], "$.instances[0][1]", "expected a number that FP32 holds, found a very large number"),
+        (FEATURES, [[1, 1e39, 3]], "$.instances[0][1]", "number is out of range for FP32, found 1e+39"),
+        (FEATURES, [[1, -inf, 3]], "$.instances[0][1]", "number is out of range for FP32, found a very large number"),
         (
             FEATURES,
             [[1, 10**400, 3]],
             "$.instances[0][1]",
-            "expected a number that FP32 holds, found a very large number",
+            "number is out of range for FP32, found a very large number",
         ),
         (
             FEATURES,
@@ -118,7 +118,7 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
             COLUMNS,
             [["\ud800", 2, 3]],
             "$.instances[0][0]",
-            'expected a string of whole Unicode characters, found "\\ud800"',
+            'expected a string without unpaired surrogates, found "\\ud800"',
         ),
         (IMAGE, [[[1, 2]]], "$.instances[0]", "expected 2 items, found 1"),
         (IMAGE, [[[1, 2], [3]]], "$.instances[0][1]", "expected 2 items, found 1"),
@@ -149,7 +149,7 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
             "$.instances[1].left",
             "expected 1 items, found 2",
         ),
-        (FIXED, [[1, 2], [3, 4]], "$.instances", "this model takes one instance at a time, found 2"),
+        (FIXED, [[1, 2], [3, 4]], "$.instances", "this model accepts one instance at a time, found 2"),
         (UNBATCHED, [1, 2, 3], "$.instances", "this model has no batch dimension; send one instance to /predict"),
     ],
 )
@@ -187,7 +187,7 @@ def test_whole_numbers_round_to_the_nearest_float_ties_to_even(value: int, expec
 
 def test_half_floats_round_and_overflow_like_the_others() -> None:
     assert single("FP16", 1.0009765625) == 1.0009765625
-    with pytest.raises(InvalidRequest, match="a number that FP16 holds"):
+    with pytest.raises(InvalidRequest, match="number is out of range for FP16"):
         single("FP16", 70000)
 
 
@@ -246,7 +246,7 @@ def test_a_float_beyond_its_type_is_refused_wherever_it_stands(datatype: str) ->
     largest, beyond = LARGEST[datatype]
     assert pack(DATATYPES[datatype], [1, largest, -largest], "$[{}]".format)
     for value in (beyond, -beyond, inf, -inf, 10**400):
-        with pytest.raises(InvalidRequest, match=f"a number that {datatype} holds") as caught:
+        with pytest.raises(InvalidRequest, match=f"number is out of range for {datatype}") as caught:
             pack(DATATYPES[datatype], [1, largest, value, -largest], "$[{}]".format)
         assert caught.value.path == "$[2]"
 

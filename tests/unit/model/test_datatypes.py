@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from onnx_models import ELEMENTS
 from pilotlight.model.tensor import DATATYPES, Datatype
-from pilotlight.protocols.openapi.schemas import given, taken
+from pilotlight.protocols.openapi.schemas import request_value, response_value
 from pilotlight_cli.project import PROJECT
 
 ROWS = pytest.mark.parametrize("datatype", DATATYPES.values(), ids=lambda datatype: datatype.name)
@@ -71,5 +71,5 @@ def test_the_schema_of_golden_samples_bounds_each_datatype_as_the_table_does() -
         for rule in rules
         for name in rule["if"]["properties"]["datatype"]["enum"]
     }
-    expected = {name: taken(datatype) | given(datatype) for name, datatype in DATATYPES.items()}
-    assert items == expected | {"FP64": given(DATATYPES["FP64"])}  # a number in JSON is read as a double
+    expected = {name: request_value(datatype) | response_value(datatype) for name, datatype in DATATYPES.items()}
+    assert items == expected | {"FP64": response_value(DATATYPES["FP64"])}  # a number in JSON is read as a double

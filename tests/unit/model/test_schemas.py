@@ -32,19 +32,19 @@ SCHEMAS = PROJECT / "shared" / "schema"
 # What JSON Schema cannot say, or cannot say readably: here a reader may refuse what the schema lets pass. Never the
 # other way round. shared/schema/README.md lists the same rules.
 READERS_ONLY = {
-    "a name stands once": r"files: duplicate file name|puts: a name stands there twice",
+    "no duplicate name": r"files: duplicate file name|puts: duplicate name",
     "a whole number has no fraction, not even .0": r"a whole number.*, found -?\d+\.0",
-    "a number fits a double": r"a number that a double can hold|(tolerance|range).*very large number",
+    "a number fits a double": r"a number in the range of a double|(tolerance|range).*very large number",
     "a range goes from low to high": r"expected \[lowest, highest\]",
-    "all inputs are features, or none": r"either all inputs are features",
+    "all inputs are features, or none": r"expected the role features for all inputs",
     "one label, one probabilities": r"more than one output has the role",
-    "feature names belong to the role features": r"only an input of the role features",
-    "feature names are as many as columns": r"feature names go with a single input",
-    "an input without feature names is one column": r"is one column, of shape",
-    "a label is one for each instance": r"a label is one for each|the label .* is none that",
-    "probabilities have a column for each label": r"probabilities are floats of shape",
+    "feature names belong to the role features": r"only an input with the role features",
+    "feature names are as many as columns": r"feature names require a single input",
+    "an input without feature names is one column": r"must be one column, of shape",
+    "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
+    "probabilities have a column for each label": r"expected probabilities as floats of shape",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
-    "a string is whole Unicode characters": r"a string of whole Unicode characters",
+    "a string has no unpaired surrogates": r"a string without unpaired surrogates",
 }
 
 
@@ -240,7 +240,7 @@ def test_a_label_is_one_that_its_datatype_holds(datatype: str, label: int) -> No
         "outputs": [{"name": "y", "datatype": datatype, "shape": [-1], "role": "label"}],
         "labels": [0, label],
     }
-    with pytest.raises(FormatError, match=f"the label {label} is none that {datatype} holds"):
+    with pytest.raises(FormatError, match=f"the label {label} is not valid for {datatype}"):
         read_signature(Node(signature))
 
 
@@ -288,7 +288,7 @@ def test_floats_end_where_their_datatype_would_make_them_infinite(datatype: str,
             for value in (bound, nextafter(bound, 0))
         )
         assert not format_.validator().is_valid(first_beyond)
-        with pytest.raises(FormatError, match=rf"inputs\[0\]\.data\[0\]: expected a number that {datatype} holds"):
+        with pytest.raises(FormatError, match=rf"inputs\[0\]\.data\[0\]: number is out of range for {datatype}"):
             format_.read(json.dumps(first_beyond).encode())
         format_.validator().validate(last)
         format_.read(json.dumps(last).encode())
@@ -304,7 +304,7 @@ def test_a_line_break_after_a_name_is_refused() -> None:
 def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
     format_ = FORMATS_BY_NAME[name]
     document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}
-    with pytest.raises(FormatError, match=r"\$\.format: format 2 is not known here, expected 1"):
+    with pytest.raises(FormatError, match=r"\$\.format: format 2 is not supported, expected 1"):
         format_.read(json.dumps(document).encode())
 
 

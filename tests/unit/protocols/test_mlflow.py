@@ -89,16 +89,16 @@ def test_csv_has_booleans_as_data_frames_write_them() -> None:
     ("body", "message"),
     [
         (b"", "expected a line of column names"),
-        (b"city,rooms,area\n", "expected a line of column names and at least one of values"),
+        (b"city,rooms,area\n", "expected a line of column names and at least one line of values"),
         (b"city,rooms,area\nKyiv,2\n", "line 2: expected 3 cells, found 2"),
         (b"city,rooms\nKyiv,2\n", 'the column "area" is missing'),
         (b"city,rooms,area,floor\nKyiv,2,50,1\n", 'unknown column "floor"'),
-        (b"city,city,area\nKyiv,Kyiv,50\n", 'the column "city" stands there twice'),
+        (b"city,city,area\nKyiv,Kyiv,50\n", 'duplicate column "city"'),
         (b"city,rooms,area\nKyiv,2.0,50\n", 'line 2, column "rooms": expected a whole number'),
         (b"city,rooms,area\nKyiv,1,5\nLviv,1,\n", 'line 3, column "area": expected a number (FP64), found ""'),
         (b"city,rooms,area\nKyiv,2,nan\n", 'line 2, column "area": expected a number (FP64), found "nan"'),
         (b"city,rooms,area\nKyiv,2,1_000\n", 'line 2, column "area": expected a number'),
-        (b"city,rooms,area\nKyiv,2,1e999\n", 'line 2, column "area": expected a number that FP64 holds'),
+        (b"city,rooms,area\nKyiv,2,1e999\n", 'line 2, column "area": number is out of range for FP64'),
         (b"city,rooms,area\nKyiv,99999999999999999999,1\n", 'line 2, column "rooms": expected a whole number'),
         (b'city,rooms,area\n"Kyiv,2,50\n', "line 2: the body is not valid CSV"),
         (b"city,rooms,area\n\xff,2,50\n", "the body is not UTF-8"),
@@ -124,17 +124,17 @@ FRAME = {"columns": ["city", "rooms", "area"], "data": [["Kyiv", 2, 50]]}
     ("document", "place", "message"),
     [
         ({"dataframe_split": FRAME, "instances": []}, "$", "expected exactly one of the fields"),
-        ({"dataframe_split": FRAME, "params": {"top": 1}}, "$.params", "this model takes no params"),
+        ({"dataframe_split": FRAME, "params": {"top": 1}}, "$.params", "this model accepts no params"),
         ({"dataframe_split": []}, "$.dataframe_split", "expected an object with the fields"),
         ({"dataframe_split": {"data": []}}, "$.dataframe_split", 'the field "columns" is missing'),
         ({"dataframe_split": FRAME | {"name": "x"}}, "$.dataframe_split", 'unknown field "name"'),
         ({"dataframe_split": FRAME | {"columns": {}}}, "$.dataframe_split.columns", "expected an array of names"),
-        ({"dataframe_split": FRAME | {"columns": [1, 2, 3]}}, "$.dataframe_split.columns", "expected a column's name"),
+        ({"dataframe_split": FRAME | {"columns": [1, 2, 3]}}, "$.dataframe_split.columns", "expected a column name"),
         ({"dataframe_split": FRAME | {"data": []}}, "$.dataframe_split.data", "expected an array of at least one row"),
         ({"dataframe_split": FRAME | {"index": 7}}, "$.dataframe_split.index", "expected an array of"),
         ({"dataframe_split": FRAME | {"index": None}}, "$.dataframe_split.index", "expected an array of"),
         ({"dataframe_split": FRAME | {"index": [1] * 9}}, "$.dataframe_split.index", "expected an array of"),
-        ({"dataframe_split": FRAME | {"data": [{}]}}, "$.dataframe_split.data[0]", "expected an array with a row's"),
+        ({"dataframe_split": FRAME | {"data": [{}]}}, "$.dataframe_split.data[0]", "expected an array of values"),
         ({"dataframe_split": FRAME | {"data": [[1]]}}, "$.dataframe_split.data[0]", "expected 3 values, found 1"),
         (
             {"dataframe_split": FRAME | {"data": [["Kyiv", 2, 50], ["Kyiv", "2", 50]]}},
@@ -160,4 +160,4 @@ def test_a_wrong_frame_is_a_400_that_names_the_place(
 def test_a_model_of_tensors_takes_no_frame(form: str) -> None:
     frame: object = {"columns": list(NAMES), "data": ROWS} if form == "dataframe_split" else []
     document = post(service(IMAGE, twice), {form: frame})[1]
-    assert document["error"].startswith("this model takes tensors and no named columns")
+    assert document["error"].startswith("this model has no named columns")

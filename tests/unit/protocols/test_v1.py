@@ -89,7 +89,7 @@ def test_several_tensors_are_an_object_by_name() -> None:
         ({"instances": ROWS, "signature_name": "x"}, "$", 'unknown field "signature_name"'),
         ({"inputs": {"depth": [3], "height": [1]}}, "$.inputs", 'the column "width" is missing'),
         ({"inputs": {"features": ROWS, "depth": [1]}}, "$.inputs", 'unknown column "features"'),
-        ({"inputs": {"depth": [3], "height": [1], "width": [1, 2]}}, "$.inputs.width", "found 2 values where"),
+        ({"inputs": {"depth": [3], "height": [1], "width": [1, 2]}}, "$.inputs.width", "expected 1 values, as in"),
         ({"inputs": {"depth": [], "height": [], "width": []}}, "$.inputs", "expected at least one instance"),
         ({"inputs": {"depth": 3, "height": [1], "width": [2]}}, "$.inputs.depth", "expected an array of values"),
         ({"inputs": {"depth": ["3"], "height": [1], "width": [2]}}, "$.inputs.depth[0]", "expected a number (FP32)"),
@@ -113,7 +113,7 @@ def test_a_wrong_body_is_a_400_that_names_the_place(
         (
             {"left": [[1], [2]], "right": [1]},
             "$.inputs",
-            "expected as many instances in each input, found left 2, right 1",
+            "expected the same number of instances in each input, found left 2, right 1",
         ),
         ({"left": [[1.5]], "right": [1]}, "$.inputs.left[0][0]", "expected a whole number"),
         ([[1]], "$.inputs", "expected an object with the inputs left, right, found an array"),

@@ -180,12 +180,12 @@ def test_the_body_may_name_the_model_that_is_served_as_kserves_client_does(
 @pytest.mark.parametrize(
     ("named", "place", "message"),
     [
-        ({"model_name": "other"}, "$.model_name", 'expected "example", which this function serves, found "other"'),
-        ({"model_name": ""}, "$.model_name", 'expected "example", which this function serves, found ""'),
-        ({"model_name": ["example"]}, "$.model_name", 'expected "example", which this function serves, found an array'),
-        ({"model_version": "4"}, "$.model_version", 'expected "3", which this function serves, found "4"'),
-        ({"model_version": 3}, "$.model_version", 'expected "3", which this function serves, found 3'),
-        ({"model_name": "other", "inputs": []}, "$.model_name", 'expected "example"'),
+        ({"model_name": "other"}, "$.model_name", 'this function serves "example", found "other"'),
+        ({"model_name": ""}, "$.model_name", 'this function serves "example", found ""'),
+        ({"model_name": ["example"]}, "$.model_name", 'this function serves "example", found an array'),
+        ({"model_version": "4"}, "$.model_version", 'this function serves "3", found "4"'),
+        ({"model_version": 3}, "$.model_version", 'this function serves "3", found 3'),
+        ({"model_name": "other", "inputs": []}, "$.model_name", 'this function serves "example"'),
         ({"model": "example"}, "$", 'unknown field "model"'),
     ],
 )
@@ -288,10 +288,10 @@ def test_what_has_no_form_in_json_is_refused_there(datatype: str) -> None:
     _, document = infer(same(datatype, -1), x, parameters={"binary_data_output": True})
     assert (document["path"], document["error"]) == (
         "$.inputs[0].data",
-        f"{datatype} has no form in JSON, send it as binary data",
+        f"{datatype} has no JSON form; send it as binary data",
     )
     _, document = infer(same(datatype, -1), x)
-    assert document["error"].startswith(f'the output "y" is {datatype}, which has no form in JSON')
+    assert document["error"].startswith(f'the output "y" is {datatype}, which has no JSON form')
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -161,9 +161,9 @@ def test_a_length_that_cannot_be_is_a_400(length: str) -> None:
     ("size", "data", "message"),
     [
         (12, 8, "expected 12 bytes of binary data, found 8"),
-        (8, 12, "expected 12 for FP32 of shape [1, 3], found 8"),
-        (16, 16, "expected 12 for FP32 of shape [1, 3], found 16"),
-        (12, 13, "1 bytes of binary data belong to no input"),
+        (8, 12, "expected 12 bytes for FP32 of shape [1, 3], found 8"),
+        (16, 16, "expected 12 bytes for FP32 of shape [1, 3], found 16"),
+        (12, 13, "found 1 bytes of binary data after the last input"),
         ("12", 12, 'expected a number of bytes, found "12"'),
         (-12, 12, "expected a number of bytes, found -12"),
         (12.0, 12, "expected a number of bytes, found 12.0"),
@@ -179,7 +179,7 @@ def test_a_size_that_lies_is_a_400(size: object, data: int, message: str) -> Non
 def test_bytes_without_the_header_are_a_400_that_names_it() -> None:
     body = json.dumps({"inputs": [tensor("features", "FP32", (1, 3), 12)]}).encode()
     response = service(FEATURES, by_sum).handle(Request("POST", INFER, {}, body))
-    assert f"binary data needs the header {HEADER}" in refused(response)
+    assert f"binary data requires the header {HEADER}" in refused(response)
 
 
 def test_both_data_and_bytes_are_a_400() -> None:
@@ -192,8 +192,8 @@ def test_both_data_and_bytes_are_a_400() -> None:
     [
         (strings(b"one"), "expected 2 strings, found 1"),
         (strings(b"1", b"2", b"3"), "expected 2 strings, found 3"),
-        (strings(b"one") + b"\1\0", "string 1 has no length of four bytes"),
-        (strings(b"one") + b"\xff\xff\xff\xff", "string 1 has 4294967295 bytes, and 0 are left"),
+        (strings(b"one") + b"\1\0", "string 1: expected its length in 4 bytes, found 2"),
+        (strings(b"one") + b"\xff\xff\xff\xff", "string 1: expected 4294967295 bytes, found 0"),
         (strings(b"one", b"\xff"), "string 1 is not UTF-8"),
         (strings(b"one", b"\xed\xa0\x80"), "string 1 is not UTF-8"),
         (b"", "expected 2 strings, found 0"),

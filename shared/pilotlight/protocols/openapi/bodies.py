@@ -1,4 +1,4 @@
-"""What the routes take and give, by the names of the table in `http/routes.py`, for one model."""
+"""The bodies of one model's requests and responses, by the names in the table of `http/routes.py`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.protocols.openapi.schemas import (
     Schema,
     feature_schemas,
-    given,
     instance,
     nested,
     prediction,
     probabilities,
     record,
+    request_value,
+    response_value,
     row,
-    taken,
     tensor_form,
 )
 from pilotlight.protocols.v2.binary import HEADER
@@ -27,56 +27,56 @@ from pilotlight.protocols.v2.binary import MEDIA_TYPE as BINARY
 
 _JSON = "application/json"
 
-# Characters of JSON: a document with a picture in it would be of no use to a reader.
+# Characters of JSON: nobody could read a document with a picture in it.
 _LARGEST_EXAMPLE = 20_000
 
 _PARAMETER: Schema = {"type": ["string", "number", "boolean", "null"]}
 _PARAMETERS: Schema = {"type": ["object", "null"], "additionalProperties": _PARAMETER}
-_CSV = "The same rows may come as text/csv with a line of column names above them; columns of a frame in any order."
+_CSV = "Also as text/csv with a line of column names first. The columns of a frame may be in any order."
 _SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _BINARY_DATA: Schema = {
     "type": ["boolean", "null"],
-    "description": f"Whether it comes as bytes; see the header {HEADER}.",
+    "description": f"Whether to send it as bytes; see the header {HEADER}.",
 }
 
 
 def requests(model: Description) -> dict[str, Schema]:
-    """The schema of every body that the model can be sent."""
+    """Return the schema of each request body."""
     signature = model.signature
     one = instance(signature)
     forms: dict[str, Schema] = {}
-    if signature.batch is not None:  # without a batch there is no answer but a refusal
+    if signature.batch is not None:  # a model without a batch dimension refuses them
         forms["instances"] = _batch(signature, one)
-    whole = _whole(signature, one)
+    inputs = _inputs(signature, one)
     bodies = {
         "instance": record({"features": one}),
         **{name: record({name: schema}) for name, schema in forms.items()},
         "v2 inference": _inference(model),
-        "v1 instances": _one_of(forms | whole),
-        "mlflow frame": _one_of(forms | whole | _frames(signature)),
+        "v1 instances": _one_of(forms | inputs),
+        "mlflow frame": _one_of(forms | inputs | _frames(signature)),
     }
     bodies["mlflow frame"]["description"] = _CSV
     return bodies
 
 
 def _batch(signature: Signature, item: Schema) -> Schema:
-    """One item for each instance; a model may have been made for one at a time."""
+    """Return the schema of an array with an item for each instance; some models accept one at a time."""
     return {"type": "array", "items": item, "minItems": 1, **({"maxItems": 1} if signature.batch == 1 else {})}
 
 
-def _whole(signature: Signature, one: Schema) -> dict[str, Schema]:
-    """The field `inputs` of V1 and MLflow. That several inputs have the same length is beyond JSON Schema."""
+def _inputs(signature: Signature, one: Schema) -> dict[str, Schema]:
+    """Return the field `inputs` of V1 and MLflow. JSON Schema cannot require one length of several inputs."""
     if signature.takes_features:
         return {"inputs": _batch(signature, one)}
     if len(signature.inputs) > 1:
         return {}
     tensor = signature.inputs[0]
-    whole = nested(tensor.shape, taken(tensor.datatype))
-    return {"inputs": whole if signature.batch is None else {**whole, "minItems": 1}}
+    schema = nested(tensor.shape, request_value(tensor.datatype))
+    return {"inputs": schema if signature.batch is None else {**schema, "minItems": 1}}
 
 
 def _frames(signature: Signature) -> dict[str, Schema]:
-    """Data frames, as pandas writes them."""
+    """Return data frames in the forms that pandas writes."""
     if not signature.takes_features:
         return {}
     columns = feature_schemas(signature)
@@ -89,27 +89,27 @@ def _one_of(forms: Mapping[str, Schema]) -> Schema:
     return {"oneOf": [record({name: schema}) for name, schema in forms.items()]}
 
 
-def replies(model: Description) -> dict[str, Mapping[str, Any]]:
-    """Every reply: its description and its content."""
+def responses(model: Description) -> dict[str, Mapping[str, Any]]:
+    """Return the description and the content of each response."""
     signature = model.signature
     name: dict[str, Schema] = {"model_name": {"const": model.name}, "model_version": {"const": model.version}}
-    said, chances = prediction(signature), probabilities(signature)
-    single: dict[str, Schema] = {"prediction": said}
-    many: dict[str, Schema] = {"predictions": {"type": "array", "items": said}}
+    label, chances = prediction(signature), probabilities(signature)
+    single: dict[str, Schema] = {"prediction": label}
+    many: dict[str, Schema] = {"predictions": {"type": "array", "items": label}}
     if chances is not None:
         single |= {"probability": {"type": ["number", "null"]}, "probabilities": chances}
         many["probabilities"] = {"type": "array", "items": chances}
     return {
         "prediction": _json("The prediction.", record(single | name)),
         "predictions": _json("A prediction for each instance.", record(many | name)),
-        "status": _json("It answers.", record({"status": {"enum": ["ready", "live"]}, **name})),
+        "status": _json("The status.", record({"status": {"enum": ["ready", "live"]}, **name})),
         "v2 server": _json("The server.", _server()),
-        "v2 live": _json("It answers.", record({"live": {"const": True}})),
+        "v2 live": _json("The server is live.", record({"live": {"const": True}})),
         "v2 ready": _json("The model is loaded.", record({"ready": {"const": True}})),
         "v2 model": _json("The model's metadata.", _metadata(model)),
         "v2 model ready": _json("The model is loaded.", record({"name": name["model_name"], "ready": {"const": True}})),
         "v2 outputs": _outputs(model),
-        "v1 live": _json("It answers.", record({"status": {"const": "alive"}})),
+        "v1 live": _json("The status.", record({"status": {"const": "alive"}})),
         "v1 models": _json("The models.", record({"models": {"const": [model.name]}})),
         "v1 model": _json("The model is loaded.", record({"name": name["model_name"], "ready": {"const": True}})),
         "plain predictions": _json("A prediction for each instance.", record({"predictions": many["predictions"]})),
@@ -119,12 +119,12 @@ def replies(model: Description) -> dict[str, Mapping[str, Any]]:
 
 
 def examples(model: Description, sample: Sample | None) -> dict[str, object]:
-    """A body for each of `requests` that a golden sample can fill."""
+    """Return an example of each request body that a golden sample can fill."""
     request = None if sample is None else to_request(model.signature, sample)
     if sample is None or request is None:
         return {}
     rows = request.body.get("instances", [request.body.get("features")])
-    found: dict[str, object] = {
+    bodies: dict[str, object] = {
         "instance": {"features": rows[0]},
         "instances": {"instances": rows},
         "v2 inference": {"inputs": [_example(values) for values in sample.inputs]},
@@ -132,8 +132,8 @@ def examples(model: Description, sample: Sample | None) -> dict[str, object]:
         "mlflow frame": {"instances": rows},
     }
     if model.signature.batch is None:
-        found = {name: body for name, body in found.items() if name in ("instance", "v2 inference")}
-    return {name: body for name, body in found.items() if len(str(body)) <= _LARGEST_EXAMPLE}
+        bodies = {name: body for name, body in bodies.items() if name in ("instance", "v2 inference")}
+    return {name: body for name, body in bodies.items() if len(str(body)) <= _LARGEST_EXAMPLE}
 
 
 def _example(values: Values) -> dict[str, object]:
@@ -167,21 +167,20 @@ def _metadata(model: Description) -> Schema:
 
 def _inference(model: Description) -> Schema:
     signature = model.signature
-    wanted = {"name": {"enum": [output.name for output in signature.outputs]}, "parameters": _flagged("binary_data")}
+    output = {"name": {"enum": [output.name for output in signature.outputs]}, "parameters": _flagged("binary_data")}
     outputs: Schema = {
         "type": ["array", "null"],
-        "description": "Those that are wanted, each at most once; all of them where none is named.",
-        "items": record(wanted, optional=("parameters",)),
+        "description": "The requested outputs, each at most once; without names all of them.",
+        "items": record(output, optional=("parameters",)),
         "maxItems": len(signature.outputs),
     }
     if len(signature.outputs) > 1:
         outputs["allOf"] = [_at_most_once(output.name) for output in signature.outputs]
     inputs = _exactly([_input(tensor) for tensor in signature.inputs])
     inputs["description"] = (
-        "In any order. `data` is flat or nested as `shape` says, and has as many values as it says. A matrix of named "
-        f"features may also come as one input for each feature. Bytes may follow the document: the header {HEADER} "
-        f"then says how long it is, the media type is {BINARY}, and `parameters.binary_data_size` takes the place of "
-        "`data`."
+        "In any order. `data` is flat or nested as `shape` says, with as many values. A matrix of named features may "
+        f"also be sent as one input for each feature. Bytes may follow the document: the header {HEADER} is then the "
+        f"length of the document, the media type is {BINARY}, and `parameters.binary_data_size` replaces `data`."
     )
     return record(
         {
@@ -206,7 +205,7 @@ def _flagged(name: str) -> Schema:
 
 
 def _exactly(entries: Sequence[Schema]) -> Schema:
-    """An array of these. A single one is said without `prefixItems`, which not all generators of clients know."""
+    """Return an array of these. A single one does without `prefixItems`, which some client generators lack."""
     size = {"minItems": len(entries), "maxItems": len(entries)}
     return {"type": "array", **({"items": entries[0]} if len(entries) == 1 else {"prefixItems": list(entries)}), **size}
 
@@ -216,8 +215,8 @@ def _input(tensor: Input) -> Schema:
         size: Schema = {"type": "integer", "minimum": 0}
         binary = {**_PARAMETERS, "properties": {"binary_data_size": size}, "required": ["binary_data_size"]}
         return record(tensor_form(tensor) | {"parameters": binary, "data": {"type": "null"}}, optional=("data",))
-    flat = {"type": "array", "items": taken(tensor.datatype)}
-    forms = [flat] if len(tensor.shape) < 2 else [flat, nested(tensor.shape, taken(tensor.datatype))]
+    flat = {"type": "array", "items": request_value(tensor.datatype)}
+    forms = [flat] if len(tensor.shape) < 2 else [flat, nested(tensor.shape, request_value(tensor.datatype))]
     fields = tensor_form(tensor) | {"data": {"anyOf": forms}, "parameters": _PARAMETERS}
     return record(fields, optional=("parameters",))
 
@@ -225,11 +224,11 @@ def _input(tensor: Input) -> Schema:
 def _outputs(model: Description) -> dict[str, Any]:
     entries = []
     for output in model.signature.outputs:
-        data = {"type": "array", "items": given(output.datatype)}
+        data = {"type": "array", "items": response_value(output.datatype)}
         sized = {"type": "object", "properties": {"binary_data_size": {"type": "integer"}}}
         fields = tensor_form(output) | {"shape": _SHAPE, "data": data, "parameters": sized}
         entries.append(record(fields, optional=("data", "parameters")))
-    reply = record(
+    document = record(
         {
             "model_name": {"const": model.name},
             "model_version": {"const": str(model.version)},
@@ -238,6 +237,6 @@ def _outputs(model: Description) -> dict[str, Any]:
         },
         optional=("id",),
     )
-    found = _json("The outputs, in the order in which they were asked for.", reply)
-    found["content"][BINARY] = {"schema": {"type": "string", "format": "binary"}}
-    return found
+    response = _json("The outputs, in the requested order.", document)
+    response["content"][BINARY] = {"schema": {"type": "string", "format": "binary"}}
+    return response

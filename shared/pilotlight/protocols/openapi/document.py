@@ -1,7 +1,7 @@
 """The function's contract, `GET /openapi.json`: OpenAPI 3.1, made from the model's signature.
 
-https://spec.openapis.org/oas/v3.1.1.html. The routes are those of the table in `http/routes.py`. What JSON Schema
-cannot say is in words: that a tensor of V2 has as many values as its shape, and the form of tensors as bytes.
+https://spec.openapis.org/oas/v3.1.1.html. The routes are those of the table in `http/routes.py`. Descriptions explain
+what JSON Schema cannot express: that a tensor of V2 has as many values as its shape, and the form of tensors as bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pilotlight.http.messages import Action, Answer, Request, Values
 from pilotlight.http.routes import ROUTES, Route
 from pilotlight.model.golden import Sample
 from pilotlight.model.lock import Description
-from pilotlight.protocols.openapi.bodies import examples, replies, requests
+from pilotlight.protocols.openapi.bodies import examples, requests, responses
 from pilotlight.protocols.openapi.schemas import Schema, record
 
 MEDIA_TYPE = "application/json"
@@ -38,17 +38,17 @@ _TAGS = {
     "health": "Health",
 }
 
-# What may go wrong on every route, and what only where there is a body or a model to wait for.
+# Errors of every route, and those of routes with a body or a prediction.
 _ERRORS: tuple[tuple[type[RequestError], str], ...] = (
-    (InvalidRequest, "The request does not say what the model's signature asks for; `path` names the place."),
-    (NotFound, "There is no such route, model or version."),
-    (MethodNotAllowed, "The route takes other methods; the header `allow` names them."),
-    (RequestTimeout, "The body did not arrive within the time that a request has for that."),
-    (TooLarge, "The body, or the reply that it asks for, is over the limit."),
-    (UnsupportedMediaType, "The body has a media type or an encoding that this route does not read."),
-    (RequestError, "Something went wrong inside; the log says what."),
-    (NotReady, "The model is not loaded yet; the header `retry-after` says in how many seconds to ask again."),
-    (PredictionTimeout, "The model was still at work when the request's time was over, and was stopped."),
+    (InvalidRequest, "The request does not match the model's signature; `path` names the place."),
+    (NotFound, "Unknown route, model or version."),
+    (MethodNotAllowed, "The route accepts other methods; the header `allow` names them."),
+    (RequestTimeout, "The body did not arrive in time."),
+    (TooLarge, "The body, or the response to it, exceeds the limit."),
+    (UnsupportedMediaType, "The route does not support the body's media type or encoding."),
+    (RequestError, "Internal error; the log has the details."),
+    (NotReady, "The model is not loaded yet; the header `retry-after` has the seconds to wait before another request."),
+    (PredictionTimeout, "The prediction was still running at the request's deadline, and was stopped."),
 )
 _STATUS = {RequestError: 500}
 
@@ -58,13 +58,13 @@ def _answer(plane: DataPlane, _request: Request, _values: Values) -> Answer:
 
 
 def document(model: Description, sample: Sample | None) -> dict[str, object]:
-    """The document for a model. `sample` is a golden one, and becomes the requests' example."""
+    """Return the document for a model. `sample` is a golden one, and becomes the requests' example."""
     shown = examples(model, sample)
-    bodies, answers = requests(model), replies(model)
+    bodies, results = requests(model), responses(model)
     paths: dict[str, dict[str, object]] = {}
     for route in ROUTES:
-        if not route.takes or route.takes in bodies:
-            operation = _operation(model, route, bodies.get(route.takes), answers[route.gives], shown)
+        if not route.accepts or route.accepts in bodies:
+            operation = _operation(model, route, bodies.get(route.accepts), results[route.returns], shown)
             paths.setdefault(route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.1",
@@ -75,7 +75,7 @@ def document(model: Description, sample: Sample | None) -> dict[str, object]:
             "description": f"The model {model.name}:{model.version}, served by Pilotlight {__version__}.",
         },
         "paths": paths,
-        "components": {"schemas": {"Error": _error()}, "responses": _refusals()},
+        "components": {"schemas": {"Error": _error()}, "responses": _error_responses()},
     }
 
 
@@ -83,17 +83,17 @@ def _operation(
     model: Description,
     route: Route,
     body: Schema | None,
-    reply: Mapping[str, Any],
+    response: Mapping[str, Any],
     shown: Mapping[str, object],
 ) -> dict[str, object]:
     operation: dict[str, object] = {
         "operationId": _identifier(route),
         "tags": [_TAGS.get(route.path.split("/")[1], "Prediction")],
         "parameters": _parameters(model, route),
-        "responses": {"200": _good(reply), **_possible(route)},
+        "responses": {"200": _success(response), **_error_references(route)},
     }
     if body is not None:
-        content = {"schema": body, **({"example": shown[route.takes]} if route.takes in shown else {})}
+        content = {"schema": body, **({"example": shown[route.accepts]} if route.accepts in shown else {})}
         operation["requestBody"] = {"required": True, "content": {MEDIA_TYPE: content}}
     return operation
 
@@ -113,20 +113,20 @@ def _parameters(model: Description, route: Route) -> list[dict[str, object]]:
     ]
 
 
-def _good(reply: Mapping[str, Any]) -> dict[str, object]:
-    return {"description": reply["description"], "headers": {"x-request-id": _ID}, "content": reply["content"]}
+def _success(response: Mapping[str, Any]) -> dict[str, object]:
+    return {"description": response["description"], "headers": {"x-request-id": _ID}, "content": response["content"]}
 
 
 _ID: Mapping[str, object] = {
-    "description": "The request's id, as it stands in the log.",
+    "description": "The request's id, which the log has too.",
     "required": True,
     "schema": {"type": "string"},
 }
 
 
-def _possible(route: Route) -> dict[str, object]:
-    """The refusals that a route may answer with."""
-    left_out = set() if route.takes else {"408", "413", "415", "504"}
+def _error_references(route: Route) -> dict[str, object]:
+    """Return references to the error responses of a route."""
+    left_out = set() if route.accepts else {"408", "413", "415", "504"}
     return {
         status: {"$ref": f"#/components/responses/{status}"}
         for status in map(_status, (error for error, _ in _ERRORS))
@@ -138,25 +138,25 @@ def _status(error: type[RequestError]) -> str:
     return str(_STATUS.get(error, error.status))
 
 
-def _refusals() -> dict[str, object]:
+def _error_responses() -> dict[str, object]:
     headers = {"405": ("allow", {"type": "string"}), "503": ("retry-after", {"type": "string", "pattern": "^[0-9]+$"})}
     responses: dict[str, object] = {}
     for error, text in _ERRORS:
-        found: dict[str, object] = {"x-request-id": _ID}
+        sent: dict[str, object] = {"x-request-id": _ID}
         if _status(error) in headers:
             name, schema = headers[_status(error)]
-            found[name] = {"required": True, "schema": schema}
+            sent[name] = {"required": True, "schema": schema}
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Error"}}}
-        responses[_status(error)] = {"description": text, "headers": found, "content": content}
+        responses[_status(error)] = {"description": text, "headers": sent, "content": content}
     return responses
 
 
 def _error() -> Schema:
-    """The one form of every error."""
+    """Return the schema of every error."""
     return record(
         {
-            "error": {"type": "string", "description": "A sentence for people, which may change."},
-            "code": {"type": "string", "description": "For programs; it does not change."},
+            "error": {"type": "string", "description": "A message for people, which may change."},
+            "code": {"type": "string", "description": "For programs; does not change."},
             "path": {"type": ["string", "null"], "description": "The place in the body as a JSON path."},
             "request_id": {"type": "string"},
         }

@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12, as OpenAPI 3.1 takes them) of what a model takes and gives, from its signature."""
+"""JSON Schemas (2020-12, as in OpenAPI 3.1) of a model's inputs and outputs, from its signature."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pilotlight.model.tensor import BOOL, BYTES, Datatype
 Schema: TypeAlias = dict[str, Any]
 
 
-def taken(datatype: Datatype) -> Schema:
-    """A value in a request."""
+def request_value(datatype: Datatype) -> Schema:
+    """Return the schema of a value in a request."""
     if datatype in (BYTES, BOOL):
         return {"type": datatype.kind}
     if datatype.is_integer:
@@ -25,13 +25,13 @@ def taken(datatype: Datatype) -> Schema:
     return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}
 
 
-def given(datatype: Datatype) -> Schema:
-    """A value in a reply: a float that JSON cannot write is null."""
-    return {"type": ["number", "null"]} if datatype.is_float else taken(datatype)
+def response_value(datatype: Datatype) -> Schema:
+    """Return the schema of a value in a response: a float that JSON cannot encode is null."""
+    return {"type": ["number", "null"]} if datatype.is_float else request_value(datatype)
 
 
 def nested(shape: Sequence[int], item: Schema) -> Schema:
-    """Arrays in arrays of that shape, in which -1 is any length; of shape (), the item itself."""
+    """Nest an item in arrays of a shape in which -1 is any length; for shape (), return the item itself."""
     schema = item
     for length in reversed(shape):
         bounds = {} if length == -1 else {"minItems": length, "maxItems": length}
@@ -40,7 +40,7 @@ def nested(shape: Sequence[int], item: Schema) -> Schema:
 
 
 def record(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> Schema:
-    """An object with these fields and no others."""
+    """Return an object with these fields and no others."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -50,23 +50,25 @@ def record(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> Sc
 
 
 def instance(signature: Signature) -> Schema:
-    """One instance, as `/predict` takes it."""
+    """Return the schema of one instance in `/predict`."""
     if signature.takes_features:
         columns = feature_schemas(signature)
         return {"oneOf": [row(list(columns.values())), record(columns)]}
     skipped = 0 if signature.batch is None else 1
-    inputs = {tensor.name: nested(tensor.shape[skipped:], taken(tensor.datatype)) for tensor in signature.inputs}
+    inputs = {
+        tensor.name: nested(tensor.shape[skipped:], request_value(tensor.datatype)) for tensor in signature.inputs
+    }
     return record(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
 
 
 def feature_schemas(signature: Signature) -> dict[str, Schema]:
-    """Each feature's value, by its name."""
+    """Return the schema of each feature's value, by its name."""
     datatypes = {tensor.name: tensor.datatype for tensor in signature.inputs}
-    return {name: taken(datatypes.get(name, signature.inputs[0].datatype)) for name in signature.feature_names}
+    return {name: request_value(datatypes.get(name, signature.inputs[0].datatype)) for name in signature.feature_names}
 
 
 def row(columns: Sequence[Schema]) -> Schema:
-    """An array with a value for each of these."""
+    """Return an array with a value for each of these."""
     size = {"minItems": len(columns), "maxItems": len(columns)}
     if all(column == columns[0] for column in columns):
         return {"type": "array", "items": columns[0], **size}
@@ -74,27 +76,27 @@ def row(columns: Sequence[Schema]) -> Schema:
 
 
 def prediction(signature: Signature) -> Schema:
-    """What the model says of one instance, as `/predict` gives it."""
+    """Return the schema of the prediction in a response of `/predict`."""
     label = signature.output("label")
     if label is not None:
-        return {"enum": list(signature.labels)} if signature.labels else given(label.datatype)
+        return {"enum": list(signature.labels)} if signature.labels else response_value(label.datatype)
     if signature.output("probabilities") is not None:
         return {"enum": [*signature.labels, None]}
     first = signature.outputs[0]
     shape = first.shape if signature.batch is None else first.shape[1:]
     is_number = signature.batch is not None and len(first.shape) == 2 and first.shape[1] == 1
-    return given(first.datatype) if is_number else nested(shape, given(first.datatype))
+    return response_value(first.datatype) if is_number else nested(shape, response_value(first.datatype))
 
 
 def probabilities(signature: Signature) -> Schema | None:
-    """A probability for each label; None for a model that gives none."""
+    """Return an array with a probability for each label; None for a model without probabilities."""
     if signature.output("probabilities") is None:
         return None
     return nested((len(signature.labels),), {"type": ["number", "null"]})
 
 
 def tensor_form(tensor: Input | Output) -> dict[str, Schema]:
-    """What says which tensor of V2 it is: its name, its datatype, its shape."""
+    """Return the schemas of the fields that identify a tensor of V2: its name, datatype and shape."""
     least = 1 if tensor.role == "features" else 0
     lengths = [{"type": "integer", "minimum": least} if length == -1 else {"const": length} for length in tensor.shape]
     return {

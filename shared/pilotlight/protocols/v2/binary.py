@@ -1,6 +1,6 @@
 """Tensors as bytes: the binary tensor data extension of the Open Inference Protocol.
 
-The body is the JSON document and then the tensors' bytes, in the order in which the document names them. They are
+The body is the JSON document followed by the tensors' bytes, in the order in which the document names them. They are
 little-endian, as are all processors that the functions run on; a string is its length in four bytes and then its UTF-8.
 https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_binary_data.html
 """
@@ -22,17 +22,18 @@ _LENGTH = Struct("<I")
 
 
 def split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, memoryview | None]:
-    """The JSON document's bytes and the tensors', or None where without the header all is the document.
+    """Split a body into the JSON document and the tensors' bytes, which are None without the header.
 
-    API Gateway takes what is called JSON for text, and replaces what is none in it: a wrong number could arrive
-    unnoticed. So bytes that follow the document have to be called bytes.
+    API Gateway treats a body of a JSON media type as text and replaces bytes that are not UTF-8, which could change
+    numbers unnoticed. So a body with binary data needs the media type of bytes. Raise InvalidRequest or
+    UnsupportedMediaType.
     """
     text = headers.get(HEADER)
     if text is None:
         return body, None
     if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) > len(body):
         raise InvalidRequest(
-            f"the header {HEADER} is {describe(text)}, expected how many of the body's {len(body)} bytes are JSON"
+            f"the header {HEADER} is {describe(text)}, expected the number of JSON bytes, at most {len(body)}"
         )
     length = int(text)
     media_type = (headers.get("content-type") or MEDIA_TYPE).partition(";")[0].strip().lower()
@@ -42,69 +43,69 @@ def split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, memoryview | 
 
 
 class Data:
-    """The bytes behind a document, from which tensors are taken one after the other."""
+    """The bytes after a document, from which tensors are read one after the other."""
 
     def __init__(self, content: memoryview | None) -> None:
-        self._announced = content is not None
+        self._has_header = content is not None
         self._content = memoryview(b"") if content is None else content
-        self._taken = 0
+        self._position = 0
 
-    def take(self, datatype: Datatype, shape: tuple[int, ...], size: object, path: str) -> Tensor:
-        """The next tensor, over the same memory where that is aligned. `path` is the tensor's place in the document."""
+    def read(self, datatype: Datatype, shape: tuple[int, ...], size: object, path: str) -> Tensor:
+        """Return the next tensor, over the same memory if that is aligned. `path` is its place in the document."""
         place = f"{path}.parameters.binary_data_size"
         if type(size) is not int or size < 0:
             raise InvalidRequest(f"expected a number of bytes, found {describe(size)}", place)
-        if size and not self._announced:
-            raise InvalidRequest(f"binary data needs the header {HEADER}", place)
-        left = len(self._content) - self._taken
+        if size and not self._has_header:
+            raise InvalidRequest(f"binary data requires the header {HEADER}", place)
+        left = len(self._content) - self._position
         if size > left:
             raise InvalidRequest(f"expected {size} bytes of binary data, found {left}", place)
         if datatype is not BYTES and size != prod(shape) * datatype.size:
-            expected = f"{prod(shape) * datatype.size} for {datatype.name} of shape {list(shape)}"
+            expected = f"{prod(shape) * datatype.size} bytes for {datatype.name} of shape {list(shape)}"
             raise InvalidRequest(f"expected {expected}, found {size}", place)
-        part = self._content[self._taken : self._taken + size]
-        aligned = self._taken_offset() % (datatype.size or 1) == 0
-        self._taken += size
+        part = self._content[self._position : self._position + size]
+        aligned = self._offset() % (datatype.size or 1) == 0
+        self._position += size
         if datatype is BYTES:
             return Tensor(datatype, shape, _read_strings(part, prod(shape), path))
         if datatype is BOOL and bytes(part).translate(None, b"\0\1"):
             raise InvalidRequest("expected bytes of 0 or 1 (BOOL)", path)
         return Tensor(datatype, shape, part if aligned else bytes(part))
 
-    def _taken_offset(self) -> int:
-        """Where the next tensor begins in the body, whose own memory is aligned for every datatype."""
-        return len(self._content.obj) - len(self._content) + self._taken  # type: ignore[arg-type]
+    def _offset(self) -> int:
+        """Return the next tensor's offset in the body, whose own memory is aligned for every datatype."""
+        return len(self._content.obj) - len(self._content) + self._position  # type: ignore[arg-type]
 
-    def check_taken(self) -> None:
-        """Refuse bytes that belong to no tensor."""
-        left = len(self._content) - self._taken
+    def check_end(self) -> None:
+        """Raise InvalidRequest if bytes follow the last tensor."""
+        left = len(self._content) - self._position
         if left:
-            raise InvalidRequest(f"{left} bytes of binary data belong to no input", "$.inputs")
+            raise InvalidRequest(f"found {left} bytes of binary data after the last input", "$.inputs")
 
 
 def _read_strings(content: memoryview, count: int, path: str) -> list[str]:
     strings: list[str] = []
     position = 0
     while position < len(content):
-        place = f"{path}: string {len(strings)}"
+        name = f"string {len(strings)}"
         start = position + _LENGTH.size
         if start > len(content):
-            raise InvalidRequest(f"{place} has no length of four bytes", path)
+            raise InvalidRequest(f"{name}: expected its length in 4 bytes, found {len(content) - position}", path)
         (length,) = _LENGTH.unpack_from(content, position)
         position = start + length
         if position > len(content):
-            raise InvalidRequest(f"{place} has {length} bytes, and {len(content) - start} are left", path)
+            raise InvalidRequest(f"{name}: expected {length} bytes, found {len(content) - start}", path)
         try:
             strings.append(str(content[start:position], "utf-8"))
         except UnicodeDecodeError:
-            raise InvalidRequest(f"{place} is not UTF-8", path) from None
+            raise InvalidRequest(f"{name} is not UTF-8", path) from None
     if len(strings) != count:
         raise InvalidRequest(f"expected {count} strings, found {len(strings)}", path)
     return strings
 
 
 def write(tensor: Tensor) -> bytes | memoryview:
-    """A tensor's bytes, over the same memory but for strings."""
+    """Return a tensor's bytes, over the same memory except for strings."""
     if isinstance(tensor.data, list):
         return _write_strings(tensor.data)
     return _bytes(tensor.data)

@@ -1,4 +1,4 @@
-"""What the entries of a V2 request have in common: names that are unique, and parameters."""
+"""Fields that entries of a V2 request share: unique names, and parameters."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import describe
 
 Entries: TypeAlias = dict[str, tuple[dict[str, Any], str]]
-"""By a tensor's name, its entry and the place of that."""
+"""Each tensor's entry and its path, by the tensor's name."""
 
 
 def by_name(entries: object, path: str, required: Collection[str], optional: Collection[str]) -> Entries:
-    """The entries of a list of named tensors."""
+    """Return the entries of a list of named tensors, by name. Raise InvalidRequest."""
     if not isinstance(entries, list):
         raise InvalidRequest(f"expected an array of tensors, found {describe(entries)}", path)
     named: Entries = {}
@@ -24,13 +24,13 @@ def by_name(entries: object, path: str, required: Collection[str], optional: Col
         if not isinstance(name, str):
             raise InvalidRequest(f"expected a string, found {describe(name)}", f"{place}.name")
         if name in named:
-            raise InvalidRequest(f"{describe(name)} stands there twice", f"{place}.name")
+            raise InvalidRequest(f"duplicate name {describe(name)}", f"{place}.name")
         named[name] = entry, place
     return named
 
 
 def parameters(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """An object of strings, numbers and booleans. What is null, as some clients write, is as good as left out."""
+    """Return an entry's parameters: strings, numbers and booleans. Some clients send null, which counts as missing."""
     found = fields.get("parameters")
     if found is None:
         return {}
@@ -47,7 +47,7 @@ def parameters(fields: Mapping[str, Any], path: str) -> dict[str, Any]:
 
 
 def flag(parameters: Mapping[str, Any], name: str, path: str, *, default: bool) -> bool:
-    """A parameter that is true or false; `path` is the place of what has it."""
+    """Return a parameter that is true or false; `path` is the place of its entry."""
     value = parameters.get(name, default)
     if not isinstance(value, bool):
         raise InvalidRequest(f"expected true or false, found {describe(value)}", f"{path}.parameters.{name}")

@@ -1,4 +1,4 @@
-"""The inputs of a V2 request: tensors in JSON or behind it, in any order, or a matrix of features column by column."""
+"""The inputs of a V2 request: tensors in JSON or as bytes, in any order, or a matrix of features by column."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pilotlight.model.tensor import Datatype, Tensor, pack
 from pilotlight.protocols.v2.binary import Data
 from pilotlight.protocols.v2.fields import by_name, parameters
 
-# How many values the lengths beside a 0 may stand for. No data holds an empty tensor to its shape, and libraries
-# multiply lengths in 64 bits or less; what a body can hold is far below.
-_LARGEST = 2**31 - 1
+# The limit of the product of the lengths beside a 0. No data limits the shape of an empty tensor, and libraries
+# multiply lengths in 64 bits or less. The body limits other shapes to far less.
+_MAX_PRODUCT = 2**31 - 1
 
 
 def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tensor, ...]:
-    """The model's inputs, in the order of its signature."""
+    """Return the model's inputs, in the order of its signature. Raise InvalidRequest."""
     named = by_name(entries, "$.inputs", ("name", "shape", "datatype"), ("parameters", "data"))
     expected = _expected(signature, named)
     for name, (_, path) in named.items():
@@ -32,7 +32,7 @@ def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tens
     if missing is not None:
         raise InvalidRequest(f"the input {describe(missing)} is missing", "$.inputs")
     tensors = {name: _read_input(expected[name], entry, data, path) for name, (entry, path) in named.items()}
-    data.check_taken()
+    data.check_end()
     if not signature.takes_features:
         return tuple(tensors[tensor.name] for tensor in signature.inputs)
     _check_rows(tensors, {name: path for name, (_, path) in named.items()})
@@ -47,7 +47,7 @@ def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tens
 
 
 def _expected(signature: Signature, named: Collection[str]) -> dict[str, Input]:
-    """The inputs that a request may have: the signature's, or a column for each feature of a matrix."""
+    """Return the possible inputs of a request: the signature's, or a column for each feature of a matrix."""
     matrix = signature.inputs[0]
     if not matrix.feature_names or matrix.name in named or not set(named) & set(matrix.feature_names):
         return {tensor.name: tensor for tensor in signature.inputs}
@@ -62,15 +62,15 @@ def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) 
     shape = _read_shape(tensor, entry["shape"], f"{path}.shape")
     given = parameters(entry, path)
     if "shared_memory_region" in given:
-        raise InvalidRequest("there is no shared memory", f"{path}.parameters.shared_memory_region")
+        raise InvalidRequest("shared memory is not supported", f"{path}.parameters.shared_memory_region")
     if "binary_data_size" in given:
-        if entry.get("data") is not None:  # KServe's client writes null for an empty tensor
+        if entry.get("data") is not None:  # KServe's client sends null for an empty tensor
             raise InvalidRequest("found both data and binary_data_size, expected one of them", path)
-        return data.take(tensor.datatype, shape, given["binary_data_size"], path)
+        return data.read(tensor.datatype, shape, given["binary_data_size"], path)
     if "data" not in entry:
         raise InvalidRequest('the field "data" is missing', path)
     if tensor.datatype.is_binary_only:
-        raise InvalidRequest(f"{tensor.datatype.name} has no form in JSON, send it as binary data", f"{path}.data")
+        raise InvalidRequest(f"{tensor.datatype.name} has no JSON form; send it as binary data", f"{path}.data")
     return _read_data(tensor.datatype, shape, entry["data"], f"{path}.data")
 
 
@@ -87,8 +87,10 @@ def _read_shape(tensor: Input, value: object, path: str) -> tuple[int, ...]:
     if not any(_fits(shape, value) for shape in expected):
         shown = " or ".join(str([("any" if length == -1 else length) for length in shape]) for shape in expected)
         raise InvalidRequest(f"expected the shape {shown.replace(chr(39), '')}, found {_show(value)}", path)
-    if 0 in value and prod(filter(None, value)) > _LARGEST:
-        raise InvalidRequest(f"expected lengths of at most {_LARGEST} values, found {_show(value)}", path)
+    if 0 in value and prod(filter(None, value)) > _MAX_PRODUCT:
+        raise InvalidRequest(
+            f"expected lengths whose product is at most {_MAX_PRODUCT} without zeros, found {_show(value)}", path
+        )
     return tuple(value)
 
 
@@ -101,7 +103,7 @@ def _show(lengths: list[int]) -> str:
 
 
 def _read_data(datatype: Datatype, shape: tuple[int, ...], value: object, path: str) -> Tensor:
-    """A tensor from nested arrays of its shape, or from one flat array in row-major order."""
+    """Make a tensor from nested arrays of its shape, or from one flat array in row-major order."""
     if not isinstance(value, list):
         raise InvalidRequest(f"expected an array of values, found {describe(value)}", path)
     if len(shape) > 1 and value and isinstance(value[0], list):
@@ -120,18 +122,18 @@ def _check_rows(tensors: Mapping[str, Tensor], paths: Mapping[str, str]) -> None
         raise InvalidRequest("expected at least one row, found none", f"{paths[first]}.shape")
     for name, tensor in tensors.items():
         if tensor.shape[0] != rows:
-            found = f"found {tensor.shape[0]} rows where {describe(first)} has {rows}"
-            raise InvalidRequest(found, f"{paths[name]}.shape")
+            problem = f"expected {rows} rows, as in {describe(first)}, found {tensor.shape[0]}"
+            raise InvalidRequest(problem, f"{paths[name]}.shape")
 
 
 def _side_by_side(matrix: Input, columns: Mapping[str, Tensor]) -> Tensor:
-    """A matrix of columns, which have its datatype."""
+    """Join columns to a matrix of the same datatype."""
     width = len(matrix.feature_names)
     rows = columns[matrix.feature_names[0]].shape[0]
     if matrix.datatype.size == 0:
         by_row = zip(*(columns[name].values() for name in matrix.feature_names), strict=True)
         return Tensor(matrix.datatype, (rows, width), [text for row in by_row for text in row])
-    # Which numbers they are does not matter here, only how many bytes each of them has.
+    # Only the size of the numbers matters here.
     code = {1: "B", 2: "H", 4: "I", 8: "Q"}[matrix.datatype.size]
     content = bytearray(rows * width * matrix.datatype.size)
     cells = memoryview(content).cast(code)  # type: ignore[call-overload]

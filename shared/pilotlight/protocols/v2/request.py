@@ -1,4 +1,4 @@
-"""The form of a V2 inference request: its tensors, and the outputs that are wanted and how."""
+"""A V2 inference request: its tensors, and the outputs that it requests."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from pilotlight.protocols.v2.binary import Data
 from pilotlight.protocols.v2.fields import by_name, flag, parameters
 from pilotlight.protocols.v2.inputs import read_inputs
 
-# Extensions that would change what an output's entry holds. Other parameters that we do not know have no effect.
-_REFUSED = ("classification", "shared_memory_region")
+# Extensions that would change an output's entry. Other unknown parameters have no effect.
+_UNSUPPORTED = ("classification", "shared_memory_region")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An output that is wanted: its name, its place in the signature, and whether it goes as bytes."""
+class RequestedOutput:
+    """An output that a request asks for: its name, its index in the signature, and whether to send it as bytes."""
 
     name: str
     index: int
-    binary: bool
+    is_binary: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """A request: its own id, the model's inputs in the order of its signature, and the outputs in the order asked."""
+    """A request: its id, the model's inputs in the order of its signature, the outputs in the requested order."""
 
     id: str | None
     inputs: tuple[Tensor, ...]
-    outputs: tuple[Wanted, ...]
+    outputs: tuple[RequestedOutput, ...]
 
 
 def read_inference(model: Description, document: object, data: Data) -> Inference:
-    """A request's document, its tensors as the signature says. Raises InvalidRequest with the place of a fault."""
+    """Read a request's document and its tensors. Raise InvalidRequest with the place of a fault."""
     optional = ("id", "parameters", "outputs", "model_name", "model_version")
     fields = read_fields(document, "$", ("inputs",), optional)
     _check_served(model, fields)
@@ -52,38 +52,39 @@ def read_inference(model: Description, document: object, data: Data) -> Inferenc
 
 
 def _check_served(model: Description, fields: Mapping[str, Any]) -> None:
-    """The path has named the model. KServe's client repeats its name in the body, where it must be the same."""
+    """Raise InvalidRequest for another model in the body, where KServe's client repeats the name of the path."""
     for name, served in (("model_name", model.name), ("model_version", str(model.version))):
         found = fields.get(name)
         if found is not None and found != served:
-            known = f"expected {describe(served)}, which this function serves"
-            raise InvalidRequest(f"{known}, found {describe(found)}", f"$.{name}")
+            raise InvalidRequest(f"this function serves {describe(served)}, found {describe(found)}", f"$.{name}")
 
 
-def _read_outputs(signature: Signature, entries: object, *, binary: bool) -> tuple[Wanted, ...]:
-    """All outputs where none are named, as in Triton."""
+def _read_outputs(signature: Signature, entries: object, *, binary: bool) -> tuple[RequestedOutput, ...]:
+    """Return the requested outputs; all of them if none are named, as in Triton."""
     places = {output.name: index for index, output in enumerate(signature.outputs)}
     if entries is None or entries == []:
-        wanted = [(Wanted(name, index, binary), "$") for name, index in places.items()]
+        requested = [(RequestedOutput(name, index, binary), "$") for name, index in places.items()]
     else:
         named = by_name(entries, "$.outputs", ("name",), ("parameters",))
-        wanted = [(_read_output(places, name, entry, path, binary), path) for name, (entry, path) in named.items()]
-    for output, path in wanted:
+        requested = [(_read_output(places, name, entry, path, binary), path) for name, (entry, path) in named.items()]
+    for output, path in requested:
         datatype = signature.outputs[output.index].datatype
-        if datatype.is_binary_only and not output.binary:
-            ask = 'ask for it with the parameter "binary_data"'
+        if datatype.is_binary_only and not output.is_binary:
+            advice = 'request it with the parameter "binary_data"'
             raise InvalidRequest(
-                f"the output {describe(output.name)} is {datatype.name}, which has no form in JSON; {ask}", path
+                f"the output {describe(output.name)} is {datatype.name}, which has no JSON form; {advice}", path
             )
-    return tuple(output for output, _ in wanted)
+    return tuple(output for output, _ in requested)
 
 
-def _read_output(places: Mapping[str, int], name: str, entry: Mapping[str, Any], path: str, binary: bool) -> Wanted:
+def _read_output(
+    places: Mapping[str, int], name: str, entry: Mapping[str, Any], path: str, binary: bool
+) -> RequestedOutput:
     if name not in places:
         known = ", ".join(map(describe, places))
         raise InvalidRequest(f"unknown output {describe(name)}, expected {known}", f"{path}.name")
     given = parameters(entry, path)
-    refused = next((parameter for parameter in _REFUSED if parameter in given), None)
-    if refused is not None:
-        raise InvalidRequest(f"outputs take no {refused}", f"{path}.parameters.{refused}")
-    return Wanted(name, places[name], flag(given, "binary_data", path, default=binary))
+    unsupported = next((parameter for parameter in _UNSUPPORTED if parameter in given), None)
+    if unsupported is not None:
+        raise InvalidRequest(f"{unsupported} is not supported", f"{path}.parameters.{unsupported}")
+    return RequestedOutput(name, places[name], flag(given, "binary_data", path, default=binary))

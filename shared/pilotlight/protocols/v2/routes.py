@@ -1,7 +1,6 @@
-"""The Open Inference Protocol V2: what its routes answer.
+"""The routes of the Open Inference Protocol V2.
 
-https://github.com/open-inference/open-inference-protocol. Requests are read in `request.py` beside it, tensors as bytes
-in `binary.py`.
+https://github.com/open-inference/open-inference-protocol. `request.py` reads requests, `binary.py` tensors as bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.v2 import binary
-from pilotlight.protocols.v2.request import Inference, Wanted, read_inference
+from pilotlight.protocols.v2.request import Inference, RequestedOutput, read_inference
 
 
 def _server(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
@@ -77,21 +76,21 @@ def _reply(answer: Answer, model: Description, inference: Inference, outputs: Se
     if inference.id is not None:
         document["id"] = inference.id
     buffers: list[bytes | memoryview] = []
-    document["outputs"] = [_output(wanted, outputs[wanted.index], buffers) for wanted in inference.outputs]
-    if not any(wanted.binary for wanted in inference.outputs):
+    document["outputs"] = [_output(requested, outputs[requested.index], buffers) for requested in inference.outputs]
+    if not any(requested.is_binary for requested in inference.outputs):
         return Answer(200, document, answer.rows, answer.out_of_range)
     header = to_json(document)
     headers = {"content-type": binary.MEDIA_TYPE, binary.HEADER: str(len(header))}
     return Answer(200, {}, answer.rows, answer.out_of_range, headers=headers, body=b"".join((header, *buffers)))
 
 
-def _output(wanted: Wanted, tensor: Tensor, buffers: list[bytes | memoryview]) -> Mapping[str, object]:
+def _output(requested: RequestedOutput, tensor: Tensor, buffers: list[bytes | memoryview]) -> Mapping[str, object]:
     entry: dict[str, object] = {
-        "name": wanted.name,
+        "name": requested.name,
         "datatype": tensor.datatype.name,
         "shape": list(tensor.shape),
     }
-    if wanted.binary:
+    if requested.is_binary:
         buffers.append(binary.write(tensor))
         return entry | {"parameters": {"binary_data_size": len(buffers[-1])}}
     return entry | {"data": json_values(tensor)}

@@ -428,7 +428,7 @@ def test_a_manifest_that_cannot_be_read_does_not_hide_the_others(store: Store, m
     first, second = versions(store, NAME)
     assert isinstance(first, Manifest)
     assert isinstance(second, Unreadable)
-    assert second.problem.startswith(f"{store.url}/{NAME}/2/manifest.json: $.format: format 2 is not known here")
+    assert second.problem.startswith(f"{store.url}/{NAME}/2/manifest.json: $.format: format 2 is not supported")
     assert resolve(store, f"{NAME}:1") == first
 
 
