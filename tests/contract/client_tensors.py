@@ -10,7 +10,7 @@ NUMBERS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int
 
 
 def tensors(shape: tuple[int, ...]) -> dict[str, Any]:
-    """A matrix of each datatype with its extremes in it, by the name of the model's input."""
+    """Return a matrix of each datatype with its extremes in it, by the name of the model's input."""
     count = int(np.prod(shape))
     found: dict[str, Any] = {}
     for name in NUMBERS:

@@ -20,7 +20,7 @@ from contract.client_tensors import tensors
 
 
 def request(values: dict[str, Any], *, binary: bool, model: str = "echo", **fields: Any) -> Any:
-    """The client's request. Half floats are bytes in any case: they have no other form."""
+    """Return the client's request. Half floats are always bytes."""
     inputs = []
     for name, value in values.items():
         one = InferInput(name, list(value.shape), from_np_dtype(value.dtype), parameters={"content_type": "np"})
@@ -40,7 +40,7 @@ def same(response: Any, values: dict[str, Any]) -> None:
 
 
 async def refused(call: Any, status: int, sentence: str) -> None:
-    """The client finds the status and the sentence of an error."""
+    """Check that the client gets the status and the message of an error."""
     try:
         await call
     except HTTPStatusError as error:
@@ -71,7 +71,7 @@ async def inference(client: Any, echo: str) -> None:
 
 
 async def requested(client: Any, echo: str) -> None:
-    """The outputs that were asked for, and in their order."""
+    """Check the requested outputs and their order."""
     values = tensors((2, 2))
     outputs = [RequestedOutput("out_BYTES", {"binary_data": True}), RequestedOutput("out_INT64")]
     response = await client.infer(echo, request(values, binary=False, request_outputs=outputs), "echo")
@@ -80,7 +80,7 @@ async def requested(client: Any, echo: str) -> None:
 
 
 async def refusals(client: Any, echo: str) -> None:
-    """The body's model is the path's, and the path's is the one that is served."""
+    """Check the models of the path and of the body."""
     values = tensors((2, 2))
     wrong = request(values, binary=True, model="other")
     await refused(client.infer(echo, wrong, "echo"), 400, 'this function serves "echo", found "other"')
@@ -91,7 +91,7 @@ async def refusals(client: Any, echo: str) -> None:
 
 
 async def columns(client: Any, sample: str, names: list[str]) -> None:
-    """A matrix as one request with an input, and as one with an input for each feature."""
+    """Send a matrix as one input, and as an input for each feature."""
     rows = np.arange(60, dtype=np.float32).reshape(2, 30)
     inputs = {"features": rows}
     by_name = {name: np.ascontiguousarray(rows[:, [index]]) for index, name in enumerate(names)}

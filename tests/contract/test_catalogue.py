@@ -24,13 +24,13 @@ ALL = [
 
 
 def send(driver: Driver, wrong: Wrong) -> None:
-    """A wrong request is refused as its case says."""
+    """Send a wrong request and check that it is refused as its case says."""
     case = wrong.case
     check_refusal(driver(case.method, case.path, case.headers, case.body), case)
 
 
 def answers(driver: Driver, model: str) -> None:
-    """A good request is answered."""
+    """Check that a good request is answered."""
     if model == "echo":
         body, headers = bodied(echo())
         reply = driver("POST", INFER, headers, body)
@@ -58,7 +58,7 @@ def test_a_wrong_request_is_refused_and_a_good_one_behind_it_is_answered(wrong: 
 
 
 def resident(pids: list[int]) -> int:
-    """The bytes of memory that processes hold."""
+    """Return the bytes of memory that processes hold."""
     pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
     return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 

@@ -18,7 +18,7 @@ from pilotlight_cli.project import PROJECT
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """The clients, in an environment of their own: they bring what the tests have in other versions."""
+    """Return an environment with the clients, whose dependencies differ from the tests'."""
     return host_packages(PROJECT / "tools" / "clients.txt")
 
 

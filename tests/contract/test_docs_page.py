@@ -30,7 +30,7 @@ def url(request: pytest.FixtureRequest, lock: Path, store: str) -> Iterator[str]
 
 
 def logged(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    """What the browser wrote into one of its logs since it was asked last."""
+    """Return the browser's new entries in one of its logs."""
     entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
     return entries
 

@@ -50,7 +50,7 @@ def stored_bytes(store: EmbeddedStore, key: str) -> bytes:
 
 @contextmanager
 def running(cloud: str, model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[Driver]:
-    """A way to a function in the cloud's own runtime."""
+    """Return a way to a function in the cloud's own runtime."""
     if cloud == "aws":
         with in_lambda(model, store, **settings) as runtime:
             yield drivers.lambda_function(runtime.invoke, http_api_event)
@@ -63,7 +63,7 @@ def running(cloud: str, model: Pinned, store: EmbeddedStore, **settings: str) ->
 def attempts(
     cloud: str, model: Pinned, store: EmbeddedStore, path: str = "/predict", request: bytes = GOOD, **settings: str
 ) -> Iterator[Callable[[], Reply]]:
-    """Sends a good request to a function that starts for it, if it does not run yet.
+    """Send a good request to a function, which starts for it unless it runs.
 
     On AWS that is one environment, which starts its runtime again after a failed init; on Google Cloud an instance
     that failed is gone, and the platform starts another. Raises FunctionFailed or ServeError when the start fails.
@@ -82,7 +82,7 @@ def attempts(
 
 
 def settled(attempt: Callable[[], Reply], restart: Callable[[], object]) -> Reply:
-    """The reply of a function whose start has ended well; it raises what one that failed does.
+    """Return the response of a function that has started; raise what a failed start raises.
 
     Where the store was not heard in time because the machine stood still, a start waits for more, and there is another.
     """
@@ -96,7 +96,7 @@ def settled(attempt: Callable[[], Reply], restart: Callable[[], object]) -> Repl
 
 
 def in_time(attempt: Callable[[], Reply]) -> Reply:
-    """The reply of a function that waits to the end of its time, half a second before Lambda ends it.
+    """Return the response of a function that waits until half a second before Lambda ends it.
 
     Where it was ended because the machine stood still that long, it has another attempt.
     """
@@ -111,7 +111,7 @@ def in_time(attempt: Callable[[], Reply]) -> Reply:
 
 
 def refusal(attempt: Callable[[], Reply]) -> str:
-    """What a start that must fail says."""
+    """Return the message of a start that must fail."""
     with pytest.raises((FunctionFailed, ServeError)) as caught:
         attempt()
     return str(caught.value)
@@ -126,7 +126,7 @@ KEY = "breast-cancer/1/model.onnx"
 
 
 def flipped(content: bytes) -> bytes:
-    """The content with one bit of one byte in its middle changed."""
+    """Return the content with one bit of one byte in its middle changed."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
@@ -245,7 +245,7 @@ def test_a_pickle_that_asks_for_more_than_its_lock_allows_is_not_loaded(
 
 
 def relocked(model: Pinned, folder: Path, **fields: Any) -> Pinned:
-    """The same model with other fields in its lock, which is in a folder of its own with the files beside it."""
+    """Return the same model with other fields in its lock, which is in a folder of its own with the files beside it."""
     folder.mkdir()
     for name in ("golden.json", "requirements.lock"):
         (folder / name).write_bytes((model.lock.parent / name).read_bytes())

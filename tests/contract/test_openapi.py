@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, lock: Path, store: str) -> Iterator[str]
 
 
 def schemathesis(folder: Path, url: str, document: Any, *options: str, **environ: str) -> str:
-    """What a run against `url` prints. It fails where Schemathesis finds anything."""
+    """Return the output of a run against `url`. Fail if Schemathesis finds anything."""
     file = folder / "document.json"
     file.write_text(json.dumps(document))
     paths = (host_packages(TOOLS / "fuzzers.txt"), Path(__file__).parent)
@@ -108,7 +108,7 @@ def test_schemathesis_finds_nothing_by_the_protocols_document(
 
 
 def protocol() -> Mapping[str, Any]:
-    """The Open Inference Protocol's description as MLServer's package has it, less MLServer's own additions to it."""
+    """Return the Open Inference Protocol's description in MLServer's package, without MLServer's own additions."""
     file = host_packages(TOOLS / "descriptions.txt") / "mlserver" / "rest" / "openapi" / "dataplane.json"
     document: dict[str, Any] = json.loads(file.read_text().replace('"type": "bytes"', '"type": "string"'))
     own = ("/infer_stream", "/generate", "/generate_stream")

@@ -22,7 +22,7 @@ def serve(cloud: str, lock: Path, *more: str) -> list[str]:
 
 
 def said_url(process: subprocess.Popen[str]) -> str:
-    """The URL in the first line of the command's output."""
+    """Return the URL in the first line of the command's output."""
     assert process.stdout is not None
     line = process.stdout.readline()
     assert "breast-cancer:1 answers on http://127.0.0.1:" in line, line
@@ -92,7 +92,7 @@ def test_serve_tells_of_every_request_in_a_line(cloud: str, lock: Path, store: s
 
 
 def lines_until(process: subprocess.Popen[str], wanted: set[str]) -> str:
-    """What it tells, up to the line with the last of those texts."""
+    """Return its output, up to the line with the last of those texts."""
     assert process.stderr is not None
     end = threading.Timer(90, process.kill)
     end.start()

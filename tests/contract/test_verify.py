@@ -66,7 +66,7 @@ def test_verify_refuses_a_library_that_is_too_old(lock: Path, store: str, tmp_pa
 
 
 def with_other_golden(lock: Path, folder: Path, alter: Callable[[Any], None]) -> Path:
-    """A lock whose golden samples were altered, their digest in the lock with them."""
+    """Return a lock whose golden samples were altered, their digest in the lock with them."""
     altered = copy_lock(lock, folder)
     golden = altered.with_name("golden.json")
     document = json.loads(golden.read_bytes())

@@ -15,7 +15,7 @@ from contract.client_tensors import tensors
 
 
 def inputs(values: dict[str, Any], *, binary: bool) -> list[Any]:
-    """The client's inputs. Half floats are bytes in any case: they have no other form."""
+    """Return the client's inputs. Half floats are always bytes."""
     made = []
     for name, value in values.items():
         one = triton.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
@@ -70,7 +70,7 @@ def inference(client: Any) -> None:
 
 
 def requested(client: Any) -> None:
-    """The outputs that were asked for, and in their order."""
+    """Check the requested outputs and their order."""
     values = tensors((2, 2))
     outputs = [triton.InferRequestedOutput("out_BYTES"), triton.InferRequestedOutput("out_INT64", binary_data=False)]
     result = client.infer("echo", inputs(values, binary=True), outputs=outputs, parameters={"mine": "yes"}, timeout=5)
@@ -82,7 +82,7 @@ def requested(client: Any) -> None:
 
 
 def refusals(client: Any) -> None:
-    """The client finds the sentence of an error."""
+    """Check that the client gets the message of an error."""
     values = tensors((2, 2))
     made = [one for one in inputs(values, binary=True) if one.name() != "in_INT8"]
     try:

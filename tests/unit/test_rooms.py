@@ -39,7 +39,7 @@ def room(file: Path) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """The rooms that a source imports, wherever in it."""
+    """Return the rooms that a source imports anywhere."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

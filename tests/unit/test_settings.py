@@ -94,7 +94,7 @@ def test_the_table_has_a_row_for_each_field() -> None:
 
 
 def variables_of_the_stack() -> dict[str, Any]:
-    """The function's variables in template.yaml, without other programs'."""
+    """Return the function's variables in template.yaml, without other programs'."""
     found: dict[str, Any] = STACK["Resources"]["PredictFunction"]["Properties"]["Environment"]["Variables"]
     return {name: value for name, value in found.items() if name.startswith("PILOTLIGHT_")}
 

@@ -41,7 +41,7 @@ def wrong(
     path: str = "/predict",
     **fields: Any,
 ) -> Wrong:
-    """Return the case of a body that must be refused; `fields` are a Case's others."""
+    """Return a body that must be refused; `fields` are those of the Case."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Wrong(model, Case(name, raw, path=path, place=place, message=message, **fields))
 

@@ -201,7 +201,7 @@ SHAPES: list[Wrong] = [
             ]
         },
         "$.inputs[1].shape",
-        "found 1 rows",
+        'expected 2 rows, as in "city", found 1',
         path="/v2/models/rents/infer",
     ),
     wrong(
@@ -231,7 +231,7 @@ SHAPES: list[Wrong] = [
         "a short column",
         {"inputs": {name: [1] * (2 if name == "mean area" else 1) for name in FEATURES}},
         '$.inputs["mean area"]',
-        "found 2 values",
+        'expected 1 values, as in "mean radius", found 2',
         path=PREDICT,
     ),
 ]

@@ -145,7 +145,7 @@ ENCODINGS: list[Wrong] = [
 
 
 def _bytes(name: str, given: tuple[str, list[int], object, bytes], message: str, at: str = "") -> Wrong:
-    """Return an input of the model `echo` that is (datatype, shape, size, bytes), and not what it says."""
+    """Return a wrong input of `echo`, given as (datatype, shape, size, bytes)."""
     datatype, shape, size, data = given
     changes = {"shape": shape, "data": None, "parameters": {"binary_data_size": size}}
     body, headers = bodied(echo(datatype, changes), data)
@@ -181,7 +181,10 @@ BINARY: list[Wrong] = [
     ),
     _bytes("a size beyond all memory", ("INT8", [1, 4], 10**18, bytes(4)), "expected 1000000000000000000 bytes", _SIZE),
     _bytes(
-        "a shape beyond all memory", ("INT8", [10**9, 10**9], 4, bytes(4)), "expected 1000000000000000000 for", _SIZE
+        "a shape beyond all memory",
+        ("INT8", [10**9, 10**9], 4, bytes(4)),
+        "expected 1000000000000000000 bytes for",
+        _SIZE,
     ),
     _bytes("a boolean of 2", ("BOOL", [1, 3], 3, b"\0\1\2"), "expected bytes of 0 or 1"),
     _two("a string too few", _strings(b"one"), "expected 2 strings, found 1"),
@@ -221,7 +224,7 @@ def _matrix(datatype: str, count: int, **more: Any) -> dict[str, Any]:
 
 
 def _replied() -> list[Wrong]:
-    """Return requests within the limit that ask for a reply beyond it."""
+    """Return requests within the limit whose responses exceed it."""
     as_json, headers = bodied(_matrix("FP32", 300_000, data=[0.1] * 300_000))
     size = {"parameters": {"binary_data_size": 1_300_000}, "data": None}
     as_bytes, more = bodied(_matrix("UINT8", 1_300_000, **size), b"\xff" * 1_300_000)

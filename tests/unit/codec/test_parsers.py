@@ -51,7 +51,7 @@ PIECES = st.sampled_from(
 
 
 def outcome(parse: Callable[[bytes], object], body: bytes) -> tuple[str, ...]:
-    """What comes of a body: the value to its last bit and its types, or the error."""
+    """Return the result for a body: the value to its last bit and its types, or the error."""
     try:
         return ("value", repr(parse(body)))
     except InvalidRequest as error:

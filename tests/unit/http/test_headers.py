@@ -21,7 +21,7 @@ ORIGINS = ("https://one.example", "https://two.example")
 
 
 def packed(content: bytes) -> bytes:
-    """Always the same bytes: names of tests are made of them."""
+    """Compress to the same bytes each time, since test names contain them."""
     return gzip.compress(content, mtime=0)
 
 

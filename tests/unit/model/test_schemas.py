@@ -112,7 +112,7 @@ VALUES: tuple[object, ...] = (
 
 
 def verdict(format_: Format, validator: Draft202012Validator, document: object) -> str | None:
-    """The name of the rule that only the reader knows, None where both agree. Anything else is a failure."""
+    """Return the name of the rule that only the reader knows, None where both agree. Anything else is a failure."""
     allowed = validator.is_valid(document)
     try:
         format_.read(json.dumps(document).encode())
@@ -138,7 +138,7 @@ def places(value: object, path: Place = ()) -> Iterator[Place]:
 
 
 def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[Place]:
-    """The places of a format's document of that number, without those that are changed in another document too."""
+    """Return the places of a format's document of that number, less those that are changed in another document too."""
     for path in places(document):
         if name == "golden":
             skipped = number > 0 and "data" not in path
@@ -183,7 +183,7 @@ CHANGES: tuple[Change, ...] = (drop, repeat, add_field, add_another, reverse, *(
 
 
 def changed(document: object, path: Place, change: Change) -> Any:
-    """A copy of the document with one place changed."""
+    """Return a copy of the document with one place changed."""
     root = {"document": copy.deepcopy(document)}
     holder: Any = root
     steps: Place = ("document", *path)

@@ -38,7 +38,7 @@ SAMPLE = read_golden(LOCK.with_name("golden.json").read_bytes()).samples[0]
 
 
 def made(signature: Signature, sample: Sample | None = None) -> dict[str, Any]:
-    """The document as a client reads it."""
+    """Return the document as a client reads it."""
     found: dict[str, Any] = json.loads(json.dumps(document(replace(onnx_model(), signature=signature), sample)))
     return found
 

@@ -20,7 +20,7 @@ ROWS = [[1, 2, 3], [1, 2, 4]]
 
 
 def sums(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The sum of a row of `left`, and its value of `right`."""
+    """Return the sum of a row of `left`, and its value of `right`."""
     left, right = inputs
     width = left.shape[1]
     values = [sum(left.values()[row * width : (row + 1) * width]) + number for row, number in enumerate(right.values())]

@@ -23,14 +23,14 @@ OCTETS = {"content-type": "application/octet-stream"}
 def send(
     served: Service, document: object, data: bytes = b"", headers: Mapping[str, str] = OCTETS, length: object = None
 ) -> Response:
-    """The reply to a document with bytes behind it; `length` is what the header says, where that is to be wrong."""
+    """Return the response to a document with bytes after it; `length` is a wrong value of the header."""
     head = json.dumps(document).encode()
     found = str(len(head) if length is None else length)
     return served.handle(Request("POST", INFER, {**headers, HEADER: found}, head + data))
 
 
 def parts(response: Response) -> tuple[Any, bytes]:
-    """A reply's document and the bytes behind it."""
+    """Return a reply's document and the bytes behind it."""
     assert response.status == 200, response.body
     assert response.headers["content-type"] == "application/octet-stream"
     length = int(response.headers[HEADER])
@@ -38,7 +38,7 @@ def parts(response: Response) -> tuple[Any, bytes]:
 
 
 def refused(response: Response, status: int = 400) -> str:
-    """An error's place and sentence."""
+    """Return an error's place and sentence."""
     document = json.loads(response.body)
     assert response.status == status, document
     assert response.headers["content-type"] == "application/json"
@@ -96,7 +96,7 @@ def test_a_reply_without_bytes_is_plain_json_whatever_the_request_was() -> None:
 
 
 def three() -> Service:
-    """A model of three inputs that gives them back."""
+    """Return a model of three inputs that gives them back."""
     names = {"a": "INT64", "b": "BYTES", "c": "FP32"}
     inputs = tuple(Input(name, DATATYPES[datatype], (-1,), "tensor") for name, datatype in names.items())
     return service(

@@ -21,13 +21,13 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 def bfloat16(bits: int) -> float:
-    """The number: an FP32 whose lower half is zero."""
+    """Return the number: an FP32 whose lower half is zero."""
     (value,) = struct.unpack("<f", struct.pack("<I", bits << 16))
     return float(value)
 
 
 def values_of(datatype: Datatype) -> st.SearchStrategy[Any]:
-    """What a tensor of that datatype may hold and JSON can write."""
+    """Return values that such a tensor and JSON can represent."""
     if datatype.name == "BOOL":
         return st.booleans()
     if datatype.name == "BYTES":
