@@ -1,4 +1,4 @@
-"""`pilotlight optimize`: an ONNX model in the form that starts fastest, or as it is where no form is really faster."""
+"""`pilotlight optimize`: write an ONNX model in the form that starts fastest, or unchanged if none is faster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidates
-from pilotlight_cli.optimizing.choice import Standing, choose, stand
+from pilotlight_cli.optimizing.choice import Evaluation, choose, evaluate
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
 from pilotlight_cli.sandbox.child.onnx_session import mark
 from pilotlight_cli.sandbox.inspection import inspect, recognised
@@ -23,19 +23,19 @@ from pilotlight_cli.stores.arrivals import working_folder
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it: `file` is `kept`, which is one of the standings; the first of these is the original."""
+    """The result: `file` has the form `kept`, one of the evaluations; the first of these is the original."""
 
     file: Path
     requests: int
     rounds: int
-    standings: tuple[Standing, ...]
-    kept: Standing
+    evaluations: tuple[Evaluation, ...]
+    kept: Evaluation
     notes: tuple[str, ...]
 
     @property
     def improved(self) -> bool:
-        """Whether anything is better than the original."""
-        return self.kept is not self.standings[0]
+        """Whether a form is better than the original."""
+        return self.kept is not self.evaluations[0]
 
 
 def optimize(
@@ -49,62 +49,62 @@ def optimize(
     step: Callable[[str], None],
     allowance: Allowance = DEFAULT,
 ) -> Report:
-    """Make candidates, measure them beside the original in so many rounds, and write the best into `folder`.
+    """Make candidates, measure them and the original in so many rounds, and write the best into `folder`.
 
-    The best is the one with which an instance has answered `requests` requests soonest, its load included; where none
-    is really better it is the original. `folder` must be new or empty, and is there wholly or not at all. `step` is
-    told what is done next. Raises UsageError, and what `inspect` raises.
+    The best takes the least time to load and serve `requests` requests; if none is measurably better, it is the
+    original. `folder` must be new or empty and is written atomically. `step` gets the name of each next step. Raises
+    UsageError, and what `inspect` raises.
     """
     path = path.absolute()
     found = recognised(path, allowance)
     if found.kind != "onnx":
-        raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn, and this command is for ONNX models")
+        raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
     if any(companion.name == MODEL for companion in found.companions):
         raise UsageError(
-            f"{path.name} keeps tensors in {MODEL}, which is to be the model's own name; save it with others"
+            f"{path.name} keeps tensors in {MODEL}, which is the output's name; save them under another name"
         )
-    with _made_at_once(folder) as work:
-        step(f"looking into {path.name}")
+    with _atomic_folder(folder) as work:
+        step(f"inspecting {path.name}")
         inspection = inspect(path, format="onnx", signature=signature, golden=golden, allow=(), allowance=allowance)
         if inspection.runtime.session != DEFAULT_SESSION:
-            raise UsageError(f"{path.name} was made by this command already; give it the model that it was made from")
+            raise UsageError(f"{path.name} is already an output of this command; expected the original model")
         packages = host_packages(KINDS[found.kind].requirements(path.name, found))
         step("optimising the graph")
         limits = allowance.limits(found.size)
         candidates, notes = make_candidates(inspection.files, work, packages, limits)
         outcomes = measure_rounds(candidates, Bench(inspection, found.words, packages, work, limits), rounds, step)
-        standings = stand(outcomes, requests)
-        kept = choose(standings)
+        evaluations = evaluate(outcomes, requests)
+        kept = choose(evaluations)
         report = Report(
             folder / MODEL,
             requests,
             rounds,
-            standings,
+            evaluations,
             kept,
             (*notes, *(f"{each.candidate.name}: {each.problem}" for each in outcomes if each.problem)),
         )
         step("writing")
-        _place(kept.candidate, work / "result", ours=report.improved)
+        _place(kept.candidate, work / "result", move=report.improved)
     return report
 
 
 @contextmanager
-def _made_at_once(folder: Path) -> Iterator[Path]:
-    """A folder to work in, beside `folder`; what lies in its `result` at the end becomes `folder`."""
+def _atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a working folder beside `folder`; its `result` becomes `folder` at the end."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not an empty folder; nothing is overwritten: name another one")
+        raise UsageError(f"{folder} exists and is not an empty folder; choose another one")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with working_folder(folder) as work:
         yield work
         (work / "result").rename(folder)
 
 
-def _place(candidate: Candidate, folder: Path, *, ours: bool) -> None:
-    """Put a candidate's files into a new folder: those that were made here are moved, the publisher's are copied."""
+def _place(candidate: Candidate, folder: Path, *, move: bool) -> None:
+    """Put a candidate's files into a new folder: move those made here, copy the publisher's."""
     folder.mkdir()
     model, *others = candidate.files
     for file, name in ((model, MODEL), *((other, other.name) for other in others)):
-        if ours:
+        if move:
             file.rename(folder / name)
         else:
             shutil.copyfile(file, folder / name)

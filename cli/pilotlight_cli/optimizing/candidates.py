@@ -1,4 +1,4 @@
-"""The forms in which a model could be published, made from the one that it has."""
+"""The forms in which a model could be published, made from the original."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.sandbox.isolation import ask
 from pilotlight_cli.sandbox.limits import Limits
 
-# What a candidate's files are called: the model, and the tensors that a load maps.
+# The names of a candidate's files: the model, and the tensors that a load maps.
 MODEL: Final = "model.onnx"
 DATA: Final = "model.data"
 
-# Above this many bytes tensors are kept out of the model's own file: a protocol buffer has to end at 2 GiB, and
-# nothing that large was ever quicker from one file.
+# Above this many bytes tensors get a file of their own: a protocol buffer is limited to 2 GiB, and no model that large
+# was faster from one file.
 _LARGEST_IN_ONE_FILE: Final = 1_000_000_000
 
 _READY: Final = Session("off", prepacking=True)
@@ -26,7 +26,7 @@ _READY_AND_PLAIN: Final = Session("off", prepacking=False)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A form of the model. `files` begin with the model's own, `size` is all their bytes."""
+    """A form of the model. `files` starts with the model's own, `size` is their total in bytes."""
 
     name: str
     files: tuple[Path, ...]
@@ -37,20 +37,20 @@ class Candidate:
 def make_candidates(
     files: Sequence[Path], folder: Path, packages: Path, limits: Limits
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
-    """The candidates, the original first, and notes on those that could not be made; their files lie in `folder`."""
+    """Make the candidates in `folder`; return them, the original first, and notes on failures."""
     path, *companions = files
     original = _candidate("as it is", (path, *companions), DEFAULT_SESSION)
     made: list[Candidate] = []
     notes: list[str] = []
     try:
         mapped = _write(path, folder / "mapped", DATA, packages, limits)
-        if len(mapped) == 1:  # there was nothing large to lay beside it
+        if len(mapped) == 1:  # no large tensors
             made += [
                 _candidate("optimised", mapped, _READY),
                 _candidate("not prepacked", mapped, _READY_AND_PLAIN),
             ]
         else:
-            # A model with tensors in other files would go on pointing to them, where they are not.
+            # A model with external tensors would still refer to their old location.
             if not companions and original.size <= _LARGEST_IN_ONE_FILE:
                 single = _write(path, folder / "single", "", packages, limits)
                 made.append(_candidate("optimised", single, _READY))
@@ -69,7 +69,7 @@ def _candidate(name: str, files: tuple[Path, ...], session: Session) -> Candidat
 
 
 def _write(path: Path, folder: Path, data: str, packages: Path, limits: Limits) -> tuple[Path, ...]:
-    """The optimised model's files. Raises ModelError, also for a model that does not hold together."""
+    """Write the optimised model; return its files. Raises ModelError, also for an inconsistent model."""
     folder.mkdir()
     file = folder / MODEL
     job: dict[str, Any] = {"path": str(path), "file": str(file), "data": data}

@@ -1,4 +1,4 @@
-"""Measuring candidates against each other: each load in a fresh process, all of them in turn in each round."""
+"""Measure candidates side by side: each load in a fresh process, all of them once in each round."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pilotlight_cli.sandbox.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One load and its runs. `largest` is how far an output was from the original's, None where shapes differ."""
+class Measurement:
+    """One load and its runs. `largest` is the largest difference to the original's outputs, None if shapes differ."""
 
     load_ms: float
     first_ms: float
@@ -31,16 +31,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A candidate's measurements, one to a round; where it did not load or run, why, and none."""
+    """A candidate's measurements, one per round, or the problem if it did not load or run."""
 
     candidate: Candidate
-    rounds: tuple[Measured, ...]
+    rounds: tuple[Measurement, ...]
     problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements have in common: the model as it was inspected, and where and how they run."""
+    """The context of all measurements: the inspected model, and where and how to run it."""
 
     inspection: Inspection
     words: tuple[str, ...]
@@ -52,11 +52,11 @@ class Bench:
 def measure_rounds(
     candidates: Sequence[Candidate], bench: Bench, rounds: int, step: Callable[[str], None]
 ) -> tuple[Outcome, ...]:
-    """Measure every candidate once in each round. The first is the original, whose outputs the others have to give.
+    """Measure every candidate once in each round. The first is the original, the reference for all outputs.
 
-    Who begins changes from round to round. Raises ModelError where the original does not run.
+    The order rotates from round to round. Raises ModelError if the original does not run.
     """
-    found: dict[Candidate, list[Measured]] = {candidate: [] for candidate in candidates}
+    found: dict[Candidate, list[Measurement]] = {candidate: [] for candidate in candidates}
     problems: dict[Candidate, str] = {}
     for number in range(rounds):
         first = number % len(candidates)
@@ -76,7 +76,7 @@ def measure_rounds(
     )
 
 
-def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measured:
+def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measurement:
     inspection = bench.inspection
     job: dict[str, Any] = {
         "files": [str(file) for file in candidate.files],
@@ -88,4 +88,4 @@ def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measured:
         "compare": compare,
     }
     about = candidate.files[0].name
-    return Measured(**ask("measure", job, bench.packages, bench.folder, about, limits=bench.limits))
+    return Measurement(**ask("measure", job, bench.packages, bench.folder, about, limits=bench.limits))

@@ -1,4 +1,4 @@
-"""What `pilotlight optimize` prints: a table with its verdict for people, a document for other programs."""
+"""The output of `pilotlight optimize`: a table with a summary for people, a JSON document for programs."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ from rich.text import Text
 
 from pilotlight_cli.console import bytes_text, table
 from pilotlight_cli.optimizing import Report
-from pilotlight_cli.optimizing.choice import Standing, limits, total_ms
+from pilotlight_cli.optimizing.choice import Evaluation, break_evens, total_ms
 
 _CONDITIONS = (
     "Milliseconds of the processor, medians of {rounds}: each load in a fresh process, on one thread, with the files "
-    "cached. Apart: how far an output is from the original's at most. Ratio: what {requests} cost, with the load, to "
-    "what they cost as it is."
+    "cached. Apart: the largest difference to the original's outputs. Ratio: the time for the load and {requests}, "
+    "relative to the original's."
 )
 
 
 def shown(report: Report) -> RenderableType:
-    """The table, what it was measured under, and the verdict; the table fits into 80 columns."""
+    """Return the table, which fits into 80 columns, the conditions of the measurement, and a summary."""
     headers = ("", "form", "files", "load", "first", "warm", "memory", "apart", "ratio")
-    rows = [_row(standing, kept=standing is report.kept) for standing in report.standings]
+    rows = [_row(evaluation, kept=evaluation is report.kept) for evaluation in report.evaluations]
     conditions = _CONDITIONS.format(rounds=_count(report.rounds, "round"), requests=_count(report.requests, "request"))
-    verdict = "\n".join(_verdict(report))
-    return Group(table(headers, rows, right=headers[2:]), Text(), Text(conditions, "dim"), Text(), Text(verdict))
+    summary = "\n".join(_summary(report))
+    return Group(table(headers, rows, right=headers[2:]), Text(), Text(conditions, "dim"), Text(), Text(summary))
 
 
 def document(report: Report) -> dict[str, object]:
-    """All of it, for another program."""
+    """Return the report as a JSON document."""
     return {
         "model": str(report.file),
         "kept": report.kept.candidate.name,
         "improved": report.improved,
         "requests": report.requests,
         "rounds": report.rounds,
-        "forms": [_standing(standing) for standing in report.standings],
+        "forms": [_evaluation(evaluation) for evaluation in report.evaluations],
         "notes": list(report.notes),
     }
 
 
-def _row(standing: Standing, *, kept: bool) -> tuple[str | Text, ...]:
-    found = standing.measured
+def _row(evaluation: Evaluation, *, kept: bool) -> tuple[str | Text, ...]:
+    found = evaluation.measured
     apart = "shape" if found.largest is None else f"{found.largest:.0e}" if found.largest else "0"
     return (
         Text(">", "bold green") if kept else "",
-        Text(standing.candidate.name, "bold" if kept else ""),
-        bytes_text(standing.candidate.size),
+        Text(evaluation.candidate.name, "bold" if kept else ""),
+        bytes_text(evaluation.candidate.size),
         f"{found.load_ms:.1f}",
         f"{found.first_ms:.1f}",
         f"{found.warm_ms:.2f}",
         f"{found.peak_bytes / 1e6:.0f} MB",
         apart if found.agrees else Text(apart, "bold red"),
-        f"{standing.ratio.median:.2f}",
+        f"{evaluation.ratio.median:.2f}",
     )
 
 
-def _verdict(report: Report) -> Iterator[str]:
-    kept, original, count = report.kept, report.standings[0], _count(report.requests, "request")
-    wrong = [f"'{each.candidate.name}'" for each in report.standings if not each.measured.agrees]
+def _summary(report: Report) -> Iterator[str]:
+    kept, original, count = report.kept, report.evaluations[0], _count(report.requests, "request")
+    wrong = [f"'{each.candidate.name}'" for each in report.evaluations if not each.measured.agrees]
     if wrong:
-        yield f"Other answers than the original's, beyond the tolerance: {', '.join(wrong)}."
+        yield f"Outputs differ from the original's beyond the tolerance: {', '.join(wrong)}."
     if report.improved:
         yield (
             f"{report.file} is the model {kept.candidate.name}: {_ms(kept.total_ms)} for {count} instead of "
@@ -69,22 +69,23 @@ def _verdict(report: Report) -> Iterator[str]:
             f"{_ms(total_ms(original.measured, 1))}."
         )
     else:
-        yield f"No form is really quicker: {report.file} is the model as it is, {_ms(original.total_ms)} for {count}."
-    below, above = limits(kept, report.standings)
+        total = _ms(original.total_ms)
+        yield f"No form is measurably faster: {report.file} is the model as it is, {total} for {count}."
+    below, above = break_evens(kept, report.evaluations)
     if below is not None:
         other = below.other
         yield (
-            f"Up to about {below.requests:.0f} requests of an instance '{other.candidate.name}' is ahead, with its "
+            f"Up to about {below.requests:.0f} requests per instance '{other.candidate.name}' is faster, with its "
             f"first answer after {_ms(total_ms(other.measured, 1))}."
         )
     if above is not None:
-        yield f"From about {above.requests:.0f} requests on '{above.other.candidate.name}' is ahead."
+        yield f"From about {above.requests:.0f} requests on '{above.other.candidate.name}' is faster."
     if below is not None or above is not None:
-        yield "--requests N says how many yours answers."
+        yield "Set --requests to the number of requests that an instance serves."
 
 
-def _standing(standing: Standing) -> dict[str, object]:
-    candidate, found, ratio = standing.candidate, standing.measured, standing.ratio
+def _evaluation(evaluation: Evaluation) -> dict[str, object]:
+    candidate, found, ratio = evaluation.candidate, evaluation.measured, evaluation.ratio
     return {
         "form": candidate.name,
         "session": {
@@ -98,8 +99,8 @@ def _standing(standing: Standing) -> dict[str, object]:
         "peak_bytes": found.peak_bytes,
         "largest_difference": found.largest,
         "agrees": found.agrees,
-        "total_ms": round(standing.total_ms, 3),
-        "gains": standing.gains,
+        "total_ms": round(evaluation.total_ms, 3),
+        "gains": evaluation.gains,
         "ratio": {"median": ratio.median, "low": ratio.low, "high": ratio.high},
     }
 

@@ -10,15 +10,15 @@ import pytest
 
 from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.optimizing.candidates import Candidate
-from pilotlight_cli.optimizing.choice import Ratio, Standing, choose, limits, stand
-from pilotlight_cli.optimizing.measuring import Measured, Outcome
+from pilotlight_cli.optimizing.choice import Evaluation, Ratio, break_evens, choose, evaluate
+from pilotlight_cli.optimizing.measuring import Measurement, Outcome
 
 
-def loads(load: float, first: float, warm: float) -> Measured:
-    return Measured(load_ms=load, first_ms=first, warm_ms=warm, peak_bytes=1)
+def loads(load: float, first: float, warm: float) -> Measurement:
+    return Measurement(load_ms=load, first_ms=first, warm_ms=warm, peak_bytes=1)
 
 
-def outcome(name: str, *rounds: Measured) -> Outcome:
+def outcome(name: str, *rounds: Measurement) -> Outcome:
     return Outcome(Candidate(name, (Path("model.onnx"),), 1, DEFAULT_SESSION), rounds)
 
 
@@ -28,7 +28,7 @@ PLAIN = outcome("not prepacked", *[loads(10, 60, 60)] * 4)
 
 
 def kept(outcomes: Sequence[Outcome], requests: int = 20) -> str:
-    return choose(stand(outcomes, requests)).candidate.name
+    return choose(evaluate(outcomes, requests)).candidate.name
 
 
 @pytest.mark.parametrize(("requests", "name"), [(1, "not prepacked"), (24, "not prepacked"), (25, "mapped")])
@@ -43,14 +43,14 @@ def test_the_original_stays_where_others_are_slower() -> None:
 
 def test_other_answers_are_no_gain_however_quick() -> None:
     wrong = replace(PLAIN, rounds=(*PLAIN.rounds[:3], replace(PLAIN.rounds[3], agrees=False, largest=0.5)))
-    standings = stand([ORIGINAL, wrong], 1)
-    assert choose(standings) is standings[0]
-    assert (standings[1].measured.agrees, standings[1].measured.largest) == (False, 0.5)
+    evaluations = evaluate([ORIGINAL, wrong], 1)
+    assert choose(evaluations) is evaluations[0]
+    assert (evaluations[1].measured.agrees, evaluations[1].measured.largest) == (False, 0.5)
 
 
 def test_outputs_of_other_shapes_have_no_difference() -> None:
     wrong = replace(PLAIN, rounds=tuple(replace(each, agrees=False, largest=None) for each in PLAIN.rounds))
-    assert stand([ORIGINAL, wrong], 1)[1].measured.largest is None
+    assert evaluate([ORIGINAL, wrong], 1)[1].measured.largest is None
 
 
 def test_a_gain_that_only_some_rounds_have_is_none() -> None:
@@ -70,23 +70,23 @@ def test_a_gain_of_a_few_hundredths_is_none() -> None:
 
 def test_what_could_not_be_measured_does_not_stand() -> None:
     broken = replace(outcome("broken"), problem="it does not load")
-    assert [each.candidate.name for each in stand([ORIGINAL, broken, MAPPED], 1)] == ["as it is", "mapped"]
+    assert [each.candidate.name for each in evaluate([ORIGINAL, broken, MAPPED], 1)] == ["as it is", "mapped"]
 
 
 def test_ratios_are_taken_within_a_round() -> None:
     slow_and_fast = outcome("as it is", loads(100, 0, 0), loads(10, 0, 0))
     half = outcome("half", loads(50, 0, 0), loads(5, 0, 0))
-    assert stand([slow_and_fast, half], 1)[1].ratio == Ratio(0.5, 0.5, 0.5)
+    assert evaluate([slow_and_fast, half], 1)[1].ratio == Ratio(0.5, 0.5, 0.5)
 
 
 def test_one_round_has_a_ratio_too() -> None:
-    standing = stand([outcome("as it is", loads(100, 0, 0)), outcome("half", loads(50, 0, 0))], 1)[1]
-    assert (standing.ratio, standing.gains) == (Ratio(0.5, 0.5, 0.5), True)
+    evaluation = evaluate([outcome("as it is", loads(100, 0, 0)), outcome("half", loads(50, 0, 0))], 1)[1]
+    assert (evaluation.ratio, evaluation.gains) == (Ratio(0.5, 0.5, 0.5), True)
 
 
 def between(requests: int, *outcomes: Outcome) -> list[tuple[int, str] | None]:
-    standings: tuple[Standing, ...] = stand(outcomes, requests)
-    found = limits(choose(standings), standings)
+    evaluations: tuple[Evaluation, ...] = evaluate(outcomes, requests)
+    found = break_evens(choose(evaluations), evaluations)
     return [(round(limit.requests), limit.other.candidate.name) if limit else None for limit in found]
 
 

@@ -73,20 +73,20 @@ def test_large_tensors_begin_on_a_page(report: Report) -> None:
 
 
 def test_a_session_of_it_takes_less_than_one_of_the_original(report: Report) -> None:
-    original, kept = report.standings[0].measured, report.kept.measured
+    original, kept = report.evaluations[0].measured, report.kept.measured
     assert kept.load_ms < 0.5 * original.load_ms
     assert kept.peak_bytes < original.peak_bytes
 
 
 def test_every_form_was_measured_and_answers_alike(report: Report) -> None:
-    assert [each.candidate.name for each in report.standings] == [
+    assert [each.candidate.name for each in report.evaluations] == [
         "as it is",
         "optimised",
         "mapped",
         "mapped, not prepacked",
         "mapped, fitted at load",
     ]
-    assert all(each.measured.agrees for each in report.standings)
+    assert all(each.measured.agrees for each in report.evaluations)
     assert report.notes == ()
 
 
@@ -109,7 +109,9 @@ def test_publishing_it_asks_for_the_session_that_was_measured(report: Report) ->
 
 
 def test_it_is_not_optimised_again(report: Report, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"model\.onnx was made by this command already; give it the model"):
+    with pytest.raises(
+        UsageError, match=r"model\.onnx is already an output of this command; expected the original model"
+    ):
         optimised(report.file, tmp_path / "again")
     assert names(tmp_path) == []
 
@@ -120,7 +122,7 @@ def test_the_graph_is_fused_for_any_processor(tmp_path: Path) -> None:
 
     report = optimised(path, tmp_path / "out")
 
-    forms = [standing.candidate for standing in report.standings]
+    forms = [evaluation.candidate for evaluation in report.evaluations]
     assert len(forms) == 5
     if report.improved:
         operators = {(node.domain, node.op_type) for node in onnx.load(report.file).graph.node}
@@ -136,7 +138,7 @@ def test_a_model_whose_tensors_lie_in_other_files_is_optimised_too(tmp_path: Pat
 
     report = optimised(path, tmp_path / "out", rounds=ROUNDS)
 
-    assert [each.candidate.name for each in report.standings].count("optimised") == 0
+    assert [each.candidate.name for each in report.evaluations].count("optimised") == 0
     assert names(tmp_path / "out") == ["model.data", "model.onnx"]
     assert np.allclose(run_onnx(report.file, feeds)["scores"], run_onnx(path, feeds)["scores"], atol=1e-6)
 
@@ -177,7 +179,7 @@ def test_nothing_is_overwritten(kind: str, tmp_path: Path) -> None:
     kept = out if kind == "file" else out / "model.onnx"
     kept.parent.mkdir(exist_ok=True)
     kept.write_bytes(b"mine")
-    with pytest.raises(UsageError, match=r"out exists and is not an empty folder; nothing is overwritten"):
+    with pytest.raises(UsageError, match=r"out exists and is not an empty folder; choose another one"):
         optimised(models.plain_tensors(tmp_path), out)
     assert kept.read_bytes() == b"mine"
 
@@ -192,7 +194,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_other_formats_are_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"model\.pkl is a pickle file of scikit-learn, and this command is for ONNX"):
+    with pytest.raises(UsageError, match=r"model\.pkl is a pickle file of scikit-learn; expected an ONNX model"):
         optimised(models.sample().files["pickle"], tmp_path / "out")
 
 
@@ -222,7 +224,7 @@ def test_the_command_prints_a_table_and_what_it_decided(tmp_path: Path) -> None:
     assert rows[0][-2:] == ["0", "1.00"]
     assert [row[0] for row in rows[1:]] == ["optimised", "not"]
     assert "medians of 2 rounds" in result.stdout
-    assert f"No form is really quicker: {tmp_path}/out/model.onnx is the model as it is" in result.stdout
+    assert f"No form is measurably faster: {tmp_path}/out/model.onnx is the model as it is" in result.stdout
     assert f"pilotlight publish {tmp_path}/out/model.onnx --name NAME --store URL" in result.stdout
     assert result.stderr == "Optimising model.onnx\n"
 
