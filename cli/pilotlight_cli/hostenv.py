@@ -1,4 +1,4 @@
-"""Isolated environments for the machine's own Python, or another, made with uv and kept under build/host."""
+"""Isolated environments for this machine's Python or another, made with uv and kept in build/host."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from uv import find_uv_bin
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.project import BUILD, PROJECT
 
-# The interpreter below any virtual environment, which must not lend its packages to the function.
+# The interpreter below any virtual environment, whose packages must not reach the function.
 PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
 
 
 class InstallError(PilotlightError):
-    """uv could not install what was asked for; the message ends with uv's own words."""
+    """uv failed to install packages; the message ends with uv's own output."""
 
 
 def isolated_python(python: str = PYTHON) -> list[str]:
-    """The command of an interpreter that sees PYTHONPATH and the standard library, and no site-packages at all.
+    """Return the command of an interpreter with PYTHONPATH and the standard library, but no site-packages.
 
-    A dependency that is missing in a package is then missing on the developer's machine too.
+    A dependency that a package lacks is then missing on the developer's machine too.
     """
     return [python, "-s", "-S"]
 
 
 def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "host", *, python: str = PYTHON) -> Path:
-    """A folder with those packages, made once in `folder` and then found again.
+    """Return a folder with those packages, installed into `folder` once and reused.
 
-    A string is the text of a hash-pinned requirements file and a Path its file: nothing is resolved, every file is
-    checked. A list holds requirements as one writes them on pip's command line. `python` is the interpreter that will
+    A string is the text of a hash-pinned requirements file and a Path its file: nothing is resolved, and every file's
+    hash is checked. A list has requirements in the form of pip's command line. `python` is the interpreter that will
     import them. Raises InstallError.
     """
     if isinstance(requirements, Path):
@@ -53,41 +53,41 @@ def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "ho
     if target.is_dir():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    with _turn(folder / f".{target.name}.turn"):
+    with _exclusive(folder / f".{target.name}.lock"):
         if not target.is_dir():
             _install(text, target, python, pinned=pinned)
     return target
 
 
 def group_packages(group: str, *, python: str = PYTHON) -> Path:
-    """A folder with a dependency group of this project, at the versions in uv.lock."""
+    """Return a folder with a dependency group of this project, at the versions in uv.lock."""
     text = run_uv(["export", "--frozen", "--only-group", group, "--no-emit-project", "--no-header", "--no-annotate"])
     return host_packages(text, python=python)
 
 
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with its holder, however that ends."""
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file; the system releases it however its holder ends."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _install(text: str, target: Path, python: str, *, pinned: bool) -> None:
-    """Make `target` under a temporary name, so that it is there wholly or not at all."""
-    for left in target.parent.glob(f".{target.name}.*/"):  # by a process that was killed: it is our turn
-        shutil.rmtree(left)
+    """Install into a temporary folder and rename it, so that `target` is complete or missing."""
+    for leftover in target.parent.glob(f".{target.name}.*/"):  # of a killed process; this one has the lock
+        shutil.rmtree(leftover)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         made.chmod(0o755)
-        # Bytecode now, by the interpreter that will run it: the runtimes are told to write none.
+        # Compile now, with the interpreter that will run it: the runtimes write no bytecode.
         options = ["--target", str(made), "--python", python, "--only-binary", ":all:", "--compile-bytecode"]
         hashes = ["--require-hashes", "--no-deps"] if pinned else []
-        whose = "this machine's Python" if python == PYTHON else python
+        interpreter = "this machine's Python" if python == PYTHON else python
         run_uv(
             ["pip", "install", *options, *hashes, "-r", "-"],
             text,
-            f"Installing {_names(text)} for {whose}",
+            f"Installing {_names(text)} for {interpreter}",
         )
         made.rename(target)
     finally:
@@ -95,13 +95,13 @@ def _install(text: str, target: Path, python: str, *, pinned: bool) -> None:
 
 
 def _names(text: str) -> str:
-    """The first packages in a requirements text, for a progress line."""
+    """Return the first packages of a requirements text, for a progress line."""
     lines = [line.split(";")[0].rstrip(" \\") for line in text.splitlines() if line[:1].isalnum()]
     return ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
 
 
-def run_uv(arguments: list[str], text: str = "", doing: str = "", patience: float = 1.0) -> str:
-    """What a uv command prints. When it takes longer than `patience` seconds, `doing` tells so on stderr.
+def run_uv(arguments: list[str], text: str = "", doing: str = "", quiet_seconds: float = 1.0) -> str:
+    """Return a uv command's output. If it takes longer than `quiet_seconds`, print `doing` on stderr.
 
     Raises InstallError.
     """
@@ -115,23 +115,23 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "", patience: floa
         env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
     )
     try:
-        printed, said = _communicate(process, text, doing, patience)
-    except BaseException:  # an interrupt too must not leave it behind
+        output, errors = _communicate(process, text, doing, quiet_seconds)
+    except BaseException:  # an interrupt too must not leave uv running
         process.kill()
         raise
     if process.returncode:
-        # A wrong hash is followed by all that would have been right, which nobody reads.
-        lines = [line for line in said.strip().splitlines() if not line.strip().startswith("sha256:")]
+        # After a wrong hash uv lists all valid ones.
+        lines = [line for line in errors.strip().splitlines() if not line.strip().startswith("sha256:")]
         last = "\n".join(lines[-12:])
         raise InstallError(f"'uv {arguments[0]}' ended with exit code {process.returncode}:\n{last}")
-    return printed
+    return output
 
 
-def _communicate(process: subprocess.Popen[str], text: str, doing: str, patience: float) -> tuple[str, str]:
+def _communicate(process: subprocess.Popen[str], text: str, doing: str, quiet_seconds: float) -> tuple[str, str]:
     try:
-        return process.communicate(text, timeout=patience)
+        return process.communicate(text, timeout=quiet_seconds)
     except subprocess.TimeoutExpired:
         pass
-    if doing:  # a still line: the caller may have a moving one
+    if doing:  # a plain line: the caller may show a spinner
         Console(stderr=True).print(doing, highlight=False, markup=False, soft_wrap=True)
     return process.communicate()

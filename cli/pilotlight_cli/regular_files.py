@@ -1,4 +1,4 @@
-"""Files that the user names: regular ones alone, since opening a pipe or a device may wait for ever."""
+"""Files named by the user: regular ones only, since opening a pipe or a device may block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from pilotlight_cli.sandbox.job import UsageError
 
-# Signatures and golden samples: what is written about a model is smaller.
+# Signatures and golden samples are smaller.
 LARGEST: Final = 64 * 10**6
 
 # Size in bytes, time of the last change in nanoseconds, inode.
@@ -26,13 +26,13 @@ _KINDS: Final = {
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """What the system tells of a file. Raises UsageError where it is not a regular one, or none at all."""
+    """Return a regular file's status. Raises UsageError if there is no such file, or it is of another kind."""
     try:
         status = path.stat()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; expected a file") from None
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a regular file")
         raise UsageError(f"{path} is {kind}, expected a file")
     return status
 
@@ -49,14 +49,14 @@ def file_states(paths: Iterable[Path]) -> dict[Path, FileState]:
 
 
 def read(path: Path) -> bytes:
-    """The content of a file of ordinary size. Raises UsageError."""
+    """Read a file of at most `LARGEST` bytes. Raises UsageError."""
     check_regular(path)
     try:
-        # Not to wait, should a pipe have come to its place meanwhile.
+        # Must not block, in case a pipe has replaced the file since.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:
-        raise UsageError(f"{path} has more than {LARGEST // 10**6} MB, the most that is read of such a file")
+        raise UsageError(f"{path} has more than {LARGEST // 10**6} MB, the limit for such a file")
     return content

@@ -1,6 +1,6 @@
-"""Model stores as the developer's command sees them: objects by key below a URL, created but never overwritten.
+"""Model stores for the command: objects by key below a URL, created but never overwritten.
 
-`pilotlight.fetch.ObjectStore` is the smaller view that a cold start has of the same stores.
+`pilotlight.fetch.ObjectStore` is the smaller interface that a cold start uses.
 """
 
 from __future__ import annotations
@@ -13,67 +13,67 @@ from typing import Protocol
 from pilotlight.errors import PilotlightError, StoreError
 
 Progress = Callable[[int], None]
-"""Gets the bytes done since its last call; they sum up to the object's size. A repeated range is taken back first, as a
-negative number. Never called by two threads at once."""
+"""Gets the bytes transferred since its last call; they add up to the object's size. Before a range is retried,
+it is subtracted as a negative number. Never called by two threads at once."""
 
 
-# Manifests, aliases and golden samples are read whole, and are far smaller than this.
+# Manifests, aliases and golden samples are read whole; all are far smaller.
 LARGEST = 100_000_000
 
 
 class StoreUrlError(PilotlightError):
-    """A store's URL, or the endpoint that the environment sets for it, is malformed."""
+    """A store's URL or endpoint setting is malformed."""
 
 
 class AlreadyExists(StoreError):
-    """The key has an object already, which stays as it is."""
+    """The key already has an object, which is left unchanged."""
 
 
 class ObjectTooLarge(StoreError):
-    """The object is much larger than what ought to be there, and was not read."""
+    """The object is much larger than expected and was not read."""
 
 
 class Store(Protocol):
     """A model store. Keys are relative to its URL: `breast-cancer/1/model.onnx`.
 
-    Every method raises ObjectRefused for what is missing or not permitted, StoreUnavailable for what may pass, and
-    StoreError for the rest, each naming the object's URL.
+    Every method raises ObjectRefused if an object is missing or access is denied, StoreUnavailable for transient
+    failures, and StoreError otherwise, each with the object's URL.
     """
 
     @property
     def url(self) -> str:
-        """Where the store is, without a slash at the end."""
+        """The store's URL, without a trailing slash."""
         ...
 
     def read(self, key: str) -> bytes:
-        """The bytes of a small object. Raises ObjectTooLarge beyond `LARGEST`."""
+        """Return the bytes of a small object. Raises ObjectTooLarge beyond `LARGEST`."""
         ...
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
-        """Write an object to `file`, which has that name only once it is complete."""
+        """Write an object to `file`, which gets its name when complete."""
         ...
 
     def create(self, key: str, content: bytes) -> None:
-        """Write a small object where there is none: of several at once, one does; the others get AlreadyExists."""
+        """Write a small object if the key has none. Of concurrent calls one succeeds; raises AlreadyExists."""
         ...
 
     def create_from(self, key: str, file: Path, progress: Progress) -> None:
-        """As `create`, from a file of any size; a large one goes in parts. A failure leaves no object."""
+        """Write a file of any size as `create` does, in parts if large. A failure leaves no object."""
         ...
 
     def replace(self, key: str, content: bytes) -> None:
-        """Write a small object, whether or not there is one."""
+        """Write a small object, overwriting any."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """All keys below the folder `prefix` (with or without its slash; all keys if empty), sorted."""
+        """Yield all keys below the folder `prefix` (with or without its slash; all keys if empty), sorted."""
         ...
 
 
 def open_store(url: str) -> Store:
-    """The store at `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`. Asks nothing of it yet.
+    """Open the store at `s3://bucket/prefix`, `gs://bucket/prefix` or `file:///folder`. Sends no request yet.
 
-    AWS_ENDPOINT_URL_S3 and STORAGE_EMULATOR_HOST lead to another endpoint. Raises StoreUrlError.
+    AWS_ENDPOINT_URL_S3 and STORAGE_EMULATOR_HOST set another endpoint. Raises StoreUrlError.
     """
     # A cloud's client takes longer to import than most commands take to run.
     scheme = url.partition("://")[0]
@@ -95,7 +95,10 @@ def open_store(url: str) -> Store:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Bucket and prefix of a URL like `s3://bucket/a/b`; the prefix is empty or ends in a slash."""
+    """Split a URL like `s3://bucket/a/b` into bucket and prefix, which is empty or ends in a slash.
+
+    Raises StoreUrlError.
+    """
     scheme, _, rest = url.partition("://")
     bucket, _, prefix = rest.partition("/")
     prefix = prefix.rstrip("/")
@@ -113,7 +116,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 def check_key(url: str, key: str) -> str:
-    """The key, if it leads to a place below the store's URL."""
+    """Return the key if it is below the store's URL. Raises StoreError."""
     if not _is_key(key):
         raise StoreError(
             f"{key!r} cannot be a key in {url}; expected names between single slashes, like model/1/manifest.json"
@@ -122,7 +125,7 @@ def check_key(url: str, key: str) -> str:
 
 
 def check_size(where: str, size: int) -> None:
-    """Refuse an object that is too large to be read whole. Raises ObjectTooLarge."""
+    """Raise ObjectTooLarge for an object that is too large to be read whole."""
     if size > LARGEST:
         raise ObjectTooLarge(
             f"{where} has more than {LARGEST:,} bytes, expected a small JSON file; remove or replace it"
@@ -130,7 +133,7 @@ def check_size(where: str, size: int) -> None:
 
 
 def below(prefix: str) -> str:
-    """What the keys below a folder start with."""
+    """Return the prefix of all keys below a folder."""
     return f"{prefix.rstrip('/')}/" if prefix else ""
 
 

@@ -1,4 +1,4 @@
-"""Files that get their name only when they are complete, and what killed writers left of such."""
+"""Files and folders that get their name when complete; removes the leftovers of killed writers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _TEMPORARY = re.compile(r"\..*\.part")
-_OURS = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of that name is one that somebody still writes, or wrote when he was killed."""
+    """Return whether the name is that of an incomplete file."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
@@ -25,15 +25,14 @@ def is_temporary(name: str) -> bool:
 def arriving(
     file: Path, place: Callable[[Path, Path], object] = os.replace, folder: Path | None = None
 ) -> Iterator[BinaryIO]:
-    """A file to write to that `place` gives its name at the end; if the body raises, `file` is as it was.
+    """Yield a temporary file to write to, which `place` renames to `file` at the end, unless the body raises.
 
-    Until then it is in `folder`, which is on the same disk, or else beside `file`, under a name that no other writer
-    uses, so that `place` is atomic. Its writer holds a lock on it: what nobody holds there is of a writer that was
-    killed, and goes.
+    It is in `folder`, which must be on the same disk, or beside `file`, under a unique name, so that `place` is atomic.
+    Its writer holds a lock on it: an unlocked one is the leftover of a killed writer and is removed.
     """
     folder = folder or file.parent
     _remove_leftovers(folder)
-    temporary, descriptor = _begin(folder, file.name, _make_file)
+    temporary, descriptor = _make_locked(folder, file.name, _make_file)
     try:
         with os.fdopen(descriptor, "wb") as out:
             yield out
@@ -46,27 +45,27 @@ def arriving(
 
 @contextmanager
 def working_folder(result: Path) -> Iterator[Path]:
-    """A folder beside `result` to work in, which is gone at the end; so are those of killed processes."""
+    """Yield a temporary folder beside `result`, removed at the end, as are those of killed processes."""
     folder = result.absolute().parent
     _remove_leftovers(folder)
-    work, held = _begin(folder, result.name, _make_folder)
+    work, descriptor = _make_locked(folder, result.name, _make_folder)
     try:
         yield work
     finally:
-        os.close(held)
+        os.close(descriptor)
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _begin(folder: Path, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """A new file or folder, and its descriptor, which holds the lock."""
+def _make_locked(folder: Path, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Make a temporary file or folder; return it with its descriptor, which holds the lock."""
     while True:
         temporary = folder / f".{name}.{secrets.token_hex(8)}.part"
         descriptor = make(temporary)
-        with suppress(OSError):  # a file system without locks, where no leftover is removed either
+        with suppress(OSError):  # a file system without locks; leftovers stay there
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
-        os.close(descriptor)  # before it had its lock another writer took it for a leftover
+        os.close(descriptor)  # another writer removed it as a leftover before it was locked
 
 
 def _make_file(path: Path) -> int:
@@ -79,9 +78,9 @@ def _make_folder(path: Path) -> int:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    with suppress(OSError):  # a folder that cannot be listed
-        for path in [path for path in folder.iterdir() if _OURS.fullmatch(path.name)]:
-            with suppress(OSError):  # somebody is at work on it, it is another user's, or it is gone meanwhile
+    with suppress(OSError):  # the folder cannot be listed
+        for path in [path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)]:
+            with suppress(OSError):  # in use, another user's, or gone
                 _remove_unlocked(path)
 
 

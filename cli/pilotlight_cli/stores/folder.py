@@ -1,4 +1,4 @@
-"""A model store in a folder of this machine: `file:///folder`. The first `create` makes the folder."""
+"""A model store in a folder on this machine: `file:///folder`. The first `create` makes the folder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FolderStore:
         self._write(key, [content], os.replace)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """See `Store.keys`. A folder that is not there has no keys."""
+        """See `Store.keys`. A missing folder has no keys."""
         start = self._path(prefix.rstrip("/")) if prefix else self.folder
         found = []
         try:
@@ -63,20 +63,20 @@ class FolderStore:
         yield from sorted(path.relative_to(self.folder).as_posix() for path in found)
 
     def _create(self, key: str, chunks: Iterable[bytes]) -> None:
-        # A second name, unlike a rename, never takes the place of a file.
+        # A hard link, unlike a rename, never replaces a file.
         self._write(key, chunks, os.link)
 
     def _write(self, key: str, chunks: Iterable[bytes], place: Callable[[Path, Path], object]) -> None:
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # In the model's own folder, where its next publisher finds it if this one is killed.
+            # In the model's folder, where its next publisher removes it if this one is killed.
             with arriving(path, place, self.folder / Path(key).parts[0] if "/" in key else None) as out:
                 out.writelines(chunks)
                 out.flush()
-                os.fsync(out.fileno())  # or the name could outlive a power cut, and the bytes not
+                os.fsync(out.fileno())  # or a power cut could leave the name without the bytes
         except FileExistsError as error:
-            if not os.path.lexists(path):  # it is a folder above it that is a file
+            if not os.path.lexists(path):  # a parent is a file
                 raise self._unwritten(key, error) from error
             raise AlreadyExists(f"{self.url}/{key} exists already") from error
         except OSError as error:
@@ -84,20 +84,20 @@ class FolderStore:
 
     def _open(self, key: str) -> BinaryIO:
         path = self._path(key)
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe's reader waits for ever
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe blocks
             raise ObjectRefused(f"{self.url}/{key} is a pipe or a device, expected a file")
         try:
             return path.open("rb")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise ObjectRefused(
-                f"{self.url}/{key} was refused ({error.strerror}). Either there is no such file, or this user may not "
-                "read it"
+                f"{self.url}/{key} was refused ({error.strerror}). Either the file does not exist, or this user may "
+                "not read it"
             ) from error
         except OSError as error:
             raise StoreError(f"{self.url}/{key} cannot be read: {error.strerror}") from error
 
     def _unless_foreign(self, error: OSError) -> None:
-        """Ignore a folder that is gone, or that is none of the store's and not for this user, like lost+found."""
+        """Ignore a folder that is gone, or one outside of the store's layout, like lost+found; raise other errors."""
         top = Path(error.filename).relative_to(self.folder).parts[:1]
         if not isinstance(error, FileNotFoundError) and (not top or re.fullmatch(NAME, top[0])):
             raise error
@@ -115,18 +115,16 @@ class FolderStore:
 
 
 def open_folder(url: str) -> FolderStore:
-    """The store at `file:///folder`, percent-decoded. Raises StoreUrlError for a relative path or another host."""
+    """Open the store at `file:///folder`, percent-decoded. Raises StoreUrlError for a relative path or another host."""
     match = re.fullmatch(r"file://(?:localhost)?(/.*[^/])/*", url)
     if match is None:
-        raise StoreUrlError(
-            f"{url!r} does not name a folder of this machine; expected an absolute path: file:///folder"
-        )
+        raise StoreUrlError(f"{url!r} is not a folder on this machine; expected an absolute path: file:///folder")
     try:
         path = unquote(match[1], errors="strict")
     except UnicodeDecodeError:
         path = "\0"
     if not path.isprintable():
-        raise StoreUrlError(f"{url!r} does not decode to a path; expected UTF-8 behind its percent signs")
+        raise StoreUrlError(f"{url!r} does not decode to a path; expected percent-encoded UTF-8")
     return FolderStore(url.rstrip("/"), Path(path))
 
 

@@ -1,4 +1,4 @@
-"""A model store in Cloud Storage: `gs://bucket/prefix`, through Google's client."""
+"""A model store in Cloud Storage, `gs://bucket/prefix`, through Google's client."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, below,
 from pilotlight_cli.stores.arrivals import arriving
 
 _TIMEOUT = (5, 60)  # seconds to connect, and between two reads
-_PATIENCE = 8  # seconds of trying again; the client's own 120 are long for an endpoint that does not answer
-_PATIENCE_DOWNLOAD = 300  # counted from its start; what has come is kept
+_RETRY_SECONDS = 8  # the client's default of 120 is long for an endpoint that does not answer
+_DOWNLOAD_RETRY_SECONDS = 300  # counted from its start; received bytes are kept
 
 _CHUNK = 8 << 20
 
-# The object's metadata that tells a publisher its own object from another's.
+# Metadata by which a publisher recognises its own object.
 _WRITER = "pilotlight-writer"
 
-_NO_ANSWER = (
+_CONNECTION_ERRORS = (
     requests.ConnectionError,
     requests.Timeout,
     ChunkedEncodingError,
@@ -59,7 +59,7 @@ class GcsStore:
         with self._translated(f"{self.url}/{key}", "storage.objects.get"):
             content = BytesIO()
             self._blob(key).download_to_file(
-                _Counted(content, lambda _: check_size(f"{self.url}/{key}", content.tell())),
+                _CountingWriter(content, lambda _: check_size(f"{self.url}/{key}", content.tell())),
                 checksum="crc32c",
                 timeout=_TIMEOUT,
                 retry=_RETRY,
@@ -70,13 +70,13 @@ class GcsStore:
         """See `Store.download`."""
         with self._translated(f"{self.url}/{key}", "storage.objects.get"), arriving(file) as out:
             blob = self._blob(key)
-            # Brings the generation, so that a resumed download goes on with the same object.
+            # Gets the generation, so that a resumed download continues with the same object.
             blob.reload(timeout=_TIMEOUT, retry=_RETRY)
             blob.download_to_file(
-                _Counted(out, progress),
+                _CountingWriter(out, progress),
                 checksum="crc32c",
                 timeout=_TIMEOUT,
-                retry=_RETRY.with_timeout(_PATIENCE_DOWNLOAD),
+                retry=_RETRY.with_timeout(_DOWNLOAD_RETRY_SECONDS),
             )
 
     def create(self, key: str, content: bytes) -> None:
@@ -87,7 +87,7 @@ class GcsStore:
         """See `Store.create_from`."""
         size = file.stat().st_size
         with file.open("rb") as source:
-            sent = _Sent(source, progress)
+            sent = _CountingReader(source, progress)
             self._create(key, sent, size)
             sent.report()
 
@@ -106,14 +106,14 @@ class GcsStore:
                 timeout=_TIMEOUT,
                 retry=_RETRY,
             ):
-                if not blob.name.endswith("/"):  # consoles make empty objects to show as folders
+                if not blob.name.endswith("/"):  # consoles create empty objects as folders
                     yield blob.name.removeprefix(self.prefix)
 
     def _blob(self, key: str, chunk_size: int | None = None) -> storage.Blob:
         name = f"{self.prefix}{check_key(self.url, key)}"
         return self.client.bucket(self.bucket).blob(name, chunk_size=chunk_size)
 
-    def _create(self, key: str, source: BytesIO | _Sent, size: int) -> None:
+    def _create(self, key: str, source: BytesIO | _CountingReader, size: int) -> None:
         blob = self._blob(key, _CHUNK)
         blob.metadata = {_WRITER: secrets.token_hex(16)}
         with self._translated(f"{self.url}/{key}", "storage.objects.create"):
@@ -122,7 +122,7 @@ class GcsStore:
                     source, size=size, if_generation_match=0, checksum="crc32c", timeout=_TIMEOUT, retry=_RETRY
                 )
             except PreconditionFailed as error:
-                # Unless a first try of ours had worked, and only its answer was lost.
+                # Unless an earlier attempt succeeded and its response was lost.
                 if not self._wrote(key, blob.metadata[_WRITER]):
                     raise AlreadyExists(f"{self.url}/{key} exists already") from error
 
@@ -136,54 +136,54 @@ class GcsStore:
 
     @contextmanager
     def _translated(self, where: str, permission: str) -> Iterator[None]:
-        """The one place where the client's errors become ours."""
+        """Map the client's errors to StoreError, in this one place."""
         try:
             yield
         except DataCorruption as error:
-            raise StoreUnavailable(f"{where}: bytes changed on the way (their CRC32C is wrong); try again") from error
-        except (GoogleAPIError, InvalidResponse, RequestException, *_NO_ANSWER) as error:
-            raise self._answer(where, permission, error) from error
+            raise StoreUnavailable(f"{where}: CRC32C mismatch in transit; try again") from error
+        except (GoogleAPIError, InvalidResponse, RequestException, *_CONNECTION_ERRORS) as error:
+            raise self._store_error(where, permission, error) from error
         except GoogleAuthError as error:
             raise StoreError(f"{where}: Google credentials were not accepted ({error}); {_SIGN_IN}") from error
 
-    def _answer(self, where: str, permission: str, error: Exception) -> StoreError:
+    def _store_error(self, where: str, permission: str, error: Exception) -> StoreError:
         cause = error.cause if isinstance(error, RetryError) and error.cause else error
-        status, said = _status(cause)
-        if status == 404 and "bucket does not exist" in said:
-            return ObjectRefused(f"{where}: there is no bucket {self.bucket!r} (404); make it, or correct the URL")
+        status, message = _status(cause)
+        if status == 404 and "bucket does not exist" in message:
+            return ObjectRefused(f"{where}: bucket {self.bucket!r} not found (404); create it, or correct the URL")
         if status in (403, 404):
             return ObjectRefused(
-                f"{where} was refused ({status}). Either it or the bucket {self.bucket!r} is not there, or these "
+                f"{where} was refused ({status}). Either it or the bucket {self.bucket!r} does not exist, or these "
                 f"credentials lack {permission} (without storage.objects.list a missing object is a 403 too)"
             )
         if status == 401:
             return StoreError(f"{where}: Google credentials were not accepted (401); {_SIGN_IN}")
-        if _may_pass(cause):
-            answer = f"no answer from {self.client.api_endpoint} ({cause})"
+        if _is_transient(cause):
+            problem = f"no response from {self.client.api_endpoint} ({cause})"
             if status:
-                answer = f"{self.client.api_endpoint} answers {status}; try again later"
-            return StoreUnavailable(f"{where}: {answer}")
-        return StoreError(f"{where}: {said}")
+                problem = f"{self.client.api_endpoint} returned {status}; try again later"
+            return StoreUnavailable(f"{where}: {problem}")
+        return StoreError(f"{where}: {message}")
 
 
 def open_gcs(url: str) -> GcsStore:
-    """The store at `gs://bucket/prefix`, with Google's default credentials, or none for STORAGE_EMULATOR_HOST."""
+    """Open the store at `gs://bucket/prefix`, with Google's default credentials, or none for STORAGE_EMULATOR_HOST."""
     bucket, prefix = split_url(url)
     emulator = os.environ.get("STORAGE_EMULATOR_HOST")
     if emulator and "://" not in emulator:
         raise StoreUrlError(f"STORAGE_EMULATOR_HOST is {emulator!r}; expected a URL like http://127.0.0.1:9023")
-    # Otherwise the client asks for the bucket's metadata in a thread of its own, which takes storage.buckets.get.
+    # Otherwise a thread of the client reads the bucket's metadata, which requires storage.buckets.get.
     os.environ["DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"] = "true"
     try:
-        # Objects belong to a bucket; no request of ours needs a project.
+        # Objects belong to a bucket; no request here needs a project.
         client = storage.Client.create_anonymous_client() if emulator else storage.Client(project=None)
     except DefaultCredentialsError as error:
-        raise StoreError(f"{url}: no Google credentials were found; {_SIGN_IN}") from error
+        raise StoreError(f"{url}: no Google credentials found; {_SIGN_IN}") from error
     return GcsStore(url.rstrip("/"), client, bucket, prefix)
 
 
 def _status(error: Exception) -> tuple[int | None, str]:
-    """The HTTP status of an answer (None: there was none) and what it said."""
+    """Return the HTTP status of a response (None without one) and its message."""
     if isinstance(error, GoogleAPICallError):
         return error.code, error.message
     if isinstance(error, InvalidResponse):
@@ -191,17 +191,17 @@ def _status(error: Exception) -> tuple[int | None, str]:
     return None, str(error)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether another try can help. The client's own rule leaves the answer unread, and so its connection open."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether a retry can help. The client's own rule leaves the response unread and its connection open."""
     status, _ = _status(error)
-    return isinstance(error, _NO_ANSWER) if status is None else status >= 500 or status in (408, 429)
+    return isinstance(error, _CONNECTION_ERRORS) if status is None else status >= 500 or status in (408, 429)
 
 
-_RETRY = DEFAULT_RETRY.with_predicate(_may_pass).with_timeout(_PATIENCE)
+_RETRY = DEFAULT_RETRY.with_predicate(_is_transient).with_timeout(_RETRY_SECONDS)
 
 
-class _Counted:
-    """Writes to a file and reports how much."""
+class _CountingWriter:
+    """Writes to a file and reports the bytes written."""
 
     def __init__(self, out: BinaryIO, progress: Progress) -> None:
         self._out = out
@@ -213,8 +213,8 @@ class _Counted:
         return count
 
 
-class _Sent:
-    """Reads a file for the client, which sends one chunk before it reads the next."""
+class _CountingReader:
+    """Reads a file for the client, which sends each chunk before it reads the next."""
 
     def __init__(self, source: BinaryIO, progress: Progress) -> None:
         self._source = source
@@ -229,6 +229,6 @@ class _Sent:
         return self._source.tell()
 
     def report(self) -> None:
-        """Everything that was read has been sent."""
+        """Report all bytes read so far as sent."""
         self._progress(self._source.tell() - self._reported)
         self._reported = self._source.tell()

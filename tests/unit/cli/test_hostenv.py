@@ -156,5 +156,5 @@ def test_an_install_that_takes_longer_than_a_second_says_what_it_does(
 
 
 def test_a_command_that_is_done_in_time_says_nothing_on_the_way(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_uv(["--version"], doing="Looking which uv this is", patience=60).startswith("uv ")
+    assert run_uv(["--version"], doing="Looking which uv this is", quiet_seconds=60).startswith("uv ")
     assert capsys.readouterr() == ("", "")

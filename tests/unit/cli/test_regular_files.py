@@ -46,7 +46,7 @@ def test_a_file_is_read_to_its_largest_size(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "file").write_bytes(bytes(2_000_000))
     assert len(read(tmp_path / "file")) == 2_000_000
     (tmp_path / "file").write_bytes(bytes(2_000_001))
-    with pytest.raises(UsageError, match="has more than 2 MB, the most that is read of such a file"):
+    with pytest.raises(UsageError, match="has more than 2 MB, the limit for such a file"):
         read(tmp_path / "file")
 
 

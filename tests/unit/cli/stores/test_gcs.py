@@ -126,7 +126,7 @@ def test_a_corrupt_download_is_noticed_and_leaves_the_old_file(
     (downloads / "k").write_bytes(b"old")
     fake_gcs.inject(Fault("corrupt", on=("media",), after=500), times=2)
 
-    with pytest.raises(StoreUnavailable, match=r"/k: bytes changed on the way \(their CRC32C is wrong\)"):
+    with pytest.raises(StoreUnavailable, match=r"/k: CRC32C mismatch in transit"):
         gcs_store.download("k", downloads / "k", nothing)
     with pytest.raises(StoreUnavailable):
         gcs_store.read("k")
@@ -144,7 +144,7 @@ def test_more_than_a_page_of_keys_are_all_listed(gcs_store: Store, fake_gcs: Fak
 
 def test_a_missing_bucket_is_named(fake_gcs: FakeGcs, large: Path, tmp_path: Path) -> None:
     store = open_store("gs://nowhere/team")
-    says = r"there is no bucket 'nowhere' \(404\)"
+    says = r"bucket 'nowhere' not found \(404\)"
 
     with pytest.raises(ObjectRefused, match=f"^gs://nowhere/team: {says}"):
         list(store.keys(""))
@@ -175,7 +175,7 @@ def test_a_fault_that_stays_is_unavailable_within_seconds(
     fake_gcs.inject(Fault("status", status=503), times=1000)
     started = clock.now
 
-    with pytest.raises(StoreUnavailable, match=f"/k: {fake_gcs.url} answers 503; try again later"):
+    with pytest.raises(StoreUnavailable, match=f"/k: {fake_gcs.url} returned 503; try again later"):
         gcs_store.read("k")
     assert 0 < clock.now - started < 10  # the client's own patience is 120
 
@@ -203,7 +203,7 @@ def test_a_closed_port_fails_within_seconds(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
     started = clock.now
 
-    with pytest.raises(StoreUnavailable, match=f"^gs://models/a/k: no answer from {endpoint} .*Connection refused"):
+    with pytest.raises(StoreUnavailable, match=f"^gs://models/a/k: no response from {endpoint} .*Connection refused"):
         open_store("gs://models/a").read("k")
     assert 0 < clock.now - started < 10  # the client's own patience is 120
 
@@ -214,7 +214,7 @@ def test_without_credentials_it_says_how_to_sign_in(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
 
-    with pytest.raises(StoreError, match="^gs://models: no Google credentials were found; sign in with 'gcloud auth"):
+    with pytest.raises(StoreError, match="^gs://models: no Google credentials found; sign in with 'gcloud auth"):
         open_store("gs://models")
 
 
