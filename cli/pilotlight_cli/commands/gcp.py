@@ -1,4 +1,4 @@
-"""Commands on the function on Google Cloud: deploy, rollout."""
+"""Commands for the function on Google Cloud: deploy, rollout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from pilotlight_cli.gcp.platform import Google
     from pilotlight_cli.gcp.rollout import Outcome
 
-Environment = Annotated[str, typer.Option("--env", metavar="ENV", help="A table in gcp.toml.", show_default=False)]
-Settings = Annotated[Path, typer.Option("--settings", metavar="FILE", help="The settings of the environments.")]
+Environment = Annotated[
+    str, typer.Option("--env", metavar="ENV", help="Environment: a table in gcp.toml.", show_default=False)
+]
+Settings = Annotated[Path, typer.Option("--settings", metavar="FILE", help="Settings of the environments.")]
 
 _SETTINGS = Path("gcp.toml")
 
@@ -31,22 +33,25 @@ def deploy(
     *,
     environment: Environment,
     source: Annotated[
-        str, typer.Option("--from", metavar="URL", help="A store that has the pinned version, if the target's has not.")
+        str,
+        typer.Option(
+            "--from", metavar="URL", help="Store to copy the pinned version from, if it is missing in the target."
+        ),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; nor does CI in the environment.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
     lock: LockPath = LOCK,
     settings: Settings = _SETTINGS,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the package is put together.", show_default=False)
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder to stage the package in.", show_default=False)
     ] = BUILD / "gcp",
     json: AsJson = False,
 ) -> None:
-    """Deploy this working copy, and move the traffic to it step by step."""
+    """Deploy this working copy as a new revision and shift traffic to it step by step."""
     from pilotlight_cli.gcp import deploy as deployment
 
-    google = _reach(settings, environment)
-    with _interactive(
-        google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _ask(question)
+    google = _connect(settings, environment)
+    with _operator(
+        google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _confirm(question)
     ) as operator:
         done = deployment.deploy(google, operator, lock, out, source)
     if json:
@@ -61,7 +66,7 @@ def deploy(
             }
         )
         return
-    before = f", before it was {done.before}" if done.before else "; nothing was shifted, as it is the first"
+    before = f" (before: {done.before})" if done.before else " (first deployment, no traffic to shift)"
     console.output().print(f"{done.revision} has all traffic of {done.service}{before}", soft_wrap=True)
     console.output().print(f"URL: {done.uri}", soft_wrap=True)
 
@@ -69,20 +74,20 @@ def deploy(
 def rollout(
     *,
     environment: Environment,
-    plan: Annotated[bool, typer.Option("--plan", help="Only say where it is and what the steps are.")] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Give the old revision all traffic again.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show the current traffic and the steps.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Route all traffic back to the old revision.")] = False,
     lock: LockPath = LOCK,
     settings: Settings = _SETTINGS,
     json: AsJson = False,
 ) -> None:
-    """Finish a rollout that was left under way, or take it back. Where there is none, all stays as it is."""
+    """Resume an unfinished rollout, or roll it back. Without one, change nothing."""
     from pilotlight_cli.gcp import views
     from pilotlight_cli.gcp.deploy import rollout_of, service_of
     from pilotlight_cli.gcp.golden import expected_of
 
     if plan and rollback:
-        raise typer.BadParameter("--plan and --rollback exclude each other")
-    google = _reach(settings, environment)
+        raise typer.BadParameter("--plan and --rollback are mutually exclusive")
+    google = _connect(settings, environment)
     service = service_of(google)
     if plan or service is None:
         if json:
@@ -92,9 +97,9 @@ def rollout(
         if plan:
             console.output().print(views.plan_table(google.settings.plan, service))
         return
-    with _interactive(google.settings.plan, _ask) as operator:
+    with _operator(google.settings.plan, _confirm) as operator:
         moving = rollout_of(google, operator, service.name, None if rollback else expected_of(lock))
-        outcome = moving.back() if rollback else moving.run()
+        outcome = moving.roll_back() if rollback else moving.run()
     if json:
         console.print_json({"service": service.name, "outcome": outcome.kind, "revision": outcome.revision or None})
     else:
@@ -102,15 +107,15 @@ def rollout(
 
 
 def _outcome_text(outcome: Outcome, service: str) -> str:
-    who = outcome.revision or "no revision alone"
+    revision = outcome.revision or "no single revision"
     return {
-        "done": f"{who} has all traffic of {service}",
-        "back": f"{who} has all traffic of {service} again",
-        "idle": f"no rollout is under way; {who} has all traffic of {service}",
+        "done": f"{revision} has all traffic of {service}",
+        "back": f"{revision} has all traffic of {service} again",
+        "idle": f"no rollout is in progress; {revision} has all traffic of {service}",
     }[outcome.kind]
 
 
-def _reach(settings: Path, environment: str) -> Google:
+def _connect(settings: Path, environment: str) -> Google:
     from pilotlight_cli.gcp.platform import connect
     from pilotlight_cli.gcp.settings import read_settings
 
@@ -118,19 +123,19 @@ def _reach(settings: Path, environment: str) -> Google:
 
 
 @contextmanager
-def _interactive(plan: Plan, confirm: Callable[[str], bool]) -> Iterator[Operator]:
-    """Somebody who watches and answers; Ctrl-C and SIGTERM interrupt what is done, once."""
+def _operator(plan: Plan, confirm: Callable[[str], bool]) -> Iterator[Operator]:
+    """Yield the person at the terminal; Ctrl-C and SIGTERM interrupt the work, once."""
     from pilotlight_cli.gcp.deploy import Operator
     from pilotlight_cli.gcp.views import watching
     from pilotlight_cli.local.command import interrupted_by_signals
 
     try:
-        with interrupted_by_signals(), watching(plan) as tell:
-            yield Operator(console.say, confirm, tell, lambda: datetime.now(UTC))
+        with interrupted_by_signals(), watching(plan) as on_step:
+            yield Operator(console.say, confirm, on_step, lambda: datetime.now(UTC))
     except KeyboardInterrupt:
-        console.error("interrupted; 'pilotlight rollout gcp --plan' says who has the traffic")
+        console.error("interrupted; 'pilotlight rollout gcp --plan' shows the current traffic")
         raise typer.Exit(1) from None
 
 
-def _ask(question: str) -> bool:
+def _confirm(question: str) -> bool:
     return typer.confirm(question, err=True)

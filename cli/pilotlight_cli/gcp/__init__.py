@@ -1,12 +1,12 @@
 """The function on Google Cloud as the command sees it: its settings, its deployment, its traffic.
 
-GcpError             Google Cloud refused a call or did not answer; the message names what was asked for
-├── NotThere         404: there is no such function, service or operation
-├── NoAnswer         no answer, or one that may be another the next time: 429, 5xx
-├── Conflict         somebody changed the service since it was read
-├── Foreign          the traffic is as no rollout of ours left it, so it is not ours to change
-├── NotGood          the new revision does not do what it should
-└── RolledBack       the rollout did not succeed; the old revision has all traffic again
+GcpError             Google Cloud refused a call or did not answer; the message names the call
+├── NotFound         404: no such function, service or operation
+├── Unavailable      no response, or one that a retry may change: 429, 5xx
+├── Conflict         the service changed since it was read
+├── UnexpectedState  the traffic or the rollout on the service is not as this rollout left it, so it is left alone
+├── RevisionFailed   the new revision failed a check
+└── RolledBack       the rollout failed; the old revision has all traffic again
 GcpUsageError        wrong usage, exit code 2
 """
 
@@ -14,32 +14,32 @@ from pilotlight.errors import PilotlightError
 
 
 class GcpError(PilotlightError):
-    """Google Cloud refused a call or did not answer; the message names what was asked for."""
+    """Google Cloud refused a call or did not answer; the message names the call."""
 
 
-class NotThere(GcpError):
-    """404: there is no such function, service or operation."""
+class NotFound(GcpError):
+    """404: no such function, service or operation."""
 
 
-class NoAnswer(GcpError):
-    """No answer, or one that may be another the next time; what was asked for may have happened."""
+class Unavailable(GcpError):
+    """No response, or one that a retry may change. The call may have taken effect."""
 
 
 class Conflict(GcpError):
-    """Somebody changed the service since it was read."""
+    """The service changed since it was read."""
 
 
-class Foreign(GcpError):
-    """The traffic is as no rollout of ours left it, so it is not ours to change."""
+class UnexpectedState(GcpError):
+    """The traffic or the rollout on the service is not as this rollout left it, so it is left alone."""
 
 
-class NotGood(GcpError):
-    """The new revision does not do what it should."""
+class RevisionFailed(GcpError):
+    """The new revision failed a check."""
 
 
 class RolledBack(GcpError):
-    """The rollout did not succeed; the old revision has all traffic again."""
+    """The rollout failed; the old revision has all traffic again."""
 
 
 class GcpUsageError(PilotlightError):
-    """An option or an environment's name that no call of Google Cloud should be made with: exit code 2."""
+    """An option or an environment's name is wrong; nothing was sent to Google Cloud. Exit code 2."""

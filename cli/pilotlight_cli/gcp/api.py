@@ -1,4 +1,4 @@
-"""Google's APIs over HTTP, with the token of whoever is signed in to gcloud; errors become ours here."""
+"""Google's APIs over HTTP, with the access token of the account signed in to gcloud. Maps errors to GcpError."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import requests
 
-from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer, NotThere
+from pilotlight_cli.gcp import Conflict, GcpError, NotFound, Unavailable
 
-_TIMEOUT = (10, 60)  # seconds to connect, and between two parts of an answer
-_PAUSES = (1.0, 3.0, 9.0)  # seconds before each further try of a question
+_TIMEOUT = (10, 60)  # seconds to connect, and between two reads
+_RETRY_PAUSES = (1.0, 3.0, 9.0)  # seconds before each retry
 
 Token = Callable[[bool], str]
-"""An access token; True asks for a fresh one."""
+"""Returns an access token; True requests a fresh one."""
 
 
 class Api:
-    """An API at `endpoint`. A question is asked again where another try can help, a change never is."""
+    """An API at `endpoint`. A GET is retried after Unavailable, a PATCH never is."""
 
     def __init__(self, endpoint: str, token: Token, *, sleep: Callable[[float], None]) -> None:
         self._endpoint = endpoint.rstrip("/")
@@ -26,29 +26,32 @@ class Api:
         self._session = requests.Session()
 
     def get(self, path: str) -> dict[str, Any]:
-        """The JSON document at a path. Raises NotThere, NoAnswer, GcpError."""
-        for pause in _PAUSES:
+        """Return the JSON document at a path. Raises NotFound, Unavailable, GcpError."""
+        for pause in _RETRY_PAUSES:
             try:
                 return self._call("GET", path)
-            except NoAnswer:
+            except Unavailable:
                 self._sleep(pause)
         return self._call("GET", path)
 
     def patch(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Change what is at a path; after NoAnswer it may have changed. Raises Conflict too."""
+        """Send a change and return the response's document. Raises as `get` does, and Conflict.
+
+        After Unavailable the change may have taken effect.
+        """
         return self._call("PATCH", path, document)
 
     def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         self._session.close()
 
     def _call(self, method: str, path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
-        reply = self._send(method, path, document, fresh=False)
-        if reply.status_code == 401:
-            reply = self._send(method, path, document, fresh=True)
-        if reply.ok:
-            return _document(reply)
-        raise _refusal(f"{method} {self._endpoint}/{path.partition('?')[0]}", reply)
+        response = self._send(method, path, document, fresh=False)
+        if response.status_code == 401:
+            response = self._send(method, path, document, fresh=True)
+        if response.ok:
+            return _document(response)
+        raise _error_of(f"{method} {self._endpoint}/{path.partition('?')[0]}", response)
 
     def _send(self, method: str, path: str, document: dict[str, Any] | None, *, fresh: bool) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._token(fresh)}"}
@@ -56,29 +59,31 @@ class Api:
         try:
             return self._session.request(method, url, json=document, headers=headers, timeout=_TIMEOUT)
         except requests.RequestException as error:
-            raise NoAnswer(f"{method} {url}: no answer ({error})") from error
+            raise Unavailable(f"{method} {url}: no response ({error})") from error
 
 
-def _document(reply: requests.Response) -> dict[str, Any]:
+def _document(response: requests.Response) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = reply.json()
+        document: dict[str, Any] = response.json()
     except ValueError as error:
-        raise NoAnswer(f"{reply.url}: the answer is no JSON ({error})") from error
-    return found
+        raise Unavailable(f"{response.url}: the response is not JSON ({error})") from error
+    return document
 
 
-def _refusal(what: str, reply: requests.Response) -> GcpError:
+def _error_of(call: str, response: requests.Response) -> GcpError:
     try:
-        said = reply.json()["error"]["message"]
+        message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        said = reply.text[:300]
-    status = reply.status_code
+        message = response.text[:300]
+    status = response.status_code
     if status == 404:
-        return NotThere(f"{what}: not there (404: {said})")
+        return NotFound(f"{call}: not found (404: {message})")
     if status in (409, 412):
-        return Conflict(f"{what}: changed by somebody else meanwhile ({status}: {said})")
+        return Conflict(f"{call}: the resource changed in the meantime ({status}: {message})")
     if status == 429 or status >= 500:
-        return NoAnswer(f"{what} answers {status}: {said}")
+        return Unavailable(f"{call} returned {status}: {message}")
     if status == 403:
-        return GcpError(f"{what} was refused (403: {said}); deploy/gcp/setup.sh lists the roles that a deployer needs")
-    return GcpError(f"{what} answers {status}: {said}")
+        return GcpError(
+            f"{call}: permission denied (403: {message}); deploy/gcp/setup.sh lists the roles that a deployer needs"
+        )
+    return GcpError(f"{call} returned {status}: {message}")

@@ -1,7 +1,7 @@
-"""What instances that are kept ready cost a month while nobody calls, before requests and the time that they run.
+"""The monthly cost of minimum instances that serve no requests.
 
-Prices of Cloud Run in dollars, with processors given during requests alone, which is what a function has, from
-https://cloud.google.com/run/pricing. They are those of its first tier of regions; the second is dearer.
+Prices of Cloud Run in dollars for CPU allocated during requests only, as functions have it, in the first tier of
+regions; the second tier costs more. Source: https://cloud.google.com/run/pricing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pilotlight_cli.gcp.settings import GcpSettings
 
 HOURS = 730  # a month
 
-# For each vCPU and second, and for each GiB and second, of an instance that is kept ready and has no request.
+# Per vCPU-second and per GiB-second of an idle minimum instance.
 CPU = 0.0000025
 MEMORY = 0.0000025
 
@@ -18,20 +18,20 @@ _BYTES = {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}
 
 
 def idle(cpu: float, memory: str, instances: int) -> float:
-    """Instances that are kept ready, a month. Memory as Google Cloud writes it: `512Mi`."""
+    """Return the dollars a month for idle minimum instances. `memory` is in Google Cloud's notation: `512Mi`."""
     unit = memory.lstrip("0123456789")
     gib = int(memory.removesuffix(unit)) * _BYTES[unit] / 2**30
     return instances * HOURS * 3600 * (cpu * CPU + gib * MEMORY)
 
 
 def cost_text(settings: GcpSettings) -> str:
-    """Sentences on what the settings ask for; empty for nothing."""
+    """Return a text on what the minimum instances cost; empty without any."""
     kept = settings.min_instances
     if not kept:
         return ""
     price = idle(settings.cpu, settings.memory, kept)
     return (
-        f"{kept} instance(s) of {settings.memory} and {settings.cpu:g} vCPU are kept ready, which costs ${price:,.2f} "
-        "a month at the prices of Cloud Run's first tier of regions, and as much again while a rollout has two "
-        "revisions at work. Requests and the time that they run come on top"
+        f"{kept} minimum instance(s) with {settings.memory} and {settings.cpu:g} vCPU cost ${price:,.2f} a month at "
+        "the prices of Cloud Run's first tier of regions, and twice that while a rollout runs two revisions. Requests "
+        "and their compute time are billed in addition"
     )

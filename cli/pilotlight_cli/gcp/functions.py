@@ -1,4 +1,4 @@
-"""The function itself, through `gcloud functions`: what there is, and a new revision of it."""
+"""The function, through `gcloud functions`: describing it and deploying a new revision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilotlight_cli.gcp import GcpError, NotThere
+from pilotlight_cli.gcp import GcpError, NotFound
 from pilotlight_cli.gcp.gcloud import Gcloud
 from pilotlight_cli.gcp.settings import GcpSettings
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
@@ -18,7 +18,7 @@ ENTRY_POINT = "predict"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function: its Cloud Run service, its newest revision, its URL. Each is empty where it never came to be."""
+    """A function: its Cloud Run service, its newest revision, its URL. Each is empty until it exists."""
 
     service: str
     revision: str
@@ -26,24 +26,24 @@ class Function:
 
 
 def find(gcloud: Gcloud, settings: GcpSettings) -> Function | None:
-    """The function of an environment, or None where there is none yet. Raises GcpError."""
+    """Return the function of an environment, or None before its first deployment. Raises GcpError."""
     try:
-        found = gcloud.json("functions", "describe", settings.function, "--gen2", f"--region={settings.region}")
-    except NotThere:
+        document = gcloud.json("functions", "describe", settings.function, "--gen2", f"--region={settings.region}")
+    except NotFound:
         return None
-    if found.get("environment", "GEN_2") != "GEN_2":
+    if document.get("environment", "GEN_2") != "GEN_2":
         raise GcpError(
-            f"the function {settings.function} is of the 1st generation, which has no revisions; use another name"
+            f"the function {settings.function} is 1st generation, which has no revisions; choose another name"
         )
-    return _read(found)
+    return _read(document)
 
 
 def deploy(
     gcloud: Gcloud, settings: GcpSettings, source: Path, environment: Mapping[str, str], labels: Mapping[str, str]
 ) -> Function:
-    """Deploy a package. Cloud Functions keeps a split of traffic as it finds it, so pin it before. Raises GcpError."""
+    """Deploy a package. Cloud Functions keeps the current traffic split, so pin it first. Raises GcpError."""
     build = settings.build_service_account
-    found = gcloud.json(
+    document = gcloud.json(
         *("functions", "deploy", settings.function, "--gen2", f"--region={settings.region}"),
         *(f"--runtime={RUNTIME}", f"--entry-point={ENTRY_POINT}", "--trigger-http", f"--source={source}"),
         *(f"--memory={settings.memory}", f"--cpu={settings.cpu:g}", f"--concurrency={settings.concurrency}"),
@@ -53,14 +53,16 @@ def deploy(
         f"--update-labels={_pairs(labels, ',')}",
         *([f"--build-service-account=projects/{settings.project}/serviceAccounts/{build}"] if build else []),
     )
-    deployed = _read(found)
+    deployed = _read(document)
     if not deployed.service or not deployed.revision:
-        raise GcpError(f"gcloud deployed {settings.function} and names no revision of it; look at it in the console")
+        raise GcpError(
+            f"gcloud deployed {settings.function} but returned no revision; check the function in the console"
+        )
     return deployed
 
 
 def update_traffic(gcloud: Gcloud, settings: GcpSettings, service: str, change: str) -> None:
-    """`gcloud run services update-traffic` with one option. Raises GcpError."""
+    """Run `gcloud run services update-traffic` with one option. Raises GcpError."""
     gcloud.json("run", "services", "update-traffic", service, f"--region={settings.region}", change)
 
 
@@ -70,6 +72,6 @@ def _read(document: Mapping[str, Any]) -> Function:
     return Function(service, revision, config.get("uri", ""))
 
 
-def _pairs(values: Mapping[str, str], between: str) -> str:
-    """gcloud takes another separator than a comma where it is told so: see `gcloud topic escaping`."""
-    return between.join(f"{name}={value}" for name, value in values.items())
+def _pairs(values: Mapping[str, str], separator: str) -> str:
+    """Join pairs by a separator; `gcloud topic escaping` describes separators other than a comma."""
+    return separator.join(f"{name}={value}" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""`gcloud` as people use it: a subprocess that answers in JSON, and whose own words are in our errors."""
+"""`gcloud` as a subprocess with JSON output; errors quote its own messages."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight_cli.gcp import GcpError, NotThere
+from pilotlight_cli.gcp import GcpError, NotFound
 
 _LAST_LINES = 12
 _STOP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """How a run of gcloud ended."""
+class Completed:
+    """A completed run of gcloud: exit code, stdout, stderr."""
 
     code: int
     out: str
     err: str
 
 
-Run = Callable[[Sequence[str]], Done]
-"""Runs gcloud with arguments, without the word `gcloud` itself."""
+Run = Callable[[Sequence[str]], Completed]
+"""Runs gcloud with arguments; `gcloud` itself is not among them."""
 
 
-def run_gcloud(arguments: Sequence[str]) -> Done:
-    """Run the gcloud on this machine. Raises GcpError where there is none.
+def run_gcloud(arguments: Sequence[str]) -> Completed:
+    """Run this machine's gcloud. Raises GcpError if it is not installed.
 
-    It has a session of its own: Ctrl-C reaches our process alone, which ends gcloud with its own work in order.
+    gcloud runs in a session of its own: Ctrl-C interrupts this process alone, which then stops gcloud in order.
     """
-    # Nobody is there to answer, and a deployment tells its own story.
     quiet = {"CLOUDSDK_CORE_DISABLE_PROMPTS": "1", "CLOUDSDK_CORE_SHOW_STRUCTURED_LOGS": "never", "NO_COLOR": "1"}
     try:
         process = subprocess.Popen(
@@ -48,13 +47,13 @@ def run_gcloud(arguments: Sequence[str]) -> Done:
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise GcpError("there is no gcloud on this machine; https://cloud.google.com/sdk/docs/install has it") from None
+        raise GcpError("gcloud is not installed; see https://cloud.google.com/sdk/docs/install") from None
     try:
         out, err = process.communicate()
-    except BaseException:  # an interrupt too must not leave it behind
+    except BaseException:  # an interrupt too must not leave gcloud running
         _stop(process)
         raise
-    return Done(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -70,28 +69,28 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Gcloud:
-    """gcloud for one project."""
+    """gcloud on one project."""
 
     project: str
     run: Run = run_gcloud
 
     def json(self, *arguments: str) -> Any:  # noqa: ANN401 - a JSON document
-        """What a command prints as JSON; None where it prints nothing. Raises NotThere, GcpError."""
-        printed = self._checked(*arguments, f"--project={self.project}", "--format=json", "--quiet")
+        """Return a command's JSON output, or None where it prints nothing. Raises NotFound, GcpError."""
+        printed = self._run_checked(*arguments, f"--project={self.project}", "--format=json", "--quiet")
         try:
             return json.loads(printed) if printed.strip() else None
         except ValueError:
-            raise GcpError(f"'{_named(arguments)}' printed no JSON: {printed[:300]}") from None
+            raise GcpError(f"'{_command_text(arguments)}' printed invalid JSON: {printed[:300]}") from None
 
     def access_token(self) -> str:
-        """A token for Google's APIs, of whoever is signed in."""
-        return self._checked("auth", "print-access-token", "--quiet").strip()
+        """Return an access token of the signed-in account for Google's APIs."""
+        return self._run_checked("auth", "print-access-token", "--quiet").strip()
 
     def identity_token(self, audience: str, account: str) -> str:
-        """A token that a private function takes: of a service account that we may act as, or of whoever is signed in.
+        """Return an identity token for a private function: of the service account `account`, or of who is signed in.
 
-        Only a service account's token can be for an audience. A person's is for none, and Cloud Run takes it. A job on
-        GitHub is neither, and needs an account.
+        Only a service account's token can have an audience; Cloud Run accepts a person's without one. A job on GitHub
+        is neither, and needs `account`. Raises GcpError.
         """
         acting = [f"--impersonate-service-account={account}", "--include-email"] if account else []
         done = self.run(["auth", "print-identity-token", f"--audiences={audience}", *acting, "--quiet"])
@@ -99,27 +98,27 @@ class Gcloud:
             done = self.run(["auth", "print-identity-token", "--quiet"])
             if done.code:
                 raise GcpError(
-                    f"whoever is signed in has no identity token ({_words(done)}); set 'invoker' in gcp.toml to a "
-                    "service account that may call the function, as deploy/gcp/setup.sh makes it"
+                    f"the signed-in account has no identity token ({_error_output(done)}); set 'invoker' in gcp.toml "
+                    "to a service account that may call the function; deploy/gcp/setup.sh creates one"
                 )
         if done.code:
-            raise GcpError(f"'gcloud auth print-identity-token' failed: {_words(done)}")
+            raise GcpError(f"'gcloud auth print-identity-token' failed: {_error_output(done)}")
         return done.out.strip()
 
-    def _checked(self, *arguments: str) -> str:
+    def _run_checked(self, *arguments: str) -> str:
         done = self.run(arguments)
         if done.code:
-            kind = NotThere if "NOT_FOUND" in done.err or "status=[404]" in done.err else GcpError
-            raise kind(f"'{_named(arguments)}' failed: {_words(done)}")
+            kind = NotFound if "NOT_FOUND" in done.err or "status=[404]" in done.err else GcpError
+            raise kind(f"'{_command_text(arguments)}' failed: {_error_output(done)}")
         return done.out
 
 
-def _named(arguments: Sequence[str]) -> str:
+def _command_text(arguments: Sequence[str]) -> str:
     words = [argument for argument in arguments if not argument.startswith("-")]
     return " ".join(("gcloud", *words[:4]))
 
 
-def _words(done: Done) -> str:
-    """gcloud's own last words, without the lines that only tell of progress."""
+def _error_output(done: Completed) -> str:
+    """Return the last lines of stderr, or the exit code."""
     lines = [line.rstrip() for line in done.err.splitlines() if line.strip()]
     return "\n".join(lines[-_LAST_LINES:]) or f"exit code {done.code}"

@@ -1,4 +1,4 @@
-"""What the request log says of a revision. Cloud Monitoring would say the same, minutes later."""
+"""A revision's requests in the request log, which is minutes ahead of Cloud Monitoring."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilotlight_cli.gcp.gcloud import Gcloud
-from pilotlight_cli.gcp.plan import Seen
+from pilotlight_cli.gcp.plan import Observation
 
-# How our own requests are known in the log; behind it stands the mark of one sending.
+# The User-Agent of Pilotlight's own requests, followed by the id of one probe.
 AGENT = "pilotlight-golden/"
 
-# The newest entries, which is one page: thousands of requests a step are judged by these.
+# The newest entries, one page: a step with more requests is judged by these.
 _NEWEST = 1000
 
 _FIELDS = "httpRequest.status,httpRequest.latency,httpRequest.userAgent"
 
 
-def requests_of(gcloud: Gcloud, region: str, service: str, revision: str, *, since: datetime, mark: str) -> Seen:
-    """The requests that a revision answered since then; of our own, only those with this mark. Raises GcpError."""
+def read_requests(
+    gcloud: Gcloud, region: str, service: str, revision: str, *, since: datetime, probe_id: str
+) -> Observation:
+    """Read a revision's requests since then; of Pilotlight's own only those of this probe. Raises GcpError."""
     moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     wanted = " AND ".join(
         (
@@ -32,24 +34,24 @@ def requests_of(gcloud: Gcloud, region: str, service: str, revision: str, *, sin
         )
     )
     entries = gcloud.json("logging", "read", wanted, f"--limit={_NEWEST}", "--order=desc")
-    return count((entry.get("httpRequest", {}) for entry in entries or ()), mark)
+    return count_requests((entry.get("httpRequest", {}) for entry in entries or ()), probe_id)
 
 
-def count(requests: Iterable[Mapping[str, Any]], mark: str) -> Seen:
-    """Count the requests of log entries. One without status or latency is not over, or not a request: it is no data."""
-    times, failed, probes = [], 0, 0
+def count_requests(requests: Iterable[Mapping[str, Any]], probe_id: str) -> Observation:
+    """Count the requests of log entries, but for entries without status or latency: unfinished ones, or no requests."""
+    latencies_ms, failed, probes = [], 0, 0
     for request in requests:
-        agent, status, took = request.get("userAgent", ""), request.get("status"), _milliseconds(request)
-        if status is None or took is None or (agent.startswith(AGENT) and agent != AGENT + mark):
+        agent, status, latency_ms = request.get("userAgent", ""), request.get("status"), _milliseconds(request)
+        if status is None or latency_ms is None or (agent.startswith(AGENT) and agent != AGENT + probe_id):
             continue
-        times.append(took)
+        latencies_ms.append(latency_ms)
         failed += status >= 500
-        probes += agent == AGENT + mark
-    return Seen(tuple(times), failed, probes)
+        probes += agent == AGENT + probe_id
+    return Observation(tuple(latencies_ms), failed, probes)
 
 
 def _milliseconds(request: Mapping[str, Any]) -> float | None:
-    """A duration as protobuf writes it in JSON: `0.0123s`."""
+    """Parse a duration in protobuf's JSON form, `0.0123s`."""
     latency = request.get("latency", "")
     try:
         return float(latency.removesuffix("s")) * 1000 if latency.endswith("s") else None

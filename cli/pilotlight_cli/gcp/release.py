@@ -1,4 +1,4 @@
-"""The release digest: one number for a package and the settings that shape a revision."""
+"""The release digest: one hash of a package and of the settings that shape a revision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pilotlight_cli.gcp.settings import GcpSettings
 
 
 def release_digest(settings: GcpSettings, package: Path) -> str:
-    """The digest of a package and of the settings that shape a revision: 64 hexadecimal digits."""
+    """Return the digest of a package and of the settings that shape a revision: 64 hexadecimal digits."""
     files = sorted(file for file in package.rglob("*") if file.is_file())
     shape = (settings.memory, settings.cpu, settings.concurrency, settings.service_account, settings.store)
     document = {

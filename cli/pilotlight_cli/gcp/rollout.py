@@ -1,11 +1,12 @@
-"""Traffic from the old revision to the new one in steps, and back where a step is not good.
+"""Shift traffic from the old revision to the new one in steps, and roll back if a step fails.
 
     start ─► 0 %: golden samples at the tag's URL ──────┐
-             n %: requests in the log, see plan.decide ─┴─ good ─► the next step; after 100 % the note goes ─► done
-                                                        └─ not good, failed, interrupted ─► old 100 %, no note ─► back
+             n %: requests in the log, see plan.decide ─┴─ success ─► next step; after 100 % remove the record ─► done
+                                                        └─ failure, error, interrupt ─► old 100 %, no record ─► back
 
-Each arrow is one write of the split and of the note on the service together, made only while the service is as the note
-says. A process that is killed leaves a split with its note, and the next `run` or `back` goes on from there.
+Each arrow is one write of the traffic split together with the rollout's record, an annotation of the service. A write
+is made only while the service matches the record. A killed process leaves a split with its record, from which the next
+`run` or `roll_back` continues.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from datetime import datetime
 from typing import Protocol
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.gcp import Conflict, Foreign, GcpError, NotGood, RolledBack
-from pilotlight_cli.gcp.plan import Plan, Probe, Seen, Verdict, decide
+from pilotlight_cli.gcp import Conflict, GcpError, RevisionFailed, RolledBack, UnexpectedState
+from pilotlight_cli.gcp.plan import Observation, Plan, Probe, Verdict, decide
 from pilotlight_cli.gcp.services import Service, Share
 from pilotlight_cli.gcp.state import (
     State,
     all_traffic,
     annotations_with,
-    check_ours,
+    check_traffic,
     full_traffic_revision,
     is_tagged,
     rollout_on,
@@ -31,45 +32,45 @@ from pilotlight_cli.gcp.state import (
     untagged,
 )
 
-_GLANCE = 10.0  # seconds between two looks; the Logging API may be asked 60 times a minute
-_TRIES = 5  # of a write that another change of the service came before
+_POLL_SECONDS = 10.0  # the Logging API allows 60 reads a minute
+_WRITE_ATTEMPTS = 5  # of a write that conflicts with other changes of the service
 
 _Change = Callable[[Service], tuple[dict[str, str], tuple[Share, ...]]]
 
 
 class Platform(Protocol):
-    """What a rollout needs of Google Cloud. Every method raises GcpError."""
+    """Google Cloud as a rollout uses it. Every method raises GcpError."""
 
     def read(self) -> Service:
-        """The service as it is now."""
+        """Return the current service."""
         ...
 
-    def write(self, seen: Service, annotations: dict[str, str], traffic: tuple[Share, ...]) -> None:
-        """Change both in one step. Raises Conflict where the service is no longer as it was `seen`."""
+    def write(self, service: Service, annotations: dict[str, str], traffic: tuple[Share, ...]) -> None:
+        """Replace both in one write. Raises Conflict if the service changed since `service` was read."""
         ...
 
-    def seen(self, revision: str, since: datetime, mark: str) -> Seen:
-        """What the request log says of a revision; of our own requests only those with this mark count."""
+    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
+        """Return a revision's requests in the log; of Pilotlight's own only those of this probe."""
         ...
 
-    def probe(self, service: Service, mark: str) -> tuple[int, Sequence[str]]:
-        """Send the golden samples to the tag's URL: how many were answered, and sentences for what was wrong."""
+    def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
+        """Send the golden samples to the tag's URL; return how many got a response, and the problems found."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a rollout is, for whoever watches it."""
+    """The progress of a rollout."""
 
     state: State
-    seen: Seen
+    observed: Observation
     elapsed: float
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it ended (`done`, `back`; `idle`: nothing is under way) and which revision has all traffic, if one has."""
+    """The result (`done`, `back`, or `idle` without a rollout) and the revision with all traffic, or ""."""
 
     kind: str
     revision: str
@@ -77,99 +78,105 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """The rollout on one service. `lock` is the digest of this checkout's model.lock, as in State."""
+    """The rollout on one service. `lock` is the digest of this working copy's model.lock, as in State."""
 
     platform: Platform
     plan: Plan
     lock: str
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
-    tell: Callable[[Step], None]
+    on_step: Callable[[Step], None]
 
     def start(self, old: str, new: str) -> Outcome:
-        """Let `new` take over from `old`, which has all traffic. Raises as `run` does."""
+        """Shift all traffic from `old`, which has all of it, to `new`. Raises as `run` does."""
         state = State(old, new, 0, self._now(), self.lock)
-        return self._guarded(new, lambda: self._advance(self._note(state)))
+        return self._or_roll_back(new, lambda: self._advance(self._record(state)))
 
     def run(self) -> Outcome:
-        """Take the rollout that is under way to its end. Raises RolledBack; Foreign, which leaves all as it is."""
-        service, state = self._under_way()
+        """Resume the current rollout. Raises RolledBack, or UnexpectedState after changing nothing."""
+        service, state = self._read_rollout()
         if state is None:
             return Outcome("idle", full_traffic_revision(service))
         if state.lock != self.lock:
-            raise Foreign(f"{state.new} was deployed with another model.lock; check out that commit, or roll back")
-        return self._guarded(state.new, lambda: self._advance(state))
+            raise UnexpectedState(
+                f"{state.new} was deployed with another model.lock; check out that commit, or roll back"
+            )
+        return self._or_roll_back(state.new, lambda: self._advance(state))
 
-    def back(self, new: str = "") -> Outcome:
-        """Give the old revision of the rollout under way, or only of that of `new`, all traffic. Raises Foreign."""
-        service, state = self._under_way()
+    def roll_back(self, new: str = "") -> Outcome:
+        """Route all traffic to the old revision, if a rollout (of `new`, unless empty) is running.
+
+        Raises UnexpectedState.
+        """
+        service, state = self._read_rollout()
         if state is None or new not in ("", state.new):
             return Outcome("idle", full_traffic_revision(service))
-        self._end(state, state.old)
+        self._finish(state, state.old)
         return Outcome("back", state.old)
 
     def _advance(self, state: State) -> Outcome:
         while True:
-            self._prove(state)
-            percent = self.plan.after(state.percent)
+            self._complete_step(state)
+            percent = self.plan.next_step(state.percent)
             if percent is None:
-                self._end(state, state.new)
+                self._finish(state, state.new)
                 return Outcome("done", state.new)
-            state = self._shift(state, percent)
+            state = self._move_to(state, percent)
 
-    def _prove(self, state: State) -> None:
-        """Return once the step is good. Raises NotGood."""
-        mark = f"{state.percent}-{self.clock():%H%M%S%f}"
+    def _complete_step(self, state: State) -> None:
+        """Return when the step has succeeded. Raises RevisionFailed."""
+        probe_id = f"{state.percent}-{self.clock():%H%M%S%f}"
         probe: Probe | None = None
         while True:
-            service = self._expect(state, state)
+            service = self._read_expected(state, state)
             if service.created != state.new:
-                raise NotGood(f"{service.created} was deployed by hand meanwhile; deploy again")
-            seen = self.platform.seen(state.new, state.started, mark) if state.percent else Seen()
+                raise RevisionFailed(f"{service.created} was deployed during the rollout; deploy again")
+            observed = self.platform.observe(state.new, state.started, probe_id) if state.percent else Observation()
             elapsed = (self.clock() - state.started).total_seconds()
-            verdict, why = decide(self.plan, state.percent, seen, elapsed, probe)
-            self.tell(Step(state, seen, elapsed, why))
+            verdict, reason = decide(self.plan, state.percent, observed, elapsed, probe)
+            self.on_step(Step(state, observed, elapsed, reason))
             match verdict:
-                case Verdict.ON:
+                case Verdict.ADVANCE:
                     return
-                case Verdict.BACK:
-                    raise NotGood(why)
+                case Verdict.ROLL_BACK:
+                    raise RevisionFailed(reason)
                 case Verdict.PROBE:
-                    probe = Probe(*self.platform.probe(service, mark), elapsed)
+                    probe = Probe(*self.platform.probe(service, probe_id), elapsed)
                 case Verdict.WAIT:
-                    self.sleep(_GLANCE)
+                    self.sleep(_POLL_SECONDS)
 
-    def _guarded(self, new: str, work: Callable[[], Outcome]) -> Outcome:
-        """Go back to the old revision however the work fails, unless the traffic is somebody else's."""
+    def _or_roll_back(self, new: str, work: Callable[[], Outcome]) -> Outcome:
+        """Do the work; roll back however it fails, unless with UnexpectedState."""
         try:
             return work()
-        except Foreign:
+        except UnexpectedState:
             raise
-        except BaseException as cause:  # whatever it is: the callers come first
-            revision = self._give_up(new, str(cause) or "interrupted", cause)
-            if revision == new:  # it was done, and only the last answer was lost
+        except BaseException as cause:  # whatever it is: callers come first
+            revision = self._roll_back_after(new, str(cause) or "interrupted", cause)
+            if revision == new:  # the rollout was done; only the last response was lost
                 return Outcome("done", new)
             if isinstance(cause, (PilotlightError, KeyboardInterrupt)):
-                why = f"{str(cause) or 'interrupted'}; {revision or 'no revision alone'} has all traffic again"
-                raise RolledBack(why) from cause
+                reason = f"{str(cause) or 'interrupted'}; {revision or 'no single revision'} has all traffic again"
+                raise RolledBack(reason) from cause
             raise
 
-    def _give_up(self, new: str, why: str, cause: BaseException) -> str:
+    def _roll_back_after(self, new: str, reason: str, cause: BaseException) -> str:
         try:
             try:
-                return self.back(new).revision
-            except KeyboardInterrupt:  # of the signals only the first interrupts, and that was this one
-                return self.back(new).revision
+                return self.roll_back(new).revision
+            except KeyboardInterrupt:  # only the first signal interrupts, and this was it
+                return self.roll_back(new).revision
         except PilotlightError as error:
             raise GcpError(
-                f"{why}; and going back failed too, so the traffic stays as it is: {error}. Once that is mended, run "
+                f"{reason}; the rollback failed too, so the traffic is unchanged: {error}. Fix that, then run "
                 "'pilotlight rollout gcp' with --rollback"
             ) from cause
 
-    def _under_way(self) -> tuple[Service, State | None]:
-        """The rollout under way, if any. What is left of none goes: a note that somebody overruled, a tag without one.
+    def _read_rollout(self) -> tuple[Service, State | None]:
+        """Return the service and the current rollout, after removing the remains of an abandoned one.
 
-        The first by giving one revision all traffic; the second is left where a deployment was killed before its note.
+        Those are a record that somebody overruled by routing all traffic to one revision, and a tag without a record,
+        which a deployment leaves that was killed in between.
         """
         service = self.platform.read()
         state = rollout_on(service)
@@ -179,40 +186,40 @@ class Rollout:
             return service, None
         return service, state
 
-    def _note(self, state: State) -> State:
+    def _record(self, state: State) -> State:
         self._write(None, state, lambda service: (annotations_with(service, state), traffic_of(service, state)))
         return state
 
-    def _shift(self, state: State, percent: int) -> State:
-        after = state.at(percent, self._now())
+    def _move_to(self, state: State, percent: int) -> State:
+        after = state.moved_to(percent, self._now())
         self._write(state, state, lambda service: (annotations_with(service, after), traffic_of(service, after)))
         return after
 
-    def _end(self, state: State, revision: str) -> None:
+    def _finish(self, state: State, revision: str) -> None:
         self._write(state, state, lambda service: (annotations_with(service, None), all_traffic(service, revision)))
 
-    def _write(self, note: State | None, split: State, change: _Change) -> None:
-        """Write the change while the service is as expected. Raises Foreign where it is not, Conflict."""
-        for _ in range(_TRIES):
-            service = self._expect(note, split)
+    def _write(self, recorded: State | None, split: State, change: _Change) -> None:
+        """Write the change, provided that the service is as expected. Raises UnexpectedState, Conflict."""
+        for _ in range(_WRITE_ATTEMPTS):
+            service = self._read_expected(recorded, split)
             try:
                 self.platform.write(service, *change(service))
             except Conflict:
                 continue
             return
-        raise Conflict(f"the service is changed by somebody else again and again; {_TRIES} writes came too late")
+        raise Conflict(f"{_WRITE_ATTEMPTS} writes conflicted with other changes of the service; try again")
 
-    def _expect(self, note: State | None, split: State) -> Service:
+    def _read_expected(self, recorded: State | None, split: State) -> Service:
         service = self.platform.read()
         found = rollout_on(service)
-        if found != note:
-            raise Foreign(
-                f"the rollout of {found.new} is under way, at {found.percent} %; 'pilotlight rollout gcp' finishes it, "
-                "and with --rollback goes back"
+        if found != recorded:
+            raise UnexpectedState(
+                f"a rollout of {found.new} is in progress, at {found.percent} %; resume it with 'pilotlight rollout "
+                "gcp', or add --rollback"
                 if found
-                else f"somebody else ended the rollout of {split.new}"
+                else f"the rollout of {split.new} was ended by somebody else"
             )
-        check_ours(service, split)
+        check_traffic(service, split)
         return service
 
     def _now(self) -> datetime:

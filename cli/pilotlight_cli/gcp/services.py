@@ -1,9 +1,9 @@
-"""The Cloud Run service below the function: who has how much traffic, and what is noted on it.
+"""The Cloud Run service of the function: its traffic split and its annotations.
 
-Read and written through the Admin API (v2). gcloud can set no annotation of a service (`services replace` can, but
-sends the whole service, with a revision template that may be out of date). Here a rollout's state and the split that
-belongs to it change in one write, which names the two fields that it touches and the version that it was made from:
-whoever comes in between gives a Conflict, and nobody can see one without the other.
+Read and written through the Admin API (v2). gcloud cannot set an annotation of a service (`services replace` can, but
+sends the whole service, with a revision template that may be out of date). Here a rollout's record and its split change
+in one write, which names those two fields and the etag that it is based on: a concurrent change is a Conflict, and
+nobody sees one without the other.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer
+from pilotlight_cli.gcp import Conflict, GcpError, Unavailable
 
 _BY_NAME = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
 _LATEST = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
 
 _WRITE_SECONDS = 240.0
-_GLANCE = 1.0  # seconds between two looks at a write under way
-_PAUSES = (1.0, 3.0, 9.0)  # seconds before a write is sent again
-_ABORTED = 10  # google.rpc.Code: somebody else was faster
+_POLL_SECONDS = 1.0  # between two reads of a running operation
+_RETRY_PAUSES = (1.0, 3.0, 9.0)  # seconds before each retry of a write
+_ABORTED = 10  # google.rpc.Code: a concurrent change came first
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A line of a service's traffic: a revision, or "" for whichever is the latest, its percentage, its tag."""
+    """A traffic target of a service: a revision, or "" for the latest, its percentage, its tag."""
 
     revision: str
     percent: int = 0
@@ -34,9 +34,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service as it was when `etag` was made. Revisions go by their short names.
+    """A service as of its `etag`. Revisions go by their short names.
 
-    `created` and `latest` are the newest revision and the newest that is ready; `tags` has the URL of each tag.
+    `created` and `latest` are the newest revision and the newest ready one; `tags` has the URL of each tag.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Calls(Protocol):
     """The Admin API; see `api.Api`."""
 
     def get(self, path: str) -> dict[str, Any]:
-        """The document at a path."""
+        """Return the document at a path."""
         ...
 
     def patch(self, path: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Change what is at a path."""
+        """Send a change; return the response's document."""
         ...
 
 
@@ -88,47 +88,47 @@ class Services:
         self._sleep = sleep
 
     def read(self, name: str) -> Service:
-        """A service as it is now. Raises NotThere, GcpError."""
+        """Return a service. Raises NotFound, GcpError."""
         return _read(self._api.get(f"v2/{self._parent}/{name}"))
 
-    def write(self, seen: Service, annotations: Mapping[str, str], traffic: tuple[Share, ...]) -> Service:
-        """Replace annotations and traffic in one step, unless the service is no longer as it was `seen`.
+    def write(self, service: Service, annotations: Mapping[str, str], traffic: tuple[Share, ...]) -> Service:
+        """Replace annotations and traffic in one write, unless the service changed since `service` was read.
 
-        Returns once Cloud Run has done it. A write whose answer was lost is looked for before it is sent again.
-        Raises Conflict, GcpError.
+        Return the new service when Cloud Run has applied the write. If the response is lost, check whether the write
+        took effect before sending it again. Raises Conflict, GcpError.
         """
-        for pause in (*_PAUSES, None):
+        for pause in (*_RETRY_PAUSES, None):
             try:
-                self._send(seen, annotations, traffic)
-            except (Conflict, NoAnswer):
-                found = self.read(seen.name)
+                self._send(service, annotations, traffic)
+            except (Conflict, Unavailable):
+                found = self.read(service.name)
                 if found.annotations == annotations and set(found.traffic) == set(traffic):
                     return found
-                if found.etag != seen.etag:
-                    raise Conflict(f"the service {seen.name} was changed by somebody else meanwhile") from None
+                if found.etag != service.etag:
+                    raise Conflict(f"the service {service.name} was changed by somebody else in the meantime") from None
                 if pause is None:
                     raise
                 self._sleep(pause)
             else:
                 break
-        return self.read(seen.name)
+        return self.read(service.name)
 
-    def _send(self, seen: Service, annotations: Mapping[str, str], traffic: tuple[Share, ...]) -> None:
-        path = f"{self._parent}/{seen.name}"
+    def _send(self, service: Service, annotations: Mapping[str, str], traffic: tuple[Share, ...]) -> None:
+        path = f"{self._parent}/{service.name}"
         body = {
             "name": path,
-            "etag": seen.etag,
+            "etag": service.etag,
             "annotations": dict(annotations),
             "traffic": [_target(share) for share in traffic],
         }
-        self._finish(self._api.patch(f"v2/{path}?updateMask=annotations,traffic", body))
+        self._wait_for(self._api.patch(f"v2/{path}?updateMask=annotations,traffic", body))
 
-    def _finish(self, operation: dict[str, Any]) -> None:
+    def _wait_for(self, operation: dict[str, Any]) -> None:
         end = self._clock() + _WRITE_SECONDS
         while not operation.get("done"):
             if self._clock() > end:
                 raise GcpError(f"Cloud Run did not change the traffic within {_WRITE_SECONDS:.0f} s")
-            self._sleep(_GLANCE)
+            self._sleep(_POLL_SECONDS)
             operation = self._api.get(f"v2/{operation['name']}")
         if "error" in operation:
             error = operation["error"]
@@ -153,7 +153,7 @@ def _read(document: dict[str, Any]) -> Service:
         )
     except KeyError as error:
         raise GcpError(
-            f"the service {document.get('name')} has no {error.args[0]}; is its first revision ready?"
+            f"the service {document.get('name')} has no {error.args[0]}; check whether its first revision is ready"
         ) from None
 
 

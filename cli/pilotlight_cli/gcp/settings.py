@@ -1,4 +1,4 @@
-"""`gcp.toml`: what the function is like and how its traffic moves, in each environment."""
+"""`gcp.toml`: the settings of the function and its rollout, for each environment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
 
-# The tag under which the new revision can be called before it has traffic. Cloud Run makes one DNS label of tag and
-# service name, of at most 46 characters: the function's name has what is left of them.
+# The tag under which the new revision can be called before it has traffic. Cloud Run joins tag and service name to one
+# DNS label of at most 46 characters, which limits the function's name.
 TAG = "canary"
 _NAME = 46 - len(TAG)
 
@@ -25,7 +25,7 @@ _REQUIRED = (
 )
 _OPTIONAL = ("invoker", "build_service_account", "variables")
 
-# What the function reads from its environment, but for what a deployment itself puts there.
+# The function's own settings, except those that a deployment sets.
 VARIABLES = tuple(setting.variable for setting in SETTINGS if setting.is_gcp_variable)
 
 _ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
@@ -33,11 +33,11 @@ _ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
 
 @dataclass(frozen=True, slots=True)
 class GcpSettings:
-    """An environment. Memory as Google Cloud writes it (`512Mi`), CPU in vCPUs, a service account by its address.
+    """An environment. Memory in Google Cloud's notation (`512Mi`), CPU in vCPUs, service accounts by their addresses.
 
-    `invoker` is the service account whose identity the golden samples carry, and `build_service_account` the one that
-    builds; empty means whoever is signed in, and the project's default. `variables` are settings of the function
-    itself.
+    `invoker` is the service account that sends the golden samples (empty: the signed-in account),
+    `build_service_account` the one that builds (empty: the project's default). `variables` are settings of the
+    function itself.
     """
 
     environment: str
@@ -58,11 +58,13 @@ class GcpSettings:
 
 
 def read_settings(file: Path, environment: str) -> GcpSettings:
-    """The settings of an environment. Raises GcpUsageError for one that is not there, FormatError with the place."""
+    """Read the settings of an environment. Raises GcpUsageError if there is none, FormatError with the place."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise GcpUsageError(f"there is no {file}; it has a table of settings for each environment") from None
+        raise GcpUsageError(
+            f"{file} not found; expected a file with a table of settings for each environment"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"cannot be read: {error}", path="", file=file.name) from None
     if environment not in document:
@@ -104,7 +106,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
 
 
 def _variables(node: Node, store: str) -> dict[str, str]:
-    """Held to what the function itself takes. A bar is what separates them for gcloud."""
+    """Check the variables as the function does. gcloud gets them separated by a bar."""
     variables = {
         name: value.string(r"[^|]*", "text without a bar") for name, value in node.fields(optional=VARIABLES).items()
     }
@@ -116,7 +118,7 @@ def _variables(node: Node, store: str) -> dict[str, str]:
 
 
 def _store(node: Node, project: str) -> str:
-    """A comma would end the value in gcloud's list of environment variables."""
+    """Read the store's URL. A comma would end the value in gcloud's list of environment variables."""
     store = node.string(r"|gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^\s,/]+)*", 'gs://bucket, gs://bucket/prefix or ""')
     return store or f"gs://{project}-pilotlight-models"
 
@@ -129,12 +131,12 @@ def _cpu(node: Node) -> float:
 
 
 def _concurrency(node: Node, cpu: float) -> int:
-    """https://cloud.google.com/run/docs/configuring/services/cpu: below one vCPU an instance takes one request."""
+    """Below one vCPU an instance handles one request: https://cloud.google.com/run/docs/configuring/services/cpu."""
     concurrency = node.integer(at_least=1)
     if concurrency > 1000:
         raise node.fail("at most 1000 requests at once")
     if concurrency > 1 and cpu < 1:
-        raise node.fail("1, because Cloud Run takes more only with a cpu of at least 1")
+        raise node.fail("1, because Cloud Run allows more only with a cpu of at least 1")
     return concurrency
 
 

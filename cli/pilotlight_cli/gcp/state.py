@@ -1,4 +1,4 @@
-"""What is annotations_with on the service while a rollout is under way, and whether the traffic is still as it says."""
+"""A rollout's record, an annotation of the service, and whether the traffic still matches it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pilotlight.errors import FormatError
 from pilotlight.model.json_document import Node, read_json
-from pilotlight_cli.gcp import Foreign
+from pilotlight_cli.gcp import UnexpectedState
 from pilotlight_cli.gcp.services import Service, Share
 from pilotlight_cli.gcp.settings import TAG
 
@@ -18,9 +18,9 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A rollout under way: the revisions, the percentage of the new one, since when it has had that.
+    """A rollout in progress: its revisions, the percentage of the new one, when that step began.
 
-    `lock` begins the SHA-256 of the model.lock that was deployed: other golden samples would tell nothing.
+    `lock` is the first part of the deployed model.lock's SHA-256: only its golden samples fit the new revision.
     """
 
     old: str
@@ -35,13 +35,13 @@ class State:
         shares = {self.old: 100 - self.percent, self.new: self.percent}
         return {revision: percent for revision, percent in shares.items() if percent}
 
-    def at(self, percent: int, now: datetime) -> State:
-        """The same rollout, one step on."""
+    def moved_to(self, percent: int, now: datetime) -> State:
+        """Return the same rollout at the next step."""
         return replace(self, percent=percent, started=now)
 
 
 def rollout_on(service: Service) -> State | None:
-    """The rollout that is under way on a service. Raises Foreign where its note cannot be read."""
+    """Return the rollout in progress on a service, if any. Raises UnexpectedState if its record is malformed."""
     if ANNOTATION not in service.annotations:
         return None
     try:
@@ -56,27 +56,27 @@ def rollout_on(service: Service) -> State | None:
             lock=fields["lock"].string(),
         )
     except (FormatError, ValueError) as error:
-        raise Foreign(
-            f"the annotation {ANNOTATION} of the service {service.name} cannot be read ({error}); {_by_hand(service)}"
+        raise UnexpectedState(
+            f"the annotation {ANNOTATION} of the service {service.name} is malformed ({error}); {_remedy(service)}"
         ) from None
 
 
 def full_traffic_revision(service: Service) -> str:
-    """The revision that has all traffic, or "" where several share it."""
+    """Return the revision with all traffic, or "" where several share it."""
     return next((revision for revision, percent in service.split.items() if percent == 100), "")
 
 
-def check_ours(service: Service, state: State) -> None:
-    """Raise Foreign where somebody else changed the traffic during the rollout."""
+def check_traffic(service: Service, state: State) -> None:
+    """Raise UnexpectedState if the traffic is not as the rollout left it."""
     if service.split != state.split or not service.pinned:
-        raise Foreign(
-            f"the traffic of {service.name} was changed by hand: found {split_text(service.split)}, expected "
-            f"{split_text(state.split)} as the rollout of {state.new} left it; {_by_hand(service)}"
+        raise UnexpectedState(
+            f"the traffic of {service.name} was changed outside of the rollout of {state.new}: found "
+            f"{split_text(service.split)}, expected {split_text(state.split)} by name; {_remedy(service)}"
         )
 
 
 def annotations_with(service: Service, state: State | None) -> dict[str, str]:
-    """The service's annotations with this state, or without one."""
+    """Return the service's annotations with the record of `state`, or with none."""
     others = {name: text for name, text in service.annotations.items() if name != ANNOTATION}
     if state is None:
         return others
@@ -92,28 +92,28 @@ def annotations_with(service: Service, state: State | None) -> dict[str, str]:
 
 
 def traffic_of(service: Service, state: State) -> tuple[Share, ...]:
-    """The traffic in that state. Tags that others set stay; ours leads to the new revision."""
+    """Return the traffic in that state, with the rollout's tag on the new revision. Other tags stay."""
     return (*_shares(service, state.split), Share(state.new, 0, TAG))
 
 
 def all_traffic(service: Service, revision: str) -> tuple[Share, ...]:
-    """All traffic on one revision, by its name; our tag goes, since it keeps instances alive."""
+    """Return all traffic on one revision by name, without the rollout's tag, which would keep instances alive."""
     return _shares(service, {revision: 100})
 
 
 def is_tagged(service: Service) -> bool:
-    """Whether our tag is on a revision, whose instances it keeps alive."""
+    """Return whether a revision has the rollout's tag, which keeps its instances alive."""
     return any(share.tag == TAG for share in service.traffic)
 
 
 def untagged(service: Service) -> tuple[Share, ...]:
-    """The traffic as it is, without our tag."""
+    """Return the current traffic without the rollout's tag."""
     shares = (replace(share, tag="") if share.tag == TAG else share for share in service.traffic)
     return tuple(share for share in shares if share.percent or share.tag)
 
 
 def split_text(split: dict[str, int]) -> str:
-    """A split for people: `a 90 %, b 10 %`."""
+    """Format a split: `a 90 %, b 10 %`."""
     return ", ".join(f"{revision} {percent} %" for revision, percent in split.items())
 
 
@@ -122,8 +122,8 @@ def _shares(service: Service, split: dict[str, int]) -> tuple[Share, ...]:
     return (*(Share(revision, percent) for revision, percent in split.items()), *tags)
 
 
-def _by_hand(service: Service) -> str:
+def _remedy(service: Service) -> str:
     return (
-        "give one revision all traffic ('gcloud run services update-traffic "
+        "route all traffic to one revision ('gcloud run services update-traffic "
         f"{service.name} --to-revisions=REVISION=100'), then run 'pilotlight rollout gcp' again"
     )

@@ -1,4 +1,4 @@
-"""What a person sees of a rollout: a table of its steps that moves, and lines where nothing can move."""
+"""The display of a rollout: a live table of its steps on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,72 +22,76 @@ _NUMBERS = ("new revision", "requests", "failed", "p95", "after")
 
 @dataclass(slots=True)
 class Board:
-    """The steps of a plan, with what was seen in each so far."""
+    """The steps of a plan, with the progress of each."""
 
     plan: Plan
-    seen: dict[int, Step] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
 
     def add(self, step: Step) -> None:
-        """Take what is new of a step."""
-        self.seen[step.state.percent] = step
+        """Update a step."""
+        self.steps[step.state.percent] = step
 
     def table(self) -> Table:
-        """The steps, those to come too."""
+        """Return all steps as a table."""
         return console.table(_HEADERS, [self._row(percent) for percent in (0, *self.plan.steps)], right=_NUMBERS)
 
     def _row(self, percent: int) -> tuple[str, ...]:
-        step = self.seen.get(percent)
+        step = self.steps.get(percent)
         if step is None:
             return (f"{percent} %", "", "", "", "", "golden samples" if percent == 0 else "")
-        seen = step.seen
-        counts = (str(len(seen.times)), str(seen.failed), f"{seen.p95:.0f} ms") if percent else ("", "", "")
-        return (f"{percent} %", *counts, f"{step.elapsed:.0f} s", step.why)
+        observed = step.observed
+        counts = (
+            (str(len(observed.latencies_ms)), str(observed.failed), f"{observed.p95:.0f} ms")
+            if percent
+            else ("", "", "")
+        )
+        return (f"{percent} %", *counts, f"{step.elapsed:.0f} s", step.reason)
 
 
 @contextmanager
 def watching(plan: Plan) -> Iterator[Callable[[Step], None]]:
-    """A live table on stderr; where that is no terminal, a line whenever a step has something new to say."""
+    """Show progress on stderr: a live table on a terminal, elsewhere a line for each change."""
     board, shown = Board(plan), console.messages()
     if not shown.is_terminal:
-        yield _lines()
+        yield _line_printer()
         return
     live = Live(console=shown, auto_refresh=False)
 
-    def tell(step: Step) -> None:
-        live.start()  # not before: until then lines are printed
+    def on_step(step: Step) -> None:
+        live.start()  # not earlier: other lines are printed before the first step
         board.add(step)
         live.update(board.table(), refresh=True)
 
     try:
-        yield tell
+        yield on_step
     finally:
         live.stop()
 
 
 def plan_table(plan: Plan, service: Service | None) -> Table:
-    """The steps that a rollout would take, or has still to take: who would have what, and until when."""
+    """Return the steps of a rollout as a table: percentage, progress, when each ends."""
     state = rollout_on(service) if service else None
     now = state.percent if state else -1
     later = f"{plan.requests} requests, or {plan.seconds} s and the golden samples"
     rows = []
     for percent in (0, *plan.steps):
-        progress = "done" if percent < now else "under way" if percent == now else ""
-        rows.append((f"{percent} %", progress, later if percent else "the golden samples agree, at the tag's URL"))
+        progress = "done" if percent < now else "in progress" if percent == now else ""
+        rows.append((f"{percent} %", progress, later if percent else "the golden samples pass at the tag's URL"))
     return console.table(("new revision", "", "until"), rows, right=("new revision",))
 
 
 def status_text(service: Service | None) -> str:
-    """A sentence about the traffic of a service."""
+    """Return a sentence about the traffic of a service."""
     if service is None:
-        return "there is nothing yet: the first deployment has no traffic to shift"
+        return "the function is not deployed yet: the first deployment has no traffic to shift"
     state = rollout_on(service)
-    under = f"; the rollout of {state.new} is under way, since {state.started:%Y-%m-%d %H:%M} UTC" if state else ""
+    progress = f"; a rollout of {state.new} is in progress since {state.started:%Y-%m-%d %H:%M} UTC" if state else ""
     newest = "" if state or service.created in service.split else f"; the newest revision, {service.created}, has none"
-    return f"{service.name}: {split_text(service.split)}{under}{newest}"
+    return f"{service.name}: {split_text(service.split)}{progress}{newest}"
 
 
 def document(plan: Plan, service: Service | None) -> dict[str, Any]:
-    """The same for another program."""
+    """Return the traffic and the plan as a JSON document."""
     state = rollout_on(service) if service else None
     return {
         "service": service.name if service else None,
@@ -97,14 +101,14 @@ def document(plan: Plan, service: Service | None) -> dict[str, Any]:
     }
 
 
-def _lines() -> Callable[[Step], None]:
+def _line_printer() -> Callable[[Step], None]:
     last = ""
 
-    def tell(step: Step) -> None:
+    def on_step(step: Step) -> None:
         nonlocal last
-        text = f"{step.state.new} at {step.state.percent} %: {step.why}"
+        text = f"{step.state.new} at {step.state.percent} %: {step.reason}"
         if text != last:
             console.say(text)
             last = text
 
-    return tell
+    return on_step

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from fakes.cloud_run import PROJECT, REGION, RunService, Target, as_v2, patch_v2
-from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer
-from pilotlight_cli.gcp.plan import Plan, Seen
+from pilotlight_cli.gcp import Conflict, GcpError, Unavailable
+from pilotlight_cli.gcp.plan import Observation, Plan
 from pilotlight_cli.gcp.rollout import Rollout, Step
 from pilotlight_cli.gcp.services import Service, Services, Share
 from pilotlight_cli.gcp.settings import TAG
@@ -60,21 +60,21 @@ class World:
             todo, self.meanwhile = self.meanwhile, None
             todo()
 
-    def seen(self, revision: str, since: datetime, mark: str) -> Seen:
+    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
         """What the request log has by now."""
         if self.lag is None:
-            return Seen()
+            return Observation()
         shown = self.now - timedelta(seconds=self.lag)
-        ours = sum(found == mark and at <= shown for found, at in self.probes)
+        ours = sum(found == probe_id and at <= shown for found, at in self.probes)
         share = self.service.split.get(revision, 0) / 100
         callers = int(max(0.0, (shown - since).total_seconds()) * self.rate * share)
         times = (5000.0 if revision in self.slow else 50.0,) * (callers + ours)
-        return Seen(times, len(times) if revision in self.broken else 0, ours)
+        return Observation(times, len(times) if revision in self.broken else 0, ours)
 
-    def probe(self, service: Service, mark: str) -> tuple[int, Sequence[str]]:
+    def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
         """Three golden samples, to the revision behind the tag."""
         assert service.tags[TAG] == f"http://{TAG}---predict.run.example"
-        self.probes += [(mark, self.now)] * 3
+        self.probes += [(probe_id, self.now)] * 3
         return 3, ["sample 1: nonsense"] if self.service.tags[TAG] in self.wrong else []
 
 
@@ -102,14 +102,14 @@ class Process:
     def read(self) -> Service:
         return self.services.read("predict")
 
-    def write(self, seen: Service, annotations: dict[str, str], traffic: tuple[Share, ...]) -> None:
-        self.services.write(seen, annotations, traffic)
+    def write(self, service: Service, annotations: dict[str, str], traffic: tuple[Share, ...]) -> None:
+        self.services.write(service, annotations, traffic)
 
-    def seen(self, revision: str, since: datetime, mark: str) -> Seen:
-        return self._call(lambda: self.world.seen(revision, since, mark))
+    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
+        return self._call(lambda: self.world.observe(revision, since, probe_id))
 
-    def probe(self, service: Service, mark: str) -> tuple[int, Sequence[str]]:
-        return self._call(lambda: self.world.probe(service, mark))
+    def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
+        return self._call(lambda: self.world.probe(service, probe_id))
 
     def sleep(self, seconds: float) -> None:
         self._call(lambda: self.world.sleep(seconds))
@@ -144,9 +144,9 @@ class Process:
         return (self.world.now - NOON).total_seconds()
 
 
-def no_answer() -> NoAnswer:
+def unavailable() -> Unavailable:
     """What a lost connection is to our own code."""
-    return NoAnswer("the connection was reset")
+    return Unavailable("the connection was reset")
 
 
 def started(**world: Any) -> World:

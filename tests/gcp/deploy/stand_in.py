@@ -22,7 +22,7 @@ from fakes.cloud_functions import PARENT
 from fakes.cloud_run import PROJECT
 from fakes.google_cloud import identity_token
 from pilotlight_cli.gcp.deploy import Operator, rollout_of
-from pilotlight_cli.gcp.gcloud import Done
+from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
@@ -31,15 +31,15 @@ from pilotlight_cli.project import LOCK
 _HEADERS = {"Authorization": "Bearer ya29.stand-in"}
 
 
-def gcloud(arguments: Sequence[str]) -> Done:
+def gcloud(arguments: Sequence[str]) -> Completed:
     """A run of gcloud; see `gcloud.Run`."""
     words = [argument for argument in arguments if not argument.startswith("--")]
     options = dict(argument[2:].partition("=")[::2] for argument in arguments if argument.startswith("--"))
     try:
         answer = _answer(words, options)
     except requests.HTTPError as error:
-        return Done(1, "", f"ERROR: status=[{error.response.status_code}]: {error.response.text}")
-    return Done(0, answer if isinstance(answer, str) else json.dumps(answer), "")
+        return Completed(1, "", f"ERROR: status=[{error.response.status_code}]: {error.response.text}")
+    return Completed(0, answer if isinstance(answer, str) else json.dumps(answer), "")
 
 
 def _answer(words: list[str], options: dict[str, str]) -> Any:

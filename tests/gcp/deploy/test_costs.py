@@ -35,4 +35,4 @@ def test_memory_is_paid_in_gib_however_it_is_written(memory: str, gib: float) ->
 
 def test_the_sentence_says_how_many_of_what_for_how_much(settings: GcpSettings) -> None:
     text = costs.cost_text(replace(settings, min_instances=2, memory="1Gi"))
-    assert text.startswith("2 instance(s) of 1Gi and 1 vCPU are kept ready, which costs $26.28 a month")
+    assert text.startswith("2 minimum instance(s) with 1Gi and 1 vCPU cost $26.28 a month")

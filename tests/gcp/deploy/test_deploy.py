@@ -20,8 +20,10 @@ PARENT = f"projects/{PROJECT}/locations/{REGION}"
 
 def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Bench) -> None:
     done = desk.deploy()
-    assert "this is the first deployment of predict: no old revision, so no traffic to shift" in done.stderr
-    assert f"{FIRST} has all traffic of predict; nothing was shifted, as it is the first" in done.stdout
+    assert (
+        "this is the first deployment of predict: without an old revision there is no traffic to shift" in done.stderr
+    )
+    assert f"{FIRST} has all traffic of predict (first deployment, no traffic to shift)" in done.stdout
     assert desk.google.service("predict").split == {FIRST: 100}
 
     # The model is in the store, copied from the repository.
@@ -145,7 +147,7 @@ def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: 
     service = deployed.google.service("predict")
     deployed.google.functions.spoil = lambda found: found.send(Target(percent=100))
     failed = deployed.deploy(code=1)
-    assert f"the deployment moved traffic that was pinned to {FIRST}, found {SECOND} 100 %" in failed.stderr
+    assert f"the deployment moved traffic that was pinned to {FIRST}: found {SECOND} 100 %" in failed.stderr
     assert service.split == {FIRST: 100}
     assert service.pinned
 
@@ -185,7 +187,7 @@ def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed:
         "steps": [50, 100],
     }
     refused = deployed.deploy(code=1)
-    assert f"a rollout of {SECOND} is under way, at 50 % since" in refused.stderr
+    assert f"a rollout of {SECOND} is in progress, at 50 % since" in refused.stderr
     assert "'pilotlight rollout gcp --env test', or add --rollback" in refused.stderr
     assert service.split == {FIRST: 50, SECOND: 50}
 
@@ -221,6 +223,6 @@ def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Bench) -> None:
 
 def test_before_the_first_deployment_there_is_nothing_to_roll_out(desk: Bench) -> None:
     told = desk.run("rollout", "gcp", "--plan").stdout
-    assert "there is nothing yet: the first deployment has no traffic to shift" in told
+    assert "the function is not deployed yet: the first deployment has no traffic to shift" in told
     assert "20 requests, or 600 s and the golden samples" in told
-    assert "there is nothing yet" in desk.run("rollout", "gcp", "--rollback").stdout
+    assert "the function is not deployed yet" in desk.run("rollout", "gcp", "--rollback").stdout

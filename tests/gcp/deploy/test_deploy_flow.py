@@ -16,9 +16,9 @@ from gcp.deploy.answers import liar, publisher
 from gcp.deploy.conftest import SETTINGS
 from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
-from pilotlight_cli.gcp import Foreign, GcpError, RolledBack
+from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
-from pilotlight_cli.gcp.gcloud import Done
+from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
@@ -28,7 +28,7 @@ from servers.fake_gcs import FakeGcs
 
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
 
-Runner = Callable[[Sequence[str]], Done]
+Runner = Callable[[Sequence[str]], Completed]
 
 
 @dataclass
@@ -82,16 +82,14 @@ def second(project: Project) -> Project:
 def test_the_first_deployment_copies_the_model_and_sends_the_samples_to_the_functions_url(project: Project) -> None:
     done = project.deploy()
     assert (done.revision, done.before) == (FIRST, "")
-    assert any("no old revision, so no traffic to shift" in text for text in project.said)
+    assert any("without an old revision there is no traffic to shift" in text for text in project.said)
     assert "copied breast-cancer:1 to gs://models/team" in project.said
     assert {asked.host for asked in project.google.called("POST", "run.example")} == {"predict.run.example"}
 
 
 def test_a_first_deployment_that_answers_wrongly_fails_and_says_that_it_has_all_traffic(project: Project) -> None:
     project.google.backend = liar(project.expected)
-    with pytest.raises(
-        NotServed, match=f"{FIRST} has all traffic and is not as the model's publisher saw it: sample 1"
-    ):
+    with pytest.raises(NotServed, match=f"{FIRST} has all traffic, but fails the golden samples: sample 1"):
         project.deploy()
 
 
@@ -119,7 +117,7 @@ def test_whoever_does_not_agree_deploys_nothing(second: Project) -> None:
     second.agrees = False
     with pytest.raises(DeployRefused, match="nothing was deployed"):
         second.deploy()
-    assert second.said[-1].startswith("1 instance(s) of 512Mi and 1 vCPU are kept ready, which costs $9.86 a month")
+    assert second.said[-1].startswith("1 minimum instance(s) with 512Mi and 1 vCPU cost $9.86 a month")
     assert second.service.traffic == [Target(percent=100)]
 
 
@@ -137,7 +135,9 @@ def test_a_model_that_is_in_no_store_is_asked_for(project: Project) -> None:
 def test_a_split_by_hand_is_refused_before_anything_is_done(second: Project) -> None:
     second.service.deploy()
     second.service.send(Target(FIRST, 60), Target(SECOND, 40))
-    with pytest.raises(DeployRefused, match=f"split the traffic of predict by hand: {FIRST} 60 %, {SECOND} 40 %"):
+    with pytest.raises(
+        DeployRefused, match=f"the traffic of predict is split outside of a rollout: {FIRST} 60 %, {SECOND} 40 %"
+    ):
         second.deploy()
     assert second.said == []
 
@@ -165,15 +165,15 @@ def test_a_revision_that_does_not_start_leaves_the_old_one_with_all_traffic(seco
 
 @pytest.mark.parametrize("fails", [False, True], ids=["well", "badly"])
 def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(fails: bool, second: Project) -> None:
-    def taking(arguments: Sequence[str]) -> Done:
+    def taking(arguments: Sequence[str]) -> Completed:
         done = gcloud(arguments)
         if arguments[:2] == ["functions", "deploy"]:
             second.service.send(Target(percent=100))
-            return Done(1, "", "ERROR: it timed out") if fails else done
+            return Completed(1, "", "ERROR: it timed out") if fails else done
         return done
 
     with pytest.raises(
-        NotServed, match=f"moved traffic that was pinned to {FIRST}, found {SECOND} 100 %; {FIRST} has all"
+        NotServed, match=f"moved traffic that was pinned to {FIRST}: found {SECOND} 100 %; {FIRST} has all"
     ):
         second.deploy(lambda arguments: taking(list(arguments)))
     assert second.service.traffic == [Target(FIRST, 100)]
@@ -189,30 +189,30 @@ def test_golden_samples_that_fail_at_the_tag_end_it_before_any_traffic(second: P
 
 
 def test_somebody_who_deploys_by_hand_between_deployment_and_rollout_is_noticed(second: Project) -> None:
-    def slow(arguments: Sequence[str]) -> Done:
+    def slow(arguments: Sequence[str]) -> Completed:
         if any("--update-tags" in argument for argument in arguments):
             second.service.deploy()
         return gcloud(arguments)
 
-    with pytest.raises(RolledBack, match="predict-00003-abc was deployed by hand meanwhile"):
+    with pytest.raises(RolledBack, match="predict-00003-abc was deployed during the rollout"):
         second.deploy(slow)
     assert second.service.traffic == [Target(FIRST, 100)]
 
 
 def test_somebody_who_moves_the_traffic_between_deployment_and_rollout_keeps_it(second: Project) -> None:
-    def slow(arguments: Sequence[str]) -> Done:
+    def slow(arguments: Sequence[str]) -> Completed:
         done = gcloud(arguments)
         if any("--update-tags" in argument for argument in arguments):
             second.service.send(Target(SECOND, 100))
         return done
 
-    with pytest.raises(Foreign, match="was changed by hand"):
+    with pytest.raises(UnexpectedState, match="was changed outside of the rollout"):
         second.deploy(slow)
     assert second.service.traffic == [Target(SECOND, 100)]
 
 
 def test_an_interrupt_while_google_builds_leaves_the_old_revision_with_all_traffic(second: Project) -> None:
-    def interrupted(arguments: Sequence[str]) -> Done:
+    def interrupted(arguments: Sequence[str]) -> Completed:
         if list(arguments[:2]) == ["functions", "deploy"]:
             gcloud(arguments)
             raise KeyboardInterrupt
@@ -225,7 +225,7 @@ def test_an_interrupt_while_google_builds_leaves_the_old_revision_with_all_traff
 
 @pytest.mark.parametrize("step", ["--to-revisions", "deploy", "--update-tags"], ids=["pinned", "deployed", "tagged"])
 def test_a_deployment_killed_before_its_rollout_leaves_the_callers_where_they_were(step: str, second: Project) -> None:
-    def killed(arguments: Sequence[str]) -> Done:
+    def killed(arguments: Sequence[str]) -> Completed:
         done = gcloud(arguments)
         if any(argument.partition("=")[0] == step for argument in arguments):
             raise Killed

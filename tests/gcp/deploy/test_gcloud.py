@@ -12,30 +12,30 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.gcp import GcpError, NotThere
-from pilotlight_cli.gcp.gcloud import Done, Gcloud, run_gcloud
+from pilotlight_cli.gcp import GcpError, NotFound
+from pilotlight_cli.gcp.gcloud import Completed, Gcloud, run_gcloud
 
 
 class Scripted:
     """A gcloud that gives these answers, one after the other, and remembers what it was asked."""
 
-    def __init__(self, *answers: Done) -> None:
+    def __init__(self, *answers: Completed) -> None:
         self.answers = list(answers)
         self.asked: list[list[str]] = []
 
-    def __call__(self, arguments: Sequence[str]) -> Done:
+    def __call__(self, arguments: Sequence[str]) -> Completed:
         self.asked.append(list(arguments))
         return self.answers.pop(0)
 
 
 def test_it_is_asked_for_json_and_asks_nothing() -> None:
-    run = Scripted(Done(0, '{"name": "x"}', ""))
+    run = Scripted(Completed(0, '{"name": "x"}', ""))
     assert Gcloud("my-project", run).json("functions", "describe", "x") == {"name": "x"}
     assert run.asked == [["functions", "describe", "x", "--project=my-project", "--format=json", "--quiet"]]
 
 
 def test_an_error_has_gclouds_own_words() -> None:
-    run = Scripted(Done(1, "", "Deploying...\n\nERROR: (gcloud.functions.deploy) it has no quota\n"))
+    run = Scripted(Completed(1, "", "Deploying...\n\nERROR: (gcloud.functions.deploy) it has no quota\n"))
     with pytest.raises(
         GcpError, match=r"^'gcloud functions deploy x' failed: Deploying...\nERROR: .* it has no quota$"
     ):
@@ -43,48 +43,50 @@ def test_an_error_has_gclouds_own_words() -> None:
 
 
 def test_what_is_not_there_is_an_error_of_its_own() -> None:
-    with pytest.raises(NotThere):
-        Gcloud("p", Scripted(Done(1, "", "ResponseError: status=[404], code=[Ok]"))).json("functions", "describe", "x")
+    with pytest.raises(NotFound):
+        Gcloud("p", Scripted(Completed(1, "", "ResponseError: status=[404], code=[Ok]"))).json(
+            "functions", "describe", "x"
+        )
 
 
 def test_an_answer_that_is_no_json_is_an_error() -> None:
-    with pytest.raises(GcpError, match="printed no JSON: hello"):
-        Gcloud("p", Scripted(Done(0, "hello", ""))).json("run")
+    with pytest.raises(GcpError, match="printed invalid JSON: hello"):
+        Gcloud("p", Scripted(Completed(0, "hello", ""))).json("run")
 
 
 def test_no_answer_is_none() -> None:
-    assert Gcloud("p", Scripted(Done(0, "\n", ""))).json("run") is None
+    assert Gcloud("p", Scripted(Completed(0, "\n", ""))).json("run") is None
 
 
 def test_a_service_accounts_identity_is_for_the_audience() -> None:
-    run = Scripted(Done(0, "token\n", ""))
+    run = Scripted(Completed(0, "token\n", ""))
     assert Gcloud("p", run).identity_token("https://x.run.app", "") == "token"
     assert run.asked == [["auth", "print-identity-token", "--audiences=https://x.run.app", "--quiet"]]
 
 
 def test_a_persons_identity_is_for_no_audience() -> None:
-    refused = Done(1, "", "ERROR: Invalid account type for `--audiences`. Requires valid service account.")
-    run = Scripted(refused, Done(0, "token\n", ""))
+    refused = Completed(1, "", "ERROR: Invalid account type for `--audiences`. Requires valid service account.")
+    run = Scripted(refused, Completed(0, "token\n", ""))
     assert Gcloud("p", run).identity_token("https://x.run.app", "") == "token"
     assert run.asked[1] == ["auth", "print-identity-token", "--quiet"]
 
 
 def test_whoever_has_no_identity_is_told_of_the_invoker() -> None:
-    refused = Done(1, "", "ERROR: Invalid account type for `--audiences`. Requires valid service account.")
-    run = Scripted(refused, Done(1, "", "No identity token can be obtained from the current credentials."))
+    refused = Completed(1, "", "ERROR: Invalid account type for `--audiences`. Requires valid service account.")
+    run = Scripted(refused, Completed(1, "", "No identity token can be obtained from the current credentials."))
     with pytest.raises(GcpError, match=r"No identity token can be .*set 'invoker' in gcp.toml"):
         Gcloud("p", run).identity_token("https://x.run.app", "")
 
 
 def test_an_invoker_is_acted_as() -> None:
-    run = Scripted(Done(0, "token\n", ""))
+    run = Scripted(Completed(0, "token\n", ""))
     Gcloud("p", run).identity_token("https://x.run.app", "invoke@p.iam.gserviceaccount.com")
     assert run.asked[0][3:5] == ["--impersonate-service-account=invoke@p.iam.gserviceaccount.com", "--include-email"]
 
 
 def test_a_machine_without_gcloud_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GcpError, match="there is no gcloud on this machine; https://cloud.google.com/sdk"):
+    with pytest.raises(GcpError, match="gcloud is not installed; see https://cloud.google.com/sdk"):
         run_gcloud(["version"])
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pilotlight_cli.gcp.logs import AGENT, count
-from pilotlight_cli.gcp.plan import LOG_SECONDS, Plan, Probe, Seen, Verdict, decide
+from pilotlight_cli.gcp.logs import AGENT, count_requests
+from pilotlight_cli.gcp.plan import LOG_SECONDS, Observation, Plan, Probe, Verdict, decide
 
 PLAN = Plan(steps=(10, 50, 100), seconds=60, requests=100, error_budget=0.02, latency_budget_ms=200)
 
 
-def seen(requests: int, failed: int = 0, *, took: float = 50, slow: int = 0, probes: int = 0) -> Seen:
-    return Seen((took,) * (requests - slow) + (900.0,) * slow, failed, probes)
+def seen(requests: int, failed: int = 0, *, took: float = 50, slow: int = 0, probes: int = 0) -> Observation:
+    return Observation((took,) * (requests - slow) + (900.0,) * slow, failed, probes)
 
 
 @pytest.mark.parametrize(
@@ -19,41 +19,41 @@ def seen(requests: int, failed: int = 0, *, took: float = 50, slow: int = 0, pro
     [
         (seen(0), 0, Verdict.WAIT),
         (seen(99), 59, Verdict.WAIT),
-        (seen(100), 1, Verdict.ON),
-        (seen(100, 2), 1, Verdict.ON),
-        (seen(100, 3), 1, Verdict.BACK),
+        (seen(100), 1, Verdict.ADVANCE),
+        (seen(100, 2), 1, Verdict.ADVANCE),
+        (seen(100, 3), 1, Verdict.ROLL_BACK),
         (seen(3, 2), 1, Verdict.WAIT),
-        (seen(3, 3), 1, Verdict.BACK),
-        (seen(100, slow=5), 1, Verdict.ON),
-        (seen(100, slow=6), 1, Verdict.BACK),
-        (seen(100, took=200), 1, Verdict.ON),
-        (seen(100, took=201), 1, Verdict.BACK),
+        (seen(3, 3), 1, Verdict.ROLL_BACK),
+        (seen(100, slow=5), 1, Verdict.ADVANCE),
+        (seen(100, slow=6), 1, Verdict.ROLL_BACK),
+        (seen(100, took=200), 1, Verdict.ADVANCE),
+        (seen(100, took=201), 1, Verdict.ROLL_BACK),
         (seen(99), 60, Verdict.PROBE),
         (seen(0), 60, Verdict.PROBE),
     ],
 )
-def test_enough_requests_or_time_end_a_step(given: Seen, elapsed: float, verdict: Verdict) -> None:
+def test_enough_requests_or_time_end_a_step(given: Observation, elapsed: float, verdict: Verdict) -> None:
     assert decide(PLAN, 10, given, elapsed, None)[0] is verdict
 
 
 @pytest.mark.parametrize(
     ("given", "elapsed", "verdict"),
     [
-        (seen(3, probes=3), 61, Verdict.ON),
-        (seen(53, probes=3), 61, Verdict.ON),
-        (seen(53, 2, probes=3), 61, Verdict.BACK),
-        (seen(53, slow=3, probes=3), 61, Verdict.BACK),
+        (seen(3, probes=3), 61, Verdict.ADVANCE),
+        (seen(53, probes=3), 61, Verdict.ADVANCE),
+        (seen(53, 2, probes=3), 61, Verdict.ROLL_BACK),
+        (seen(53, slow=3, probes=3), 61, Verdict.ROLL_BACK),
         (seen(50), 61, Verdict.WAIT),
         (seen(52, probes=2), 61, Verdict.WAIT),
         (seen(101, probes=2), 61, Verdict.WAIT),
         (seen(50), 59 + LOG_SECONDS, Verdict.WAIT),
-        (seen(0), 60 + LOG_SECONDS, Verdict.BACK),
-        (seen(50), 60 + LOG_SECONDS, Verdict.BACK),
-        (seen(102, probes=2), 61, Verdict.ON),
+        (seen(0), 60 + LOG_SECONDS, Verdict.ROLL_BACK),
+        (seen(50), 60 + LOG_SECONDS, Verdict.ROLL_BACK),
+        (seen(102, probes=2), 61, Verdict.ADVANCE),
     ],
 )
 def test_a_step_without_enough_requests_waits_for_its_golden_samples_in_the_log(
-    given: Seen, elapsed: float, verdict: Verdict
+    given: Observation, elapsed: float, verdict: Verdict
 ) -> None:
     assert decide(PLAN, 10, given, elapsed, Probe(3, (), 60))[0] is verdict
 
@@ -62,25 +62,25 @@ def test_a_step_without_enough_requests_waits_for_its_golden_samples_in_the_log(
 def test_golden_samples_that_do_not_agree_end_it(answered: int, wrong: list[str]) -> None:
     for percent in (0, 10):
         verdict, why = decide(PLAN, percent, seen(100), 61, Probe(answered, wrong, 60))
-        assert verdict is Verdict.BACK
+        assert verdict is Verdict.ROLL_BACK
         assert why == f"the golden samples fail: {wrong[0] if wrong else 'none could be sent'}"
 
 
 def test_before_any_traffic_the_golden_samples_decide() -> None:
-    assert decide(PLAN, 0, Seen(), 0, None)[0] is Verdict.PROBE
-    assert decide(PLAN, 0, Seen(), 0, Probe(3, (), 0)) == (Verdict.ON, "3 golden samples agree")
+    assert decide(PLAN, 0, Observation(), 0, None)[0] is Verdict.PROBE
+    assert decide(PLAN, 0, Observation(), 0, Probe(3, (), 0)) == (Verdict.ADVANCE, "3 golden samples agree")
 
 
 @pytest.mark.parametrize(("percent", "step"), [(0, 10), (10, 50), (49, 50), (50, 100), (100, None)])
 def test_the_next_step_is_the_next_larger_one(percent: int, step: int | None) -> None:
-    assert PLAN.after(percent) == step
+    assert PLAN.next_step(percent) == step
 
 
 @pytest.mark.parametrize(
     ("times", "p95"), [((), 0), ((7,), 7), (range(1, 21), 19), (range(1, 101), 95), (range(1, 200), 190)]
 )
 def test_the_95th_percentile_is_by_nearest_rank(times: tuple[float, ...], p95: float) -> None:
-    assert Seen(tuple(times)).p95 == p95
+    assert Observation(tuple(times)).p95 == p95
 
 
 def entry(status: object = 200, latency: object = "0.05s", agent: str = "curl/8") -> dict[str, object]:
@@ -88,15 +88,15 @@ def entry(status: object = 200, latency: object = "0.05s", agent: str = "curl/8"
 
 
 def test_log_entries_are_counted_with_their_times() -> None:
-    found = count([entry(), entry(503, "1.5s"), entry(499), entry(500, "0s")], "m")
-    assert found == Seen((50.0, 1500.0, 50.0, 0.0), 2, 0)
+    found = count_requests([entry(), entry(503, "1.5s"), entry(499), entry(500, "0s")], "m")
+    assert found == Observation((50.0, 1500.0, 50.0, 0.0), 2, 0)
 
 
 def test_an_entry_without_status_or_latency_is_no_data() -> None:
     broken: list[dict[str, object]] = [{}, {"status": 200}, {"latency": "1s"}, entry(latency="1"), entry(latency="xs")]
-    assert count(broken, "m") == Seen()
+    assert count_requests(broken, "m") == Observation()
 
 
 def test_of_our_own_requests_only_those_of_this_sending_count() -> None:
     mine, others = entry(agent=f"{AGENT}m"), (entry(agent=f"{AGENT}start-m"), entry(agent=f"{AGENT}m2"))
-    assert count([mine, *others, entry()], "m") == Seen((50.0, 50.0), 0, 1)
+    assert count_requests([mine, *others, entry()], "m") == Observation((50.0, 50.0), 0, 1)

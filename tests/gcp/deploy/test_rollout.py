@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from fakes.cloud_run import RunService, Target
-from gcp.deploy.rolling import LOCK, NEW, NOON, OLD, PLAN, Process, World, assert_whole, no_answer, started
-from pilotlight_cli.gcp import Foreign, GcpError, RolledBack
+from gcp.deploy.rolling import LOCK, NEW, NOON, OLD, PLAN, Process, World, assert_whole, started, unavailable
+from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.rollout import Outcome
 from pilotlight_cli.gcp.settings import TAG
@@ -69,7 +69,7 @@ def test_golden_samples_that_fail_leave_the_new_revision_without_any_traffic() -
 
 def test_failures_end_a_step_before_its_time() -> None:
     world = started(broken={NEW}, rate=1000)
-    with pytest.raises(RolledBack, match=r"requests failed, 10.0% may"):
+    with pytest.raises(RolledBack, match=r"requests failed, expected at most 10.0%"):
         Process(world).rollout().run()
     assert world.now < NOON + timedelta(seconds=PLAN.seconds)
 
@@ -92,7 +92,7 @@ def test_without_callers_a_bad_revision_is_found_all_the_same(kind: str) -> None
 @pytest.mark.parametrize("rate", [0, 1000])
 def test_a_log_that_shows_nothing_is_never_good(rate: float) -> None:
     world = started(lag=None, rate=rate)
-    with pytest.raises(RolledBack, match="without data nothing is good"):
+    with pytest.raises(RolledBack, match="without data a step does not succeed"):
         Process(world).rollout().run()
     assert_whole(world, OLD)
 
@@ -146,7 +146,7 @@ def test_a_revision_deployed_by_hand_is_noticed() -> None:
 
     world.meanwhile = by_hand
     with pytest.raises(
-        RolledBack, match=r"predict-00003-abc was deployed by hand meanwhile; deploy again; .*00001.*again"
+        RolledBack, match=r"predict-00003-abc was deployed during the rollout; deploy again; .*00001.*again"
     ):
         Process(world).rollout().run()
     assert_whole(world, OLD)
@@ -165,7 +165,10 @@ def test_a_revision_deployed_by_hand_is_noticed() -> None:
 def test_traffic_that_somebody_changes_by_hand_is_left_alone(targets: tuple[Target, ...]) -> None:
     world = started()
     world.meanwhile = lambda: world.service.send(*targets)
-    with pytest.raises(Foreign, match=r"the traffic of predict was changed by hand: found .*, expected .*00001.* 90 %"):
+    with pytest.raises(
+        UnexpectedState,
+        match=r"the traffic of predict was changed outside of the rollout of .*: found .*, expected .*00001.* 90 %",
+    ):
         Process(world).rollout().run()
     assert world.service.traffic == list(targets)
 
@@ -174,10 +177,10 @@ def test_traffic_that_somebody_changes_by_hand_is_left_alone(targets: tuple[Targ
 def test_a_rollout_that_somebody_ended_by_hand_is_over(back: bool) -> None:
     world = started()
     world.meanwhile = lambda: world.service.send(Target(percent=100))
-    with pytest.raises(Foreign):
+    with pytest.raises(UnexpectedState):
         Process(world).rollout().run()
     next_one = Process(world).rollout()
-    assert (next_one.back() if back else next_one.run()) == Outcome("idle", NEW)
+    assert (next_one.roll_back() if back else next_one.run()) == Outcome("idle", NEW)
     assert world.service.annotations == {}
     assert world.service.traffic == [Target(percent=100)]
 
@@ -187,7 +190,7 @@ def test_where_nothing_is_under_way_nothing_is_done() -> None:
     world.service.send(Target(OLD, 100))
     version = world.service.version
     assert Process(world).rollout().run() == Outcome("idle", OLD)
-    assert Process(world).rollout().back() == Outcome("idle", OLD)
+    assert Process(world).rollout().roll_back() == Outcome("idle", OLD)
     assert world.service.version == version
 
 
@@ -196,33 +199,33 @@ def test_a_tag_that_a_killed_deployment_left_goes_with_the_next_one(back: bool) 
     world = World()
     world.service.send(Target(OLD, 100), Target(OLD, tag="audit"), Target(NEW, tag=TAG))
     rollout = Process(world).rollout()
-    assert (rollout.back() if back else rollout.run()) == Outcome("idle", OLD)
+    assert (rollout.roll_back() if back else rollout.run()) == Outcome("idle", OLD)
     assert world.service.traffic == [Target(OLD, 100), Target(OLD, tag="audit")]
 
 
 def test_a_deployment_that_fails_takes_back_its_own_revision_and_not_anothers() -> None:
     world = started()
     version = world.service.version
-    assert Process(world).rollout().back("predict-00009-abc") == Outcome("idle", OLD)
+    assert Process(world).rollout().roll_back("predict-00009-abc") == Outcome("idle", OLD)
     assert world.service.version == version
-    assert Process(world).rollout().back(NEW) == Outcome("back", OLD)
+    assert Process(world).rollout().roll_back(NEW) == Outcome("back", OLD)
     assert_whole(world, OLD)
 
 
 def test_a_rollout_begins_only_where_the_old_revision_has_all_traffic_by_name() -> None:
     world = World()
     world.service.send(Target(OLD, 50), Target(NEW, 50))
-    with pytest.raises(Foreign, match="changed by hand"):
+    with pytest.raises(UnexpectedState, match="changed outside of the rollout"):
         Process(world).rollout().start(OLD, NEW)
     world.service = RunService("predict")
     world.service.deploy()
-    with pytest.raises(Foreign, match="changed by hand"):
+    with pytest.raises(UnexpectedState, match="changed outside of the rollout"):
         Process(world).rollout().start(OLD, NEW)
 
 
 def test_a_second_rollout_does_not_begin() -> None:
     world = started()
-    with pytest.raises(Foreign, match=r"the rollout of predict-00002-abc is under way, at 0 %; .* --rollback"):
+    with pytest.raises(UnexpectedState, match=r"a rollout of predict-00002-abc is in progress, at 0 %; .* --rollback"):
         Process(world).rollout().start(OLD, NEW)
 
 
@@ -233,7 +236,7 @@ def test_two_processes_do_not_both_move_a_rollout_on() -> None:
         assert Process(world).rollout().run() == Outcome("done", NEW)
 
     world.meanwhile = other
-    with pytest.raises(Foreign, match="somebody else ended the rollout"):
+    with pytest.raises(UnexpectedState, match="was ended by somebody else"):
         Process(world).rollout().run()
     assert_whole(world, NEW)
 
@@ -257,9 +260,11 @@ def test_a_change_of_something_else_comes_between_and_does_no_harm() -> None:
 
 def test_a_rollout_goes_on_only_with_the_lock_that_was_deployed() -> None:
     world = started()
-    with pytest.raises(Foreign, match="was deployed with another model.lock; check out that commit, or roll back"):
+    with pytest.raises(
+        UnexpectedState, match="was deployed with another model.lock; check out that commit, or roll back"
+    ):
         Process(world).rollout(lock="another").run()
-    assert Process(world).rollout(lock="another").back() == Outcome("back", OLD)
+    assert Process(world).rollout(lock="another").roll_back() == Outcome("back", OLD)
     assert_whole(world, OLD)
 
 
@@ -276,25 +281,25 @@ def test_a_plan_that_was_changed_meanwhile_is_gone_on_with_from_where_the_traffi
 def test_a_note_that_nobody_can_read_is_not_guessed_at() -> None:
     world = World()
     world.service.annotations[ANNOTATION] = '{"format": 2}'
-    for act in (Process(world).rollout().run, Process(world).rollout().back):
-        with pytest.raises(Foreign, match=r"the annotation pilotlight.dev/rollout .* cannot be read .*format 2"):
+    for act in (Process(world).rollout().run, Process(world).rollout().roll_back):
+        with pytest.raises(UnexpectedState, match=r"the annotation pilotlight.dev/rollout .* is malformed .*format 2"):
             act()
 
 
 def test_when_going_back_fails_too_the_message_says_what_to_do() -> None:
     world = started()
-    process = Process(world, at=16, trouble=no_answer)
-    with pytest.raises(GcpError, match=r"going back failed too, so the traffic stays as it is: .*--rollback"):
+    process = Process(world, at=16, trouble=unavailable)
+    with pytest.raises(GcpError, match=r"the rollback failed too, so the traffic is unchanged: .*--rollback"):
         process.rollout().run()
     assert world.service.split == {OLD: 90, NEW: 10}
-    assert Process(world).rollout().back() == Outcome("back", OLD)
+    assert Process(world).rollout().roll_back() == Outcome("back", OLD)
     assert_whole(world, OLD)
 
 
 def test_whoever_watches_is_told_of_each_step() -> None:
     process = Process(started())
     process.rollout().run()
-    assert [step.state.percent for step in process.steps if "requests," in step.why or "agree" in step.why] == [
+    assert [step.state.percent for step in process.steps if "requests," in step.reason or "agree" in step.reason] == [
         0,
         10,
         50,

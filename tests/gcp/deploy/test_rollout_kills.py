@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gcp.deploy.rolling import NEW, OLD, Killed, Process, World, assert_whole, no_answer
+from gcp.deploy.rolling import NEW, OLD, Killed, Process, World, assert_whole, unavailable
 from pilotlight_cli.gcp import GcpError, RolledBack
 
 GOOD: dict[str, Any] = {}
@@ -37,7 +37,7 @@ def again(process: Process) -> None:
 
 def back(process: Process) -> None:
     """`pilotlight rollout gcp --rollback`."""
-    process.rollout().back()
+    process.rollout().roll_back()
 
 
 def between(world: World, number: int) -> None:
@@ -81,7 +81,7 @@ def test_a_restart_that_is_killed_at_any_call_ends_whole_the_third_time(late: bo
 def test_one_lost_answer_at_any_call_leaves_nothing_to_do(late: bool) -> None:
     for number in calls_of(GOOD):
         world = World()
-        attempt(Process(world, at=number, late=late, trouble=no_answer, forever=False))
+        attempt(Process(world, at=number, late=late, trouble=unavailable, forever=False))
         assert not world.service.annotations, f"lost at call {number}"
         assert world.service.split in [{OLD: 100}, {NEW: 100}], f"lost at call {number}"
 
@@ -89,7 +89,7 @@ def test_one_lost_answer_at_any_call_leaves_nothing_to_do(late: bool) -> None:
 def test_a_connection_lost_for_good_leaves_what_the_next_one_ends() -> None:
     for number in calls_of(GOOD):
         world = World()
-        attempt(Process(world, at=number, trouble=no_answer))
+        attempt(Process(world, at=number, trouble=unavailable))
         between(world, number)
         if world.service.annotations:
             again(Process(world))
@@ -105,7 +105,7 @@ def test_answers_lost_after_each_write_are_no_reason_to_go_back() -> None:
             nonlocal writes
             super().patch(path, document)
             writes += 1
-            raise no_answer()
+            raise unavailable()
 
     Losing(world).rollout().start(OLD, NEW)
     assert writes == 5

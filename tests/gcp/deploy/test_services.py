@@ -9,7 +9,7 @@ import pytest
 
 from fakes.cloud_run import PROJECT, REGION, RunService, Target, as_v2, patch_v2
 from fakes.google_cloud import FakeGoogle, Trouble
-from pilotlight_cli.gcp import Conflict, GcpError, NoAnswer, NotThere
+from pilotlight_cli.gcp import Conflict, GcpError, NotFound, Unavailable
 from pilotlight_cli.gcp.api import Api
 from pilotlight_cli.gcp.services import Service, Services, Share
 
@@ -99,7 +99,7 @@ def test_traffic_and_annotations_are_written_together_and_nothing_else(services:
 def test_a_write_from_an_older_state_is_a_conflict(services: Services, service: RunService) -> None:
     seen = services.read("predict")
     service.send(Target(NEW, 100))
-    with pytest.raises(Conflict, match="the service predict was changed by somebody else meanwhile"):
+    with pytest.raises(Conflict, match="the service predict was changed by somebody else in the meantime"):
         services.write(seen, {}, (Share(OLD, 100),))
     assert service.split == {NEW: 100}
 
@@ -160,7 +160,7 @@ def test_a_write_that_ended_badly_otherwise_is_an_error(service: RunService) -> 
 def test_a_write_that_never_gets_through_ends_with_the_answer(services: Services, google: FakeGoogle) -> None:
     seen = services.read("predict")
     google.troubles += [Trouble("PATCH", "run.test")] * 9
-    with pytest.raises(NoAnswer, match=r"PATCH http://run.test/v2/.*/services/predict answers 503: injected"):
+    with pytest.raises(Unavailable, match=r"PATCH http://run.test/v2/.*/services/predict returned 503: injected"):
         services.write(seen, {}, (Share(NEW, 100),))
 
 
@@ -174,7 +174,7 @@ def test_a_question_is_asked_again_with_growing_pauses(
 
 def test_a_question_that_never_gets_an_answer_is_an_error(services: Services, google: FakeGoogle) -> None:
     google.troubles += [Trouble("GET", "run.test", lost=True)] * 4
-    with pytest.raises(NoAnswer, match=r"GET http://run.test/.*: no answer"):
+    with pytest.raises(Unavailable, match=r"GET http://run.test/.*: no response"):
         services.read("predict")
 
 
@@ -188,9 +188,9 @@ def test_a_token_that_is_over_is_replaced_once(services: Services, google: FakeG
 @pytest.mark.parametrize(
     ("status", "error", "words"),
     [
-        (404, NotThere, r"not there \(404: injected\)"),
-        (403, GcpError, r"was refused \(403: injected\); deploy/gcp/setup.sh"),
-        (400, GcpError, "answers 400: injected"),
+        (404, NotFound, r"not found \(404: injected\)"),
+        (403, GcpError, r"permission denied \(403: injected\); deploy/gcp/setup.sh"),
+        (400, GcpError, "returned 400: injected"),
     ],
 )
 def test_other_answers_are_errors_at_once(

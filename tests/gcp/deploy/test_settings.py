@@ -105,7 +105,7 @@ WRONG = [
     ("memory", '"512"', "an amount of memory, like 512Mi"),
     ("cpu", '"1"', "a number"),
     ("cpu", "0", "vCPUs, 0.08 to 8"),
-    ("cpu", "0.5", "1, because Cloud Run takes more only with a cpu of at least 1"),
+    ("cpu", "0.5", "1, because Cloud Run allows more only with a cpu of at least 1"),
     ("concurrency", "1001", "at most 1000 requests at once"),
     ("concurrency", "true", "a whole number of at least 1"),
     ("min_instances", "60", "at most max_instances, which is 3"),
@@ -155,7 +155,7 @@ def test_a_file_that_is_no_toml_or_not_there_is_named(file: Path, content: bytes
     file.write_bytes(content)
     with pytest.raises(FormatError, match="^gcp.toml: cannot be read: "):
         read_settings(file, "dev")
-    with pytest.raises(GcpUsageError, match="there is no .*other.toml"):
+    with pytest.raises(GcpUsageError, match=".*other.toml not found"):
         read_settings(file.with_name("other.toml"), "dev")
 
 
