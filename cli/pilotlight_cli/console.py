@@ -1,7 +1,7 @@
-"""How the command talks: results on stdout, progress and messages on stderr; plain text where that is no terminal.
+"""The command's output: results on stdout, progress and messages on stderr; plain text outside of a terminal.
 
-Names, labels and messages may come from a store that anybody writes to. What a terminal would act on, or would show as
-something else than it is (escape sequences, control characters, marks that turn the direction), is printed escaped.
+Names, labels and messages may come from an untrusted store. Characters that a terminal interprets or that disguise text
+(escape sequences, control characters, bidirectional marks) are printed escaped.
 """
 
 from __future__ import annotations
@@ -22,54 +22,54 @@ from rich.text import Text
 
 from pilotlight_cli.stores import Progress
 
-_PLAIN_WIDTH = 1000  # a pipe has no width to wrap at
+_PLAIN_WIDTH = 1000  # a pipe has no width to wrap to
 
 
 def output() -> Console:
-    """Where results go."""
+    """Return the console for results, on stdout."""
     return _console(stderr=False)
 
 
 def messages() -> Console:
-    """Where everything goes that is not a result."""
+    """Return the console for everything but results, on stderr."""
     return _console(stderr=True)
 
 
 def print_json(document: object) -> None:
-    """The result of a command for another program."""
+    """Print a command's result as JSON."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     sys.stdout.write(_escaped(text, sys.stdout.encoding, lambda character: json.dumps(character)[1:-1]) + "\n")
 
 
 def say(message: str) -> None:
-    """What is going on, on stderr."""
+    """Print progress on stderr."""
     messages().print(message, soft_wrap=True)
 
 
 def error(message: str) -> None:
-    """What went wrong, on stderr."""
+    """Print an error on stderr."""
     _message("error: ", "bold red", message)
 
 
 def warning(message: str) -> None:
-    """What a person should look at, on stderr."""
+    """Print a warning on stderr."""
     _message("warning: ", "bold yellow", message)
 
 
 def note(message: str) -> None:
-    """What was decided without being told, on stderr."""
+    """Print a note on stderr, such as a default that was chosen."""
     _message("note: ", "bold cyan", message)
 
 
 def lines(text: str) -> Text:
-    """A cell of a table that may take several lines."""
+    """Return a table cell whose line breaks are kept."""
     return Text(_escaped(text, output().encoding))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: Sequence[str] = ()) -> Table:
-    """A table without lines around it; the columns in `right` are numbers, and the last one may take several lines.
+    """Return a table without a frame. The columns in `right` are right-aligned; the last column may wrap.
 
-    A line break in a string is shown escaped; in a Text it is one.
+    A line break in a string is shown escaped, in a Text it is kept.
     """
     made = Table(
         box=SIMPLE_HEAD if output().is_terminal else None,
@@ -91,7 +91,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: S
 
 
 def bytes_text(size: int) -> str:
-    """A size for people, with units of a thousand: `812 B`, `78.3 MB`."""
+    """Format a size with decimal units: `812 B`, `78.3 MB`."""
     value, unit = float(size), "B"
     for larger in ("kB", "MB", "GB"):
         if value < 999.95:
@@ -102,7 +102,7 @@ def bytes_text(size: int) -> str:
 
 @contextmanager
 def doing(text: str) -> Iterator[None]:
-    """A moving line while something takes its time; a still one where nothing can move."""
+    """Show a spinner with a text; outside of a terminal print the text once."""
     console = messages()
     if not console.is_terminal:
         say(text)
@@ -114,7 +114,7 @@ def doing(text: str) -> Iterator[None]:
 
 @contextmanager
 def stepping(text: str) -> Iterator[Callable[[str], None]]:
-    """As `doing`, with the steps of it; gives what is told before each."""
+    """Show a spinner as `doing` does; yield a function that shows the current step."""
     console = messages()
     if not console.is_terminal:
         say(text)
@@ -126,7 +126,7 @@ def stepping(text: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def transferring(text: str, total: int) -> Iterator[Progress]:
-    """A bar of bytes; gives what a store tells its progress to."""
+    """Show a progress bar in bytes; yield the function that advances it."""
     console = messages()
     if not console.is_terminal:
         say(f"{text} ({bytes_text(total)})")
@@ -145,7 +145,7 @@ def transferring(text: str, total: int) -> Iterator[Progress]:
 
 
 class _Console(Console):
-    """Prints nothing that a terminal acts on but what rich itself writes, and into a pipe no spaces at a line's end."""
+    """Escapes all text, so that only rich writes control sequences; strips trailing spaces outside of a terminal."""
 
     def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - rich prints anything
         """See rich."""
@@ -157,7 +157,7 @@ class _Console(Console):
         self.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as rich has it
-        """See rich: the text of every string, for measuring it too."""
+        """See rich: called for every string, also to measure it."""
         return super().render_str(_escaped(text, self.encoding), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -173,18 +173,18 @@ def _message(kind: str, style: str, message: str) -> None:
 
 
 def _escaped(text: str, encoding: str, escape: Callable[[str], str] = ascii) -> str:
-    """The text with an escape for each character that is not to be seen or not in the encoding; line breaks stay."""
-    if text.isprintable() and _holds(encoding, text):
+    """Escape each character that is not printable or not in the encoding, except line breaks."""
+    if text.isprintable() and _can_encode(encoding, text):
         return text
     return "".join(
         character
-        if character == "\n" or (character.isprintable() and _holds(encoding, character))
+        if character == "\n" or (character.isprintable() and _can_encode(encoding, character))
         else escape(character).strip("'")
         for character in text
     )
 
 
-def _holds(encoding: str, text: str) -> bool:
+def _can_encode(encoding: str, text: str) -> bool:
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The command `pilotlight`. Exit codes: 0 done, 1 something is not as it should be, 2 wrong usage."""
+"""The command `pilotlight`. Exit codes: 0 success, 1 failure, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pilotlight_cli.stores import StoreUrlError
 
 
 class _Commands(TyperGroup):
-    """The one place where an error becomes a line on stderr and an exit code."""
+    """Turns errors into a line on stderr and an exit code, in this one place."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - the type is private to typer
         """Run a command."""
@@ -51,23 +51,23 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _pilotlight(
     _: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_show_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
-    """Publish a trained model, pin it, and serve it as AWS Lambda and Google Cloud Functions do."""
+    """Publish a trained model, pin it, and serve it on AWS Lambda or Google Cloud Functions."""
 
 
-MODEL = "A model file"
-STORE = "A model store"
-RELEASE = "A release"
-DEPLOYMENT = "A deployment"
-STACK = "The stack on AWS"
+MODEL = "Model file"
+STORE = "Model store"
+RELEASE = "Release"
+DEPLOYMENT = "Deployment"
+STACK = "AWS stack"
 
 deploy = typer.Typer(no_args_is_help=True, help="Deploy this working copy to a cloud.")
 deploy.command("aws")(aws.deploy)
 deploy.command("gcp")(gcp.deploy)
 
-rollout = typer.Typer(no_args_is_help=True, help="Finish or take back a rollout that was left under way.")
+rollout = typer.Typer(no_args_is_help=True, help="Resume or roll back an unfinished rollout.")
 rollout.command("gcp")(gcp.rollout)
 
 prune = typer.Typer(no_args_is_help=True, help="Delete old versions of a deployed function.")

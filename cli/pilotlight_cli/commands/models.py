@@ -1,4 +1,4 @@
-"""Commands on a model store: publish, list, show, alias, copy."""
+"""Commands for a model store: publish, list, show, alias, copy."""
 
 from __future__ import annotations
 
@@ -29,30 +29,42 @@ from pilotlight_cli.stores import Store, open_store
 
 
 def publish(
-    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, dir_okay=False, show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", exists=True, dir_okay=False, help="Model file.", show_default=False)
+    ],
     *,
-    name: Annotated[str, typer.Option("--name", help="What the model is called.", show_default=False)],
+    name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
     store: StoreUrl,
     format: Annotated[  # noqa: A002 - the option's name
-        Format | None, typer.Option("--format", help="What the file is, where its content does not tell.")
+        Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
     ] = None,
     golden: Annotated[
         Path | None,
-        typer.Option("--golden", metavar="FILE", exists=True, dir_okay=False, help="Samples with known answers."),
+        typer.Option(
+            "--golden",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Golden samples: inputs, with or without expected outputs.",
+        ),
     ] = None,
     signature: Annotated[
         Path | None,
         typer.Option(
-            "--signature", metavar="FILE", exists=True, dir_okay=False, help="What the model takes and gives."
+            "--signature",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Signature of the model: inputs, outputs, labels.",
         ),
     ] = None,
-    alias: Annotated[str | None, typer.Option("--alias", help="Let this alias stand for the new version.")] = None,
+    alias: Annotated[str | None, typer.Option("--alias", help="Point this alias to the new version.")] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
             "--allow",
             metavar="MODULE.NAME",
-            help="Let a pickle or skops file ask for this name, which Pilotlight does not know. May be repeated.",
+            help="Allow a pickle or skops file to use this name, which Pilotlight does not list. Repeatable.",
         ),
     ] = None,
     max_memory: MaxMemory = None,
@@ -82,7 +94,7 @@ def publish(
     for note in inspection.notes:
         console.note(note)
     if inspection.extra_globals:
-        console.warning(f"allowed by hand: {', '.join(inspection.extra_globals)}")
+        console.warning(f"allowed by --allow: {', '.join(inspection.extra_globals)}")
     size = sum(file.stat().st_size for file in inspection.files)
     with console.transferring(f"Uploading {path.name}", size) as progress:
         manifest = upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
@@ -99,7 +111,9 @@ def publish(
 
 def list_(
     store: StoreUrl,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="List this model's versions.", show_default=False)
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """List the models in a store, or the versions of one."""
@@ -112,7 +126,7 @@ def list_(
 
 
 def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
-    """Show a version: files, runtime, signature."""
+    """Show a version's files, runtime and signature."""
     source = open_store(store)
     manifest = resolve(source, reference)
     known = aliases(source, manifest.model.name)
@@ -127,11 +141,11 @@ def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
 
 def alias(
     reference: Versioned,
-    name: Annotated[str, typer.Argument(metavar="ALIAS", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="ALIAS", help="Alias to set.", show_default=False)],
     store: StoreUrl,
     json: AsJson = False,
 ) -> None:
-    """Let an alias stand for a version."""
+    """Point an alias to a version."""
     model, version = versioned(reference)
     before = set_alias(open_store(store), model, version, check_name(name, "an alias"))
     if json:
@@ -143,25 +157,25 @@ def alias(
 
 def copy(
     reference: Versioned,
-    source: Annotated[str, typer.Option("--from", metavar="URL", help="The store to copy from.", show_default=False)],
-    target: Annotated[str, typer.Option("--to", metavar="URL", help="The store to copy to.", show_default=False)],
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="Store to copy from.", show_default=False)],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="Store to copy to.", show_default=False)],
     json: AsJson = False,
 ) -> None:
-    """Copy a version to another store under the same number, checking digests on the way."""
-    from pilotlight_cli.registry.publish import copy as take_over
+    """Copy a version to another store under the same number, verifying its digests."""
+    from pilotlight_cli.registry.publish import copy as copy_version
 
     name, version = versioned(reference)
     origin, destination = open_store(source), open_store(target)
     model = read_version(origin, name, version).model
     size = model.golden.size + sum(file.size for file in model.files)
     with console.transferring(f"Copying {name}:{version}", 2 * size) as progress:
-        copied = take_over(origin, destination, name, version, progress)
+        copied = copy_version(origin, destination, name, version, progress)
     if json:
         document = {"name": name, "version": version, "from": origin.url, "to": destination.url, "copied": copied}
         console.print_json(document)
     else:
         done = f"Copied {name}:{version} to {destination.url}" if copied else ""
-        console.output().print(done or f"{name}:{version} is in {destination.url} already", soft_wrap=True)
+        console.output().print(done or f"{name}:{version} already exists in {destination.url}", soft_wrap=True)
 
 
 def _list_models(store: Store, *, json: bool) -> list[str]:
@@ -183,7 +197,7 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
         rows = [(name, count, newest, known.versions) for name, count, newest, known in models]
         console.output().print(views.model_rows(rows))
     else:
-        console.note(f"{store.url} has no models; 'pilotlight publish' puts one there")
+        console.note(f"{store.url} has no models; add one with 'pilotlight publish'")
     _warn_of_old_libraries(newest for _, _, newest, _ in models)
     return [problem for _, _, newest, known in models for problem in (*_problems(newest), *known.problems)]
 
@@ -191,7 +205,7 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
 def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
     found = versions(store, check_name(name, "a model's name"))
     if not found:
-        resolve(store, name)  # says which models there are
+        resolve(store, name)  # raises NotPublished, which lists the models
     known = aliases(store, name)
     if json:
         documents = [views.version_document(version, known.versions) for version in found]

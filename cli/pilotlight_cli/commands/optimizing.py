@@ -1,4 +1,4 @@
-"""The command on a model file, before it is published: optimize."""
+"""The command for a model file before it is published: optimize."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
 def optimize(
     path: Annotated[
         Path,
-        typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="An ONNX model.", show_default=False),
+        typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="ONNX model.", show_default=False),
     ],
-    folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="A new or an empty folder.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Output folder, new or empty.", show_default=False)],
     *,
     requests: Annotated[
-        int, typer.Option("--requests", min=1, help="How many requests an instance answers, from its start to its end.")
+        int, typer.Option("--requests", min=1, help="Number of requests an instance serves in its lifetime.")
     ] = 20,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each form is measured.")] = 5,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of measurements of each form.")] = 5,
     golden: Annotated[
         Path | None,
         typer.Option(
-            "--golden", metavar="FILE", exists=True, dir_okay=False, help="Samples to run; else made-up ones."
+            "--golden",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Golden samples to run (default: generated ones).",
         ),
     ] = None,
     signature: Annotated[
         Path | None,
         typer.Option(
-            "--signature", metavar="FILE", exists=True, dir_okay=False, help="What the model takes and gives."
+            "--signature",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Signature of the model: inputs, outputs, labels.",
         ),
     ] = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
 ) -> None:
-    """Write an ONNX model in the form that starts fastest, or as it is where no form is really faster."""
+    """Write an ONNX model in the form that starts fastest, or unchanged if no form is measurably faster."""
     from pilotlight_cli.optimizing import optimize as make
     from pilotlight_cli.optimizing import view
     from pilotlight_cli.regular_files import read

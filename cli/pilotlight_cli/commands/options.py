@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ StoreUrl = Annotated[
         "--store",
         metavar="URL",
         envvar="PILOTLIGHT_STORE",
-        help="The model store: s3://bucket/prefix, gs://bucket/prefix or file:///folder.",
+        help="Model store: s3://bucket/prefix, gs://bucket/prefix or file:///folder.",
         show_default=False,
     ),
 ]
 
 
 def _regular(lock: Path) -> Path:
-    """The lock, once it and what is beside it are files, so that reading them does not wait."""
+    """Check that the lock and the files beside it are regular files, which cannot block a reader."""
     for path in (lock, lock.with_name("requirements.lock"), lock.with_name("golden.json")):
         if path.exists():
             check_regular(path)
@@ -47,7 +47,7 @@ LockPath = Annotated[
         "--lock",
         metavar="FILE",
         callback=_regular,
-        help="The lock; requirements.lock and golden.json lie beside it.",
+        help="Lock file, with requirements.lock and golden.json beside it.",
     ),
 ]
 MaxMemory = Annotated[
@@ -57,7 +57,7 @@ MaxMemory = Annotated[
         metavar="MB",
         min=1,
         envvar=MEMORY_VARIABLE,
-        help="What looking into the model may take; else 4000 and 15 times its size.",
+        help="Memory limit of the inspection (default: 4000 MB plus 15 times the model's size).",
         show_default=False,
     ),
 ]
@@ -68,22 +68,25 @@ MaxSeconds = Annotated[
         metavar="SECONDS",
         min=1,
         envvar=SECONDS_VARIABLE,
-        help="The processor's time that looking into the model may take; else 180 and one for each MB.",
+        help="CPU time limit of the inspection (default: 180 s plus 1 s per MB of the model).",
         show_default=False,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Reference = Annotated[
-    str, typer.Argument(metavar="NAME[:VERSION|@ALIAS]", help="Without either: the newest.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME[:VERSION|@ALIAS]", help="Model version; the newest without VERSION or ALIAS.", show_default=False
+    ),
 ]
-Versioned = Annotated[str, typer.Argument(metavar="NAME:VERSION", show_default=False)]
+Versioned = Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Model version.", show_default=False)]
 
 LOCK = Path("model.lock")
 
 
 def versioned(reference: str) -> tuple[str, int]:
-    """Name and version of `NAME:VERSION`. Raises NameRefused."""
+    """Parse `NAME:VERSION`. Raises NameRefused."""
     parsed = parse_reference(reference)
     if parsed.version is None:
-        raise NameRefused(f"{reference!r} names no version; write NAME:VERSION, like {parsed.name}:3")
+        raise NameRefused(f"{reference!r} names no version; expected NAME:VERSION, like {parsed.name}:3")
     return parsed.name, parsed.version

@@ -1,4 +1,4 @@
-"""Commands on a pinned model: pin, verify, serve, build."""
+"""Commands for a pinned model: pin, verify, serve, build."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ def pin(
     lock: LockPath = LOCK,
     upgrade: Annotated[
         bool,
-        typer.Option("--upgrade", help="Take the newest libraries that the model allows, not those pinned before."),
+        typer.Option("--upgrade", help="Upgrade to the newest libraries that the model allows."),
     ] = False,
     engine: Annotated[
         Engine | None,
-        typer.Option("--engine", help="What serves the model; else the one that starts fastest.", show_default=False),
+        typer.Option(
+            "--engine", help="Engine that serves the model (default: the fastest to start).", show_default=False
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -72,14 +74,14 @@ def verify(
     lock: LockPath = LOCK,
     cloud: Annotated[
         Cloud | None,
-        typer.Option("--cloud", help="Whose runtime; else the one whose store it is.", show_default=False),
+        typer.Option("--cloud", help="Cloud whose runtime to use (default: the store's cloud).", show_default=False),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Fetch the pinned model, check its digests, load it and compare the golden samples."""
+    """Serve the pinned model on this machine and check its digests and its golden samples."""
     from pilotlight_cli.local.verify import verify as check
 
-    console.say(f"Verifying {lock}: serving the pinned model and sending it its golden samples")
+    console.say(f"Verifying {lock}: serving the pinned model and sending the golden samples")
     report = check(lock, store, cloud)
     if json:
         console.print_json(
@@ -94,7 +96,7 @@ def verify(
     else:
         console.output().print(views.checks(report))
         if report.ok:
-            console.output().print(f"\n{report.model_name}:{report.model_version} answers as its publisher saw it")
+            console.output().print(f"\n{report.model_name}:{report.model_version} passes all checks")
     if not report.ok:
         failed = [item.name for item in report.checks if not item.ok]
         console.error(f"{report.model_name}:{report.model_version} fails: {', '.join(failed)}")
@@ -102,23 +104,23 @@ def verify(
 
 
 def serve(
-    cloud: Annotated[Cloud, typer.Option("--cloud", help="Whose runtime.")] = "aws",
+    cloud: Annotated[Cloud, typer.Option("--cloud", help="Cloud whose runtime to use.")] = "aws",
     lock: LockPath = LOCK,
     store: Annotated[
         str | None,
         typer.Option(
             "--store",
             metavar="URL",
-            help="The model store; without one, an embedded store with the sample model.",
+            help="Model store (default: an embedded store with the sample model).",
             show_default=False,
         ),
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port.")
+        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free port.")
     ] = 8080,
-    once: Annotated[bool, typer.Option("--once", help="End after the first answer.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the first response.")] = False,
 ) -> None:
-    """Serve the pinned model on this machine, in the cloud's own runtime."""
+    """Serve the pinned model on this machine in the cloud's own runtime."""
     from pilotlight_cli.local.command import run_serve
 
     run_serve(cloud, lock, store, port, once=once)
@@ -126,25 +128,32 @@ def serve(
 
 def build(
     *,
-    cloud: Annotated[Cloud | None, typer.Option("--cloud", help="Only this one's package.", show_default=False)] = None,
+    cloud: Annotated[
+        Cloud | None, typer.Option("--cloud", help="Build the package for one cloud only.", show_default=False)
+    ] = None,
     lock: LockPath = LOCK,
     function: Annotated[
-        str, typer.Option("--function", help="Which one: predict; AWS also has hooks and authorizer.")
+        str, typer.Option("--function", help="Function to package: predict; on AWS also hooks or authorizer.")
     ] = "predict",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Where to, with --cloud; else below build/.", show_default=False),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Output folder, with --cloud (default: a folder in build/).",
+            show_default=False,
+        ),
     ] = None,
     architecture: Annotated[
-        Architecture, typer.Option("--architecture", help="The processor of the function on AWS.")
+        Architecture, typer.Option("--architecture", help="Processor architecture on AWS.")
     ] = "x86_64",
     json: AsJson = False,
 ) -> None:
-    """Put the deployable packages together in build/aws and build/gcp."""
+    """Build the deployable packages in build/aws and build/gcp."""
     from pilotlight_cli.staging import build as stage
 
     if out and not cloud:
-        raise typer.BadParameter("--out takes one package: add --cloud")
+        raise typer.BadParameter("--out requires --cloud")
     clouds = [cloud] if cloud else CLOUDS if function == "predict" else ["aws"]
     packages = []
     for one in clouds:

@@ -1,4 +1,4 @@
-"""What the commands print about models: tables for people, documents for other programs."""
+"""The output of commands on models: tables for people, JSON documents for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = 8  # of a model's features; --json has them all
 
 
 def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[str, int]]]) -> RenderableType:
-    """The models of a store: name, number of versions, the newest of them, aliases."""
+    """Return the models of a store as a table: name, number of versions, the newest version, aliases."""
     rows = [
         (name, str(count), str(_number(newest)), *_facts(newest), _aliases(aliases))
         for name, count, newest, aliases in models
@@ -33,16 +33,16 @@ def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[s
 
 
 def version_rows(versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int]) -> RenderableType:
-    """The versions of a model, newest first."""
+    """Return the versions of a model as a table, newest first."""
     rows = [
-        (str(_number(version)), *_facts(version), ", ".join(_standing_for(aliases, _number(version))))
+        (str(_number(version)), *_facts(version), ", ".join(_aliases_of(aliases, _number(version))))
         for version in reversed(versions)
     ]
     return table(("version", "created", "format", "size", "sha256", "aliases"), rows, right=("version", "size"))
 
 
 def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int]) -> dict[str, object]:
-    """A version in a list."""
+    """Return a version of a list as a JSON document."""
     if isinstance(version, Unreadable):
         return {"version": version.version, "problem": version.problem}
     model = version.model
@@ -52,17 +52,17 @@ def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int])
         "format": model.format,
         "size": _size(model),
         "sha256": model.files[0].sha256,
-        "aliases": _standing_for(aliases, model.version),
+        "aliases": _aliases_of(aliases, model.version),
     }
     problem = too_old(model.runtime.packages)
     return document | {"cannot_be_pinned": problem} if problem else document
 
 
 def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
-    """All that is known of a version."""
+    """Return a version's files, runtime and signature."""
     model = manifest.model
     title = Text(f"{model.name}:{model.version}", "bold")
-    for alias in _standing_for(aliases, model.version):
+    for alias in _aliases_of(aliases, model.version):
         title.append(f"  @{alias}", "green")
     packages = ", ".join(f"{name} {version}" for name, version in model.runtime.packages.items())
     rows: list[tuple[str, str | Text]] = [
@@ -83,7 +83,7 @@ def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
 
 
 def signature(found: Signature) -> RenderableType:
-    """A model's inputs, outputs and labels."""
+    """Return a model's inputs, outputs and labels as tables."""
     rows = [("input", *_tensor(tensor), _features(tensor)) for tensor in found.inputs]
     rows += [("output", *_tensor(tensor), _range(tensor)) for tensor in found.outputs]
     shown = table(("", "name", "datatype", "shape", "role", ""), rows)
@@ -92,7 +92,7 @@ def signature(found: Signature) -> RenderableType:
 
 
 def checks(report: VerifyReport) -> RenderableType:
-    """What was verified."""
+    """Return the checks of `verify` as a table."""
     rows = [
         (Text("ok", "green") if item.ok else Text("failed", "bold red"), item.name, lines(item.detail))
         for item in report.checks
@@ -147,5 +147,5 @@ def _aliases(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} {version}" for alias, version in aliases.items())
 
 
-def _standing_for(aliases: Mapping[str, int], version: int) -> list[str]:
+def _aliases_of(aliases: Mapping[str, int], version: int) -> list[str]:
     return [alias for alias, number in aliases.items() if number == version]

@@ -244,7 +244,7 @@ def test_lists_as_json(store: Store) -> None:
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
     result = run("list", "--store", (tmp_path / "empty").as_uri())
     assert result.stdout == ""
-    assert "has no models; 'pilotlight publish' puts one there" in result.stderr
+    assert "has no models; add one with 'pilotlight publish'" in result.stderr
 
 
 def test_a_version_that_cannot_be_read_is_listed_and_fails(store: Store) -> None:
@@ -332,7 +332,7 @@ def test_an_alias_is_set_and_moved(store: Store) -> None:
 def test_a_copy_is_made_once(store: Store, tmp_path: Path) -> None:
     to = ("copy", "breast-cancer:2", "--from", store.url, "--to", (tmp_path / "b").as_uri())
     assert run(*to).stdout == f"Copied breast-cancer:2 to {(tmp_path / 'b').as_uri()}\n"
-    assert run(*to).stdout == f"breast-cancer:2 is in {(tmp_path / 'b').as_uri()} already\n"
+    assert run(*to).stdout == f"breast-cancer:2 already exists in {(tmp_path / 'b').as_uri()}\n"
     document = json.loads(run(*to, "--json").stdout)
     assert document.keys() == {"name", "version", "from", "to", "copied"}
     assert document["copied"] is False
