@@ -1,9 +1,9 @@
-"""Writes cli/pilotlight_cli/formats/admitted_globals.json: the names that pickles of scikit-learn models ask for.
+"""Writes cli/pilotlight_cli/formats/admitted_globals.json: the names that pickles of scikit-learn models import.
 
 Usage: python tools/admitted_globals.py [--check]
 
-Every estimator is fitted and pickled under several versions of scikit-learn and numpy, each in an environment of its
-own; the list is the union of what those pickles ask for. --check writes nothing and fails when the list would change.
+Every estimator is fitted and pickled with several versions of scikit-learn and numpy, each in an environment of its
+own; the list is the union of the names in those pickles. --check writes nothing and fails if the list would change.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ ENVIRONMENTS = (
 )
 
 
-def names(requirements: tuple[str, ...]) -> set[str]:
-    """What the pickles made with those versions ask for, but for what nobody may."""
+def imported_names(requirements: tuple[str, ...]) -> set[str]:
+    """Return the names that pickles made with those versions import, without the forbidden ones."""
     print(f"{' '.join(requirements)}: ", end="", flush=True)
     path = os.pathsep.join(map(str, (host_packages(requirements), CORE.parent)))
     done = subprocess.run(
@@ -40,18 +40,18 @@ def names(requirements: tuple[str, ...]) -> set[str]:
         stdout=subprocess.PIPE,
         check=True,
     )
-    found = set(json.loads(done.stdout))
-    never = set(filter(forbidden, found))
-    print(f"{len(found)} names" + (f", left out: {', '.join(sorted(never))}" if never else ""))
-    return found - never
+    names = set(json.loads(done.stdout))
+    rejected = set(filter(forbidden, names))
+    print(f"{len(names)} names" + (f", forbidden: {', '.join(sorted(rejected))}" if rejected else ""))
+    return names - rejected
 
 
 def main() -> None:
     """Write the list, or check it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the list would change")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the list would change")
     check = parser.parse_args().check
-    text = json.dumps(sorted(set[str]().union(*map(names, ENVIRONMENTS))), indent=1) + "\n"
+    text = json.dumps(sorted(set[str]().union(*map(imported_names, ENVIRONMENTS))), indent=1) + "\n"
     if check:
         sys.exit(f"{FILE.name} would change; run it without --check" if FILE.read_text() != text else 0)
     FILE.write_text(text)

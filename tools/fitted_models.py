@@ -1,4 +1,4 @@
-"""Fits every estimator of the installed scikit-learn and prints, as a JSON list, the names that their pickles ask for.
+"""Fits every estimator of the installed scikit-learn and prints the names that their pickles import, as a JSON list.
 
 tools/admitted_globals.py runs this in isolated environments with different versions.
 """
@@ -53,7 +53,7 @@ TEXTS = ["hot day", "cold night", "hot night", "cold cold day"] * (ROWS // 4)
 FRAME = pd.DataFrame(NUMBERS, columns=["a", "b", "c", "d"]).assign(
     city=RANDOM.choice(["x", "y", "z"], ROWS), text=TEXTS, kind=pd.Categorical(RANDOM.choice(["k", "l"], ROWS))
 )
-# What to fit on: every estimator takes some of it.
+# Training data: every estimator accepts some of it.
 DATA: tuple[tuple[Any, ...], ...] = (
     (NUMBERS, CLASSES),
     (NUMBERS, VALUES),
@@ -75,7 +75,7 @@ WIDE = (RANDOM.rand(4, 2000),)
 
 
 def estimators() -> Iterator[Any]:
-    """Every estimator, unfitted."""
+    """Yield every estimator, unfitted."""
     for name, kind in all_estimators():
         wanted = {
             parameter.name
@@ -101,7 +101,7 @@ def estimators() -> Iterator[Any]:
 
 
 def variants() -> Iterator[tuple[Any, ...]]:
-    """Fitted state that an estimator's defaults do not show."""
+    """Yield estimators with options that add fitted state, and their data."""
     for loss in ("squared_error", "absolute_error", "gamma", "poisson", "quantile"):
         yield HistGradientBoostingRegressor(loss=loss, quantile=0.5, max_iter=3), NUMBERS, VALUES
     yield HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=3), FRAME[["a", "kind"]], CLASSES
@@ -135,7 +135,7 @@ def variants() -> Iterator[tuple[Any, ...]]:
 
 
 def objects() -> Iterator[Any]:
-    """What numpy, scipy and Python itself put into fitted state."""
+    """Yield objects of numpy, scipy and Python that occur in fitted state."""
     letters = "?bBhHiIlLqQefdgFDSUO"
     yield [np.zeros((2, 2), letter) for letter in letters] + [
         np.zeros(2, letter)[0] for letter in letters if letter != "O"
@@ -161,7 +161,7 @@ def objects() -> Iterator[Any]:
 
 
 def functions() -> Iterator[Any]:
-    """Functions that fitted state refers to: numpy's for a FunctionTransformer, scores for a selection or a search."""
+    """Yield functions in fitted state: numpy's of a FunctionTransformer, scores of selections and searches."""
     for module in (np, scipy.special):
         for name in dir(module):
             if not forbidden(f"{module.__name__}.{name}") and callable(getattr(module, name)):
@@ -174,7 +174,7 @@ def functions() -> Iterator[Any]:
 
 
 def classes() -> Iterator[type]:
-    """Classes with close relatives, of which fitting shows only some: kernels, distances, losses, ways to split."""
+    """Yield classes of families of which fitting covers only some: kernels, distances, losses, splitters."""
     for module in (gaussian_process.kernels, model_selection, model_selection._split):  # noqa: SLF001
         for kind in vars(module).values():
             if (
@@ -191,21 +191,21 @@ def classes() -> Iterator[type]:
 
 
 def fitted() -> Iterator[Any]:
-    """Every estimator as it is and fitted on all that it takes, and every variant."""
+    """Yield every estimator, unfitted and fitted on all data it accepts, and every variant."""
     for estimator in estimators():
         yield estimator
-        takes = 0
+        fits = 0
         for data in (*DATA, WIDE):
-            if data is WIDE and takes:
+            if data is WIDE and fits:
                 continue
             try:
                 yield estimator.fit(*data)
-            except Exception as error:  # noqa: BLE001 - each estimator refuses data in its own words
+            except Exception as error:  # noqa: BLE001 - each estimator raises its own errors
                 refusal = error
             else:
-                takes += 1
-        if not takes:
-            print(f"{estimator} fits nothing: {refusal}", file=sys.stderr)
+                fits += 1
+        if not fits:
+            print(f"{estimator} accepts none of the data: {refusal}", file=sys.stderr)
     for estimator, *given in variants():
         yield estimator.fit(*given)
 
@@ -222,10 +222,10 @@ def main() -> None:
             except (pickle.PicklingError, TypeError, AttributeError) as error:
                 print(f"{item!r:.80} cannot be pickled: {error}", file=sys.stderr)
                 continue
-            asked = scan(content)
-            if not any(map(forbidden, asked)):
-                loads(content, asked)  # or the list would promise more than the loader keeps
-            names.update(asked)
+            imported = scan(content)
+            if not any(map(forbidden, imported)):
+                loads(content, imported)  # the loader must accept what the list allows
+            names.update(imported)
     json.dump(sorted(names), sys.stdout)
 
 

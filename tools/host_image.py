@@ -1,4 +1,4 @@
-"""Images for Docker that are made of this machine's own files, each with a label that says of what."""
+"""Docker images made of this machine's own files, each with a label that identifies its parts."""
 
 from __future__ import annotations
 
@@ -21,61 +21,61 @@ _SHARED = ("host_files.py", "host_image.py")
 
 
 class NoImageError(Exception):
-    """The image cannot be built here; the message says what is missing."""
+    """The image cannot be built on this machine; the message says what is missing."""
 
 
-def made_of(image: str) -> str | None:
-    """What an image was made of; empty where it is no stand-in, None where there is none. Raises NoImageError."""
+def stand_in_label(image: str) -> str | None:
+    """Return an image's label; "" if it is no stand-in, None if there is no image. Raises NoImageError."""
     if docker("version").returncode:
         raise NoImageError("Docker's engine does not answer; start it")
-    asked = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
-    if asked.returncode:
+    inspected = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    if inspected.returncode:
         return None
-    return str((json.loads(asked.stdout) or {}).get(LABEL, ""))
+    return str((json.loads(inspected.stdout) or {}).get(LABEL, ""))
 
 
 def functions_python() -> str:
-    """This machine's interpreter of the functions' version. Raises NoImageError where there is none."""
+    """Return this machine's interpreter of the functions' version. Raises NoImageError if there is none."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        raise NoImageError("it takes Linux on x86_64, whose programs go into it")
+        raise NoImageError("it requires Linux on x86_64, whose programs it contains")
     program = interpreter()
     if not program:
-        raise NoImageError(f"there is no Python {PYTHON_VERSION} on this machine")
+        raise NoImageError(f"Python {PYTHON_VERSION} is not installed")
     return program
 
 
 def digest(program: str, recipes: Sequence[str], *parts: object) -> str:
-    """A digest of all that goes into an image: an interpreter, files beside this one that say how, and other parts."""
-    said = subprocess.run([program, "-VV"], capture_output=True, text=True, check=True).stdout
+    """Return the digest of an image's parts: the interpreter, the recipes beside this file, and others."""
+    version = subprocess.run([program, "-VV"], capture_output=True, text=True, check=True).stdout
     texts = [(_HERE / name).read_text() for name in (*_SHARED, *recipes)]
-    return hashlib.sha256("\n".join(map(str, (program, said, *parts, *texts))).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(str, (program, version, *parts, *texts))).encode()).hexdigest()
 
 
 def import_image(root: Path, image: str, label: str, environment: Mapping[str, str], changes: Sequence[str]) -> None:
-    """Hand a folder to Docker as an image of one layer, owned by root. Raises NoImageError."""
+    """Import a folder into Docker as an image of one layer, owned by root. Raises NoImageError."""
     variables = [f"ENV {name}={value}" for name, value in environment.items()]
-    said = [*variables, *changes, f"LABEL {LABEL}={label}"]
-    options = [part for change in said for part in ("--change", change)]
+    instructions = [*variables, *changes, f"LABEL {LABEL}={label}"]
+    options = [part for change in instructions for part in ("--change", change)]
     with subprocess.Popen(
         ["docker", "import", *options, "-", image], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
         with tarfile.open(fileobj=process.stdin, mode="w|") as archive:
-            archive.add(root, ".", filter=_of_root)
+            archive.add(root, ".", filter=_owned_by_root)
         if process.stdin:
             process.stdin.close()
     if process.returncode:
         raise NoImageError(f"'docker import' ended with exit code {process.returncode}")
 
 
-def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     return entry
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of Docker's that has ended, well or not. Raises NoImageError where there is no such program."""
+    """Run a command of Docker's, whatever its exit code. Raises NoImageError if docker is not installed."""
     try:
         return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        raise NoImageError("the program docker is not on this machine") from None
+        raise NoImageError("docker is not installed") from None

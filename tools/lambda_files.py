@@ -1,6 +1,6 @@
-"""The files of a Lambda runtime image, taken from this machine: a Python, the C library, AWS's client and emulator.
+"""The files of a Lambda runtime image, from this machine: a Python, the C library, AWS's client and emulator.
 
-Where things lie in the image (/var/lang, /var/runtime, /lambda-entrypoint.sh) is what AWS's own images have.
+The image's layout (/var/lang, /var/runtime, /lambda-entrypoint.sh) is that of AWS's own images.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from host_files import Python, copy_python, copy_system
 
-# What `sam` runs while it derives its own image.
+# Programs that `sam` runs to derive its own image.
 _PROGRAMS = ("sh", "mv", "chmod")
 
 _BOOTSTRAP = """\
@@ -29,7 +29,7 @@ exec /usr/local/bin/aws-lambda-rie /var/runtime/bootstrap
 
 
 def lay_out(root: Path, python: Python, runtime: Path, emulator: Path) -> None:
-    """Fill `root`, which is empty, with all that the image has. `runtime` is the folder of AWS's client and SDK."""
+    """Fill the empty folder `root` with the image's files. `runtime` has AWS's client and SDK."""
     for name in ("dev", "etc", "opt", "proc", "root", "sys", "tmp", "usr/local/bin", "var/rapid", "var/task"):
         (root / name).mkdir(parents=True)
     (root / "tmp").chmod(0o1777)

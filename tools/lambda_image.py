@@ -1,13 +1,13 @@
-"""Builds a stand-in for AWS's image of Lambda's Python, so that `sam local` runs where no image can be pulled.
+"""Builds a stand-in for AWS's image of Lambda's Python, so that `sam local` runs without pulling an image.
 
 Usage: python tools/lambda_image.py
 
-It is made of this machine's own Python of the functions' version, its C library, AWS's runtime client and SDK as
-uv.lock pins them, and the runtime interface emulator in the SAM CLI's wheel. It has the name by which SAM asks for the
-image, and a label that says what it is. An image of that name without the label is AWS's own, and stays.
+It consists of this machine's own Python of the functions' version, its C library, AWS's runtime client and SDK as
+pinned in uv.lock, and the runtime interface emulator of the SAM CLI's wheel. It has the name that SAM uses for the
+image, and a label that marks it as a stand-in. An image of that name without the label is AWS's own and is kept.
 
-It differs from AWS's: the C library is another version's, the function runs as root, and nothing else of Amazon Linux
-is there. What works in it was not shown to work in AWS's.
+It differs from AWS's: the C library has another version, the function runs as root, and the rest of Amazon Linux is
+missing. A test that passes in it does not show that AWS's image works.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from host_files import Python, python_of
-from host_image import NoImageError, digest, docker, functions_python, import_image, made_of
+from host_image import NoImageError, digest, docker, functions_python, import_image, stand_in_label
 from lambda_files import lay_out
 from pilotlight_cli.aws.sam_local import IMAGE
 from pilotlight_cli.hostenv import run_uv
 from pilotlight_cli.local.lambda_runtime import emulator
 
-# SAM's own image on top, which it does not make again for a new base.
+# SAM's own image on top, which it does not rebuild for a new base.
 DERIVED = IMAGE.replace("-x86_64", "-rapid-x86_64")
 
 _LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
@@ -39,18 +39,18 @@ _RECIPES = ("lambda_files.py", "lambda_image.py")
 
 
 def main() -> None:
-    """Build the image where there is none, or where its parts have changed since."""
+    """Build the image if it is missing or outdated."""
     try:
-        print(built())
+        print(ensure_image())
     except NoImageError as error:
         sys.exit(f"no stand-in for {IMAGE}: {error}")
 
 
-def built() -> str:
-    """Make sure that there is an image, and say which. Raises NoImageError."""
-    label = made_of(IMAGE)
+def ensure_image() -> str:
+    """Ensure that there is an image; return a sentence about it. Raises NoImageError."""
+    label = stand_in_label(IMAGE)
     if label == "":
-        return f"{IMAGE} is here, and is not a stand-in: it stays as it is"
+        return f"{IMAGE} exists and is no stand-in; it is kept"
     program = functions_python()
     requirements = run_uv(["export", "--frozen", "--only-group", "lambda-runtime", "--no-emit-project", "--no-header"])
     wanted = digest(program, _RECIPES, requirements, emulator().stat().st_size)

@@ -1,4 +1,4 @@
-"""Writes bench/peers/*/requirements.lock: what the alternatives in the benchmark install, for the functions' Python.
+"""Writes bench/peers/*/requirements.lock: the packages of the benchmark's alternatives, for the functions' Python.
 
 Usage: python tools/lock_peers.py [--upgrade]
 """
@@ -15,9 +15,9 @@ HEADER = f"# Written by 'python tools/lock_peers.py' for Python {PYTHON_VERSION}
 
 
 def main() -> None:
-    """Resolve again, within what our own functions pin: nobody is to win by a newer library."""
+    """Resolve again, constrained to the functions' own pins, so that versions do not decide the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions of everything")
+    parser.add_argument("--upgrade", action="store_true", help="upgrade everything to the newest versions")
     upgrade = parser.parse_args().upgrade
     for wanted in sorted(PEERS.glob("*/requirements.in")):
         file = wanted.with_suffix(".lock")

@@ -1,4 +1,4 @@
-"""Writes functions/gcp/predict/requirements.lock: what Google's builder installs beside a model's own requirements.
+"""Writes functions/gcp/predict/requirements.lock: the packages that the function needs on Google Cloud.
 
 Usage: python tools/lock_platform.py [--upgrade]
 """
@@ -15,9 +15,9 @@ HEADER = (
 
 
 def main() -> None:
-    """Resolve again; what is pinned already stays, unless --upgrade asks for the newest."""
+    """Resolve again; existing pins are kept, unless --upgrade is given."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions of everything")
+    parser.add_argument("--upgrade", action="store_true", help="upgrade everything to the newest versions")
     upgrade = parser.parse_args().upgrade
     wanted = PLATFORM_LOCK.with_name("requirements.in").read_text().split()
     previous = PLATFORM_LOCK.read_text() if PLATFORM_LOCK.exists() else ""

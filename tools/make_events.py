@@ -1,9 +1,9 @@
-"""Writes the files in events/: one request to the sample model, in every shape in which it can arrive.
+"""Writes the files in events/: one request to the sample model, in every event format.
 
 python tools/make_events.py [--out FOLDER]
 
-The shapes are those of API Gateway's HTTP APIs (payload format 2.0) and REST APIs, and of Lambda function URLs; ids,
-addresses and times are made up. The row is the first golden sample of the sample model.
+The formats are those of API Gateway's HTTP APIs (payload format 2.0) and REST APIs, and of Lambda function URLs. Ids,
+addresses and times are invented. The row is the first golden sample of the sample model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRACE = "Root=1-68b6c214-3f6a0c5b7e2d4a1989bc0ef1"
 TIME = "02/Sep/2025:10:08:20 +0000"
 EPOCH = 1756807700412  # the same moment in milliseconds
 
-# What a REST API says of a caller that signed nothing: null.
+# Fields that a REST API sets to null for an unsigned request.
 UNKNOWN = (
     "accessKey",
     "accountId",
@@ -41,14 +41,14 @@ UNKNOWN = (
 
 
 def sample_body() -> Document:
-    """The body of a /predict request for a real row."""
+    """Return the body of a /predict request for a real row."""
     (features,) = json.loads((SAMPLE / "signature.json").read_bytes())["inputs"]
     (values,) = json.loads((SAMPLE / "golden.json").read_bytes())["samples"][0]["inputs"]
     return {"features": dict(zip(features["feature_names"], values["data"], strict=True))}
 
 
 def http_api(method: str, path: str, body: str = "", *, binary: bool = False) -> Document:
-    """An HTTP API's event. Without a text content type a body is taken for binary, and comes in base64."""
+    """Return an HTTP API's event. It encodes a body without a text content type in base64."""
     host = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
     headers = {
         "accept": "*/*",
@@ -70,7 +70,7 @@ def http_api(method: str, path: str, body: str = "", *, binary: bool = False) ->
 
 
 def function_url(method: str, path: str, body: str) -> Document:
-    """A function URL's event, for a URL that anybody may call."""
+    """Return a function URL's event, for a public URL."""
     headers = {
         "accept": "*/*",
         "content-length": str(len(body.encode())),
@@ -117,7 +117,7 @@ def _format_2(method: str, path: str, headers: dict[str, str], context: Document
 
 
 def rest_api(method: str, path: str, body: str) -> Document:
-    """A REST API's event, from a proxy resource on the stage `prod`. It has no `version` and all headers twice."""
+    """Return a REST API's event, from a proxy resource on the stage `prod`: no `version`, and all headers twice."""
     host = "f6g7h8i9j0.execute-api.eu-west-1.amazonaws.com"
     headers = {
         "Accept": "*/*",
@@ -170,7 +170,7 @@ def _payload(body: str, *, binary: bool = False) -> Document:
 
 
 def events() -> dict[str, Document]:
-    """Every file's name and what it holds."""
+    """Return the documents by file name."""
     features = sample_body()
     body = json.dumps(features)
     invalid = json.dumps({"features": features["features"] | {"mean radius": "large"}})
@@ -186,7 +186,7 @@ def events() -> dict[str, Document]:
 
 
 def main() -> None:
-    """Write them all."""
+    """Write all files."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=EVENTS, help="where to write (default: events/)")
     out = parser.parse_args().out

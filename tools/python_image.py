@@ -1,10 +1,10 @@
-"""Builds a stand-in for Docker's image of Python, so that the container's tests run where no image can be pulled.
+"""Builds a stand-in for Docker's image of Python, so that the container's tests run without pulling an image.
 
 Usage: python tools/python_image.py
 
-It is made of this machine's own Python of the functions' version, the pip that comes with it, and the C library. It has
-a name of its own. What works in it was not shown to work in the image that functions/gcp/container/Dockerfile names:
-there is no Debian around it, no certificates, no shell but sh.
+It consists of this machine's own Python of the functions' version, its bundled pip, and the C library, under a name of
+its own. A test that passes in it does not show that the image in functions/gcp/container/Dockerfile works: it has no
+Debian, no certificates, and no shell but sh.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from host_files import Python, copy_python, copy_system, python_of
-from host_image import NoImageError, digest, functions_python, import_image, made_of
+from host_image import NoImageError, digest, functions_python, import_image, stand_in_label
 
 IMAGE = "pilotlight/python-stand-in:3.13-slim-bookworm"
 
@@ -25,16 +25,16 @@ _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "LD_L
 
 
 def main() -> None:
-    """Build the image where there is none, or where its parts have changed since."""
+    """Build the image if it is missing or outdated."""
     try:
-        print(built())
+        print(ensure_image())
     except NoImageError as error:
         sys.exit(f"no stand-in for Docker's image of Python: {error}")
 
 
-def built() -> str:
-    """Make sure that there is an image, and say its name. Raises NoImageError."""
-    label = made_of(IMAGE)  # asks for the engine first
+def ensure_image() -> str:
+    """Ensure that there is an image; return its name. Raises NoImageError."""
+    label = stand_in_label(IMAGE)  # checks that Docker works, too
     program = functions_python()
     wanted = digest(program, ("python_image.py",))
     if label != wanted:
@@ -58,10 +58,10 @@ def _lay_out(root: Path, python: Python) -> None:
 
 
 def _unpack_pip(python: Python, packages: Path) -> None:
-    """Install the pip that an interpreter carries for new virtual environments: its wheel is pure Python."""
+    """Install the pip that an interpreter bundles for virtual environments; its wheel is pure Python."""
     wheel = next((python.library / "ensurepip/_bundled").glob("pip-*.whl"), None)
     if wheel is None:
-        raise NoImageError(f"{python.program} brings no pip with it, as Debian's own does not")
+        raise NoImageError(f"{python.program} bundles no pip; Debian's own Python does not")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Asks the API of a stack on AWS whether its model is ready, through the gateway and as a caller would: tools/smoke.sh STACK.
-# Where callers need a token or an API key, which this script has not, the gateway has to refuse it.
+# Checks that the API of a stack on AWS is ready, through the gateway as a caller: tools/smoke.sh STACK.
+# If callers need a token or an API key, which this script does not have, it expects a 401.
 set -euo pipefail
 
-stack=${1:?a stack, like pilotlight-staging}
+stack=${1:?missing stack name, like pilotlight-staging}
 
 describe() { aws cloudformation describe-stacks --stack-name "$stack" --output text --query "Stacks[0].$1"; }
 
@@ -20,15 +20,15 @@ iam)
 jwt | api-key) expected=401 ;;
 esac
 
-# The key goes by standard input: arguments can be read by every process.
+# Pass the key on standard input: every process can read arguments.
 if [ "$authorization" = iam ]; then
 	status=$(curl "${options[@]}" --config - "$url/health/ready" <<<"user = \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\"")
 else
 	status=$(curl "${options[@]}" "$url/health/ready")
 fi
 
-echo "$url/health/ready answers $status"
+echo "$url/health/ready returned $status"
 if [ "$status" != "$expected" ]; then
-	echo "error: expected $expected, with the authorization $authorization" >&2
+	echo "error: expected $expected with authorization $authorization" >&2
 	exit 1
 fi

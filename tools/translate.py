@@ -1,9 +1,9 @@
-"""Writes what AWS makes of template.yaml: plain CloudFormation, for the checks that know no SAM.
+"""Writes the translation of template.yaml to plain CloudFormation, for linters that do not support SAM.
 
 Usage: python tools/translate.py FOLDER
 
-`translated.json` is the translation as CloudFormation gets it, conditions and all. Each other file is what is left of
-it with the values named here: together they have every start mode, every authorization and every condition.
+`translated.json` is the translation as CloudFormation gets it, with its conditions. Each other file resolves it for one
+set of parameters; together they cover every start mode, every authorization and every condition.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Write the files into the folder, which is made."""
-    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of features that nobody asked for
+    """Create the folder and write the files into it."""
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of unused features
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     template = load_template(PROJECT / "template.yaml")

@@ -78,7 +78,7 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilo
 def test_a_caller_of_aws_signs_the_request(gateway: Gateway, tmp_path: Path) -> None:
     code, said = smoke(gateway, tmp_path, "iam")
 
-    assert (code, "/health/ready answers 200" in said) == (0, True)
+    assert (code, "/health/ready returned 200" in said) == (0, True)
     ((path, headers),) = gateway.requests
     assert path == "/health/ready"
     assert headers["x-amz-security-token"] == "a token"
@@ -95,7 +95,7 @@ def test_an_open_api_is_asked_as_it_is(gateway: Gateway, tmp_path: Path) -> None
 @pytest.mark.parametrize("authorization", ["jwt", "api-key"])
 def test_an_api_that_lets_a_stranger_in_fails(authorization: str, gateway: Gateway, tmp_path: Path) -> None:
     code, said = smoke(gateway, tmp_path, authorization)
-    assert (code, f"error: expected 401, with the authorization {authorization}" in said) == (1, True)
+    assert (code, f"error: expected 401 with authorization {authorization}" in said) == (1, True)
 
     gateway.status = 401
     assert smoke(gateway, tmp_path, authorization)[0] == 0
