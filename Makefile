@@ -1,4 +1,4 @@
-# Pilotlight. `make help` lists what there is.
+# Pilotlight. `make help` lists the targets.
 
 CLOUD ?=
 EVENT ?= events/http-api-v2-predict.json
@@ -21,7 +21,7 @@ RUN_CLOUD := $(or $(CLOUD),aws)
 CHECKERS := .venv-checkers
 TRANSLATION := build/translation
 
-# SAM CLI asks nobody anything: no telemetry, no credentials, one try where it wants some all the same.
+# SAM CLI stays offline: no telemetry, no credentials, one attempt where it tries to use some.
 SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=none \
 	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
@@ -31,10 +31,10 @@ SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REG
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  CLOUD=aws|gcp chooses the cloud, PORT=8080 where run and start-api listen, ONCE=1 ends run after the first answer.'
-	@echo '  FROM=s3://... or gs://... is a store that has the pinned version, YES=1 lets a deployment ask nothing.'
+	@echo '  CLOUD=aws|gcp selects the cloud, PORT=8080 the port of run and start-api, ONCE=1 ends run after the first response.'
+	@echo '  FROM=s3://... or gs://... is a store to copy the pinned version from, YES=1 skips the confirmation of a deployment.'
 
-# uv comes first, by its hash, and installs the rest from uv.lock.
+# pip installs uv, pinned by its hash; uv installs the rest from uv.lock.
 $(UV): tools/bootstrap.txt
 	@echo 'Setting up: a virtual environment in $(VENV) with uv in it'
 	@$(PYTHON) -m venv $(VENV)
@@ -47,16 +47,16 @@ $(VENV)/.run: $(UV) pyproject.toml uv.lock
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	@echo 'Setting up: what the tests and checks need'
+	@echo 'Setting up: the dependencies of tests and checks'
 	@$(UV) sync --frozen --inexact
 	@touch $@
 
-run: $(VENV)/.run  ## Serve the pinned model in its real local runtime and send it the sample request
+run: $(VENV)/.run  ## Serve the pinned model in the cloud's local runtime and send the sample request
 	@$(BIN)/pilotlight serve --cloud $(RUN_CLOUD) --port $(PORT) $(if $(ONCE),--once)
 
-# First, while nothing else takes the processor, what compares times with promises; where one fails (1), the others run all
-# the same. These mostly wait for processes that they start, so that the workers may be more than the processors.
-test: $(VENV)/.dev  ## Run all tests, in WORKERS=3 processes; ARGS="tests/unit -k decode" runs those in one
+# Tests that measure times run first, alone; if one fails (exit code 1), the others run anyway. Those mostly wait for
+# processes that they start, so there may be more workers than processors.
+test: $(VENV)/.dev  ## Run all tests in WORKERS=3 processes; ARGS="tests/unit -k decode" runs a selection in one
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
@@ -75,13 +75,13 @@ $(CHECKERS)/.done: $(UV) tools/checkers.txt
 	@$(UV) pip install --quiet --python $(CHECKERS) --require-hashes -r tools/checkers.txt
 	@touch $@
 
-# The templates as they are, what AWS makes of them in each start mode, and the workflows; all of it offline.
+# The templates, their translation for each start mode, and the workflows; all offline.
 validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their translation, the Dockerfile and the workflows
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
 	@$(BIN)/cfn-lint template.yaml bootstrap.yaml
-	@# W2001: the translation has the deployment type in it and asks for the parameter no longer.
+	@# W2001: the translation contains the deployment type and no longer uses the parameter.
 	@$(BIN)/cfn-lint --ignore-checks W2001 -- $(TRANSLATION)/*.json
 	@$(CHECKERS)/bin/checkov --framework cloudformation --skip-download --quiet --compact \
 		--file template.yaml bootstrap.yaml $(TRANSLATION)/*.json
@@ -93,40 +93,40 @@ format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-build: $(VENV)/.run  ## Put the deployable packages together in build/aws and build/gcp
+build: $(VENV)/.run  ## Build the deployable packages in build/aws and build/gcp
 	@$(BIN)/pilotlight build $(if $(CLOUD),--cloud $(CLOUD))
 
-image: $(VENV)/.run  ## Build a stand-in for AWS's Python image in Docker, where that cannot be pulled
+image: $(VENV)/.run  ## Build a Docker stand-in for AWS's Python image, if that cannot be pulled
 	@$(BIN)/python tools/lambda_image.py
 
-bench: $(VENV)/.dev  ## Measure the function beside the usual alternatives, for about ten minutes
+bench: $(VENV)/.dev  ## Benchmark the function against the usual alternatives, in about ten minutes
 	@$(BIN)/python bench/run.py
 
-bench-quick: $(VENV)/.dev  ## The same with few rounds and small models, for about a minute
+bench-quick: $(VENV)/.dev  ## Run the benchmark with few rounds and small models, in about a minute
 	@$(BIN)/python bench/run.py --quick
 
-bench-publish: $(VENV)/.dev  ## Quote the last run of make bench in docs/reference/performance.md
+bench-publish: $(VENV)/.dev  ## Write the results of the last make bench to docs/reference/performance.md
 	@$(BIN)/python bench/publish.py
 
-container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... replaces its base
+container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... sets another base image
 	@$(BIN)/pilotlight build --cloud gcp
 	@$(BIN)/python tools/container.py $(BASE)
 
-invoke: $(VENV)/.run  ## Send EVENT=events/... to the function under `sam local`, in Docker
+invoke: $(VENV)/.run  ## Send EVENT=events/... to the function in Docker, with sam local
 	@$(BIN)/pilotlight sam invoke $(EVENT)
 
-start-api: $(VENV)/.run  ## Serve the function behind SAM's local API, in Docker
+start-api: $(VENV)/.run  ## Serve the function behind SAM's local API in Docker
 	@$(BIN)/pilotlight sam start-api --port $(PORT)
 
-deploy-aws: $(VENV)/.run  ## Deploy this working copy to AWS, as ENV=dev|staging|prod in samconfig.toml says
+deploy-aws: $(VENV)/.run  ## Deploy this working copy to AWS, with the settings of ENV=dev|staging|prod in samconfig.toml
 	@$(if $(ENV),,$(error ENV is missing: make deploy-aws ENV=dev))
 	@$(BIN)/pilotlight deploy aws --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
-deploy-gcp: $(VENV)/.run  ## Deploy this working copy to Google Cloud, as ENV=dev|staging|prod in gcp.toml says
+deploy-gcp: $(VENV)/.run  ## Deploy this working copy to Google Cloud, with the settings of ENV=dev|staging|prod in gcp.toml
 	@$(if $(ENV),,$(error ENV is missing: make deploy-gcp ENV=dev))
 	@$(BIN)/pilotlight deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
-sample: $(VENV)/.dev  ## Train the sample model again and pin it
+sample: $(VENV)/.dev  ## Retrain the sample model and pin it
 	@$(BIN)/python $(SAMPLE)/train.py
 	@rm -rf build/sample-store
 	@$(BIN)/pilotlight publish $(SAMPLE)/model.onnx --name breast-cancer --store file://$(CURDIR)/build/sample-store \
@@ -134,7 +134,7 @@ sample: $(VENV)/.dev  ## Train the sample model again and pin it
 	@$(BIN)/pilotlight pin breast-cancer --store file://$(CURDIR)/build/sample-store
 	@$(BIN)/python tools/make_events.py
 
-lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock and tools/*.txt again; UPGRADE=1 takes the newest
+lock: $(VENV)/.run  ## Resolve uv.lock, all requirements.lock and tools/*.txt again; UPGRADE=1 upgrades to the newest versions
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
@@ -145,5 +145,5 @@ lock: $(VENV)/.run  ## Resolve uv.lock, the function folders' requirements.lock 
 			|| exit 1; \
 	done
 
-clean:  ## Remove what was built and installed
+clean:  ## Remove build/ and the virtual environments
 	@rm -rf build $(VENV) $(CHECKERS)

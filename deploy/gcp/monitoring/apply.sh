@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the log-based metrics and the alert policy of this folder in a project, or brings them up to date:
+# Creates or updates the log-based metrics and the alert policy of this folder in a project:
 #   deploy/gcp/monitoring/apply.sh PROJECT [NOTIFICATION_CHANNEL]
-# Needs gcloud with its alpha commands, and the roles roles/logging.configWriter and roles/monitoring.alertPolicyEditor.
+# Requires gcloud with its alpha commands, and the roles roles/logging.configWriter and roles/monitoring.alertPolicyEditor.
 set -euo pipefail
-project=${1:?name the project: apply.sh PROJECT [NOTIFICATION_CHANNEL]}
+project=${1:?missing project; usage: apply.sh PROJECT [NOTIFICATION_CHANNEL]}
 channel=${2:-}
 cd "$(dirname "$0")"
 
