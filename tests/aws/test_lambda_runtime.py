@@ -100,7 +100,7 @@ def test_an_event_over_lambdas_limit_never_reaches_the_function(runtime: LambdaR
     frame = len('{"act": "length", "text": ""}')
 
     assert runtime.invoke({"act": "length", "text": "x" * (MAX_EVENT_BYTES - frame)}) == MAX_EVENT_BYTES - frame
-    with pytest.raises(EventTooLarge, match="6291457 bytes, Lambda takes 6291456"):
+    with pytest.raises(EventTooLarge, match="6291457 bytes, over Lambda's limit of 6291456"):
         runtime.invoke({"act": "length", "text": "x" * (MAX_EVENT_BYTES - frame + 1)})
 
 

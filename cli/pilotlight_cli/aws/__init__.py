@@ -4,4 +4,4 @@ from pilotlight.errors import PilotlightError
 
 
 class AwsUsageError(PilotlightError):
-    """A name or an option that no call of AWS should be made with: wrong usage, exit code 2."""
+    """An invalid name or option, found before any call of AWS: wrong usage, exit code 2."""

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 STACK = "pilotlight-bootstrap"
 
-_PAUSE = 5  # seconds between two looks; the stack takes about a minute
-_LOOKS = 120
+_POLL_SECONDS = 5  # the stack takes about a minute
+_MAX_POLLS = 120
 
 
 class BootstrapFailed(PilotlightError):
-    """The model store could not be made, or is not what bootstrap.yaml makes."""
+    """The model store could not be created, or lacks what bootstrap.yaml creates."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStore:
-    """Where an account has its models, and the KMS key that encrypts them, if it is one of its own.
+    """The URL of an account's model store and the ARN of its KMS key; the ARN is empty if S3's own keys encrypt it.
 
-    `boundary` is the permissions boundary without which a pipeline may make no role; empty where none deploys.
+    `boundary` is the permissions boundary that a pipeline must set on each role; empty if no pipeline deploys.
     """
 
     url: str
@@ -39,7 +39,7 @@ class ModelStore:
 
 
 def find_store(cloudformation: CloudFormationClient) -> ModelStore | None:
-    """The model store of this account and region; None where there is none yet. Raises AwsError, BootstrapFailed."""
+    """Return the model store of this account and region, or None. Raise AwsError or BootstrapFailed."""
     stack = read_stack(cloudformation, STACK)
     return None if stack is None else _store_of(stack)
 
@@ -47,10 +47,10 @@ def find_store(cloudformation: CloudFormationClient) -> ModelStore | None:
 def make_store(
     cloudformation: CloudFormationClient,
     template: Path = PROJECT / "bootstrap.yaml",
-    pause: int = _PAUSE,
+    poll_seconds: int = _POLL_SECONDS,
 ) -> ModelStore:
-    """Make the stack; `pause` seconds go by between two looks at it. Raises AwsError, BootstrapFailed."""
-    return _store_of(_create(cloudformation, template.read_text(encoding="utf-8"), pause))
+    """Create the stack, and poll its status every `poll_seconds`. Raise AwsError or BootstrapFailed."""
+    return _store_of(_create(cloudformation, template.read_text(encoding="utf-8"), poll_seconds))
 
 
 def _store_of(stack: Stack) -> ModelStore:
@@ -61,24 +61,24 @@ def _store_of(stack: Stack) -> ModelStore:
     return ModelStore(outputs["StoreUrl"], outputs.get("KeyArn", ""), outputs.get("PermissionsBoundary", ""))
 
 
-def _create(cloudformation: CloudFormationClient, body: str, pause: int) -> Stack:
+def _create(cloudformation: CloudFormationClient, body: str, poll_seconds: int) -> Stack:
     with calling(f"creating the stack {STACK}", "cloudformation:CreateStack"):
         made = cloudformation.create_stack(
             StackName=STACK, TemplateBody=body, Capabilities=["CAPABILITY_IAM"], EnableTerminationProtection=True
         )["StackId"]
         try:
             waiter = cloudformation.get_waiter("stack_create_complete")
-            waiter.wait(StackName=made, WaiterConfig={"Delay": pause, "MaxAttempts": _LOOKS})
+            waiter.wait(StackName=made, WaiterConfig={"Delay": poll_seconds, "MaxAttempts": _MAX_POLLS})
         except WaiterError:
-            raise BootstrapFailed(f"the stack {STACK} was not made: {_reasons(cloudformation, made)}") from None
+            raise BootstrapFailed(f"the stack {STACK} was not created: {_reasons(cloudformation, made)}") from None
     stack = read_stack(cloudformation, made)
     if stack is None:
-        raise BootstrapFailed(f"the stack {STACK} was made and is gone again; somebody deleted it")
+        raise BootstrapFailed(f"the stack {STACK} was deleted right after its creation")
     return stack
 
 
 def _reasons(cloudformation: CloudFormationClient, stack: str) -> str:
-    """What failed, in the order in which it did. What was only called off because of that says nothing."""
+    """Return the failures in their order, without the resources that were only cancelled because of them."""
     events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
     failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED")]
     causes = [
@@ -86,4 +86,7 @@ def _reasons(cloudformation: CloudFormationClient, stack: str) -> str:
         for event in failed
         if "cancelled" not in event.get("ResourceStatusReason", "").lower()
     ]
-    return "; ".join(causes) or f"it is not ready after {_PAUSE * _LOOKS / 60:.0f} minutes; look at it and deploy again"
+    return (
+        "; ".join(causes)
+        or f"not complete after {_POLL_SECONDS * _MAX_POLLS / 60:.0f} minutes; check its status and deploy again"
+    )

@@ -1,4 +1,4 @@
-"""Calls of AWS's services: how a client is made, and the one place where boto3's errors become ours."""
+"""Clients of AWS's services, and the one place that translates boto3's errors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
-# As for a model store: three tries, so that an endpoint that does not answer is named within seconds.
+# As for a model store: three attempts, so that an endpoint that does not respond is reported within seconds.
 _CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
 
 
 class AwsError(PilotlightError):
-    """AWS refused a call or did not answer; the message names what was asked for."""
+    """AWS refused a call or did not respond; the message names the call."""
 
 
 @overload
@@ -54,7 +54,7 @@ def client(service: Literal["cloudformation", "lambda", "ssm"]) -> CloudFormatio
 
 @contextmanager
 def calling(what: str, permission: str = "") -> Iterator[None]:
-    """Turn boto3's errors into AwsError. `permission` is the action that the calls inside need."""
+    """Turn boto3's errors into AwsError. `permission` is the IAM action that the calls inside need."""
     try:
         yield
     except ClientError as error:
@@ -65,8 +65,10 @@ def calling(what: str, permission: str = "") -> Iterator[None]:
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
         raise AwsError(f"{what}: no AWS credentials ({error}); {_SIGN_IN}") from error
     except NoRegionError as error:
-        raise AwsError(f"{what}: no region is set; set AWS_DEFAULT_REGION, or a region in the profile") from error
+        raise AwsError(
+            f"{what}: no region is configured; set AWS_DEFAULT_REGION, or a region in the profile"
+        ) from error
     except (NoConnection, HTTPClientError) as error:
-        raise AwsError(f"{what}: no answer ({error})") from error
+        raise AwsError(f"{what}: no response ({error})") from error
     except BotoCoreError as error:
         raise AwsError(f"{what}: {error}") from error

@@ -1,9 +1,9 @@
-"""What a deployment changes, and in which updates of the stack: a start mode takes one or two of its own.
+"""The updates of the stack that a deployment makes. A change of the start mode takes one or two of its own.
 
-Lambda puts no provisioned concurrency on an alias that carries weights, as CodeDeploy gives it while it shifts traffic,
-and Lambda itself while a new version becomes ready. An update that does both at once fails, and so may its rollback
-(https://github.com/aws/serverless-application-model/issues/1296 and 1353). So a version comes first and its instances
-after it; and they go before another version comes. SnapStart, which takes none of them, comes when they are gone.
+Lambda refuses provisioned concurrency on an alias with weights. CodeDeploy sets weights while it shifts traffic, and
+Lambda itself while a new version becomes ready. An update that does both at once fails, and so may its rollback
+(https://github.com/aws/serverless-application-model/issues/1296 and 1353). So a version is
+published before its instances are provisioned, and they are removed before another version or SnapStart comes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MODE = "StartMode"
 _MODES = ("on-demand", "provisioned", "snapstart")
 _SIZES = ("MinProvisioned", "MaxProvisioned")
 _TYPE = "DeploymentType"
-_FORMER = ("FormerStoreUrl", "FormerStoreKeyArn")  # filled in by the deployment itself, and emptied by the next
+_FORMER = ("FormerStoreUrl", "FormerStoreKeyArn")  # set by the deployment itself, and cleared by the next
 _WITHOUT = {_MODE: "on-demand", **dict.fromkeys(_SIZES, "1")}
 
 Values = Mapping[str, str]
@@ -26,22 +26,22 @@ Digest = Callable[[Values], str]
 
 
 class MixedChange(PilotlightError):
-    """A deployment would change the start mode or its size, and something else too."""
+    """A deployment would change the start mode or its size together with something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One update of the stack: the values of all parameters, and what it is for."""
+    """One update of the stack: the values of all parameters, and its purpose."""
 
     values: Values
     purpose: str
 
 
 def updates(deployed: Values | None, wanted: Values, digest: Digest) -> tuple[Update, ...]:
-    """The updates that bring a stack from what is deployed (None where it is not there yet) to what is wanted.
+    """Return the updates that bring a stack from the deployed parameter values to the wanted ones.
 
-    Both are values for all of the template's parameters; `digest` gives the release digest for such values. Raises
-    MixedChange.
+    Both have values for all of the template's parameters; `deployed` is None if there is no stack. `digest` returns the
+    release digest for such values. Raise MixedChange if the start mode would change together with something else.
     """
     goal = {**wanted, PARAMETER: digest(wanted)}
     if deployed is None:
@@ -50,23 +50,23 @@ def updates(deployed: Values | None, wanted: Values, digest: Digest) -> tuple[Up
     if not changed:
         return (Update(goal, "updating the stack"),)
     _check_alone(changed, deployed, wanted, digest)
-    # The same code and the same model: there is nothing to try on a tenth of the traffic.
+    # The code and the model stay the same, so a gradual shift would test nothing.
     return _of_start_mode(deployed, {**goal, _TYPE: "AllAtOnce"})
 
 
 def _of_start_mode(deployed: Values, goal: Values) -> tuple[Update, ...]:
     before, after = deployed[_MODE], goal[_MODE]
     if before == after:
-        return (Update(goal, "changing how many instances are kept ready"),)
+        return (Update(goal, "changing the number of provisioned instances"),)
     publishing = Update(goal, f"publishing the version for {after}")
     if after == "provisioned":
-        first = Update({**goal, **_WITHOUT}, "publishing the version, before instances of it are kept ready")
-        keeping = Update(goal, "keeping instances ready")
-        # An earlier attempt may have come as far as the version.
-        return (keeping,) if deployed[PARAMETER] == goal[PARAMETER] else (first, keeping)
+        first = Update({**goal, **_WITHOUT}, "publishing the version, before its instances are provisioned")
+        provisioning = Update(goal, "provisioning instances")
+        # An earlier attempt may have published the version.
+        return (provisioning,) if deployed[PARAMETER] == goal[PARAMETER] else (first, provisioning)
     if before == "provisioned":
         without = {**goal, **_WITHOUT, PARAMETER: deployed[PARAMETER]}
-        return (Update(without, "letting the instances go that are kept ready"), publishing)
+        return (Update(without, "removing the provisioned instances"), publishing)
     return (publishing,)
 
 
@@ -74,16 +74,16 @@ def _check_alone(changed: list[str], deployed: Values, wanted: Values, digest: D
     others = (name for name in wanted if name not in (_MODE, *_SIZES, *_FORMER, _TYPE, PARAMETER))
     also = [_change(name, deployed, wanted) for name in others if deployed[name] != wanted[name]]
     if not deployed[PARAMETER]:
-        also.append("a release that nothing can be compared with: the stack was deployed without its digest")
+        also.append("the release, which cannot be compared: the stack was deployed without a release digest")
     elif not also and deployed[PARAMETER] not in {digest({**wanted, _MODE: mode}) for mode in _MODES}:
         also.append("the code, the model or the function's properties in the template")
     if also:
         first = ", ".join(_change(name, deployed, wanted) for name in changed)
         kept = " ".join(f"{name}={deployed[name]}" for name in (_MODE, *_SIZES))
         raise MixedChange(
-            f"this deployment would change how instances start ({first}), and also {'; '.join(also)}. Lambda takes no "
-            "change of the first kind while traffic shifts to a new version, so it has to be a deployment of its own. "
-            f"Deploy the rest first, with {kept} in samconfig.toml; then change that alone, and deploy again"
+            f"this deployment would change how instances start ({first}), and also {'; '.join(also)}. Lambda does not "
+            "accept the first while traffic shifts to a new version, so it needs a deployment of its own. "
+            f"Deploy the rest first, with {kept} in samconfig.toml; then change how instances start, and deploy again"
         )
 
 

@@ -1,4 +1,4 @@
-"""After a deployment: whether the alias serves what was deployed, starts as it was asked to, and answers rightly."""
+"""Checks after a deployment: what the alias serves, how its instances start, and how it answers golden samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NotServed(PilotlightError):
-    """The stack was deployed, and the function does not serve what it should."""
+    """The stack was deployed, but the function does not serve what was deployed."""
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
     values: Values,
     say: Callable[[str], None],
 ) -> Served:
-    """What the alias serves, when that is the built package with these parameter values. Raises NotServed, AwsError."""
+    """Return what the alias serves. Raise NotServed if that is not the built package with these parameter values."""
     served = read_served(functions, function)
     _check_served(
         function, served, values[PARAMETER], hashlib.sha256((package / "model.lock").read_bytes()).hexdigest()
@@ -41,7 +41,7 @@ def compare(
     model = load_lock(package / "model.lock").model
     problems = smoke(functions, function, model, read_golden((package / GOLDEN).read_bytes()))
     if problems:
-        raise NotServed(f"{function}:{ALIAS} does not answer as the model's publisher saw it: {'; '.join(problems)}")
+        raise NotServed(f"{function}:{ALIAS} does not answer as published: {'; '.join(problems)}")
     return served
 
 
@@ -50,8 +50,8 @@ def _check_served(function: str, served: Served, release: str, lock: str) -> Non
         return
     raise NotServed(
         f"{function}:{ALIAS} serves version {served.version}, with the release {served.release[:12] or 'none'} and the "
-        f"lock {served.lock[:12]}; expected the release {release[:12]} and the lock {lock[:12]}. Where CodeDeploy went "
-        "back to the version before, its console says why; 'aws cloudformation describe-stack-events' has what was done"
+        f"lock {served.lock[:12]}; expected the release {release[:12]} and the lock {lock[:12]}. If CodeDeploy rolled "
+        "back, its console says why; 'aws cloudformation describe-stack-events' lists the steps"
     )
 
 
@@ -61,26 +61,26 @@ def _check_start_mode(
     values: Values,
     say: Callable[[str], None],
 ) -> None:
-    """Look whether instances start as the stack says. How many are kept ready is autoscaling's from here on."""
+    """Check that instances start as the parameters say. From here on, autoscaling decides their number."""
     mode, place = values["StartMode"], f"{function}:{ALIAS}"
     kept = versions.provisioned(functions, function, ALIAS)
     options = f"--function-name {function} --qualifier {ALIAS}"
     if mode == "provisioned" and kept is None:
         raise NotServed(
-            f"CloudFormation is done, and {place} keeps no instances ready; 'aws lambda "
+            f"the stack was updated, but {place} has no provisioned instances; 'aws lambda "
             f"put-provisioned-concurrency-config {options} --provisioned-concurrent-executions "
-            f"{values['MinProvisioned']}' makes up for it"
+            f"{values['MinProvisioned']}' adds them"
         )
     fewest, most = int(values["MinProvisioned"]), int(values["MaxProvisioned"])
     if mode == "provisioned" and kept is not None and not fewest <= kept <= most:
         say(
-            f"{place} is asked for {kept} ready instance(s) so far, where {fewest} to {most} should be: look again in "
-            f"some minutes, by 'aws lambda get-provisioned-concurrency-config {options}'"
+            f"{place} has {kept} provisioned instance(s) requested, expected {fewest} to {most}: check again in "
+            f"some minutes with 'aws lambda get-provisioned-concurrency-config {options}'"
         )
     if mode != "provisioned" and kept is not None:
         raise NotServed(
-            f"CloudFormation is done, and {place} still keeps {kept} instance(s) ready, which costs; 'aws lambda "
-            f"delete-provisioned-concurrency-config {options}' ends that"
+            f"the stack was updated, but {place} still has {kept} provisioned instance(s), which cost money: 'aws "
+            f"lambda delete-provisioned-concurrency-config {options}' removes them"
         )
-    if mode == "snapstart" and not versions.takes_snapshots(functions, function, ALIAS):
-        raise NotServed(f"CloudFormation is done, and the version behind {place} does not start from a snapshot")
+    if mode == "snapstart" and not versions.has_snapshot(functions, function, ALIAS):
+        raise NotServed(f"the stack was updated, but the version behind {place} does not start from a snapshot")

@@ -1,6 +1,6 @@
-"""What a start mode costs a month while nobody calls, before requests and the time that they run.
+"""The monthly cost of a start mode without any requests.
 
-Prices of us-east-1 in dollars, from https://aws.amazon.com/lambda/pricing/; most regions are at or near them.
+Prices of us-east-1 in dollars, from https://aws.amazon.com/lambda/pricing/; most regions have similar ones.
 """
 
 from __future__ import annotations
@@ -9,31 +9,31 @@ from collections.abc import Mapping
 
 HOURS = 730  # a month
 
-# For each GB of memory and second, of an instance that is kept ready.
+# Per GB-second of a provisioned instance.
 READY = {"x86_64": 0.0000041667, "arm64": 0.0000033334}
 
-# For each GB of memory and second, of a version whose snapshot is kept; and for each GB, of a start from it.
+# Per GB-second of a version with a snapshot, and per GB of a start from it.
 SNAPSHOT = 0.0000015046
 RESTORE = 0.0001397998
 
 
 def ready(memory_mb: int, architecture: str, instances: int) -> float:
-    """Instances that are kept ready, a month."""
+    """Return the monthly cost of provisioned instances, in dollars."""
     return instances * _gb_seconds(memory_mb) * READY[architecture]
 
 
 def snapshots(memory_mb: int, versions: int) -> float:
-    """Versions whose snapshots are kept, a month."""
+    """Return the monthly cost of versions with a snapshot, in dollars."""
     return versions * _gb_seconds(memory_mb) * SNAPSHOT
 
 
 def restores(memory_mb: int, starts: int) -> float:
-    """That many starts from a snapshot."""
+    """Return the cost of that many starts from a snapshot, in dollars."""
     return starts * memory_mb / 1024 * RESTORE
 
 
 def cost_text(values: Mapping[str, str], kept: int) -> str:
-    """Sentences on what the parameters ask for; `kept` versions have a snapshot already. Empty for nothing."""
+    """Return sentences on the cost of the parameters, or an empty string. `kept` versions already have a snapshot."""
     return ". ".join(filter(None, (_start_mode(values), _snapshots(values, kept))))
 
 
@@ -45,21 +45,20 @@ def _start_mode(values: Mapping[str, str]) -> str:
     least, greatest = (f"${ready(memory, architecture, count):,.2f}" for count in (fewest, most))
     count, price = (f"{fewest}", least) if fewest == most else (f"{fewest} to {most}", f"{least} to {greatest}")
     return (
-        f"provisioned: {count} instance(s) of {memory} MB ({architecture}) are kept ready, which costs {price} a month "
-        "at the prices of us-east-1. Requests and the time that they run come on top"
+        f"provisioned: {count} instance(s) of {memory} MB ({architecture}) cost {price} a month "
+        "at the prices of us-east-1, without requests and their duration"
     )
 
 
 def _snapshots(values: Mapping[str, str], kept: int) -> str:
-    """The snapshots of versions are billed as long as these are there, also after another start mode was chosen."""
+    """Lambda bills a version's snapshot until the version is deleted, also after a change of the start mode."""
     memory = int(values["MemorySize"])
     if values["StartMode"] == "snapstart":
-        one, thousand, there = snapshots(memory, 1), restores(memory, 1000), kept + 1
+        one, thousand, count = snapshots(memory, 1), restores(memory, 1000), kept + 1
         return (
             f"snapstart: the snapshot of each version of {memory} MB costs ${one:,.2f} a month at the prices of "
-            f"us-east-1, ${snapshots(memory, there):,.2f} for the {there} that may be there ('pilotlight prune aws' "
-            f"deletes old ones), and 1,000 starts cost ${thousand:,.2f}. Requests and the time that they run come on "
-            "top"
+            f"us-east-1, ${snapshots(memory, count):,.2f} for up to {count} version(s) ('pilotlight prune aws' deletes "
+            f"old ones), and 1,000 starts cost ${thousand:,.2f}, without requests and their duration"
         )
     if kept:
         return (

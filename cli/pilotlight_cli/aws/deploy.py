@@ -1,7 +1,7 @@
-"""`pilotlight deploy aws`: a release from this working copy to a stack, and only as far as it can be trusted.
+"""`pilotlight deploy aws`: deploys a release from this working copy to a stack.
 
-What can be looked at is looked at before anything is changed. At the end counts what the function itself says that it
-serves, not what CloudFormation says that it did.
+All checks that are possible come before the first change. The deployment succeeds if the function itself reports that
+it serves the release, whatever CloudFormation reports.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ _KEY = "StoreKeyArn"
 _BOUNDARY = "PermissionsBoundary"
 _STORE_OUTPUT = "Store"
 
-# Parameters that are numbers, and of which the half makes no sense.
-_WHOLE = (
+# Number parameters that must be whole.
+_WHOLE_NUMBERS = (
     *("MinProvisioned", "MaxProvisioned", "MemorySize"),
     *("EphemeralStorageMb", "TimeoutSeconds", "MaxBodyBytes"),
 )
 
-# Lambda lets no function reserve these, and keeps none of them ready.
+# Lambda reserves these for functions without reserved or provisioned concurrency.
 # https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
 _NEVER_PROVISIONED = 100
 
 
 class DeployRefused(PilotlightError):
-    """Nothing was deployed; the message says why, and what to do."""
+    """Nothing was deployed; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a deployment works with: clients of AWS's services, SAM CLI, and whoever reads and answers.
+    """What a deployment works with: clients of AWS's services, SAM CLI, and the dialogue with the user.
 
     `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine.
     """
@@ -72,7 +72,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A deployment that went well: what is served now, whether that is new, and the outputs of the stack."""
+    """A successful deployment: the stack, what it serves, and whether that changed."""
 
     stack: Stack
     served: Served
@@ -80,39 +80,39 @@ class Deployed:
 
 
 def deploy(environment: Environment, account: Account, source: str = "") -> Deployed:
-    """Bring what is in this working copy to an environment. `source` is a store that has the pinned version.
+    """Deploy this working copy to an environment. `source` is a store that has the pinned version.
 
-    Raises PilotlightError: DeployRefused and others before anything of the stack is changed, SamFailed where its update
-    failed, NotServed where the function does not serve what was deployed.
+    Raise PilotlightError: DeployRefused and others before any change of the stack, SamFailed if its update fails,
+    NotServed if the function does not serve what was deployed.
     """
     template = load_template(PROJECT / "template.yaml")
     wanted = _wanted(template, environment)
     stack = read_stack(account.cloudformation, environment.stack)
-    before = _look(account, stack, environment)
+    before = _served_version(account, stack, environment)
     wanted |= _of_account(environment, account)
-    _try_model(wanted[_STORE], source, account)
+    _verify_model(wanted[_STORE], source, account)
     package = _build(environment, wanted, account)
 
     deployed = _values(template, stack) if stack else None
     wanted |= _former(stack, wanted)
-    _check_room(deployed, wanted, account)
+    _check_quota(deployed, wanted, account)
     plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
-    _agree(environment, stack, wanted, plan, account)
+    _confirm(environment, stack, wanted, plan, account)
     for update in plan:
         if stack:
-            _clear_the_way(function_name(environment), update.values[PARAMETER], account)
+            _delete_leftover(function_name(environment), update.values[PARAMETER], account)
         _update(environment, update, account)
     served = compare(account.functions, function_name(environment), package, plan[-1].values, account.say)
     now = read_stack(account.cloudformation, environment.stack)
     if now is None:
-        raise NotServed(f"the stack {environment.stack} is gone; somebody deleted it")
+        raise NotServed(f"the stack {environment.stack} was deleted meanwhile")
     return Deployed(now, served, served.version != before)
 
 
 def _wanted(template: Template, environment: Environment) -> dict[str, str]:
-    """The values of all parameters. Raises DeployRefused where the template does not take them."""
+    """Return the values of all parameters. Raise DeployRefused if the template does not accept them."""
     if environment.parameters.get(PARAMETER):
-        raise DeployRefused(f"samconfig.toml has a {PARAMETER} for {environment.name}; leave it empty, it is computed")
+        raise DeployRefused(f"samconfig.toml sets {PARAMETER} for {environment.name}; remove it, deploy computes it")
     values = effective_values(template, environment.parameters)
     refused = refusals(template, values) or _beyond_rules(values)
     if refused:
@@ -121,24 +121,26 @@ def _wanted(template: Template, environment: Environment) -> dict[str, str]:
 
 
 def _beyond_rules(values: Values) -> list[str]:
-    """What the template's rules cannot refuse, since they know no numbers; a sentence each."""
-    if broken := [name for name in _WHOLE if not values[name].isdecimal()]:
+    """Return a sentence for each error that the template's rules cannot find, since they cannot compare numbers."""
+    if broken := [name for name in _WHOLE_NUMBERS if not values[name].isdecimal()]:
         return [f"{name} is {values[name]}; expected a whole number" for name in broken]
     fewest, most, timeout = (int(values[name]) for name in ("MinProvisioned", "MaxProvisioned", "TimeoutSeconds"))
     budget = float(values["LatencyBudgetMs"])
     refused = []
     if fewest > most:
-        refused.append(f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected the maximum to be no less")
+        refused.append(
+            f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected a maximum of at least the minimum"
+        )
     if budget > timeout * 1000:
         refused.append(
-            f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; a request ends before it can be that slow, "
-            "so that no alarm would ring; expected a budget within the time"
+            f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; requests time out before they exceed the "
+            "budget, so the alarm would never fire; expected a budget within the timeout"
         )
     return refused
 
 
-def _look(account: Account, stack: Stack | None, environment: Environment) -> str:
-    """The version that is served before; empty where none is. Raises where no deployment may begin."""
+def _served_version(account: Account, stack: Stack | None, environment: Environment) -> str:
+    """Return the version served before, or an empty string. Raise if no deployment may start."""
     if stack is None:
         return ""
     check_deployable(stack)
@@ -149,24 +151,24 @@ def _look(account: Account, stack: Stack | None, environment: Environment) -> st
     if alias.weights:
         shares = ", ".join(f"version {version}: {share:.0%}" for version, share in sorted(alias.weights.items()))
         raise DeployRefused(
-            f"the alias {ALIAS} of {function} stands for version {alias.version} and gives traffic to others too "
-            f"({shares}): a deployment is under way, or one was left behind. Wait for the first; "
-            "docs/guides/operate-on-aws.md says what to do about the second"
+            f"the alias {ALIAS} of {function} points to version {alias.version} and shares its traffic with others "
+            f"({shares}): a deployment is in progress, or was abandoned. Wait for it to end, or see "
+            "docs/guides/operate-on-aws.md on how to clear an abandoned one"
         )
     return alias.version
 
 
 def _of_account(environment: Environment, account: Account) -> dict[str, str]:
-    """What the account has once for all stacks: its model store, made where it is missing, and its boundary for roles.
+    """Return the values that the account gives all stacks: its model store, created if missing, and its boundary.
 
-    What the environment gives itself stays as it is.
+    Values that the environment sets take precedence.
     """
     given = environment.parameters
     found = find_store(account.cloudformation)
     if found is None and _STORE not in given:
-        if not account.confirm(f"There is no model store here. Make it, as the stack {BOOTSTRAP}?"):
-            raise DeployRefused("nothing was deployed: there is no model store")
-        account.say(f"making the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
+        if not account.confirm(f"This account has no model store. Create it, as the stack {BOOTSTRAP}?"):
+            raise DeployRefused("nothing was deployed: this account has no model store")
+        account.say(f"creating the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
         found = make_store(account.cloudformation)
     if found is None:
         return {}
@@ -175,15 +177,15 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
     return {name: value for name, value in values.items() if name not in given}
 
 
-def _try_model(store: str, source: str, account: Account) -> None:
-    """The pinned version is in the store, loads in Lambda's own runtime, and answers as its publisher saw."""
+def _verify_model(store: str, source: str, account: Account) -> None:
+    """Ensure that the store has the pinned version, and that it passes its verification in Lambda's own runtime."""
     model = load_lock(LOCK).model
     if ensure_published(LOCK, open_store(store), source, "make deploy-aws ENV=... FROM=s3://bucket/prefix"):
         account.say(f"copied {model.name}:{model.version} to {store}")
     account.say(f"verifying {model.name}:{model.version} from {store} in Lambda's runtime on this machine")
     failed = [f"{check.name}: {check.detail}" for check in account.verify(LOCK, store, "aws").checks if not check.ok]
     if failed:
-        raise DeployRefused(f"{model.name}:{model.version} cannot be deployed; {'; '.join(failed)}")
+        raise DeployRefused(f"{model.name}:{model.version} failed its verification: {'; '.join(failed)}")
 
 
 def _build(environment: Environment, wanted: Values, account: Account) -> Path:
@@ -191,52 +193,52 @@ def _build(environment: Environment, wanted: Values, account: Account) -> Path:
     package = account.sam.folder / FUNCTION
     if _is_production(environment, wanted) and not has_bytecode(package):
         raise DeployRefused(
-            f"the package has no bytecode, since there is no Python {PYTHON_VERSION} on this machine: every cold start "
-            f"in {environment.name} would compile all that it imports. Install Python {PYTHON_VERSION}, and try again"
+            f"the package has no bytecode, since this machine has no Python {PYTHON_VERSION}: every cold start in "
+            f"{environment.name} would compile all its imports. Install Python {PYTHON_VERSION}, and try again"
         )
     return package
 
 
 def _is_production(environment: Environment, wanted: Values) -> bool:
-    """Whether cold starts matter there: by its name, or because it pays for fewer of them."""
+    """Return whether cold starts matter there: by its name, or because it pays to avoid them."""
     return environment.name == "prod" or wanted["StartMode"] != "on-demand"
 
 
 def _values(template: Template, stack: Stack) -> dict[str, str]:
-    """The values that a stack was deployed with. What the template has only now had no other than its default."""
+    """Return the values that a stack was deployed with; parameters that are new have their defaults."""
     known = {name: value for name, value in stack.parameters.items() if name in template["Parameters"]}
     return effective_values(template, known)
 
 
 def _former(stack: Stack | None, wanted: Values) -> dict[str, str]:
-    """The store that is left with this deployment: the versions before go on reading it while traffic shifts.
+    """Return the store that this deployment replaces: earlier versions still read it while traffic shifts.
 
-    Its URL is among the outputs: as a parameter it may be empty, for the bucket that bootstrap.yaml makes.
+    Its URL comes from the outputs: the parameter may be empty, for the bucket that bootstrap.yaml creates.
     """
-    left = stack.outputs.get(_STORE_OUTPUT, "") if stack else ""
-    if stack is None or left in ("", wanted[_STORE]):
+    former = stack.outputs.get(_STORE_OUTPUT, "") if stack else ""
+    if stack is None or former in ("", wanted[_STORE]):
         return {}
-    return {"FormerStoreUrl": left, "FormerStoreKeyArn": stack.parameters.get(_KEY, "")}
+    return {"FormerStoreUrl": former, "FormerStoreKeyArn": stack.parameters.get(_KEY, "")}
 
 
-def _check_room(deployed: Values | None, wanted: Values, account: Account) -> None:
-    """Refuse instances that the account cannot keep ready: the creation of the stack would fail half way."""
+def _check_quota(deployed: Values | None, wanted: Values, account: Account) -> None:
+    """Refuse more provisioned instances than the account allows: the creation of the stack would fail half way."""
     most = int(wanted["MaxProvisioned"])
     if wanted["StartMode"] != "provisioned" or (deployed is not None and most <= int(deployed["MaxProvisioned"])):
         return
-    room = versions.unreserved(account.functions) - _NEVER_PROVISIONED
-    if most > room:
+    available = versions.unreserved(account.functions) - _NEVER_PROVISIONED
+    if most > available:
         raise DeployRefused(
-            f"MaxProvisioned is {most}, and this account can keep {max(room, 0)} instances ready: of its concurrency "
-            f"Lambda leaves {_NEVER_PROVISIONED} unprovisioned. Ask AWS for a higher quota of concurrent executions, "
-            "or choose another start mode"
+            f"MaxProvisioned is {most}, expected at most {max(available, 0)}: Lambda leaves {_NEVER_PROVISIONED} of "
+            "this account's concurrency unprovisioned. Request a higher quota of concurrent executions from AWS, or "
+            "choose another start mode"
         )
 
 
-def _agree(
+def _confirm(
     environment: Environment, stack: Stack | None, wanted: Values, plan: tuple[Update, ...], account: Account
 ) -> None:
-    """Say what will be done and what it costs, and ask. Raises DeployRefused."""
+    """Report the cost, and ask for confirmation. Raise DeployRefused without it."""
     function = function_name(environment)
     snapshots = _snapshots(function, account) if stack else 0
     cost = costs.cost_text(wanted, snapshots)
@@ -244,8 +246,8 @@ def _agree(
         account.say(cost)
     if stack is None:
         account.say(
-            "this is the stack's first deployment: no traffic shifts and no hook runs. The verification, and the smoke "
-            "test at the end, are all that stands between a bad model and its callers"
+            "this is the stack's first deployment, without a traffic shift and hooks: only the verification, and the "
+            "golden samples at the end, protect callers from a bad model"
         )
     release = plan[-1].values[PARAMETER]
     if not account.confirm(f"Deploy the release {release[:12]} to {environment.stack}?"):
@@ -253,9 +255,9 @@ def _agree(
 
 
 def _snapshots(function: str, account: Account) -> int:
-    """How many versions have a snapshot that is kept."""
+    """Return how many versions have a snapshot."""
     found = versions.published(account.functions, function)
-    return sum(versions.takes_snapshots(account.functions, function, str(version)) for version in found)
+    return sum(versions.has_snapshot(account.functions, function, str(version)) for version in found)
 
 
 def _update(environment: Environment, update: Update, account: Account) -> None:
@@ -267,21 +269,19 @@ def _update(environment: Environment, update: Update, account: Account) -> None:
         raise SamFailed(f"{error}. {after}") from error
 
 
-def _clear_the_way(function: str, release: str, account: Account) -> None:
-    """Delete the newest version where it is of this very release and has no traffic: one that was taken back.
+def _delete_leftover(function: str, release: str, account: Account) -> None:
+    """Delete the newest version if it is of this release and has no traffic: an earlier attempt was rolled back.
 
-    Lambda publishes no version that equals the last one, so that the release could not be tried a second time.
+    Lambda publishes no version that equals the last one, so the release could not be deployed a second time.
     """
     newest = versions.published(account.functions, function)[:1]
-    left = [version for version in newest if version not in versions.behind(account.functions, function)]
-    for version in left:
+    unused = [version for version in newest if version not in versions.behind(account.functions, function)]
+    for version in unused:
         if versions.release(account.functions, function, version) == release:
-            account.say(
-                f"deleting version {version} of {function}, which an earlier attempt at this release left behind"
-            )
+            account.say(f"deleting version {version} of {function}, left by an earlier attempt at this release")
             versions.delete(account.functions, function, version)
 
 
 def function_name(environment: Environment) -> str:
-    """The name of the function that predicts, as template.yaml gives it."""
+    """Return the name of the function that predicts, as in template.yaml."""
     return f"{environment.stack}-predict"

@@ -1,4 +1,4 @@
-"""The environments of the stack: a table each in samconfig.toml, which SAM CLI reads too."""
+"""The environments of the stack: tables in samconfig.toml, which SAM CLI reads too."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
 
 class SamConfigError(PilotlightError):
-    """samconfig.toml says something that nothing can be deployed by; the message names the place."""
+    """samconfig.toml is invalid; the message names the place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where a release goes, and the values of the template's parameters there.
+    """A stack to deploy to, and the values of the template's parameters there.
 
-    `region` is empty where AWS's own variables and configuration files decide.
+    `region` is empty if AWS's own variables and configuration files decide.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Environment:
 
 
 def read_environment(name: str, file: Path = FILE) -> Environment:
-    """An environment of a samconfig.toml. Raises AwsUsageError where it has no such table, SamConfigError."""
+    """Return an environment of a samconfig.toml. Raise AwsUsageError if it has no such table, or SamConfigError."""
     tables = _tables(file)
     if name not in tables:
         raise AwsUsageError(f"{file} has no environment {name!r}; it has {', '.join(tables)}")
@@ -46,7 +46,7 @@ def read_environment(name: str, file: Path = FILE) -> Environment:
     place = f"{name}.deploy.parameters"
     stack = _text(merged, "stack_name", place, file)
     if not _STACK.fullmatch(stack):
-        raise _unfit(file, f"{place}.stack_name", stack, "letters, digits and hyphens, a letter first")
+        raise _invalid(file, f"{place}.stack_name", stack, "letters, digits and hyphens, a letter first")
     region = _text(merged, "region", place, file) if "region" in merged else ""
     return Environment(name, stack, region, _overrides(merged.get("parameter_overrides", []), place, file))
 
@@ -64,39 +64,39 @@ def _parameters(environment: Mapping[str, Any], name: str, command: str, file: P
     for place in (command, "parameters"):
         found = found.get(place, {})
         if not isinstance(found, dict):
-            raise _unfit(file, f"{name}.{command}", found, "a table with parameters")
+            raise _invalid(file, f"{name}.{command}", found, "a table with parameters")
     return dict(found)
 
 
 def _text(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> str:
     found = parameters.get(name)
     if not isinstance(found, str) or not found:
-        raise _unfit(file, f"{place}.{name}", found, "a string")
+        raise _invalid(file, f"{place}.{name}", found, "a string")
     return found
 
 
 def _overrides(found: object, place: str, file: Path) -> dict[str, str]:
-    """The values of the template's parameters, from a list of NAME=VALUE."""
+    """Return the values of the template's parameters from a list of NAME=VALUE."""
     place = f"{place}.parameter_overrides"
     if not isinstance(found, list):
-        raise _unfit(file, place, found, 'a list of "Name=Value"')
+        raise _invalid(file, place, found, 'a list of "Name=Value"')
     values: dict[str, str] = {}
     for number, item in enumerate(found):
         match = _PARAMETER.fullmatch(item) if isinstance(item, str) else None
         if not match:
-            raise _unfit(file, f"{place}[{number}]", item, '"Name=Value"')
+            raise _invalid(file, f"{place}[{number}]", item, '"Name=Value"')
         if match[1] in values:
-            raise _unfit(file, f"{place}[{number}]", item, f"{match[1]} only once")
+            raise _invalid(file, f"{place}[{number}]", item, f"{match[1]} only once")
         values[match[1]] = _unquoted(match[2])
     return values
 
 
 def _unquoted(value: str) -> str:
-    """A value without the quotes around it, as SAM CLI reads it; nothing at all has to be written as ""."""
+    """Return a value without the quotes around it, as SAM CLI does; an empty value has to be written as ""."""
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if quoted else value
 
 
-def _unfit(file: Path, place: str, found: object, expected: str) -> SamConfigError:
+def _invalid(file: Path, place: str, found: object, expected: str) -> SamConfigError:
     shown = "nothing" if found is None else repr(found)
     return SamConfigError(f"{file}: {place}: found {shown}, expected {expected}")

@@ -1,6 +1,6 @@
-"""API keys of a stack: a record for each in SSM's Parameter Store, below `/pilotlight/<stack>/api-keys`.
+"""API keys of a stack: one record each in SSM's Parameter Store, below `/pilotlight/<stack>/api-keys`.
 
-`functions/aws/authorizer/api_keys.py` reads the records, and says why a SHA-256 of the secret is enough.
+`functions/aws/authorizer/api_keys.py` reads the records, and explains why a SHA-256 of the secret is enough.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored. `expires` is the last day (UTC) on which it works, `problem` why it cannot be read."""
+    """A key as stored. `expires` is the last day (UTC) on which it works; `problem` is why its record is unreadable."""
 
     id: str
     label: str = ""
@@ -40,9 +40,9 @@ class ApiKey:
 
 
 def path(stack: str) -> str:
-    """Where the keys of a stack are. Raises AwsUsageError."""
+    """Return the path of a stack's keys. Raise AwsUsageError if the name is invalid."""
     if not _STACK.fullmatch(stack):
-        raise AwsUsageError(f"{stack!r} cannot be a stack's name; expected letters, digits and hyphens, a letter first")
+        raise AwsUsageError(f"invalid stack name {stack!r}; expected letters, digits and hyphens, a letter first")
     return f"/pilotlight/{stack}/api-keys"
 
 
@@ -55,12 +55,12 @@ def create(
     now: datetime,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[ApiKey, str]:
-    """Make a key; the second is the key itself, which is stored nowhere. Raises AwsUsageError, AwsError."""
+    """Create a key; return its record and the key itself, which is stored nowhere. Raise AwsUsageError or AwsError."""
     below = path(stack)
     if len(label) > MAX_LABEL or not label.isprintable():
-        raise AwsUsageError(f"the label has to be at most {MAX_LABEL} printable characters")
+        raise AwsUsageError(f"invalid label; expected at most {MAX_LABEL} printable characters")
     if expires is not None and expires < now.astimezone(UTC).date():
-        raise AwsUsageError(f"{expires} is over; --expires takes the last day (UTC) on which the key works")
+        raise AwsUsageError(f"--expires {expires} is in the past; expected the last day (UTC) on which the key works")
     made = ApiKey(random(8).hex(), label, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", expires)
     secret = urlsafe_b64encode(random(32)).rstrip(b"=").decode()
     record = {
@@ -71,31 +71,31 @@ def create(
         "expires": expires.isoformat() if expires else None,
     }
     with calling(f"{below}/{made.id}", "ssm:PutParameter"):
-        # A String: a hash of random bits is no secret, and an encrypted one would only ask for rights on a key.
+        # A String: a hash of random bits is no secret, and encryption would require permissions on a KMS key.
         ssm.put_parameter(Name=f"{below}/{made.id}", Value=json.dumps(record), Type="String", Overwrite=False)
     return made, f"{made.id}.{secret}"
 
 
 def list_keys(ssm: SSMClient, stack: str) -> list[ApiKey]:
-    """The keys of a stack, oldest first. Raises AwsUsageError, AwsError."""
-    return sorted(_found(ssm, path(stack)), key=lambda key: (key.created, key.id))
+    """Return the keys of a stack, oldest first. Raise AwsUsageError or AwsError."""
+    return sorted(_read_keys(ssm, path(stack)), key=lambda key: (key.created, key.id))
 
 
 def revoke(ssm: SSMClient, stack: str, key_id: str) -> None:
-    """Remove a key. Raises AwsUsageError, AwsError."""
+    """Delete a key. Raise AwsUsageError or AwsError."""
     below = path(stack)
     if not _ID.fullmatch(key_id):
-        raise AwsUsageError(f"{key_id!r} is no key's id; expected 16 hexadecimal digits, the part before the dot")
+        raise AwsUsageError(
+            f"invalid key id {key_id!r}; expected 16 hexadecimal digits, the part of the key before the dot"
+        )
     with calling(f"{below}/{key_id}", "ssm:DeleteParameter"):
         try:
             ssm.delete_parameter(Name=f"{below}/{key_id}")
         except ssm.exceptions.ParameterNotFound:
-            raise AwsError(
-                f"the stack {stack} has no key {key_id}; 'pilotlight keys list' shows those it has"
-            ) from None
+            raise AwsError(f"the stack {stack} has no key {key_id}; 'pilotlight keys list' shows its keys") from None
 
 
-def _found(ssm: SSMClient, below: str) -> Iterator[ApiKey]:
+def _read_keys(ssm: SSMClient, below: str) -> Iterator[ApiKey]:
     with calling(below, "ssm:GetParametersByPath"):
         for page in ssm.get_paginator("get_parameters_by_path").paginate(Path=below):
             for parameter in page["Parameters"]:
@@ -106,8 +106,8 @@ def _read(key_id: str, value: str) -> ApiKey:
     try:
         record = json.loads(value)
         if record["format"] != _FORMAT:
-            return ApiKey(key_id, problem=f"format {record['format']} is not known here")
+            return ApiKey(key_id, problem=f"unknown format {record['format']}; expected {_FORMAT}")
         expires = None if record["expires"] is None else date.fromisoformat(record["expires"])
         return ApiKey(key_id, str(record["label"]), str(record["created"]), expires)
     except (KeyError, TypeError, ValueError):
-        return ApiKey(key_id, problem="this is no API key's record")
+        return ApiKey(key_id, problem="not an API key record")

@@ -1,4 +1,4 @@
-"""Deletes old versions of a function: Lambda keeps all of them, and bills the snapshot of each."""
+"""Deletes old versions of a function: Lambda keeps them all, and bills the snapshot of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The versions of a function: those to delete, the newest, and older ones that an alias gives traffic to."""
+    """The versions of a function: those to delete, the newest, and older ones that an alias routes traffic to."""
 
     deleted: tuple[int, ...]
     newest: tuple[int, ...]
@@ -22,10 +22,10 @@ class Selection:
 
 
 def select(functions: LambdaClient, function: str, keep: int) -> Selection:
-    """Choose: the `keep` newest versions stay, and those behind an alias, whatever it gives them. Raises AwsError."""
+    """Select the versions to delete: not the `keep` newest, nor those behind an alias. Raise AwsError."""
     if keep < 1:
         raise AwsUsageError(f"--keep is {keep}; expected 1 or more")
-    # The aliases last: what one of them takes up while the versions are being listed is not deleted.
+    # The aliases last: a version that one of them picks up while the versions are listed is kept.
     found = versions.published(functions, function)
     behind = versions.behind(functions, function)
     older = found[keep:]
@@ -37,20 +37,20 @@ def select(functions: LambdaClient, function: str, keep: int) -> Selection:
 
 
 def prune(functions: LambdaClient, function: str, selection: Selection, say: Callable[[str], None]) -> None:
-    """Delete what was chosen, oldest first. Lambda itself refuses a version that an alias has. Raises AwsError."""
+    """Delete the selected versions, oldest first. Lambda itself refuses one behind an alias. Raise AwsError."""
     for version in sorted(selection.deleted):
         say(f"deleting version {version} of {function}")
         versions.delete(functions, function, version)
 
 
 def prune_text(function: str, selection: Selection, *, dry_run: bool) -> str:
-    """A sentence on what was deleted, or would be."""
+    """Return a sentence on what was deleted, or would be."""
     if not selection.deleted:
-        return f"{function} has no version to delete"
+        return f"{function} has no versions to delete"
     held = f", and {_list(selection.held)} behind an alias" if selection.held else ""
     return (
         f"{'Would delete' if dry_run else 'Deleted'} {_list(selection.deleted)} of {function}; "
-        f"{'there would stay' if dry_run else 'there stay'} {_list(selection.newest)}{held}"
+        f"{'would keep' if dry_run else 'kept'} {_list(selection.newest)}{held}"
     )
 
 

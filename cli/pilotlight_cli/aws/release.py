@@ -1,7 +1,7 @@
-"""The release digest: one number for a package and all settings that shape the function.
+"""The release digest: one digest of a package and all settings that shape the function.
 
-SAM publishes a version when the package changes, and not when the value of a parameter does. Given this digest in the
-package's place, it publishes one whenever anything of a release changed, and none when nothing did.
+SAM publishes a version when the package changes, and not when the value of a parameter does. With this digest in
+place of the package's, it publishes one exactly when something of a release changed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pilotlight_cli.aws.template import Template, TemplateError
 FUNCTION = "PredictFunction"
 PARAMETER = "ReleaseDigest"
 
-# What belongs to the function as a whole, to its alias or to its deployments: no version has it. The package is in the
-# digest by its bytes.
+# Properties of the function as a whole, of its alias or its deployments, which are not part of a version. The bytes of
+# the package are in the digest themselves.
 _NOT_IN_A_VERSION = frozenset(
     (
         *("CodeUri", "AutoPublishAlias", "AutoPublishCodeSha256", "AutoPublishAliasAllProperties"),
@@ -32,9 +32,9 @@ _PLACE = re.compile(r"\$\{([^!}.]+)[^}]*\}")
 
 
 def release_digest(template: Template, package: Path, values: Mapping[str, str]) -> str:
-    """The digest of a package that was built in a folder, and of the function's settings with these parameter values.
+    """Return the digest of a built package and of the function's settings, as 64 hexadecimal digits.
 
-    `values` has one for every parameter of the template. 64 hexadecimal digits.
+    `values` has a value for every parameter of the template.
     """
     settings = _settings(template)
     names = set(_names(settings, template.get("Conditions", {})))
@@ -50,7 +50,7 @@ def release_digest(template: Template, package: Path, values: Mapping[str, str])
 
 
 def _settings(template: Template) -> dict[str, Any]:
-    """The function's properties, and those that all functions have."""
+    """Return the function's own properties and the global ones."""
     function = template["Resources"].get(FUNCTION)
     if function is None:
         raise TemplateError(f"the template has no resource {FUNCTION}")
@@ -62,13 +62,13 @@ def _settings(template: Template) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a package, by its path."""
+    """Return the SHA-256 of every file of a package, by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _names(node: object, conditions: Mapping[str, Any]) -> Iterator[str]:
-    """All names that a part of a template goes by: of parameters, resources and conditions, and what those go by."""
+    """Yield the names that a part of a template refers to: parameters, resources, conditions and their own names."""
     if isinstance(node, list):
         for item in node:
             yield from _names(item, conditions)

@@ -1,4 +1,4 @@
-"""SAM CLI as a part of a deployment: the project's own, in an environment that nothing else has shaped."""
+"""Runs the project's own SAM CLI for a deployment, in a clean environment."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws.environments import FILE
 from pilotlight_cli.project import PROJECT
 
-# Runs a command with its output passed through, and gives its exit code.
+# Runs a command with its output passed through, and returns its exit code.
 Runner = Callable[[Sequence[str], Mapping[str, str]], int]
 
 BUILT = PROJECT / ".aws-sam" / "build"
 
-# What a make that called us, or another project's environment, would tell the make that `sam build` calls.
-_STRANGE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "ARCHITECTURE")
+# Variables of a calling make, or of another project's environment, that would affect the make that `sam build` calls.
+_REMOVED = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "ARCHITECTURE")
 
 
 class SamFailed(PilotlightError):
-    """A command of SAM's failed, and has said why."""
+    """A command of SAM CLI failed, after printing the reason."""
 
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command in the project's folder. What it prints is no result of ours: all of it goes to stderr."""
+    """Run a command in the project's folder; return its exit code. All its output goes to stderr."""
     return subprocess.run(command, env=dict(environ), cwd=PROJECT, stdout=2, check=False).returncode
 
 
 @dataclass(frozen=True, slots=True)
 class Sam:
-    """SAM CLI, for an environment of samconfig.toml. `folder` is where packages and the built template lie."""
+    """SAM CLI for an environment of samconfig.toml. `folder` has the built packages and template."""
 
     environment: str
     environ: Mapping[str, str]
@@ -41,15 +41,15 @@ class Sam:
     folder: Path = BUILT
 
     def build(self, architecture: str) -> None:
-        """Build every function. Raises SamFailed."""
-        # SAM's cache looks at functions/aws alone: a change of the core or of the lock would not be built.
+        """Build every function. Raise SamFailed if that fails."""
+        # SAM's cache checks functions/aws alone: it would miss a change of the core or of the lock.
         options = ["--template-file", str(PROJECT / "template.yaml"), "--build-dir", str(self.folder), "--no-cached"]
         self._run("build", options, {"ARCHITECTURE": architecture})
 
     def deploy(self, stack: str, parameters: Mapping[str, str]) -> None:
-        """Bring a stack to what was built, with these values for all parameters. Raises SamFailed.
+        """Deploy the built template to a stack with values for all parameters. Raise SamFailed if that fails.
 
-        A parameter that SAM is not told keeps the value of the last deployment, whatever the template says.
+        A parameter without a value would keep that of the last deployment, whatever the template's default.
         """
         values = self.folder.with_name(f"parameters-{self.environment}.yaml")
         values.write_text(json.dumps(dict(parameters), indent=1))  # which is YAML too
@@ -67,10 +67,10 @@ class Sam:
         config = ["--config-file", str(FILE), "--config-env", self.environment]
         code = self.runner([program, command, *config, *options], {**clean(self.environ), **more})
         if code:
-            raise SamFailed(f"'sam {command}' ended with exit code {code}; it says above why")
+            raise SamFailed(f"'sam {command}' failed with exit code {code}; see its output above")
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment for SAM, which takes an empty variable of AWS's at its word."""
+    """Return an environment for SAM CLI, without empty variables of AWS, which it would use as values."""
     kept = {name: value for name, value in environ.items() if value or not name.startswith("AWS_")}
-    return {name: value for name, value in kept.items() if name not in _STRANGE} | {"SAM_CLI_TELEMETRY": "0"}
+    return {name: value for name, value in kept.items() if name not in _REMOVED} | {"SAM_CLI_TELEMETRY": "0"}

@@ -1,4 +1,4 @@
-"""The predict function under `sam local`, in Docker, with a model store that its container can reach."""
+"""Runs the predict function under `sam local`, in Docker, with a model store that its container can reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from pilotlight_cli.aws.sam import SamFailed, clean
 from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.local.process import Child, Log, PortTaken, listen
-from pilotlight_cli.local.stores import EmbeddedStore, acting_in, leads_to_a_store, s3_store
+from pilotlight_cli.local.stores import EmbeddedStore, acting_in, affects_store, s3_store
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project import BUILD, LOCK, PROJECT
 from pilotlight_cli.registry.sample import publish_sample
@@ -22,17 +22,17 @@ from pilotlight_cli.stores import open_store
 
 FUNCTION = "PredictFunction"
 
-# AWS's image of the functions' runtime, by the name by which SAM asks for it.
+# AWS's image of the functions' runtime, by the name that SAM CLI uses.
 IMAGE = f"public.ecr.aws/lambda/python:{PYTHON_VERSION}-x86_64"
 
 _HOST = "host.docker.internal"
 _ADDRESS = f"import socket; print(socket.gethostbyname({_HOST!r}))"
-_SHOWN = 25  # lines of a command that failed
+_MAX_LINES = 25  # of a failed command in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `sam local` needs: a template whose function finds its store, and the environment of the command."""
+    """The template for `sam local`, whose function finds its store, and the environment of the command."""
 
     template: Path
     environ: Mapping[str, str]
@@ -40,11 +40,11 @@ class Prepared:
 
 @contextmanager
 def prepared(store: str | None, environ: Mapping[str, str], folder: Path = BUILD / "sam") -> Iterator[Prepared]:
-    """The function, built in `folder`. Without a store's URL one with the sample model runs meanwhile.
+    """Build the function in `folder`. Without a store's URL, run an embedded one with the sample model meanwhile.
 
-    Raises SamFailed, and NotTheSample where the lock pins something that only a store of the user's own can have.
+    Raise SamFailed, or NotTheSample if the lock pins a model that only a store of the user can have.
     """
-    address = host_address() if store is None else ""  # before anything that takes its time
+    address = host_address() if store is None else ""  # fail before the slow steps
     build(folder, environ)
     if store is not None:
         yield Prepared(point_to(folder / "template.yaml", {"PILOTLIGHT_STORE": store}), quiet(environ))
@@ -56,21 +56,21 @@ def prepared(store: str | None, environ: Mapping[str, str], folder: Path = BUILD
 
 
 def build(folder: Path, environ: Mapping[str, str]) -> None:
-    """Have SAM build the predict function alone: what it leaves in .aws-sam is what was built to be deployed."""
+    """Have SAM CLI build the predict function alone, outside of .aws-sam, which has the build to deploy."""
     _run([_sam(), "build", FUNCTION, "--build-dir", str(folder)], quiet(environ))
 
 
 def pointed_to(store: EmbeddedStore, address: str, template: Path, environ: Mapping[str, str]) -> Prepared:
-    """A built function that finds a store of this process's, from a container that reaches it at `address`."""
+    """Return a built function that finds a store of this process, which its container reaches at `address`."""
     port = store.environ["AWS_ENDPOINT_URL_S3"].rpartition(":")[2]
     variables = {"PILOTLIGHT_STORE": store.url, "AWS_ENDPOINT_URL_S3": f"http://{address}:{port}"}
     return Prepared(point_to(template, variables), {**offline(environ), **store.environ})
 
 
 def point_to(template: Path, variables: Mapping[str, str]) -> Path:
-    """A copy of a built template, beside it, whose function has these environment variables too.
+    """Write a copy of a built template beside it, with these environment variables added to the function.
 
-    `sam local --env-vars` sets no variable that the template does not name, and ours does not name AWS_ENDPOINT_URL_S3.
+    `sam local --env-vars` ignores variables that the template does not declare, such as AWS_ENDPOINT_URL_S3.
     """
     document = load_template(template)
     document["Resources"][FUNCTION]["Properties"]["Environment"]["Variables"] |= variables
@@ -80,18 +80,18 @@ def point_to(template: Path, variables: Mapping[str, str]) -> Path:
 
 
 def invoke_command(run: Prepared, event: Path, parameters: Sequence[str] = ()) -> list[str]:
-    """The command that sends one event: the reply on stdout, the function's log on stderr.
+    """Return the command that sends one event, and prints the response to stdout and the function's log to stderr.
 
-    `parameters` are values for the template's, as NAME=VALUE. An exception of the handler is a reply too.
+    `parameters` are values for the template's, as NAME=VALUE. An exception of the handler is a response too.
     """
     return [_sam(), "local", "invoke", FUNCTION, "--event", str(event), *_options(run, parameters)]
 
 
 @contextmanager
 def api(run: Prepared, port: int, parameters: Sequence[str] = ()) -> Iterator[tuple[Child, Log]]:
-    """`sam local start-api` on 127.0.0.1, ended on the way out, which removes its containers too.
+    """Run `sam local start-api` on 127.0.0.1, and stop it and its containers at the end.
 
-    Nobody is refused there: SAM has no IAM and no JWT authorizers, and cannot read a conditional one.
+    It authorizes every request: SAM CLI has no IAM and no JWT authorizers, and cannot read a conditional one.
     """
     options = ["--port", str(port), "--disable-authorizer", "--warm-containers", "LAZY", *_options(run, parameters)]
     log = Log()
@@ -104,21 +104,21 @@ def api(run: Prepared, port: int, parameters: Sequence[str] = ()) -> Iterator[tu
 
 
 def quiet(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which SAM tells nobody of its use, and pulls an image only where there is none."""
+    """Return an environment in which SAM CLI sends no telemetry and pulls only missing images."""
     return clean(environ) | {"SAM_SKIP_PULL_IMAGE": "1"}
 
 
 def offline(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which SAM does not try long to ask AWS who it is."""
-    kept = {name: value for name, value in quiet(environ).items() if not leads_to_a_store(name)}
+    """Return an environment in which SAM CLI gives up quickly on asking AWS for its identity."""
+    kept = {name: value for name, value in quiet(environ).items() if not affects_store(name)}
     return kept | {"AWS_MAX_ATTEMPTS": "1"}
 
 
 def host_address(image: str = IMAGE, python: str = "/var/lang/bin/python3") -> str:
-    """The IP address at which a container reaches this machine, asked in an image with a Python. Raises SamFailed.
+    """Return the IP address at which a container reaches this machine, found in an image with Python. Raise SamFailed.
 
-    An address and no name: with a name S3's clients would put the bucket's in front of it. A container is asked, since
-    Docker Desktop's is known only there.
+    An address, since S3's clients would prepend the bucket to a host name. A container looks it up, since the address
+    of Docker Desktop is known only there.
     """
     options = ["--rm", "--add-host", f"{_HOST}:host-gateway", "--entrypoint", python]
     return _run(["docker", "run", *options, image, "-c", _ADDRESS], os.environ).strip()
@@ -126,10 +126,10 @@ def host_address(image: str = IMAGE, python: str = "/var/lang/bin/python3") -> s
 
 @contextmanager
 def reachable_store(address: str) -> Iterator[EmbeddedStore]:
-    """An empty store for containers that reach this machine at `address`."""
+    """Run an empty store for containers that reach this machine at `address`."""
     try:
         listen(0, address).close()
-    except PortTaken:  # Docker Desktop's address is none of this machine's, and leads to its loopback address
+    except PortTaken:  # Docker Desktop's address is not this machine's, and forwards to its loopback address
         address = "127.0.0.1"
     with s3_store(address) as store:
         yield store
@@ -145,14 +145,12 @@ def _sam() -> str:
 
 
 def _run(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    """What a command prints. Raises SamFailed."""
+    """Run a command; return its stdout. Raise SamFailed if it fails."""
     try:
         done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, cwd=PROJECT)
     except FileNotFoundError:
-        raise SamFailed(
-            f"the program {command[0]} is not on this machine; 'sam local' runs functions in Docker"
-        ) from None
+        raise SamFailed(f"{command[0]} is not installed; 'sam local' runs functions in Docker") from None
     if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN:])
-        raise SamFailed(f"'{Path(command[0]).name} {command[1]}' ended with exit code {done.returncode}:\n{last}")
+        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_MAX_LINES:])
+        raise SamFailed(f"'{Path(command[0]).name} {command[1]}' failed with exit code {done.returncode}:\n{last}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""Asks the function on AWS what it serves, and sends it its golden samples. No HTTP caller can ask the first."""
+"""Invokes the function on AWS: asks what it serves, which no HTTP caller can, and sends it golden samples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 ALIAS = "live"
 
-_ASKED = {"pilotlight": "describe"}
+_DESCRIBE = {"pilotlight": "describe"}
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a version of the function says of itself: its number, its release digest, the SHA-256 of its model.lock."""
+    """What a version of the function reports: its number, its release digest, the SHA-256 of its model.lock."""
 
     version: str
     release: str
@@ -30,12 +30,14 @@ class Served:
 
 
 def read_served(functions: LambdaClient, function: str, qualifier: str = ALIAS) -> Served:
-    """Ask a version or an alias what it serves. Raises AwsError."""
-    answer = _invoke(functions, function, qualifier, _ASKED)
+    """Return what a version or an alias serves. Raise AwsError if it does not say."""
+    description = _invoke(functions, function, qualifier, _DESCRIBE)
     try:
-        return Served(*(str(answer[name]) for name in ("function_version", "release", "lock")))
+        return Served(*(str(description[name]) for name in ("function_version", "release", "lock")))
     except (KeyError, TypeError):
-        raise AwsError(f"{function}:{qualifier} answered {_shown(answer)} when it was asked what it serves") from None
+        raise AwsError(
+            f"{function}:{qualifier} returned {_shown(description)}, expected a description of its version"
+        ) from None
 
 
 def smoke(
@@ -73,13 +75,13 @@ def _document(text: str) -> object:
 
 def _invoke(functions: LambdaClient, function: str, qualifier: str, event: object) -> Any:  # noqa: ANN401 - JSON both ways
     with calling(f"invoking {function}:{qualifier}", "lambda:InvokeFunction"):
-        reply = functions.invoke(FunctionName=function, Qualifier=qualifier, Payload=json.dumps(event).encode())
-        payload = reply["Payload"].read()
-    answer = _document(payload.decode(errors="replace"))
-    if reply.get("FunctionError"):
-        raise AwsError(f"{function}:{qualifier} failed: {_shown(answer)}")
-    return answer
+        response = functions.invoke(FunctionName=function, Qualifier=qualifier, Payload=json.dumps(event).encode())
+        payload = response["Payload"].read()
+    result = _document(payload.decode(errors="replace"))
+    if response.get("FunctionError"):
+        raise AwsError(f"{function}:{qualifier} failed: {_shown(result)}")
+    return result
 
 
-def _shown(answer: object) -> str:
-    return answer[:300] if isinstance(answer, str) else json.dumps(answer)[:300]
+def _shown(result: object) -> str:
+    return result[:300] if isinstance(result, str) else json.dumps(result)[:300]

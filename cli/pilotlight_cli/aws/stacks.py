@@ -1,4 +1,4 @@
-"""What CloudFormation says of a stack, and the states that nothing can be deployed from."""
+"""Stacks as CloudFormation reports them, and the states that do not allow a deployment."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from pilotlight_cli.aws.calls import calling
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-# A stack that was never made: all that it has is a change set which nobody carried out.
-_NOT_THERE = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
+# A stack that does not exist: at most it has a change set that was never executed.
+_NONEXISTENT = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
 
 _GUIDE = "docs/guides/operate-on-aws.md has the steps"
 _CREATION_FAILED = (
-    "its creation failed, and such a stack can only be deleted: 'aws cloudformation delete-stack --stack-name {name}'; "
-    "what failed first is in 'aws cloudformation describe-stack-events --stack-name {name}'"
+    "its creation failed, so it can only be deleted: 'aws cloudformation delete-stack --stack-name {name}'; "
+    "'aws cloudformation describe-stack-events --stack-name {name}' lists the failures"
 )
-_WAYS_OUT = {
+_REMEDIES = {
     "CREATE_FAILED": _CREATION_FAILED,
     "ROLLBACK_COMPLETE": _CREATION_FAILED,
     "ROLLBACK_FAILED": _CREATION_FAILED,
     "DELETE_FAILED": (
         "its deletion failed; delete it again: 'aws cloudformation delete-stack --stack-name {name}', with "
-        "--retain-resources for what does not go"
+        "--retain-resources for resources that cannot be deleted"
     ),
     "UPDATE_FAILED": (
-        "an update failed and was not rolled back: 'aws cloudformation rollback-stack --stack-name {name}' goes back"
+        "an update failed without a rollback: 'aws cloudformation rollback-stack --stack-name {name}' rolls it back"
     ),
     "UPDATE_ROLLBACK_FAILED": (
-        "an update failed, and so did its rollback: mend what it stumbled over, then 'aws cloudformation "
+        "an update failed, and so did its rollback: fix the cause, then run 'aws cloudformation "
         f"continue-update-rollback --stack-name {{name}}'; {_GUIDE}"
     ),
 }
 
 
 class NotDeployable(PilotlightError):
-    """A stack is in a state that it cannot be updated from; the message has the way out."""
+    """A stack is in a state that allows no update; the message has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as it is deployed. `reason` is CloudFormation's own word on its status, mostly empty."""
+    """A deployed stack. `reason` is CloudFormation's explanation of the status, mostly empty."""
 
     name: str
     status: str
@@ -56,7 +56,7 @@ class Stack:
 
 
 def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
-    """A stack by its name or ARN; None where there is none. Raises AwsError."""
+    """Return a stack by its name or ARN, or None. Raise AwsError."""
     with calling(f"the stack {name}", "cloudformation:DescribeStacks"):
         try:
             found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
@@ -64,7 +64,7 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
             if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-    if found["StackStatus"] in _NOT_THERE:
+    if found["StackStatus"] in _NONEXISTENT:
         return None
     return Stack(
         found["StackName"],
@@ -76,28 +76,28 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
 
 
 def check_deployable(stack: Stack) -> None:
-    """Refuse a stack that cannot be updated. Raises NotDeployable."""
-    if stack.status in _WAYS_OUT:
-        way_out = _WAYS_OUT[stack.status].format(name=stack.name)
+    """Raise NotDeployable if a stack cannot be updated."""
+    if stack.status in _REMEDIES:
+        remedy = _REMEDIES[stack.status].format(name=stack.name)
     elif stack.status.endswith("_IN_PROGRESS"):
-        way_out = "something is at work on it; wait until that is done, and deploy again"
+        remedy = "an operation is in progress; wait until it ends, and deploy again"
     else:
         return
-    said = f" ({stack.reason})" if stack.reason else ""
-    raise NotDeployable(f"the stack {stack.name} is in {stack.status}{said}: {way_out}")
+    reason = f" ({stack.reason})" if stack.reason else ""
+    raise NotDeployable(f"the stack {stack.name} is in {stack.status}{reason}: {remedy}")
 
 
 def aftermath(stack: Stack | None) -> str:
-    """What a failed deployment left, and what to do about it."""
+    """Return a sentence on the state after a failed deployment, and what to do."""
     if stack is None:
-        return "There is no stack: nothing was deployed"
+        return "The stack does not exist: nothing was deployed"
     try:
         check_deployable(stack)
     except NotDeployable as error:
         return f"Now {error}"
     if stack.status == "UPDATE_ROLLBACK_COMPLETE":
         return (
-            f"The stack {stack.name} went back to what it was, and the alias with it. Where a hook or an alarm stopped "
-            "the release, the deployment in CodeDeploy's console says which"
+            f"The stack {stack.name} was rolled back, and the alias with it. If a hook or an alarm stopped the "
+            "release, the deployment in CodeDeploy's console names it"
         )
     return f"The stack {stack.name} is in {stack.status}, as before"

@@ -1,4 +1,4 @@
-"""A CloudFormation template as a file: its parts, its parameters' values, and what its rules refuse."""
+"""Reads a CloudFormation template, and checks values for its parameters as CloudFormation would."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def load_template(path: Path) -> Template:
-    """The document in a template file, with each short form written out. Raises TemplateError."""
+    """Return the document in a template file, with each short form expanded. Raise TemplateError."""
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -51,7 +51,7 @@ def load_template(path: Path) -> Template:
 
 
 def effective_values(template: Template, given: Mapping[str, str]) -> dict[str, str]:
-    """The value of each parameter: the one given, else its default. Raises TemplateError."""
+    """Return the value of each parameter: the one given, else its default. Raise TemplateError."""
     declared = template.get("Parameters", {})
     if unknown := sorted(given.keys() - declared.keys()):
         raise TemplateError(f"the template has no parameter {unknown[0]}; it has {', '.join(declared)}")
@@ -61,18 +61,18 @@ def effective_values(template: Template, given: Mapping[str, str]) -> dict[str, 
 
 
 def refusals(template: Template, values: Mapping[str, str]) -> list[str]:
-    """Why CloudFormation would refuse these values, a sentence each: bad values first, then broken rules."""
+    """Return a sentence for each reason to refuse these values: invalid values first, then broken rules."""
     declared = template.get("Parameters", {})
-    bad = [problem for name, entry in declared.items() for problem in _bad_value(name, entry, values[name])]
-    return bad + list(_broken_rules(template, values))
+    invalid = [problem for name, entry in declared.items() for problem in _invalid_value(name, entry, values[name])]
+    return invalid + list(_broken_rules(template, values))
 
 
-def _bad_value(name: str, entry: Mapping[str, Any], value: str) -> Iterator[str]:
+def _invalid_value(name: str, entry: Mapping[str, Any], value: str) -> Iterator[str]:
     allowed = [str(choice) for choice in entry.get("AllowedValues", [value])]
     if value not in allowed:
         yield f"{name} is {value!r}; expected one of {', '.join(allowed)}"
     if not re.fullmatch(entry.get("AllowedPattern", "(?s:.*)"), value):
-        yield f"{name} is {value!r}; it {entry.get('ConstraintDescription', 'has another form')}"
+        yield f"{name} is {value!r}; it {entry.get('ConstraintDescription', 'has an invalid form')}"
     if entry["Type"] != "Number":
         return
     if not re.fullmatch(r"-?\d+(\.\d+)?", value):

@@ -1,4 +1,4 @@
-"""The versions of a function and its aliases, as Lambda has them."""
+"""The versions and aliases of a function on Lambda."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LATEST = "$LATEST"
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """An alias, the version that it stands for, and the share of others that it gives some of the traffic to."""
+    """An alias, the version it points to, and the weights of others that get a share of its traffic."""
 
     name: str
     version: str
@@ -26,7 +26,7 @@ class Alias:
 
 
 def published(functions: LambdaClient, function: str) -> list[int]:
-    """The numbers of the versions, newest first. Raises AwsError."""
+    """Return the numbers of the versions, newest first. Raise AwsError."""
     with calling(f"the versions of {function}", "lambda:ListVersionsByFunction"):
         pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=function)
         found = [entry["Version"] for page in pages for entry in page["Versions"]]
@@ -34,14 +34,14 @@ def published(functions: LambdaClient, function: str) -> list[int]:
 
 
 def aliases(functions: LambdaClient, function: str) -> list[Alias]:
-    """The aliases of a function. Raises AwsError."""
+    """Return the aliases of a function. Raise AwsError."""
     with calling(f"the aliases of {function}", "lambda:ListAliases"):
         pages = functions.get_paginator("list_aliases").paginate(FunctionName=function)
         return [_alias(entry) for page in pages for entry in page["Aliases"]]
 
 
 def alias(functions: LambdaClient, function: str, name: str) -> Alias | None:
-    """An alias by its name; None where the function has none of it, or is not there. Raises AwsError."""
+    """Return an alias by its name; None if it or the function does not exist. Raise AwsError."""
     with calling(f"the alias {name} of {function}", "lambda:GetAlias"):
         try:
             return _alias(functions.get_alias(FunctionName=function, Name=name))
@@ -52,7 +52,7 @@ def alias(functions: LambdaClient, function: str, name: str) -> Alias | None:
 
 
 def provisioned(functions: LambdaClient, function: str, qualifier: str) -> int | None:
-    """How many instances an alias keeps ready, as it was asked to; None where it keeps none. Raises AwsError."""
+    """Return how many provisioned instances an alias requests, or None. Raise AwsError."""
     with calling(f"the provisioned concurrency of {function}:{qualifier}", "lambda:GetProvisionedConcurrencyConfig"):
         try:
             found = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
@@ -64,33 +64,33 @@ def provisioned(functions: LambdaClient, function: str, qualifier: str) -> int |
 
 
 def behind(functions: LambdaClient, function: str) -> set[int]:
-    """The versions that an alias gives traffic to, whatever its share. Raises AwsError."""
+    """Return the versions that any alias routes traffic to. Raise AwsError."""
     found = aliases(functions, function)
     return {int(version) for one in found for version in (one.version, *one.weights) if version.isdecimal()}
 
 
 def release(functions: LambdaClient, function: str, version: int) -> str:
-    """The release digest that a version was published with; empty where it had none. Raises AwsError."""
+    """Return the release digest of a version; empty if it has none. Raise AwsError."""
     with calling(f"the configuration of {function}:{version}", "lambda:GetFunctionConfiguration"):
         found = functions.get_function_configuration(FunctionName=function, Qualifier=str(version))
     return str(found.get("Environment", {}).get("Variables", {}).get("PILOTLIGHT_RELEASE", ""))
 
 
 def unreserved(functions: LambdaClient) -> int:
-    """How many instances the account may have at work that no function has reserved. Raises AwsError."""
+    """Return the account's unreserved concurrency. Raise AwsError."""
     with calling("the account's limits", "lambda:GetAccountSettings"):
         return int(functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
 
 
-def takes_snapshots(functions: LambdaClient, function: str, qualifier: str) -> bool:
-    """Whether the version behind a qualifier starts from a snapshot. Raises AwsError."""
+def has_snapshot(functions: LambdaClient, function: str, qualifier: str) -> bool:
+    """Return whether the version behind a qualifier starts from a snapshot. Raise AwsError."""
     with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):
         found = functions.get_function_configuration(FunctionName=function, Qualifier=qualifier)
     return bool(found.get("SnapStart", {}).get("OptimizationStatus") == "On")
 
 
 def delete(functions: LambdaClient, function: str, version: int) -> None:
-    """Delete one version. Raises AwsError."""
+    """Delete one version. Raise AwsError."""
     with calling(f"deleting version {version} of {function}", "lambda:DeleteFunction"):
         functions.delete_function(FunctionName=function, Qualifier=str(version))
 

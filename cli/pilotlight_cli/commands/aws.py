@@ -1,4 +1,4 @@
-"""Commands on the stack on AWS: deploy, prune."""
+"""Commands for the stack on AWS: deploy, prune."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 def deploy(
     environment: Annotated[
-        str, typer.Option("--env", metavar="ENV", help="A table in samconfig.toml.", show_default=False)
+        str,
+        typer.Option("--env", metavar="ENV", help="The environment, a table in samconfig.toml.", show_default=False),
     ],
     source: Annotated[
-        str, typer.Option("--from", metavar="URL", help="A store that has the pinned version, if the target's has not.")
+        str,
+        typer.Option("--from", metavar="URL", help="Copy the pinned version from this store if the target's lacks it."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; nor does CI in the environment.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
     json: AsJson = False,
 ) -> None:
-    """Deploy this working copy, and check that what answers is what was built."""
+    """Deploy this working copy, and check that the function serves what was built."""
     from pilotlight_cli.aws import deploy as deployment
     from pilotlight_cli.aws.calls import client
     from pilotlight_cli.aws.environments import read_environment
@@ -51,13 +53,17 @@ def deploy(
 
 
 def prune(
-    environment: Annotated[str, typer.Option("--env", metavar="ENV", help="A table in samconfig.toml.")] = "",
-    function: Annotated[str, typer.Option("--function", metavar="NAME", help="Instead of --env.")] = "",
-    keep: Annotated[int, typer.Option("--keep", min=1, help="How many of the newest stay.")] = 5,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    environment: Annotated[
+        str, typer.Option("--env", metavar="ENV", help="The environment, a table in samconfig.toml.")
+    ] = "",
+    function: Annotated[str, typer.Option("--function", metavar="NAME", help="The function, instead of --env.")] = "",
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Number of newest versions to keep.")] = 5,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be deleted, and delete nothing.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Delete old versions of the function, never one that an alias gives traffic to."""
+    """Delete old versions of the function, never one that an alias routes traffic to."""
     from pilotlight_cli.aws import prune as pruning
     from pilotlight_cli.aws.calls import client
     from pilotlight_cli.aws.deploy import function_name
@@ -65,12 +71,12 @@ def prune(
     from pilotlight_cli.aws.stacks import check_deployable, read_stack
 
     if bool(environment) == bool(function):
-        raise typer.BadParameter("name either --env or --function")
+        raise typer.BadParameter("expected either --env or --function")
     found = read_environment(environment) if environment else None
     with _acting_in(found):
         if found is not None:
             stack = read_stack(client("cloudformation"), found.stack)
-            if stack is not None:  # a rollback may need the versions that look old
+            if stack is not None:  # a rollback may need the old versions
                 check_deployable(stack)
             function = function_name(found)
         functions = client("lambda")
@@ -87,7 +93,7 @@ def prune(
 
 @contextmanager
 def _interruptible(stack: str) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end a deployment with a word on what they cannot end."""
+    """End a deployment on Ctrl-C or SIGTERM with a message on what goes on without it."""
     from pilotlight_cli.local.command import interrupted_by_signals
 
     try:
@@ -95,21 +101,21 @@ def _interruptible(stack: str) -> Iterator[None]:
             yield
     except KeyboardInterrupt:
         console.error(
-            f"interrupted; an update of {stack} that has begun goes on, and shifts its traffic, without this command: "
-            f"'aws cloudformation describe-stacks --stack-name {stack}' says how far it is. Deploy again afterwards, "
-            "to have it compared"
+            f"interrupted; a started update of {stack} continues without this command, and shifts its traffic: "
+            f"'aws cloudformation describe-stacks --stack-name {stack}' shows its status. Deploy again afterwards to "
+            "check the result"
         )
         raise typer.Exit(1) from None
 
 
 @contextmanager
 def _acting_in(environment: Environment | None) -> Iterator[None]:
-    """Let everything that asks AWS do so in the environment's region."""
-    from pilotlight_cli.local.stores import acting_in, leads_to_a_store
+    """Make all calls of AWS in the environment's region."""
+    from pilotlight_cli.local.stores import acting_in, affects_store
 
     region = environment.region if environment else ""
-    ours = {name: value for name, value in os.environ.items() if value and leads_to_a_store(name)}
-    with acting_in(ours | (dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region) if region else {})):
+    kept = {name: value for name, value in os.environ.items() if value and affects_store(name)}
+    with acting_in(kept | (dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region) if region else {})):
         yield
 
 
@@ -117,7 +123,7 @@ def _ask(question: str) -> bool:
     from pilotlight_cli.aws import AwsUsageError
 
     if not sys.stdin.isatty():
-        raise AwsUsageError(f"{question} There is nobody to ask: add --yes, or YES=1 with make")
+        raise AwsUsageError(f"{question} This is not a terminal: add --yes, or YES=1 with make")
     return typer.confirm(question, err=True)
 
 
@@ -125,9 +131,7 @@ def _print(done: Deployed) -> None:
     served, shown = done.served, console.output()
     what = f"version {served.version} with the release {served.release[:12]}"
     shown.print(
-        f"{done.stack.name} now serves {what}"
-        if done.changed
-        else f"Nothing new: {done.stack.name} serves {what}, as before",
+        f"{done.stack.name} now serves {what}" if done.changed else f"No change: {done.stack.name} still serves {what}",
         soft_wrap=True,
     )
     for name in ("ApiUrl", "Dashboard", "Curl"):

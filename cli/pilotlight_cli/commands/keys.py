@@ -1,4 +1,4 @@
-"""Commands on the API keys of a stack: create, list, revoke."""
+"""Commands for the API keys of a stack: create, list, revoke."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from pilotlight_cli.commands.options import AsJson
 if TYPE_CHECKING:
     from pilotlight_cli.aws.keys import ApiKey
 
-Stack = Annotated[str, typer.Option("--stack", help="The stack whose API it is.", show_default=False)]
+Stack = Annotated[str, typer.Option("--stack", help="The name of the stack.", show_default=False)]
 
-app = typer.Typer(no_args_is_help=True, help="API keys of a stack whose Authorization is api-key.")
+app = typer.Typer(no_args_is_help=True, help="Manage the API keys of a stack with Authorization api-key.")
 
 
 @app.command("create")
 def create(
     stack: Stack,
-    label: Annotated[str, typer.Option("--label", metavar="TEXT", help="Whose key it is, or what for.")] = "",
+    label: Annotated[str, typer.Option("--label", metavar="TEXT", help="The owner or purpose of the key.")] = "",
     expires: Annotated[
         datetime | None,
         typer.Option(
-            "--expires", metavar="DATE", formats=["%Y-%m-%d"], help="The last day (UTC) on which it works: YYYY-MM-DD."
+            "--expires",
+            metavar="DATE",
+            formats=["%Y-%m-%d"],
+            help="The last day (UTC) on which the key works: YYYY-MM-DD.",
         ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Make a key and print it, once: only the SHA-256 of its secret is stored."""
+    """Create a key and print it once: only the SHA-256 of its secret is stored."""
     from pilotlight_cli.aws import keys
     from pilotlight_cli.aws.calls import client
 
@@ -61,7 +64,7 @@ def list_(stack: Stack, json: AsJson = False) -> None:
         rows = [(key.id, key.created[:16].replace("T", " "), _expiry(key, today), key.label) for key in found]
         console.output().print(console.table(("id", "created", "expires", "label"), rows))
     else:
-        console.note(f"{stack} has no keys; 'pilotlight keys create --stack {stack}' makes one")
+        console.note(f"{stack} has no keys; 'pilotlight keys create --stack {stack}' creates one")
     for key in unreadable:
         console.error(f"{keys.path(stack)}/{key.id}: {key.problem}")
     if unreadable:
@@ -76,7 +79,7 @@ def revoke(
     stack: Stack,
     json: AsJson = False,
 ) -> None:
-    """Remove a key. It may be accepted for two minutes more, from caches."""
+    """Revoke a key. Caches may accept it for two more minutes."""
     from pilotlight_cli.aws import keys
     from pilotlight_cli.aws.calls import client
 
@@ -86,7 +89,7 @@ def revoke(
         console.print_json({"stack": stack, "id": key_id, "revoked": True})
     else:
         console.output().print(
-            f"Revoked {key_id} of {stack}; caches may accept it for two minutes more", soft_wrap=True
+            f"Revoked {key_id} of {stack}; caches may accept it for two more minutes", soft_wrap=True
         )
 
 
@@ -102,4 +105,4 @@ def _expiry(key: ApiKey, today: date) -> str | Text:
         return Text("unreadable", "red")
     if key.expires is None:
         return "never"
-    return Text(f"{key.expires} (over)", "yellow") if key.expires < today else key.expires.isoformat()
+    return Text(f"{key.expires} (expired)", "yellow") if key.expires < today else key.expires.isoformat()

@@ -1,4 +1,4 @@
-"""Commands that run the function as SAM does on a developer's machine: invoke, start-api."""
+"""Commands that run the function with `sam local`: invoke, start-api."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import typer
 from pilotlight_cli import console
 from pilotlight_cli.project import EVENTS
 
-_GLANCE = 0.2  # seconds between two looks at the log
+_POLL_SECONDS = 0.2
 
 Store = Annotated[
     str | None,
     typer.Option(
         "--store",
         metavar="URL",
-        help="The model store; without one, an embedded store with the sample model.",
+        help="The model store (default: an embedded one with the sample model).",
         show_default=False,
     ),
 ]
@@ -31,17 +31,17 @@ Parameters = Annotated[
     ),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="The built function under `sam local`, in Docker.")
+app = typer.Typer(no_args_is_help=True, help="Run the built function with `sam local`, in Docker.")
 
 
 @app.command("invoke")
 def invoke(
-    event: Annotated[Path, typer.Argument(metavar="FILE", help="The event, as in events/.")] = EVENTS
+    event: Annotated[Path, typer.Argument(metavar="FILE", help="The event, such as those in events/.")] = EVENTS
     / "http-api-v2-predict.json",
     store: Store = None,
     parameter: Parameters = None,
 ) -> None:
-    """Build the function, send it one event, and print its reply."""
+    """Build the function, send it one event, and print its response."""
     from pilotlight_cli.aws.sam_local import invoke_command, prepared
 
     console.say("Building the function with SAM")
@@ -54,30 +54,30 @@ def invoke(
 @app.command("start-api")
 def start_api(
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes any free port.")
+        int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0 for any free port.")
     ] = 3000,
     store: Store = None,
     parameter: Parameters = None,
 ) -> None:
-    """Build the function and serve it behind SAM's local API, which lets everybody in."""
+    """Build the function and serve it with SAM's local API, which authorizes every request."""
     from pilotlight_cli.aws.sam_local import api, prepared
-    from pilotlight_cli.local.command import interrupted_by_signals, tell
+    from pilotlight_cli.local.command import interrupted_by_signals, print_log
     from pilotlight_cli.local.process import free_port, listen
 
     port = port or free_port()
-    listen(port).close()  # before anything that takes its time
+    listen(port).close()  # fail before the slow steps
     try:
         with interrupted_by_signals():
             console.say("Building the function with SAM")
             with prepared(store, os.environ) as run, api(run, port, parameter or ()) as (child, log):
                 console.output().print(f"SAM's local API answers on http://127.0.0.1:{port}", soft_wrap=True)
-                console.say("Ctrl-C ends it.")
-                told = 0
+                console.say("Press Ctrl-C to stop.")
+                printed = 0
                 while child.exit_code is None:
-                    told = tell(log, told)
-                    time.sleep(_GLANCE)
+                    printed = print_log(log, printed)
+                    time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         console.say("Stopped.")
     else:
-        console.error(f"'sam local start-api' ended with exit code {child.exit_code}:\n{log.tail()}")
+        console.error(f"'sam local start-api' failed with exit code {child.exit_code}:\n{log.tail()}")
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""HTTP to a function on this machine; no proxy and no redirect comes between."""
+"""An HTTP client for a function on this machine, without proxies and redirects."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply; `status` is 0 where the connection failed."""
+class Response:
+    """An HTTP response; `status` is 0 if the connection failed."""
 
     status: int
     body: bytes
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON object in the body; an empty one where there is none."""
+        """The JSON object in the body, or an empty one."""
         try:
-            found = json.loads(self.body)
+            document = json.loads(self.body)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}
 
     @property
     def error(self) -> str:
-        """What the reply says of a failure: the function's sentence, or the platform's own."""
-        told = self.document.get("error") or self.document.get("message") or self.body.decode(errors="replace")
-        return f"{self.status}: {told}" if self.status else "no answer"
+        """The status and the error of the function or its platform."""
+        message = self.document.get("error") or self.document.get("message") or self.body.decode(errors="replace")
+        return f"{self.status}: {message}" if self.status else "no response"
 
 
-def send(url: str, path: str, document: object = None, seconds: float = 60) -> Reply:
-    """GET a path of a server, or POST a JSON document to it."""
+def send(url: str, path: str, document: object = None, seconds: float = 60) -> Response:
+    """GET a path of a server, or POST a JSON document to it. The timeout is `seconds`."""
     host = url.removeprefix("http://").rstrip("/")
     connection = http.client.HTTPConnection(host, timeout=seconds)
     try:
@@ -40,9 +40,9 @@ def send(url: str, path: str, document: object = None, seconds: float = 60) -> R
             connection.request("GET", path)
         else:
             connection.request("POST", path, json.dumps(document).encode(), {"content-type": "application/json"})
-        reply = connection.getresponse()
-        return Reply(reply.status, reply.read())
+        response = connection.getresponse()
+        return Response(response.status, response.read())
     except (OSError, http.client.HTTPException):
-        return Reply(0, b"")
+        return Response(0, b"")
     finally:
         connection.close()

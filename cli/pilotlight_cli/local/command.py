@@ -25,14 +25,14 @@ from pilotlight_cli.staging.sources import beside
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
 _NOISE = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
-_WIDEST = 200  # characters of a request that are shown
-_GLANCE = 0.2  # seconds between two looks at the log
+_MAX_WIDTH = 200  # characters of a request
+_POLL_SECONDS = 0.2
 
 
 def run_serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) -> None:
-    """Serve until a signal comes; with `once`, until the first answer was printed.
+    """Serve until a signal; with `once`, until the first response is printed.
 
-    Ctrl-C and SIGTERM end all that was started, and that is no failure. Raises PilotlightError.
+    Ctrl-C and SIGTERM stop everything that was started, without an error. Raise PilotlightError.
     """
     try:
         with interrupted_by_signals():
@@ -47,27 +47,27 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) 
     console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
     golden = read_golden(beside(lock, GOLDEN))
     with serving(cloud, lock, store, port, page=page(pinned.model, golden)) as server:
-        _, told = server.log.since(0)
+        _, printed = server.log.since(0)
         console.output().print(f"{name} answers on {server.url}", soft_wrap=True)
         if not once:
             console.output().print(f"A page to try it: {server.url}{PATH}", soft_wrap=True)
         console.output().print()
         console.output().print(_phases(server.cold_start))
         if once or pins_sample(pinned):
-            _show_answer(server, *_request(pinned, golden))
+            _show_response(server, *_request(pinned, golden))
         if not once:
-            console.messages().print("\nCtrl-C ends it.")
-            _stay(server, told)
+            console.messages().print("\nPress Ctrl-C to stop.")
+            _follow_log(server, printed)
 
 
 def _phases(cold_start: Mapping[str, Any]) -> Table:
-    """The cold start's phases. They overlap, so they do not add up."""
+    """Return a table of the cold start's phases, which overlap, so that they do not add up."""
     rows = [(name, f"{took:.0f} ms") for name, took in cold_start.get("phases_ms", {}).items()]
     return console.table(("cold start", "took"), rows, right=("took",))
 
 
 def _request(pinned: Lock, golden: Golden) -> tuple[str, Any]:
-    """A request that the model answers: the repository's for the sample model, else the first golden sample."""
+    """Return a valid request: the repository's for the sample model, else the first golden sample."""
     if pins_sample(pinned):
         return sample_request()
     for sample in golden.samples:
@@ -77,38 +77,38 @@ def _request(pinned: Lock, golden: Golden) -> tuple[str, Any]:
     return "/health/ready", None
 
 
-def _show_answer(server: Server, path: str, body: object) -> None:
+def _show_response(server: Server, path: str, body: object) -> None:
     before = len(server.log.events("request"))
-    answer = send(server.url, path, body)
+    response = send(server.url, path, body)
     server.log.wait_for("request", 1, after=before)
-    if answer.status != 200:
-        raise ServeError(f"{path} answers {answer.error}\n{server.log.tail()}")
+    if response.status != 200:
+        raise ServeError(f"{path} responded with {response.error}\n{server.log.tail()}")
     sent = "" if body is None else json.dumps(body)
-    shown = sent if len(sent) <= _WIDEST else f"{sent[:_WIDEST]}..."
+    shown = sent if len(sent) <= _MAX_WIDTH else f"{sent[:_MAX_WIDTH]}..."
     console.output().print(f"\n{'POST' if sent else 'GET'} {path} {shown}", soft_wrap=True)
-    console.output().print(json.dumps(answer.document, indent=2, ensure_ascii=False), soft_wrap=True)
+    console.output().print(json.dumps(response.document, indent=2, ensure_ascii=False), soft_wrap=True)
 
 
-def _stay(server: Server, told: int) -> NoReturn:
-    """Tell what the function writes after the first `told` lines, until a signal or the function's end."""
+def _follow_log(server: Server, printed: int) -> NoReturn:
+    """Print what the function logs after the first `printed` lines, until a signal or the function's end."""
     while True:
         server.check()
-        told = tell(server.log, told)
-        time.sleep(_GLANCE)
+        printed = print_log(server.log, printed)
+        time.sleep(_POLL_SECONDS)
 
 
-def tell(log: Log, told: int) -> int:
-    """Print what was written after the first `told` lines, for a person; how many there are now."""
-    lines, told = log.since(told)
+def print_log(log: Log, printed: int) -> int:
+    """Print the lines after the first `printed` in a readable form; return how many there are now."""
+    lines, printed = log.since(printed)
     for line in lines:
         text = readable(line)
         if text:
             console.messages().print(text, soft_wrap=True)
-    return told
+    return printed
 
 
 def readable(line: str) -> str:
-    """A line of the log for a person: a request in short, nothing for the emulator's own steps, all else as it is."""
+    """Return a log line in a readable form: requests in short, nothing for the emulator's steps, the rest as it is."""
     event = parse_event(line)
     if event is None:
         return "" if line.startswith(_NOISE) or "(rapid)" in line else line
@@ -123,7 +123,7 @@ def readable(line: str) -> str:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into one KeyboardInterrupt; those that follow do not disturb the tidying up."""
+    """Turn SIGINT and SIGTERM into one KeyboardInterrupt, and ignore those that follow during the cleanup."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def interrupt(_number: int, _frame: object) -> NoReturn:

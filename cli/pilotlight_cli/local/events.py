@@ -1,6 +1,6 @@
-"""HTTP requests as the events that AWS makes of them. Pure functions: the gateway and the tests use the same.
+"""Converts HTTP requests to the events of AWS's front ends.
 
-Which bodies come as base64, and which paths come decoded, AWS does not write down; people measured it:
+AWS does not document which bodies are base64 and which paths are decoded; these were measured:
 https://github.com/ministackorg/ministack/pull/766, https://github.com/floci-io/floci/issues/2172 (text in another
 charset) and https://github.com/hotsock/voker/pull/8.
 """
@@ -25,10 +25,10 @@ _TEXT_TYPES = ("application/json", "application/xml", "application/javascript")
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it stood on the wire.
+    """An HTTP request as received.
 
-    `target` is the path with its query, still percent-encoded; `headers` are in their order, with repetitions.
-    `request_id` is the gateway's, `source` the caller's address, `time` in seconds since 1970.
+    `target` is the percent-encoded path with its query; `headers` keep their order and repetitions. `request_id` is the
+    gateway's, `source` the caller's address, `time` in seconds since 1970.
     """
 
     method: str
@@ -50,12 +50,12 @@ class HttpRequest:
         return self.target.partition("?")[2]
 
     def header(self, name: str) -> str:
-        """A header's first value, or nothing."""
-        return next((value for found, value in self.headers if found.lower() == name), "")
+        """Return the first value of a header, or an empty string."""
+        return next((value for key, value in self.headers if key.lower() == name), "")
 
 
 def http_api_event(request: HttpRequest) -> dict[str, object]:
-    """What an HTTP API sends for its `$default` route: payload format 2.0, with the path decoded.
+    """Return the event of an HTTP API's `$default` route: payload format 2.0, with the path decoded.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -64,7 +64,7 @@ def http_api_event(request: HttpRequest) -> dict[str, object]:
 
 
 def function_url_event(request: HttpRequest) -> dict[str, object]:
-    """What a function URL sends: payload format 2.0 too, with the path as it came.
+    """Return the event of a function URL: payload format 2.0 too, with the path as received.
 
     https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
     """
@@ -72,10 +72,10 @@ def function_url_event(request: HttpRequest) -> dict[str, object]:
 
 
 def rest_api_event(request: HttpRequest, stage: str = "prod", *, binary: bool = True) -> dict[str, object]:
-    """What a REST API sends for `{proxy+}`: the path without its stage, as it came; header names as they came.
+    """Return the event of a REST API's `{proxy+}`: the path without its stage, it and the header names as received.
 
-    `binary` is whether the API has `*/*` among its binary media types: then every body is base64, and otherwise none,
-    and bytes that are not UTF-8 are lost on the way.
+    `binary` is whether the API has `*/*` among its binary media types: then every body is base64. Otherwise none is,
+    and bytes that are not UTF-8 are lost.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
     """
     query = parse_qsl(request.query, keep_blank_values=True)
@@ -169,7 +169,7 @@ def _rest_context(request: HttpRequest, stage: str) -> dict[str, object]:
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The values by name, in the order in which they came."""
+    """Return the values by name, in their order."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)

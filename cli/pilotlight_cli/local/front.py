@@ -1,4 +1,4 @@
-"""What stands before a function that `pilotlight serve` runs: the page at `/docs`, and the way to the function."""
+"""The front of a function that `pilotlight serve` runs: the page at `/docs`, and a proxy to the function."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pilotlight_cli.local.wsgi import BROKEN_BODY
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Headers of one connection (RFC 9110, 7.6.1), and the length, which the next server writes itself.
-_OF_THE_CONNECTION = frozenset(
+# Headers of one connection (RFC 9110, 7.6.1), and the length, which the next server sets itself.
+_HOP_BY_HOP = frozenset(
     ("connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
 
-# All that the page needs is in it; it may call its own origin and nobody else.
+# The page is self-contained, and may call its own origin alone.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -28,7 +28,7 @@ _POLICY = (
 
 
 def with_page(application: WSGIApplication, page: bytes) -> WSGIApplication:
-    """The application with the page in front of it."""
+    """Return the application with the page in front of it."""
 
     def front(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -40,9 +40,9 @@ def with_page(application: WSGIApplication, page: bytes) -> WSGIApplication:
 
 
 def forwarding(url: str, seconds: float) -> WSGIApplication:
-    """An application that hands every request on to the server at `url`, as it is, and its answer back.
+    """Return an application that forwards every request unchanged to the server at `url`.
 
-    A server that gives no answer within `seconds` is a 502, as it is at a load balancer.
+    Without a response within `seconds` it returns 502, as load balancers do.
     """
     host = url.removeprefix("http://")
 
@@ -51,23 +51,23 @@ def forwarding(url: str, seconds: float) -> WSGIApplication:
         try:
             body = request.get_data()
         except BROKEN_BODY:
-            return Response("the body does not come as its headers say\n", 400)(environ, start_response)
+            return Response("the body does not match its headers\n", 400)(environ, start_response)
         with closing(http.client.HTTPConnection(host, timeout=seconds)) as connection:
             try:
                 connection.request(
                     request.method,
                     environ["REQUEST_URI"],
                     body,
-                    dict(_passed_on(request.headers.items())),
+                    dict(_end_to_end(request.headers.items())),
                 )
-                answer = connection.getresponse()
-                reply = Response(answer.read(), answer.status, list(_passed_on(answer.getheaders())))
+                received = connection.getresponse()
+                response = Response(received.read(), received.status, list(_end_to_end(received.getheaders())))
             except (OSError, http.client.HTTPException) as error:
-                reply = Response(f"the function gives no answer: {error}\n", 502)
-        return reply(environ, start_response)
+                response = Response(f"no response from the function: {error}\n", 502)
+        return response(environ, start_response)
 
     return forward
 
 
-def _passed_on(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((name, value) for name, value in headers if name.lower() not in _OF_THE_CONNECTION)
+def _end_to_end(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    return ((name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP)

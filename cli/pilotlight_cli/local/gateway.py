@@ -1,4 +1,4 @@
-"""The front of the AWS side: an API Gateway HTTP API, small enough to run here."""
+"""A local API Gateway HTTP API, the front of the function on AWS."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 
 Invoke = Callable[[object], Any]
 
-# The gateway writes these itself.
+# Headers that the gateway sets itself.
 _DROPPED = ("connection", "content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP reply; header names as the function wrote them, a cookie each in a header of its own."""
+    """An HTTP response. Header names are as the function wrote them; each cookie has its own header."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -41,9 +41,9 @@ class Reply:
 
 
 def to_reply(result: object) -> Reply:
-    """The reply that an HTTP API makes of what a function returned: payload format 2.0.
+    """Convert what a function returned to the response of an HTTP API: payload format 2.0.
 
-    Without a `statusCode` the whole result is the body of a 200. What breaks the format is a 500.
+    Without a `statusCode` the whole result is the body of a 200. An invalid format is a 500.
     """
     if not isinstance(result, dict) or "statusCode" not in result:
         text = result if isinstance(result, str) else json.dumps(result)
@@ -67,12 +67,12 @@ def to_reply(result: object) -> Reply:
 
 
 def error_reply(status: int, message: str) -> Reply:
-    """A reply of the gateway's own."""
+    """Return an error of the gateway itself."""
     return Reply(status, (("content-type", "application/json"),), json.dumps({"message": message}).encode())
 
 
 def answer(request: HttpRequest, invoke: Invoke) -> Reply:
-    """Have the function answer a request, as the gateway would."""
+    """Invoke the function with a request, and return the response of the gateway."""
     if len(request.body) > MAX_BODY_BYTES:
         return error_reply(413, "Request Entity Too Large")
     try:
@@ -85,15 +85,15 @@ def answer(request: HttpRequest, invoke: Invoke) -> Reply:
 
 @contextmanager
 def gateway(invoke: Invoke, port: int = 0, clock: Callable[[], float] = time.time) -> Iterator[str]:
-    """An HTTP API in front of a function; its URL. See `gateway_application`. Raises PortTaken."""
+    """Serve an HTTP API in front of a function; yield its URL. See `gateway_application`. Raise PortTaken."""
     with serving_wsgi(gateway_application(invoke, clock), port) as url:
         yield url
 
 
 def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) -> WSGIApplication:
-    """An HTTP API in front of a function. `invoke` is called by a thread for each request.
+    """Return an HTTP API in front of a function. Each request calls `invoke` in a thread of its own.
 
-    `clock` tells the time in seconds since 1970.
+    `clock` returns the time in seconds since 1970.
     """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -129,9 +129,9 @@ def _read(request: Request, now: float) -> HttpRequest:
 
 
 def _body(request: Request) -> bytes:
-    """The body, or the beginning of one that is too large: more than the limit, so that it is refused."""
+    """Return the body; of one that is too large, more than the limit, so that it is refused."""
     kept = bytearray()
-    # The rest is read too, and thrown away: a caller who is cut off while sending never reads the refusal.
+    # Read and discard the rest: a caller that is cut off while sending would never read the refusal.
     while chunk := request.stream.read(1 << 16):
         if len(kept) <= MAX_BODY_BYTES:
             kept += chunk
@@ -139,7 +139,7 @@ def _body(request: Request) -> bytes:
 
 
 def _status(value: object) -> int | None:
-    """A status code; the gateway takes it as a string too."""
+    """Return a status code, which may be a string, or None if it is invalid."""
     text = str(value)
     return int(text) if not isinstance(value, bool) and text.isdigit() and 100 <= int(text) <= 599 else None
 

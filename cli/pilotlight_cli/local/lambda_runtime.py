@@ -1,4 +1,4 @@
-"""AWS Lambda's own Python runtime on this machine: awslambdaric under the runtime interface emulator."""
+"""Runs AWS Lambda's own Python runtime on this machine: awslambdaric under the runtime interface emulator."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.process import Child, Log, ServeError, free_port, tethered
 from pilotlight_cli.project import BUILD
 
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a synchronous request. Past it the emulator
-# would cut the event off.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a synchronous request. The emulator
+# truncates larger events.
 MAX_EVENT_BYTES = 6_291_456
 
 _TIMEOUT = 30  # seconds; an HTTP API waits no longer
@@ -31,7 +31,7 @@ _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "ar
 
 
 class FunctionFailed(PilotlightError):
-    """An invocation that Lambda counts as an error. `type` is like `ValueError` or `Runtime.ExitError`."""
+    """An invocation that Lambda counts as an error. `type` is its error type: `ValueError`, `Runtime.ExitError`."""
 
     def __init__(self, type_: str, message: str) -> None:
         super().__init__(f"{type_}: {message}")
@@ -39,11 +39,11 @@ class FunctionFailed(PilotlightError):
 
 
 class EventTooLarge(PilotlightError):
-    """The event is over Lambda's limit, so that the function never sees it."""
+    """The event exceeds Lambda's limit, so that the function never gets it."""
 
 
 class LambdaRuntime:
-    """One execution environment. It starts the function with the first event, and again after a crash."""
+    """One execution environment. The first event starts the function, also after a crash."""
 
     def __init__(self, function: Function, handler: str, timeout: int, version: str) -> None:
         self.log = Log()
@@ -51,8 +51,8 @@ class LambdaRuntime:
         self._handler = handler
         self._timeout = timeout
         self._version = version
-        self._turn = threading.Lock()  # two events at once end the emulator, which has one environment
-        self._life = threading.Lock()  # an event that waited must not start again what was stopped meanwhile
+        self._invocation = threading.Lock()  # two events at once end the emulator, which has one environment
+        self._lifecycle = threading.Lock()  # an event that waited must not restart what was stopped meanwhile
         self._stopped = False
         self._child, self._port = self._start()
 
@@ -63,37 +63,37 @@ class LambdaRuntime:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code; None while it runs."""
         return self._child.exit_code
 
     def invoke(self, event: object) -> Any:  # noqa: ANN401 - what the handler returned
-        """The handler's return value, as its JSON says. Events go one after the other.
+        """Send an event; return the handler's result, as decoded from JSON. Events go one after the other.
 
-        Raises FunctionFailed (an exception, a crash, a timeout), EventTooLarge, or ServeError when nothing answers.
+        Raise FunctionFailed (an exception, a crash, a timeout), EventTooLarge, or ServeError if no response comes.
         """
         payload = json.dumps(event).encode()
         if len(payload) > MAX_EVENT_BYTES:
-            raise EventTooLarge(f"the event has {len(payload)} bytes, Lambda takes {MAX_EVENT_BYTES}")
-        with self._turn:
-            self._revive()
+            raise EventTooLarge(f"the event has {len(payload)} bytes, over Lambda's limit of {MAX_EVENT_BYTES}")
+        with self._invocation:
+            self._ensure_running()
             status, body = self._post(payload)
         return _result(status, body)
 
     def restart(self) -> None:
-        """A fresh environment; the function starts with the next event."""
-        with self._turn:
+        """Start a fresh environment; the function starts with the next event."""
+        with self._invocation:
             self._child.stop(seconds=5)
-            self._revive()
+            self._ensure_running()
 
     def stop(self) -> None:
-        """End the emulator, which ends the function. Whoever waits for an answer gets a ServeError."""
-        with self._life:
+        """Stop the emulator and the function with it. An invocation in progress raises ServeError."""
+        with self._lifecycle:
             self._stopped = True
             self._child.stop(seconds=5)
 
-    def _revive(self) -> None:
-        """Start the emulator where it has ended."""
-        with self._life:
+    def _ensure_running(self) -> None:
+        """Start the emulator if it has ended."""
+        with self._lifecycle:
             if self._stopped:
                 raise ServeError("the Lambda runtime was stopped")
             if self._child.exit_code is not None:
@@ -106,7 +106,7 @@ class LambdaRuntime:
         child = Child(command, self._function.folder, environ, self.log)
         try:
             child.wait_for_port(port, seconds=60)
-        except BaseException as error:  # an interrupt too must not leave it behind
+        except BaseException as error:  # including an interrupt, so that no process is left behind
             child.stop(seconds=1)
             if isinstance(error, ServeError) and attempts > 1 and "address already in use" in str(error):
                 return self._start(attempts - 1)  # another program took a free port first
@@ -117,16 +117,16 @@ class LambdaRuntime:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 60)
         try:
             connection.request("POST", "/2015-03-31/functions/function/invocations", payload)
-            reply = connection.getresponse()
-            return reply.status, reply.read()
+            response = connection.getresponse()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise ServeError(f"the Lambda runtime does not answer ({error}):\n{self.log.tail()}") from error
+            raise ServeError(f"no response from the Lambda runtime ({error}):\n{self.log.tail()}") from error
         finally:
             connection.close()
 
 
 def runtime_command(port: int, runtime: Sequence[str]) -> list[str]:
-    """The emulator on a port of this machine: it starts `runtime` with the first event that it is sent."""
+    """Return the command of the emulator on a port of this machine; its first event starts `runtime`."""
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{free_port(other_than=port)}"]
     return [str(emulator()), "--log-level", "info", *addresses, *runtime]
@@ -135,7 +135,7 @@ def runtime_command(port: int, runtime: Sequence[str]) -> list[str]:
 def runtime_environment(
     function: Function, timeout: int = _TIMEOUT, version: str = "$LATEST", memory: int = _MEMORY
 ) -> dict[str, str]:
-    """What a function and its runtime see of an environment. `timeout` is in seconds, `memory` in MB."""
+    """Return the environment of a function and its runtime. `timeout` is in seconds, `memory` in MB."""
     return function.environment | {
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
@@ -152,7 +152,7 @@ def runtime_environment(
 def lambda_runtime(
     function: Function, handler: str = "handler.lambda_handler", timeout: int = _TIMEOUT, version: str = "$LATEST"
 ) -> Iterator[LambdaRuntime]:
-    """A Lambda environment for a staged function, ended on the way out. `timeout` is the function's, in seconds."""
+    """Run a Lambda environment for a staged function. `timeout` is the function's, in seconds."""
     runtime = LambdaRuntime(function, handler, timeout, version)
     try:
         yield runtime
@@ -161,7 +161,7 @@ def lambda_runtime(
 
 
 def emulator() -> Path:
-    """The runtime interface emulator that comes with the SAM CLI, executable."""
+    """Return the runtime interface emulator that comes with SAM CLI, as an executable."""
     architecture = _ARCHITECTURES.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         raise ServeError(
@@ -170,33 +170,33 @@ def emulator() -> Path:
         )
     spec = find_spec("samcli")
     if spec is None or not spec.submodule_search_locations:
-        raise ServeError("the package aws-sam-cli, whose wheel has AWS's emulator, is not installed")
-    found = Path(spec.submodule_search_locations[0]) / "local" / "rapid" / f"aws-lambda-rie-{architecture}"
-    return executable(found, BUILD)
+        raise ServeError("the package aws-sam-cli, which contains AWS's emulator, is not installed")
+    program = Path(spec.submodule_search_locations[0]) / "local" / "rapid" / f"aws-lambda-rie-{architecture}"
+    return executable(program, BUILD)
 
 
 def executable(program: Path, folder: Path) -> Path:
-    """The program, or a copy in `folder` that may be run where an installer left the program without that right."""
+    """Return the program, or a copy in `folder` if an installer left it without the permission to execute."""
     if os.access(program, os.X_OK):
         return program
     copy = folder / program.name
     if not os.access(copy, os.X_OK):
         folder.mkdir(parents=True, exist_ok=True)
-        made = folder / f".{program.name}.{os.getpid()}"
-        shutil.copyfile(program, made)
-        made.chmod(0o755)
-        made.replace(copy)
+        partial = folder / f".{program.name}.{os.getpid()}"
+        shutil.copyfile(program, partial)
+        partial.chmod(0o755)
+        partial.replace(copy)
     return copy
 
 
 def _result(status: int, body: bytes) -> Any:  # noqa: ANN401 - what the handler returned
-    """What the emulator's reply means: it says 200 for a handler's exception too, and plain text after a timeout."""
+    """Return the result in the emulator's response: 200 even for a handler's exception, plain text after a timeout."""
     try:
         result = json.loads(body)
     except ValueError:
-        said = body.decode(errors="replace")
-        type_ = "Sandbox.Timedout" if "timed out" in said else "Runtime.ExitError"
-        raise FunctionFailed(type_, said or "the runtime ended before it took an event") from None
+        text = body.decode(errors="replace")
+        type_ = "Sandbox.Timedout" if "timed out" in text else "Runtime.ExitError"
+        raise FunctionFailed(type_, text or "the runtime ended before it accepted an event") from None
     if status != 200 or _is_error(result):
         raise FunctionFailed(str(result.get("errorType", "Unknown")), str(result.get("errorMessage", "")))
     return result

@@ -1,4 +1,4 @@
-"""Processes that the command starts: what they write is read as it comes, and they end with it, however it ends."""
+"""Child processes of the command: their output is read as it comes, and they end with the command in any case."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from pilotlight_cli.hostenv import isolated_python
 TETHER = Path(__file__).with_name("tether.py")
 
 _PORTS = range(20_000, 32_000)
-_KEPT = 2000  # lines, and as many parsed events
-_SHOWN = 25
+_MAX_LINES = 2000  # and as many parsed events
+_TAIL_LINES = 25
 _POLL_SECONDS = 0.02
 
 
 class ServeError(PilotlightError):
-    """A function does not start or does not answer; the message ends with its own last lines."""
+    """A function does not start or respond; the message ends with its last log lines."""
 
 
 class PortTaken(PilotlightError):
-    """Another program listens on the port that was asked for."""
+    """Another program listens on the requested port."""
 
 
 class Log:
-    """The lines that a process wrote, the last ones of many. Safe for threads."""
+    """The last lines that a process wrote. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=_KEPT)
-        self._events: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._events: deque[dict[str, Any]] = deque(maxlen=_MAX_LINES)
         self._written = 0
         self._changed = threading.Condition()
 
     def add(self, line: str) -> None:
-        """Take a line; one that is a JSON object with the field "event" is an event too."""
+        """Append a line; a JSON object with the field "event" is an event too."""
         event = parse_event(line)
         with self._changed:
             self._lines.append(line)
@@ -61,13 +61,13 @@ class Log:
             return list(self._lines)
 
     def since(self, count: int) -> tuple[list[str], int]:
-        """The lines after the first `count`, as far as they are kept, and how many there were in all."""
+        """Return the lines after the first `count` that are still kept, and the number of all lines so far."""
         with self._changed:
             new = min(self._written - count, len(self._lines))
             return list(self._lines)[len(self._lines) - new :], self._written
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The function's own structured lines of that name, such as "cold_start"."""
+        """Return the function's structured lines with that event name, such as "cold_start"."""
         with self._changed:
             return [event for event in self._events if event["event"] == name]
 
@@ -77,20 +77,20 @@ class Log:
         """Wait until there are more than `after` events of that name; return the last one, None after `seconds`."""
         deadline = clock() + seconds
         with self._changed:
-            while len(found := self.events(name)) <= after:
+            while len(events := self.events(name)) <= after:
                 if clock() >= deadline:
                     return None
                 self._changed.wait(_POLL_SECONDS)
-        return found[-1]
+        return events[-1]
 
     def tail(self) -> str:
-        """The last lines, for a message; without those that only tell the emulator's own steps."""
-        told = [line for line in self.lines if "[INFO] (rapid)" not in line]
-        return "\n".join(told[-_SHOWN:]) or "(it wrote nothing)"
+        """Return the last lines for a message, without those of the emulator's own steps."""
+        lines = [line for line in self.lines if "[INFO] (rapid)" not in line]
+        return "\n".join(lines[-_TAIL_LINES:]) or "(no output)"
 
 
 def parse_event(line: str) -> dict[str, Any] | None:
-    """A line of the function's own: a JSON object that says which event it tells of."""
+    """Parse a structured line of the function: a JSON object with an event name; None for other lines."""
     if not line.startswith("{"):
         return None
     try:
@@ -103,15 +103,15 @@ def parse_event(line: str) -> dict[str, Any] | None:
 class Child:
     """A running program in a process group of its own.
 
-    The thread that reads its output is also the one that starts it: Linux sends the parent-death signal when the
-    starting thread ends, and this one lives as long as anything can be read.
+    The thread that reads its output also starts it: Linux sends the parent-death signal when the starting thread ends,
+    and this one lives as long as there is output to read.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str], log: Log) -> None:
         self._log = log
         self._started = threading.Event()
         self._process: subprocess.Popen[str] | None = None
-        self._fault: OSError | None = None
+        self._start_error: OSError | None = None
         arguments = (tethered(command, os.getpid()), folder, dict(environ))
         self._reader = threading.Thread(target=self._run, args=arguments, name="log", daemon=True)
         self._reader.start()
@@ -128,10 +128,10 @@ class Child:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # Ctrl-C reaches our own process alone, which ends the others in order
+                start_new_session=True,  # Ctrl-C reaches the command alone, which stops its children in order
             )
         except OSError as error:
-            self._fault = error
+            self._start_error = error
         self._started.set()
         if self._process is not None and self._process.stdout is not None:
             with self._process.stdout as lines:
@@ -141,7 +141,7 @@ class Child:
     @property
     def _running(self) -> subprocess.Popen[str]:
         if self._process is None:
-            raise ServeError(f"{isolated_python()[0]} does not start: {self._fault}")
+            raise ServeError(f"{isolated_python()[0]} does not start: {self._start_error}")
         return self._process
 
     @property
@@ -151,11 +151,11 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; below zero when a signal ended it."""
+        """The exit code; None while it runs, negative if a signal ended it."""
         return self._running.poll()
 
     def stop(self, seconds: float) -> None:
-        """End it and all that it started: SIGTERM, and SIGKILL for what is left after so many seconds."""
+        """Stop it and its descendants: SIGTERM, then SIGKILL for what is left after `seconds`."""
         process = self._running
         try:
             if process.poll() is None:
@@ -169,40 +169,39 @@ class Child:
             self._reader.join(seconds)
 
     def wait_for_port(self, port: int, seconds: float) -> None:
-        """Return once something answers on the port. Raises ServeError when the program ends before that."""
-        end = time.monotonic() + seconds
-        while not _answers(port):
+        """Wait until the port accepts connections. Raise ServeError if the program ends before, or after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not _accepts_connections(port):
             code = self.exit_code
             if code is not None:
-                self._reader.join(5)  # longer only where a process that it left behind keeps the output open
+                self._reader.join(5)  # reading may go on if a descendant keeps the output open
                 raise ServeError(f"the function's process ended with exit code {code}:\n{self._log.tail()}")
-            if time.monotonic() > end:
+            if time.monotonic() > deadline:
                 raise ServeError(f"no port was opened within {seconds:.0f} seconds:\n{self._log.tail()}")
             time.sleep(_POLL_SECONDS)
 
 
 def tethered(command: Sequence[str], parent: int = 0) -> list[str]:
-    """The command, started so that it ends with its parent; see tether.py."""
+    """Return the command wrapped so that it ends with its parent; see tether.py."""
     return [*isolated_python(), "-I", str(TETHER), str(parent), *command]
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises PortTaken."""
+    """Return a listening socket; port 0 is any free one. Raise PortTaken."""
     try:
         return socket.create_server((host, port))
     except OSError as error:
         raise PortTaken(
-            f"port {port} of {host} cannot be used: {os.strerror(error.errno or 0)}; end what listens there, or "
-            "choose another with --port (0 takes any free one)"
+            f"port {port} of {host} cannot be used: {os.strerror(error.errno or 0)}; stop what listens there, or "
+            "choose another port with --port (0 for any free one)"
         ) from None
 
 
 def free_port(other_than: int = 0, ports: Sequence[int] = ()) -> int:
-    """A port on which nothing listens now, to be bound a while later by somebody else.
+    """Return a port on which nothing listens, for another program to bind later.
 
-    It lies below those that the system gives out itself, to connections and to whoever asks for any: within the half
-    minute that a failing start takes, one of these would find another owner. It is one of `ports`, if they are
-    given, and never `other_than`.
+    It is below the ephemeral ports, which the system could assign to another program within the half minute that a
+    failing start takes. It is one of `ports`, if given, and never `other_than`.
     """
     while True:
         port = secrets.choice(ports or _PORTS)
@@ -212,7 +211,7 @@ def free_port(other_than: int = 0, ports: Sequence[int] = ()) -> int:
             return port
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as caller:
-        caller.settimeout(1)
-        return caller.connect_ex(("127.0.0.1", port)) == 0
+def _accepts_connections(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""Object stores in this process, for as long as it runs: moto's S3 server and the Cloud Storage emulator."""
+"""Embedded object stores in this process: moto's S3 server and the Cloud Storage emulator."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _REGION = "us-east-1"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedStore:
-    """A store that is running: its URL, and the variables with which every client finds it."""
+    """A running store: its URL, and the environment variables that lead clients to it."""
 
     url: str
     environ: Mapping[str, str]
 
 
 def embedded_store(cloud: str) -> AbstractContextManager[EmbeddedStore]:
-    """An empty store of a cloud's own kind, on a free port."""
+    """Run an empty store of a cloud's own kind, on a free port."""
     return s3_store() if cloud == "aws" else gcs_store()
 
 
 @contextmanager
 def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
-    """moto's S3 server with one bucket. The credentials are no secret: anything is let in.
+    """Run moto's S3 server with one bucket. It accepts any credentials.
 
-    `host` is the address of this machine at which it listens. Raises PortTaken for one that is not.
+    `host` is the address to listen on. Raise PortTaken if this machine does not have it.
     """
     import boto3
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -40,7 +40,7 @@ def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
     from pilotlight_cli.local.wsgi import QuietHandler, serving_wsgi
 
     class Handler(QuietHandler, MotoRequestHandler):
-        """Moto's, without its lines."""
+        """Moto's handler without a log."""
 
     bucket = f"models-{token_hex(3)}"  # moto keeps the buckets of all its servers in one place
     with serving_wsgi(DomainDispatcherApplication(create_backend_app), handler=Handler, host=host) as endpoint:
@@ -64,9 +64,9 @@ def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
 
 @contextmanager
 def gcs_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
-    """The Cloud Storage emulator, in memory, with one bucket, at the address `host` of this machine.
+    """Run the Cloud Storage emulator, in memory, with one bucket, at the address `host` of this machine.
 
-    It ignores generations and preconditions, so that publishing is not atomic there; one publisher does not notice.
+    It ignores generations and preconditions, so publishing is not atomic there; a single publisher is not affected.
     """
     from gcp_storage_emulator.handlers.buckets import create_bucket
     from gcp_storage_emulator.server import RequestHandler
@@ -75,7 +75,7 @@ def gcs_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
     logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
     storage = Storage(use_memory_fs=True)
     create_bucket("models", storage)
-    # The emulator's own server takes one connection at a time, which an idle one would block.
+    # The emulator's own server handles one connection at a time, and an idle one would block it.
     with ThreadingHTTPServer((host, 0), partial(RequestHandler, storage)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="store", daemon=True)
         thread.start()
@@ -86,23 +86,23 @@ def gcs_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
             thread.join()
 
 
-def leads_to_a_store(name: str) -> bool:
-    """Whether an environment variable can decide which store a client reaches, and as whom."""
+def affects_store(name: str) -> bool:
+    """Return whether an environment variable can affect which store a client reaches, and its identity."""
     return name.startswith(("AWS_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_")) or name.lower().endswith("_proxy")
 
 
 @contextmanager
-def acting_in(environ: Mapping[str, str], ours: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+def acting_in(environ: Mapping[str, str], process_environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """Let clients in this process reach the store that `environ` leads to, and no other."""
-    before = {name: ours.get(name) for name in (*filter(leads_to_a_store, ours), *environ)}
+    before = {name: process_environ.get(name) for name in (*filter(affects_store, process_environ), *environ)}
     for name in before:
-        ours.pop(name, None)
-    ours.update(environ)
+        process_environ.pop(name, None)
+    process_environ.update(environ)
     try:
         yield
     finally:
         for name, value in before.items():
             if value is None:
-                ours.pop(name, None)
+                process_environ.pop(name, None)
             else:
-                ours[name] = value
+                process_environ[name] = value

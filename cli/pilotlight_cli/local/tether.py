@@ -1,7 +1,7 @@
-"""Becomes another program that ends with its parent: `tether.py PARENT COMMAND...`; PARENT is 0 where it is not known.
+"""Becomes another program that ends with its parent: `tether.py PARENT COMMAND...`; PARENT is 0 if it is unknown.
 
-Run as a file by an isolated interpreter, it imports nothing of ours. Linux keeps the wish over the exec; elsewhere the
-program is just run, and only an orderly end of its parent ends it.
+Run as a file by an isolated interpreter, it imports nothing of Pilotlight. Linux keeps the setting over the exec; on
+other systems, the program runs without it, and only an orderly end of its parent ends it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _PR_SET_PDEATHSIG = 1
 
 def main(parent: int, command: list[str]) -> None:
     """Have SIGTERM sent to this process when the thread that started it ends, then become `command`."""
-    found = os.getppid()
+    current = os.getppid()
     if sys.platform == "linux":
-        import ctypes  # other systems need none of it
+        import ctypes  # other systems do not need it
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != (parent or found):  # it ended before the wish was heard
+    if os.getppid() != (parent or current):  # it ended before the setting took effect
         sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606
 

@@ -1,4 +1,4 @@
-"""`pilotlight verify`: the function as it would be deployed, held against what the model's publisher saw."""
+"""`pilotlight verify`: compares the function, as it would be deployed, with what the model's publisher saw."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pilotlight_cli.stores import StoreUrlError
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was found, in the order in which it was looked at. What came after a failed check may be missing."""
+    """The results of the checks in their order. Those after a failed check may be missing."""
 
     cloud: str
     model_name: str
@@ -40,14 +40,14 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether all checks passed."""
         return all(check.ok for check in self.checks)
 
 
 def verify(lock: Path, store: str, cloud: str | None = None) -> VerifyReport:
-    """Check the lock's companions, then serve it from the store and send it its golden samples.
+    """Check the lock's companions, then serve the model from the store and send it its golden samples.
 
-    Without a cloud it is the one whose store it is. Raises FormatError (the lock cannot be read) or StoreUrlError.
+    The default for the cloud is that of the store. Raise FormatError (the lock is malformed) or StoreUrlError.
     """
     pinned = load_lock(lock)
     cloud = cloud or cloud_of(store)
@@ -55,7 +55,7 @@ def verify(lock: Path, store: str, cloud: str | None = None) -> VerifyReport:
 
 
 def cloud_of(store: str) -> str:
-    """The cloud whose functions read a store; a folder goes with any, and AWS's runtime runs on Linux only."""
+    """Return the cloud whose functions read a store. A folder works with both, but AWS's runtime needs Linux."""
     scheme = store.partition("://")[0]
     if scheme == "gs" or (scheme == "file" and sys.platform != "linux"):
         return "gcp"
@@ -94,7 +94,7 @@ def _golden(pinned: Lock, path: Path) -> Check:
         return Check(GOLDEN, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
     found = read_file_entry(path)
     if found != pinned.model.golden:
-        detail = f"found SHA-256 {found.sha256}, expected {pinned.model.golden.sha256} as the lock says; pin again"
+        detail = f"found SHA-256 {found.sha256}, expected {pinned.model.golden.sha256} as in the lock; pin again"
         return Check(GOLDEN, ok=False, detail=detail)
     try:
         golden = read_golden(path.read_bytes())

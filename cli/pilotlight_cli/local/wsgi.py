@@ -1,4 +1,4 @@
-"""A small HTTP server in this process, for what fronts a function or stands in for a store."""
+"""A small HTTP server in this process, for the front of a function or an embedded store."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-# What reading a body raises: chunks that are none, fewer bytes than content-length says.
+# What reading a body raises for malformed chunks, or fewer bytes than content-length.
 BROKEN_BODY = (OSError, ClientDisconnected)
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Writes no line for each request: the function's own lines tell of them."""
+    """A handler without a log of requests, since the function logs them."""
 
     def parse_request(self) -> bool:
-        """Refuse a head that leaves open where its body ends, as gateways do (RFC 9112, 6.3)."""
+        """Refuse a head that does not determine the end of its body, as gateways do (RFC 9112, 6.3)."""
         if not super().parse_request():
             return False
         lengths = self.headers.get_all("content-length", [])
@@ -44,9 +44,9 @@ def serving_wsgi(
     handler: type[WSGIRequestHandler] = QuietHandler,
     host: str = "127.0.0.1",
 ) -> Iterator[str]:
-    """The URL of an application, which gets a thread for each connection. Raises PortTaken."""
+    """Serve an application with a thread for each connection; yield its URL. Raise PortTaken."""
     with listen(port, host) as listener:
-        # The descriptor is werkzeug's own copy: given a port that is taken, it would end the process.
+        # werkzeug copies the descriptor. With a port that is taken, it would end the process.
         server = make_server(host, 0, application, threaded=True, fd=listener.fileno(), request_handler=handler)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="http", daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""A model store in S3, or in what speaks its protocol: `s3://bucket/prefix`, through boto3."""
+"""A model store in S3, or a service with its protocol: `s3://bucket/prefix`, through boto3."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-# Three tries of a request (AWS_MAX_ATTEMPTS changes it), a second or two apart: enough for a hiccup, and an endpoint
-# that does not answer is named within seconds.
+# Three attempts (AWS_MAX_ATTEMPTS changes that), a second or two apart: enough for a brief fault, and an endpoint that
+# does not respond is reported within seconds.
 _CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
 
 _PART_SIZE = 16 << 20
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _THREADS = 4
 
-# The object's metadata that tells a publisher its own object from another's.
+# Metadata by which a publisher recognises its own object.
 _WRITER = "pilotlight-writer"
 
 _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -52,7 +52,7 @@ _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_
 
 @dataclass(frozen=True, slots=True)
 class S3Store:
-    """See `pilotlight_cli.stores.Store`. Files above `part_size` bytes (S3 takes 5 MiB or more) go in parts."""
+    """See `pilotlight_cli.stores.Store`. Files above `part_size` bytes (at least 5 MiB in S3) are uploaded in parts."""
 
     url: str
     client: S3Client
@@ -100,7 +100,7 @@ class S3Store:
             return
         name = self._name(key)
         with self._creating(key) as writer:
-            # boto3's own upload_file goes in parts too, but takes no IfNoneMatch.
+            # boto3's own upload_file uploads in parts too, but without IfNoneMatch.
             upload = self.client.create_multipart_upload(
                 Bucket=self.bucket, Key=name, ChecksumAlgorithm="SHA256", Metadata={_WRITER: writer}
             )["UploadId"]
@@ -110,7 +110,7 @@ class S3Store:
                     Bucket=self.bucket, Key=name, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
                 )
             except BaseException:
-                # Parts that are left behind are not seen in any listing, but paid for.
+                # Abandoned parts appear in no listing, but are billed.
                 with suppress(ClientError, BotoCoreError):
                     self.client.abort_multipart_upload(Bucket=self.bucket, Key=name, UploadId=upload)
                 raise
@@ -128,7 +128,7 @@ class S3Store:
         with self._translated(self.url, "s3:ListBucket"):
             for page in pages:
                 for entry in page.get("Contents", ()):
-                    if not entry["Key"].endswith("/"):  # consoles make empty objects to show as folders
+                    if not entry["Key"].endswith("/"):  # consoles create empty objects to show as folders
                         yield entry["Key"].removeprefix(self.prefix)
 
     def _name(self, key: str) -> str:
@@ -137,7 +137,7 @@ class S3Store:
     def _send_parts(
         self, name: str, upload: str, file: Path, size: int, progress: Progress
     ) -> list[CompletedPartTypeDef]:
-        part_size = max(self.part_size, -(-size // _MOST_PARTS))
+        part_size = max(self.part_size, -(-size // _MAX_PARTS))
 
         def send(number: int) -> tuple[CompletedPartTypeDef, int]:
             with file.open("rb") as source:
@@ -170,7 +170,7 @@ class S3Store:
 
     @contextmanager
     def _creating(self, key: str) -> Iterator[str]:
-        """Tell "another publisher has it" from "our first try had worked, and only its answer was lost"."""
+        """Raise AlreadyExists only if another publisher wrote the object, not an attempt whose response was lost."""
         writer = secrets.token_hex(16)
         with self._translated(f"{self.url}/{key}", "s3:PutObject"):
             try:
@@ -190,44 +190,44 @@ class S3Store:
 
     @contextmanager
     def _translated(self, where: str, permission: str) -> Iterator[None]:
-        """The one place where boto3's errors become ours."""
+        """Turn boto3's errors into StoreError."""
         try:
             yield
         except ClientError as error:
-            raise self._answer(where, permission, error) from error
+            raise self._response_error(where, permission, error) from error
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise StoreError(f"{where}: no AWS credentials ({error}); {_SIGN_IN}") from error
         except (NoConnection, HTTPClientError, IncompleteReadError, RetriesExceededError) as error:
-            raise StoreUnavailable(f"{where}: no answer from {self.client.meta.endpoint_url} ({error})") from error
+            raise StoreUnavailable(f"{where}: no response from {self.client.meta.endpoint_url} ({error})") from error
         except FlexibleChecksumError as error:
-            raise StoreUnavailable(f"{where}: bytes changed on the way ({error}); try again") from error
+            raise StoreUnavailable(f"{where}: checksum mismatch ({error}); try again") from error
         except BotoCoreError as error:
             raise StoreError(f"{where}: {error}") from error
 
-    def _answer(self, where: str, permission: str, error: ClientError) -> StoreError:
+    def _response_error(self, where: str, permission: str, error: ClientError) -> StoreError:
         status, code = _status(error), error.response["Error"]["Code"]
         found = f"{status} {code}" if code != str(status) else code
         if code == "NoSuchBucket":
-            return ObjectRefused(f"{where}: there is no bucket {self.bucket!r} ({found}); make it, or correct the URL")
+            return ObjectRefused(f"{where}: no bucket {self.bucket!r} ({found}); create it, or correct the URL")
         if status in (403, 404):
             return ObjectRefused(
-                f"{where} was refused ({found}). Either it or the bucket {self.bucket!r} is not there, or these "
+                f"{where} was refused ({found}). Either it or the bucket {self.bucket!r} does not exist, or these "
                 f"credentials lack {permission} (without s3:ListBucket a missing object is a 403 too)"
             )
         if status >= 500 or code in ("RequestTimeout", "TooManyRequests"):
-            return StoreUnavailable(f"{where}: {self.client.meta.endpoint_url} answers {found}; try again later")
+            return StoreUnavailable(f"{where}: {self.client.meta.endpoint_url} responded with {found}; try again later")
         return StoreError(f"{where}: {error}")
 
 
 def open_s3(url: str) -> S3Store:
-    """The store at `s3://bucket/prefix`. AWS's own variables and configuration files say how to reach it."""
+    """Return the store at `s3://bucket/prefix`, reached as AWS's own variables and configuration files say."""
     bucket, prefix = split_url(url)
     try:
         client = boto3.Session().client("s3", config=_CONFIG)
     except ProfileNotFound as error:
         raise StoreError(f"{url}: {error}; {_SIGN_IN}") from error
     except (BotoCoreError, ValueError) as error:
-        raise StoreUrlError(f"{url}: {error}; see AWS_ENDPOINT_URL_S3, and the profile in use") from error
+        raise StoreUrlError(f"{url}: {error}; see AWS_ENDPOINT_URL_S3 and the profile in use") from error
     return S3Store(url.rstrip("/"), client, bucket, prefix)
 
 

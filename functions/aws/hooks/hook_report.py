@@ -50,7 +50,7 @@ Check = Callable[[str, Clients], str]
 
 
 def run(event: dict[str, Any], seconds: float, check: Check, clients: Clients | None = None) -> dict[str, Any]:
-    """Check the deployment that an event names, and report. `seconds` are left until Lambda ends this hook.
+    """Check the deployment that an event names, and report. Lambda ends this hook in `seconds`.
 
     Raises KeyError for an event that names no deployment, since a report is then impossible.
     """

@@ -13,7 +13,7 @@ from version_checks import CheckFailed, Functions, Version, check_samples, read_
 
 # A change of an alias takes a moment to reach all of Lambda.
 _TRIES = 4
-_PAUSE = 2.0  # seconds
+_POLL_SECONDS = 2.0
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
@@ -36,7 +36,7 @@ def _wait_for_target(functions: Functions, shift: Shift, sleep: Callable[[float]
         try:
             return _behind_alias(functions, shift)
         except CheckFailed:
-            sleep(_PAUSE)
+            sleep(_POLL_SECONDS)
     return _behind_alias(functions, shift)
 
 

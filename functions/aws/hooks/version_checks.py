@@ -1,4 +1,4 @@
-"""Asks a version of the function what it is, sends it its own golden samples, and holds the answers against them."""
+"""Asks a version of the function to describe itself, sends it its golden samples, and compares the responses."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 DESCRIBE = {"pilotlight": "describe"}
 
-# A sample over the budget may have met another environment's cold start, so it is sent again.
-_TRIES = 3
+# A sample over the budget may have met the cold start of another environment, so it is sent again.
+_ATTEMPTS = 3
 
-# So long samples are sent, in seconds, and the first one in any case: a hook's time is short, and `pilotlight verify`
-# has sent all of them before the deployment.
+# Time to send samples in, after the first one: a hook's time is short, and the deployment has sent all of them in its
+# verification.
 SAMPLES_SECONDS = 15.0
 
 
-# So long a version may go on loading after it has answered that it is not ready, and so long is between two looks.
+# Time for a version to finish loading after its first response says that it is not ready.
 READY_SECONDS = 10.0
-_PAUSE = 0.5
+_POLL_SECONDS = 0.5
 
 
 class CheckFailed(Exception):
-    """The reason why a version fails, as a sentence."""
+    """A version failed a check; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ class Functions:
     sleep: Callable[[float], None] = time.sleep
 
     def invoke(self, qualifier: str, event: Mapping[str, Any]) -> tuple[Any, float]:
-        """Return the reply to an event, and its time in milliseconds. Raises CheckFailed if the function fails."""
+        """Return the result of an event and its milliseconds. Raise CheckFailed if the function fails."""
         began = self.clock()
-        reply = self.client.invoke(FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode())
-        payload = reply["Payload"].read()
+        response = self.client.invoke(FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode())
+        payload = response["Payload"].read()
         took = (self.clock() - began) * 1000
-        if reply.get("FunctionError"):
+        if response.get("FunctionError"):
             raise CheckFailed(f"{self.name}:{qualifier} failed: {payload[:500].decode(errors='replace')}")
         try:
             return json.loads(payload), took
         except ValueError:
-            raise CheckFailed(f"{self.name}:{qualifier} answered no JSON: {payload[:500]!r}") from None
+            raise CheckFailed(f"{self.name}:{qualifier} returned no JSON: {payload[:500]!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +70,23 @@ class Version:
 
 
 def read_version(functions: Functions, qualifier: str) -> Version:
-    """Return the description of a version or of the version behind an alias. Raises CheckFailed."""
-    answer, _ = functions.invoke(qualifier, DESCRIBE)
+    """Return the description of a version or an alias. Raise CheckFailed if it has none."""
+    description, _ = functions.invoke(qualifier, DESCRIBE)
     try:
-        model = read_lock(json.dumps(answer["model"]).encode()).model
-        golden = read_golden(json.dumps(answer["golden"]).encode())
-        return Version(str(answer["function_version"]), model, golden)
+        model = read_lock(json.dumps(description["model"]).encode()).model
+        golden = read_golden(json.dumps(description["golden"]).encode())
+        return Version(str(description["function_version"]), model, golden)
     except (KeyError, TypeError, FormatError) as error:
         raise CheckFailed(
-            f"{functions.name}:{qualifier} does not say what it is: {type(error).__name__}: {error}"
+            f"{functions.name}:{qualifier} returned no valid description: {type(error).__name__}: {error}"
         ) from None
 
 
 def check_samples(functions: Functions, qualifier: str, version: Version, budget_ms: float, most: int = 1000) -> str:
-    """Send up to `most` golden samples, each of which has to be answered as published and within the budget.
+    """Send up to `most` golden samples; each response has to be as published, and within the budget.
 
-    The model has to be ready in any case; samples that JSON cannot write, with NaN in them, are left out, and so are
-    those for which there is no time. Raises CheckFailed; else it returns what was seen, as the end of a sentence.
+    Skip samples that JSON cannot represent, and those after SAMPLES_SECONDS. Return the finding as the end of a
+    sentence. Raise CheckFailed if the model is not ready or a sample fails.
     """
     _wait_until_ready(functions, qualifier)
     times: list[float] = []
@@ -103,7 +103,7 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
             raise CheckFailed(compared.message)
         if times and times[-1] > budget_ms:
             raise CheckFailed(
-                f"golden sample {compared.number} took {times[-1]:.0f} ms at best of {_TRIES}, over the budget of "
+                f"golden sample {compared.number} took {times[-1]:.0f} ms at best of {_ATTEMPTS}, over the budget of "
                 f"{budget_ms:.0f} ms"
             )
         if times and functions.clock() > deadline:
@@ -116,20 +116,20 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
 
 
 def _wait_until_ready(functions: Functions, qualifier: str) -> None:
-    """Wait for the model. A version's own number may have no warm instance, and a start can go on after init."""
-    end = functions.clock() + READY_SECONDS
+    """Wait for the model: a version invoked by number has no provisioned instances, and may load after its init."""
+    deadline = functions.clock() + READY_SECONDS
     while True:
         result, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
         status, document = _http_response(result)
         if status == 200:
             return
-        if status != 503 or functions.clock() > end:
+        if status != 503 or functions.clock() > deadline:
             raise CheckFailed(f"{functions.name}:{qualifier} is not ready: status {status}: {error_text(document)}")
-        functions.sleep(_PAUSE)
+        functions.sleep(_POLL_SECONDS)
 
 
 def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
-    """Return a request as API Gateway's HTTP API sends it: payload format 2.0, with the fields that the function reads.
+    """Return a request as an event of an HTTP API: the part of payload format 2.0 that the function reads.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -147,14 +147,14 @@ def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
 
 
 def _quickest(functions: Functions, qualifier: str, event: Mapping[str, Any], budget_ms: float) -> tuple[Any, float]:
-    """Return the reply within the budget, or the last one, and the shortest time of all."""
+    """Return the first result within the budget, or the last one, and the shortest time."""
     times = []
-    for _ in range(_TRIES):
-        reply, took = functions.invoke(qualifier, event)
+    for _ in range(_ATTEMPTS):
+        result, took = functions.invoke(qualifier, event)
         times.append(took)
         if took <= budget_ms:
             break
-    return reply, min(times)
+    return result, min(times)
 
 
 def _http_response(result: object) -> tuple[int, object]:

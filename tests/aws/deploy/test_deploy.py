@@ -125,7 +125,7 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
     assert store.url == "s3://pilotlight-models-123456789012-us-east-1"
     assert "breast-cancer/1/manifest.json" in list(store.keys("breast-cancer"))
     assert scene.asked == [
-        "There is no model store here. Make it, as the stack pilotlight-bootstrap?",
+        "This account has no model store. Create it, as the stack pilotlight-bootstrap?",
         f"Deploy the release {done.served.release[:12]} to {scene.stack}?",
     ]
     assert any("no traffic shifts and no hook runs" in line for line in scene.said)
@@ -239,7 +239,7 @@ def test_a_store_that_the_template_chose_itself_stays_readable_too(scene: Scene,
 
 def test_instances_that_the_account_has_no_room_for_are_refused_before_the_stack_is_touched(scene: Scene) -> None:
     scene.function.unreserved = 105
-    with pytest.raises(DeployRefused, match="MaxProvisioned is 6, and this account can keep 5 instances ready"):
+    with pytest.raises(DeployRefused, match="MaxProvisioned is 6, expected at most 5: Lambda leaves 100"):
         scene.deploy({"StartMode": "provisioned", "MinProvisioned": "1", "MaxProvisioned": "6"})
     assert scene.sam.deployments == []
     scene.deploy({"StartMode": "provisioned", "MinProvisioned": "1", "MaxProvisioned": "5"})
@@ -261,7 +261,7 @@ def test_what_it_costs_is_said_before_it_is_asked(scene: Scene) -> None:
 
 def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
     scene.store = ""
-    with pytest.raises(DeployRefused, match="there is no model store"):
+    with pytest.raises(DeployRefused, match="this account has no model store"):
         scene.deploy(agrees=False)
     assert not scene.sam.commands
 
@@ -276,7 +276,7 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"MemorySize": "1769.5"}, "MemorySize is 1769.5; expected a whole number"),
         ({"MaxBodyBytes": "1000.5"}, "MaxBodyBytes is 1000.5; expected a whole number"),
         ({"TimeoutSeconds": "2", "LatencyBudgetMs": "2001"}, "LatencyBudgetMs is 2001 and TimeoutSeconds 2"),
-        ({"ReleaseDigest": "0" * 64}, "samconfig.toml has a ReleaseDigest for dev; leave it empty, it is computed"),
+        ({"ReleaseDigest": "0" * 64}, "samconfig.toml sets ReleaseDigest for dev; remove it, deploy computes it"),
     ],
 )
 def test_parameters_that_the_template_does_not_take_are_refused_at_once(
@@ -298,7 +298,7 @@ def test_a_version_that_the_store_has_with_other_digests_is_refused(scene: Scene
 
 def test_a_model_that_fails_its_verification_is_not_deployed(scene: Scene) -> None:
     report = VerifyReport("aws", "breast-cancer", 1, (Check("sample 2", ok=False, detail="7 is not 8"),))
-    with pytest.raises(DeployRefused, match="breast-cancer:1 cannot be deployed; sample 2: 7 is not 8"):
+    with pytest.raises(DeployRefused, match="breast-cancer:1 failed its verification: sample 2: 7 is not 8"):
         scene.deploy(check=lambda *_: report)
     assert not scene.sam.commands
 
@@ -308,7 +308,9 @@ def test_a_production_deployment_takes_no_package_without_bytecode(
     scene: Scene, name: str, parameters: Mapping[str, str]
 ) -> None:
     scene.sam.bytecode = False
-    with pytest.raises(DeployRefused, match=r"no bytecode, since there is no Python 3.13 .* Install Python 3.13"):
+    with pytest.raises(
+        DeployRefused, match=r"no bytecode, since this machine has no Python 3.13: .* Install Python 3.13"
+    ):
         scene.deploy(parameters, name=name)
     assert not scene.sam.deployments
 
@@ -321,7 +323,9 @@ def test_elsewhere_a_package_without_bytecode_will_do(scene: Scene) -> None:
 def test_an_alias_with_weights_is_left_alone(scene: Scene) -> None:
     scene.deploy()
     scene.function.weights["live"] = {"2": 0.1}
-    with pytest.raises(DeployRefused, match=r"stands for version 1 and gives traffic to others too \(version 2: 10%\)"):
+    with pytest.raises(
+        DeployRefused, match=r"points to version 1 and shares its traffic with others \(version 2: 10%\)"
+    ):
         scene.deploy()
 
 
@@ -340,11 +344,13 @@ def test_answers_that_are_not_the_published_ones_are_a_failure(scene: Scene) -> 
         return {**said, "body": said["body"].replace("[", "[[0.5],", 1)} if "statusCode" in said else said
 
     scene.sam.real = wrong
-    with pytest.raises(NotServed, match="does not answer as the model's publisher saw it: sample 1"):
+    with pytest.raises(NotServed, match="does not answer as published: golden sample 1: "):
         scene.deploy()
 
 
 def test_instances_that_are_not_kept_ready_are_a_failure_with_what_makes_up_for_it(scene: Scene) -> None:
     scene.sam.keeps = False
-    with pytest.raises(NotServed, match=r"keeps no instances ready; 'aws lambda put-provisioned-concurrency-config"):
+    with pytest.raises(
+        NotServed, match=r"has no provisioned instances; 'aws lambda put-provisioned-concurrency-config"
+    ):
         scene.deploy(START_MODES["provisioned"])

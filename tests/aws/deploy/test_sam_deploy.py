@@ -95,5 +95,5 @@ def test_sam_alone_publishes_the_next_package_too(built: Path, environ: dict[str
 
 def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:
     (built / "template.yaml").write_text("Resources: [")
-    with pytest.raises(SamFailed, match=r"^'sam deploy' ended with exit code \d+; it says above why$"):
+    with pytest.raises(SamFailed, match=r"^'sam deploy' failed with exit code \d+; see its output above$"):
         Sam("dev", environ, folder=built).deploy("sam-deploy", {})

@@ -169,9 +169,9 @@ def test_a_version_that_is_slower_than_its_budget_fails(codedeploy: CodeDeploy, 
     [
         (FunctionFailed("Runtime.ExitError", "the runtime ended"), "stack-predict:1 failed: .*Runtime.ExitError"),
         (FunctionFailed("Sandbox.Timedout", "30 seconds"), "stack-predict:1 failed: .*Sandbox.Timedout"),
-        (None, "stack-predict:1 does not say what it is"),
-        ({}, "stack-predict:1 does not say what it is: KeyError: 'model'"),
-        ({"model": {}, "golden": {}}, "stack-predict:1 does not say what it is: FormatError"),
+        (None, "stack-predict:1 returned no valid description"),
+        ({}, "stack-predict:1 returned no valid description: KeyError: 'model'"),
+        ({"model": {}, "golden": {}}, "stack-predict:1 returned no valid description: FormatError"),
     ],
 )
 def test_a_version_without_a_right_answer_fails(

@@ -189,7 +189,7 @@ def test_the_command_serves_until_ctrl_c(lambda_image: str, tmp_path: Path) -> N
         command = [PILOTLIGHT, "sam", "start-api", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
-        wait_until(lambda: "Ctrl-C ends it." in output.read_text() or process.poll() is not None, limit=300)
+        wait_until(lambda: "Press Ctrl-C to stop." in output.read_text() or process.poll() is not None, limit=300)
         assert requests.get(f"http://127.0.0.1:{port}/health", timeout=120).json()["status"] == "ready"
         wait_until(lambda: "GET /health 200" in output.read_text(), limit=60)
         started = descendants(process.pid)

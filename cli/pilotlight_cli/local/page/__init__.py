@@ -1,6 +1,6 @@
-"""The page at `/docs` of a function on this machine: fill in the model's features, send them, see the prediction.
+"""The page at `/docs` of a function on this machine: a form for the model's features that shows the prediction.
 
-One document with its style and its script in it, so that it works without the internet. It is the developer's: no
+One document with its style and script, so that it works without the internet. It is for developers: no deployed
 function has it.
 """
 
@@ -18,18 +18,18 @@ from pilotlight.model.signature import Signature
 
 PATH = "/docs"
 
-# How much of the golden samples goes into the page, in characters of JSON; the first instance does in any case.
-_ROOM = 200_000
+# The most JSON of golden samples in the page, in characters, after the first instance.
+_MAX_CHARACTERS = 200_000
 
-_PLACE = "__MODEL__"
+_PLACEHOLDER = "__MODEL__"
 
 
 def page(model: Description, golden: Golden) -> bytes:
-    """The document for a model, filled in with the first instance of its golden samples."""
+    """Return the document for a model, filled in with the first instance of its golden samples."""
     template = files(__name__).joinpath("page.html").read_text(encoding="utf-8")
-    # Inside a script element nothing ends it but "</"; JSON may write "<" as an escape.
+    # Only "</" ends a script element; JSON may escape "<".
     data = json.dumps(_data(model, golden), ensure_ascii=False).replace("<", "\\u003c")
-    return template.replace(_PLACE, data).encode()
+    return template.replace(_PLACEHOLDER, data).encode()
 
 
 def _data(model: Description, golden: Golden) -> dict[str, Any]:
@@ -51,16 +51,16 @@ def _data(model: Description, golden: Golden) -> dict[str, Any]:
 
 
 def _fitting(signature: Signature, golden: Golden) -> Iterator[Any]:
-    room = _ROOM
+    remaining = _MAX_CHARACTERS
     for index, instance in enumerate(item for sample in golden.samples for item in _instances(signature, sample)):
-        room -= len(json.dumps(instance))
-        if room < 0 and index:
+        remaining -= len(json.dumps(instance))
+        if remaining < 0 and index:
             return
         yield instance
 
 
 def _instances(signature: Signature, sample: Sample) -> list[Any]:
-    """What `/predict` takes for each row of a sample; none where JSON cannot write it."""
+    """Return the `features` of /predict for each row of a sample; none if JSON cannot represent them."""
     request = to_request(signature, sample)
     if request is None:
         return []

@@ -34,14 +34,14 @@ def make(cloudformation: Any, folder: Path, **outputs: str) -> ModelStore:
     document = {"Resources": {"StoreBucket": TOPIC}, "Outputs": {name: {"Value": outputs[name]} for name in outputs}}
     template = folder / "bootstrap.json"
     template.write_text(json.dumps(document))
-    return make_store(cloudformation, template, pause=0)
+    return make_store(cloudformation, template, poll_seconds=0)
 
 
 # moto makes the buckets, and not their policies.
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS..S3..BucketPolicy:UserWarning")
 def test_the_store_is_made_and_found_again(cloudformation: Any) -> None:
     assert find_store(cloudformation) is None
-    made = make_store(cloudformation, pause=0)
+    made = make_store(cloudformation, poll_seconds=0)
     assert made == find_store(cloudformation) == ModelStore("s3://pilotlight-models-123456789012-us-east-1", "")
 
 
@@ -91,12 +91,12 @@ class Failing:
 
 def test_what_failed_first_is_said_and_what_was_called_off_is_not(tmp_path: Path) -> None:
     failing = Failing("the bucket exists", "Resource creation cancelled", "no such key")
-    with pytest.raises(BootstrapFailed, match="was not made: R1: the bucket exists; R3: no such key$"):
+    with pytest.raises(BootstrapFailed, match="was not created: R1: the bucket exists; R3: no such key$"):
         make(failing, tmp_path)
 
 
 def test_a_stack_that_takes_too_long_is_said_to(tmp_path: Path) -> None:
-    with pytest.raises(BootstrapFailed, match="it is not ready after 10 minutes; look at it and deploy again"):
+    with pytest.raises(BootstrapFailed, match="not complete after 10 minutes; check its status and deploy again"):
         make(Failing(), tmp_path)
 
 

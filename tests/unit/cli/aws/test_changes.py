@@ -132,7 +132,7 @@ def test_a_size_and_other_code_together_are_refused() -> None:
 
 def test_a_start_mode_after_a_deployment_without_a_digest_is_refused() -> None:
     before = {**deployed(), "ReleaseDigest": ""}
-    with pytest.raises(MixedChange, match="the stack was deployed without its digest"):
+    with pytest.raises(MixedChange, match="the stack was deployed without a release digest"):
         updates(before, wanted(StartMode="snapstart"), digest)
 
 

@@ -89,12 +89,12 @@ def test_an_interrupt_says_that_the_update_goes_on_without_us(tmp_path: Path) ->
                 process.send_signal(signal.SIGTERM)
                 said = process.communicate()[1]
     assert process.returncode == 1
-    assert said.startswith("error: interrupted; an update of pilotlight-dev that has begun goes on")
+    assert said.startswith("error: interrupted; a started update of pilotlight-dev continues")
 
 
 def test_old_versions_are_deleted(aws: Callable[[str], Any], function: str) -> None:
     done = run("prune", "aws", "--function", function, "--keep", "2")
-    assert done.stdout == f"Deleted versions 1, 2, 3, 4, 5 of {function}; there stay versions 6, 7\n"
+    assert done.stdout == f"Deleted versions 1, 2, 3, 4, 5 of {function}; kept versions 6, 7\n"
     assert versions.published(aws("lambda"), function) == [7, 6]
 
 

@@ -86,7 +86,7 @@ def test_a_function_that_serves_something_else_is_a_failure(function: DeployedLa
 @pytest.mark.parametrize("answer", [None, "nothing", {"function_version": "3"}, {"statusCode": 400}])
 def test_an_answer_that_is_no_description_is_shown(function: DeployedLambda, answer: object) -> None:
     function.versions["3"] = lambda _: answer
-    with pytest.raises(AwsError, match=rf"{NAME}:live answered .* when it was asked what it serves"):
+    with pytest.raises(AwsError, match=rf"{NAME}:live returned .*, expected a description of its version"):
         read_served(client("lambda"), NAME)
 
 
@@ -122,9 +122,7 @@ def test_a_function_that_is_not_there_is_named(function: DeployedLambda) -> None
 )
 def test_answers_that_are_not_as_published_are_told(function: DeployedLambda, reply: object, problem: str) -> None:
     function.versions["3"] = answers(lambda _: reply)
-    with pytest.raises(
-        NotServed, match=rf"does not answer as the model's publisher saw it: golden sample 1: {problem}"
-    ):
+    with pytest.raises(NotServed, match=rf"does not answer as published: golden sample 1: {problem}"):
         check()
 
 
@@ -155,7 +153,9 @@ def test_instances_that_are_kept_ready_are_looked_for(function: DeployedLambda) 
 @pytest.mark.parametrize("mode", ["on-demand", "snapstart"])
 def test_instances_that_are_still_kept_ready_are_a_failure_since_they_cost(function: DeployedLambda, mode: str) -> None:
     function.ready = 4
-    with pytest.raises(NotServed, match=r"still keeps 4 instance\(s\) ready, which costs; 'aws lambda delete-provis"):
+    with pytest.raises(
+        NotServed, match=r"still has 4 provisioned instance\(s\), which cost money: 'aws lambda delete-provis"
+    ):
         check(StartMode=mode)
 
 
@@ -171,4 +171,4 @@ def test_another_number_of_ready_instances_than_asked_for_is_told(function: Depl
     function.ready = 9
     given = values(StartMode="provisioned", MinProvisioned="2", MaxProvisioned="3")
     compare(client("lambda"), NAME, LOCK.parent, given, said.append)
-    assert "is asked for 9 ready instance(s) so far, where 2 to 3 should be" in said[0]
+    assert "has 9 provisioned instance(s) requested, expected 2 to 3" in said[0]

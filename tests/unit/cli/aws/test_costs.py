@@ -31,18 +31,18 @@ def test_arm_is_a_fifth_cheaper() -> None:
 
 def test_the_minimum_and_the_maximum_of_instances_are_both_priced() -> None:
     text = said(START_MODES["provisioned"])
-    assert "2 to 10 instance(s) of 1769 MB (x86_64) are kept ready, which costs $37.83 to $189.17 a month" in text
+    assert "2 to 10 instance(s) of 1769 MB (x86_64) cost $37.83 to $189.17 a month" in text
 
 
 def test_a_fixed_number_of_instances_has_one_price() -> None:
     text = said({"StartMode": "provisioned", "Architecture": "arm64", "MemorySize": "1024"})
-    assert "1 instance(s) of 1024 MB (arm64) are kept ready, which costs $8.76 a month" in text
+    assert "1 instance(s) of 1024 MB (arm64) cost $8.76 a month" in text
 
 
 def test_every_version_with_a_snapshot_is_paid_and_so_is_every_start_from_one() -> None:
     text = said({"StartMode": "snapstart"}, 4)
     assert "each version of 1769 MB costs $6.83 a month" in text
-    assert "$34.15 for the 5 that may be there ('pilotlight prune aws' deletes old ones)" in text
+    assert "$34.15 for up to 5 version(s) ('pilotlight prune aws' deletes old ones)" in text
     assert "1,000 starts cost $0.24" in text
 
 

@@ -106,7 +106,7 @@ def test_a_key_never_overwrites_another(ssm: Any, stack: str) -> None:
 
 def test_the_last_day_may_be_today_and_not_yesterday(ssm: Any, stack: str) -> None:
     keys.create(ssm, stack, label="", expires=date(2026, 7, 31), now=NOON)
-    with pytest.raises(AwsUsageError, match="^2026-07-30 is over; --expires takes the last day"):
+    with pytest.raises(AwsUsageError, match="^--expires 2026-07-30 is in the past; expected the last day"):
         keys.create(ssm, stack, label="", expires=date(2026, 7, 30), now=NOON)
     assert len(stored(ssm, stack)) == 1
 
@@ -130,7 +130,7 @@ def test_keys_are_listed_oldest_first_without_secrets(ssm: Any, stack: str) -> N
 def test_a_last_day_that_is_over_says_so(ssm: Any, stack: str) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     keys.create(ssm, stack, label="", expires=date(2020, 2, 1), now=long_ago)
-    assert "2020-02-01 (over)" in run("list", "--stack", stack).stdout
+    assert "2020-02-01 (expired)" in run("list", "--stack", stack).stdout
 
 
 def test_more_keys_than_a_page_of_parameter_store_are_all_listed(ssm: Any, stack: str) -> None:
@@ -145,15 +145,15 @@ def test_another_stacks_keys_are_not_listed(ssm: Any, stack: str) -> None:
     keys.create(ssm, f"{stack}0", label="", expires=None, now=NOON)
     result = run("list", "--stack", stack)
     assert result.stdout == ""
-    assert f"{stack} has no keys; 'pilotlight keys create --stack {stack}' makes one" in result.stderr
+    assert f"{stack} has no keys; 'pilotlight keys create --stack {stack}' creates one" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("by hand", "this is no API key's record"),
-        ("{}", "this is no API key's record"),
-        ('{"format": 2}', "format 2 is not known here"),
+        ("by hand", "not an API key record"),
+        ("{}", "not an API key record"),
+        ('{"format": 2}', "unknown format 2; expected 1"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_listed_and_fails(ssm: Any, stack: str, value: str, problem: str) -> None:
@@ -179,9 +179,7 @@ def test_a_revoked_key_is_gone_and_the_others_stay(ssm: Any, stack: str) -> None
 
 def test_an_id_that_is_not_there_is_a_failure(ssm: Any, stack: str) -> None:
     result = run("revoke", "ab" * 8, "--stack", stack, code=1)
-    assert result.stderr == (
-        f"error: the stack {stack} has no key {'ab' * 8}; 'pilotlight keys list' shows those it has\n"
-    )
+    assert result.stderr == (f"error: the stack {stack} has no key {'ab' * 8}; 'pilotlight keys list' shows its keys\n")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +223,7 @@ def test_missing_credentials_say_how_to_sign_in(ssm: Any, stack: str, monkeypatc
 def test_a_missing_region_is_named(ssm: Any, stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     error = run("list", "--stack", stack, code=1).stderr
-    assert error == "error: AWS ssm: no region is set; set AWS_DEFAULT_REGION, or a region in the profile\n"
+    assert error == "error: AWS ssm: no region is configured; set AWS_DEFAULT_REGION, or a region in the profile\n"
 
 
 def test_an_endpoint_that_is_none_is_named(ssm: Any, stack: str, monkeypatch: pytest.MonkeyPatch) -> None:

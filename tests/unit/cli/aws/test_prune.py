@@ -41,7 +41,9 @@ def test_an_alias_of_the_unpublished_code_holds_nothing(functions: Any, function
 
 def test_fewer_versions_than_stay_are_none_to_delete(functions: Any, function: str) -> None:
     assert select(functions, function, 7).deleted == ()
-    assert prune_text(function, select(functions, function, 9), dry_run=False) == f"{function} has no version to delete"
+    assert (
+        prune_text(function, select(functions, function, 9), dry_run=False) == f"{function} has no versions to delete"
+    )
 
 
 def test_none_can_be_kept_is_wrong_usage(functions: Any, function: str) -> None:
@@ -80,6 +82,6 @@ def test_lists_of_several_pages_are_read_to_their_end() -> None:
 def test_what_was_deleted_and_what_stays_is_said() -> None:
     selection = Selection(deleted=(5, 3), newest=(7, 6), held=(4,))
     said = prune_text("predict", selection, dry_run=False)
-    assert said == "Deleted versions 3, 5 of predict; there stay versions 6, 7, and version 4 behind an alias"
+    assert said == "Deleted versions 3, 5 of predict; kept versions 6, 7, and version 4 behind an alias"
     planned = prune_text("predict", Selection((1,), (2,), ()), dry_run=True)
-    assert planned == "Would delete version 1 of predict; there would stay version 2"
+    assert planned == "Would delete version 1 of predict; would keep version 2"

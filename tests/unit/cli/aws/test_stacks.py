@@ -49,7 +49,7 @@ def test_a_stack_that_has_only_a_change_set_is_none(cloudformation: Any, name: s
 
 def test_a_stack_that_cannot_be_read_is_named(aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", "http://127.0.0.1:1")
-    with pytest.raises(AwsError, match="the stack models: no answer"):
+    with pytest.raises(AwsError, match="the stack models: no response"):
         read_stack(aws("cloudformation"), "models")
 
 
@@ -67,12 +67,12 @@ def test_a_stack_that_is_at_rest_can_be_deployed_to(status: str) -> None:
         ("CREATE_FAILED", "can only be deleted"),
         ("ROLLBACK_FAILED", "can only be deleted"),
         ("DELETE_FAILED", "delete it again: .* --retain-resources"),
-        ("UPDATE_FAILED", "'aws cloudformation rollback-stack --stack-name models' goes back"),
+        ("UPDATE_FAILED", "'aws cloudformation rollback-stack --stack-name models' rolls it back"),
         ("UPDATE_ROLLBACK_FAILED", "continue-update-rollback --stack-name models'; docs/guides/operate-on-aws.md"),
-        ("UPDATE_IN_PROGRESS", "wait until that is done, and deploy again"),
-        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "wait until that is done"),
-        ("UPDATE_ROLLBACK_IN_PROGRESS", "wait until that is done"),
-        ("DELETE_IN_PROGRESS", "wait until that is done"),
+        ("UPDATE_IN_PROGRESS", "wait until it ends, and deploy again"),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "wait until it ends"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "wait until it ends"),
+        ("DELETE_IN_PROGRESS", "wait until it ends"),
     ],
 )
 def test_a_stack_that_cannot_be_deployed_to_is_refused_with_the_way_out(status: str, way_out: str) -> None:
@@ -83,7 +83,7 @@ def test_a_stack_that_cannot_be_deployed_to_is_refused_with_the_way_out(status: 
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        ("UPDATE_ROLLBACK_COMPLETE", "went back to what it was, and the alias with it"),
+        ("UPDATE_ROLLBACK_COMPLETE", "was rolled back, and the alias with it"),
         ("UPDATE_ROLLBACK_FAILED", "Now the stack models is in UPDATE_ROLLBACK_FAILED: .*continue-update-rollback"),
         ("ROLLBACK_COMPLETE", "Now the stack models is in ROLLBACK_COMPLETE: .*can only be deleted"),
         ("UPDATE_COMPLETE", "The stack models is in UPDATE_COMPLETE, as before"),
@@ -94,4 +94,4 @@ def test_what_a_failed_deployment_left_is_said(status: str, sentence: str) -> No
 
 
 def test_a_deployment_that_failed_before_it_began_left_nothing() -> None:
-    assert aftermath(None) == "There is no stack: nothing was deployed"
+    assert aftermath(None) == "The stack does not exist: nothing was deployed"

@@ -161,7 +161,7 @@ def test_a_long_log_keeps_its_end() -> None:
 
 def test_the_tail_leaves_out_the_emulators_own_steps() -> None:
     log = Log()
-    assert log.tail() == "(it wrote nothing)"
+    assert log.tail() == "(no output)"
     for line in ("mine", "21 Nov 2026 06:50:01,095 [INFO] (rapid) exec 'python'", "[PANIC] (rapid) listen"):
         log.add(line)
 

@@ -74,7 +74,7 @@ def test_an_address_that_is_none_of_this_machines_leads_to_the_loopback_address(
 
 def test_without_docker_the_message_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SamFailed, match="the program docker is not on this machine"):
+    with pytest.raises(SamFailed, match="docker is not installed"):
         host_address()
 
 
@@ -83,5 +83,5 @@ def test_a_command_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     docker.write_text("#!/bin/sh\necho no engine >&2\nexit 125\n")
     docker.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SamFailed, match=r"'docker run' ended with exit code 125:\nno engine"):
+    with pytest.raises(SamFailed, match=r"'docker run' failed with exit code 125:\nno engine"):
         host_address()

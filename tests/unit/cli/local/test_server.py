@@ -90,7 +90,7 @@ def test_a_function_that_says_nothing_of_its_failure_is_told_by_its_reply_and_li
     with answering(lambda: status(500, "broken")) as url, pytest.raises(ServeError) as caught:
         server(url, instance, tmp_path, step=1)
 
-    assert str(caught.value).startswith("the function does not start: it answers 500: broken")
+    assert str(caught.value).startswith("the function does not start: it responds with 500: broken")
     assert "ImportError: no such module" in str(caught.value)
 
 

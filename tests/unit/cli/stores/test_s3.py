@@ -134,7 +134,7 @@ def test_what_a_console_shows_as_a_folder_is_no_key(s3_store: S3Store) -> None:
 def test_a_missing_bucket_is_named(s3_store: S3Store, tmp_path: Path) -> None:
     (tmp_path / "small").write_bytes(b"x")
     store = open_store("s3://nowhere/team")
-    says = "there is no bucket 'nowhere'"
+    says = "no bucket 'nowhere'"
 
     with pytest.raises(ObjectRefused, match=f"^s3://nowhere/team: {says}"):
         list(store.keys(""))
@@ -142,7 +142,7 @@ def test_a_missing_bucket_is_named(s3_store: S3Store, tmp_path: Path) -> None:
         store.read("a")
     with pytest.raises(ObjectRefused, match=says):
         store.create("a", b"x")
-    with pytest.raises(ObjectRefused, match="the bucket 'nowhere' is not there"):
+    with pytest.raises(ObjectRefused, match="the bucket 'nowhere' does not exist"):
         store.download("a", tmp_path / "a", nothing)
 
 
@@ -168,7 +168,7 @@ def test_a_fault_that_stays_is_unavailable(s3_store: S3Store, s3_server: S3Serve
     s3_store.create("k", b"x")
 
     s3_server.fail("503 Slow Down", "SlowDown", times=3)
-    with pytest.raises(StoreUnavailable, match=f"/k: {s3_server.url} answers 503 SlowDown; try again later"):
+    with pytest.raises(StoreUnavailable, match=f"/k: {s3_server.url} responded with 503 SlowDown; try again later"):
         s3_store.read("k")
     s3_server.fail("500 Internal Server Error", "InternalError", times=3)
     with pytest.raises(StoreUnavailable):
@@ -201,7 +201,7 @@ def test_a_closed_port_fails_within_seconds(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
     started = clock.now
 
-    with pytest.raises(StoreUnavailable, match=f"^s3://models/a/k: no answer from {endpoint} .*Could not connect"):
+    with pytest.raises(StoreUnavailable, match=f"^s3://models/a/k: no response from {endpoint} .*Could not connect"):
         open_store("s3://models/a").read("k")
     assert 0 < clock.now - started < 60
 
