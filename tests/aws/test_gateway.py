@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
+from aws_events import function_url_event, rest_api_event
+from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.gateway import MAX_BODY_BYTES, Reply, answer, gateway, to_reply
 from pilotlight_cli.local.lambda_runtime import EventTooLarge, FunctionFailed, lambda_runtime
 from pilotlight_cli.local.process import PortTaken, ServeError, free_port

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from aws_events import rest_api_event
 from fakes.gate import Gate
 from harness import Pinned, in_lambda, sample, stored
-from pilotlight_cli.local.events import HttpRequest, http_api_event, rest_api_event
+from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.stores import open_store

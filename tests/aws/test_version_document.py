@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import version_document
+from aws_events import function_url_event, rest_api_event
 from harness import Pinned, prepared, sample, stored
-from pilotlight_cli.local.events import HttpRequest, function_url_event, http_api_event, rest_api_event
+from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
 from pilotlight_cli.project import LOCK
 

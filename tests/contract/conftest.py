@@ -12,6 +12,7 @@ import pytest
 
 import drivers
 import models
+from aws_events import function_url_event, rest_api_event
 from browser_fixtures import browser
 from doubles import Records
 from drivers import Addresses, Drivers
@@ -20,7 +21,7 @@ from local_lock import fill_store, lock_the_sample
 from onnx_models import echo
 from pilotlight.boot import Platform, boot
 from pilotlight.service import Service
-from pilotlight_cli.local.events import function_url_event, http_api_event, rest_api_event
+from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.gateway import gateway
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime

@@ -164,16 +164,16 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
     Values that the environment sets take precedence.
     """
     given = environment.parameters
-    found = find_store(account.cloudformation)
-    if found is None and _STORE not in given:
+    store = find_store(account.cloudformation)
+    if store is None and _STORE not in given:
         if not account.confirm(f"This account has no model store. Create it, as the stack {BOOTSTRAP}?"):
             raise DeployRefused("nothing was deployed: this account has no model store")
         account.say(f"creating the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
-        found = make_store(account.cloudformation)
-    if found is None:
+        store = make_store(account.cloudformation)
+    if store is None:
         return {}
-    store = {} if _STORE in given else {_STORE: found.url, _KEY: found.key_arn}
-    values = {_BOUNDARY: found.boundary, **store}
+    location = {} if _STORE in given else {_STORE: store.url, _KEY: store.key_arn}
+    values = {_BOUNDARY: store.boundary, **location}
     return {name: value for name, value in values.items() if name not in given}
 
 
@@ -256,8 +256,8 @@ def _confirm(
 
 def _snapshots(function: str, account: Account) -> int:
     """Return how many versions have a snapshot."""
-    found = versions.published(account.functions, function)
-    return sum(versions.has_snapshot(account.functions, function, str(version)) for version in found)
+    published = versions.published(account.functions, function)
+    return sum(versions.has_snapshot(account.functions, function, str(version)) for version in published)
 
 
 def _update(environment: Environment, update: Update, account: Account) -> None:

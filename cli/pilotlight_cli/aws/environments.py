@@ -60,28 +60,28 @@ def _tables(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _parameters(environment: Mapping[str, Any], name: str, command: str, file: Path) -> dict[str, Any]:
-    found: Any = environment
+    value: Any = environment
     for place in (command, "parameters"):
-        found = found.get(place, {})
-        if not isinstance(found, dict):
-            raise _invalid(file, f"{name}.{command}", found, "a table with parameters")
-    return dict(found)
+        value = value.get(place, {})
+        if not isinstance(value, dict):
+            raise _invalid(file, f"{name}.{command}", value, "a table with parameters")
+    return dict(value)
 
 
 def _text(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> str:
-    found = parameters.get(name)
-    if not isinstance(found, str) or not found:
-        raise _invalid(file, f"{place}.{name}", found, "a string")
-    return found
+    value = parameters.get(name)
+    if not isinstance(value, str) or not value:
+        raise _invalid(file, f"{place}.{name}", value, "a string")
+    return value
 
 
-def _overrides(found: object, place: str, file: Path) -> dict[str, str]:
+def _overrides(items: object, place: str, file: Path) -> dict[str, str]:
     """Return the values of the template's parameters from a list of NAME=VALUE."""
     place = f"{place}.parameter_overrides"
-    if not isinstance(found, list):
-        raise _invalid(file, place, found, 'a list of "Name=Value"')
+    if not isinstance(items, list):
+        raise _invalid(file, place, items, 'a list of "Name=Value"')
     values: dict[str, str] = {}
-    for number, item in enumerate(found):
+    for number, item in enumerate(items):
         match = _PARAMETER.fullmatch(item) if isinstance(item, str) else None
         if not match:
             raise _invalid(file, f"{place}[{number}]", item, '"Name=Value"')

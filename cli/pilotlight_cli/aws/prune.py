@@ -18,7 +18,7 @@ class Selection:
 
     deleted: tuple[int, ...]
     newest: tuple[int, ...]
-    held: tuple[int, ...]
+    aliased: tuple[int, ...]
 
 
 def select(functions: LambdaClient, function: str, keep: int) -> Selection:
@@ -26,12 +26,12 @@ def select(functions: LambdaClient, function: str, keep: int) -> Selection:
     if keep < 1:
         raise AwsUsageError(f"--keep is {keep}; expected 1 or more")
     # The aliases last: a version that one of them picks up while the versions are listed is kept.
-    found = versions.published(functions, function)
+    published = versions.published(functions, function)
     behind = versions.behind(functions, function)
-    older = found[keep:]
+    older = published[keep:]
     return Selection(
         tuple(version for version in older if version not in behind),
-        tuple(found[:keep]),
+        tuple(published[:keep]),
         tuple(version for version in older if version in behind),
     )
 
@@ -47,10 +47,10 @@ def prune_text(function: str, selection: Selection, *, dry_run: bool) -> str:
     """Return a sentence on what was deleted, or would be."""
     if not selection.deleted:
         return f"{function} has no versions to delete"
-    held = f", and {_list(selection.held)} behind an alias" if selection.held else ""
+    aliased = f", and {_list(selection.aliased)} behind an alias" if selection.aliased else ""
     return (
         f"{'Would delete' if dry_run else 'Deleted'} {_list(selection.deleted)} of {function}; "
-        f"{'would keep' if dry_run else 'kept'} {_list(selection.newest)}{held}"
+        f"{'would keep' if dry_run else 'kept'} {_list(selection.newest)}{aliased}"
     )
 
 

@@ -59,19 +59,19 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
     """Return a stack by its name or ARN, or None. Raise AwsError."""
     with calling(f"the stack {name}", "cloudformation:DescribeStacks"):
         try:
-            found = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+            description = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-    if found["StackStatus"] in _NONEXISTENT:
+    if description["StackStatus"] in _NONEXISTENT:
         return None
     return Stack(
-        found["StackName"],
-        found["StackStatus"],
-        found.get("StackStatusReason", ""),
-        {entry["ParameterKey"]: entry["ParameterValue"] for entry in found.get("Parameters", [])},
-        {entry["OutputKey"]: entry["OutputValue"] for entry in found.get("Outputs", [])},
+        description["StackName"],
+        description["StackStatus"],
+        description.get("StackStatusReason", ""),
+        {entry["ParameterKey"]: entry["ParameterValue"] for entry in description.get("Parameters", [])},
+        {entry["OutputKey"]: entry["OutputValue"] for entry in description.get("Outputs", [])},
     )
 
 

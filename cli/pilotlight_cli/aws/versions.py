@@ -29,8 +29,8 @@ def published(functions: LambdaClient, function: str) -> list[int]:
     """Return the numbers of the versions, newest first. Raise AwsError."""
     with calling(f"the versions of {function}", "lambda:ListVersionsByFunction"):
         pages = functions.get_paginator("list_versions_by_function").paginate(FunctionName=function)
-        found = [entry["Version"] for page in pages for entry in page["Versions"]]
-    return sorted((int(version) for version in found if version != _LATEST), reverse=True)
+        numbers = [entry["Version"] for page in pages for entry in page["Versions"]]
+    return sorted((int(version) for version in numbers if version != _LATEST), reverse=True)
 
 
 def aliases(functions: LambdaClient, function: str) -> list[Alias]:
@@ -55,25 +55,25 @@ def provisioned(functions: LambdaClient, function: str, qualifier: str) -> int |
     """Return how many provisioned instances an alias requests, or None. Raise AwsError."""
     with calling(f"the provisioned concurrency of {function}:{qualifier}", "lambda:GetProvisionedConcurrencyConfig"):
         try:
-            found = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
+            config = functions.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ProvisionedConcurrencyConfigNotFoundException":
                 return None
             raise
-    return int(found["RequestedProvisionedConcurrentExecutions"])
+    return int(config["RequestedProvisionedConcurrentExecutions"])
 
 
 def behind(functions: LambdaClient, function: str) -> set[int]:
     """Return the versions that any alias routes traffic to. Raise AwsError."""
-    found = aliases(functions, function)
-    return {int(version) for one in found for version in (one.version, *one.weights) if version.isdecimal()}
+    versions = (version for one in aliases(functions, function) for version in (one.version, *one.weights))
+    return {int(version) for version in versions if version.isdecimal()}
 
 
 def release(functions: LambdaClient, function: str, version: int) -> str:
     """Return the release digest of a version; empty if it has none. Raise AwsError."""
     with calling(f"the configuration of {function}:{version}", "lambda:GetFunctionConfiguration"):
-        found = functions.get_function_configuration(FunctionName=function, Qualifier=str(version))
-    return str(found.get("Environment", {}).get("Variables", {}).get("PILOTLIGHT_RELEASE", ""))
+        config = functions.get_function_configuration(FunctionName=function, Qualifier=str(version))
+    return str(config.get("Environment", {}).get("Variables", {}).get("PILOTLIGHT_RELEASE", ""))
 
 
 def unreserved(functions: LambdaClient) -> int:
@@ -85,8 +85,8 @@ def unreserved(functions: LambdaClient) -> int:
 def has_snapshot(functions: LambdaClient, function: str, qualifier: str) -> bool:
     """Return whether the version behind a qualifier starts from a snapshot. Raise AwsError."""
     with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):
-        found = functions.get_function_configuration(FunctionName=function, Qualifier=qualifier)
-    return bool(found.get("SnapStart", {}).get("OptimizationStatus") == "On")
+        config = functions.get_function_configuration(FunctionName=function, Qualifier=qualifier)
+    return bool(config.get("SnapStart", {}).get("OptimizationStatus") == "On")
 
 
 def delete(functions: LambdaClient, function: str, version: int) -> None:

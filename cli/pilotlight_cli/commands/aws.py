@@ -36,16 +36,16 @@ def deploy(
     from pilotlight_cli.aws.environments import read_environment
     from pilotlight_cli.aws.sam import Sam
 
-    found = read_environment(environment)
-    with _acting_in(found), _interruptible(found.stack):
+    target = read_environment(environment)
+    with _acting_in(target), _interruptible(target.stack):
         account = deployment.Account(
             cloudformation=client("cloudformation"),
             functions=client("lambda"),
-            sam=Sam(found.name, os.environ),
+            sam=Sam(target.name, os.environ),
             say=console.say,
             confirm=lambda question: yes or bool(os.environ.get("CI")) or _ask(question),
         )
-        done = deployment.deploy(found, account, source)
+        done = deployment.deploy(target, account, source)
     if json:
         console.print_json(_document(done))
     else:
@@ -72,19 +72,19 @@ def prune(
 
     if bool(environment) == bool(function):
         raise typer.BadParameter("expected either --env or --function")
-    found = read_environment(environment) if environment else None
-    with _acting_in(found):
-        if found is not None:
-            stack = read_stack(client("cloudformation"), found.stack)
+    target = read_environment(environment) if environment else None
+    with _acting_in(target):
+        if target is not None:
+            stack = read_stack(client("cloudformation"), target.stack)
             if stack is not None:  # a rollback may need the old versions
                 check_deployable(stack)
-            function = function_name(found)
+            function = function_name(target)
         functions = client("lambda")
         selection = pruning.select(functions, function, keep)
         if not dry_run:
             pruning.prune(functions, function, selection, console.say)
     if json:
-        kept = [*selection.newest, *selection.held]
+        kept = [*selection.newest, *selection.aliased]
         document = {"function": function, "deleted": list(selection.deleted), "kept": kept, "dry_run": dry_run}
         console.print_json(document)
     else:

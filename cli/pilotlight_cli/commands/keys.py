@@ -56,12 +56,12 @@ def list_(stack: Stack, json: AsJson = False) -> None:
     from pilotlight_cli.aws.calls import client
 
     keys.path(stack)
-    found, today = keys.list_keys(client("ssm"), stack), datetime.now(UTC).date()
-    unreadable = [key for key in found if key.problem]
+    listed, today = keys.list_keys(client("ssm"), stack), datetime.now(UTC).date()
+    unreadable = [key for key in listed if key.problem]
     if json:
-        console.print_json({"stack": stack, "keys": [_document(key) for key in found]})
-    elif found:
-        rows = [(key.id, key.created[:16].replace("T", " "), _expiry(key, today), key.label) for key in found]
+        console.print_json({"stack": stack, "keys": [_document(key) for key in listed]})
+    elif listed:
+        rows = [(key.id, key.created[:16].replace("T", " "), _expiry(key, today), key.label) for key in listed]
         console.output().print(console.table(("id", "created", "expires", "label"), rows))
     else:
         console.note(f"{stack} has no keys; 'pilotlight keys create --stack {stack}' creates one")

@@ -15,11 +15,9 @@ from urllib.parse import parse_qsl, unquote
 
 from werkzeug.http import parse_options_header
 
-_ACCOUNT = "123456789012"
-_REGION = "us-east-1"
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
 _HTTP_API = "httpapi000"
-_REST_API = "restapi000"
-_FUNCTION_URL = "functionurl00000000000000000000"
 _TEXT_TYPES = ("application/json", "application/xml", "application/javascript")
 
 
@@ -60,45 +58,14 @@ def http_api_event(request: HttpRequest) -> dict[str, object]:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
     path = unquote(request.path)
-    return _format_2(request, path, _HTTP_API, f"{_HTTP_API}.execute-api.{_REGION}.amazonaws.com")
+    return format_2_event(request, path, _HTTP_API, f"{_HTTP_API}.execute-api.{REGION}.amazonaws.com")
 
 
-def function_url_event(request: HttpRequest) -> dict[str, object]:
-    """Return the event of a function URL: payload format 2.0 too, with the path as received.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
-    """
-    return _format_2(request, request.path, _FUNCTION_URL, f"{_FUNCTION_URL}.lambda-url.{_REGION}.on.aws")
-
-
-def rest_api_event(request: HttpRequest, stage: str = "prod", *, binary: bool = True) -> dict[str, object]:
-    """Return the event of a REST API's `{proxy+}`: the path without its stage, it and the header names as received.
-
-    `binary` is whether the API has `*/*` among its binary media types: then every body is base64. Otherwise none is,
-    and bytes that are not UTF-8 are lost.
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
-    """
-    query = parse_qsl(request.query, keep_blank_values=True)
-    return {
-        "resource": "/{proxy+}",
-        "path": request.path,
-        "httpMethod": request.method,
-        "headers": dict(request.headers) or None,
-        "multiValueHeaders": _grouped(request.headers) or None,
-        "queryStringParameters": dict(query) or None,
-        "multiValueQueryStringParameters": _grouped(query) or None,
-        "pathParameters": {"proxy": request.path.lstrip("/")},
-        "stageVariables": None,
-        "requestContext": _rest_context(request, stage),
-        "body": _rest_body(request.body, binary=binary),
-        "isBase64Encoded": binary and bool(request.body),
-    }
-
-
-def _format_2(request: HttpRequest, path: str, api: str, domain: str) -> dict[str, object]:
-    headers = _grouped((name.lower(), value) for name, value in request.headers)
+def format_2_event(request: HttpRequest, path: str, api: str, domain: str) -> dict[str, object]:
+    """Return an event of payload format 2.0, as the API with that id and domain sends it."""
+    headers = values_by_name((name.lower(), value) for name, value in request.headers)
     cookies = headers.pop("cookie", [])
-    query = _grouped(parse_qsl(request.query, keep_blank_values=True))
+    query = values_by_name(parse_qsl(request.query, keep_blank_values=True))
     event: dict[str, object] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -106,7 +73,7 @@ def _format_2(request: HttpRequest, path: str, api: str, domain: str) -> dict[st
         "rawQueryString": request.query,
         "headers": {name: ",".join(values) for name, values in headers.items()},
         "requestContext": {
-            "accountId": _ACCOUNT if api == _HTTP_API else "anonymous",
+            "accountId": ACCOUNT if api == _HTTP_API else "anonymous",
             "apiId": api,
             "domainName": domain,
             "domainPrefix": api,
@@ -120,7 +87,7 @@ def _format_2(request: HttpRequest, path: str, api: str, domain: str) -> dict[st
             "requestId": request.request_id,
             "routeKey": "$default",
             "stage": "$default",
-            "time": _log_time(request.time),
+            "time": log_time(request.time),
             "timeEpoch": int(request.time * 1000),
         },
         "isBase64Encoded": False,
@@ -142,33 +109,7 @@ def _format_2_body(content_type: str, body: bytes) -> Mapping[str, object]:
     return {"body": b64encode(body).decode(), "isBase64Encoded": True}
 
 
-def _rest_body(body: bytes, *, binary: bool) -> str | None:
-    if not body:
-        return None
-    return b64encode(body).decode() if binary else body.decode("utf-8", errors="replace")
-
-
-def _rest_context(request: HttpRequest, stage: str) -> dict[str, object]:
-    return {
-        "accountId": _ACCOUNT,
-        "apiId": _REST_API,
-        "domainName": f"{_REST_API}.execute-api.{_REGION}.amazonaws.com",
-        "domainPrefix": _REST_API,
-        "extendedRequestId": request.request_id,
-        "httpMethod": request.method,
-        "identity": {"sourceIp": request.source, "userAgent": request.header("user-agent") or None},
-        "path": f"/{stage}{request.path}",
-        "protocol": "HTTP/1.1",
-        "requestId": request.request_id,
-        "requestTime": _log_time(request.time),
-        "requestTimeEpoch": int(request.time * 1000),
-        "resourceId": "proxy0",
-        "resourcePath": "/{proxy+}",
-        "stage": stage,
-    }
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def values_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     """Return the values by name, in their order."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
@@ -176,5 +117,6 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return values
 
 
-def _log_time(seconds: float) -> str:
+def log_time(seconds: float) -> str:
+    """Return a time as API Gateway writes it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")

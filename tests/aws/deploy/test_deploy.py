@@ -128,7 +128,7 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
         "This account has no model store. Create it, as the stack pilotlight-bootstrap?",
         f"Deploy the release {done.served.release[:12]} to {scene.stack}?",
     ]
-    assert any("no traffic shifts and no hook runs" in line for line in scene.said)
+    assert any("without a traffic shift and hooks" in line for line in scene.said)
 
 
 def test_roles_get_the_boundary_that_the_accounts_pipelines_have_to_give(scene: Scene) -> None:
@@ -255,7 +255,7 @@ def test_another_start_mode_with_another_setting_is_refused_before_anything_is_d
 def test_what_it_costs_is_said_before_it_is_asked(scene: Scene) -> None:
     with pytest.raises(DeployRefused, match="nothing was deployed"):
         scene.deploy(START_MODES["provisioned"], agrees=False)
-    assert any("costs $37.83 to $189.17 a month" in line for line in scene.said)
+    assert any("cost $37.83 to $189.17 a month" in line for line in scene.said)
     assert not scene.sam.deployments
 
 
@@ -270,7 +270,7 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
     ("parameters", "message"),
     [
         ({"MemorySize": "lots"}, "MemorySize is 'lots'; expected a number"),
-        ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart works with EphemeralStorageMb 512 only"),
+        ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart supports EphemeralStorageMb 512 only"),
         ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
         ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
         ({"MemorySize": "1769.5"}, "MemorySize is 1769.5; expected a whole number"),

@@ -152,9 +152,9 @@ def test_the_stage_throttles_and_writes_a_line_of_json_for_each_request() -> Non
     [
         ({"Authorization": "jwt", "JwtAudience": "models"}, "Authorization jwt needs JwtIssuer"),
         ({"Authorization": "jwt", "JwtIssuer": "https://issuer.example.com/"}, "Authorization jwt needs JwtAudience"),
-        ({"JwtIssuer": "https://issuer.example.com/"}, "JwtIssuer has an effect with Authorization jwt only"),
-        ({"Authorization": "api-key", "JwtAudience": "a"}, "JwtAudience has an effect with Authorization jwt only"),
-        ({"ApiKeysPath": "/team/keys"}, "ApiKeysPath has an effect with Authorization api-key only"),
+        ({"JwtIssuer": "https://issuer.example.com/"}, "JwtIssuer applies to Authorization jwt only"),
+        ({"Authorization": "api-key", "JwtAudience": "a"}, "JwtAudience applies to Authorization jwt only"),
+        ({"ApiKeysPath": "/team/keys"}, "ApiKeysPath applies to Authorization api-key only"),
         ({**AUTHORIZATIONS["jwt"], "JwtIssuer": "http://issuer.example.com"}, "must be an https URL"),
         ({**AUTHORIZATIONS["jwt"], "JwtAudience": "models, other"}, "must be names without spaces"),
     ],

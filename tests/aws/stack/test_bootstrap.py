@@ -94,7 +94,7 @@ def test_a_bucket_that_is_there_already_is_left_as_it_is() -> None:
 def test_a_key_for_a_bucket_that_is_there_already_is_refused() -> None:
     values = effective_values(BOOTSTRAP, {"ExistingBucket": "ours", "UseKmsKey": "true"})
     (sentence,) = refusals(BOOTSTRAP, values)
-    assert "an existing one keeps the encryption that it has" in sentence
+    assert "an existing one keeps its encryption" in sentence
 
 
 # ---- Deploying from GitHub

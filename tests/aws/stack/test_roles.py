@@ -47,7 +47,7 @@ def test_the_function_reads_exactly_the_stores_prefix(url: str, resource: str) -
 )
 def test_no_url_makes_the_policy_wider_than_it_looks(url: str) -> None:
     (sentence,) = refused(StoreUrl=url)
-    assert "must be s3://bucket or s3://bucket/prefix without a slash at its end" in sentence
+    assert "must be s3://bucket or s3://bucket/prefix without a trailing slash" in sentence
 
 
 def test_the_function_decrypts_by_the_stores_key_through_s3_alone() -> None:
@@ -105,4 +105,4 @@ def test_the_store_that_is_left_stays_readable_for_the_versions_before() -> None
 
 def test_a_key_without_the_store_that_it_was_for_is_refused() -> None:
     (sentence,) = refused(FormerStoreKeyArn=KEY)
-    assert sentence.startswith("FormerStoreKeyArn is for the store in FormerStoreUrl")
+    assert sentence.startswith("FormerStoreKeyArn is the key of FormerStoreUrl")

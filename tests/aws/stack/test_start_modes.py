@@ -66,11 +66,11 @@ def test_autoscaling_tracks_how_busy_the_provisioned_instances_are() -> None:
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart works with EphemeralStorageMb 512 only"),
-        ({"MinProvisioned": "2"}, "MinProvisioned has an effect with StartMode provisioned only"),
+        ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart supports EphemeralStorageMb 512 only"),
+        ({"MinProvisioned": "2"}, "MinProvisioned applies to StartMode provisioned only"),
         (
             {"StartMode": "snapstart", "MaxProvisioned": "2"},
-            "MaxProvisioned has an effect with StartMode provisioned only",
+            "MaxProvisioned applies to StartMode provisioned only",
         ),
         ({"StartMode": "always"}, "expected one of on-demand, provisioned, snapstart"),
     ],

@@ -29,7 +29,7 @@ def test_a_version_behind_an_alias_stays_whatever_it_gets(functions: Any, functi
         RoutingConfig={"AdditionalVersionWeights": {"4": 0.1}},
     )
     selection = select(functions, function, 1)
-    assert selection == Selection(deleted=(5, 3, 1), newest=(7,), held=(6, 4, 2))
+    assert selection == Selection(deleted=(5, 3, 1), newest=(7,), aliased=(6, 4, 2))
     prune(functions, function, selection, lambda _: None)
     assert versions.published(functions, function) == [7, 6, 4, 2]
 
@@ -76,11 +76,11 @@ def test_lists_of_several_pages_are_read_to_their_end() -> None:
     aliases = [{"Name": f"a{number}", "FunctionVersion": str(number)} for number in (1, 2, 3)]
     paged: Any = Paged(Versions=[{"Version": number} for number in numbers], Aliases=aliases)
     selection = select(paged, "function", 2)
-    assert selection == Selection(deleted=(9, 8, 7, 6, 5, 4), newest=(11, 10), held=(3, 2, 1))
+    assert selection == Selection(deleted=(9, 8, 7, 6, 5, 4), newest=(11, 10), aliased=(3, 2, 1))
 
 
 def test_what_was_deleted_and_what_stays_is_said() -> None:
-    selection = Selection(deleted=(5, 3), newest=(7, 6), held=(4,))
+    selection = Selection(deleted=(5, 3), newest=(7, 6), aliased=(4,))
     said = prune_text("predict", selection, dry_run=False)
     assert said == "Deleted versions 3, 5 of predict; kept versions 6, 7, and version 4 behind an alias"
     planned = prune_text("predict", Selection((1,), (2,), ()), dry_run=True)
