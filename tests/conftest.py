@@ -1,4 +1,4 @@
-"""What every test has around it. Fixtures are in the conftest.py of the folder that uses them."""
+"""Plugins of all tests. Fixtures are in the conftest.py of the folder that uses them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest_plugins = ("environment_fixtures", "reporting")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where no test imported Hypothesis, its plugin would now: a second, to say that it has nothing to say."""
+    """Block Hypothesis's plugin unless a test imported it: its empty report would take a second."""
     plugins = session.config.pluginmanager
-    if "hypothesis" not in sys.modules and not plugins.has_plugin("dsession"):  # which tells of what workers found
+    if "hypothesis" not in sys.modules and not plugins.has_plugin("dsession"):  # which reports what workers found
         plugins.set_blocked("hypothesispytest")

@@ -255,7 +255,7 @@ with lambda_runtime(function) as runtime:
 @pytest.mark.parametrize("busy", ["0", "1000"])
 def test_the_death_of_the_parent_ends_all_even_a_busy_function(busy: str, function: Function) -> None:
     with python(PARENT, str(function.folder), busy) as parent:
-        pids = said_pids(parent)
+        pids = read_pids(parent)
         assert len(pids) == 2
         parent.kill()
         parent.wait()

@@ -71,7 +71,7 @@ def pins(trained: dict[str, models.Trained], tmp_path_factory: pytest.TempPathFa
 
 @dataclass(frozen=True)
 class Running:
-    """The functions with one model, which `binding` has pinned to ONNX Runtime's Python binding."""
+    """The functions with one model; `binding` is the same model pinned to ONNX Runtime's Python binding."""
 
     on_aws: LambdaRuntime
     on_gcp: FunctionsRuntime
@@ -97,31 +97,31 @@ def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
 
 @pytest.fixture(scope="session")
 def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factory: pytest.TempPathFactory) -> Drivers:
-    found: Drivers = {}
+    drivers_by_way: Drivers = {}
     for name, model in pins.items():
-        found["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
+        drivers_by_way["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
         for way, to_event in (
             ("http-api", http_api_event),
             ("rest-api", rest_api_event),
             ("function-url", function_url_event),
         ):
-            found[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
-        found["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
-        found["core on the binding", name] = drivers.core(
+            drivers_by_way[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
+        drivers_by_way["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
+        drivers_by_way["core on the binding", name] = drivers.core(
             _core(functions[name].binding, tmp_path_factory.mktemp("core"))
         )
-        found["functions-framework on the binding", name] = drivers.http(functions[name].binding_on_gcp.url)
-    return found
+        drivers_by_way["functions-framework on the binding", name] = drivers.http(functions[name].binding_on_gcp.url)
+    return drivers_by_way
 
 
 @pytest.fixture(scope="session")
 def addresses(functions: dict[str, Running]) -> Iterator[Addresses]:
     with ExitStack() as stack:
-        found: Addresses = {}
+        urls: Addresses = {}
         for name, running in functions.items():
-            found["aws", name] = stack.enter_context(gateway(running.on_aws.invoke))
-            found["gcp", name] = running.on_gcp.url
-        yield found
+            urls["aws", name] = stack.enter_context(gateway(running.on_aws.invoke))
+            urls["gcp", name] = running.on_gcp.url
+        yield urls
 
 
 def _core(model: Pinned, temporary: Path) -> Service:

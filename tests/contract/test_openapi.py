@@ -16,7 +16,7 @@ import requests
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local.server import serving
 from pilotlight_cli.project import PROJECT
-from reporting import TOLD, Recorder
+from reporting import REPORTED, Recorder
 
 TOOLS = PROJECT / "tools"
 RUN = "import sys; from schemathesis.cli import schemathesis; sys.argv[0] = 'st'; schemathesis()"
@@ -90,7 +90,7 @@ def test_schemathesis_finds_nothing_by_the_functions_own_document(
     document = requests.get(f"{url}/openapi.json").json()
     tried = cases(schemathesis(tmp_path, url, document, "--checks", "all"))
     assert tried > 300
-    record_property(TOLD, f"schemathesis by the function's own document: {tried} requests, nothing found")
+    record_property(REPORTED, f"schemathesis by the function's own document: {tried} requests, nothing found")
 
 
 def test_schemathesis_finds_nothing_by_the_protocols_document(
@@ -104,7 +104,7 @@ def test_schemathesis_finds_nothing_by_the_protocols_document(
         "PILOTLIGHT_TEST_PATH": json.dumps({"model_name": "breast-cancer", "model_version": "1"}),
     }
     printed = schemathesis(tmp_path, url, document, "--checks", ",".join(OF_THE_PROTOCOL), **environ)
-    record_property(TOLD, f"schemathesis by the protocol's document: {cases(printed)} requests, nothing found")
+    record_property(REPORTED, f"schemathesis by the protocol's document: {cases(printed)} requests, nothing found")
 
 
 def protocol() -> Mapping[str, Any]:

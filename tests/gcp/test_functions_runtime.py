@@ -191,7 +191,7 @@ with functions_runtime(Function(Path(sys.argv[1]), (packages,), passed_on({}))) 
 
 def test_the_death_of_the_parent_ends_master_and_worker(function: Function) -> None:
     with python(PARENT, str(function.folder)) as parent:
-        pids = said_pids(parent)
+        pids = read_pids(parent)
         assert len(pids) == 2
         parent.kill()
         parent.wait()

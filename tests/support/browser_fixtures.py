@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Chromium without a window. They skip, with the reason, where there is none."""
+"""Fixture: headless Chromium for tests of pages. They are skipped, with the reason, where it is not installed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPTIONS = (
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """One browser for all pages."""
+    """Give one browser for all pages."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if chromium is None or driver is None:
@@ -34,6 +34,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     for option in (*_OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options=options, service=Service(str(Path(driver))))
-    yield found
-    found.quit()
+    chrome = webdriver.Chrome(options=options, service=Service(str(Path(driver))))
+    yield chrome
+    chrome.quit()

@@ -14,7 +14,7 @@ JSON = {"content-type": "application/json"}
 class Case:
     """A request, and the reply that it must get: status, the error's code, path and (the start of its) sentence.
 
-    `is_text` is false for a body that API Gateway cannot pass on as it is: it takes JSON for text in UTF-8.
+    `is_text` is false for a body that API Gateway cannot pass on as it is: it treats JSON as UTF-8 text.
     """
 
     name: str

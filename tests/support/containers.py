@@ -29,13 +29,13 @@ class Container:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What Docker knows of it."""
+        """The state, as Docker describes it."""
         found: dict[str, Any] = json.loads(docker("inspect", "--format", "{{json .State}}", self.id))
         return found
 
     @property
     def url(self) -> str:
-        """Where it answers on this machine."""
+        """The URL on this machine."""
         return f"http://{docker('port', self.id, str(PORT)).splitlines()[0]}"
 
     @property
@@ -45,7 +45,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """All that it wrote."""
+        """The output of the container."""
         done = subprocess.run(["docker", "logs", self.id], capture_output=True, text=True, check=True)
         return done.stdout + done.stderr
 
@@ -54,12 +54,12 @@ class Container:
         return json.loads(docker("exec", self.id, "python", "-c", code))
 
     def wait_until_ready(self) -> None:
-        """Return once it answers that the model is loaded."""
+        """Return once the model is loaded. Fail if the container ends before that."""
         wait_until(lambda: send(self.url, "/health/ready").status == 200 or not self.state["Running"], limit=180)
         assert self.state["Running"], self.log
 
     def stop(self, seconds: int) -> int:
-        """Have it ended as platforms do, with SIGKILL after so many seconds (which gives 137); the exit code."""
+        """Stop it as platforms do, with SIGKILL after so many seconds (which gives 137), and return the exit code."""
         docker("stop", "--time", str(seconds), self.id)
         return int(self.state["ExitCode"])
 

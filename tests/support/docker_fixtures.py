@@ -1,4 +1,4 @@
-"""Fixtures of tests that need Docker: they skip, with the reason, where they cannot run."""
+"""Fixtures of tests that need Docker. The tests are skipped, with the reason, where they cannot run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def lambda_image() -> str:
 
 @pytest.fixture(scope="session")
 def address(lambda_image: str) -> str:
-    """Where containers reach this machine."""
+    """Give the address at which containers reach this machine."""
     from pilotlight_cli.aws.sam_local import host_address
 
     return host_address()

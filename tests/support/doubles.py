@@ -92,7 +92,7 @@ def fetched(store: ObjectStore, folder: Path, content: bytes = CONTENT, timeout:
 
 
 class StepClock:
-    """A clock that moves only when somebody sleeps on it."""
+    """A clock that moves only by sleeping on it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -114,7 +114,7 @@ class Records:
         self._lock = threading.Lock()
 
     def __call__(self, record: Record) -> None:
-        """Take a record."""
+        """Keep a record."""
         with self._lock:
             self.all.append(record)
 

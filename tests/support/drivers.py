@@ -1,4 +1,4 @@
-"""The ways to the same core: each sends a request and gives back what an HTTP client would see."""
+"""The ways to the same core: each sends a request and returns the reply as an HTTP client sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test leaves behind in this process's environment, and what other processes leave to it."""
+"""Fixtures that keep tests apart: the settings of this process, and the ports of this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pilotlight.settings import PREFIX
 
 
 @pytest.fixture(autouse=True)
-def settings_stay_as_they_are() -> Iterator[None]:
+def unchanged_settings() -> Iterator[None]:
     """Refuse a setting that a test leaves behind: the functions that later tests start would read it."""
     before = _settings()
     yield
@@ -24,8 +24,8 @@ def settings_stay_as_they_are() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ports_of_its_own() -> Iterator[None]:
-    """Workers side by side take free ports out of ranges of their own: whoever binds one does so seconds later."""
+def worker_ports() -> Iterator[None]:
+    """Give each worker a range of ports of its own: a free port is bound only seconds after it was found."""
     with pytest.MonkeyPatch.context() as patch:
         if "PYTEST_XDIST_WORKER" in os.environ:
             _share_ports(patch)

@@ -1,4 +1,4 @@
-"""The one shape that every error has, and the one helper that holds replies against it."""
+"""The shape of every error, and the one helper that checks replies for it."""
 
 from __future__ import annotations
 

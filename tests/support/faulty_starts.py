@@ -38,7 +38,7 @@ class Open(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a start ended: the loader's state, what it raised, what it has to say, and what the store warned of."""
+    """How a start ended: the loader's state, its error and the text of it, and the store's warnings."""
 
     state: str
     raised: type[PilotlightError] | None
@@ -62,7 +62,7 @@ def start_in_vain(open_store: Open, folder: Path, most: float = _IN_VAIN) -> Out
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pilotlight.start.loading._MIN_TRY", _TRY)
         outcome = _started(Plan(MODEL, hurried, folder, 1, clock, clock.sleep, forks=True), _IN_VAIN, warned)
-    assert max(hurried.told) <= _IN_VAIN - 0.5, "a store has time left to say why"
+    assert max(hurried.timeouts) <= _IN_VAIN - 0.5, "a store has time left to say why"
     return outcome
 
 
@@ -87,12 +87,12 @@ def _started(plan: Plan, deadline: float, warned: list[str]) -> Outcome:
 
 
 class _Hurried:
-    """A store that gets so many seconds at most, however long a start would wait; `told` is what it was to get."""
+    """A store that gets so many seconds at most, however long a start would wait; `timeouts` are those of the start."""
 
     def __init__(self, store: ObjectStore, most: float) -> None:
         self._store = store
         self._most = most
-        self.told: list[float] = []
+        self.timeouts: list[float] = []
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.fetch.ObjectStore.fetch`."""

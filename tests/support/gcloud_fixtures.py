@@ -1,4 +1,4 @@
-"""The real gcloud on a fake Google Cloud: an environment in which it can reach nothing else."""
+"""The real gcloud on a fake Google Cloud, in an environment in which it reaches nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For tests that run a whole function: a model published and pinned for real, and each cloud's real runtime on it."""
+"""Whole functions: a model that is really published and pinned, in each cloud's real runtime."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Pinned:
 
     @property
     def model(self) -> Description:
-        """What the lock says of it."""
+        """The model as the lock describes it."""
         return load_lock(self.lock).model
 
 
@@ -54,14 +54,14 @@ def pinned(
 ) -> Pinned:
     """Publish an artifact to a store in `folder`, and pin it in a folder of its own, as the command does."""
     store = open_store((folder / "store").as_uri())
-    found = inspect(
+    inspection = inspect(
         artifact,
         format=None,
         signature=signature.read_bytes() if signature else None,
         golden=golden.read_bytes() if golden else None,
         allow=allow,
     )
-    publish(store, found, name, alias=alias, clock=lambda: datetime.now(UTC), progress=lambda _: None)
+    publish(store, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=lambda _: None)
     path = folder / name / lock / "model.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     pin(store, f"{name}@{alias}" if alias else name, path, engine=engine)
@@ -120,7 +120,7 @@ def prepared(cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[
 
 
 def delete(store: EmbeddedStore, key: str) -> None:
-    """Remove an object, which Pilotlight itself never does."""
+    """Delete an object, which Pilotlight itself never does."""
     bucket = store.url.partition("://")[2]
     if store.url.startswith("s3://"):
         import boto3

@@ -20,7 +20,7 @@ from pilotlight_cli.stores import open_store
 
 
 def lock_the_sample(folder: Path) -> Path:
-    """Write model.lock, requirements.lock and golden.json to a folder; the path of the lock."""
+    """Write model.lock, requirements.lock and golden.json to a folder, and return the lock."""
     packages = {"onnxruntime": version("onnxruntime")}
     wanted = [f"{name}=={pinned}" for name, pinned in packages.items()]
     requirements = resolve_pins([*wanted, *CORE_PACKAGES], constraints=[PLATFORM_LOCK])
@@ -48,12 +48,12 @@ def copy_lock(lock: Path, folder: Path) -> Path:
 
 
 def rewrite(lock: Path, **changes: object) -> None:
-    """Write a lock again with other fields in its model."""
+    """Rewrite a lock with other fields in its model."""
     pinned = load_lock(lock)
     lock.write_bytes(to_bytes(write_lock(replace(pinned, model=replace(pinned.model, **changes)))))  # type: ignore[arg-type]
 
 
 def fill_store(folder: Path, lock: Path) -> str:
-    """Put the sample into a store in a folder; its URL."""
+    """Publish the sample to a store in a folder, and return its URL."""
     publish_sample(open_store(folder.as_uri()), lock)
     return folder.as_uri()

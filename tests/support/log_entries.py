@@ -44,19 +44,19 @@ def field(entry: Mapping[str, Any], path: str) -> Any:
 
 
 def matches(entry: Mapping[str, Any], query: str) -> bool:
-    """Whether a query finds an entry. Fails for what is no part of the language's part that is known here."""
+    """Return whether a query finds an entry. Fail for the parts of the language that are not implemented here."""
     return all(_holds(entry, line.strip()) for line in query.splitlines() if line.strip())
 
 
 def _holds(entry: Mapping[str, Any], comparison: str) -> bool:
     parsed = _COMPARISON.fullmatch(comparison)
-    assert parsed, f"not understood: {comparison}"
+    assert parsed, f"unsupported comparison: {comparison}"
     negated, path, sign, literal = parsed.groups()
     found, wanted = field(entry, path), json.loads(literal)
     if sign == "=~":
         holds = isinstance(found, str) and re.search(wanted, found) is not None
     else:
-        # A comparison with a field that is not there, or is of another kind, does not hold.
+        # A comparison with a missing field, or with one of another type, does not hold.
         comparable = found is not None and isinstance(found, str) == isinstance(wanted, str)
         holds = comparable and _ORDER[sign](found, wanted)
     return bool(holds) != bool(negated)

@@ -56,7 +56,7 @@ def _default(location: str) -> ModelProto:
     return _function(constant, helper.make_attribute("given", external(location)))
 
 
-# Models that add a vector of four FP32 to `points`; it is in the file `location`, and the tensor that says so is there:
+# Models that add a vector of four FP32 to `points`. The vector is in the file `location`, named by a tensor in:
 PLACES: dict[str, Callable[[str], ModelProto]] = {
     "an initializer": lambda location: _model(_ADD, initializers=[external(location)]),
     "a constant": lambda location: _model(_constant(location), _ADD),

@@ -202,7 +202,7 @@ def bfloat16_plus(folder: Path, number: float) -> Path:
 
 
 def lookup(folder: Path) -> Path:
-    """Write a model of one column `index` that answers with an entry of a table of three; it takes no other index."""
+    """Write a model of one column `index` that answers with an entry of a table of three; it accepts no other index."""
     tensor = helper.make_tensor_value_info
     table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
     graph = helper.make_graph(
@@ -239,7 +239,7 @@ def loop(folder: Path) -> Path:
     return _written(folder, graph)
 
 
-# What somebody who publishes the table would give: its second entry.
+# A golden sample for the table: its second entry.
 LOOKUP_GOLDEN: dict[str, object] = {
     "format": 1,
     "source": "given",
@@ -253,7 +253,7 @@ LOOKUP_GOLDEN: dict[str, object] = {
 }
 
 
-# What somebody who publishes the head of a table would give: one entry.
+# A golden sample for the head of a table: one entry.
 HEAD_GOLDEN: dict[str, object] = LOOKUP_GOLDEN | {
     "samples": [
         {

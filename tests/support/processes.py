@@ -1,4 +1,4 @@
-"""For tests that start processes: throw-away functions, and whether anything is left of them."""
+"""Processes that tests start: throw-away functions, and checks that nothing of them is left."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cloud_function(folder: Path, code: str, environ: Mapping[str, str] = os.envi
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there; one that ended and that nobody waited for is not."""
+    """Return whether a process runs; one that has ended and is not reaped yet does not."""
     try:
         return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
     except psutil.NoSuchProcess:
@@ -62,13 +62,13 @@ def _running(processes: list[psutil.Process]) -> list[int]:
 
 
 def wait_until_ended(pids: list[int], limit: float) -> None:
-    """Return once none of them is running; fails after `limit` seconds."""
+    """Return once none of the processes runs. Fail after `limit` seconds."""
     wait_until(lambda: not any(map(is_running, pids)), limit)
 
 
 @contextmanager
 def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Code in a process of its own, as somebody types it; ended on the way out."""
+    """Run code in a process of its own, which is ended on the way out."""
     command = [sys.executable, "-c", code, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -81,7 +81,7 @@ def python(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
                 process.kill()
 
 
-def said_pids(process: subprocess.Popen[str]) -> list[int]:
+def read_pids(process: subprocess.Popen[str]) -> list[int]:
     """Return the process ids in the first line that a process prints."""
     assert process.stdout is not None
     return list(map(int, process.stdout.readline().split()))

@@ -1,4 +1,4 @@
-"""Hypothesis, in no hurry. Tests take it from here: its decorators keep the profile that they find."""
+"""Hypothesis without deadlines. Tests import it from here, because its decorators keep the profile that they find."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from hypothesis import strategies as st
 
 __all__ = ["HealthCheck", "event", "example", "given", "settings", "st"]
 
-# What an example takes says nothing of the product on a machine that stalls.
+# On a machine that stalls, the time of an example is not the product's.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

@@ -1,4 +1,4 @@
-"""How long the machine's processors stood still: time that belongs to nobody who is measured on it."""
+"""How long the machine's processors stood still, so that no measurement counts that time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Watcher(threading.Thread):
             self._found, self._since = self.stalls(), time.monotonic()
 
     def stalls(self) -> list[tuple[float, float]]:
-        """When they began and ended, the nap under way among them."""
+        """Return when the stalls began and ended, the current nap among them."""
         now = time.monotonic()
         return [*self._found, (self._since, now)] if now - self._since > _STALL else self._found
 
@@ -53,12 +53,12 @@ def stalls() -> Iterator[Callable[[], float]]:
 
 
 def _processors() -> list[int] | list[None]:
-    """Those that this process may have; None is any, where the system lets nobody choose."""
+    """Return the processors of this process, or a single None where the system has no affinity."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """How much time lies in one of the spans or in several."""
+    """Return how much time lies in at least one of the spans."""
     total, end = 0.0, float("-inf")
     for start, stop in sorted(spans):
         total += max(0.0, stop - max(start, end))

@@ -1,4 +1,4 @@
-"""Fixtures: model stores, and the servers behind them. Their libraries are imported by those who use them."""
+"""Fixtures: model stores, and the servers behind them. Each fixture imports its own libraries."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _BUCKETS = (f"stores-{number}" for number in itertools.count(1))
 
-SMALLEST_PART = 5 << 20  # what S3 takes
+SMALLEST_PART = 5 << 20  # S3's own limit
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """moto's S3 server. It serves whole sessions; `s3_store` has a bucket of its own in it."""
+    """Give moto's S3 server, one for the session; `s3_store` has a bucket of its own in it."""
     from fakes.s3_server import S3Server
 
     with S3Server() as server:
@@ -40,7 +40,7 @@ def aws_environ(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def opened_s3_store(s3_server: S3Server) -> S3Store:
-    """Give a store whose client serves all tests: to make one takes boto3 longer than most of them."""
+    """Give a store whose client serves all tests, because boto3 takes longer to make one than most of them."""
     from pilotlight_cli.stores.s3 import S3Store
 
     with pytest.MonkeyPatch.context() as patch:
@@ -94,7 +94,7 @@ def emulated_gcs_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture
 def folder_store(tmp_path: Path) -> Store:
-    """Give a store in a folder that is not there yet, with a name that its URL has to encode."""
+    """Give a store in a folder that does not exist yet, with a name that its URL has to encode."""
     return open_store(f"{(tmp_path / 'a store').as_uri()}/100%25")
 
 

@@ -87,7 +87,7 @@ def bootstrap(**given: str) -> Resources:
 
 
 def refused(**given: str) -> list[str]:
-    """Why CloudFormation would not take these values for template.yaml."""
+    """Return why CloudFormation refuses these values for template.yaml."""
     return refusals(TEMPLATE, effective_values(TEMPLATE, given))
 
 

@@ -137,7 +137,7 @@ def test_a_request_through_the_api_gets_the_right_prediction_from_the_live_versi
 
 def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAws, record_property: Recorder) -> None:
     _, dropped = deploy(aws, "scaled", StartMode="provisioned", MaxProvisioned="2")
-    record_property(TOLD, f"the emulator of AWS takes a stack without {', '.join(dropped)}")
+    record_property(REPORTED, f"the emulator of AWS takes a stack without {', '.join(dropped)}")
     assert [name.partition(" ")[0] for name in dropped] == [
         "ProvisionedTarget",
         "ProvisionedTracking",

@@ -45,7 +45,7 @@ variables = {PILOTLIGHT_CORS_ORIGINS = "https://a.example,https://b.example"}
 
 @dataclass
 class Bench:
-    """Somebody at a terminal with a checkout, gcloud, and rights in a project."""
+    """A terminal with a checkout, gcloud, and rights in a project."""
 
     google: FakeGoogle
     gcs: FakeGcs
@@ -60,29 +60,29 @@ class Bench:
 
     @property
     def package(self) -> Path:
-        """Where a deployment puts it."""
+        """The folder of a deployment's package."""
         return self.folder / "package"
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """`pilotlight ...` as a process; what it says comes on standard error."""
+        """Start `pilotlight ...` as a process; its messages are on standard error."""
         command = [sys.executable, "-m", "pilotlight_cli.main", *words, *self.options]
         return subprocess.Popen(
             command, env=self.environ, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """`pilotlight ...`, which ends with this exit code."""
+        """Run `pilotlight ...`, and check its exit code."""
         with self.start(*words) as process:
             out, err = process.communicate()
         assert process.returncode == code, out + err
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def deploy(self, *options: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """`pilotlight deploy gcp`."""
+        """Run `pilotlight deploy gcp`."""
         return self.run("deploy", "gcp", "--yes", "--out", str(self.package), *options, code=code)
 
     def rollout(self, *options: str, code: int = 0) -> dict[str, Any]:
-        """`pilotlight rollout gcp --json`."""
+        """Run `pilotlight rollout gcp --json`, and return its document."""
         document: dict[str, Any] = json.loads(self.run("rollout", "gcp", "--json", *options, code=code).stdout)
         return document
 
@@ -101,7 +101,7 @@ def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def deployed(desk: Bench) -> Bench:
-    """After a first deployment, made by hand."""
+    """Give the project after a first deployment, made by hand."""
     service = desk.google.service("predict")
     service.deploy()
     service.environment = {"LEFT": "over"}

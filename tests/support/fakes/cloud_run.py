@@ -48,7 +48,7 @@ class RunService:
 
     @property
     def uri(self) -> str:
-        """Where it answers."""
+        """The URL of the service."""
         return f"http://{self.name}.run.example"
 
     @property
@@ -58,7 +58,7 @@ class RunService:
 
     @property
     def split(self) -> dict[str, int]:
-        """Who has how much."""
+        """The percentage of each revision with traffic."""
         found: dict[str, int] = {}
         for target in self.traffic:
             if target.percent:
@@ -87,7 +87,7 @@ class RunService:
             return name
 
     def send(self, *targets: Target) -> None:
-        """Set the traffic, as somebody does by hand."""
+        """Set the traffic, as a person does by hand."""
         with self.lock:
             self._set(list(targets))
             self._changed()
@@ -113,7 +113,7 @@ class RunService:
             raise Refused(400, "Traffic must add up to 100 percent.")
         tags = [target.tag for target in targets if target.tag]
         if len(set(tags)) != len(tags):
-            raise Refused(400, "A tag stands there twice.")
+            raise Refused(400, "Duplicate tag.")
         self.traffic = targets
 
     def _changed(self) -> None:
@@ -122,7 +122,7 @@ class RunService:
 
 
 def tag_uri(service: RunService, tag: str) -> str:
-    """Where the revision behind a tag answers."""
+    """Return the URL of the revision behind a tag."""
     return service.uri.replace("://", f"://{tag}---")
 
 
@@ -162,7 +162,7 @@ def as_v1(service: RunService) -> dict[str, Any]:
 
 
 def replace_v1(service: RunService, document: Mapping[str, Any]) -> None:
-    """PUT of the whole service. A template that differs would make a revision; nobody here sends one."""
+    """Replace the whole service. Refuse a template that differs, which would make a revision."""
     if document["spec"]["template"] != as_v1(service)["spec"]["template"]:
         raise Refused(400, "This fake makes no revisions by a PUT.")
     metadata = document["metadata"]
@@ -196,7 +196,7 @@ def as_v2(service: RunService) -> dict[str, Any]:
 
 
 def patch_v2(service: RunService, document: Mapping[str, Any], mask: str) -> None:
-    """PATCH of the fields in the mask."""
+    """Change the fields in the mask."""
     fields = set(mask.split(","))
     if fields - {"annotations", "traffic"}:
         raise Refused(400, f"This fake changes no {mask}.")

@@ -1,4 +1,4 @@
-"""CloudWatch's reading of log lines in the embedded metric format: what it would store of each metric.
+"""CloudWatch's reading of log lines in the embedded metric format: the data that it stores of each metric.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """

@@ -1,8 +1,8 @@
 """A small S3: GETs of objects, as strict as S3's own, in memory, on a free port, with faults on demand.
 
-moto takes any signature, any clock and any region. This fake follows
+moto accepts any signature, any clock and any region. This fake follows
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and the pages on signatures and errors: it signs each
-request again with botocore's own signer, knows in which region a bucket lies, and heeds ranges and If-Match.
+request again with botocore's own signer, knows the region of a bucket, and supports ranges and If-Match.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Bucket:
 
 
 class Refused(Exception):
-    """An answer that is not the object."""
+    """A response other than the object."""
 
     def __init__(self, status: int, code: str, more: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(code)
@@ -59,7 +59,7 @@ class FakeS3:
 
     `ranges`, `conditions` and `regions` are what each request had for a range, as If-Match and in its signature.
     `before_body` is called between head and body of each answer, with its number from 1. `ahead` is by how many seconds
-    its clock is ahead of this machine's. Tokens in `expired` are not taken any more.
+    its clock is ahead of this machine's. Tokens in `expired` are refused.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
@@ -88,7 +88,7 @@ class FakeS3:
         self._thread.join()
 
     def inject(self, fault: Fault, times: int = 1) -> None:
-        """Let `fault` happen to the next `times` requests."""
+        """Commit `fault` with the next `times` requests."""
         self.faults.inject(fault, times)
 
     def put(self, key: str, content: bytes) -> None:
@@ -100,10 +100,10 @@ class FakeS3:
         with self._counting:
             self.connections += 1
 
-    def count_request(self, asked: str, condition: str) -> int:
+    def count_request(self, byte_range: str, condition: str) -> int:
         """Record what a request has for a range and as If-Match, from any thread; return its number, from 1."""
         with self._counting:
-            self.ranges.append(asked)
+            self.ranges.append(byte_range)
             self.conditions.append(condition)
             return len(self.ranges)
 
@@ -182,13 +182,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _check_caller(self, bucket: _Bucket | None) -> None:
         """Clock, token, key, region and signature, in this order."""
-        told = re.fullmatch(
+        authorization = re.fullmatch(
             r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/s3/aws4_request, SignedHeaders=(\S+), Signature=(\w+)",
             self.headers.get("Authorization", ""),
         )
-        if not told:
+        if not authorization:
             raise Refused(403, "AccessDenied")
-        key_id, region, names, signature = told.groups()
+        key_id, region, names, signature = authorization.groups()
         self.fake.regions.append(region)
         moment = self.headers["X-Amz-Date"]
         asked_at = timegm(time.strptime(moment, "%Y%m%dT%H%M%SZ"))
@@ -213,11 +213,11 @@ class _Handler(BaseHTTPRequestHandler):
             reset(self)
             return
         self.send_response(status)
-        told = {"Content-Length": str(len(content)), **headers, **(spoiled.headers if spoiled else {})}
-        if "Transfer-Encoding" in told:
-            del told["Content-Length"]
+        fields = {"Content-Length": str(len(content)), **headers, **(spoiled.headers if spoiled else {})}
+        if "Transfer-Encoding" in fields:
+            del fields["Content-Length"]
             content = b"%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
-        for name, value in told.items():
+        for name, value in fields.items():
             if not spoiled or name not in spoiled.without:
                 self.send_header(name, value)
         self.end_headers()

@@ -1,4 +1,4 @@
-"""A way to a server that can be shut: connections through it are then reset at once."""
+"""A proxy that can be shut: it then resets connections at once."""
 
 from __future__ import annotations
 

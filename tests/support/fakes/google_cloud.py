@@ -1,7 +1,7 @@
-"""A small Google Cloud behind an HTTP proxy: what gcloud and our own code ask of its APIs, and the functions' own URLs.
+"""A small Google Cloud behind an HTTP proxy: the API calls of gcloud and of our own code, and the functions' own URLs.
 
-Clients are told of endpoints like http://run.test/ and of this proxy, so each request arrives here with the name that
-it was meant for. What has another name is refused: nothing can reach the real Google Cloud.
+Clients get endpoints like http://run.test/ and this proxy, so each request arrives here with the name that it was meant
+for. Requests to other names are refused: nothing can reach the real Google Cloud.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong with a request that `matches`: answered with a status, or carried out and its answer `lost`."""
+    """A fault of a request that `matches`: answered with a status, or carried out and its response `lost`."""
 
     method: str
     matches: str
@@ -70,7 +70,7 @@ class FakeGoogle:
     troubles: list[Trouble] = field(default_factory=list)
     logs_requests: bool = True
     forbids_all: bool = False
-    callers: Callable[[str], None] = lambda _: None  # told of each look at the log of a revision, before it
+    callers: Callable[[str], None] = lambda _: None  # called with the revision before each query of its log
 
     def __post_init__(self) -> None:
         self._server = _Server(self)

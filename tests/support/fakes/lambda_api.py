@@ -1,4 +1,4 @@
-"""The part of Lambda's API by which versions and aliases are asked: each version is whatever answers an event."""
+"""The part of Lambda's API that invokes versions and reads aliases: a version is a function of an event."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _ALIAS = re.compile(r"/2015-03-31/functions/([^/]+)/aliases/([^/]+)")
 
 @dataclass
 class FakeLambda:
-    """A function `name`: what its versions answer, and to which of them its aliases lead. Both may change at any time.
+    """A function `name`: the answers of its versions, and the version of each alias. Both may change at any time.
 
-    A version is called with an event; a FunctionFailed of its is a function error, as with Lambda.
+    A version is called with an event; a FunctionFailed that it raises is a function error, as with Lambda.
     """
 
     name: str
@@ -35,7 +35,7 @@ class FakeLambda:
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def answer(self, request: Request) -> Response:
-        """One call of the API."""
+        """Answer a call of the API."""
         if found := _INVOKE.fullmatch(request.path):
             return self._invoke(found[1], request.args.get("Qualifier", ""), json.loads(request.get_data()))
         if found := _ALIAS.fullmatch(request.path):
@@ -70,7 +70,7 @@ def _missing(what: str) -> Response:
 
 @contextmanager
 def lambda_api(function: FakeLambda) -> Iterator[Mapping[str, str]]:
-    """Serve it; the variables with which every client finds it."""
+    """Serve the API, and give the variables with which every client finds it."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return function.answer(Request(environ))(environ, start_response)

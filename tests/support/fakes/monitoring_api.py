@@ -1,4 +1,4 @@
-"""What gcloud asks of Cloud Logging and Cloud Monitoring to make and change metrics and alert policies."""
+"""The calls of gcloud to Cloud Logging and Cloud Monitoring that make and change metrics and alert policies."""
 
 from __future__ import annotations
 

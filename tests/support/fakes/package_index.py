@@ -1,4 +1,4 @@
-"""A package index (PEP 503) with packages that are made up: what uv resolves is then the same tomorrow, and offline."""
+"""A package index (PEP 503) of made-up packages, so that uv resolves the same every day, and offline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class PackageIndex:
-    """An index at `url` for the duration of a `with`; its packages lie in `folder`."""
+    """An index at `url` for the duration of a `with`; its packages are in `folder`."""
 
     folder: Path
     server: ThreadingHTTPServer

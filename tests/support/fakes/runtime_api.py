@@ -23,7 +23,7 @@ _PREFIX = "/2018-06-01/runtime/"
 
 
 class RuntimeApi:
-    """Hands one event to a runtime. `calls` are what the runtime asked, in order, and `answer` is what it gave."""
+    """The runtime API with one event. `calls` are the calls of the runtime, in order, and `answer` is its response."""
 
     def __init__(self, event: object) -> None:
         self.address = ""
@@ -34,7 +34,7 @@ class RuntimeApi:
         self._events = [event]
 
     def reply(self, request: Request) -> Response:
-        """One call of the runtime's."""
+        """Answer a call of the runtime."""
         call = request.path.removeprefix(_PREFIX)
         self.calls.append(call)
         if call == "restore/next":
@@ -55,7 +55,7 @@ class RuntimeApi:
 
 @contextmanager
 def runtime_api(event: object) -> Iterator[RuntimeApi]:
-    """Serve it for one runtime, which finds it at `address`."""
+    """Serve the API for one runtime, which finds it at `address`."""
     api = RuntimeApi(event)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -26,7 +26,7 @@ class _Fault:
 
 
 class S3Server:
-    """A server for the duration of a `with`, at `url`. `requests` lists "METHOD /path?query" of all that was asked."""
+    """A server for the duration of a `with`, at `url`. `requests` lists each one as "METHOD /path?query"."""
 
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -51,17 +51,17 @@ class S3Server:
 
     def make_bucket(self, name: str) -> None:
         with urlopen(Request(f"{self.url}/{name}", method="PUT")):
-            """An empty answer."""
+            """Discard the empty response."""
 
     def drop_buckets(self, prefix: str) -> None:
-        """Remove the buckets whose names begin so, with all that is in them: moto keeps them for the whole process."""
+        """Remove the buckets with this prefix and their objects: moto keeps them for the whole process."""
         backend = self._backend()
         for name in [name for name in backend.buckets if name.startswith(prefix)]:
             backend.buckets[name].keys.clear()
             backend.delete_bucket(name)
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
-        """Store an object as if somebody else had, without a request."""
+        """Store an object without a request, as another client's."""
         self._backend().put_object(bucket, key, content)
 
     def fail(self, status: str, code: str, times: int = 1, *, of: str = "", carried_out: bool = False) -> None:
@@ -69,7 +69,7 @@ class S3Server:
         self._faults += [_Fault(status, code, of, carried_out)] * times
 
     def forgive(self) -> None:
-        """Let nothing go wrong any more."""
+        """Cancel the faults that are left."""
         self._faults.clear()
 
     def _backend(self) -> Any:

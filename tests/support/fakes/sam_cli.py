@@ -1,4 +1,4 @@
-"""SAM CLI as far as a deployment sees it: it builds a package, and brings a stack and a function to what it is told.
+"""SAM CLI as far as a deployment sees it: it builds a package, and updates a stack and a function.
 
 The stack is moto's, with the template's parameters and nothing of its resources. A version of the function answers as
 the real function does, which the caller has running, with the release and the number that Lambda would give it.
@@ -40,7 +40,7 @@ class DeployedLambda(FakeLambda):
     unreserved: int = 1000
 
     def answer(self, request: Request) -> Response:
-        """One call of the API."""
+        """Answer a call of the API."""
         if _VERSIONS.fullmatch(request.path) and not self.versions:  # the function comes with its first version
             return Response(
                 '{"Type": "User", "Message": "none"}', 404, {"x-amzn-errortype": "ResourceNotFoundException"}
@@ -121,7 +121,7 @@ class FakeSam:
         return 0
 
     def _is_taken(self, release: str) -> bool:
-        """Whether the version published last equals what would be published now, which Lambda refuses."""
+        """Return whether the last version equals the one to publish, which Lambda refuses."""
         newest = max(self.function.versions, key=int, default=None)
         is_live = newest == self.function.aliases.get("live")
         return newest is not None and not is_live and self.function.releases.get(newest) == release

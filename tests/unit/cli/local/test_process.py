@@ -79,7 +79,7 @@ threading.Event().wait()
 
 def test_a_child_ends_with_its_parent_even_when_that_is_killed() -> None:
     with python(PARENT) as parent:
-        pids = said_pids(parent)
+        pids = read_pids(parent)
         parent.kill()
         parent.wait()
 
