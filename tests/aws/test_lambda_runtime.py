@@ -21,7 +21,7 @@ from pilotlight_cli.local.lambda_runtime import (
     lambda_runtime,
 )
 from pilotlight_cli.local.process import Child, ServeError
-from processes import children, is_running, lambda_function, python, said_pids, wait_until_ended
+from processes import children, is_running, lambda_function, python, read_pids, wait_until_ended
 from waiting import wait_until
 
 HANDLER = """

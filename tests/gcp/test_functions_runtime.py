@@ -13,7 +13,7 @@ import requests
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import PortTaken, ServeError
-from processes import children, cloud_function, is_running, python, said_pids, wait_until_ended
+from processes import children, cloud_function, is_running, python, read_pids, wait_until_ended
 from waiting import wait_until
 
 MAIN = """

@@ -96,7 +96,7 @@ class _Hurried:
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.fetch.ObjectStore.fetch`."""
-        self.told.append(timeout)
+        self.timeouts.append(timeout)
         self._store.fetch(key, sink, min(timeout, self._most))
 
 

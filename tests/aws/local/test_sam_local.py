@@ -24,7 +24,7 @@ from pilotlight_cli.registry.sample import publish_sample, sample_request
 from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
 from processes import descendants, wait_until_ended
-from reporting import TOLD, Recorder
+from reporting import REPORTED, Recorder
 from waiting import wait_until
 
 SAM = str(Path(sys.executable).with_name("sam"))

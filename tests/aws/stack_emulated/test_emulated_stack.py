@@ -33,7 +33,7 @@ from pilotlight_cli.registry.publish import copy
 from pilotlight_cli.registry.sample import sample_request
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
-from reporting import TOLD, Recorder
+from reporting import REPORTED, Recorder
 from translation import deployed, translate
 
 TEMPLATE = load_template(PROJECT / "template.yaml")

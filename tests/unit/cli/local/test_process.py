@@ -12,7 +12,7 @@ import pytest
 
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import Child, Log, PortTaken, ServeError, free_port, listen
-from processes import is_running, python, said_pids, wait_until_ended
+from processes import is_running, python, read_pids, wait_until_ended
 from waiting import wait_until
 
 
