@@ -156,14 +156,14 @@ def engines() -> list[tuple[str, str, Path]]:
 
 
 def request() -> tuple[str, object]:
-    """The sample's row as a list: the alternatives know no names of features."""
+    """Return the sample's row as a list: the alternatives know no names of features."""
     path, document = sample_request()
     return path, {"features": list(document["features"].values())}
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    """A folder on the disk that has the installed packages, so that they can be linked."""
+    """Yield a folder on the disk that has the installed packages, so that they can be linked."""
     with TemporaryDirectory(prefix="run-", dir=packages.made_in()) as name:
         yield Path(name)
 
@@ -176,7 +176,7 @@ def _publish_sample(models: Path) -> None:
 
 
 def _with_model(package: Path, models: Path, folder: Path) -> Path:
-    """The package with the model in it, which no cold start can beat that has to fetch one."""
+    """Return the package with the model in it, which no cold start can beat that has to fetch one."""
     shutil.copytree(package, folder, copy_function=os.link)
     model = load_lock(package / "model.lock").model
     for file in model.files:
@@ -215,7 +215,7 @@ def _google_environment(store: str, metadata: str, trusted: Path, folder: Path) 
 
 
 def _versions(contestants: list[Contestant]) -> dict[str, str]:
-    """The versions of what they are made of. Raises ValueError where two bring another one of the same."""
+    """Return the versions of what they are made of. Raises ValueError where two bring another one of the same."""
     found: dict[str, str] = {}
     for each in contestants:
         function = each.launch.function

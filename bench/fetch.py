@@ -58,7 +58,7 @@ def took(program: str, environ: Mapping[str, str]) -> float:
 
 
 def medians(programs: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, float]:
-    """The medians of all, run in turns, the first round left out."""
+    """Return the medians of all, run in turns, the first round left out."""
     found: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(ROUNDS + 1):
         for name, program in programs.items():

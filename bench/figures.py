@@ -24,7 +24,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """The spread of one value or more."""
+    """Return the spread of one value or more."""
     if len(values) == 1:
         return Spread(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -32,12 +32,12 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def values(rounds: Sequence[Round], name: str, measure: str) -> Spread:
-    """The spread of what a contestant took."""
+    """Return the spread of what a contestant took."""
     return spread([each[name][measure] for each in rounds])
 
 
 def ratios(rounds: Sequence[Round], name: str, reference: str, measure: str) -> Spread:
-    """The spread of a contestant's ratio to another's in the same round.
+    """Return the spread of a contestant's ratio to another's in the same round.
 
     What happens on the machine meanwhile touches neighbours in time alike, so their ratio tells more than the values.
     """

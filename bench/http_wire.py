@@ -21,14 +21,14 @@ class Reply:
 
 
 def post(path: str, document: object) -> bytes:
-    """The bytes of a request that leaves its connection open."""
+    """Return the bytes of a request that leaves its connection open."""
     body = json.dumps(document).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
 
 def reply_in(received: bytes) -> Reply | None:
-    """The reply, once all of it was received. Raises ValueError for one whose length nobody says."""
+    """Return the reply, once all of it was received. Raises ValueError for one whose length nobody says."""
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         return None
@@ -41,7 +41,7 @@ def reply_in(received: bytes) -> Reply | None:
 
 
 def _joined(chunks: bytes) -> bytes:
-    """A body that came in chunks (RFC 9112, 7.1)."""
+    """Return a body that came in chunks (RFC 9112, 7.1)."""
     parts, at = [], 0
     while size := int(chunks[at : (end := chunks.index(b"\r\n", at))].partition(b";")[0], 16):
         parts.append(chunks[end + 2 : end + 2 + size])
@@ -50,7 +50,7 @@ def _joined(chunks: bytes) -> bytes:
 
 
 def ask(port: int, request: bytes, seconds: float) -> Reply | None:
-    """The reply to one request on a connection of its own; None where nobody answers."""
+    """Return the reply to one request on a connection of its own; None where nobody answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
             connection.sendall(request)

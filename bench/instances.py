@@ -59,7 +59,7 @@ class Launch:
     traced: Path | None = None
 
     def request(self, path: str, document: object) -> bytes:
-        """The bytes that ask it over HTTP: on Lambda's runtime the event of an HTTP API."""
+        """Return the bytes that ask it over HTTP: on Lambda's runtime the event of an HTTP API."""
         if self.kind != "lambda":
             return post(path, document)
         event = _EVENT | {"rawPath": path, "body": json.dumps(document)}
@@ -147,7 +147,7 @@ class Instance:
             time.sleep(_GLANCE)
 
     def peak(self) -> int:
-        """The most bytes that were resident at once in the largest of its processes, the function's own."""
+        """Return the most bytes that were resident at once in the largest of its processes, the function's own."""
         function = self._pids()[1:] if self._launch.kind == "lambda" else self._pids()
         return max(_kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in function)
 
@@ -181,7 +181,7 @@ class Instance:
 
 @contextmanager
 def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
-    """A server about to start, with an empty folder for temporary files; all of it is killed on the way out.
+    """Yield a server about to start, with an empty folder for temporary files; all of it is killed on the way out.
 
     A Lambda function waits in AWS's emulator, which starts it with the first request, any other in an interpreter that
     becomes the server. Both are under the condition's quota; the file cache is dropped last. Raises QuotaError.
@@ -215,7 +215,7 @@ def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
 
 
 def _library(python: str) -> Path:
-    """The folder of an interpreter's own modules."""
+    """Return the folder of an interpreter's own modules."""
     program = Path(python).resolve()
     return program.parent.parent / "lib" / program.name
 
@@ -232,7 +232,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
-    """The processes that a process started, and those that they started; none where it has ended itself."""
+    """Return the processes that a process started, and those that they started; none where it has ended itself."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -256,7 +256,7 @@ def _memory(pid: int) -> _Memory:
 
 
 def _kilobytes(file: Path, name: str) -> int:
-    """The bytes that a line of a process's file tells; a process that has ended meanwhile holds none."""
+    """Return the bytes that a line of a process's file tells; a process that has ended meanwhile holds none."""
     try:
         text = file.read_text()
     except (FileNotFoundError, ProcessLookupError):

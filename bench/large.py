@@ -68,7 +68,7 @@ def measured_loads(files: ModelFiles, python: str, rounds: int, watch: Watch) ->
 
 @contextmanager
 def end_to_end(python: str) -> Iterator[Field]:
-    """The transformer in AWS's runtime: the tutorials' handler on the plain file, ours on the optimised one."""
+    """Yield the transformer in AWS's runtime: the tutorials' handler on the plain file, ours on the optimised one."""
     files = prepare("transformer")
     with TemporaryDirectory(prefix="run-", dir=packages.made_in()) as name:
         folder = Path(name)

@@ -40,12 +40,12 @@ class _Graph:
         self.model = onnx.ModelProto(ir_version=_IR_VERSION, opset_import=[onnx.helper.make_opsetid("", _OPSET)])
 
     def add(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:  # noqa: ANN401 - what the operator takes
-        """A node with one output of its name; an empty input is one left out."""
+        """Return a node with one output of its name; an empty input is one left out."""
         self.model.graph.node.append(onnx.helper.make_node(kind, inputs, [name], name, **attributes))
         return name
 
     def weight(self, name: str, values: NDArray[Any]) -> str:
-        """An initializer."""
+        """Return an initializer."""
         self.model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
         return name
 
@@ -56,7 +56,7 @@ class _Graph:
         return self.weight(name, drawn)
 
     def filled(self, name: str, length: int, value: float) -> str:
-        """A vector of one value."""
+        """Return a vector of one value."""
         return self.weight(name, np.full(length, value, np.float32))
 
     def linear(self, name: str, value: str, width_in: int, width_out: int) -> str:
@@ -156,7 +156,7 @@ MODELS: Final[Mapping[str, Callable[[Path], Arrays]]] = {
 
 
 def _convolved(graph: _Graph, name: str, value: str, widths: tuple[int, int], *, size: int, stride: int) -> str:
-    """A convolution without a bias, and the normalisation after it."""
+    """Return a convolution without a bias, and the normalisation after it."""
     width_in, width = widths
     # Half of what goes in is zero after a ReLU, hence the 2.
     weight = graph.normal(f"{name}.weight", width, width_in, size, size, fan=width_in * size * size // 2)
@@ -222,7 +222,7 @@ def _attention(graph: _Graph, name: str, value: str, mask: str, width: int) -> s
 
 
 def _gelu(graph: _Graph, name: str, value: str) -> str:
-    """The exact GELU, written out as exporters do."""
+    """Return the exact GELU, written out as exporters do."""
     root = graph.weight(f"{name}.root", np.array(2**0.5, np.float32))
     one, half = (
         graph.weight(f"{name}.{text}", np.array(number, np.float32)) for text, number in (("one", 1), ("half", 0.5))

@@ -23,7 +23,7 @@ Run = Callable[[], Sequence[float]]
 
 
 def default(model: Path, inputs: Path) -> Callable[[], Run]:
-    """A session with nothing set."""
+    """Return a session with nothing set."""
     import numpy as np
     import onnxruntime
 

@@ -28,7 +28,7 @@ class Phase:
 
 
 def traced(launch: Launch, folder: Path) -> Launch:
-    """The same launch with a marked copy of its module, which is put into `folder`."""
+    """Return the same launch with a marked copy of its module, which is put into `folder`."""
     module = "main" if launch.kind != "lambda" else launch.entry.partition(".")[0]
     source = launch.function.folder / f"{module}.py"
     folder.mkdir()
@@ -37,7 +37,7 @@ def traced(launch: Launch, folder: Path) -> Launch:
 
 
 def marked(source: str, path: Path) -> str:
-    """A module's source that says, at its end, when each of its statements had ended."""
+    """Return a module's source that says, at its end, when each of its statements had ended."""
     first, others = _split(ast.parse(source).body)
     lines = [*map(ast.unparse, first), "import json as _json, os as _os, time as _time", f"__file__ = {str(path)!r}"]
     lines.append("_marks = [('', _time.monotonic())]")
@@ -49,7 +49,7 @@ def marked(source: str, path: Path) -> str:
 
 
 def phases(log: str, answer: FirstAnswer) -> list[Phase]:
-    """The phases of a traced start: what comes before the module, its statements, and all that comes after them.
+    """Return the phases of a traced start: what comes before the module, its statements, and all that comes after them.
 
     The statement that starts our own function is told by the function's own record of its cold start.
     """

@@ -83,13 +83,13 @@ class ModelFiles:
 
 
 def prepare(name: str) -> ModelFiles:
-    """A model's files, which are made where there are none."""
+    """Return a model's files, which are made where there are none."""
     folder = _kept(f"{name}-{_key()}", lambda making: make(name, large_models.MODELS[name], making))
     return found(name, TITLES[name], folder)
 
 
 def found(name: str, title: str, folder: Path) -> ModelFiles:
-    """The files in the folder in which they were made."""
+    """Return the files in the folder in which they were made."""
     models = folder / "models"
     plain = models / f"{name}-plain/1/model.onnx"
     return ModelFiles(name, title, plain, folder / "inputs", folder / "lock/model.lock", models)
@@ -134,7 +134,7 @@ def _pin_to_binding(files: Sequence[Path], folder: Path) -> None:
 
 
 def _kept(name: str, make_in: Callable[[Path], None]) -> Path:
-    """A folder of that name, which is filled where it is not there; it is there wholly or not at all."""
+    """Return a folder of that name, which is filled where it is not there; it is there wholly or not at all."""
     folder = made_in() / name
     if not folder.is_dir():
         making = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
@@ -167,7 +167,7 @@ def _write_inputs(inputs: Mapping[str, Any], folder: Path) -> None:
 
 
 def _key() -> str:
-    """A digest of what the files depend on."""
+    """Return a digest of what the files depend on."""
     sources = [Path(__file__).with_name(name) for name in _MAKERS]
     sources += sorted(Path(optimizing.__file__).parent.glob("*.py"))
     texts = b"".join(source.read_bytes() for source in sources)

@@ -51,7 +51,7 @@ class Objects:
         self._turn = threading.Lock()
 
     def get(self, target: str) -> Stored | None:
-        """The object at a path, or None."""
+        """Return the object at a path, or None."""
         path = (self._folder / target.partition("?")[0].lstrip("/")).resolve()
         if not path.is_relative_to(self._folder) or not path.is_file():
             return None
@@ -83,7 +83,7 @@ class Connection:
             self._answer(method, target.decode(), head)
 
     def _head(self) -> bytes:
-        """The next request's head, or nothing when the caller has gone. A body is not expected."""
+        """Return the next request's head, or nothing when the caller has gone. A body is not expected."""
         while b"\r\n\r\n" not in self._received:
             more = self._caller.recv(_HEAD_LIMIT)
             if not more:

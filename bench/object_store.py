@@ -47,7 +47,7 @@ class ObjectStore:
 
 @contextmanager
 def object_store(models: Path, folder: Path) -> Iterator[ObjectStore]:
-    """The files in `models` as the objects of a bucket of that name; `folder` takes certificates and log."""
+    """Yield the files in `models` as the objects of a bucket of that name; `folder` takes certificates and log."""
     # Our own fetch parses the certificates of AWS's own authorities first: one of them stands behind this server too.
     _, certificate = certificates.make(folder, "Amazon Root CA of the bench")
     trusted, log = folder / "trusted.pem", folder / "store.log"

@@ -25,12 +25,12 @@ _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
 
 
 def functions_python() -> str:
-    """The functions' own Python where this machine has it, or the one that runs this."""
+    """Return the functions' own Python where this machine has it, or the one that runs this."""
     return interpreter() or PYTHON
 
 
 def peer(name: str, python: str, folder: Path) -> Path:
-    """A peer's package: what its requirements.lock pins as it is installed, and its code."""
+    """Return a peer's package: what its requirements.lock pins as it is installed, and its code."""
     shutil.copytree(PEERS / name, folder, ignore=_LEFT_OUT)
     _compile(folder, python)
     _link(host_packages(PEERS / name / "requirements.lock", python=python), folder)
@@ -57,7 +57,7 @@ def lambda_runtime(python: str) -> Path:
 
 
 def size(folder: Path) -> int:
-    """The bytes of a package, unzipped."""
+    """Return the bytes of a package, unzipped."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -27,7 +27,7 @@ dt { font-weight: 600; } dd { margin: 0; }
 
 
 def page(found: Mapping[str, Any], tables: Sequence[Table], pictures: Sequence[tuple[str, Path]]) -> str:
-    """The page's text."""
+    """Return the page's text."""
     parts = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8">']
     parts += ['<meta name="viewport" content="width=device-width">', "<title>Pilotlight, measured</title>"]
     parts += [f"<style>{_STYLE}</style></head><body>", "<h1>Pilotlight beside the usual alternatives</h1>"]

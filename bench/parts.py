@@ -46,13 +46,13 @@ def large(python: str, plan: Plan) -> Mapping[str, Any]:
 
 
 def warm(_python: str, plan: Plan) -> Mapping[str, Any]:
-    """A warm request's time over a bare run, in this process."""
+    """Return a warm request's time over a bare run, in this process."""
     with watching("Warm requests", seconds=0) as watch:
         return measured(plan.warm_rounds, watch.says)
 
 
 def raced(field: Field, plan: Starts, watch: Watch) -> dict[str, Any]:
-    """A field's answers compared, its starts looked into, and its rounds run."""
+    """Return a field's answers compared, its starts looked into, and its rounds run."""
     compared = compare(field, watch)
     conditions = plan.possible()
     waterfalls = {
@@ -64,7 +64,7 @@ def raced(field: Field, plan: Starts, watch: Watch) -> dict[str, Any]:
 
 
 def _traces(field: Field, condition: Condition, count: int, watch: Watch) -> dict[str, Sequence[Phase]]:
-    """The phases of that start of each contestant that took the median of `count`."""
+    """Return the phases of that start of each contestant that took the median of `count`."""
     watch.says(f"phases, {condition.title}")
     found: dict[str, Sequence[Phase]] = {}
     for each in field.contestants:

@@ -49,7 +49,7 @@ def kind(phase: str) -> str:
 
 
 def lanes(phases: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The lane of each phase: those that overlap lie below one another."""
+    """Return the lane of each phase: those that overlap lie below one another."""
     ends: list[float] = []
     found = []
     for phase in phases:

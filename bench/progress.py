@@ -31,7 +31,7 @@ class Watch:
 
 @contextmanager
 def watching(title: str, seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[Watch]:
-    """A part of the bench that begins no round after so many seconds."""
+    """Yield a part of the bench that begins no round after so many seconds."""
     messages = console.messages()
     if not messages.is_terminal:
         yield Watch(seconds, lambda text: console.say(f"{title}: {text}"), clock)

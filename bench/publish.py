@@ -55,7 +55,7 @@ def main(arguments: list[str], page: Path = PAGE, results: Path = FOLDER) -> Non
 
 
 def written(text: str, found: Mapping[str, Any]) -> str:
-    """The page's text with every block made anew. Raises KeyError for a block that no run has."""
+    """Return the page's text with every block made anew. Raises KeyError for a block that no run has."""
     made = {table.name: as_markdown(table) for table in tables(found)}
     made |= {"machine": machine(found), "missed": missed(found)}
 

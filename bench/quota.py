@@ -24,7 +24,7 @@ class QuotaError(Exception):
 
 @contextmanager
 def limited(cpus: float | None, groups: Path = _GROUPS) -> Iterator[Callable[[int], None]]:
-    """A group whose processes get so many processors together; what it gives takes a process in, by its id.
+    """Yield a group whose processes get so many processors together; what it gives takes a process in, by its id.
 
     What such a process starts belongs to the group too. None is no limit. Raises QuotaError.
     """
@@ -49,7 +49,7 @@ def refusal(groups: Path = _GROUPS) -> str:
 
 
 def _make(groups: Path) -> Path:
-    """A new group of the old hierarchy for processors where there is one, or of the unified one."""
+    """Return a new group of the old hierarchy for processors where there is one, or of the unified one."""
     parent = groups / "cpu" if (groups / "cpu").is_dir() else groups
     if parent == groups:
         _write(parent / "cgroup.subtree_control", "+cpu")

@@ -15,7 +15,7 @@ LOADS = ("requests_per_second", "memory")
 
 
 def summary(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole of a run, small enough to be kept: no rounds."""
+    """Return the whole of a run, small enough to be kept: no rounds."""
     first = next(iter(parts.values()))
     found: dict[str, Any] = {"written": first["written"], "machine": first["machine"]}
     found |= {name: _field(parts[name]) for name in ("aws", "google") if name in parts}

@@ -36,7 +36,7 @@ def tables(found: Summary) -> list[Table]:
 
 
 def as_markdown(table: Table) -> str:
-    """A table of a documentation page, with its note above it."""
+    """Return a table of a documentation page, with its note above it."""
     lines = [table.note, "", _line(table.headers), _line(["---", *["--:" for _ in table.headers[1:]]])]
     return "\n".join([*lines, *map(_line, table.rows)]) + "\n"
 

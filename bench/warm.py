@@ -110,7 +110,7 @@ def _quiet() -> Iterator[None]:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The figures as lines of text."""
+    """Return the figures as lines of text."""
     out = io.StringIO()
     for case in found["cases"].values():
         out.write(f"{case['title']}: bare session.run {case['bare'] * 1e6:.0f} us\n")

@@ -97,7 +97,7 @@ def _images(model: Path) -> Iterator[Case]:
 
 
 def scores(case: Case, body: bytes | str) -> Floats:
-    """The numbers in a reply's body."""
+    """Return the numbers in a reply's body."""
     found: Any = json.loads(body)[case.answer]
     if case.answer == "outputs":
         found = found[0]["data"]

@@ -45,7 +45,7 @@ class _Context:
 
 
 def handler_sides(case: Case) -> dict[str, Callable[[], bytes]]:
-    """The handler at both levels, by each engine that serves ONNX."""
+    """Return the handler at both levels, by each engine that serves ONNX."""
     return {
         name: call
         for engine in FORMATS["onnx"].engines
@@ -129,7 +129,7 @@ class _Numbers(BaseModel):
 
 
 def fastapi_side(case: Case, session: onnxruntime.InferenceSession, runner: asyncio.Runner) -> Callable[[], bytes]:
-    """The shortest honest service for the case's route, asked as a server asks an ASGI app."""
+    """Return the shortest honest service for the case's route, asked as a server asks an ASGI app."""
     app = FastAPI()
     name = session.get_inputs()[0].name
 

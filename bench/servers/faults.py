@@ -68,7 +68,7 @@ class Faults:
             self._coming.clear()
 
     def take(self, kind: Kind) -> Fault | None:
-        """The next fault for a request of this kind, which it is spent on."""
+        """Return the next fault for a request of this kind, which it is spent on."""
         with self._lock:
             if kind == "media":
                 self._media += 1

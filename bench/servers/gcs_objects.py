@@ -22,7 +22,7 @@ class StoredObject:
     metadata: Mapping[str, str]
 
     def resource(self) -> dict[str, Any]:
-        """The object's JSON form; 64-bit numbers are strings there."""
+        """Return the object's JSON form; 64-bit numbers are strings there."""
         return {
             "bucket": self.bucket,
             "name": self.name,
@@ -51,13 +51,13 @@ class Buckets:
         self._lock = threading.Lock()
 
     def objects(self, bucket: str) -> dict[str, StoredObject]:
-        """The objects of a bucket by their names."""
+        """Return the objects of a bucket by their names."""
         if bucket not in self._buckets:
             raise Refused(404, "The specified bucket does not exist.")
         return self._buckets[bucket]
 
     def find(self, bucket: str, name: str, query: Mapping[str, str]) -> StoredObject:
-        """An object; a generation that was replaced is gone."""
+        """Return an object; a generation that was replaced is gone."""
         found = self.objects(bucket).get(name)
         if found is None or int(query.get("generation", found.generation)) != found.generation:
             raise Refused(404, f"No such object: {bucket}/{name}")
@@ -91,5 +91,5 @@ class Buckets:
 
 
 def crc32c(content: bytes) -> str:
-    """The checksum as Cloud Storage writes it."""
+    """Return the checksum as Cloud Storage writes it."""
     return b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()

@@ -38,7 +38,7 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 
 
 def load() -> tuple[pd.DataFrame, NDArray[np.str_]]:
-    """The 569 rows with their 30 named columns, and the class of each as a word."""
+    """Return the 569 rows with their 30 named columns, and the class of each as a word."""
     data = load_breast_cancer(as_frame=True)
     return data.data, data.target_names[data.target]
 
@@ -49,13 +49,13 @@ def split(rows: pd.DataFrame, classes: NDArray[np.str_]) -> list[Any]:
 
 
 def train(rows: pd.DataFrame, classes: NDArray[np.str_]) -> Pipeline:
-    """The fitted pipeline. Trees need no scaler, and scaling in 32 bits could carry a value over a threshold."""
+    """Return the fitted pipeline. Trees need no scaler, and scaling in 32 bits could carry a value over a threshold."""
     forest = RandomForestClassifier(n_estimators=TREES, max_features=0.3, random_state=SEED)
     return Pipeline([("forest", forest)]).fit(rows, classes)
 
 
 def to_onnx(pipeline: Pipeline) -> onnx.ModelProto:
-    """The pipeline as ONNX: one matrix in, a label and a plain tensor of probabilities out."""
+    """Return the pipeline as ONNX: one matrix in, a label and a plain tensor of probabilities out."""
     names = list(pipeline.feature_names_in_)
     model: onnx.ModelProto = skl2onnx.convert_sklearn(
         pipeline,
