@@ -65,16 +65,16 @@ INSPECTOR = '''
 from pilotlight import runtimes
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import FP64
-from pilotlight_cli.sandbox.child.samples import fill, make_samples
+from pilotlight_cli.sandbox.child.samples import fill_outputs, make_samples
 from pilotlight_cli.sandbox.job import Findings, provisional_description, runtime_of
 
 
-def look(job):
+def inspect(job):
     signature = Signature((Input("x", FP64, (-1, 1), "features", ("x",)),), (Output("y", FP64, (-1,), "tensor"),))
     runtime = runtime_of("line", signature, job.packages)
     model = provisional_description((job.path,), "line", runtime, signature, ((), ()))
     golden = make_samples(job.golden, signature, {})
-    golden = fill(golden, signature, runtimes.load(model, job.path.parent, 1).predict)
+    golden = fill_outputs(golden, signature, runtimes.load(model, job.path.parent, 1).predict)
     return Findings("line", job.path, runtime, signature, golden)
 '''
 

@@ -24,9 +24,9 @@ from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
 from pilotlight_cli.project import PROJECT
 from pilotlight_cli.sandbox.child import samples
-from pilotlight_cli.sandbox.child.__main__ import LARGEST_ANSWER
+from pilotlight_cli.sandbox.child.__main__ import LARGEST_RESULT
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
-from pilotlight_cli.sandbox.limits import Allowance
+from pilotlight_cli.sandbox.limits import LimitOptions
 
 LOGS = pages.read("docs/reference/logs-and-metrics.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
@@ -244,18 +244,18 @@ def test_the_tables_of_log_fields_are_the_code(record: Record) -> None:
 
 
 def test_the_table_of_limits_is_the_code() -> None:
-    least, more = Allowance().limits(0), Allowance().limits(10**6)
+    least, more = LimitOptions().limits(0), LimitOptions().limits(10**6)
     expected = [
         [least.memory // 10**6, (more.memory - least.memory) // 10**6],
         [least.seconds],
-        [least.patience // least.seconds],
+        [least.timeout // least.seconds],
         [recognition.LEAST // 10**6, recognition.TIMES],
         [samples.MOST_IN_A_REQUEST],
         [MOST_FEATURES],
         [samples.MOST_VALUES],
-        [samples.MOST_MADE_UP_ANSWERS],
-        [samples.MOST_ANSWERS],
-        [LARGEST_ANSWER // 10**6],
+        [samples.MOST_GENERATED_OUTPUTS],
+        [samples.MOST_OUTPUTS],
+        [LARGEST_RESULT // 10**6],
         [regular_files.LARGEST // 10**6],
     ]
     rows = pages.table(pages.section(pages.read("docs/reference/limits.md"), "## Publishing a model"))

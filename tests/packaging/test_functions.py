@@ -91,7 +91,7 @@ def test_a_function_that_there_is_not_is_refused_with_those_that_there_are(tmp_p
 
 def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(staging.BuildError, match="is not empty and holds no package of the function authorizer"):
+    with pytest.raises(staging.BuildError, match="is not empty and has no package of the function authorizer"):
         build("authorizer", tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

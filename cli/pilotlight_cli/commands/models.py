@@ -23,7 +23,15 @@ from pilotlight_cli.commands.options import (
     versioned,
 )
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
-from pilotlight_cli.registry.versions import Unreadable, aliases, catalog, look, resolve, set_alias, versions
+from pilotlight_cli.registry.versions import (
+    Unreadable,
+    aliases,
+    catalog,
+    resolve,
+    set_alias,
+    show_or_unreadable,
+    versions,
+)
 from pilotlight_cli.registry.versions import show as read_version
 from pilotlight_cli.stores import Store, open_store
 
@@ -80,7 +88,7 @@ def publish(
     from pilotlight_cli.registry.publish import publish as upload
     from pilotlight_cli.regular_files import read
     from pilotlight_cli.sandbox.inspection import inspect
-    from pilotlight_cli.sandbox.limits import Allowance
+    from pilotlight_cli.sandbox.limits import LimitOptions
 
     with console.doing(f"Inspecting {path.name}"):
         inspection = inspect(
@@ -89,7 +97,7 @@ def publish(
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,
             allow=allow or (),
-            allowance=Allowance(max_memory, max_seconds),
+            limit_options=LimitOptions(max_memory, max_seconds),
         )
     for note in inspection.notes:
         console.note(note)
@@ -180,7 +188,8 @@ def copy(
 
 def _list_models(store: Store, *, json: bool) -> list[str]:
     models = [
-        (name, len(found), look(store, name, found[-1]), aliases(store, name)) for name, found in catalog(store).items()
+        (name, len(found), show_or_unreadable(store, name, found[-1]), aliases(store, name))
+        for name, found in catalog(store).items()
     ]
     if json:
         documents = [

@@ -50,7 +50,7 @@ def optimize(
     from pilotlight_cli.optimizing import optimize as make
     from pilotlight_cli.optimizing import view
     from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sandbox.limits import Allowance
+    from pilotlight_cli.sandbox.limits import LimitOptions
 
     with console.stepping(f"Optimising {path.name}") as step:
         report = make(
@@ -61,7 +61,7 @@ def optimize(
             requests=requests,
             rounds=rounds,
             step=step,
-            allowance=Allowance(max_memory, max_seconds),
+            limit_options=LimitOptions(max_memory, max_seconds),
         )
     for note in report.notes:
         console.note(note)

@@ -1,4 +1,4 @@
-"""The names that Pilotlight ships as known: what a pickle or a skops file may ask for without its publisher's word."""
+"""The globals that Pilotlight ships as allowed: those that any pickle or skops file may import."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _FILE = Path(__file__).with_name("admitted_globals.json")
 
 
 class NotAdmitted(ModelError):
-    """A list of names grants itself more than Pilotlight ships, or what nobody may grant."""
+    """A manifest allows more globals or packages than it may."""
 
 
-def admitted() -> frozenset[str]:
-    """The shipped names."""
+def admitted_globals() -> frozenset[str]:
+    """Return the shipped names."""
     return frozenset(json.loads(_FILE.read_bytes()))
 
 
 def check_admitted(model: str, allowed: Collection[str], extra: Collection[str]) -> None:
-    """Hold a manifest's lists against what is shipped: they come from a store and cannot authorise themselves."""
-    unknown = sorted(set(allowed) - admitted()) if allowed else []
+    """Raise NotAdmitted for more globals than are shipped: a list from a store cannot authorise itself."""
+    unknown = sorted(set(allowed) - admitted_globals()) if allowed else []
     if unknown:
         raise NotAdmitted(
-            f"the manifest of {model} says that Pilotlight ships {', '.join(unknown)} as known, and it does not. Where "
-            "you trust them, publish the model again with --allow for each, which then shows in the lock"
+            f"the manifest of {model} lists {', '.join(unknown)} as allowed by Pilotlight, which does not allow them. "
+            "If you trust them, publish the model again with --allow for each, which the lock then shows"
         )
     never = sorted(filter(forbidden, extra))
     if never:
         raise NotAdmitted(
-            f"the manifest of {model} allows {', '.join(never)}, which run whatever a file says and which nobody can "
-            "allow; save the model without them"
+            f"the manifest of {model} allows {', '.join(never)}, which can run any code and cannot be allowed; save "
+            "the model without them"
         )

@@ -1,4 +1,4 @@
-"""Chooses the engine that serves a model: when the model is pinned, for its lock."""
+"""The choice of the engine that serves a model, when it is pinned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pilotlight.model.signature import Signature
 
 
 class EngineRefused(PilotlightError):
-    """The engine that was asked for does not serve the model."""
+    """The requested engine cannot serve the model."""
 
 
 def supporting(artifact_format: str, signature: Signature) -> list[str]:
@@ -19,26 +19,24 @@ def supporting(artifact_format: str, signature: Signature) -> list[str]:
     return [engine for engine in FORMATS[artifact_format].engines if not unsupported(engine, signature)]
 
 
-def choose(model: Description, wanted: str | None) -> Runtime:
-    """Return the model's runtime on the engine that is to serve it: `wanted`, or the one that starts fastest.
-
-    Raise EngineRefused where that engine does not serve the model.
-    """
+def choose(model: Description, engine: str | None) -> Runtime:
+    """Return the model's runtime on `engine`, or on the one that starts fastest. Raise EngineRefused."""
     engines = FORMATS[model.format].engines
-    who = f"{model.name}:{model.version}"
-    if wanted is not None and wanted not in engines:
+    if engine is not None and engine not in engines:
         raise EngineRefused(
-            f"{who} is in the format {model.format}, which {' and '.join(engines)} can serve, but --engine is {wanted}"
+            f"{model.name}:{model.version}: --engine {engine} cannot serve the format {model.format}; expected "
+            f"{' or '.join(engines)}"
         )
     able = supporting(model.format, model.signature)
-    if not able or (wanted is not None and wanted not in able):
-        lacking = ", ".join(unsupported(wanted or engines[0], model.signature))
-        instead = f"leave out --engine, and {able[0]} serves the model" if able else "convert it to another datatype"
+    if not able or (engine is not None and engine not in able):
+        lacking = ", ".join(unsupported(engine or engines[0], model.signature))
+        instead = f"leave --engine out to use {able[0]}" if able else "convert it to another datatype"
         raise EngineRefused(
-            f"{who} has {lacking} inputs or outputs, which {wanted or engines[0]} does not support; {instead}"
+            f"{model.name}:{model.version} has {lacking} inputs or outputs, which {engine or engines[0]} does not "
+            f"support; {instead}"
         )
-    engine = ENGINES[wanted or able[0]]
+    chosen = ENGINES[engine or able[0]]
     packages = model.runtime.packages
-    if engine.only:
-        packages = {package: packages[package] for package in engine.packages}
-    return replace(model.runtime, engine=engine.name, packages=packages)
+    if chosen.only:
+        packages = {package: packages[package] for package in chosen.packages}
+    return replace(model.runtime, engine=chosen.name, packages=packages)

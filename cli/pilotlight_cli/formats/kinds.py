@@ -30,8 +30,8 @@ _LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
 class Kind:
     """A row of the table.
 
-    `inspector` is the module in `pilotlight_cli.sandbox.child` whose `look` inspects the model. `requirements` returns
-    what that process installs for a file of this name; it raises ModelError for versions that no function could have.
+    `inspector` is the module in `pilotlight_cli.sandbox.child` whose `inspect` inspects the model. `requirements`
+    returns what that process needs for a file of this name, or raises ModelError if functions cannot have it.
     """
 
     inspector: str
@@ -46,7 +46,7 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
     oldest = LIBRARIES["scikit-learn"].oldest
     if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
         raise ModelError(
-            f"{name} was made with scikit-learn {found.sklearn}, expected a release from {oldest} on, the first for "
+            f"{name} was made with scikit-learn {found.sklearn}, expected release {oldest} or later, the first for "
             "the functions' Python 3.13; train it again with one, or convert it to ONNX"
         )
     needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)

@@ -1,4 +1,4 @@
-"""What an ONNX file itself tells, read from its protocol buffer without any library: other files, labels, words.
+"""Reading an ONNX file's protocol buffer without any library: external files, labels, vocabulary.
 
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto: ModelProto.graph = 7; AttributeProto.name = 1, ints = 8,
 strings = 9.
@@ -19,24 +19,24 @@ _LONGEST_WORD = 1_000
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """`external` are the names of the files that hold a model's external data.
+    """An ONNX file's contents: `external` are the names of its external data files.
 
-    `labels` are the classes of its classifier, empty where it has none or several; `words` are some of the strings that
-    its encoders know, to make samples of.
+    `labels` are the classes of its classifier, empty where it has none or several. `vocabulary` has some of the strings
+    that its encoders know, for generated samples.
     """
 
     external: tuple[str, ...]
     labels: tuple[str | int, ...]
-    words: tuple[str, ...]
+    vocabulary: tuple[str, ...]
 
 
 def read(content: Content) -> OnnxFile | None:
-    """What a model's bytes tell; None when they are no ONNX model.
+    """Read an ONNX model. Return None for anything else.
 
-    Raises ModelError for a file name that leads out of the model's folder, which Pilotlight never follows.
+    Raise ModelError for an external file outside the model's folder, which Pilotlight never opens.
     """
     labels: set[tuple[str | int, ...]] = set()
-    words: set[str] = set()
+    vocabulary: set[str] = set()
     try:
         if not any(number == 7 and kind == 2 for number, kind, _, _ in fields(content, 0, len(content))):
             return None
@@ -47,16 +47,16 @@ def read(content: Content) -> OnnxFile | None:
             if name.startswith("classlabels_"):
                 labels.add(_strings(content, found) or _integers(content, found))
             elif name in ("cats_strings", "keys_strings"):
-                words.update(_strings(content, found))
+                vocabulary.update(_strings(content, found))
     except Malformed:
         return None
     for name in sorted(external):
         if not re.fullmatch(FILE_NAME, name):
             raise ModelError(
-                f"the model keeps tensors in {name!r}, expected a plain file name beside the model; save it again with "
-                "onnx.save(..., save_as_external_data=True, location='model.data')"
+                f"the model has external data in {name!r}, expected the name of a file beside the model; save it again "
+                "with onnx.save(..., save_as_external_data=True, location='model.data')"
             )
-    known = sorted(word for word in words if len(word) <= _LONGEST_WORD)[:_MOST_WORDS]
+    known = sorted(word for word in vocabulary if len(word) <= _LONGEST_WORD)[:_MOST_WORDS]
     return OnnxFile(tuple(sorted(external)), labels.pop() if len(labels) == 1 else (), tuple(known))
 
 
@@ -70,7 +70,7 @@ def _strings(content: Content, found: list[Field]) -> tuple[str, ...]:
 
 
 def _integers(content: Content, found: list[Field]) -> tuple[int, ...]:
-    """Whole numbers, one to a field or packed into one."""
+    """Return integers, one a field or packed into one field."""
     values = []
     for number, _, first, last in found:
         position = first if number == 8 else last

@@ -1,6 +1,6 @@
-"""What a model file is, told by its content, with the standard library alone: nothing of it is loaded.
+"""Recognising a model file by its content, with the standard library alone and without loading it.
 
-A file that unpacks is unpacked to a limit: a megabyte of zlib can hold a gigabyte, and one of lzma far more.
+Compressed files are unpacked up to a limit: a megabyte of zlib can hold a gigabyte, and one of lzma far more.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any, Final
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.formats import onnx_file
 
-# What a file may unpack to: so many times its size, and this much in any case. Models come to 30 times, seldom.
+# The limit of the unpacked size: a multiple of the file's, and at least so many bytes. Models seldom reach 30 times.
 TIMES: Final = 200
 LEAST: Final = 256 * 10**6
 
-# What lzma's dictionary may take; its own highest preset takes a quarter. A header can ask for 4 GB.
+# The limit of lzma's dictionary; its highest preset takes a quarter. A header can ask for 4 GB.
 _LZMA_MEMORY: Final = 2**28
 
-# Where every protocol buffer has to end, and with it an ONNX file.
+# The limit of every protocol buffer, and so of an ONNX file, in bytes.
 _LARGEST_PROTOBUF: Final = 2**31 - 1
 
 _ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
@@ -39,17 +39,17 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
     b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
 }
-_STRANGERS: Final = (
+_UNSUPPORTED: Final = (
     (b"\x04\x22\x4d\x18", "an lz4 file; save the model again with joblib.dump(model, file, compress='zlib')"),
     (b"\x89HDF", "an HDF5 file, as Keras writes them; convert the model to ONNX"),
     (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
 )
-# The name of the field, its place in the memo, and how long the string is that follows: one byte tells it, or four.
+# The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
 _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
 _VERSION: Final = re.compile(rb"[0-9][0-9A-Za-z.+]{0,30}")
 
 
-# An entry can also ask for a password, another disk or a compression that nobody knows.
+# An entry can also require a password, another disk or an unknown compression.
 _UNZIPPING: Final = (
     EOFError,
     KeyError,
@@ -63,41 +63,41 @@ _UNZIPPING: Final = (
 
 
 class NotRecognised(PilotlightError):
-    """A file that is no model, or none that Pilotlight serves."""
+    """The file is not a model that Pilotlight serves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A model file's kind, and of a scikit-learn model the versions that made it.
+    """A model file's kind, and the versions that saved a scikit-learn model.
 
-    `size` is all its bytes, unpacked. `companions` are the files beside an ONNX file that hold parts of it; `labels`
-    and `words` are the classes and the strings that it knows.
+    `size` is its size in bytes, unpacked. `external_files` are the external data files of an ONNX model, `labels` and
+    `vocabulary` the classes and the strings in it.
     """
 
     kind: str
     sklearn: str = ""
     numpy_major: int = 2
-    companions: tuple[Path, ...] = ()
+    external_files: tuple[Path, ...] = ()
     labels: tuple[str | int, ...] = ()
-    words: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
     size: int = 0
 
 
 def recognise(path: Path) -> Recognised:
-    """What the file at `path` is. Raises NotRecognised."""
+    """Recognise the file at `path`. Raise NotRecognised, or ModelError for external data outside its folder."""
     with path.open("rb") as file:
         head = file.read(8)
     if not head:
         raise NotRecognised(f"{path.name} is empty, expected a model")
-    for magic, stranger in _STRANGERS:
+    for magic, description in _UNSUPPORTED:
         if head.startswith(magic):
-            raise NotRecognised(f"{path.name} is {stranger}")
+            raise NotRecognised(f"{path.name} is {description}")
     for recogniser in _RECOGNISERS:
         if found := recogniser(path, head):
             return found
     raise NotRecognised(
-        f"{path.name} is none of the files that Pilotlight serves: an ONNX model, a skops file, a pickle of "
-        "protocol 3 to 5 or a joblib file of a scikit-learn model"
+        f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model as a "
+        "skops file, a pickle of protocol 3 to 5 or a joblib file"
     )
 
 
@@ -109,41 +109,41 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
     size = path.stat().st_size
     if size > _LARGEST_PROTOBUF:
         raise NotRecognised(
-            f"{path.name} has {size} bytes, and an ONNX file, being a protocol buffer, ends at {_LARGEST_PROTOBUF}; "
-            "save it with its weights beside it: onnx.save(..., save_as_external_data=True, location='model.data')"
+            f"{path.name} has {size} bytes, expected at most {_LARGEST_PROTOBUF}, the limit of protocol buffers; save "
+            "it with external data: onnx.save(..., save_as_external_data=True, location='model.data')"
         )
-    companions = _companions(path, onnx.external)
-    size += sum(companion.stat().st_size for companion in companions)
-    return Recognised("onnx", companions=companions, labels=onnx.labels, words=onnx.words, size=size)
+    external_files = _external_files(path, onnx.external)
+    size += sum(file.stat().st_size for file in external_files)
+    return Recognised("onnx", external_files=external_files, labels=onnx.labels, vocabulary=onnx.vocabulary, size=size)
 
 
-def _companions(path: Path, names: Collection[str]) -> tuple[Path, ...]:
-    """The files beside a model that hold parts of it."""
+def _external_files(path: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """Return the external data files, which have to be beside the model. Raise NotRecognised."""
     if path.name in names:
-        raise NotRecognised(f"{path.name} keeps tensors in itself, expected them in another file; save it again")
-    companions = tuple(path.parent / name for name in names)
-    for companion in companions:
-        if not companion.is_file():
+        raise NotRecognised(f"{path.name} names itself as external data, expected another file; save it again")
+    external_files = tuple(path.parent / name for name in names)
+    for file in external_files:
+        if not file.is_file():
             raise NotRecognised(
-                f"{path.name} keeps tensors in {companion.name}, expected a file of that name beside it"
+                f"{path.name} has external data in {file.name}, but there is no such file beside it; copy it there"
             )
-    return companions
+    return external_files
 
 
 def read_recognised(document: dict[str, Any]) -> Recognised:
-    """What `write_recognised` wrote."""
-    companions = tuple(map(Path, document["companions"]))
-    labels, words = tuple(document["labels"]), tuple(document["words"])
-    return Recognised(**document | {"companions": companions, "labels": labels, "words": words})
+    """Read what `write_recognised` wrote."""
+    external_files = tuple(map(Path, document["external_files"]))
+    labels, vocabulary = tuple(document["labels"]), tuple(document["vocabulary"])
+    return Recognised(**document | {"external_files": external_files, "labels": labels, "vocabulary": vocabulary})
 
 
 def write_recognised(found: Recognised) -> dict[str, Any]:
-    """The JSON form of what was found."""
-    return asdict(found) | {"companions": list(map(str, found.companions))}
+    """Return the JSON form."""
+    return asdict(found) | {"external_files": list(map(str, found.external_files))}
 
 
-def unpacked(path: Path) -> bytes:
-    """The bytes of a pickle or joblib file, decompressed where they are compressed."""
+def decompress(path: Path) -> bytes:
+    """Return the bytes of a pickle or joblib file, decompressed if necessary. Raise NotRecognised."""
     content = path.read_bytes()
     machine = next((machine for magic, machine in _COMPRESSED.items() if content.startswith(magic)), None)
     if machine is None:
@@ -152,10 +152,10 @@ def unpacked(path: Path) -> bytes:
     try:
         plain: bytes = decompressor.decompress(content, _most(len(content)) + 1)
     except (OSError, lzma.LZMAError, zlib.error) as error:
-        raise NotRecognised(f"{path.name} looks compressed but does not unpack: {error}") from None
+        raise NotRecognised(f"{path.name} looks compressed but cannot be decompressed: {error}") from None
     _check_unpacked(path, len(content), len(plain))
     if not decompressor.eof:
-        raise NotRecognised(f"{path.name} ends early: it was cut off; copy or save it again")
+        raise NotRecognised(f"{path.name} is truncated; copy or save it again")
     return plain
 
 
@@ -166,17 +166,17 @@ def _most(size: int) -> int:
 def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
     if unpacked > _most(size):
         raise NotRecognised(
-            f"{path.name} has {size} bytes and unpacks to more than {_most(size)}, {TIMES} times its size, which no "
-            "model does; save it again without compression"
+            f"{path.name} has {size} bytes and unpacks to more than {_most(size)}, expected at most {TIMES} times its "
+            "size; save it again without compression"
         )
 
 
 def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
     if head[:1] != b"\x80" and not head.startswith(tuple(_COMPRESSED)):
         return None
-    content = unpacked(path)
+    content = decompress(path)
     if content[:1] != b"\x80":
-        raise NotRecognised(f"{path.name} is compressed, but what is in it is no pickle; expected a joblib file")
+        raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
     versions = set(_pickled_versions(content))
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
@@ -187,7 +187,7 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
 
 
 def _pickled_versions(content: bytes) -> Iterator[str]:
-    """The versions that stand in a pickle as strings; later ones are references to the first."""
+    """Yield the versions that a pickle has as strings; later ones are references to the first."""
     for field in _FIELD.finditer(content):
         length = int.from_bytes(field[1] or field[2], "little")
         version = content[field.end() : field.end() + length]
@@ -204,7 +204,7 @@ def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
             schema = json.loads(archive.read("schema.json"))
     except _UNZIPPING as error:
         raise NotRecognised(
-            f"{path.name} is a zip file but not one of skops: {error}; PyTorch and Keras models go through ONNX"
+            f"{path.name} is a zip file but not a skops file: {error}; convert PyTorch and Keras models to ONNX"
         ) from None
     versions = set(_versions(schema))
     if len(versions) != 1:
@@ -214,16 +214,16 @@ def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
 
 
 def _check_entries(path: Path, entries: Sequence[zipfile.ZipInfo]) -> int:
-    """The bytes of all files in an archive, which its directory tells: no more than that is ever read of one."""
+    """Return the unpacked size of an archive as its directory says: zipfile reads no more than that of an entry."""
     if len({entry.filename for entry in entries}) != len(entries):
-        raise NotRecognised(f"{path.name} holds two files of one name; save the model again with skops")
+        raise NotRecognised(f"{path.name} has duplicate file names; save the model again with skops")
     size = sum(entry.file_size for entry in entries)
     _check_unpacked(path, path.stat().st_size, size)
     return size
 
 
 def _versions(schema: object) -> Iterator[str]:
-    """The values of all fields named _sklearn_version, which skops keeps as JSON within its JSON."""
+    """Yield the values of all fields named _sklearn_version, which skops keeps as JSON within its JSON."""
     waiting = [schema]
     while waiting:
         node = waiting.pop()

@@ -16,7 +16,7 @@ from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.digests import read_file_entry
-from pilotlight_cli.registry.json_document import decoded
+from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.stores import StoreUrlError
 
 
@@ -80,7 +80,7 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
 
 def _requirements(pinned: Lock, path: Path) -> Check:
     try:
-        check_requirements(pinned, decoded(path.read_bytes(), str(path)))
+        check_requirements(pinned, decode_text(path.read_bytes(), str(path)))
     except FileNotFoundError:
         return Check(REQUIREMENTS, ok=False, detail=f"{path} is missing; 'pilotlight pin' writes it")
     except PilotlightError as error:

@@ -15,9 +15,9 @@ from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidat
 from pilotlight_cli.optimizing.choice import Evaluation, choose, evaluate
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
 from pilotlight_cli.sandbox.child.onnx_session import mark
-from pilotlight_cli.sandbox.inspection import inspect, recognised
+from pilotlight_cli.sandbox.inspection import inspect, recognise_file
 from pilotlight_cli.sandbox.job import UsageError
-from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
+from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.stores.arrivals import working_folder
 
 
@@ -47,7 +47,7 @@ def optimize(
     requests: int,
     rounds: int,
     step: Callable[[str], None],
-    allowance: Allowance = DEFAULT,
+    limit_options: LimitOptions = DEFAULT,
 ) -> Report:
     """Make candidates, measure them and the original in so many rounds, and write the best into `folder`.
 
@@ -56,23 +56,25 @@ def optimize(
     UsageError, and what `inspect` raises.
     """
     path = path.absolute()
-    found = recognised(path, allowance)
+    found = recognise_file(path, limit_options)
     if found.kind != "onnx":
         raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
-    if any(companion.name == MODEL for companion in found.companions):
+    if any(companion.name == MODEL for companion in found.external_files):
         raise UsageError(
             f"{path.name} keeps tensors in {MODEL}, which is the output's name; save them under another name"
         )
     with _atomic_folder(folder) as work:
         step(f"inspecting {path.name}")
-        inspection = inspect(path, format="onnx", signature=signature, golden=golden, allow=(), allowance=allowance)
+        inspection = inspect(
+            path, format="onnx", signature=signature, golden=golden, allow=(), limit_options=limit_options
+        )
         if inspection.runtime.session != DEFAULT_SESSION:
             raise UsageError(f"{path.name} is already an output of this command; expected the original model")
         packages = host_packages(KINDS[found.kind].requirements(path.name, found))
         step("optimising the graph")
-        limits = allowance.limits(found.size)
+        limits = limit_options.limits(found.size)
         candidates, notes = make_candidates(inspection.files, work, packages, limits)
-        outcomes = measure_rounds(candidates, Bench(inspection, found.words, packages, work, limits), rounds, step)
+        outcomes = measure_rounds(candidates, Bench(inspection, found.vocabulary, packages, work, limits), rounds, step)
         evaluations = evaluate(outcomes, requests)
         kept = choose(evaluations)
         report = Report(

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import DEFAULT_SESSION, Session
-from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.limits import Limits
 
 # The names of a candidate's files: the model, and the tensors that a load maps.
@@ -38,8 +38,8 @@ def make_candidates(
     files: Sequence[Path], folder: Path, packages: Path, limits: Limits
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
     """Make the candidates in `folder`; return them, the original first, and notes on failures."""
-    path, *companions = files
-    original = _candidate("as it is", (path, *companions), DEFAULT_SESSION)
+    path, *external_files = files
+    original = _candidate("as it is", (path, *external_files), DEFAULT_SESSION)
     made: list[Candidate] = []
     notes: list[str] = []
     try:
@@ -51,7 +51,7 @@ def make_candidates(
             ]
         else:
             # A model with external tensors would still refer to their old location.
-            if not companions and original.size <= _LARGEST_IN_ONE_FILE:
+            if not external_files and original.size <= _LARGEST_IN_ONE_FILE:
                 single = _write(path, folder / "single", "", packages, limits)
                 made.append(_candidate("optimised", single, _READY))
             made += [
@@ -73,5 +73,5 @@ def _write(path: Path, folder: Path, data: str, packages: Path, limits: Limits) 
     folder.mkdir()
     file = folder / MODEL
     job: dict[str, Any] = {"path": str(path), "file": str(file), "data": data}
-    written = ask("optimize", job, packages, folder, path.name, limits=limits)
-    return file, *map(Path, written["companions"])
+    written = run_task("optimize", job, packages, folder, path.name, limits=limits)
+    return file, *map(Path, written["external_files"])

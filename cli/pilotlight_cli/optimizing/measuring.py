@@ -13,7 +13,7 @@ from pilotlight.model.lock import write_runtime
 from pilotlight.model.signature import write_signature
 from pilotlight_cli.optimizing.candidates import Candidate
 from pilotlight_cli.sandbox.inspection import Inspection
-from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.limits import Limits
 
 
@@ -43,7 +43,7 @@ class Bench:
     """The context of all measurements: the inspected model, and where and how to run it."""
 
     inspection: Inspection
-    words: tuple[str, ...]
+    vocabulary: tuple[str, ...]
     packages: Path
     folder: Path
     limits: Limits
@@ -83,9 +83,9 @@ def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measuremen
         "signature": write_signature(inspection.signature),
         "golden": write_golden(inspection.golden),
         "runtime": write_runtime(replace(inspection.runtime, session=candidate.session)),
-        "words": list(bench.words),
+        "vocabulary": list(bench.vocabulary),
         "outputs": str(bench.folder / "outputs.npz"),
         "compare": compare,
     }
     about = candidate.files[0].name
-    return Measurement(**ask("measure", job, bench.packages, bench.folder, about, limits=bench.limits))
+    return Measurement(**run_task("measure", job, bench.packages, bench.folder, about, limits=bench.limits))

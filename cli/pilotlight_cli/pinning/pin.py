@@ -1,4 +1,4 @@
-"""`pilotlight pin`: from a version in a store to the three files that go into git and into the function's package."""
+"""`pilotlight pin`: writing the three files that pin a version, for git and for the function's package."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pilotlight_cli.pinning.requirements import (
     resolve_pins,
 )
 from pilotlight_cli.registry.digests import content_entry, difference
-from pilotlight_cli.registry.json_document import decoded, to_bytes
+from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import place, resolve
 from pilotlight_cli.stores import Store
@@ -40,12 +40,12 @@ _HEADER = f"""\
 
 
 class LockMismatch(PilotlightError):
-    """requirements.lock is not the one that was written with model.lock."""
+    """requirements.lock was not written with model.lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What `pin` wrote, what the lock said before if there was one, and what a person should know of it.
+    """The written lock, the one before, if any, and warnings for the user.
 
     `packages` are the versions that `requirements.lock` pins.
     """
@@ -59,13 +59,13 @@ class Pinned:
 def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False, engine: str | None = None) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
-    `engine` is the one to serve the model, where it shall not be the one that starts fastest. Raises Unresolvable,
-    DigestMismatch, EngineRefused, NotAdmitted (the manifest grants itself more than Pilotlight ships), RuntimeMismatch
-    (it names a library that is too old), ModelError (an ONNX file keeps tensors in files that the manifest does not
-    list) or StoreError; all files are then as they were.
+    `engine` is the one to serve the model; the default is the one that starts fastest. Raise Unresolvable,
+    DigestMismatch, EngineRefused, NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it
+    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list) or
+    StoreError; all files are then unchanged.
     """
     if not lock_path.parent.is_dir():
-        raise FormatError(f"the folder {lock_path.parent} does not exist; make it, or name another with --lock", "")
+        raise FormatError(f"the folder {lock_path.parent} does not exist; create it, or name another with --lock", "")
     model = resolve(store, reference).model
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
@@ -88,12 +88,12 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
 
 
 def check_requirements(lock: Lock, text: str) -> None:
-    """Refuse a `requirements.lock` that was not written with this lock. Raises LockMismatch."""
+    """Raise LockMismatch for a `requirements.lock` that was not written with this lock."""
     found = hashlib.sha256(text.encode()).hexdigest()
     again = f"run 'pilotlight pin {lock.model.name}:{lock.model.version}' again"
     if found != lock.requirements_sha256:
         raise LockMismatch(
-            f"{REQUIREMENTS} has the SHA-256 {found}, expected {lock.requirements_sha256} as model.lock says; {again}"
+            f"{REQUIREMENTS} has SHA-256 {found}, expected {lock.requirements_sha256} as model.lock says; {again}"
         )
     pinned = pins(text)
     for package, version in lock.model.runtime.packages.items():
@@ -105,12 +105,12 @@ def check_requirements(lock: Lock, text: str) -> None:
 
 
 def _check_packages(model: Description) -> None:
-    """Refuse packages that nothing in the model asks for: the function would install what the store says."""
+    """Raise NotAdmitted for packages that the model does not need: the function would install what the store says."""
     unknown = _unknown(model)
     if unknown and not model.extra_globals:
         raise NotAdmitted(
-            f"the manifest of {model.name}:{model.version} asks for {', '.join(unknown)}, expected only packages of "
-            "its runtime where the publisher allowed no name by hand; publish the model again"
+            f"the manifest of {model.name}:{model.version} requires {', '.join(unknown)}, expected only packages of "
+            "its runtime, as the publisher allowed no globals; publish the model again"
         )
 
 
@@ -145,14 +145,14 @@ def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
     return resolve_pins(
         [*engine, *CORE_PACKAGES],
         constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
-        previous=decoded(file.read_bytes(), str(file)) if file.exists() else "",
+        previous=decode_text(file.read_bytes(), str(file)) if file.exists() else "",
         header=_HEADER,
         upgrade=upgrade,
     )
 
 
 def _before(lock_path: Path) -> Lock | None:
-    """The lock that is replaced, where it can be read."""
+    """Return the lock that is replaced, if it can be read."""
     try:
         return read_lock(lock_path.read_bytes())
     except (FormatError, OSError):
@@ -163,22 +163,23 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
     warnings = []
     if model.extra_globals:
         warnings.append(
-            f"the publisher of {model.name}:{model.version} allowed by hand what Pilotlight does not know; loading the "
-            f"model may call it: {', '.join(model.extra_globals)}"
+            f"the publisher of {model.name}:{model.version} allowed globals that Pilotlight does not; loading the "
+            f"model may call them: {', '.join(model.extra_globals)}"
         )
     unknown = _unknown(model)
     if unknown:
-        warnings.append(f"the model asks for packages that Pilotlight does not know: {', '.join(unknown)}")
+        warnings.append(f"the model requires packages that Pilotlight does not know: {', '.join(unknown)}")
     if before and (before.name, before.version) == (model.name, model.version) and before.files != model.files:
         warnings.append(
-            f"{model.name}:{model.version} was pinned before with other bytes; versions never change within one store"
+            f"{model.name}:{model.version} was pinned before with different files; versions never change within one "
+            "store"
         )
     return tuple(warnings)
 
 
 def _write_together(files: Sequence[tuple[Path, bytes]]) -> None:
-    """All are written under temporary names and then renamed in their order: the lock comes last."""
-    with ExitStack() as stack:  # which leaves in the opposite order
+    """Write all files under temporary names, then rename them in their order: the lock comes last."""
+    with ExitStack() as stack:  # exits in reverse order
         for path, content in reversed(files):
             out = stack.enter_context(arriving(path))
             out.write(content)

@@ -20,15 +20,15 @@ PYTHON_VERSION = "3.13"
 PLATFORMS = {"x86_64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 PLATFORM = PLATFORMS["x86_64"]  # what is resolved for; the hashes are those of every platform's wheels
 
-# The oldest Python that the command itself runs on: what is pinned should install there too, for `serve` and `verify`.
+# The oldest Python that the command supports: pinned packages should install there too, for `serve` and `verify`.
 OLDEST_PYTHON = "3.11"
 
-# What the core itself imports, whatever the engine. One version: how it writes a number is seen in every reply.
+# What the core itself imports, whatever the engine. One version: it formats the numbers of every response.
 CORE_PACKAGES = ("orjson==3.13.0",)
 
 PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
 
-# Nothing of the machine may get into the file: no index host, no path, no configuration of the folder one stands in.
+# Nothing of the machine may get into the file: no index host, no path, no configuration of the working directory.
 _OPTIONS = (
     *("--no-config", "--no-python-downloads", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-emit-index-annotation", "--no-emit-build-options"),
@@ -38,30 +38,30 @@ _OPTIONS = (
 # A pinned package as uv writes it: one line, and its hashes on the lines that continue it.
 _PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;\\]+).*(?:\n[ \t]+--hash.*)*", re.MULTILINE)
 
-# A missing package is then no finding.
+# uv's message when it is offline: a missing package then proves nothing.
 _OFFLINE = "network was disabled"
 
 
 class Unresolvable(PilotlightError):
-    """There is no set of packages that the functions' Python could install."""
+    """No set of packages can be installed for the functions' Python."""
 
 
 class ResolverFailed(PilotlightError):
-    """uv did not get as far as an answer; the message ends with its own words."""
+    """uv failed; the message ends with its output."""
 
 
 def resolve_pins(
-    wanted: Sequence[str],
+    packages: Sequence[str],
     *,
     constraints: Sequence[Path] = (),
     previous: str = "",
     header: str = "",
     upgrade: bool = False,
 ) -> str:
-    """The text of a requirements file that pins `wanted` and all that they need, with hashes.
+    """Return a requirements file that pins `packages` and their dependencies, with hashes.
 
-    What `previous` pins stays as it is where it can, unless `upgrade` is set: a release changes what it must. The
-    versions also install on the oldest Python that the command runs on, where there are such.
+    Versions that `previous` pins are kept where possible, unless `upgrade` is set. The versions also install on the
+    oldest Python that the command supports, if there are any that do. Raise Unresolvable or ResolverFailed.
     """
     with tempfile.TemporaryDirectory(prefix="pilotlight-") as name:
         folder = Path(name)
@@ -69,31 +69,31 @@ def resolve_pins(
         oldest.write_text(previous)
         out.write_text(previous)
         try:
-            _compile(wanted, OLDEST_PYTHON, constraints, oldest, upgrade=upgrade)
-            _compile(wanted, PYTHON_VERSION, (*constraints, oldest), out, upgrade=upgrade)
-        except Unresolvable:  # no versions go with both: the functions' Python decides
-            _compile(wanted, PYTHON_VERSION, constraints, out, upgrade=upgrade)
+            _compile(packages, OLDEST_PYTHON, constraints, oldest, upgrade=upgrade)
+            _compile(packages, PYTHON_VERSION, (*constraints, oldest), out, upgrade=upgrade)
+        except Unresolvable:  # no versions suit both: the functions' Python decides
+            _compile(packages, PYTHON_VERSION, constraints, out, upgrade=upgrade)
         return header + out.read_text()
 
 
 def pins(text: str) -> dict[str, str]:
-    """The version of each package that a requirements text pins."""
+    """Return the version of each package that a requirements text pins."""
     return {pin["name"]: pin["version"] for pin in _PIN.finditer(text)}
 
 
 def pin_lines(text: str) -> dict[str, str]:
-    """The lines that pin each package in a requirements text: the version and the hashes."""
+    """Return the lines that pin each package in a requirements text: the version and the hashes."""
     return {pin["name"]: pin[0] for pin in _PIN.finditer(text)}
 
 
-def _compile(wanted: Sequence[str], python: str, constraints: Sequence[Path], out: Path, *, upgrade: bool) -> None:
-    """Have uv write `out`; what `out` holds before is kept where it can be."""
+def _compile(packages: Sequence[str], python: str, constraints: Sequence[Path], out: Path, *, upgrade: bool) -> None:
+    """Have uv write `out`. Keep the versions in it where possible. Raise Unresolvable or ResolverFailed."""
     options = [*_OPTIONS, "--python-version", python, "--output-file", str(out)]
     for constraint in constraints:
         options += ["--constraint", str(constraint)]
     done = subprocess.run(
         [find_uv_bin(), "pip", "compile", "-", *options, *(["--upgrade"] if upgrade else [])],
-        input="".join(f"{line}\n" for line in wanted),
+        input="".join(f"{line}\n" for line in packages),
         text=True,
         capture_output=True,
         check=False,
@@ -102,15 +102,15 @@ def _compile(wanted: Sequence[str], python: str, constraints: Sequence[Path], ou
     )
     if done.returncode == 1 and _OFFLINE not in done.stderr:
         raise Unresolvable(
-            f"{', '.join(wanted)} cannot be installed for the functions' Python {python} on {PLATFORM}: "
+            f"{', '.join(packages)} cannot be installed for the functions' Python {python} on {PLATFORM}: "
             f"{_reason(done.stderr)} Save the model again with versions that have wheels for Python {python}, and "
             "publish that"
         )
     if done.returncode:
-        raise ResolverFailed(f"uv could not resolve {', '.join(wanted)}:\n{done.stderr.strip()}")
+        raise ResolverFailed(f"uv could not resolve {', '.join(packages)}:\n{done.stderr.strip()}")
 
 
-def _reason(said: str) -> str:
-    """uv's explanation without its frame."""
-    text = " ".join(line.strip() for line in said.partition("\nhint:")[0].splitlines())
+def _reason(message: str) -> str:
+    """Return uv's explanation without hints and line breaks."""
+    text = " ".join(line.strip() for line in message.partition("\nhint:")[0].splitlines())
     return text.partition("cause: ")[2] or text

@@ -1,4 +1,4 @@
-"""Sees to it that a model store has the pinned version, and that it is the pinned one."""
+"""Copying the pinned version into a model store that lacks it, and checking one that has it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pilotlight_cli.stores import Store, open_store
 
 
 class NotAvailable(PilotlightError):
-    """The store lacks the pinned version and nobody said where it is, or has another one by its number."""
+    """The store lacks the pinned version and no source is given, or has different files under its number."""
 
 
 def ensure_published(lock: Path, target: Store, source: str, example: str) -> bool:
-    """Copy the version that a lock pins to a store; False where it is there already.
+    """Copy the version that a lock pins to a store. Return False where the store has it already.
 
-    It comes from the store `source`, or, where that is empty, from this repository when the lock pins its sample;
-    `example` is a command that names one. Digests are checked on the way, and those of a version that is there. Raises
-    NotAvailable, StoreError, DigestMismatch.
+    The source is the store `source`, or, where that is empty, this repository if the lock pins its sample. `example`
+    is a command that names a source, for the message. Digests are checked in either case. Raise NotAvailable,
+    StoreError or DigestMismatch.
     """
     pinned = load_lock(lock)
     model = pinned.model
@@ -55,13 +55,13 @@ def _copy(model: Description, source: Store, target: Store) -> None:
 
 
 def _check_same(pinned: Description, found: Description, store: Store) -> None:
-    """Refuse another version of the same number: it would fail the function's start."""
+    """Raise NotAvailable for different files under the pinned number: the function would not start with them."""
     files = {file.name: file for file in (found.golden, *found.files)}
-    for wanted in (pinned.golden, *pinned.files):
-        there = files.get(wanted.name)
-        if there != wanted:
-            seen = f"SHA-256 {there.sha256}" if there else "no such file"
+    for expected in (pinned.golden, *pinned.files):
+        stored = files.get(expected.name)
+        if stored != expected:
+            problem = f"has SHA-256 {stored.sha256}" if stored else "is missing"
             raise NotAvailable(
-                f"{store.url} has another {pinned.name}:{pinned.version} than the pinned one: its {wanted.name} has "
-                f"{seen}, expected {wanted.sha256}; pin the version of that store, or use another store"
+                f"{pinned.name}:{pinned.version} in {store.url} differs from the pinned version: {expected.name} "
+                f"{problem}, expected SHA-256 {expected.sha256}; pin the version in that store, or use another store"
             )

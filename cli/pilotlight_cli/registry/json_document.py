@@ -11,12 +11,12 @@ _WIDTH = 120
 
 
 def to_bytes(document: object) -> bytes:
-    """The document in UTF-8, indented by two, with a newline at its end. NaN and the infinities are refused."""
+    """Write a document in UTF-8, indented by two, with a final newline. Raise ValueError for NaN and infinities."""
     return (_write(document, "") + "\n").encode()
 
 
-def decoded(content: bytes, place: str) -> str:
-    """The text in a file that ought to be UTF-8; `place` names it. Raises FormatError."""
+def decode_text(content: bytes, place: str) -> str:
+    """Decode the content of a UTF-8 file, which messages call `place`. Raise FormatError."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -34,7 +34,7 @@ def _write(value: object, indent: str) -> str:
 
 
 def _write_array(items: list[object], indent: str) -> str:
-    """One line where it fits; else numbers fill lines, and anything else has a line to itself."""
+    """Write one line where it fits; else numbers fill lines, and other items get a line each."""
     inner = indent + "  "
     if any(isinstance(item, (dict, list, tuple)) for item in items):
         return "[\n" + ",\n".join(inner + _write(item, inner) for item in items) + f"\n{indent}]"

@@ -1,4 +1,4 @@
-"""What lies in a model store beside the artifacts: a manifest for each version, and aliases, which may move."""
+"""The documents of a model store: a manifest for each version, and aliases, which may move."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CREATED_AT = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-
 
 
 class NameRefused(PilotlightError):
-    """What was typed cannot be a model's name, an alias or a reference to a model."""
+    """A name or a reference on the command line is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`manifest.json`: a published version. `created_at` is UTC to the second, `2026-07-31T12:00:00Z`."""
+    """`manifest.json` of a published version. `created_at` is UTC to the second, `2026-07-31T12:00:00Z`."""
 
     model: Description
     created_at: str
@@ -46,7 +46,7 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a person calls a model: its name with a version, with an alias, or with neither for the newest version."""
+    """A model's name with a version, with an alias, or with neither for the newest version."""
 
     name: str
     version: int | None = None
@@ -61,7 +61,7 @@ def read_manifest(content: bytes) -> Manifest:
 
 
 def write_manifest(manifest: Manifest) -> dict[str, object]:
-    """The JSON form of a manifest."""
+    """Return the JSON form of a manifest."""
     return {"format": MANIFEST_FORMAT, "created_at": manifest.created_at, **write_description(manifest.model)}
 
 
@@ -73,24 +73,24 @@ def read_alias(content: bytes) -> Alias:
 
 
 def write_alias(alias: Alias) -> dict[str, object]:
-    """The JSON form of an alias."""
+    """Return the JSON form of an alias."""
     return {"format": ALIAS_FORMAT, "alias": alias.alias, "version": alias.version}
 
 
 def parse_reference(text: str) -> Reference:
-    """`NAME`, `NAME:VERSION` or `NAME@ALIAS`."""
+    """Parse `NAME`, `NAME:VERSION` or `NAME@ALIAS`. Raise NameRefused."""
     match = re.fullmatch(rf"(?P<name>{NAME})(:(?P<version>{VERSION})|@(?P<alias>{NAME}))?", text)
     if match is None:
         raise NameRefused(
-            f"{text!r} names no model; write NAME, NAME:VERSION or NAME@ALIAS, like breast-cancer:3 or "
-            "breast-cancer@production"
+            f"{text!r} is not a reference to a model; expected NAME, NAME:VERSION or NAME@ALIAS, like breast-cancer:3 "
+            "or breast-cancer@production"
         )
     version = match["version"]
     return Reference(match["name"], int(version) if version else None, match["alias"])
 
 
 def check_name(text: str, what: str) -> str:
-    """`text`, where it can be the name of a model or of an alias."""
+    """Return `text` if it can be the name of a model or an alias. Raise NameRefused."""
     if not re.fullmatch(NAME, text):
         raise NameRefused(
             f"{text!r} cannot be {what}: expected a lower-case letter and up to 40 letters, digits, '-' or '_'"

@@ -1,4 +1,4 @@
-"""Bringing versions into a store: `publish` makes one, `copy` takes one over from another store."""
+"""Bringing versions into a store: `publish` creates one, `copy` copies one from another store."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class PublishRefused(PilotlightError):
-    """The files cannot be published as they are; nothing was listed."""
+    """The files cannot be published as they are; no version was created."""
 
 
 class VersionTaken(StoreError):
-    """The target of a copy holds something else under the same version."""
+    """The store has different content under the same version."""
 
 
 def publish(
@@ -42,10 +42,10 @@ def publish(
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Manifest:
-    """Upload an inspected model as the next version of `name`; `alias`, if any, stands for it afterwards.
+    """Upload an inspected model as the next version of `name`, and point `alias` to it, if given.
 
-    `progress` is told the bytes of the artifact as they go. Whatever fails before the manifest is written leaves no
-    version. Raises PublishRefused, FormatError (the model's description breaks its format) or StoreError.
+    `progress` gets the number of bytes of each piece of the artifact that was sent. A failure before the manifest is
+    written leaves no version. Raise PublishRefused, FormatError (the description breaks its format) or StoreError.
     """
     check_name(name, "a model's name")
     if alias is not None:
@@ -72,7 +72,7 @@ def upload(
     """Upload a described model as the first version of `numbers` that is free.
 
     The keys of `states` are the files in the order of the description, its values the state of each when it was
-    described: a file that has changed since then is not published. Raises what `publish` raises.
+    described: a file that has changed since then is not published. Raise what `publish` raises.
     """
     _check(Manifest(model, _timestamp(clock)), golden)
     model = replace(model, version=_claim(store, model.name, golden, numbers))
@@ -80,17 +80,19 @@ def upload(
         _put(store, model.key(file.name), file, path, progress)
     for path, state in states.items():
         if file_state(path) != state:
-            raise PublishRefused(f"{path} changed while it was published; nothing was published, do it again")
+            raise PublishRefused(
+                f"{path} changed while it was being published; nothing was published, publish it again"
+            )
     manifest = Manifest(model, _timestamp(clock))
     _finish(store, model.key(MANIFEST), to_bytes(write_manifest(manifest)))
     return manifest
 
 
 def copy(source: Store, target: Store, name: str, version: int, progress: Progress) -> bool:
-    """Take a version over with its number, its digests checked on the way; False where it was there already.
+    """Copy a version under its number, checking digests. Return False where the target has it already.
 
-    `progress` is told every byte twice: coming and going. Raises DigestMismatch when the source's bytes are not those
-    of its manifest, and VersionTaken when the target has another version of that number, or part of one.
+    `progress` counts every byte twice, as it is downloaded and as it is uploaded. Raise DigestMismatch if the source's
+    files differ from its manifest, and VersionTaken if the target has another version of that number, or part of one.
     """
     manifest, content = read_at(source, name, version)
     model = manifest.model
@@ -105,15 +107,15 @@ def copy(source: Store, target: Store, name: str, version: int, progress: Progre
 
 
 def download(store: Store, key: str, file: File, folder: Path, progress: Progress) -> Path:
-    """Bring a file of a version to `folder`. Raises DigestMismatch when it is not the one that its manifest names."""
+    """Download a file of a version to `folder`. Raise DigestMismatch if it differs from its entry in the manifest."""
     path = folder / file.name
     store.download(key, path, progress)
     found = read_file_entry(path)
     if found != file:
         path.unlink()
         raise DigestMismatch(
-            f"{place(store, key)}: {difference(found, file)}; the stored file was altered or cut off: publish the "
-            "model again"
+            f"{place(store, key)}: {difference(found, file)}; the stored file was altered or truncated: publish "
+            "the model again"
         )
     return path
 
@@ -121,7 +123,7 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
 def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
     for path in inspection.files:
         if path.name in (GOLDEN, MANIFEST):
-            raise PublishRefused(f"{path}: an artifact cannot be called {path.name}; rename it")
+            raise PublishRefused(f"{path}: the name {path.name} is reserved in the store; rename the file")
     first, *others = (read_file_entry(path) for path in inspection.files)
     return Description(
         name=name,
@@ -137,14 +139,14 @@ def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
 
 
 def _check(manifest: Manifest, golden: bytes) -> None:
-    """Nothing is uploaded that would not be read back."""
+    """Raise FormatError or PublishRefused for what could not be read back from the store."""
     try:
         read_golden(golden)
         again = read_manifest(to_bytes(write_manifest(manifest)))
     except FormatError as error:
-        raise error.within(f"what describes {manifest.model.name}") from None
+        raise error.within(f"the description of {manifest.model.name}") from None
     if again != manifest:
-        raise PublishRefused(f"the manifest of {manifest.model.name} does not read back as it was written")
+        raise PublishRefused(f"the manifest of {manifest.model.name} reads back differently from what was written")
 
 
 def _claim(store: Store, name: str, golden: bytes, numbers: Iterable[int]) -> int:
@@ -152,35 +154,37 @@ def _claim(store: Store, name: str, golden: bytes, numbers: Iterable[int]) -> in
         with suppress(AlreadyExists):  # another publisher was faster
             store.create(f"{name}/{version}/{GOLDEN}", golden)
             return version
-    raise StoreError(f"{store.url} has no number left for {name!r} below {LAST_VERSION}; publish it under another name")
+    raise StoreError(
+        f"{store.url} has no free version number for {name!r} up to {LAST_VERSION}; publish it under another name"
+    )
 
 
 def _put(store: Store, key: str, file: File, path: Path, progress: Progress) -> None:
-    """Create a file in a version that is ours, or find the same bytes there, from an earlier try."""
+    """Create a file of a version, unless an earlier attempt has left the same bytes there."""
     try:
         store.create_from(key, path, progress)
     except AlreadyExists:
         with TemporaryDirectory(prefix="pilotlight-") as folder:
-            there = Path(folder) / file.name
-            store.download(key, there, lambda _: None)
-            if read_file_entry(there) == file:
+            stored = Path(folder) / file.name
+            store.download(key, stored, lambda _: None)
+            if read_file_entry(stored) == file:
                 return
         raise VersionTaken(
-            f"{place(store, key)} holds another file, of an interrupted publisher or of one at work; versions are "
-            "never overwritten: publish the model to get a new one"
+            f"{place(store, key)} has different content, left by an interrupted or concurrent publish; versions are "
+            "never overwritten: publish the model as a new version"
         ) from None
 
 
 def _finish(store: Store, key: str, content: bytes) -> bool:
-    """Create the manifest, which lets the version exist; False where the very same one is there already."""
+    """Create the manifest, which makes the version exist. Return False where the same manifest is there already."""
     try:
         store.create(key, content)
     except AlreadyExists:
         if store.read(key) == content:
             return False
         raise VersionTaken(
-            f"{place(store, key)} is another manifest than the one to be written; versions are never overwritten: "
-            "publish the model to get a new one"
+            f"{place(store, key)} differs from the manifest to be written; versions are never overwritten: publish the "
+            "model as a new version"
         ) from None
     return True
 
@@ -190,7 +194,7 @@ def _set_alias(store: Store, model: Description, alias: str) -> None:
         set_alias(store, model.name, model.version, alias)
     except StoreError as error:
         raise StoreError(
-            f"{model.name}:{model.version} is published, but the alias {alias!r} is not set: {error}; try "
+            f"{model.name}:{model.version} is published, but the alias {alias!r} could not be set: {error}; run "
             f"'pilotlight alias {model.name}:{model.version} {alias}'"
         ) from error
 

@@ -1,4 +1,4 @@
-"""The sample model in an embedded store, as the lock pins it."""
+"""The sample model of this repository: publishing it as a lock pins it, and a request for it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pilotlight_cli.stores import Store
 
 
 class NotTheSample(PilotlightError):
-    """The lock pins something that only a store of the user's own can have."""
+    """The lock pins another model than the sample, which only a store of the user's has."""
 
 
 def pins_sample(lock: Lock, folder: Path = SAMPLE) -> bool:
-    """Whether the files that the lock pins are those in the repository."""
+    """Return whether the files that the lock pins are those of the sample."""
     return all(
         (folder / file.name).is_file() and read_file_entry(folder / file.name) == file for file in lock.model.files
     )
 
 
 def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
-    """Put the version of the sample that a lock pins into an empty store. Raises NotTheSample."""
+    """Publish the sample to an empty store as the version that a lock pins. Raise NotTheSample."""
     pinned = load_lock(lock)
     model = pinned.model
     if not pins_sample(pinned, folder):
@@ -51,6 +51,6 @@ def publish_sample(store: Store, lock: Path, folder: Path = SAMPLE) -> None:
 
 
 def sample_request(folder: Path = EVENTS) -> tuple[str, Any]:
-    """Path and body of the request that shows the sample at work."""
+    """Return path and body of a request that the sample answers."""
     request = json.loads((folder / "sample-request.json").read_bytes())
     return request["path"], request["body"]

@@ -1,8 +1,8 @@
 """Versions of models in a store: `<name>/<version>/<file>`, with `<name>/aliases/<alias>.json` beside the versions.
 
 A version exists when its manifest does. Its `golden.json` is created first and claims the number, the artifact follows,
-the manifest comes last. Each is created only where nothing lies, so two publishers at once get two versions, and what
-an interrupted one leaves is never listed and its number never used again. Only an alias is ever overwritten.
+the manifest comes last. Each is created only where no object exists, so concurrent publishers get different versions;
+what an interrupted one leaves is never listed, and its number is never reused. Only aliases are overwritten.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MANIFEST = "manifest.json"
 _VERSION_KEY = re.compile(rf"({NAME})/({VERSION})/(.*)", re.DOTALL)
 _ALIAS_KEY = re.compile(rf"{NAME}/aliases/({NAME})\.json")
 
-# What is wrong with one object alone. A store that does not answer is no such thing.
+# Problems of a single object, unlike a store that does not respond.
 _UNREADABLE = (FormatError, ObjectRefused, ObjectTooLarge)
 
 
@@ -42,7 +42,7 @@ class NotPublished(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A version whose manifest this Pilotlight does not read, and why."""
+    """A version whose manifest cannot be read, and why."""
 
     version: int
     problem: str
@@ -50,33 +50,33 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """The aliases of a model, sorted, with the version that each stands for; `problems` of those that are not read."""
+    """The aliases of a model, sorted, with the version of each; `problems` of those that cannot be read."""
 
     versions: Mapping[str, int]
     problems: tuple[str, ...] = ()
 
 
 def catalog(store: Store) -> dict[str, tuple[int, ...]]:
-    """The models of a store with their versions, both ascending."""
+    """Return the models of a store with their versions, both ascending."""
     found: dict[str, list[int]] = {}
     for name, version in _manifests(store, ""):
         found.setdefault(name, []).append(version)
     return {name: tuple(sorted(found[name])) for name in sorted(found)}
 
 
-def numbers(store: Store, name: str) -> tuple[int, ...]:
-    """The versions of a model, ascending."""
+def version_numbers(store: Store, name: str) -> tuple[int, ...]:
+    """Return the versions of a model, ascending."""
     return tuple(sorted(version for _, version in _manifests(store, name)))
 
 
 def versions(store: Store, name: str) -> tuple[Manifest | Unreadable, ...]:
-    """The manifests of all versions of a model, ascending. One that cannot be read does not hide the others."""
+    """Return the manifests of all versions of a model, ascending. An unreadable one does not hide the others."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return tuple(pool.map(lambda version: look(store, name, version), numbers(store, name)))
+        return tuple(pool.map(lambda version: show_or_unreadable(store, name, version), version_numbers(store, name)))
 
 
-def look(store: Store, name: str, version: int) -> Manifest | Unreadable:
-    """The manifest of one version, or why it cannot be read."""
+def show_or_unreadable(store: Store, name: str, version: int) -> Manifest | Unreadable:
+    """Return the manifest of one version, or why it cannot be read."""
     try:
         return show(store, name, version)
     except _UNREADABLE as error:
@@ -84,17 +84,17 @@ def look(store: Store, name: str, version: int) -> Manifest | Unreadable:
 
 
 def show(store: Store, name: str, version: int) -> Manifest:
-    """The manifest of one version."""
+    """Return the manifest of one version. Raise what `read_at` raises."""
     return read_at(store, name, version)[0]
 
 
 def read_at(store: Store, name: str, version: int) -> tuple[Manifest, bytes]:
-    """The manifest of one version, and its bytes. Raises NotPublished, or FormatError when it does not belong there."""
+    """Return the manifest of one version, and its bytes. Raise NotPublished, or FormatError for another version's."""
     key = f"{name}/{version}/{MANIFEST}"
     try:
         content = store.read(key)
     except ObjectRefused as error:
-        found = numbers(store, name)
+        found = version_numbers(store, name)
         if version in found:
             raise
         raise NotPublished(f"{store.url} has no version {version} of {name!r}; {_choices(store, found)}") from error
@@ -113,20 +113,20 @@ def read_at(store: Store, name: str, version: int) -> tuple[Manifest, bytes]:
 
 
 def resolve(store: Store, reference: str) -> Manifest:
-    """The manifest that `NAME[:VERSION|@ALIAS]` stands for; without either it is the newest version's."""
-    wanted = parse_reference(reference)
-    if wanted.version is not None:
-        return show(store, wanted.name, wanted.version)
-    if wanted.alias is not None:
-        return _resolve_alias(store, wanted.name, wanted.alias)
-    found = numbers(store, wanted.name)
+    """Return the manifest of `NAME[:VERSION|@ALIAS]`; without version and alias, the newest. Raise NotPublished."""
+    parsed = parse_reference(reference)
+    if parsed.version is not None:
+        return show(store, parsed.name, parsed.version)
+    if parsed.alias is not None:
+        return _resolve_alias(store, parsed.name, parsed.alias)
+    found = version_numbers(store, parsed.name)
     if not found:
-        raise NotPublished(f"{store.url} has no model {wanted.name!r}; {_other_models(store)}")
-    return show(store, wanted.name, found[-1])
+        raise NotPublished(f"{store.url} has no model {parsed.name!r}; {_other_models(store)}")
+    return show(store, parsed.name, found[-1])
 
 
 def aliases(store: Store, name: str) -> Aliases:
-    """The aliases of a model. One that cannot be read does not hide the others."""
+    """Return the aliases of a model. An unreadable one does not hide the others."""
     found, problems = {}, []
     for alias in sorted(_alias_names(store, name)):
         try:
@@ -137,7 +137,7 @@ def aliases(store: Store, name: str) -> Aliases:
 
 
 def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
-    """Let the alias stand for a version that exists; returns the version that it stood for before, if any."""
+    """Point an alias to a version that exists. Return the version that it pointed to before, if any."""
     check_name(alias, "an alias")
     show(store, name, version)
     before: int | None = None
@@ -148,10 +148,10 @@ def set_alias(store: Store, name: str, version: int, alias: str) -> int | None:
 
 
 def free_versions(store: Store, name: str) -> Iterator[int]:
-    """The numbers above that of every version, ascending, without those under which something is there already.
+    """Yield the numbers above the newest version, ascending, without those that have any object already.
 
-    That is what an interrupted publisher left, or one at work has so far. It does not count as a version, so that one
-    with a high number does not use up all numbers below it.
+    Such an object is of an interrupted or concurrent publish. It does not count as a version, so that one with a high
+    number does not use up the numbers below it.
     """
     files = list(_version_files(store, name))
     used = {version for _, version, _ in files}
@@ -160,7 +160,7 @@ def free_versions(store: Store, name: str) -> Iterator[int]:
 
 
 def place(store: Store, key: str) -> str:
-    """What a message calls an object."""
+    """Return the name of an object in messages."""
     return f"{store.url}/{key}"
 
 
@@ -216,7 +216,7 @@ def _resolve_alias(store: Store, name: str, alias: str) -> Manifest:
     try:
         return show(store, name, version)
     except NotPublished as error:
-        raise NotPublished(f"the alias {alias!r} stands for version {version}: {error}") from error
+        raise NotPublished(f"the alias {alias!r} points to version {version}: {error}") from error
 
 
 def _choices(store: Store, found: tuple[int, ...]) -> str:
@@ -228,4 +228,4 @@ def _choices(store: Store, found: tuple[int, ...]) -> str:
 
 def _other_models(store: Store) -> str:
     found = catalog(store)
-    return f"it has {', '.join(found)}" if found else "it is empty: 'pilotlight publish' puts a model there"
+    return f"it has {', '.join(found)}" if found else "it is empty; publish a model with 'pilotlight publish'"

@@ -1,7 +1,7 @@
-"""What `publish` finds out about a model file: its format, its signature, its samples, the versions that it needs.
+"""Inspecting a model file for `publish`: its format, its signature, its samples, the versions that it needs.
 
-All that reads it is a process of its own (`isolation`): first one that tells by its bytes alone what it is, then one
-that loads it, with the libraries that it needs.
+The file is read in child processes alone (`isolation`): first in one that recognises it by its bytes, then in one that
+loads it, with the libraries that it needs.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GLOBAL, Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.registry.json_document import decoded
+from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.regular_files import check_regular, file_states
-from pilotlight_cli.sandbox.isolation import ask, scratch
+from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
-from pilotlight_cli.sandbox.limits import DEFAULT, Allowance
+from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 
 __all__ = ["Inspection", "UsageError", "inspect"]
 
@@ -38,7 +38,7 @@ _KNOWN_ROOTS: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model file as it is to be published. `files[0]` is what the runtime opens; `notes` say what was guessed."""
+    """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed."""
 
     format: str
     files: tuple[Path, ...]
@@ -57,96 +57,98 @@ def inspect(
     signature: bytes | None,
     golden: bytes | None,
     allow: Sequence[str],
-    allowance: Allowance = DEFAULT,
+    limit_options: LimitOptions = DEFAULT,
 ) -> Inspection:
-    """Look into the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
+    """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
-    `files` are those that were looked into, with nothing else beside them, so that what loads is what is published; one
-    may have been saved again. Their folder lasts as long as this process. Raises NotRecognised, UsageError (the options
-    do not go with the file), ModelError (the model cannot be served), UnsafePickle, FormatError, or InstallError.
+    `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
+    again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
+    file), ModelError (the model cannot be served), UnsafePickle, FormatError or InstallError.
     """
     _check_allowed(allow)
     path = path.absolute()
-    found = recognised(path, allowance)
-    before = file_states((path, *found.companions))
+    found = recognise_file(path, limit_options)
+    before = file_states((path, *found.external_files))
     providers = _providers(allow)
-    folder = scratch()
-    given, *companions = _gather((path, *found.companions), folder / "given")
+    folder = temporary_folder()
+    linked, *external_files = _link_files((path, *found.external_files), folder / "given")
     job = Job(
-        path=given,
+        path=linked,
         kind=found.kind,
-        wanted=format or "",
-        signature=decoded(signature or b"", "the signature"),
-        golden=decoded(golden or b"", "the golden samples"),
-        admitted=admitted(),
+        requested_format=format or "",
+        signature=decode_text(signature or b"", "the signature"),
+        golden=decode_text(golden or b"", "the golden samples"),
+        admitted=admitted_globals(),
         allow=tuple(dict.fromkeys(allow)),
         folder=folder,
-        companions=tuple(companions),
+        external_files=tuple(external_files),
         numpy_major=found.numpy_major,
         packages=tuple(providers),
         labels=found.labels,
-        words=found.words,
+        vocabulary=found.vocabulary,
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
-    limits = allowance.limits(found.size)
-    answer = read_findings(ask("look", write_job(job), packages, job.folder, path.name, limits=limits))
+    limits = limit_options.limits(found.size)
+    findings = read_findings(run_task("inspect", write_job(job), packages, job.folder, path.name, limits=limits))
     if file_states(before) != before:
-        raise ModelError(f"{path} changed while it was inspected; do it again once it is whole")
-    allowed, extra = answer.names
+        raise ModelError(f"{path} changed while it was being inspected; publish it again when it is complete")
+    allowed, extra = findings.names
     return Inspection(
-        format=answer.format,
-        files=(answer.path, *companions),
-        runtime=answer.runtime,
-        signature=answer.signature,
-        golden=answer.golden,
+        format=findings.format,
+        files=(findings.path, *external_files),
+        runtime=findings.runtime,
+        signature=findings.signature,
+        golden=findings.golden,
         allowed_globals=allowed,
         extra_globals=extra,
-        notes=answer.notes,
+        notes=findings.notes,
     )
 
 
-def recognised(path: Path, allowance: Allowance = DEFAULT) -> Recognised:
-    """What the file at `path` is. Raises UsageError for what is no file, NotRecognised or ModelError."""
-    limits = allowance.limits(check_regular(path).st_size)
-    return read_recognised(ask("recognise", {"path": str(path)}, None, scratch(), path.name, limits=limits))
+def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
+    """Recognise the file at `path`. Raise UsageError if it is not a regular file, NotRecognised or ModelError."""
+    limits = limit_options.limits(check_regular(path).st_size)
+    return read_recognised(
+        run_task("recognise", {"path": str(path)}, None, temporary_folder(), path.name, limits=limits)
+    )
 
 
-def _gather(files: Sequence[Path], folder: Path) -> list[Path]:
-    """The same files in a folder of their own: another name for each, or a copy where there can be none."""
+def _link_files(files: Sequence[Path], folder: Path) -> list[Path]:
+    """Link the files into a new folder, or copy those that cannot be linked."""
     folder.mkdir()
-    gathered = [folder / file.name for file in files]
-    for file, target in zip(files, gathered, strict=True):
+    targets = [folder / file.name for file in files]
+    for file, target in zip(files, targets, strict=True):
         try:
             os.link(file.resolve(), target)
-        except OSError:  # another file system, or somebody else's file
+        except OSError:  # another file system, or another user's file
             shutil.copyfile(file, target)
-    return gathered
+    return targets
 
 
 def _check_allowed(allow: Sequence[str]) -> None:
-    """Names that may be allowed at all. Raises UsageError."""
+    """Raise UsageError for names that cannot be allowed."""
     for name in allow:
         if not re.fullmatch(GLOBAL, name):
             raise UsageError(f"--allow {name}: expected module.name, like sklearn.linear_model._ridge.Ridge")
         if forbidden(name):
             raise UsageError(
-                f"--allow {name}: this one can run or load anything, or leads there, and is never allowed; save the "
-                "model without it"
+                f"--allow {name}: this global can run any code, directly or indirectly, and cannot be allowed; save "
+                "the model without it"
             )
 
 
 def _providers(allow: Sequence[str]) -> dict[str, str]:
-    """The packages, at the versions installed here, that hold what was allowed; the function needs them too."""
-    strangers = {name: name.partition(".")[0] for name in allow}
+    """Return the packages that provide the allowed names, with the versions installed here. Raise UsageError."""
+    unknown = {name: name.partition(".")[0] for name in allow}
     known = _KNOWN_ROOTS | sys.stdlib_module_names
-    strangers = {name: root for name, root in strangers.items() if root not in known}
-    distributions = packages_distributions() if strangers else {}
+    unknown = {name: root for name, root in unknown.items() if root not in known}
+    distributions = packages_distributions() if unknown else {}
     found = {}
-    for name, root in strangers.items():
+    for name, root in unknown.items():
         if root not in distributions:
             raise UsageError(
-                f"--allow {name}: no package here provides {root}, so that its version could be pinned; install the "
-                "one that does beside pilotlight"
+                f"--allow {name}: no installed package provides {root}, and its version has to be pinned; install it "
+                "in pilotlight's environment"
             )
         package = distributions[root][0]
         found[package] = f"{package}=={version(package)}"

@@ -1,6 +1,6 @@
-"""Where model files are read: in a process of its own, with the model's own libraries and within limits.
+"""Reading model files in a child process, with the model's own libraries and within limits.
 
-It has none of the command's libraries and none of the developer's credentials. It ends with this process, at its limits
+The child has neither the command's libraries nor the developer's credentials. It ends with this process, at its limits
 of memory and of time, and with Ctrl-C.
 """
 
@@ -24,7 +24,7 @@ from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import tethered
 from pilotlight_cli.project import CORE, PROJECT
-from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, tells_exhaustion
+from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, mentions_exhaustion
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import Limits, memory_sentence, time_sentence
 
@@ -33,45 +33,45 @@ _ERRORS: Final[dict[str, type[PilotlightError]]] = {
     kind.__name__: kind for kind in (FormatError, ModelError, NotRecognised, RuntimeMismatch, UnsafePickle, UsageError)
 }
 
-# What the child gets of this process's environment, and one thread for its libraries: they reserve memory for each,
-# on a large machine more than a model takes.
+# The variables that the child inherits, and one thread for its libraries: they reserve memory for each thread, on a
+# large machine more than a model takes.
 _ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-_GLANCE: Final = 0.1  # seconds between looks at what it holds
-_SAID: Final = 4096  # bytes of what it says
+_POLL_INTERVAL: Final = 0.1  # seconds between measurements of its memory
+_OUTPUT_TAIL: Final = 4096  # bytes
 
 
 class _TooLarge(Exception):
     """The process holds more memory than its limit."""
 
 
-def ask(
+def run_task(
     task: str, job: dict[str, Any], packages: Path | None, folder: Path, about: str, *, limits: Limits
 ) -> dict[str, Any]:
-    """Have the child do a task of `pilotlight_cli.sandbox.child`, with those packages and the standard library alone.
+    """Run a task of `pilotlight_cli.sandbox.child` with those packages and the standard library alone.
 
-    `job` and the result are JSON documents, which lie in `folder` meanwhile; `about` is what a message calls the model.
-    Raises what the child raised on purpose, and ModelError where it reached a limit or died of something else.
+    `job` and the result are JSON documents, exchanged in `folder`; `about` is the model's name in messages. Raise the
+    PilotlightError that the child raised, or ModelError if it reached a limit or died.
     """
-    job_file, answer_file = folder / f"{task}-job.json", folder / f"{task}-answer.json"
+    job_file, result_file = folder / f"{task}-job.json", folder / f"{task}-result.json"
     job_file.write_text(json.dumps(job))
-    answer_file.unlink(missing_ok=True)
-    counted = "0" if limits.watched else str(limits.memory)
-    command = [*isolated_python(), "-P", "-m", "pilotlight_cli.sandbox.child", task, str(job_file), str(answer_file)]
-    said = folder / f"{task}-said.txt"
+    result_file.unlink(missing_ok=True)
+    memory_limit = "0" if limits.polled else str(limits.memory)
+    command = [*isolated_python(), "-P", "-m", "pilotlight_cli.sandbox.child", task, str(job_file), str(result_file)]
+    output = folder / f"{task}-output.txt"
     try:
-        code = _run([*command, counted, str(limits.seconds)], _environment(packages), said, limits)
+        code = _run([*command, memory_limit, str(limits.seconds)], _environment(packages), output, limits)
     except subprocess.TimeoutExpired:
         raise ModelError(
-            f"the process that looked into {about} waited for something, and was ended after {limits.patience} "
-            "seconds; do it again, with the file on a disk of this machine"
+            f"the process that inspected {about} was ended after {limits.timeout} seconds without a result; copy the "
+            "file to a local disk and try again"
         ) from None
     except _TooLarge:
         raise ModelError(memory_sentence(about, limits)) from None
-    if not answer_file.exists():
-        raise _death(about, code, said, limits)
-    document: dict[str, Any] = json.loads(answer_file.read_bytes())
+    if not result_file.exists():
+        raise _death_error(about, code, output, limits)
+    document: dict[str, Any] = json.loads(result_file.read_bytes())
     if document.get("error") == OUT_OF_MEMORY:
         raise ModelError(memory_sentence(about, limits))
     if "error" in document:
@@ -80,22 +80,22 @@ def ask(
     return document
 
 
-def scratch() -> Path:
-    """A folder that goes when this process ends."""
+def temporary_folder() -> Path:
+    """Create a folder that is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix="pilotlight-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str], said: Path, limits: Limits) -> int:
-    """The exit code of a command, which nothing outlives. What it says goes to a file, however much that is.
+def _run(command: Sequence[str], environ: Mapping[str, str], output: Path, limits: Limits) -> int:
+    """Run a command, its output in a file, end all its processes, and return its exit code.
 
-    Raises TimeoutExpired, or _TooLarge where we are to look at its memory.
+    Raise TimeoutExpired, or _TooLarge where its memory is polled.
     """
-    with said.open("wb") as out:
+    with output.open("wb") as out:
         process = subprocess.Popen(
             tethered(command, os.getpid()),
-            cwd=said.parent,
+            cwd=output.parent,
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -104,46 +104,46 @@ def _run(command: Sequence[str], environ: Mapping[str, str], said: Path, limits:
         )
     try:
         return _wait(process, limits)
-    finally:  # an interrupt too must not leave it behind
+    finally:  # on an interrupt too
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], limits: Limits) -> int:
-    if not limits.watched:
-        return process.wait(limits.patience)
-    end = time.monotonic() + limits.patience
+    if not limits.polled:
+        return process.wait(limits.timeout)
+    end = time.monotonic() + limits.timeout
     while time.monotonic() < end:
         with suppress(subprocess.TimeoutExpired):
-            return process.wait(_GLANCE)
+            return process.wait(_POLL_INTERVAL)
         if _resident(process.pid) > limits.memory:
             raise _TooLarge
-    raise subprocess.TimeoutExpired(process.args, limits.patience)
+    raise subprocess.TimeoutExpired(process.args, limits.timeout)
 
 
 def _resident(pid: int) -> int:
-    """The bytes that a process holds in memory; 0 where it ended."""
-    told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return int(told.strip() or 0) * 1024
+    """Return the resident size of a process in bytes; 0 if it has ended."""
+    rss = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return int(rss.strip() or 0) * 1024
 
 
-def _death(about: str, code: int, said: Path, limits: Limits) -> ModelError:
-    """What a process died of that left no answer."""
-    with said.open("rb") as content:
-        content.seek(max(0, said.stat().st_size - _SAID))
+def _death_error(about: str, code: int, output: Path, limits: Limits) -> ModelError:
+    """Return the error for a process that died without a result."""
+    with output.open("rb") as content:
+        content.seek(max(0, output.stat().st_size - _OUTPUT_TAIL))
         last = content.read().decode(errors="replace").strip()
     if code == -signal.SIGXCPU:
         return ModelError(time_sentence(about, limits))
-    if tells_exhaustion(last):
+    if mentions_exhaustion(last):
         return ModelError(memory_sentence(about, limits))
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     lines = "\n".join(last.splitlines()[-6:])
-    return ModelError(f"the process that looked into {about} ended with {how}; it said:\n{lines}")
+    return ModelError(f"the process that inspected {about} ended with {how}; its output:\n{lines}")
 
 
 def _environment(packages: Path | None) -> dict[str, str]:
-    """Where the child finds its modules, and nothing else that it does not need."""
+    """Return the child's environment: the paths of its modules and the inherited variables."""
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     folders = [*([packages] if packages else []), CORE.parent, PROJECT / "cli"]
     return kept | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(map(str, folders))}

@@ -1,4 +1,4 @@
-"""What the parent asks of the child, and what the child answers: both are JSON files."""
+"""A job for the child and its findings, which parent and child exchange as JSON files."""
 
 from __future__ import annotations
 
@@ -31,74 +31,73 @@ Names: TypeAlias = "tuple[tuple[str, ...], tuple[str, ...]]"
 
 
 class UsageError(PilotlightError):
-    """The options do not go with the file."""
+    """The options do not match the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A model file to look into.
+    """A model file to inspect.
 
-    `kind` is what the file is and `wanted` the format that the publisher asks for, or empty. `signature` and `golden`
-    are the texts of the publisher's files, or empty. `admitted` are the names that Pilotlight ships and `allow` those
-    that the publisher adds; `packages` are what these are in, by their names on PyPI. A file that is saved again
-    goes to `folder`. `companions` are the files beside the model that hold parts of it. `labels` and `words` are what
-    an ONNX file itself tells of its classes and of the strings that it knows.
+    `kind` is the file's kind and `requested_format` the publisher's --format, or empty. `signature` and `golden` are
+    the texts of the publisher's files, or empty. `admitted` are the globals that Pilotlight ships and `allow` those
+    that the publisher adds; `packages` provide the latter, by their names on PyPI. A file that is saved again goes to
+    `folder`. `external_files`, `labels` and `vocabulary` are those of an ONNX file.
     """
 
     path: Path
     kind: str
-    wanted: str
+    requested_format: str
     signature: str
     golden: str
     admitted: frozenset[str]
     allow: tuple[str, ...]
     folder: Path
-    companions: tuple[Path, ...] = ()
+    external_files: tuple[Path, ...] = ()
     numpy_major: int = 2
     packages: tuple[str, ...] = ()
     labels: tuple[str | int, ...] = ()
-    words: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
 
 def read_job(document: dict[str, Any]) -> Job:
-    """The job that `write_job` wrote."""
+    """Read a job that `write_job` wrote."""
     return Job(
         **document
         | {
             "path": Path(document["path"]),
             "folder": Path(document["folder"]),
-            "companions": tuple(map(Path, document["companions"])),
+            "external_files": tuple(map(Path, document["external_files"])),
             "admitted": frozenset(document["admitted"]),
             "allow": tuple(document["allow"]),
             "packages": tuple(document["packages"]),
             "labels": tuple(document["labels"]),
-            "words": tuple(document["words"]),
+            "vocabulary": tuple(document["vocabulary"]),
         }
     )
 
 
 def write_job(job: Job) -> dict[str, Any]:
-    """The JSON form of a job."""
+    """Return the JSON form of a job."""
     return {
         "path": str(job.path),
         "kind": job.kind,
-        "wanted": job.wanted,
+        "requested_format": job.requested_format,
         "signature": job.signature,
         "golden": job.golden,
         "admitted": sorted(job.admitted),
         "allow": list(job.allow),
         "folder": str(job.folder),
-        "companions": [str(path) for path in job.companions],
+        "external_files": [str(path) for path in job.external_files],
         "numpy_major": job.numpy_major,
         "packages": list(job.packages),
         "labels": list(job.labels),
-        "words": list(job.words),
+        "vocabulary": list(job.vocabulary),
     }
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the child found out. `path` is the file to publish: the given one, or one that was saved again."""
+    """The result of an inspection. `path` is the file to publish: the given one, or one that was saved again."""
 
     format: str
     path: Path
@@ -109,21 +108,21 @@ class Findings:
     notes: tuple[str, ...] = ()
 
 
-def write_findings(answer: Findings) -> dict[str, Any]:
-    """The JSON form of an answer."""
+def write_findings(findings: Findings) -> dict[str, Any]:
+    """Return the JSON form of findings."""
     return {
-        "format": answer.format,
-        "path": str(answer.path),
-        "runtime": write_runtime(answer.runtime),
-        "signature": write_signature(answer.signature),
-        "golden": write_golden(answer.golden),
-        "names": [list(names) for names in answer.names],
-        "notes": list(answer.notes),
+        "format": findings.format,
+        "path": str(findings.path),
+        "runtime": write_runtime(findings.runtime),
+        "signature": write_signature(findings.signature),
+        "golden": write_golden(findings.golden),
+        "names": [list(names) for names in findings.names],
+        "notes": list(findings.notes),
     }
 
 
 def read_findings(document: dict[str, Any]) -> Findings:
-    """The answer that `write_findings` wrote."""
+    """Read findings that `write_findings` wrote."""
     allowed, extra = document["names"]
     return Findings(
         format=document["format"],
@@ -152,9 +151,9 @@ def runtime_of(
 def provisional_description(
     files: Sequence[Path], artifact_format: str, runtime: Runtime, signature: Signature, names: Names
 ) -> Description:
-    """A description good enough to load the model as a function would.
+    """Return a description for loading the model as a function does.
 
-    The name, the version, and the digests of all files but the first mean nothing.
+    The name, the version, and the digests of all files but the first are placeholders.
     """
     first, *others = files
     file = read_file_entry(first)

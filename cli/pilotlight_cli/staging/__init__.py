@@ -1,4 +1,4 @@
-"""Puts a deployable folder together: a function's folder, the core that it imports, the model's lock, the libraries."""
+"""Building a deployable folder: a function's sources, the core that it imports, the model's lock, the libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
-from pilotlight_cli.registry.json_document import decoded
+from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
@@ -31,10 +31,11 @@ def build(
     architecture: str = "x86_64",
     limit: int = MAX_BYTES,
 ) -> Package:
-    """Stage the package of a cloud's function in `out`, which is replaced. `say` is told what takes its time.
+    """Stage the package of a cloud's function in `out`, which is replaced. `say` gets a line for each slow step.
 
-    On AWS the libraries of the function that predicts go into the folder, for one of `requirements.PLATFORMS`;
-    Google's builder installs them itself, from requirements.txt. `limit` is how many bytes AWS takes.
+    On AWS the libraries of the predict function go into the folder, for one of `requirements.PLATFORMS`; Google's
+    builder installs them itself, from requirements.txt. `limit` is the size in bytes that AWS accepts. Raise
+    BuildError, FormatError or LockMismatch.
     """
     check_replaceable(out, cloud, function)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
@@ -56,14 +57,14 @@ def build(
 
 
 def _budget(cloud: str, lock: Path, function: str) -> int:
-    """How many bytes a package should stay below; 0 where its libraries are not in it."""
+    """Return the bytes that a package should stay below; 0 if its libraries are not in it."""
     return ENGINES[load_lock(lock).model.runtime.engine].budget if (cloud, function) == ("aws", PREDICT) else 0
 
 
 def _check(lock: Path) -> None:
-    """Refuse a lock that is not whole, or whose companions were not written with it."""
+    """Raise FormatError or LockMismatch if the three files of `pin` are incomplete or do not belong together."""
     pinned = load_lock(lock)
-    check_requirements(pinned, decoded(beside(lock, REQUIREMENTS), REQUIREMENTS))
+    check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
     check_golden(pinned, lock)
 
 

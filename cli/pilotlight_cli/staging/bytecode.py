@@ -1,4 +1,4 @@
-"""Bytecode for the functions' Python, by an interpreter of that version where this machine has one."""
+"""Bytecode for the functions' Python, compiled by an interpreter of that version if this machine has one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pilotlight_cli.staging.package import BuildError
 
 
 def compile_all(folder: Path, say: Callable[[str], None]) -> str:
-    """Compile the package for the functions' Python; the interpreter that did, or "" where there is none.
+    """Compile the package for the functions' Python. Return the interpreter that did, or "" if there is none.
 
-    Bytecode checked against nothing (PEP 552) survives any change of timestamps on the way to the platform.
+    Unchecked bytecode (PEP 552) stays valid whatever timestamps the files get on the platform. Raise BuildError.
     """
     program = interpreter()
     if not program:
-        say(f"no Python {PYTHON_VERSION} here: the package has no bytecode, and its cold start compiles every import")
+        say(f"Python {PYTHON_VERSION} not found: the package has no bytecode, and a cold start compiles every import")
         return ""
     say(f"compiling for Python {PYTHON_VERSION}")
     command = [program, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "-s"]
@@ -31,14 +31,14 @@ def compile_all(folder: Path, say: Callable[[str], None]) -> str:
 
 
 def has_bytecode(folder: Path) -> bool:
-    """Whether every module at the root of a package was compiled for the functions' Python."""
+    """Return whether every module at the root of a package is compiled for the functions' Python."""
     tag = f"cpython-{PYTHON_VERSION.replace('.', '')}"
     modules = list(folder.glob("*.py"))
     return bool(modules) and all((folder / f"__pycache__/{file.stem}.{tag}.pyc").is_file() for file in modules)
 
 
 def interpreter() -> str:
-    """An interpreter of the functions' version that really runs: a version manager's shim may not."""
+    """Return an interpreter of the functions' version that runs, as a version manager's shim may not; or ""."""
     check = f"import sys; sys.exit(sys.version_info[:2] != {tuple(map(int, PYTHON_VERSION.split('.')))})"
     for candidate in _candidates():
         with_version = subprocess.run([candidate, "-c", check], capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Which modules of the core a function's own modules import: found by reading them, so nothing is run."""
+"""The modules of the core that a function's own modules import, found by parsing them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pilotlight_cli.staging.package import BuildError
 
 
 def imported_modules(sources: Iterable[Path], package: Path, names: Iterable[str] = ()) -> list[Path]:
-    """The files of a package that `sources` import, directly or through one another, wherever in them the import is.
+    """Return the files of a package that `sources` import, directly or indirectly, anywhere in their code.
 
-    `names` are modules that are imported by name, where no import statement shows it. What is imported for type
-    checkers alone does not count. Raises BuildError where a source cannot be read.
+    `names` are modules that are imported by name, without an import statement. Imports for type checkers alone do not
+    count. Raise BuildError for invalid syntax and relative imports.
     """
     found = {file for name in names for file in _files(name, package)}
     waiting = [*sources, *sorted(found)]
@@ -25,7 +25,7 @@ def imported_modules(sources: Iterable[Path], package: Path, names: Iterable[str
 
 
 def _files(name: str, package: Path) -> Iterator[Path]:
-    """The files that importing a dotted name runs; none where it is not of the package."""
+    """Yield the files that importing a dotted name runs; none if it is outside the package."""
     parts = name.split(".")
     if parts[0] != package.name:
         return
@@ -44,7 +44,7 @@ def _imports(file: Path) -> Iterator[str]:
 
 
 def _names(node: ast.AST, file: Path) -> Iterator[str]:
-    """Every name that could be a module: `from a import b` may mean the module a.b."""
+    """Yield every name that could be a module: `from a import b` may mean the module a.b."""
     inner: Iterable[ast.AST] = ast.iter_child_nodes(node)
     match node:
         case ast.Import(names):
@@ -52,7 +52,7 @@ def _names(node: ast.AST, file: Path) -> Iterator[str]:
         case ast.ImportFrom(module=str(module), names=names, level=0):
             yield from (f"{module}.{alias.name}" for alias in names)
         case ast.ImportFrom():
-            raise BuildError(f"{file}, line {node.lineno}: a relative import; write the module's whole name")
+            raise BuildError(f"{file}, line {node.lineno}: found a relative import, expected the module's full name")
         case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=otherwise):
             inner = otherwise
     for child in inner:

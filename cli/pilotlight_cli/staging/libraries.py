@@ -1,4 +1,4 @@
-"""The libraries of a package: what is pinned for a cloud, and its installation for the functions' platform."""
+"""The libraries of a package: the pinned ones for a cloud, and their installation for the functions' platform."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.project import FUNCTIONS
-from pilotlight_cli.registry.json_document import decoded
+from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.package import BuildError
 from pilotlight_cli.staging.sources import PREDICT, beside
 from pilotlight_cli.staging.trim import prune
 
 
 def requirements(cloud: str, lock: Path) -> str:
-    """The hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
+    """Return the hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
 
-    What `pin` wrote is whole, each package with all that it needs, because Google's builder resolves what it installs
-    and checks it afterwards. On AWS we install, and for an engine that opens only some files of its packages nothing
-    but these: numpy, protobuf and what else ONNX Runtime's binding needs would be dead weight to the C API. Both files
-    were resolved so that a package that is in both has one version; where it has not, this fails.
+    `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.
+    On AWS we install the packages; for an engine that opens only some files, without their dependencies: the C API uses
+    neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two versions.
     """
-    model = decoded(beside(lock, REQUIREMENTS), REQUIREMENTS)
+    model = decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS)
     platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
     frame = platform.read_text() if platform.exists() else ""
     for name in sorted(pins(model).keys() & pins(frame).keys()):
@@ -46,7 +45,7 @@ def requirements(cloud: str, lock: Path) -> str:
 
 
 def install(text: str, target: Path, architecture: str, engine: Engine) -> None:
-    """Install what a requirements text pins, without what that engine does not use of it. Raises BuildError."""
+    """Install what a requirements text pins, without what the engine does not use. Raise BuildError."""
     options = ["--no-config", "--target", str(target), "--python", sys.executable]
     platform = ["--python-version", PYTHON_VERSION, "--python-platform", PLATFORMS[architecture]]
     only = ["--only-binary", ":all:", "--no-deps", "--require-hashes", "--requirement", "-"]

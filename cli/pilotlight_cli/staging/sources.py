@@ -1,4 +1,4 @@
-"""The sources of a function: what lies in its folder, the core that it imports, what `pin` wrote."""
+"""The sources of a function: its folder, the core that it imports, the files that `pin` wrote."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.staging.closure import imported_modules
 from pilotlight_cli.staging.package import BuildError
 
-# The function that has the model. AWS has others, which have neither lock nor libraries: boto3 is its runtime's.
+# The function with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
 PREDICT = "predict"
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
@@ -23,10 +23,10 @@ _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in",
 def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) -> None:
     """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root.
 
-    Of the core come the modules that these files import, and all that those import. Raises FormatError where what `pin`
-    wrote beside the lock is not there; the function itself judges the lock.
+    The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
+    `pin` wrote is missing; the function itself checks the lock.
     """
-    root = root_of(cloud, function)
+    root = _function_folder(cloud, function)
     written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function == PREDICT else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function == PREDICT else []
@@ -38,8 +38,8 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
         (out / ("model.lock" if name == lock.name else name)).write_bytes(content)
 
 
-def root_of(cloud: str, function: str) -> Path:
-    """The folder of a function. Raises BuildError where a cloud has no such function."""
+def _function_folder(cloud: str, function: str) -> Path:
+    """Return the folder of a function. Raise BuildError if the cloud has no such function."""
     roots = {root.name: root for root in sorted((FUNCTIONS / cloud).iterdir()) if any(root.glob("*.py"))}
     if function not in roots:
         raise BuildError(f"{FUNCTIONS / cloud} has no function {function!r}; it has {', '.join(roots)}")
@@ -47,17 +47,17 @@ def root_of(cloud: str, function: str) -> Path:
 
 
 def check_replaceable(out: Path, cloud: str, function: str) -> None:
-    """Refuse to replace a folder that holds something else than a package of this function."""
-    sources = {file.name for file in root_of(cloud, function).glob("*.py")}
-    there = {path.name for path in out.iterdir()} if out.exists() else set()
-    if there and not there & sources:
+    """Raise BuildError for a folder with anything but a package of this function."""
+    sources = {file.name for file in _function_folder(cloud, function).glob("*.py")}
+    found = {path.name for path in out.iterdir()} if out.exists() else set()
+    if found and not found & sources:
         raise BuildError(
-            f"{out} is not empty and holds no package of the function {function}; name a new folder, or empty this one"
+            f"{out} is not empty and has no package of the function {function}; name a new folder, or empty this one"
         )
 
 
 def beside(lock: Path, name: str) -> bytes:
-    """A file that `pin` wrote with the lock."""
+    """Read a file that `pin` wrote with the lock. Raise FormatError."""
     file = lock.with_name(name)
     try:
         return file.read_bytes()
@@ -69,7 +69,7 @@ def beside(lock: Path, name: str) -> bytes:
 
 
 def check_golden(pinned: Lock, lock: Path) -> None:
-    """Refuse golden samples that were not written with this lock."""
+    """Raise FormatError for golden samples that were not written with this lock."""
     content, expected = beside(lock, GOLDEN), pinned.model.golden
     found = content_entry(expected.name, content)
     if found != expected:

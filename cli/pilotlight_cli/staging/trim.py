@@ -1,4 +1,4 @@
-"""Removes what no function imports from the libraries in a package: Lambda's limit is near, and bytecode adds to it."""
+"""Removing the parts of libraries that no function imports: packages are near Lambda's limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOTICES = frozenset(("LICENSE", ".txt", ".md"))
 
 
 def prune(folder: Path, engine: Engine) -> None:
-    """Remove it from the libraries installed in `folder`, for one engine. Nothing is loaded differently without it."""
+    """Remove from the libraries installed in `folder` what an engine does not use."""
     for module in _MODULES:
         for path in _files(folder / module):
             if _is_superfluous(path.relative_to(folder)):

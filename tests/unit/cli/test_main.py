@@ -410,7 +410,7 @@ def test_publish_as_json_has_the_manifest_and_what_was_guessed(tmp_path: Path) -
 
 def test_what_is_no_model_is_not_published(tmp_path: Path) -> None:
     error = run("publish", __file__, "--name", "a", "--store", tmp_path.as_uri(), code=1).stderr
-    assert "test_main.py is none of the files that Pilotlight serves" in error
+    assert "test_main.py is not a model file that Pilotlight serves" in error
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pilotlight.pickles.forbidden import forbidden
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 
 FORBIDDEN = """
 builtins.eval builtins.exec builtins.compile builtins.open builtins.__import__ builtins.getattr builtins.setattr
@@ -51,8 +51,8 @@ def test_what_holds_data_may_be_allowed(name: str) -> None:
 
 
 def test_the_shipped_list_holds_nothing_forbidden() -> None:
-    assert len(admitted()) > 500
-    assert [name for name in admitted() if forbidden(name)] == []
+    assert len(admitted_globals()) > 500
+    assert [name for name in admitted_globals() if forbidden(name)] == []
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_the_shipped_list_holds_nothing_forbidden() -> None:
     ],
 )
 def test_the_shipped_list_holds_what_models_are_made_of(name: str) -> None:
-    assert name in admitted()
+    assert name in admitted_globals()
 
 
 @pytest.mark.parametrize("word", ["clone", "load", "fetch", "read", "open", "delayed", "compile", "config", "exec"])
 def test_the_shipped_list_holds_no_function_that_does_such_a_thing(word: str) -> None:
-    functions = [name.rpartition(".")[2] for name in admitted()]
+    functions = [name.rpartition(".")[2] for name in admitted_globals()]
     assert [name for name in functions if name.islower() and word in name.split("_")] == []

@@ -40,10 +40,10 @@ from pickles import (
 )
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickles.loading import loads, scan
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 from properties import HealthCheck, given, settings, st
 
-ADMITTED = admitted()
+ADMITTED = admitted_globals()
 EXECUTING = tuple(pickles.executing(Path("/nowhere")))
 
 NDARRAY = named("numpy", "ndarray")

@@ -1,6 +1,6 @@
-"""python -m pilotlight_cli.sandbox.child TASK JOB ANSWER BYTES SECONDS: does what JOB asks for and writes ANSWER.
+"""python -m pilotlight_cli.sandbox.child TASK JOB RESULT BYTES SECONDS: run the job in JOB and write RESULT.
 
-BYTES of memory, 0 for any, and SECONDS of the processor are what it may take.
+BYTES of memory, 0 for no limit, and SECONDS of processor time are its limits.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_job, write_findings
 
-# All that is written about a model is read at each start of a function.
-LARGEST_ANSWER: Final = 64 * 10**6
+# A function reads the whole description of its model at each start.
+LARGEST_RESULT: Final = 64 * 10**6
 
 
-def main(task: str, job_file: str, answer_file: str, memory: str, seconds: str) -> None:
-    """Do the job; what Pilotlight raises on purpose goes into the answer."""
+def main(task: str, job_file: str, result_file: str, memory: str, seconds: str) -> None:
+    """Run the job. A PilotlightError goes into the result."""
     confine(int(memory), int(seconds))
-    warnings.simplefilter("ignore")  # what libraries say of old files shows in the outcome
-    Path(answer_file).write_text(_answer(task, Path(job_file)))
+    warnings.simplefilter("ignore")  # of libraries about old files: the result shows whether they matter
+    Path(result_file).write_text(_run(task, Path(job_file)))
 
 
-def _answer(task: str, job_file: Path) -> str:
+def _run(task: str, job_file: Path) -> str:
     try:
-        return _written(_do(task, json.loads(job_file.read_bytes())))
+        return _serialise(_do(task, json.loads(job_file.read_bytes())))
     except Exception as error:
         if is_exhaustion(error):
             return json.dumps({"error": OUT_OF_MEMORY})
         if isinstance(error, OSError):
             error = ModelError(f"{error.filename or 'a file'} cannot be read: {error.strerror or error}")
         if isinstance(error, RecursionError):
-            error = ModelError("the model is nested too deep, or holds itself; train and save it again")
+            error = ModelError("the model is nested too deeply or contains itself; train and save it again")
         if not isinstance(error, PilotlightError):
             raise
         return json.dumps({"error": type(error).__name__, "message": str(error)})
 
 
-def _written(answer: dict[str, Any]) -> str:
-    text = json.dumps(answer)
-    if len(text) > LARGEST_ANSWER:
+def _serialise(result: dict[str, Any]) -> str:
+    text = json.dumps(result)
+    if len(text) > LARGEST_RESULT:
         raise ModelError(
-            f"what there is to write about the model (names, labels, samples) takes {len(text) // 10**6} MB, expected "
-            f"at most {LARGEST_ANSWER // 10**6} MB; save the model with fewer"
+            f"the description of the model (names, labels, samples) takes {len(text) // 10**6} MB, expected "
+            f"at most {LARGEST_RESULT // 10**6} MB; save the model with fewer"
         )
     return text
 
@@ -66,14 +66,14 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         from pilotlight_cli.sandbox.child import onnx_measuring
 
         return onnx_measuring.measure(document)
-    if task == "look":
-        return write_findings(_look(read_job(document)))
+    if task == "inspect":
+        return write_findings(_inspect(read_job(document)))
     raise UsageError(f"the sandbox has no task {task!r}")
 
 
-def _look(job: Job) -> Findings:
+def _inspect(job: Job) -> Findings:
     inspector = import_module(f"pilotlight_cli.sandbox.child.{KINDS[job.kind].inspector}")
-    findings: Findings = inspector.look(job)
+    findings: Findings = inspector.inspect(job)
     return findings
 
 

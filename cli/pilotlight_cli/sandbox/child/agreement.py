@@ -1,4 +1,4 @@
-"""Holding the publisher's signature against what the model itself says."""
+"""Checking the publisher's signature against the model's own inputs and outputs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pilotlight.errors import FormatError
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.signature import Input, Output, Signature, read_signature
 from pilotlight.model.tensor import BYTES
-from pilotlight_cli.sandbox.child.samples import fits
+from pilotlight_cli.sandbox.child.samples import shape_matches
 
 FILE = "the signature"
 
 
 def read_given(text: str) -> Signature:
-    """The publisher's signature. Raises FormatError."""
+    """Parse the publisher's signature. Raise FormatError."""
     try:
         return read_signature(Node(read_json(text.encode())))
     except FormatError as error:
@@ -24,65 +24,74 @@ def read_given(text: str) -> Signature:
 def check_tensors(
     given: Sequence[Input | Output], found: Sequence[Input | Output], field: str, *, all_of: bool
 ) -> None:
-    """Tensors with names of their own, as ONNX has them: each has the datatype and dimensions that the model says."""
+    """Check named tensors, as of ONNX, for the model's datatypes and shapes. Raise FormatError."""
     by_name = {tensor.name: tensor for tensor in found}
     for index, tensor in enumerate(given):
         path = f"$.{field}[{index}]"
         known = by_name.get(tensor.name)
         if known is None:
-            raise _disagrees(f"the model has no {field[:-1]} {tensor.name!r}, only {', '.join(by_name)}", path)
+            raise _disagreement(f"the model has no {field[:-1]} {tensor.name!r}, only {', '.join(by_name)}", path)
         if tensor.datatype is not known.datatype:
-            raise _disagrees(
-                f"found {tensor.datatype.name}, and the model says {known.datatype.name}", f"{path}.datatype"
+            raise _disagreement(
+                f"found {tensor.datatype.name}, expected {known.datatype.name} as the model has it", f"{path}.datatype"
             )
-        if not fits(known.shape, tensor.shape):
-            raise _disagrees(f"found {list(tensor.shape)}, and the model says {list(known.shape)}", f"{path}.shape")
+        if not shape_matches(known.shape, tensor.shape):
+            raise _disagreement(
+                f"found {list(tensor.shape)}, expected {list(known.shape)} as the model has it", f"{path}.shape"
+            )
     missing = by_name.keys() - {tensor.name for tensor in given}
     if all_of and missing:
-        raise _disagrees(f"the {field} {', '.join(sorted(missing))} of the model are missing", f"$.{field}")
+        raise _disagreement(f"the {field} {', '.join(sorted(missing))} of the model are missing", f"$.{field}")
 
 
 def check_columns(given: Signature, found: Signature, *, named: bool) -> None:
-    """Features of scikit-learn: as many as the model takes, with its names where it has some, strings as strings."""
+    """Check features for scikit-learn's number, its names if it has any, and its strings. Raise FormatError."""
     names, known = _columns(given), _columns(found)
     if len(names) != len(known):
-        raise _disagrees(f"found {len(names)} features, and the model takes {len(known)}", "$.inputs")
+        raise _disagreement(f"found {len(names)} features, expected {len(known)} as the model has them", "$.inputs")
     if named and names != known:
         first = next(index for index, name in enumerate(names) if name != known[index])
-        raise _disagrees(f"feature {first} is {names[first]!r}, and the model calls it {known[first]!r}", "$.inputs")
+        raise _disagreement(
+            f"feature {first} is {names[first]!r}, expected {known[first]!r} as the model has it", "$.inputs"
+        )
     for index, known_input in enumerate(found.inputs):
         position = index if len(given.inputs) == len(found.inputs) else 0
         datatype = given.inputs[position].datatype
         if known_input.datatype is BYTES and datatype is not BYTES:
-            raise _disagrees(
-                f"found {datatype.name}, and the model takes strings there", f"$.inputs[{position}].datatype"
+            raise _disagreement(
+                f"found {datatype.name}, expected BYTES: the model takes strings there",
+                f"$.inputs[{position}].datatype",
             )
 
 
 def check_roles(given: Signature, found: Signature) -> None:
-    """Outputs of scikit-learn, which have no names of their own: by their roles."""
+    """Check outputs by role, as scikit-learn has no names for them. Raise FormatError."""
     for index, output in enumerate(given.outputs):
         path = f"$.outputs[{index}]"
         known = found.output(output.role)
         if known is None:
-            raise _disagrees(f"the model gives no {output.role}", f"{path}.role")
+            raise _disagreement(f"the model has no output with the role {output.role}", f"{path}.role")
         if output.datatype is not known.datatype:
-            raise _disagrees(
-                f"found {output.datatype.name}, and the model gives {known.datatype.name}", f"{path}.datatype"
+            raise _disagreement(
+                f"found {output.datatype.name}, expected {known.datatype.name} as the model has it", f"{path}.datatype"
             )
-        if not fits(known.shape, output.shape) and not _is_column(output.shape, known.shape):
-            raise _disagrees(f"found {list(output.shape)}, and the model gives {list(known.shape)}", f"{path}.shape")
+        if not shape_matches(known.shape, output.shape) and not _is_column(output.shape, known.shape):
+            raise _disagreement(
+                f"found {list(output.shape)}, expected {list(known.shape)} as the model has it", f"{path}.shape"
+            )
 
 
 def check_labels(given: Signature, found: Signature) -> None:
-    """The same classes in the same order, where the model knows them."""
+    """Check for the model's classes in its order, where it has any. Raise FormatError."""
     same = [(type(label), label) for label in given.labels] == [(type(label), label) for label in found.labels]
     if found.labels and given.labels and not same:
-        raise _disagrees(f"found {list(given.labels)}, and the model has {list(found.labels)}", "$.labels")
+        raise _disagreement(
+            f"found {list(given.labels)}, expected {list(found.labels)} as the model has them", "$.labels"
+        )
 
 
 def _columns(signature: Signature) -> list[str]:
-    """The names of the columns; a matrix of plain numbers has one for each."""
+    """Return the names of the columns, generated for a matrix without names."""
     if signature.feature_names:
         return list(signature.feature_names)
     width = signature.inputs[0].shape[1:] if len(signature.inputs) == 1 else ()
@@ -90,9 +99,9 @@ def _columns(signature: Signature) -> list[str]:
 
 
 def _is_column(given: Sequence[int], known: Sequence[int]) -> bool:
-    """A vector of predictions may be called a column of them."""
+    """Return whether a column is given where the model has a vector, which is accepted."""
     return len(known) == 1 and list(given[1:]) == [1]
 
 
-def _disagrees(message: str, path: str) -> FormatError:
+def _disagreement(message: str, path: str) -> FormatError:
     return FormatError(message, path, FILE)

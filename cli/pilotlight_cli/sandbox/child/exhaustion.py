@@ -1,4 +1,4 @@
-"""Within this process, the kernel's limits; and errors that say that there was no more memory."""
+"""The kernel's limits on this process, and the errors of an exhausted memory."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 import resource
 from typing import Final
 
-# What an answer calls the error whose sentence is the parent's.
+# The name in a result of the error whose message is the parent's.
 OUT_OF_MEMORY: Final = "OutOfMemory"
 
 _TEXT: Final = re.compile(r"bad_alloc|bad allocation|[Ff]ailed to allocate memory|\bMemoryError\b")
 
 
 def confine(memory: int, seconds: int) -> None:
-    """Have the kernel count what this process allocates and how long it computes. 0 bytes is no limit.
+    """Limit the memory and the processor time of this process. 0 bytes is no limit.
 
-    It counts RLIMIT_DATA, what can be written: neither files that are mapped nor addresses that are reserved, which
-    libraries do by the gigabyte. An allocation beyond it fails; the time's end is SIGXCPU, without a dump of memory.
+    RLIMIT_DATA limits writable memory: neither mapped files nor reserved addresses, of which libraries have gigabytes.
+    An allocation beyond it fails; at the time limit the process gets SIGXCPU, and leaves no core dump.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _lower(resource.RLIMIT_CPU, seconds)
@@ -25,21 +25,21 @@ def confine(memory: int, seconds: int) -> None:
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, says that there was no memory."""
+    """Return whether an error, or a cause of it, reports exhausted memory."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, MemoryError) or tells_exhaustion(str(seen)):
+        if isinstance(seen, MemoryError) or mentions_exhaustion(str(seen)):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
 
 
-def tells_exhaustion(text: str) -> bool:
-    """Whether a library's words say that there was no memory."""
+def mentions_exhaustion(text: str) -> bool:
+    """Return whether a library's message reports exhausted memory."""
     return _TEXT.search(text) is not None
 
 
 def _lower(what: int, limit: int) -> None:
-    """A soft limit below the hard one that this process was given."""
+    """Set a soft limit, at most this process's hard one."""
     hard = resource.getrlimit(what)[1]
     resource.setrlimit(what, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

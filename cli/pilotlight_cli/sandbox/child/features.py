@@ -1,4 +1,4 @@
-"""What a fitted scikit-learn estimator takes: how many features, their names, and which of them are strings."""
+"""The features of a fitted scikit-learn estimator: their number, their names, and which are strings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input
 from pilotlight.model.tensor import BYTES, FP64
 
-# Each has a name in the lock. So many columns scikit-learn itself makes of texts, when it is not told otherwise.
+# Each has a name in the lock. This is also scikit-learn's default number of columns for hashed texts.
 MOST_FEATURES = 2**20
 
-# Where an estimator keeps the fitted estimators that it hands its own columns to.
+# The attributes with the fitted estimators that get an estimator's own columns.
 _MEMBERS = (
     "best_estimator_",
     "regressor_",
@@ -29,32 +29,32 @@ _VECTORIZERS = ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """`inputs` of the signature; `words` are strings that the encoders know, by input; `notes` say what was guessed.
+    """Inputs of the signature; `vocabulary` are strings that the encoders know, by input; `notes` say what was guessed.
 
-    `named` is whether the model names its features itself.
+    `named` is whether the model itself names its features.
     """
 
     inputs: tuple[Input, ...]
-    words: dict[str, tuple[str, ...]]
+    vocabulary: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
     named: bool = False
 
 
 def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn has no types
-    """Read the inputs from the estimator's own words. Raises ModelError where it has none."""
+    """Read the inputs from the estimator's attributes. Raise ModelError if it has none."""
     count = _first(estimator, "n_features_in_")
     if count is None:
         vectorizer = next(_entries(estimator), None)
         if type(vectorizer).__name__ in _VECTORIZERS:
             return Features((Input("text", BYTES, (-1,), "features"),), {"text": tuple(_texts(vectorizer))}, ())
         raise ModelError(
-            f"a {type(estimator).__name__} does not say how many features it takes; describe its inputs and outputs in "
-            "a file and name it with --signature"
+            f"a {type(estimator).__name__} does not have its number of features; describe its inputs and outputs in a "
+            "file and give it with --signature"
         )
     if count > MOST_FEATURES:
         raise ModelError(
-            f"a {type(estimator).__name__} takes {count:,} features, expected at most {MOST_FEATURES:,}, as each has a "
-            "name; train it on fewer"
+            f"a {type(estimator).__name__} takes {count:,} features, expected at most {MOST_FEATURES:,}; train it on "
+            "fewer"
         )
     names = _first(estimator, "feature_names_in_")
     named = names is not None
@@ -68,7 +68,7 @@ def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn ha
     if not known:
         return Features((Input("features", FP64, (-1, count), "features", tuple(names)),), {}, tuple(notes), named)
     strings = [names[index] for index in sorted(known)]
-    notes.append(f"strings: {_shown(strings)}; all other features are taken as numbers, as the model's encoders show")
+    notes.append(f"strings: {_shown(strings)}; all other features are numbers, by the model's encoders")
     inputs = tuple(
         Input(name, BYTES if index in known else FP64, (-1, 1), "features") for index, name in enumerate(names)
     )
@@ -80,7 +80,7 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _first(estimator: Any, attribute: str) -> Any:  # noqa: ANN401 - scikit-learn has no types
-    """An attribute of an estimator or of the one that it hands its columns to."""
+    """Return an attribute of an estimator or of the first that gets its columns and has it."""
     value = getattr(estimator, attribute, None)
     if value is not None:
         return value
@@ -92,7 +92,7 @@ def _first(estimator: Any, attribute: str) -> Any:  # noqa: ANN401 - scikit-lear
 
 
 def _entries(estimator: Any) -> Iterator[Any]:  # noqa: ANN401 - scikit-learn has no types
-    """What gets the input first."""
+    """Yield the estimators that get the input first."""
     members = list(_members(estimator))
     if not members:
         yield estimator
@@ -101,7 +101,7 @@ def _entries(estimator: Any) -> Iterator[Any]:  # noqa: ANN401 - scikit-learn ha
 
 
 def _members(estimator: Any) -> list[Any]:  # noqa: ANN401 - scikit-learn has no types
-    """The fitted estimators that get the same columns as `estimator` gets."""
+    """Return the fitted estimators that get the same columns as `estimator`."""
     if hasattr(estimator, "steps"):
         return [step for _, step in estimator.steps if not isinstance(step, str) and step is not None][:1]
     if hasattr(estimator, "transformer_list"):
@@ -138,20 +138,20 @@ def _find_strings(estimator: Any, columns: list[int], known: dict[int, set[str]]
 
 
 def _texts(vectorizer: Any) -> list[str]:  # noqa: ANN401 - scikit-learn has no types
-    """Words that a vectorizer knows, as texts to try it with."""
+    """Return words that a vectorizer knows, as texts for samples."""
     return [str(word) for word in sorted(getattr(vectorizer, "vocabulary_", ()))[:50]] or ["a text"]
 
 
 def _note_strings(values: Sequence[Any], columns: list[int], known: dict[int, set[str]]) -> None:
     for column, found in zip(columns, values, strict=True):
         items = found.tolist() if hasattr(found, "tolist") else [found]
-        words = {str(item) for item in (items if isinstance(items, list) else [items]) if isinstance(item, str)}
-        if words:
-            known.setdefault(column, set()).update(words)
+        vocabulary = {str(item) for item in (items if isinstance(items, list) else [items]) if isinstance(item, str)}
+        if vocabulary:
+            known.setdefault(column, set()).update(vocabulary)
 
 
 def _keeps_columns(step: Any) -> bool:  # noqa: ANN401 - scikit-learn has no types
-    """Whether a step of a pipeline hands on its columns one to one, so that what follows still tells of them."""
+    """Return whether a step of a pipeline passes its columns on one to one."""
     statistics = getattr(step, "statistics_", None)
     if statistics is None:
         return False

@@ -1,7 +1,7 @@
 """Reading joblib files as strictly as pickles: the same machine, which also reads the arrays between the opcodes.
 
-joblib's own reader would load the pickle within an array of objects without any list. Nothing of joblib is imported
-here, and nothing is mapped into memory.
+joblib's own reader would load the pickle within an array of objects without any allowlist. Nothing of joblib is
+imported here, and nothing is mapped into memory.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ _RENAMED: Final = {"__builtin__": "builtins"}
 
 
 def load(data: bytes, allowed: Collection[str]) -> tuple[Any, frozenset[str]]:
-    """The object in a decompressed joblib file, and the names that it asked for. Raises UnsafePickle."""
+    """Load a decompressed joblib file. Return the object and the globals that it requests. Raise UnsafePickle."""
     stream = BytesIO(data)
     machine = _JoblibMachine(stream, allowed)
     loaded = machine.run(opcodes(stream))
     if stream.read(1):
-        raise UnsafePickle(f"something follows the end of the file's pickle at byte {stream.tell() - 1}; save it again")
-    return loaded, machine.asked
+        raise UnsafePickle(
+            f"unexpected data after the end of the pickle at byte {stream.tell() - 1}; save the model again"
+        )
+    return loaded, machine.requested
 
 
 class _Wrapper:
-    """What joblib writes before an array: all but its content. The fields are joblib's."""
+    """joblib's description of the array that follows. The fields are joblib's."""
 
     subclass: Any
     shape: Any
@@ -55,8 +57,8 @@ class _JoblibMachine(PickleMachine):
         self._within: set[str] = set()
 
     @property
-    def asked(self) -> frozenset[str]:
-        """The names that the file asked for, those within its arrays of objects included, joblib's own left out."""
+    def requested(self) -> frozenset[str]:
+        """The globals that the file requests, with those in its arrays of objects, without joblib's own."""
         return frozenset(
             name
             for name in self.names | self._within
@@ -82,13 +84,13 @@ class _JoblibMachine(PickleMachine):
         shape, dtype = wrapper.shape, wrapper.dtype
         if not isinstance(dtype, np.dtype) or not are_lengths(shape):
             raise UnsafePickle(
-                f"the array at byte {self.position} has no plain shape and datatype; save the model again"
+                f"the array at byte {self.position} has no valid shape and datatype; save the model again"
             )
         if dtype.hasobject:
             return self._read_objects()
         if wrapper.numpy_array_alignment_bytes is not None:
             self._read(self._read(1)[0])
-        # In memory of its own, which may be written to.
+        # Writable memory.
         content = bytearray(self._read(prod(shape) * dtype.itemsize))
         array: np.ndarray[Any, Any] = np.frombuffer(content, dtype).reshape(
             shape, order="F" if wrapper.order == "F" else "C"
@@ -98,7 +100,7 @@ class _JoblibMachine(PickleMachine):
     def _read_objects(self) -> np.ndarray[Any, Any]:
         machine = _JoblibMachine(self._stream, self._allowed_within, nested=True)
         array = machine.run(opcodes(self._stream, _NESTED))
-        self._within |= machine.asked
+        self._within |= machine.requested
         if not isinstance(array, np.ndarray):
             raise UnsafePickle(f"the array at byte {self.position} holds {type(array).__name__}; save the model again")
         return array
@@ -107,13 +109,14 @@ class _JoblibMachine(PickleMachine):
         content = self._stream.read(count)
         if len(content) != count:
             raise UnsafePickle(
-                f"the array at byte {self.position} ends after {len(content)} of {count} bytes: the file was cut off"
+                f"the array at byte {self.position} ends after {len(content)} of {count} bytes: the file is truncated; "
+                "save the model again"
             )
         return content
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes: as text of one encoding, whatever the file says."""
+    """Return the bytes that protocol 2 writes as text, in latin1 alone."""
     if encoding != "latin1":
-        raise ValueError(f"bytes are written in latin1, found {encoding!r}")
+        raise ValueError(f"found the encoding {encoding!r}, expected latin1")
     return text.encode("latin1")

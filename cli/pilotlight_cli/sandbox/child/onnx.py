@@ -1,4 +1,4 @@
-"""Looking into an ONNX model through ONNX Runtime: its inputs and outputs, and the roles that they play."""
+"""Inspecting an ONNX model through ONNX Runtime: its inputs and outputs, and their roles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_roles import check_guess, guess_inputs, guess_outputs
 from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_session import read_session
-from pilotlight_cli.sandbox.child.samples import fill, golden_notes, make_samples, same_words
+from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes, make_samples, shared_vocabulary
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
@@ -26,12 +26,14 @@ LABELS = "pilotlight.labels"
 _DATATYPES = {datatype.onnx: datatype for datatype in DATATYPES.values()}
 
 
-def look(job: Job) -> Findings:
-    """Everything about an ONNX model. Raises ModelError, FormatError or UsageError."""
-    if job.wanted not in ("", "onnx"):
-        raise UsageError(f"{job.path.name} is an ONNX model and --format says {job.wanted}; leave --format out")
+def inspect(job: Job) -> Findings:
+    """Inspect an ONNX model. Raise ModelError, FormatError or UsageError."""
+    if job.requested_format not in ("", "onnx"):
+        raise UsageError(
+            f"{job.path.name} is an ONNX model, but --format says {job.requested_format}; leave --format out"
+        )
     if job.allow:
-        raise UsageError(f"{job.path.name} is an ONNX model and asks for no names; leave --allow out")
+        raise UsageError(f"{job.path.name} is an ONNX model, which imports no globals; leave --allow out")
     metadata, inputs, outputs = _read(job)
     notes: list[str] = []
     if job.signature:
@@ -42,22 +44,22 @@ def look(job: Job) -> Findings:
         guessed_outputs, guessed_labels = guess_outputs(outputs, labels, notes)
         signature = Signature(guess_inputs(inputs, names, notes), guessed_outputs, guessed_labels)
     runtime = runtime_of("onnx", signature, job.packages, read_session(metadata))
-    description = provisional_description((job.path, *job.companions), "onnx", runtime, signature, ((), ()))
+    description = provisional_description((job.path, *job.external_files), "onnx", runtime, signature, ((), ()))
     model = runtimes.load(description, job.path.parent, threads=1)
-    golden = make_samples(job.golden, signature, same_words(signature, job.words))
+    golden = make_samples(job.golden, signature, shared_vocabulary(signature, job.vocabulary))
     try:
-        filled = fill(golden, signature, model.predict)
+        filled = fill_outputs(golden, signature, model.predict)
     except ModelError as error:
         if not golden.generated or is_exhaustion(error):
             raise
         golden = filled = replace(golden, samples=())
-        notes.append(f"the model does not answer made-up inputs: {error}")
+        notes.append(f"the model fails on generated inputs: {error}")
     check_guess(signature, filled)
     return Findings("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden, filled)))
 
 
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
-    """A model's metadata, inputs and outputs. The session that tells them runs nothing, and is gone afterwards."""
+    """Return a model's metadata, inputs and outputs."""
     session = open_session(job.path, idle_options("ORT_DISABLE_ALL"), "load")
     return (
         session.get_modelmeta().custom_metadata_map,
@@ -67,7 +69,7 @@ def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
 
 
 def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # noqa: ANN401 - onnxruntime has no types
-    """A tensor's datatype and shape; dimensions with a name or none are -1."""
+    """Return a tensor's datatype and shape; dynamic dimensions are -1. Raise ModelError."""
     kind = tensor.type
     if kind.startswith("seq(map("):
         raise ModelError(
@@ -76,8 +78,8 @@ def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # n
         )
     if not kind.startswith("tensor(") or kind[7:-1] not in _DATATYPES:
         raise ModelError(
-            f"the {what} {tensor.name!r} is a {kind}, expected a tensor of {', '.join(_DATATYPES)}; change the model's "
-            "ends, with a Cast for instance"
+            f"the {what} {tensor.name!r} is a {kind}, expected a tensor of {', '.join(_DATATYPES)}; change it, for "
+            "instance with a Cast"
         )
     shape = tuple(length if isinstance(length, int) and length >= 0 else -1 for length in tensor.shape)
     return _DATATYPES[kind[7:-1]], shape
@@ -100,7 +102,7 @@ def _texts(metadata: dict[str, str], key: str) -> tuple[str, ...]:
 def _labels(metadata: dict[str, str]) -> tuple[str | int, ...]:
     values = _array(metadata, LABELS)
     if not all(type(value) in (str, int) for value in values):
-        raise FormatError("expected a JSON array of strings or whole numbers", "", f"the model's metadata {LABELS}")
+        raise FormatError("expected a JSON array of strings or integers", "", f"the model's metadata {LABELS}")
     return tuple(values)
 
 

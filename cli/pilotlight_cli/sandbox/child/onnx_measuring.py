@@ -19,28 +19,28 @@ from pilotlight.model.lock import read_runtime
 from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.arrays import to_numpy
-from pilotlight_cli.sandbox.child.samples import generate, same_words, tensors
+from pilotlight_cli.sandbox.child.samples import generate, input_tensors, shared_vocabulary
 from pilotlight_cli.sandbox.job import provisional_description
 
-# Warm runs: so many at least, then until so many seconds are over, and so many at most.
+# Warm runs: at least _FEWEST, then until _SECONDS are over, at most _MOST.
 _FEWEST: Final = 5
 _SECONDS: Final = 0.5
 _MOST: Final = 100
 
 
 def measure(document: dict[str, Any]) -> dict[str, Any]:
-    """Load the model in `files` and run it, on one thread, on the samples or on made-up inputs.
+    """Load the model in `files` and run it, on one thread, on the samples or on generated inputs.
 
-    `outputs` names a file of arrays: with `compare` the outputs are held against it, without they are written to it.
-    Times are in milliseconds of the processor: on one thread, with the files cached, that is what passes on a machine
-    with nothing else to do, and it is so on a busy one too. It is the thread's clock, as Linux lets the process's tick
-    in milliseconds once there is a limit (RLIMIT_CPU). What a start does before there is a file (the runtime's
-    import, a first session) does not count. `peak_bytes` is the process's largest resident size. Raises ModelError.
+    `outputs` names a file of arrays: with `compare` the outputs are compared with it, without they are written to it.
+    Times are milliseconds of processor time, which on one thread, with the files cached, is the real time on an idle
+    machine, and does not depend on other load. It is the thread's clock, as Linux lets the process's tick in
+    milliseconds once there is a limit (RLIMIT_CPU). The runtime's import and first session, which a start does before
+    it has a file, do not count. `peak_bytes` is the process's largest resident size. Raise ModelError.
     """
     files = [Path(file) for file in document["files"]]
     signature = read_signature(Node(document["signature"]))
     golden = read_golden(json.dumps(document["golden"]).encode())
-    batches = _inputs(golden, signature, document["words"])
+    batches = _inputs(golden, signature, document["vocabulary"])
     runtime = read_runtime(Node(document["runtime"]), "onnx")
     model = provisional_description(files, "onnx", runtime, signature, ((), ()))
     runtimes.preload(model)
@@ -64,14 +64,16 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _inputs(golden: Golden, signature: Signature, words: Sequence[str]) -> list[tuple[Tensor, ...]]:
-    """The publisher's inputs, or made-up ones: one row, and no whole number above 1, which any table has."""
+def _inputs(golden: Golden, signature: Signature, vocabulary: Sequence[str]) -> list[tuple[Tensor, ...]]:
+    """Return the publisher's inputs, or generate one row with integers of at most 1, an index that any table has."""
     if golden.generated:
-        made = generate(signature, same_words(signature, words), rows=1, below=2)
+        made = generate(signature, shared_vocabulary(signature, vocabulary), rows=1, below=2)
         if made is None:
-            raise ModelError("strings cannot be made up for this model, so that nothing can be measured: give --golden")
+            raise ModelError(
+                "no strings can be generated for this model, so it cannot be measured; give samples with --golden"
+            )
         golden = replace(golden, samples=made.samples)
-    return [tensors(sample, signature, f"golden sample {index}") for index, sample in enumerate(golden.samples)]
+    return [input_tensors(sample, signature, f"golden sample {index}") for index, sample in enumerate(golden.samples)]
 
 
 def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple[list[float], list[tuple[Tensor, ...]]]:
@@ -80,16 +82,14 @@ def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple
         started = time.thread_time()
         try:
             results.append(loaded.predict(batch))
-        except Exception as error:  # a model raises what it likes
-            raise ModelError(
-                f"the model does not answer: {origin(error)}; give inputs that it takes with --golden"
-            ) from error
+        except Exception as error:  # a model can raise any error
+            raise ModelError(f"the model fails: {origin(error)}; give inputs that it accepts with --golden") from error
         times.append(time.thread_time() - started)
     return times, results
 
 
 def _repeat(loaded: runtimes.Model, batch: tuple[Tensor, ...]) -> float:
-    """The median of what one of many runs takes, in seconds."""
+    """Return the median time of repeated runs, in seconds."""
     times: list[float] = []
     while len(times) < _FEWEST or (len(times) < _MOST and sum(times) < _SECONDS):
         started = time.thread_time()
@@ -99,10 +99,10 @@ def _repeat(loaded: runtimes.Model, batch: tuple[Tensor, ...]) -> float:
 
 
 def _peak() -> int:
-    """VmHWM: unlike what getrusage tells, it knows nothing of the process that started this one."""
+    """Return VmHWM in bytes: unlike getrusage's, it does not include the process that started this one."""
     match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     if match is None:
-        raise ModelError("this system does not tell a process's peak memory in /proc/self/status, as Linux does")
+        raise ModelError("/proc/self/status has no VmHWM, the peak memory of the process; expected Linux")
     return int(match[1]) * 1024
 
 
@@ -113,19 +113,19 @@ def _write(outputs: Path, results: Sequence[Sequence[Tensor]]) -> None:
 
 
 def _compare(outputs: Path, results: Sequence[Sequence[Tensor]], golden: Golden) -> dict[str, Any]:
-    """The largest difference of two numbers, and whether all are within the samples' tolerance."""
+    """Return the largest difference of two numbers, and whether all are within the samples' tolerance."""
     import numpy as np
 
     largest, agrees = 0.0, True
     with np.load(outputs) as expected:
         for index, array in enumerate(_arrays(results)):
-            wanted = expected[f"arr_{index}"]
-            if wanted.shape != array.shape:
+            expected_array = expected[f"arr_{index}"]
+            if expected_array.shape != array.shape:
                 return {"largest": None, "agrees": False}
             if array.dtype.kind != "f":
-                agrees = agrees and bool((array == wanted).all())
+                agrees = agrees and bool((array == expected_array).all())
                 continue
-            found, wide = array.astype(np.float64), wanted.astype(np.float64)
+            found, wide = array.astype(np.float64), expected_array.astype(np.float64)
             close = np.isclose(found, wide, rtol=golden.relative, atol=golden.absolute, equal_nan=True)
             agrees = agrees and bool(close.all())
             apart = np.abs(found - wide)[np.isfinite(found) & np.isfinite(wide)]
@@ -134,14 +134,14 @@ def _compare(outputs: Path, results: Sequence[Sequence[Tensor]], golden: Golden)
 
 
 def _arrays(results: Sequence[Sequence[Tensor]]) -> list[Any]:
-    """All outputs; strings in the form that a file can hold."""
+    """Return all outputs, strings in a form that a file can have."""
     return [_array(tensor) for result in results for tensor in result]
 
 
 def _array(tensor: Tensor) -> Any:  # noqa: ANN401 - an array of any type
     import numpy as np
 
-    if not tensor.datatype.numpy:  # BF16; an FP32 holds each of its values
+    if not tensor.datatype.numpy:  # numpy has no BF16; FP32 has all its values
         return np.array(tensor.values(), np.float32).reshape(tensor.shape)
     array = to_numpy(tensor)
     return array.astype(str) if array.dtype == object else array

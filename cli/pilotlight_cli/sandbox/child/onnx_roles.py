@@ -1,4 +1,4 @@
-"""Guessing the roles of an ONNX model's tensors, which ONNX itself does not know, by their shapes and names."""
+"""Guessing the roles of an ONNX model's tensors, which ONNX does not have, by their shapes and names."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from pilotlight.model.signature import Input, Label, Output, Signature
 from pilotlight.model.tensor import BYTES
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 
-_SAY = "say otherwise with --signature"
+_OVERRIDE = "override with --signature"
 
 
 def guess_inputs(inputs: Sequence[Input], names: Sequence[str], notes: list[str]) -> tuple[Input, ...]:
-    """A matrix of floats holds features, and so do columns; anything else is a tensor. Notes say what is guessed."""
+    """Guess the inputs: a float matrix and columns are features, others tensors. Notes say what was guessed."""
     first = inputs[0]
     width = first.shape[1] if len(first.shape) == 2 else 0
     matrix = len(inputs) == 1 and width > 0 and first.shape[0] in (-1, 1)
     if names and (not matrix or len(names) != width):
         raise ModelError(
-            f"the metadata names {len(names)} features, and the model takes {first.datatype.name} of shape "
+            f"the metadata names {len(names)} features, but the model takes {first.datatype.name} of shape "
             f"{list(first.shape)}; expected a name for each column"
         )
     if not names and all(map(_is_column, inputs)):
-        notes.append(f"the inputs {', '.join(tensor.name for tensor in inputs)} are taken as one feature each; {_SAY}")
+        notes.append(
+            f"assuming that the inputs {', '.join(tensor.name for tensor in inputs)} are one feature each; {_OVERRIDE}"
+        )
         return tuple(replace(tensor, role="features") for tensor in inputs)
     if not matrix or not (names or (first.datatype.is_float and width <= MOST_FEATURES)):
         return tuple(inputs)
     if not names:
         names = [f"f{index}" for index in range(width)]
-        notes.append(f"the input {first.name!r} is taken as {width} features, called f0 to f{width - 1}; {_SAY}")
+        notes.append(
+            f"assuming that the input {first.name!r} is {width} features, called f0 to f{width - 1}; {_OVERRIDE}"
+        )
     return (replace(first, role="features", feature_names=tuple(names)),)
 
 
 def guess_outputs(
     outputs: Sequence[Output], labels: Sequence[Label], notes: list[str]
 ) -> tuple[tuple[Output, ...], tuple[Label, ...]]:
-    """A classifier's label and probabilities, as converters name and shape them; anything else is a tensor."""
+    """Guess a classifier's label and probabilities by converters' names and shapes; others are tensors."""
     label = next((tensor for tensor in outputs if _is_label(tensor, outputs)), None)
     scores = next((tensor for tensor in outputs if _is_probabilities(tensor, outputs)), None)
     if label is None or scores is None:
@@ -47,33 +51,35 @@ def guess_outputs(
     if count == -1 and labels:
         scores = replace(scores, shape=(scores.shape[0], len(labels)))
     elif count == -1:
-        notes.append(f"the output {scores.name!r} does not say how many classes it has; {_SAY}")
+        notes.append(f"the output {scores.name!r} does not have its number of classes; {_OVERRIDE}")
         return tuple(outputs), ()
-    notes.append(f"the outputs {label.name!r} and {scores.name!r} are taken as label and probabilities; {_SAY}")
+    notes.append(
+        f"assuming that the outputs {label.name!r} and {scores.name!r} are label and probabilities; {_OVERRIDE}"
+    )
     named = _labels(label, scores.shape[1], labels, notes)
     roles = {label.name: replace(label, role="label"), scores.name: replace(scores, role="probabilities")}
     return tuple(roles.get(tensor.name, tensor) for tensor in outputs), named
 
 
 def check_guess(signature: Signature, golden: Golden) -> None:
-    """Hold the labels against what the model answers: the one with the highest probability is the one it says.
+    """Check that the label that the model predicts has the highest probability.
 
-    Raises ModelError where they do not go together, as then every answer would have the wrong probability.
+    Raise ModelError if it does not: every prediction would have the wrong probability.
     """
     label, scores = signature.output("label"), signature.output("probabilities")
     if label is None or scores is None:
         return
     width = len(signature.labels)
     for sample in golden.samples:
-        answers = {values.name: values for values in sample.outputs}
-        if label.name not in answers or scores.name not in answers:
+        outputs = {values.name: values for values in sample.outputs}
+        if label.name not in outputs or scores.name not in outputs:
             continue
-        for row, found in enumerate(answers[label.name].data):
-            if found not in signature.labels or not _is_best(answers[scores.name], row, signature.labels.index(found)):
+        for row, found in enumerate(outputs[label.name].data):
+            if found not in signature.labels or not _is_best(outputs[scores.name], row, signature.labels.index(found)):
                 raise ModelError(
-                    f"the model answers {found!r} where the labels are {', '.join(map(str, signature.labels[:6]))}"
-                    f"{', ...' if width > 6 else ''} in the order of the probabilities; name the right ones in the "
-                    "signature, or in the model's metadata under pilotlight.labels"
+                    f"the model predicts {found!r}, which does not have the highest probability where the labels are "
+                    f"{', '.join(map(str, signature.labels[:6]))}{', ...' if width > 6 else ''}; give the labels in "
+                    "the order of the probabilities with --signature, or in the metadata pilotlight.labels"
                 )
 
 
@@ -89,10 +95,10 @@ def _labels(label: Output, count: int, known: Sequence[Label], notes: list[str])
         return tuple(known)
     if kind is str:
         raise ModelError(
-            f"the model has {count} classes and does not say what they are called; name them in the model's metadata "
-            "under pilotlight.labels, or with --signature"
+            f"the model has {count} classes without names; name them with --signature, or in the metadata "
+            "pilotlight.labels"
         )
-    notes.append(f"the model does not say what its {count} classes are called; they are taken as 0 to {count - 1}")
+    notes.append(f"the model does not name its {count} classes; they are called 0 to {count - 1}")
     return tuple(range(count))
 
 

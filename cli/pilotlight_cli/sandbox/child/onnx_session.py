@@ -1,4 +1,4 @@
-"""How an ONNX file itself says how its session is to be made: `optimize` writes it there, `publish` reads it."""
+"""Session settings in an ONNX file's metadata: `optimize` writes them, `publish` reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _METADATA_PROPS: Final = b"\x72"  # ModelProto.metadata_props = 14, a message of
 
 
 def read_session(metadata: Mapping[str, str]) -> Session:
-    """What a model's metadata says; what it does not say is the default. Raises FormatError."""
+    """Read the session settings from a model's metadata, or their defaults. Raise FormatError."""
     optimization = metadata.get(GRAPH_OPTIMIZATION, DEFAULT_SESSION.graph_optimization)
     if optimization not in ("all", "off"):
         raise FormatError(
@@ -31,9 +31,9 @@ def read_session(metadata: Mapping[str, str]) -> Session:
 
 
 def mark(file: Path, session: Session) -> None:
-    """Write it into a model that does not say it yet.
+    """Write the session settings into a model that has none.
 
-    In a protocol buffer, what stands at the end joins a repeated field wherever the others stand.
+    In a protocol buffer, an entry of a repeated field can be appended at the end of the file.
     """
     prepacking = "true" if session.prepacking else "false"
     with file.open("ab") as out:
@@ -41,6 +41,6 @@ def mark(file: Path, session: Session) -> None:
 
 
 def _entry(key: str, value: str) -> bytes:
-    """Lengths below 128 take one byte."""
+    """Return the bytes of an entry; lengths below 128 take one byte."""
     content = b"\x0a" + bytes([len(key)]) + key.encode() + b"\x12" + bytes([len(value)]) + value.encode()
     return _METADATA_PROPS + bytes([len(content)]) + content

@@ -1,4 +1,4 @@
-"""Golden samples: given in one of two forms, or made up; their outputs are the model's own."""
+"""Golden samples: given in one of two forms, or generated; their outputs are the model's own."""
 
 from __future__ import annotations
 
@@ -18,60 +18,59 @@ from pilotlight.model.tensor import BOOL, BYTES, Tensor
 
 Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
-# golden.json travels in the package: inputs that would make it large are left to the publisher, and answers that would
-# make it larger than that are refused.
+# golden.json is part of the package: larger inputs are not generated, and larger outputs are refused.
 MOST_VALUES = 20_000
-MOST_MADE_UP_ANSWERS = 100_000
-MOST_ANSWERS = 1_000_000
+MOST_GENERATED_OUTPUTS = 100_000
+MOST_OUTPUTS = 1_000_000
 
-# Google Cloud takes 32 MiB in a request, which are so many values of a byte; Lambda takes 6 MB.
+# Google Cloud accepts 32 MiB in a request, which is this many values of a byte; Lambda accepts 6 MB.
 MOST_IN_A_REQUEST = 2**25
 _ROWS = 5
 _SEED = 20_240_613
 
 
 class _TooMany(ModelError):
-    """The model's outputs are more than a file of golden samples should hold."""
+    """The model's outputs are more than a file of golden samples should have."""
 
 
-def make_samples(text: str, signature: Signature, words: Mapping[str, Sequence[str]]) -> Golden:
-    """The publisher's samples where there is a text, else made-up ones, else none.
+def make_samples(text: str, signature: Signature, vocabulary: Mapping[str, Sequence[str]]) -> Golden:
+    """Read the publisher's samples if there is a text, else generate some; none if that is impossible.
 
-    Raises FormatError, and ModelError where the smallest of requests would be too large for any cloud.
+    Raise FormatError, or ModelError if the smallest request would be too large for any cloud.
     """
     least = sum(prod(_shape(tensor, 1)) for tensor in signature.inputs)
     if least > MOST_IN_A_REQUEST:
         raise ModelError(
-            f"the model takes {least:,} values a row, expected at most {MOST_IN_A_REQUEST:,}: a request holds no more; "
+            f"the model takes {least:,} values a row, expected at most {MOST_IN_A_REQUEST:,}, the limit of a request; "
             "save it with smaller inputs"
         )
     if text:
         return _read_samples(text, signature)
     rows = _ROWS if signature.batch == -1 else 1
     large = sum(prod(_shape(tensor, rows)) for tensor in signature.inputs) > MOST_VALUES
-    return (None if large else generate(signature, words, rows, below=10)) or Golden((), generated=True)
+    return (None if large else generate(signature, vocabulary, rows, below=10)) or Golden((), generated=True)
 
 
 def golden_notes(golden: Golden, filled: Golden) -> tuple[str, ...]:
-    """What to say where nobody gave samples: of those that were made up, and those that were kept."""
+    """Return the notes about generated samples, `golden`, of which those in `filled` are kept."""
     if not golden.generated:
         return ()
     if not filled.samples:
-        none = "there are no golden samples, so that nothing can compare answers later; give some with --golden"
-        many = f"the answers to made-up inputs have more than {MOST_MADE_UP_ANSWERS:,} values, and are not kept"
+        none = "the version has no golden samples, so its predictions cannot be verified; give some with --golden"
+        many = f"the outputs for generated inputs have more than {MOST_GENERATED_OUTPUTS:,} values and are not kept"
         return (many, none) if golden.samples else (none,)
-    return ("the golden samples are made up from a fixed seed; real ones, given with --golden, tell more",)
+    return ("the golden samples are generated from a fixed seed; real ones, given with --golden, verify more",)
 
 
 def _read_samples(text: str, signature: Signature) -> Golden:
-    """The publisher's samples; one whose outputs were not given has none yet. Raises FormatError.
+    """Read the publisher's samples; outputs that are not given are empty. Raise FormatError.
 
     The text is a golden.json in which a sample's outputs may be missing, or the body of a request to /predict_batch.
     """
     document = read_json(text.encode())
     if isinstance(document, dict) and "instances" in document:
         return Golden(_read_instances(Node(document).fields("instances")["instances"], signature))
-    without = _lend_outputs(document)
+    without = _add_missing_outputs(document)
     golden = read_golden(json.dumps(document).encode())
     return replace(
         golden,
@@ -82,16 +81,16 @@ def _read_samples(text: str, signature: Signature) -> Golden:
     )
 
 
-def generate(signature: Signature, words: Mapping[str, Sequence[str]], rows: int, below: int) -> Golden | None:
-    """Made-up inputs: floats around zero from a fixed seed, whole numbers below `below`, strings out of `words`.
+def generate(signature: Signature, vocabulary: Mapping[str, Sequence[str]], rows: int, below: int) -> Golden | None:
+    """Generate inputs from a fixed seed: floats around zero, integers below `below`, strings of `vocabulary`.
 
-    None where there are strings that nobody knows: they cannot be made up.
+    Return None if the vocabulary of an input of strings is empty.
     """
     shapes = {tensor.name: _shape(tensor, rows) for tensor in signature.inputs}
-    source = random.Random(_SEED)  # noqa: S311 - the same for everyone is what is wanted
+    source = random.Random(_SEED)  # noqa: S311 - reproducible
     inputs = []
     for tensor in signature.inputs:
-        known = words.get(tensor.name, ())
+        known = vocabulary.get(tensor.name, ())
         if tensor.datatype is BYTES and not known:
             return None
         data = tuple(_make(tensor, known, source, below) for _ in range(prod(shapes[tensor.name])))
@@ -99,21 +98,21 @@ def generate(signature: Signature, words: Mapping[str, Sequence[str]], rows: int
     return Golden((Sample(tuple(inputs), ()),), generated=True)
 
 
-def same_words(signature: Signature, words: Sequence[str]) -> dict[str, Sequence[str]]:
+def shared_vocabulary(signature: Signature, vocabulary: Sequence[str]) -> dict[str, Sequence[str]]:
     """Return the same strings for every input of strings: an ONNX file does not say which belong to which."""
-    return {tensor.name: words for tensor in signature.inputs if tensor.datatype is BYTES}
+    return {tensor.name: vocabulary for tensor in signature.inputs if tensor.datatype is BYTES}
 
 
-def fill(golden: Golden, signature: Signature, predict: Predict) -> Golden:
-    """The samples with the model's own outputs where none were given; no made-up ones whose outputs are too many.
+def fill_outputs(golden: Golden, signature: Signature, predict: Predict) -> Golden:
+    """Fill in the model's outputs where none are given. Drop generated samples whose outputs are too many.
 
-    Raises ModelError when the model cannot answer a sample, or answers otherwise or more than the publisher may say.
+    Raise ModelError if the model fails on a sample, or its outputs differ from the given ones or are too many.
     """
     try:
         return replace(
             golden,
             samples=tuple(
-                _fill(golden, sample, signature, predict, f"golden sample {index}")
+                _fill_sample(golden, sample, signature, predict, f"golden sample {index}")
                 for index, sample in enumerate(golden.samples)
             ),
         )
@@ -123,31 +122,33 @@ def fill(golden: Golden, signature: Signature, predict: Predict) -> Golden:
         return replace(golden, samples=())
 
 
-def tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, ...]:
-    """A sample's inputs as the model takes them, in its order. Raises FormatError where they are not its inputs."""
+def input_tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, ...]:
+    """Return a sample's inputs in the signature's order. Raise FormatError if they do not match the signature."""
     given = {values.name: values for values in sample.inputs}
-    wanted = [tensor.name for tensor in signature.inputs]
-    if set(given) != set(wanted) or len(sample.inputs) != len(wanted):
+    expected = [tensor.name for tensor in signature.inputs]
+    if set(given) != set(expected) or len(sample.inputs) != len(expected):
         names = ", ".join(values.name for values in sample.inputs)
-        raise FormatError(f"{about} has the inputs {names}, and the model takes {', '.join(wanted)}", "")
+        raise FormatError(f"{about}: found the inputs {names}, expected {', '.join(expected)}", "")
     for tensor in signature.inputs:
         values = given[tensor.name]
-        if values.datatype is not tensor.datatype or not fits(tensor.shape, values.shape):
+        if values.datatype is not tensor.datatype or not shape_matches(tensor.shape, values.shape):
             raise FormatError(
-                f"{about}: input {tensor.name!r} is {values.datatype.name} of shape {list(values.shape)}, and the "
-                f"model takes {tensor.datatype.name} of shape {list(tensor.shape)}",
+                f"{about}: input {tensor.name!r} is {values.datatype.name} of shape {list(values.shape)}, expected "
+                f"{tensor.datatype.name} of shape {list(tensor.shape)}",
                 "",
             )
-    return tuple(to_tensor(given[name]) for name in wanted)
+    return tuple(to_tensor(given[name]) for name in expected)
 
 
-def fits(shape: Sequence[int], lengths: Sequence[int]) -> bool:
-    """Whether lengths are of a shape in which -1 stands for any."""
-    return len(shape) == len(lengths) and all(want in (-1, length) for want, length in zip(shape, lengths, strict=True))
+def shape_matches(shape: Sequence[int], lengths: Sequence[int]) -> bool:
+    """Return whether lengths match a shape in which -1 stands for any length."""
+    return len(shape) == len(lengths) and all(
+        expected in (-1, length) for expected, length in zip(shape, lengths, strict=True)
+    )
 
 
 def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:
-    """One batch where the model takes batches of any size, else a sample for each instance."""
+    """Return one batch if the model accepts batches of any size, else a sample for each instance."""
     items = node.items(lambda item: item)
     try:
         if signature.batch == -1:
@@ -159,17 +160,17 @@ def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:
     return tuple(Sample(_values(signature.inputs, batch), ()) for batch in batches)
 
 
-def _values(provisional_description: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
-    return tuple(to_values(tensor.name, values) for tensor, values in zip(provisional_description, given, strict=True))
+def _values(declared: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
+    return tuple(_to_values(tensor.name, values) for tensor, values in zip(declared, given, strict=True))
 
 
-def to_values(name: str, tensor: Tensor) -> Values:
-    """A tensor as a file shows it."""
+def _to_values(name: str, tensor: Tensor) -> Values:
+    """Return a tensor in the form of a file."""
     return Values(name, tensor.datatype, tensor.shape, tuple(json_values(tensor)))
 
 
-def _lend_outputs(document: object) -> set[int]:
-    """The strict reader wants outputs: samples without lend it their inputs. Which ones did."""
+def _add_missing_outputs(document: object) -> set[int]:
+    """Set missing outputs to the inputs, for the strict reader. Return the indices of these samples."""
     samples = document.get("samples") if isinstance(document, dict) else None
     without = {
         index
@@ -198,26 +199,26 @@ def _make(tensor: Input, known: Sequence[str], source: random.Random, below: int
 
 
 def predict_sample(
-    sample: Sample, signature: Signature, predict: Predict, most: int = MOST_ANSWERS
+    sample: Sample, signature: Signature, predict: Predict, most: int = MOST_OUTPUTS
 ) -> tuple[Values, ...]:
-    """The model's outputs for a sample. Raises ModelError where they are more than `most` values."""
-    results = predict(tensors(sample, signature, "the sample"))
+    """Return the model's outputs for a sample. Raise ModelError if they are more than `most` values."""
+    results = predict(input_tensors(sample, signature, "the sample"))
     count = sum(prod(tensor.shape) for tensor in results)
     if count > most:
-        raise _TooMany(f"the model answers {count:,} values, expected at most {most:,}")
-    return tuple(to_values(output.name, tensor) for output, tensor in zip(signature.outputs, results, strict=True))
+        raise _TooMany(f"the model returns {count:,} values, expected at most {most:,}")
+    return tuple(_to_values(output.name, tensor) for output, tensor in zip(signature.outputs, results, strict=True))
 
 
-def _fill(golden: Golden, sample: Sample, signature: Signature, predict: Predict, about: str) -> Sample:
-    tensors(sample, signature, about)  # what does not fit is the file's mistake, not the model's
+def _fill_sample(golden: Golden, sample: Sample, signature: Signature, predict: Predict, about: str) -> Sample:
+    input_tensors(sample, signature, about)  # raises FormatError: a mistake of the file, not of the model
     try:
-        found = predict_sample(sample, signature, predict, MOST_MADE_UP_ANSWERS if golden.generated else MOST_ANSWERS)
+        found = predict_sample(sample, signature, predict, MOST_GENERATED_OUTPUTS if golden.generated else MOST_OUTPUTS)
     except _TooMany as error:
-        raise _TooMany(f"{about}: {error}; give fewer rows, or smaller ones, with --golden") from None
-    except Exception as error:  # a model raises what it likes
-        raise ModelError(f"the model does not answer {about}: {type(error).__name__}: {origin(error)}") from error
+        raise _TooMany(f"{about}: {error}; give fewer or smaller rows with --golden") from None
+    except Exception as error:  # a model can raise any error
+        raise ModelError(f"the model fails on {about}: {type(error).__name__}: {origin(error)}") from error
     wrong = differences(golden, sample.outputs, found)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ModelError(f"{about} is not what the model answers: {'; '.join(wrong[:3])}{more}; correct the file")
+        raise ModelError(f"{about} differs from the model's outputs: {'; '.join(wrong[:3])}{more}; correct the file")
     return sample if sample.outputs else replace(sample, outputs=found)

@@ -25,7 +25,7 @@ from onnx_hiding import PLACES
 from onnx_models import with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli.formats import recognition
-from pilotlight_cli.formats.recognition import NotRecognised, read_recognised, recognise, unpacked, write_recognised
+from pilotlight_cli.formats.recognition import NotRecognised, decompress, read_recognised, recognise, write_recognised
 
 MODEL = LogisticRegression().fit(POINTS, NAMES)
 PICKLE = pickle.dumps(MODEL, 5)
@@ -60,7 +60,7 @@ def test_a_joblib_file_is_known_in_every_compression(compress: object, tmp_path:
 def test_a_compressed_pickle_counts_as_a_joblib_file(compress: object, tmp_path: Path) -> None:
     path = written(tmp_path, compress(PICKLE))  # type: ignore[operator]
     assert recognise(path).kind == "joblib"
-    assert unpacked(path) == PICKLE
+    assert decompress(path) == PICKLE
 
 
 def test_a_pickle_of_numpy_1_is_told_by_its_names(tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_a_skops_file_is_known_by_its_schema(tmp_path: Path) -> None:
 
 def test_an_onnx_file_is_known_with_its_classes(tmp_path: Path) -> None:
     found = recognise(models.three_classes(tmp_path).files["onnx"])
-    assert (found.kind, found.labels, found.companions) == ("onnx", (1, 2, 3), ())
+    assert (found.kind, found.labels, found.external_files) == ("onnx", (1, 2, 3), ())
 
 
 def test_the_strings_that_an_onnx_file_knows_are_found(tmp_path: Path) -> None:
-    assert recognise(models.rents(tmp_path).files["onnx"]).words == models.CITIES
+    assert recognise(models.rents(tmp_path).files["onnx"]).vocabulary == models.CITIES
 
 
 @pytest.mark.parametrize("compress", [zlib.compress, gzip.compress, bz2.compress, lzma.compress, alone])
@@ -88,13 +88,15 @@ def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(
 ) -> None:
     monkeypatch.setattr(recognition, "LEAST", 10**6)
     path = written(tmp_path, compress(PICKLE + bytes(20_000_000)))
-    with pytest.raises(NotRecognised, match=r"model has \d+ bytes and unpacks to more than \d+, 200 times its size"):
+    with pytest.raises(
+        NotRecognised, match=r"model has \d+ bytes and unpacks to more than \d+, expected at most 200 times its size"
+    ):
         recognise(path)
 
 
 def test_a_header_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, b"\x5d\0\0\0\x80" + b"\xff" * 8 + alone(PICKLE)[13:])
-    with pytest.raises(NotRecognised, match="does not unpack: Memory usage limit exceeded"):
+    with pytest.raises(NotRecognised, match="cannot be decompressed: Memory usage limit exceeded"):
         recognise(path)
 
 
@@ -106,7 +108,7 @@ def test_a_zip_file_that_unpacks_to_far_more_than_it_has_is_refused(
     path.write_bytes(skops.io.dumps(MODEL))
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("weights.npy", bytes(20_000_000))
-    with pytest.raises(NotRecognised, match=r"unpacks to more than \d+, 200 times its size"):
+    with pytest.raises(NotRecognised, match=r"unpacks to more than \d+, expected at most 200 times its size"):
         recognise(path)
 
 
@@ -115,7 +117,7 @@ def test_a_zip_file_with_two_files_of_one_name_is_refused(tmp_path: Path) -> Non
     path = zipped(tmp_path, "schema.json", "{}")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("schema.json", "{}")
-    with pytest.raises(NotRecognised, match="holds two files of one name"):
+    with pytest.raises(NotRecognised, match="has duplicate file names"):
         recognise(path)
 
 
@@ -127,7 +129,7 @@ def test_a_zip_file_that_cannot_be_unpacked_is_refused(field: int, value: int, w
         value  # the file's own header and the directory
     )
     path.write_bytes(content)
-    with pytest.raises(NotRecognised, match=f"not one of skops: .*{why}"):
+    with pytest.raises(NotRecognised, match=f"not a skops file: .*{why}"):
         recognise(path)
 
 
@@ -142,17 +144,17 @@ def zipped(folder: Path, name: str, content: str) -> Path:
     ("content", "why"),
     [
         (b"", "is empty"),
-        (b"hello, I am a model", "none of the files that Pilotlight serves"),
-        (b"\x08\x07\x12\x00", "none of the files that Pilotlight serves"),
+        (b"hello, I am a model", "not a model file that Pilotlight serves"),
+        (b"\x08\x07\x12\x00", "not a model file that Pilotlight serves"),
         (b"\x04\x22\x4d\x18rest", "an lz4 file; save the model again"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"ZFfile", "a file of joblib before 0.10"),
         (pickle.dumps({"a": 1}), "holds no scikit-learn estimator"),
         (PICKLE + PICKLE.replace(sklearn.__version__.encode(), b"1.0.2"), "objects of scikit-learn 1.0.2, "),
-        (gzip.compress(b"hello", mtime=0), "what is in it is no pickle"),
-        (gzip.compress(PICKLE, mtime=0)[:-30], "was cut off"),
-        (gzip.compress(PICKLE, mtime=0)[:40] + b"\xff" * 40, "does not unpack"),
-        (bz2.compress(PICKLE)[:100] + b"\0" * 300, "does not unpack|cut off"),
+        (gzip.compress(b"hello", mtime=0), "its content is not a pickle"),
+        (gzip.compress(PICKLE, mtime=0)[:-30], "is truncated"),
+        (gzip.compress(PICKLE, mtime=0)[:40] + b"\xff" * 40, "cannot be decompressed"),
+        (bz2.compress(PICKLE)[:100] + b"\0" * 300, "cannot be decompressed|truncated"),
     ],
 )
 def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp_path: Path) -> None:
@@ -163,10 +165,10 @@ def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("data.npy", "", "not one of skops"),
-        ("schema.json", "{", "not one of skops"),
-        ("schema.json", "[" * 200_000, "not one of skops: .*recursion"),
-        ("schema.json", "1" * 200_000, "not one of skops: .*digits"),
+        ("data.npy", "", "not a skops file"),
+        ("schema.json", "{", "not a skops file"),
+        ("schema.json", "[" * 200_000, "not a skops file: .*recursion"),
+        ("schema.json", "1" * 200_000, "not a skops file: .*digits"),
         ("schema.json", json.dumps({"content": []}), "no scikit-learn estimator"),
     ],
 )
@@ -177,14 +179,14 @@ def test_a_zip_file_that_is_no_model_is_refused(name: str, content: str, why: st
 
 def test_files_with_external_data_belong_to_a_model(tmp_path: Path) -> None:
     (tmp_path / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
-    assert recognise(with_external_data(tmp_path, "vector.bin")).companions == (tmp_path / "vector.bin",)
+    assert recognise(with_external_data(tmp_path, "vector.bin")).external_files == (tmp_path / "vector.bin",)
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_external_data_is_found_in_every_place(place: str, tmp_path: Path) -> None:
     (tmp_path / "vector.bin").write_bytes(bytes(16))
     path = written(tmp_path, PLACES[place]("vector.bin").SerializeToString(), "model.onnx")
-    assert recognise(path).companions == (tmp_path / "vector.bin",)
+    assert recognise(path).external_files == (tmp_path / "vector.bin",)
 
 
 def test_a_file_that_no_protocol_buffer_can_be_is_told_what_to_do(tmp_path: Path) -> None:
@@ -193,21 +195,21 @@ def test_a_file_that_no_protocol_buffer_can_be_is_told_what_to_do(tmp_path: Path
         file.write(b"\x72\x80\x80\x80\x80\x08")  # a field of 2 GiB, which takes no place on the disk
         file.truncate(file.tell() + 2**31)
     with pytest.raises(
-        NotRecognised, match=r"has 214748\d+ bytes.* ends at 2147483647; save it with its weights beside"
+        NotRecognised, match=r"has 214748\d+ bytes, expected at most 2147483647, .*; save it with external data"
     ):
         recognise(path)
 
 
 @pytest.mark.parametrize("location", ["../vector.bin", "/etc/passwd", "folder/vector.bin", "..", ""])
 def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected a plain file name beside the model"):
+    with pytest.raises(ModelError, match="expected the name of a file beside the model"):
         recognise(with_external_data(tmp_path, location))
 
 
 def test_external_data_in_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     path = with_external_data(tmp_path, "vector.bin")
     os.mkfifo(tmp_path / "vector.bin")
-    with pytest.raises(NotRecognised, match=r"vector\.bin, expected a file of that name"):
+    with pytest.raises(NotRecognised, match=r"vector\.bin, but there is no such file"):
         recognise(path)
 
 
@@ -215,7 +217,7 @@ def test_the_strings_of_an_onnx_file_are_some(tmp_path: Path) -> None:
     words = [f"word{index:06}" for index in range(20_000)]
     node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", keys_strings=[*words, "x" * 2000])
     path = written(tmp_path, helper.make_model(helper.make_graph([node], "words", [], [])).SerializeToString())
-    assert recognise(path).words == tuple(words[:10_000])
+    assert recognise(path).vocabulary == tuple(words[:10_000])
 
 
 @pytest.mark.parametrize("name", ["onnx", "skops", "pickle"])
@@ -226,10 +228,10 @@ def test_what_was_found_is_the_same_after_its_way_through_a_file(name: str, tmp_
 
 
 def test_a_model_that_names_itself_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotRecognised, match=r"model\.onnx keeps tensors in itself, expected them in another file"):
+    with pytest.raises(NotRecognised, match=r"model\.onnx names itself as external data, expected another file"):
         recognise(with_external_data(tmp_path, "model.onnx"))
 
 
 def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NotRecognised, match=r"vector\.bin, expected a file of that name beside it"):
+    with pytest.raises(NotRecognised, match=r"external data in vector\.bin, but there is no such file beside it"):
         recognise(with_external_data(tmp_path, "vector.bin"))

@@ -60,7 +60,7 @@ def test_a_large_model_is_laid_out_to_be_mapped(report: Report) -> None:
     assert report.improved
     assert report.kept.candidate.session == PLAIN
     assert names(report.file.parent) == ["model.data", "model.onnx"]
-    assert recognise(report.file).companions == (report.file.parent / "model.data",)
+    assert recognise(report.file).external_files == (report.file.parent / "model.data",)
     assert report.file.stat().st_size < 10_000
 
 

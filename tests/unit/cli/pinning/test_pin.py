@@ -93,7 +93,7 @@ def test_a_model_with_bf16_is_pinned_to_the_c_api_and_refused_for_the_binding(
     tensor = replace(model.signature.inputs[0], datatype=BF16)
     put(store, replace(model, signature=replace(model.signature, inputs=(tensor,))))
     assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-c"
-    with pytest.raises(EngineRefused, match="has BF16 inputs or outputs, .* leave out --engine, and onnxruntime-c"):
+    with pytest.raises(EngineRefused, match="has BF16 inputs or outputs, .* leave --engine out to use onnxruntime-c"):
         pin(store, NAME, lock, engine="onnxruntime-python")
 
 
@@ -105,7 +105,10 @@ def test_how_the_session_is_made_is_pinned_with_it(store: Store, lock: Path, mod
 
 def test_an_engine_of_another_runtime_is_refused(store: Store, lock: Path) -> None:
     before = pinned_before(store, lock)
-    with pytest.raises(EngineRefused, match="onnxruntime-c and onnxruntime-python can serve, but --engine is scikit"):
+    with pytest.raises(
+        EngineRefused,
+        match="--engine scikit-learn cannot serve the format onnx; expected onnxruntime-c or onnxruntime-python",
+    ):
         pin(store, NAME, lock, engine="scikit-learn")
     assert files(lock) == before
 
@@ -155,7 +158,9 @@ def test_the_three_files_have_the_lock_s_folder(store: Store, tmp_path: Path) ->
 
 
 def test_a_folder_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="the folder .*/nowhere does not exist; make it, or name another with --lock"):
+    with pytest.raises(
+        FormatError, match="the folder .*/nowhere does not exist; create it, or name another with --lock"
+    ):
         pin(store, NAME, tmp_path / "nowhere" / "model.lock")
 
 
@@ -273,7 +278,7 @@ def test_a_model_that_is_not_the_manifest_s_is_not_pinned(store: Store, lock: Pa
 
 def test_a_manifest_cannot_call_a_name_known_that_pilotlight_does_not_ship(store: Store, lock: Path) -> None:
     swap_manifest(store, **PICKLE, allowed_globals=["sklearn.pipeline.Pipeline", "flats.Rounded"])
-    with pytest.raises(NotAdmitted, match=r"says that Pilotlight ships flats\.Rounded as known, and it does not"):
+    with pytest.raises(NotAdmitted, match=r"lists flats\.Rounded as allowed by Pilotlight, which does not allow them"):
         pin(store, NAME, lock)
     assert files(lock) == {}
 
@@ -288,7 +293,7 @@ def test_names_that_pilotlight_ships_need_no_word(store: Store, lock: Path) -> N
 def test_a_name_that_the_publisher_allowed_is_pinned_with_a_warning(store: Store, lock: Path) -> None:
     swap_manifest(store, **PICKLE, extra_globals=["flats.Rounded"])
     pinned = pin(store, NAME, lock)
-    assert [text for text in pinned.warnings if text.endswith("loading the model may call it: flats.Rounded")]
+    assert [text for text in pinned.warnings if text.endswith("loading the model may call them: flats.Rounded")]
     assert '"extra_globals": ["flats.Rounded"]' in lock.read_text()
 
 
@@ -308,7 +313,7 @@ def test_a_package_that_a_name_needs_which_was_allowed_is_pinned_with_a_warning(
     swap_manifest(store, **(PICKLE | {"runtime": SKLEARN | {"packages": packages}}), extra_globals=["flats.Rounded"])
 
     pinned = pin(store, NAME, lock)
-    assert pinned.warnings[1:] == ("the model asks for packages that Pilotlight does not know: flats",)
+    assert pinned.warnings[1:] == ("the model requires packages that Pilotlight does not know: flats",)
     assert pinned.packages == packages | CORE
 
 
@@ -322,7 +327,7 @@ def test_a_manifest_cannot_ask_for_packages_that_nothing_needs(
     document["runtime"]["packages"]["flats"] = "3.1"
     swap_manifest(store, runtime=document["runtime"])
     with pytest.raises(
-        NotAdmitted, match=r"the manifest of breast-cancer:1 asks for flats, expected only packages of its"
+        NotAdmitted, match=r"the manifest of breast-cancer:1 requires flats, expected only packages of its"
     ):
         pin(store, NAME, lock)
     assert files(lock) == {}
@@ -344,16 +349,14 @@ def test_the_same_version_with_other_bytes_is_pinned_with_a_warning(store: Store
     swap_model(store, b"other")
     pinned = pin(store, NAME, lock)
     assert pinned.warnings == (
-        "breast-cancer:1 was pinned before with other bytes; versions never change within one store",
+        "breast-cancer:1 was pinned before with different files; versions never change within one store",
     )
 
 
 def test_requirements_that_were_edited_are_refused(store: Store, lock: Path) -> None:
     pinned = pin(store, NAME, lock).lock
     text = (lock.parent / "requirements.lock").read_text()
-    with pytest.raises(
-        LockMismatch, match=r"requirements\.lock has the SHA-256 .* run 'pilotlight pin breast-cancer:1'"
-    ):
+    with pytest.raises(LockMismatch, match=r"requirements\.lock has SHA-256 .* run 'pilotlight pin breast-cancer:1'"):
         check_requirements(pinned, text + "\n")
 
 

@@ -25,10 +25,10 @@ from pilotlight_cli.registry.versions import (
     Unreadable,
     aliases,
     catalog,
-    numbers,
     resolve,
     set_alias,
     show,
+    version_numbers,
     versions,
 )
 from pilotlight_cli.sandbox.inspection import Inspection
@@ -97,7 +97,7 @@ def test_a_large_file_is_published_piece_by_piece(store: Store, model: Inspectio
 def test_versions_count_up(any_store: Store, model: Inspection) -> None:
     assert [put(any_store, model).model.version for _ in range(3)] == [1, 2, 3]
     assert put(any_store, model, "other").model.version == 1
-    assert numbers(any_store, NAME) == (1, 2, 3)
+    assert version_numbers(any_store, NAME) == (1, 2, 3)
 
 
 def test_publishers_at_once_get_a_version_each(any_store: Store, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_an_interrupted_publisher_leaves_no_version_and_its_number_is_not_used_a
     with pytest.raises(NotPublished, match=r"has no model 'breast-cancer'; it is empty"):
         resolve(any_store, NAME)
     assert put(any_store, model).model.version == 2
-    assert numbers(any_store, NAME) == (2,)
+    assert version_numbers(any_store, NAME) == (2,)
 
 
 LEFT = ["999999999/golden.json", "1000000000/golden.json", "99999999999999999999/weights.bin", "0/x", "007/golden.json"]
@@ -178,7 +178,7 @@ def test_what_was_left_under_another_number_does_not_hide_the_next_version(
 ) -> None:
     any_store.create(f"{NAME}/{left}", b"{}")
     assert [put(any_store, model).model.version for _ in range(2)] == [1, 2]
-    assert numbers(any_store, NAME) == (1, 2)
+    assert version_numbers(any_store, NAME) == (1, 2)
 
 
 def test_a_number_is_passed_over_whatever_is_under_it(any_store: Store, model: Inspection) -> None:
@@ -193,7 +193,9 @@ def test_the_last_number_is_published_and_none_after_it(any_store: Store, model:
     assert put(any_store, model).model.version == LAST_VERSION
     assert resolve(any_store, NAME).model.version == LAST_VERSION
     before = list(any_store.keys(""))
-    with pytest.raises(StoreError, match=r"has no number left for 'breast-cancer' .* publish it under another name"):
+    with pytest.raises(
+        StoreError, match=r"has no free version number for 'breast-cancer' .* publish it under another name"
+    ):
         put(any_store, model)
     assert list(any_store.keys("")) == before
 
@@ -207,7 +209,7 @@ def test_a_file_that_changes_meanwhile_is_not_published(store: Store, model: Ins
     def change(_: int) -> None:
         model.files[0].write_bytes(b"other")
 
-    with pytest.raises(PublishRefused, match=r"model.onnx changed while it was published"):
+    with pytest.raises(PublishRefused, match=r"model.onnx changed while it was being published"):
         publish(store, model, NAME, clock=lambda: NOON, progress=change)
     assert catalog(store) == {}
 
@@ -239,7 +241,9 @@ def test_a_description_that_would_not_be_read_back_is_refused_before_anything_is
     store: Store, model: Inspection
 ) -> None:
     wrong = replace(model, runtime=descriptions.SKLEARN)
-    with pytest.raises(FormatError, match=r"what describes breast-cancer: \$\.runtime\.engine: expected one of onnx"):
+    with pytest.raises(
+        FormatError, match=r"the description of breast-cancer: \$\.runtime\.engine: expected one of onnx"
+    ):
         put(store, wrong)
     assert list(store.keys("")) == []
 
@@ -250,7 +254,7 @@ def test_an_artifact_cannot_have_the_name_of_another_file(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(b"{}")
-    with pytest.raises(PublishRefused, match=f"an artifact cannot be called {name}; rename it"):
+    with pytest.raises(PublishRefused, match=f"the name {name} is reserved in the store; rename the file"):
         put(store, replace(model, files=(path,)))
 
 
@@ -277,7 +281,7 @@ def test_the_tenth_version_is_newer_than_the_ninth(store: Store, model: Inspecti
     "reference", ["", "A", "a:0", "a:01", "a:-1", "a:1@b", "a@", "a:x", "a/b", "a:1 ", "a@B", "a\n"]
 )
 def test_a_reference_that_is_none_is_refused(store: Store, reference: str) -> None:
-    with pytest.raises(NameRefused, match="write NAME, NAME:VERSION or NAME@ALIAS"):
+    with pytest.raises(NameRefused, match="expected NAME, NAME:VERSION or NAME@ALIAS"):
         resolve(store, reference)
 
 
@@ -317,7 +321,7 @@ def test_an_alias_stands_only_for_a_version_that_exists(store: Store, model: Ins
 def test_an_alias_of_a_version_that_is_gone_says_so(store: Store, model: Inspection) -> None:
     put(store, model)
     store.create(f"{NAME}/aliases/old.json", b'{"format": 1, "alias": "old", "version": 9}')
-    with pytest.raises(NotPublished, match="the alias 'old' stands for version 9: .* has no version 9"):
+    with pytest.raises(NotPublished, match="the alias 'old' points to version 9: .* has no version 9"):
         resolve(store, f"{NAME}@old")
 
 
@@ -373,7 +377,7 @@ def test_what_is_wrong_with_one_version_hides_no_other(
     any_store: Store, model: Inspection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for content in (b"", b"\xff", b"[1]", b'{"format": 1}', b" " * 50_000):
-        any_store.create(f"{NAME}/{1 + len(numbers(any_store, NAME))}/manifest.json", content)
+        any_store.create(f"{NAME}/{1 + len(version_numbers(any_store, NAME))}/manifest.json", content)
     any_store.create("foreign.txt", b"")
     any_store.create("Foreign/1/manifest.json", b"")
     monkeypatch.setattr("pilotlight_cli.stores.LARGEST", 40_000)
@@ -403,9 +407,9 @@ def test_a_link_to_nothing_a_pipe_and_a_folder_hide_no_version(store: Store, mod
 
 def test_a_published_version_whose_alias_fails_says_that_it_is_published(store: Store, model: Inspection) -> None:
     store.create(f"{NAME}/aliases", b"a file where a folder should be")
-    with pytest.raises(StoreError, match="breast-cancer:1 is published, but the alias 'production' is not set: "):
+    with pytest.raises(StoreError, match="breast-cancer:1 is published, but the alias 'production' could not be set: "):
         put(store, model, alias="production")
-    assert numbers(store, NAME) == (1,)
+    assert version_numbers(store, NAME) == (1,)
 
 
 def test_a_manifest_in_another_place_is_refused(store: Store, model: Inspection) -> None:
@@ -443,7 +447,7 @@ def test_one_model_s_name_may_begin_another_s(any_store: Store, model: Inspectio
     put(any_store, model, "rent")
     put(any_store, model, "rents")
     put(any_store, model, "rents")
-    assert numbers(any_store, "rent") == (1,)
+    assert version_numbers(any_store, "rent") == (1,)
     assert put(any_store, model, "rent").model.version == 2
 
 
@@ -483,7 +487,7 @@ def test_a_copy_never_replaces_another_version(store: Store, other: Store, tmp_p
     put(other, descriptions.inspection(tmp_path / "theirs", b"theirs"))
     before = {key: other.read(key) for key in other.keys("")}
 
-    with pytest.raises(VersionTaken, match=r"manifest\.json is another manifest .* never overwritten: publish"):
+    with pytest.raises(VersionTaken, match=r"manifest\.json differs from the manifest .* never overwritten: publish"):
         copy(store, other, NAME, 1, nothing)
     assert {key: other.read(key) for key in other.keys("")} == before
 
@@ -493,7 +497,9 @@ def test_a_copy_does_not_mix_with_what_another_publisher_left(store: Store, othe
     with pytest.raises(KeyboardInterrupt):
         put(Interrupted(other, "manifest.json"), descriptions.inspection(tmp_path / "theirs", b"theirs"))
 
-    with pytest.raises(VersionTaken, match=r"weights\.bin holds another file, of an interrupted publisher"):
+    with pytest.raises(
+        VersionTaken, match=r"weights\.bin has different content, left by an interrupted or concurrent publish"
+    ):
         copy(store, other, NAME, 1, nothing)
     assert catalog(other) == {}
 

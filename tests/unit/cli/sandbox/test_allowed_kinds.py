@@ -25,7 +25,7 @@ from pilotlight.errors import UnsafePickle
 from pilotlight.pickles.forbidden import objection
 from pilotlight.pickles.loading import loads, scan
 from pilotlight.runtimes.sklearn import parse
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 
 PACKAGE = """
 import subprocess
@@ -89,7 +89,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
 
 def refusal(data: bytes, *allowed: str, form: str = "pickle") -> str:
     with pytest.raises(UnsafePickle) as caught:
-        parse(data, form, (*admitted(), *allowed))
+        parse(data, form, (*admitted_globals(), *allowed))
     return str(caught.value)
 
 
@@ -159,14 +159,14 @@ def test_a_model_with_an_estimator_of_another_package_loads(package: ModuleType)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # numpy's of its old names
 def test_nothing_that_is_shipped_is_refused_by_kind() -> None:
     wrong, found = [], 0
-    for name in sorted(admitted()):
+    for name in sorted(admitted_globals()):
         module, _, attribute = name.rpartition(".")
         try:
             thing = getattr(import_module(module), attribute)
         except (ImportError, AttributeError):  # of another version
             continue
         found += 1
-        wrong += [name] if objection(name, thing, admitted()) else []
+        wrong += [name] if objection(name, thing, admitted_globals()) else []
     assert wrong == []
     assert found > 400
 

@@ -31,7 +31,7 @@ from pilotlight_cli.formats.recognition import NotRecognised, Recognised
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.sandbox import inspection, isolation
 from pilotlight_cli.sandbox.inspection import Inspection, UsageError, inspect
-from pilotlight_cli.sandbox.limits import Allowance, Limits
+from pilotlight_cli.sandbox.limits import LimitOptions, Limits
 
 OLDER = "1.7.2"
 TRAIN = """
@@ -131,7 +131,7 @@ def test_a_model_whose_tensors_are_elsewhere_does_not_load(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is there, and by mistake it is not taken for a part of the model."""
-    monkeypatch.setattr(inspection, "recognised", lambda _path, _allowance: Recognised("onnx"))
+    monkeypatch.setattr(inspection, "recognise_file", lambda _path, _limit_options: Recognised("onnx"))
     (tmp_path / "canary").write_bytes(bytes(16))
     path = tmp_path / "model.onnx"
     path.write_bytes(PLACES[place]("canary").SerializeToString())
@@ -174,10 +174,10 @@ def test_a_class_of_a_package_without_estimators_is_refused_where_it_is_imported
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("os.system", "can run or load anything, or leads there, and is never allowed"),
-        ("sklearn.utils._testing.raises", "never allowed"),
+        ("os.system", "can run any code, directly or indirectly, and cannot be allowed"),
+        ("sklearn.utils._testing.raises", "cannot be allowed"),
         ("Rounded", "expected module.name"),
-        ("nosuchpackage.Rounded", "no package here provides nosuchpackage"),
+        ("nosuchpackage.Rounded", "no installed package provides nosuchpackage"),
     ],
 )
 def test_what_cannot_be_allowed_is_wrong_usage(name: str, why: str, tmp_path: Path) -> None:
@@ -199,25 +199,27 @@ def test_a_hostile_file_is_refused_without_a_trace(tmp_path: Path) -> None:
 
 
 def test_a_model_without_an_end_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx takes more than 2 seconds of the processor .* --max-seconds"):
-        inspected(endless(tmp_path), allowance=Allowance(seconds=2))
+    message = r"inspecting model\.onnx takes more than the limit of 2 seconds of processor time; .* --max-seconds"
+    with pytest.raises(ModelError, match=message):
+        inspected(endless(tmp_path), limit_options=LimitOptions(seconds=2))
 
 
 @pytest.mark.parametrize("size", [2**28, 2**40])
 def test_a_model_that_needs_more_memory_than_allowed_is_ended(size: int, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx takes more than 700 MB of memory .* --max-memory"):
-        inspected(filled(tmp_path, size), allowance=Allowance(megabytes=700))
+    message = r"inspecting model\.onnx takes more than the limit of 700 MB of memory; .* --max-memory"
+    with pytest.raises(ModelError, match=message):
+        inspected(filled(tmp_path, size), limit_options=LimitOptions(megabytes=700))
 
 
 def test_memory_and_time_grow_with_the_model() -> None:
-    assert Allowance().limits(78) == Limits(4_000_001_170, 180, 1800)
-    assert Allowance().limits(500_000_000) == Limits(11_500_000_000, 680, 6800)
-    assert Allowance(700, 2).limits(500_000_000) == Limits(700_000_000, 2, 20)
+    assert LimitOptions().limits(78) == Limits(4_000_001_170, 180, 1800)
+    assert LimitOptions().limits(500_000_000) == Limits(11_500_000_000, 680, 6800)
+    assert LimitOptions(700, 2).limits(500_000_000) == Limits(700_000_000, 2, 20)
 
 
 def test_a_row_that_no_request_holds_is_refused_before_one_is_made(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="the model takes 8,589,934,592 values a row, expected at most 33,554,432"):
-        inspected(wide(tmp_path, 2**33), allowance=Allowance(megabytes=700))
+        inspected(wide(tmp_path, 2**33), limit_options=LimitOptions(megabytes=700))
 
 
 def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
@@ -228,14 +230,14 @@ def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
 def test_made_up_samples_with_large_answers_are_not_kept(tmp_path: Path) -> None:
     found = inspected(repeating(tmp_path, 20_001))
     assert not found.golden.samples
-    assert "the answers to made-up inputs have more than 100,000 values, and are not kept" in found.notes
+    assert "the outputs for generated inputs have more than 100,000 values and are not kept" in found.notes
     assert inspected(repeating(tmp_path, 20_000)).golden.samples
 
 
 def test_given_samples_with_larger_answers_are_refused(tmp_path: Path) -> None:
     golden = json.dumps({"instances": [{"x": 1.0}]}).encode()
     with pytest.raises(
-        ModelError, match="golden sample 0: the model answers 1,000,001 values, expected at most 1,000,000"
+        ModelError, match="golden sample 0: the model returns 1,000,001 values, expected at most 1,000,000"
     ):
         inspected(repeating(tmp_path, 1_000_001), golden=golden)
 
@@ -245,7 +247,7 @@ def test_more_labels_than_a_lock_should_hold_are_refused(tmp_path: Path) -> None
     model = onnx.load(path)
     model.graph.node[0].attribute.append(helper.make_attribute("classlabels_strings", ["a" * 65_000_000, "b"]))
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"what there is to write .* takes 65 MB, expected at most 64 MB"):
+    with pytest.raises(ModelError, match=r"the description of the model .* takes 65 MB, expected at most 64 MB"):
         inspected(path)
 
 
@@ -270,14 +272,14 @@ def test_a_file_that_changes_while_it_is_inspected_is_told(tmp_path: Path, monke
     path = models.plain_tensors(tmp_path)
 
     def growing(*arguments: Any, **options: Any) -> Any:
-        answer = isolation.ask(*arguments, **options)
-        if arguments[0] == "look":
+        answer = isolation.run_task(*arguments, **options)
+        if arguments[0] == "inspect":
             with path.open("ab") as file:
                 file.write(b"more")
         return answer
 
-    monkeypatch.setattr(inspection, "ask", growing)
-    with pytest.raises(ModelError, match=r"plain-tensors\.onnx changed while it was inspected"):
+    monkeypatch.setattr(inspection, "run_task", growing)
+    with pytest.raises(ModelError, match=r"plain-tensors\.onnx changed while it was being inspected"):
         inspected(path)
 
 
@@ -288,6 +290,6 @@ def test_a_scikit_learn_without_a_build_for_the_functions_is_refused(version: st
     length = bytes([len(sklearn.__version__)]) + sklearn.__version__.encode()
     path.write_bytes(path.read_bytes().replace(length, bytes([len(version)]) + version.encode()))
     with pytest.raises(
-        (ModelError, NotRecognised), match=rf"made with scikit-learn {version}, expected a release from 1\.5\.2"
+        (ModelError, NotRecognised), match=rf"made with scikit-learn {version}, expected release 1\.5\.2 or later"
     ):
         inspected(path)

@@ -11,13 +11,13 @@ import pytest
 
 from pilotlight.errors import ModelError
 from pilotlight_cli.sandbox import isolation
-from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.job import Job, write_job
 from pilotlight_cli.sandbox.limits import Limits
 from processes import children, python, wait_until_ended
 from waiting import wait_until
 
-LIMITS = Limits(memory=300 * 10**6, seconds=60, patience=600)
+LIMITS = Limits(memory=300 * 10**6, seconds=60, timeout=600)
 
 
 def library(folder: Path, code: str) -> Path:
@@ -31,17 +31,19 @@ def library(folder: Path, code: str) -> Path:
 def job(folder: Path) -> dict[str, Any]:
     """Looking into a file that is not even there: numpy is imported first."""
     names: dict[str, Any] = {"admitted": frozenset(), "allow": ()}
-    return write_job(Job(folder / "a.pkl", "pickle", wanted="", signature="", golden="", folder=folder, **names))
+    return write_job(
+        Job(folder / "a.pkl", "pickle", requested_format="", signature="", golden="", folder=folder, **names)
+    )
 
 
 def failure(folder: Path, code: str, limits: Limits = LIMITS) -> str:
     with pytest.raises(ModelError) as caught:
-        ask("look", job(folder), library(folder, code), folder, "a.pkl", limits=limits)
+        run_task("inspect", job(folder), library(folder, code), folder, "a.pkl", limits=limits)
     return str(caught.value)
 
 
-MEMORY = "a.pkl takes more than 300 MB of memory to look into, which is the limit; .* raise it with --max-memory MB"
-TIME = "a.pkl takes more than 2 seconds of the processor to look into, which is the limit; .* raise it with --max-sec"
+MEMORY = "inspecting a.pkl takes more than the limit of 300 MB of memory; .* raise the limit with --max-memory MB"
+TIME = "inspecting a.pkl takes more than the limit of 2 seconds of processor time; .* raise the limit with --max-sec"
 
 
 @pytest.mark.parametrize(
@@ -52,10 +54,10 @@ TIME = "a.pkl takes more than 2 seconds of the processor to look into, which is 
         ("try:\n    bytearray(2**40)\nexcept MemoryError as error:\n    raise ValueError('no') from error", MEMORY),
         ("raise RuntimeError('[ONNXRuntimeError] : 6 : std::bad_alloc')", MEMORY),
         ("sys.stderr.write(\"what():  std::bad_alloc\\n\"); os.abort()", MEMORY),
-        ("raise SystemExit(3)", "the process that looked into a.pkl ended with exit code 3"),
-        ("sys.stderr.write('x' * 10**7 + '\\nlast words\\n'); os.abort()", r"signal 6; it said:\nx+\nlast words$"),
+        ("raise SystemExit(3)", "the process that inspected a.pkl ended with exit code 3"),
+        ("sys.stderr.write('x' * 10**7 + '\\nlast words\\n'); os.abort()", r"signal 6; its output:\nx+\nlast words$"),
         ("sys.stdin.read(); raise KeyError('no input')", "KeyError: 'no input'"),
-        ("def deep(): deep()\ndeep()", "nested too deep, or holds itself"),
+        ("def deep(): deep()\ndeep()", "nested too deeply or contains itself"),
         ("open('/nowhere/model')", "/nowhere/model cannot be read: No such file or directory"),
     ],
 )  # fmt: skip
@@ -69,13 +71,13 @@ def test_a_process_that_computes_for_ever_is_ended(code: str, tmp_path: Path) ->
 
 
 def test_a_process_that_waits_for_ever_is_ended_by_the_clock(tmp_path: Path) -> None:
-    said = failure(tmp_path, "time.sleep(600)", replace(LIMITS, patience=1))
-    assert "waited for something, and was ended after 1 seconds" in said
+    said = failure(tmp_path, "time.sleep(600)", replace(LIMITS, timeout=1))
+    assert "was ended after 1 seconds without a result" in said
 
 
 def test_memory_that_the_kernel_does_not_count_is_looked_at(tmp_path: Path) -> None:
-    said = failure(tmp_path, "held = b'x' * 400_000_000; time.sleep(600)", replace(LIMITS, watched=True))
-    assert "a.pkl takes more than 300 MB of memory" in said
+    said = failure(tmp_path, "held = b'x' * 400_000_000; time.sleep(600)", replace(LIMITS, polled=True))
+    assert "inspecting a.pkl takes more than the limit of 300 MB of memory" in said
 
 
 def test_memory_that_is_only_reserved_or_mapped_does_not_count(tmp_path: Path) -> None:
@@ -101,11 +103,11 @@ def test_nothing_that_the_process_started_outlives_it(tmp_path: Path) -> None:
 PARENT = """
 import json, signal, sys
 from pathlib import Path
-from pilotlight_cli.sandbox.isolation import ask
+from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.limits import Limits
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background lacks
 folder = Path(sys.argv[1])
-ask("look", json.loads(sys.argv[2]), folder / "packages", folder, "a.pkl", limits=Limits(10**9, 600, 600))
+run_task("inspect", json.loads(sys.argv[2]), folder / "packages", folder, "a.pkl", limits=Limits(10**9, 600, 600))
 """
 
 

@@ -17,11 +17,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import revealing
 from estimators import FLATS, NAMES, POINTS
 from pilotlight.errors import UnsafePickle
-from pilotlight_cli.formats.admitted import admitted
-from pilotlight_cli.formats.recognition import unpacked
+from pilotlight_cli.formats.admitted import admitted_globals
+from pilotlight_cli.formats.recognition import decompress
 from pilotlight_cli.sandbox.child.joblib import load
 
-ADMITTED = admitted()
+ADMITTED = admitted_globals()
 
 
 class Hostile:
@@ -51,7 +51,7 @@ def old_joblib(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_forest_is_read_in_every_compression(compress: object, tmp_path: Path) -> None:
     model = make_pipeline(StandardScaler(), RandomForestClassifier(3)).fit(POINTS, NAMES)
     joblib.dump(model, tmp_path / "model", compress=compress)
-    found, asked = load(unpacked(tmp_path / "model"), ADMITTED)
+    found, asked = load(decompress(tmp_path / "model"), ADMITTED)
     assert found.predict_proba(POINTS).tolist() == model.predict_proba(POINTS).tolist()
     assert "sklearn.tree._tree.Tree" in asked
     assert not any("joblib" in name for name in asked)
@@ -90,7 +90,7 @@ def test_arrays_of_objects_of_an_older_joblib_come_back(array: Any) -> None:
 def test_the_categories_of_an_encoder_are_read(tmp_path: Path) -> None:
     encoder = OneHotEncoder().fit(FLATS[["city"]].astype(object))
     joblib.dump(encoder, tmp_path / "encoder")
-    assert load(unpacked(tmp_path / "encoder"), ADMITTED)[0].categories_[0].tolist() == ["Bath", "Ely", "Hull"]
+    assert load(decompress(tmp_path / "encoder"), ADMITTED)[0].categories_[0].tolist() == ["Bath", "Ely", "Hull"]
 
 
 @pytest.mark.parametrize("wrap", [lambda item: item, lambda item: np.array([item], object)])
@@ -123,7 +123,7 @@ def test_the_names_of_a_nested_pickle_are_told() -> None:
     ("change", "why"),
     [
         (lambda content: content[:-40], "ends after"),
-        (lambda content: content + b"more", "something follows the end"),
+        (lambda content: content + b"more", "unexpected data after the end"),
         (lambda content: content.replace(b"K\x07", b"K\x08"), "refused|not a whole|ends|fit|is not|cannot"),
     ],
 )
@@ -135,14 +135,14 @@ def test_an_altered_file_is_refused(change: Callable[[bytes], bytes], why: str) 
 @pytest.mark.parametrize("holder", revealing.HOLDERS)
 def test_a_file_that_holds_an_address_is_refused(holder: str) -> None:
     with pytest.raises(UnsafePickle, match="__array_interface__"):
-        load(revealing.files(holder)["joblib"], admitted())
+        load(revealing.files(holder)["joblib"], admitted_globals())
 
 
 @pytest.mark.parametrize("shape", [(9, 0), (0, 9)])
 def test_an_empty_array_of_endless_length_is_refused(shape: tuple[int, int]) -> None:
     content = dumped([np.zeros(shape)])
     assert load(content, ADMITTED)[0][0].shape == shape
-    with pytest.raises(UnsafePickle, match="has no plain shape and datatype"):
+    with pytest.raises(UnsafePickle, match="has no valid shape and datatype"):
         load(content.replace(b"K\x09", b"J\xff\xff\xff\x7f"), ADMITTED)
 
 

@@ -33,7 +33,7 @@ def document(path: Path, found: Inspection, **changes: Any) -> dict[str, Any]:
         "signature": write_signature(found.signature),
         "golden": write_golden(found.golden),
         "runtime": write_runtime(found.runtime),
-        "words": [],
+        "vocabulary": [],
         "outputs": str(path.with_name("outputs.npz")),
         "compare": False,
         **changes,
@@ -92,15 +92,15 @@ def test_outputs_of_another_shape_are_no_agreement(tmp_path: Path) -> None:
 
 def test_strings_are_compared_whole(tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.STRING, "N", 1)
-    job = document(path, inspected(path), words=["Bristol"])
+    job = document(path, inspected(path), vocabulary=["Bristol"])
     measure(job)
     assert measure(job | {"compare": True})["agrees"]
-    assert not measure(job | {"compare": True, "words": ["Bristol-on-Avon"]})["agrees"]
+    assert not measure(job | {"compare": True, "vocabulary": ["Bristol-on-Avon"]})["agrees"]
 
 
 def test_strings_that_nobody_knows_are_asked_for(tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.STRING, "N", 1)
-    with pytest.raises(ModelError, match="strings cannot be made up for this model.*give --golden"):
+    with pytest.raises(ModelError, match="no strings can be generated for this model.*with --golden"):
         measure(document(path, inspected(path)))
 
 
@@ -117,5 +117,5 @@ def test_a_model_that_answers_no_made_up_inputs_asks_for_others(tmp_path: Path) 
     model = onnx.load(path)
     model.graph.initializer[0].CopyFrom(onnx.numpy_helper.from_array(np.array([], np.float32), "table"))
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="the model does not answer: .*; give inputs that it takes with --golden"):
+    with pytest.raises(ModelError, match="the model fails: .*; give inputs that it accepts with --golden"):
         measure(document(path, found))

@@ -21,18 +21,27 @@ from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.signature import Signature, write_signature
 from pilotlight.model.tensor import BF16, BYTES, FP32, INT64
 from pilotlight_cli.formats.recognition import recognise
-from pilotlight_cli.sandbox.child.onnx import look
+from pilotlight_cli.sandbox.child.onnx import inspect
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError
 
 
 def job(path: Path, **changes: Any) -> Job:
     found = recognise(path)
-    fields = {"wanted": "", "signature": "", "golden": "", "admitted": frozenset(), "allow": (), "packages": ("numpy",)}
-    return Job(path=path, kind="onnx", folder=path.parent, labels=found.labels, words=found.words, **fields | changes)
+    fields = {
+        "requested_format": "",
+        "signature": "",
+        "golden": "",
+        "admitted": frozenset(),
+        "allow": (),
+        "packages": ("numpy",),
+    }
+    return Job(
+        path=path, kind="onnx", folder=path.parent, labels=found.labels, vocabulary=found.vocabulary, **fields | changes
+    )
 
 
 def looked(path: Path, **changes: Any) -> Findings:
-    return look(job(path, **changes))
+    return inspect(job(path, **changes))
 
 
 def converted(folder: Path, classes: Any = NAMES, metadata: dict[str, str] | None = None, **options: Any) -> Path:
@@ -60,7 +69,7 @@ def test_a_matrix_of_floats_holds_features_without_names(tmp_path: Path) -> None
     (tensor,) = answer.signature.inputs
     assert (tensor.name, tensor.datatype, tensor.shape, tensor.role) == ("X", FP32, (-1, 3), "features")
     assert tensor.feature_names == ("f0", "f1", "f2")
-    assert any("taken as 3 features, called f0 to f2" in note for note in answer.notes)
+    assert any("assuming that the input 'X' is 3 features, called f0 to f2" in note for note in answer.notes)
 
 
 def test_a_classifier_of_skl2onnx_gives_label_and_probabilities(tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_metadata_names_features_and_labels_and_then_nothing_is_guessed(tmp_path
         ({"pilotlight.feature_names": '["a"]'}, "the metadata names 1 features"),
         ({"pilotlight.feature_names": "a,b,c"}, "not valid JSON"),
         ({"pilotlight.feature_names": "[1, 2, 3]"}, "expected a JSON array of strings"),
-        ({"pilotlight.labels": '{"a": 1}'}, "expected a JSON array of strings or whole numbers"),
+        ({"pilotlight.labels": '{"a": 1}'}, "expected a JSON array of strings or integers"),
         ({"pilotlight.labels": '["yes", "no"]'}, "in the order of the probabilities"),
     ],
 )
@@ -110,20 +119,21 @@ def test_whole_labels_come_from_the_file(tmp_path: Path) -> None:
 
 def test_whole_labels_that_nobody_names_are_counted_and_that_is_said(tmp_path: Path) -> None:
     path = converted(tmp_path, (NAMES == "yes").astype(int))
-    answer = look(replace(job(path), labels=()))
+    answer = inspect(replace(job(path), labels=()))
     assert answer.signature.labels == (0, 1)
-    assert any("taken as 0 to 1" in note for note in answer.notes)
+    assert any("called 0 to 1" in note for note in answer.notes)
 
 
 def test_a_wrong_guess_of_the_labels_is_found_out(tmp_path: Path) -> None:
     path = models.three_classes(tmp_path).files["onnx"]
-    with pytest.raises(ModelError, match=r"answers \d where the labels are 0, 1, 2"):
-        look(replace(job(path), labels=()))
+    message = r"predicts \d, which does not have the highest probability where the labels are 0, 1, 2"
+    with pytest.raises(ModelError, match=message):
+        inspect(replace(job(path), labels=()))
 
 
 def test_string_labels_that_nobody_names_are_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"2 classes and does not say what they are called; .* pilotlight\.labels"):
-        look(replace(job(converted(tmp_path)), labels=()))
+    with pytest.raises(ModelError, match=r"2 classes without names; .* pilotlight\.labels"):
+        inspect(replace(job(converted(tmp_path)), labels=()))
 
 
 def test_plain_tensors_stay_what_they_are(tmp_path: Path) -> None:
@@ -201,7 +211,7 @@ def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "why"), [({"wanted": "skops"}, "--format says skops"), ({"allow": ("a.b",)}, "--allow")]
+    ("changes", "why"), [({"requested_format": "skops"}, "--format says skops"), ({"allow": ("a.b",)}, "--allow")]
 )
 def test_options_of_other_files_are_wrong_usage(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=why):
@@ -223,7 +233,7 @@ def test_the_publishers_signature_wins(tmp_path: Path) -> None:
     answer = looked(path, signature=json.dumps(own))
     assert answer.signature.feature_names == ("height", "width", "depth")
     assert answer.signature.outputs[1].range == (0.0, 1.0)
-    assert not any("taken as" in note for note in answer.notes)
+    assert not any("assuming" in note for note in answer.notes)
 
 
 def test_the_publishers_signature_may_leave_outputs_out(tmp_path: Path) -> None:
@@ -238,10 +248,10 @@ def test_the_publishers_signature_may_leave_outputs_out(tmp_path: Path) -> None:
     ("change", "why"),
     [
         (lambda own: own["inputs"][0].update(name="Z"), r"\$\.inputs\[0\]: the model has no input 'Z', only X"),
-        (lambda own: own["inputs"][0].update(datatype="FP64"), r"\$\.inputs\[0\]\.datatype: found FP64, and .* FP32"),
+        (lambda own: own["inputs"][0].update(datatype="FP64"), r"\$\.inputs\[0\]\.datatype: found FP64, expected FP32"),
         (
             lambda own: own["inputs"][0].update(shape=[-1, 2], feature_names=["a", "b"]),
-            r"\$\.inputs\[0\]\.shape: found \[-1, 2\], and the model says \[-1, 3\]",
+            r"\$\.inputs\[0\]\.shape: found \[-1, 2\], expected \[-1, 3\]",
         ),
         (lambda own: own["outputs"][0].update(name="z"), "the model has no output 'z'"),
         (lambda own: own["outputs"][1].update(datatype="FP64"), r"outputs\[1\]\.datatype: found FP64"),
@@ -309,10 +319,10 @@ def test_outputs_that_were_given_are_checked_and_kept(tmp_path: Path) -> None:
     [
         (
             {"inputs": [values("x", "INT64", 1)], "outputs": [values("y", "INT64", 2)]},
-            r"golden sample 0 is not what the model answers: output 'y', value 0: found 1, expected 2",
+            r"golden sample 0 differs from the model's outputs: output 'y', value 0: found 1, expected 2",
         ),
-        ({"inputs": [values("z", "INT64", 1)]}, "has the inputs z, and the model takes x"),
-        ({"inputs": [values("x", "INT32", 1)]}, r"input 'x' is INT32 of shape \[1\], and the model takes INT64"),
+        ({"inputs": [values("z", "INT64", 1)]}, "found the inputs z, expected x"),
+        ({"inputs": [values("x", "INT32", 1)]}, r"input 'x' is INT32 of shape \[1\], expected INT64"),
         ({"inputs": [values("x", "INT64", 1) | {"shape": [1, 1]}]}, r"INT64 of shape \[1, 1\]"),
         ({"outputs": [values("y", "INT64", 1)]}, "the field 'inputs' is missing"),
     ],

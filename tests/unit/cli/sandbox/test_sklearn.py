@@ -30,9 +30,9 @@ from estimators import FLATS, NAMES, POINTS, VALUES, with_schema
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight.model.signature import write_signature
 from pilotlight.model.tensor import BYTES, FP64
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 from pilotlight_cli.formats.recognition import recognise
-from pilotlight_cli.sandbox.child.sklearn import look
+from pilotlight_cli.sandbox.child.sklearn import inspect
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_findings, read_job, write_findings, write_job
 
 PACKAGES = ("joblib", "numpy", "scikit-learn", "scipy")
@@ -41,7 +41,14 @@ NUMBERS = pd.DataFrame(POINTS, columns=["a", "b", "c"])
 
 def job(path: Path, **changes: Any) -> Job:
     found = recognise(path)
-    fields = {"wanted": "", "signature": "", "golden": "", "admitted": admitted(), "allow": (), "packages": PACKAGES}
+    fields = {
+        "requested_format": "",
+        "signature": "",
+        "golden": "",
+        "admitted": admitted_globals(),
+        "allow": (),
+        "packages": PACKAGES,
+    }
     folder = path.parent / "again"
     folder.mkdir(exist_ok=True)
     return Job(path=path, kind=found.kind, folder=folder, numpy_major=found.numpy_major, **fields | changes)
@@ -53,7 +60,7 @@ def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -
         joblib.dump(estimator, path)
     else:
         path.write_bytes(pickle.dumps(estimator, 5) if form == "pickle" else skops.io.dumps(estimator))
-    return look(job(path, **changes))
+    return inspect(job(path, **changes))
 
 
 def shown(answer: Findings) -> list[str]:
@@ -137,7 +144,7 @@ def test_a_model_of_texts_takes_one_string(vectorizer: Any, tmp_path: Path) -> N
 def test_a_model_that_does_not_say_what_it_takes_asks_for_a_signature(tmp_path: Path) -> None:
     estimator = make_pipeline(FunctionTransformer(np.abs), Ridge()).fit(POINTS, VALUES)
     del estimator[0].n_features_in_
-    with pytest.raises(ModelError, match="does not say how many features it takes; .* --signature"):
+    with pytest.raises(ModelError, match="does not have its number of features; .* --signature"):
         looked(tmp_path, estimator)
 
 
@@ -178,10 +185,10 @@ def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("estimator", "why"),
     [
-        (RandomForestClassifier(2).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 outputs of classes"),
-        (MultiOutputClassifier(GaussianNB()).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 outputs of classes"),
-        (GaussianNB().fit(POINTS, ["same"] * 60), "knows only the class 'same'"),
-        (StandardScaler().fit(POINTS), "holds a StandardScaler, expected an estimator that predicts"),
+        (RandomForestClassifier(2).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 labels for each row"),
+        (MultiOutputClassifier(GaussianNB()).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 labels for each row"),
+        (GaussianNB().fit(POINTS, ["same"] * 60), "has only the class 'same'"),
+        (StandardScaler().fit(POINTS), "has a StandardScaler, expected an estimator with predict"),
     ],
 )
 def test_what_a_signature_cannot_say_is_refused(estimator: Any, why: str, tmp_path: Path) -> None:
@@ -223,25 +230,25 @@ def test_a_joblib_file_becomes_a_plain_pickle_where_skops_does_not(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("form", "wanted", "format_"),
+    ("form", "requested_format", "format_"),
     [("joblib", "pickle", "pickle"), ("joblib", "skops", "skops"), ("pickle", "skops", "skops")],
 )
-def test_the_format_may_be_chosen(form: str, wanted: str, format_: str, tmp_path: Path) -> None:
-    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), form, wanted=wanted)
+def test_the_format_may_be_chosen(form: str, requested_format: str, format_: str, tmp_path: Path) -> None:
+    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), form, requested_format=requested_format)
     assert answer.format == format_
     assert recognise(answer.path).kind == format_
 
 
-@pytest.mark.parametrize(("form", "wanted"), [("skops", "pickle"), ("pickle", "onnx"), ("skops", "onnx")])
-def test_a_format_that_the_file_cannot_have_is_wrong_usage(form: str, wanted: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"--format says {wanted}"):
-        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, wanted=wanted)
+@pytest.mark.parametrize(("form", "requested_format"), [("skops", "pickle"), ("pickle", "onnx"), ("skops", "onnx")])
+def test_a_format_that_the_file_cannot_have_is_wrong_usage(form: str, requested_format: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--format says {requested_format}"):
+        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, requested_format=requested_format)
 
 
 def test_a_pickle_of_numpy_1_is_saved_again(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(pickle.dumps(LinearRegression().fit(POINTS, VALUES), 3).replace(b"numpy._core.", b"numpy.core."))
-    answer = look(job(path))
+    answer = inspect(job(path))
     assert answer.format == "skops"
     assert any("made with numpy 1" in note for note in answer.notes)
 
@@ -278,7 +285,7 @@ def test_all_unknown_names_stand_in_one_refusal(tmp_path: Path) -> None:
     path = tmp_path / "model"
     path.write_bytes(strange("numpy.ndarray", "mypackage.Rounded", "other.Scaled"))
     with pytest.raises(UnsafePickle) as caught:
-        look(job(path))
+        inspect(job(path))
     assert "mypackage.Rounded at byte" in str(caught.value)
     assert "--allow mypackage.Rounded --allow other.Scaled" in str(caught.value)
     assert "numpy" not in str(caught.value)
@@ -289,14 +296,14 @@ def test_a_skops_file_asks_for_unknown_names_too(tmp_path: Path) -> None:
     estimator = Ridge().fit(POINTS, VALUES)
     estimator.extra_ = KMeans(2)
     path.write_bytes(with_schema(skops.io.dumps(estimator), lambda schema: schema.replace('"KMeans"', '"Strange"')))
-    with pytest.raises(UnsafePickle, match=r"sklearn\.cluster\._kmeans\.Strange, which Pilotlight does not know"):
-        look(job(path))
+    with pytest.raises(UnsafePickle, match=r"sklearn\.cluster\._kmeans\.Strange, not allowed by default"):
+        inspect(job(path))
 
 
 @pytest.mark.parametrize("form", ["pickle", "joblib", "skops"])
 def test_a_name_is_allowed_by_hand_and_then_shows(form: str, tmp_path: Path) -> None:
     name = "sklearn.tree._tree.Tree"
-    known = admitted() - {name}
+    known = admitted_globals() - {name}
     estimator = RandomForestClassifier(2).fit(POINTS, NAMES)
     with pytest.raises(UnsafePickle, match=r"sklearn\.tree\._tree\.Tree"):
         looked(tmp_path, estimator, form, admitted=known)
@@ -335,15 +342,15 @@ def test_the_publishers_signature_names_features_and_ranges(tmp_path: Path) -> N
     [
         (
             lambda own: own["inputs"][0].update(shape=[-1, 2], feature_names=["a", "b"]),
-            "found 2 features, and .* takes 3",
+            "found 2 features, expected 3",
         ),
         (
             lambda own: own["inputs"][0].update(feature_names=["a", "c", "b"]),
-            "feature 1 is 'c', and the model calls it 'b'",
+            "feature 1 is 'c', expected 'b' as the model has it",
         ),
-        (lambda own: own["outputs"][0].update(datatype="INT64"), r"outputs\[0\]\.datatype: found INT64, and .* FP64"),
-        (lambda own: own["outputs"][0].update(shape=[-1, 2]), r"found \[-1, 2\], and the model gives \[-1\]"),
-        (lambda own: own["outputs"][0].update(role="label"), "the model gives no label"),
+        (lambda own: own["outputs"][0].update(datatype="INT64"), r"outputs\[0\]\.datatype: found INT64, expected FP64"),
+        (lambda own: own["outputs"][0].update(shape=[-1, 2]), r"found \[-1, 2\], expected \[-1\] as the model has it"),
+        (lambda own: own["outputs"][0].update(role="label"), "the model has no output with the role label"),
     ],
 )
 def test_a_signature_that_does_not_go_with_the_model_is_refused(change: Any, why: str, tmp_path: Path) -> None:
@@ -358,7 +365,8 @@ def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
     estimator = LogisticRegression().fit(POINTS, NAMES)
     own = signature_of(tmp_path, estimator)
     own["labels"] = ["yes", "no"]
-    with pytest.raises(FormatError, match=r"\$\.labels: found \['yes', 'no'\], and the model has \['no', 'yes'\]"):
+    message = r"\$\.labels: found \['yes', 'no'\], expected \['no', 'yes'\] as the model has them"
+    with pytest.raises(FormatError, match=message):
         looked(tmp_path, estimator, signature=json.dumps(own))
 
 
@@ -366,7 +374,8 @@ def test_a_number_where_the_model_takes_strings_is_refused(tmp_path: Path) -> No
     estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
     own = signature_of(tmp_path, estimator)
     own["inputs"][0]["datatype"] = "FP64"
-    with pytest.raises(FormatError, match=r"\$\.inputs\[0\]\.datatype: found FP64, and the model takes strings there"):
+    message = r"\$\.inputs\[0\]\.datatype: found FP64, expected BYTES: the model takes strings there"
+    with pytest.raises(FormatError, match=message):
         looked(tmp_path, estimator, signature=json.dumps(own))
 
 
@@ -381,7 +390,7 @@ def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> No
 
 def test_rows_that_the_model_does_not_answer_are_refused(tmp_path: Path) -> None:
     estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
-    with pytest.raises(ModelError, match="does not answer the given rows: ValueError: .* unknown categories"):
+    with pytest.raises(ModelError, match="the model fails on the given rows: ValueError: .* unknown categories"):
         looked(tmp_path, estimator, golden=json.dumps({"instances": [["Nowhere", 5]]}))
 
 
@@ -391,7 +400,7 @@ def test_rows_that_the_model_does_not_answer_are_refused(tmp_path: Path) -> None
 def test_jobs_and_answers_come_through_json(tmp_path: Path) -> None:
     asked = job_of(tmp_path)
     assert read_job(json.loads(json.dumps(write_job(asked)))) == asked
-    answer = look(asked)
+    answer = inspect(asked)
     assert read_findings(json.loads(json.dumps(write_findings(answer)))) == answer
 
 
