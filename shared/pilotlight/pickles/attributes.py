@@ -26,7 +26,9 @@ def check_names(state: object) -> None:
 
 def check_attributes(instance: object) -> None:
     """Refuse an object that has attributes whose names begin with `__`, whatever set them. Raises Refused."""
-    _check_keys(getattr(instance, "__dict__", ()))
+    fields = getattr(instance, "__dict__", None)
+    if fields:
+        _check_keys(fields)
     if isinstance(instance, dict) and type(instance) not in _MAPPINGS:  # a Bunch has its items for attributes
         _check_keys(instance)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from io import BytesIO
 from typing import Any
 
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight.pickles.machine import PickleMachine, check_name
-from pilotlight.pickles.opcodes import opcodes, positions, scan
+from pilotlight.pickles.opcodes import PickleReader, positions, scan
 
 __all__ = ["forbidden", "loads", "scan"]
 
@@ -19,7 +18,7 @@ def loads(data: bytes, allowed: Collection[str]) -> Any:  # noqa: ANN401 - any o
     Raises UnsafePickle for a pickle that asks for more or is broken, and RuntimeMismatch when something that it may ask
     for is not installed. Nothing at all is imported or called unless the whole pickle asks for allowed names only.
     """
-    wanted = positions(data)
-    for name in sorted(wanted, key=wanted.__getitem__):
-        check_name(name, allowed, wanted[name])
-    return PickleMachine(allowed).run(opcodes(BytesIO(data), size=len(data)))
+    reader = PickleReader(data)
+    for name, position in positions(reader).items():
+        check_name(name, allowed, position)
+    return PickleMachine(reader, allowed).run()

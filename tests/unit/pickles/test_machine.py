@@ -28,6 +28,7 @@ from pickles import (
     NEWOBJ,
     NONE,
     REDUCE,
+    TUPLE,
     attribute,
     call,
     items,
@@ -64,6 +65,8 @@ EMPTY_ARRAY = call(named("numpy._core.multiarray", "_reconstruct"), NDARRAY, ite
 
 
 TREE = named("sklearn.tree._tree", "Tree")
+# Strings and numbers as long lists hold them, which are read at once after a mark.
+VALUES = pickles.MARK + b"".join(text(f"word {index}") + MEMOIZE + number(index) for index in range(10)) + TUPLE
 
 
 def array_state(shape: tuple[int, ...], dtype: bytes, content: bytes) -> bytes:
@@ -177,7 +180,9 @@ def test_a_new_frame_between_a_name_and_its_use_hides_nothing() -> None:
         ("not a whole pickle", program(b"\xff")),
         ("does not fit", program(b"\x95" + struct.pack("<Q", 2**40), NONE)),
         ("does not fit", program(b"\x95" + struct.pack("<Q", 11), b"\x95" + struct.pack("<Q", 1), NONE)),
-        ("leaves out numbers", program(NONE, b"r" + struct.pack("<I", 2**32 - 1))),
+        ("has the number 4294967295, expected 0", program(NONE, b"r" + struct.pack("<I", 2**32 - 1))),
+        ("has the number 0, expected 1", program(NONE, MEMOIZE, b"q\x00")),
+        ("has the number 12, expected 10", program(VALUES, b"q\x0c")),
         ("never stored", program(b"h\x05")),
         ("put together while loading", program(call(named("builtins", "str")), text("system"), pickles.STACK_GLOBAL)),
         ("put together while loading", program(items(text("os")), MEMOIZE, text("system"), pickles.STACK_GLOBAL)),
@@ -451,6 +456,23 @@ def test_plain_data_comes_back(protocol: int, value: object) -> None:
     assert loads(pickle.dumps(value, protocol), ()) == value
 
 
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_long_lists_and_dictionaries_come_back(protocol: int) -> None:
+    words = [f"{'word' * (index % 20)} {index}" for index in range(3_000)]
+    mixed = [*words[:9], None, True, 1.5, 2**40, b"x", 2.5, *range(50), words, words[5]]
+    value = {"columns": dict(zip(words, range(-9, 70_000, 10), strict=False)), "again": words[::7], "mixed": mixed}
+    found = loads(pickle.dumps(value, protocol), ())
+    assert found == value
+    assert found["mixed"][-1] is found["mixed"][-2][5]
+
+
+def test_a_name_after_values_that_are_read_at_once_is_found() -> None:
+    data = program(pickles.MARK, *[text("a") + MEMOIZE] * 9, text("numpy") + MEMOIZE, text("ndarray"), MEMOIZE)
+    data = data[:-1] + pickles.STACK_GLOBAL + TUPLE + pickles.STOP
+    assert scan(data) == ("numpy.ndarray",)
+    assert loads(data, ADMITTED) == (*"a" * 9, np.ndarray)
+
+
 def test_plain_data_that_holds_itself_comes_back() -> None:
     loop: list[Any] = [1]
     loop.append((loop, {"loop": loop}))
@@ -533,7 +555,8 @@ def test_altered_bytes_load_or_are_refused(data: st.DataObject, tmp_path: Path) 
 
 
 _BARE = [bytes([code]) for code in b"\x88]})\x8f(t\x85\x86\x87aesu\x90\x91\x9401N"]
-_WITH_ARGUMENTS = [b"h\x00", b"h\x01", b"q\x00", b"q\x01", text("a"), number(7), raw(b"x"), b"\x8a\x01\x05"]
+_RUN = b"".join(text(letter) + MEMOIZE + b"K\x07" for letter in "abcde")
+_WITH_ARGUMENTS = [b"h\x00", b"h\x01", b"q\x00", b"q\x01", text("a"), number(7), raw(b"x"), b"\x8a\x01\x05", _RUN]
 OPCODES = st.sampled_from([*_BARE, *_WITH_ARGUMENTS])
 
 

@@ -7,7 +7,6 @@ imported here, and nothing is mapped into memory.
 from __future__ import annotations
 
 from collections.abc import Collection
-from io import BytesIO
 from math import prod
 from typing import Any, Final
 
@@ -15,8 +14,8 @@ import numpy as np
 
 from pilotlight.errors import UnsafePickle
 from pilotlight.pickles.machine import PickleMachine
-from pilotlight.pickles.opcodes import PROTOCOLS, opcodes
-from pilotlight.pickles.rules import are_lengths
+from pilotlight.pickles.numpy_rules import are_lengths
+from pilotlight.pickles.opcodes import PROTOCOLS, PickleReader
 
 _WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ENCODE: Final = "_codecs.encode"
@@ -28,13 +27,11 @@ _RENAMED: Final = {"__builtin__": "builtins"}
 
 def load(data: bytes, allowed: Collection[str]) -> tuple[Any, frozenset[str]]:
     """Load a decompressed joblib file. Return the object and the globals that it requests. Raise UnsafePickle."""
-    stream = BytesIO(data)
-    machine = _JoblibMachine(stream, allowed)
-    loaded = machine.run(opcodes(stream))
-    if stream.read(1):
-        raise UnsafePickle(
-            f"unexpected data after the end of the pickle at byte {stream.tell() - 1}; save the model again"
-        )
+    machine = _JoblibMachine(data, PickleReader(data, alone=False), allowed)
+    loaded = machine.run()
+    end = machine.reader.position
+    if end != len(data):
+        raise UnsafePickle(f"unexpected data after the end of the pickle at byte {end}; save the model again")
     return loaded, machine.requested
 
 
@@ -49,9 +46,9 @@ class _Wrapper:
 
 
 class _JoblibMachine(PickleMachine):
-    def __init__(self, stream: BytesIO, allowed: Collection[str], *, nested: bool = False) -> None:
-        super().__init__(allowed)
-        self._stream = stream
+    def __init__(self, data: bytes, reader: PickleReader, allowed: Collection[str], *, nested: bool = False) -> None:
+        super().__init__(reader, allowed)
+        self._data = data
         self._allowed_within = allowed
         self._nested = nested
         self._within: set[str] = set()
@@ -78,7 +75,7 @@ class _JoblibMachine(PickleMachine):
     def set_state(self, instance: Any, state: Any) -> None:  # noqa: ANN401 - any object and its state
         super().set_state(instance, state)
         if isinstance(instance, _Wrapper):
-            self.stack[-1] = self._read_array(instance)
+            self.reader.stack[-1] = self._read_array(instance)
 
     def _read_array(self, wrapper: _Wrapper) -> np.ndarray[Any, Any]:
         shape, dtype = wrapper.shape, wrapper.dtype
@@ -98,15 +95,19 @@ class _JoblibMachine(PickleMachine):
         return array.view(np.matrix) if wrapper.subclass is np.matrix else array
 
     def _read_objects(self) -> np.ndarray[Any, Any]:
-        machine = _JoblibMachine(self._stream, self._allowed_within, nested=True)
-        array = machine.run(opcodes(self._stream, _NESTED))
+        reader = PickleReader(self._data, self.reader.position, _NESTED, alone=False)
+        machine = _JoblibMachine(self._data, reader, self._allowed_within, nested=True)
+        array = machine.run()
+        self.reader.position = reader.position
         self._within |= machine.requested
         if not isinstance(array, np.ndarray):
             raise UnsafePickle(f"the array at byte {self.position} holds {type(array).__name__}; save the model again")
         return array
 
     def _read(self, count: int) -> bytes:
-        content = self._stream.read(count)
+        begin = self.reader.position
+        self.reader.position = begin + count
+        content = self._data[begin : begin + count]
         if len(content) != count:
             raise UnsafePickle(
                 f"the array at byte {self.position} ends after {len(content)} of {count} bytes: the file is truncated; "

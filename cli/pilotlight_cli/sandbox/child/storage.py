@@ -11,7 +11,7 @@ from typing import Any
 from pilotlight.errors import ModelError, UnsafePickle
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight.pickles.machine import check_name
-from pilotlight.pickles.opcodes import positions, scan
+from pilotlight.pickles.opcodes import PickleReader, positions, scan
 from pilotlight.runtimes.sklearn import parse
 from pilotlight_cli.formats.recognition import decompress
 from pilotlight_cli.sandbox.child import joblib
@@ -38,7 +38,7 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
         loaded, requested = joblib.load(decompress(job.path), allowed)
     else:
         data = job.path.read_bytes()
-        found = dict.fromkeys(_untrusted(data), 0) if job.kind == "skops" else positions(data)
+        found = dict.fromkeys(_untrusted(data), 0) if job.kind == "skops" else positions(PickleReader(data))
         _check_names(found, allowed, job.kind)
         loaded, requested = parse(data, job.kind, sorted(found)), frozenset(found)
     needless = sorted(set(job.allow) - (requested - job.admitted))
@@ -85,7 +85,7 @@ def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
 def _as_pickle(job: Job, loaded: object, what: str) -> Stored:
     data = pickle.dumps(loaded, protocol=5)
     requested = frozenset(scan(data))
-    _check_names(positions(data), job.admitted | set(job.allow), "pickle")
+    _check_names(positions(PickleReader(data)), job.admitted | set(job.allow), "pickle")
     path = job.folder / "model.pkl"
     path.write_bytes(data)
     return Stored(
