@@ -20,7 +20,7 @@ NONE = b"N"
 
 
 def program(*parts: bytes, protocol: int = 4) -> bytes:
-    """Return a whole pickle."""
+    """Return a complete pickle."""
     return b"\x80" + bytes([protocol]) + b"".join(parts) + STOP
 
 
@@ -31,12 +31,12 @@ def text(value: str) -> bytes:
 
 
 def number(value: int) -> bytes:
-    """Push a whole number of four bytes."""
+    """Push an integer of four bytes."""
     return b"J" + struct.pack("<i", value)
 
 
-def whole(value: int) -> bytes:
-    """Push a whole number of any size."""
+def integer(value: int) -> bytes:
+    """Push an integer of up to 255 bytes."""
     encoded = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
     return b"\x8a" + bytes([len(encoded)]) + encoded
 
@@ -47,7 +47,7 @@ def raw(value: bytes) -> bytes:
 
 
 def named(module: str, name: str) -> bytes:
-    """Push what a module calls `name`."""
+    """Push what `module` calls `name`."""
     return text(module) + text(name) + STACK_GLOBAL
 
 
@@ -67,7 +67,7 @@ def attribute(key: str, value: bytes) -> bytes:
 
 
 def executing(marker: Path) -> dict[str, bytes]:
-    """Pickles that make the folder `marker` when Python's own pickle loads them."""
+    """Return pickles that make the folder `marker` when Python's own pickle loads them."""
     path = text(str(marker))
     mkdir = named("posix", "mkdir")
     protocol_0 = f"V{marker}\n".encode()

@@ -1,4 +1,4 @@
-"""Models of admitted classes whose answer is what the memory at an address holds, where that address is believed."""
+"""Models of admitted classes that answer with the memory at an address, where that address is believed."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ def files(holder: str) -> dict[str, bytes]:
 
 
 def distance(one: Any, other: Any) -> float:
-    """Return the distance of two arrays, which is no secret."""
+    """Return a plain distance, as a function of the training script."""
     return float(np.abs(one - other).sum())

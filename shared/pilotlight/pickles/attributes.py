@@ -1,4 +1,4 @@
-"""Names that no attribute may have: an object of an admitted class reaches memory by them."""
+"""Names that no attribute may have, because an object of an admitted class reaches memory by them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Refused(ValueError):
 
 
 def check_names(state: object) -> None:
-    """Refuse names that begin with `__` wherever a state holds attributes. Raises Refused.
+    """Raise Refused for a name that begins with `__` wherever a state holds attributes.
 
     Python and numpy look such names up on objects: `__array_interface__` on an instance is an address to read from.
     """
@@ -25,7 +25,7 @@ def check_names(state: object) -> None:
 
 
 def check_attributes(instance: object) -> None:
-    """Refuse an object that has attributes whose names begin with `__`, whatever set them. Raises Refused."""
+    """Raise Refused for an object with an attribute whose name begins with `__`, whatever set it."""
     fields = getattr(instance, "__dict__", None)
     if fields:
         _check_keys(fields)

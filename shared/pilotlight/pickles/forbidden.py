@@ -1,9 +1,9 @@
-"""What no allow-list may grant, because a pickle that asks for it can run anything.
+"""Names that no allow-list may grant, because a pickle that asks for one can run anything.
 
-The first rule goes by name: the standard library, numpy and scipy are closed except for what rebuilds data,
-scikit-learn is open except for the modules that download, execute or load, and packages known to execute or to load are
-closed. The second goes by kind and needs the thing itself: of all other packages a model takes estimators and the plain
-classes of their data, never a function. PyPI cannot be listed, but what compiles, runs or loads is no such class.
+The first rule is by name: the standard library, numpy and scipy are closed except for what rebuilds data, scikit-learn
+is open except for the modules that download, execute or load, and packages known to execute or load are closed. The
+second is by kind and needs the object itself: of all other packages, a model may use estimators and the plain classes
+of their data, never a function. PyPI cannot be listed, but what compiles, runs or loads is no such class.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _LOADERS = """IPython _distutils_hack _pytest attr attrs autofeat autogluon awsl
 _CLOSED: Final = frozenset({*sys.stdlib_module_names, *_GONE.split(), *_LOADERS.split()})
 _LIBRARIES: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})  # scikit-learn 1.5 has a module called _loss
 
-# What is harmless in the closed rooms: it holds data, or makes it out of numbers and bytes. functools.partial stands
-# here because gradient boosting with categories needs it; pickles/rules.py holds it to that one use.
+# Harmless names of closed packages, which hold data or make it from numbers and bytes. Gradient boosting with
+# categories needs functools.partial; pickles/rules.py allows it that one use.
 _DATA = """builtins.bool builtins.bytes builtins.complex builtins.dict builtins.float
     builtins.frozenset builtins.int builtins.list builtins.object builtins.range builtins.set builtins.slice
     builtins.str builtins.tuple collections.Counter collections.OrderedDict collections.defaultdict collections.deque
@@ -98,7 +98,7 @@ _PRIVATE = re.compile(r"__(?!pyx_unpickle_|(randomstate|generator|bit_generator)
 
 
 def forbidden(name: str) -> bool:
-    """Whether a `module.name` may never be asked for, even by somebody's own wish."""
+    """Return whether a `module.name` may never be granted, not even by --allow."""
     if not re.fullmatch(GLOBAL, name):
         return True
     module, _, attribute = name.rpartition(".")
@@ -117,15 +117,15 @@ def forbidden(name: str) -> bool:
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a `module.name` comes from a package for which there is no list of names."""
+    """Return whether a `module.name` is of a package that has no list of names here."""
     root = name.partition(".")[0]
     return root != "" and root not in _CLOSED and root not in _LIBRARIES
 
 
 def objection(name: str, found: object, allowed: Collection[str]) -> str:
-    """Why a model may not use what the allowed `name` turned out to be; empty if it may. `allowed` is the whole list.
+    """Return why a model may not use the object of an allowed `name`, or "" if it may. `allowed` is the whole list.
 
-    Imports what else of other packages is allowed, to know which packages bring estimators.
+    Import the other allowed names of other packages, to find which packages have estimators.
     """
     bound = getattr(found, "__self__", None) if isinstance(found, BuiltinFunctionType) else None
     plain = isinstance(found, type) or (callable(found) and not isinstance(found, MethodType))
@@ -143,38 +143,38 @@ def _foreign_objection(name: str, home: str, found: object, allowed: Collection[
         return ""
     if not isinstance(found, type):
         return (
-            "is a function of another package than numpy, scipy and scikit-learn: nothing tells whether it can run or "
-            "load anything. Write what it does as a transformer, a class with fit and transform, and train with that"
+            "is a function of another package than numpy, scipy and scikit-learn, which may run or load anything. "
+            "Write what it does as a transformer, a class with fit and transform, and train with that"
         )
     if any("__call__" in vars(base) for base in found.__mro__):
         return "is a class whose objects can be called, like a function; expected an estimator, or a class of its data"
     if _has_estimator(home, allowed):
         return ""
     return (
-        "is a class of a package that gives the model no estimator (a class with fit and get_params): nothing tells "
-        "whether it can run or load anything. Save the model without it"
+        "is a class of a package that gives the model no estimator (a class with fit and get_params), which may run or "
+        "load anything. Save the model without it"
     )
 
 
 def is_rebuild(name: str) -> bool:
-    """Whether this is a function that Cython writes for its classes, to be called while a pickle is loaded."""
+    """Return whether this is a function that Cython writes for its classes, called while a pickle is loaded."""
     return name.rpartition(".")[2].startswith("__pyx_unpickle_")
 
 
 def _home(found: object) -> str:
-    """What the module that defines a class or a function calls it; empty where that is not known."""
+    """Return the `module.name` under which a class or function is defined, or "" where that is unknown."""
     module, own = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
     return f"{module}.{own.rpartition('.')[2]}" if isinstance(module, str) and isinstance(own, str) else ""
 
 
 def _is_estimator(found: type) -> bool:
-    """Whether this is a class in scikit-learn's manner, or made of one of its classes: estimator, sampler, kernel."""
+    """Return whether a class has scikit-learn's methods or inherits from it: an estimator, sampler or kernel."""
     derived = any(base.__module__.partition(".")[0] == "sklearn" for base in found.__mro__)
     return derived or (hasattr(found, "fit") and hasattr(found, "get_params"))
 
 
 def _has_estimator(home: str, allowed: Collection[str]) -> bool:
-    """Whether one of the allowed names is an estimator of the package that `home` is in."""
+    """Return whether one of the allowed names is an estimator of the package of `home`."""
     root = home.partition(".")[0]
     for name in allowed:
         module, _, attribute = name.rpartition(".")

@@ -110,7 +110,7 @@ class PickleMachine:
         """Remove the topmost `count` objects from the stack and return them."""
         stack = self.reader.stack
         if len(stack) < count:
-            raise IndexError("there is too little on the stack")
+            raise IndexError("too few objects on the stack")
         items = stack[-count:]
         del stack[-count:]
         return items
@@ -134,7 +134,7 @@ class PickleMachine:
         self.reader.mark()
 
     def push_tuple(self, items: list[Any]) -> None:
-        """Push a tuple of the items, unless handling it would take for ever."""
+        """Push a tuple of the items, unless hashing or comparing it would take for ever."""
         made = tuple(items)
         if tuple in map(type, items):
             cost = 1 + 2 * sum(map(self._cost, items))
@@ -256,8 +256,8 @@ class PickleMachine:
     def _misused(self, refused: Refused) -> UnsafePickle:
         name, _ = self._named.get(id(self._subject), (f"a state of {_kind(self._subject)}", None))
         return UnsafePickle(
-            f"the pickle uses {name} at byte {self.position} as no model does: {refused}; save the model again with "
-            "the libraries that trained it"
+            f"the pickle uses {name} at byte {self.position} in a way that no model does: {refused}; save the "
+            "model again with the libraries that trained it"
         )
 
 

@@ -82,7 +82,7 @@ class PickleReader:
         except (ValueError, IndexError, struct.error) as error:
             missing = name == "GET" and isinstance(error, IndexError)
             reason = "GET asks for what was never stored" if missing else error
-            raise UnsafePickle(f"this is not a whole pickle: {reason}, at byte {at}; {_SAVE_AGAIN}") from None
+            raise UnsafePickle(f"this is not a complete pickle: {reason}, at byte {at}; {_SAVE_AGAIN}") from None
 
     def mark(self) -> None:
         """Begin a new stack."""

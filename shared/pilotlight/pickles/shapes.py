@@ -1,7 +1,6 @@
-"""Lengths that compiled code takes from one part of a model and uses on another without comparing them.
+"""Lengths that compiled code takes from one part of a model and uses on another without a comparison.
 
-A forged length makes it read the memory behind an array, whose content then shows in the model's answers, or write
-there.
+A forged length makes it read beyond an array, so that the model's answers show that memory, or write there.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _ROWS = ("_fit_X", "centroids_", "cluster_centers_", "subcluster_centers_")
 
 
 def check(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
-    """Refuse an object whose lengths do not fit each other. Raises Refused."""
+    """Raise Refused for an object whose lengths do not fit each other."""
     if module == "scipy.interpolate._bsplines" and hasattr(part, "k"):
         _check_spline(part)
     elif module.startswith("scipy.sparse"):
@@ -34,7 +33,7 @@ def check(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-learn has no
 
 
 def distance_fits(distance: Any, width: int) -> bool:  # noqa: ANN401 - scikit-learn has no types
-    """Whether the weights of a distance are for rows of this width."""
+    """Return whether the weights of a distance are for rows of this width."""
     _, weights, matrix = distance.__getstate__()[:3]
     kind = type(distance).__name__
     if kind.startswith("Mahalanobis"):
@@ -51,7 +50,7 @@ def _check_width(name: str, rows: Any, width: Any) -> None:  # noqa: ANN401
     if len(shape) == 2 and shape[1] != width:
         raise Refused(f"{name} of {shape[1]} columns, where the model has {width} features")
     if name == "_fit_X" and shape[:1] == (0,):
-        raise Refused("no points, by whose number compiled code divides")
+        raise Refused("no points, by the number of which compiled code divides")
 
 
 def _check_bisections(fields: dict[str, Any], _: object) -> None:
@@ -69,12 +68,12 @@ def _check_bisections(fields: dict[str, Any], _: object) -> None:
 
 
 def _check_support(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
-    """What libsvm is handed as bare addresses: coefficients for each pair of classes and each support vector.
+    """Check what libsvm gets as bare addresses: coefficients for each pair of classes and each support vector.
 
-    libsvm follows the number of vectors of each class where it classifies.
+    libsvm relies on the number of vectors of each class where it classifies.
     """
     vectors, support, counts = fields["support_vectors_"], fields["support_"], fields["_n_support"]
-    # A kernel that is a function is worked out before libsvm is called, which then takes it for precomputed.
+    # A kernel that is a function is computed before libsvm is called, which then treats it as precomputed.
     precomputed = fields.get("kernel") == "precomputed" or callable(fields.get("kernel"))
     rows, classes = len(support) if precomputed else vectors.shape[0], len(counts)
     pairs = classes * (classes - 1) // 2
@@ -107,14 +106,14 @@ def _check_isolation(fields: dict[str, Any], _: object) -> None:
 
 
 def _check_labels(fields: dict[str, Any], _: object) -> None:
-    """The classes of known points, which are counted without asking whether they are there."""
+    """Check the classes of known points, which are counted without a check that they exist."""
     labels, classes = fields["_y"], fields["classes_"]
     columns = labels.reshape(len(labels), -1).T
     if len(labels) != fields["_fit_X"].shape[0]:
         raise Refused("labels of another number than its points")
     for column, known in zip(columns, classes if fields["outputs_2d_"] else [classes], strict=True):
         if len(column) and not 0 <= column.min() <= column.max() < len(known):
-            raise Refused("labels that are not there")
+            raise Refused("labels of unknown classes")
 
 
 def _check_norms(fields: dict[str, Any], _: object) -> None:
@@ -123,14 +122,14 @@ def _check_norms(fields: dict[str, Any], _: object) -> None:
 
 
 def _check_vocabulary(fields: dict[str, Any], _: object) -> None:
-    """The columns of words, of which a sparse matrix is made unseen."""
+    """Check the columns of words, of which a sparse matrix is made unchecked."""
     columns = dict.values(fields["vocabulary_"])
     if columns and not 0 <= min(columns) <= max(columns) < len(columns):
-        raise Refused("words in columns that are not there")
+        raise Refused("words in columns that do not exist")
 
 
 def _check_encoder(fields: dict[str, Any], _: object) -> None:
-    """The columns of categories, of which a sparse matrix is made unseen."""
+    """Check the columns of categories, of which a sparse matrix is made unchecked."""
     grouped = fields["_default_to_infrequent_mappings"] if fields["_infrequent_enabled"] else None
     dropped = fields["_drop_idx_after_grouping"]
     for index, (categories, width) in enumerate(zip(fields["categories_"], fields["_n_features_outs"], strict=True)):
@@ -138,11 +137,11 @@ def _check_encoder(fields: dict[str, Any], _: object) -> None:
         if grouped is not None and grouped[index] is not None:
             groups = grouped[index]
             if groups.shape != (count,) or groups.min() < 0:
-                raise Refused("groups of categories that are not there")
+                raise Refused("groups of categories that do not exist")
             count = int(groups.max()) + 1
         if dropped is not None and dropped[index] is not None:
             if not 0 <= dropped[index] < count:
-                raise Refused("a category to drop that is not there")
+                raise Refused("a category to drop that does not exist")
             count -= 1
         if count != width:
             raise Refused(f"{count} categories, where {width} columns are for them")
@@ -155,7 +154,7 @@ def _check_encodings(fields: dict[str, Any], _: object) -> None:
 
 
 def _check_combinations(fields: dict[str, Any], part: Any) -> None:  # noqa: ANN401
-    """The number of columns that a PolynomialFeatures fills."""
+    """Check the number of columns that a PolynomialFeatures fills."""
     limits = {name: fields[name] for name in ("interaction_only", "include_bias")}
     columns = type(part)._num_combinations(  # noqa: SLF001 - as scikit-learn counts them
         n_features=fields["n_features_in_"], min_degree=0, max_degree=fields["_max_degree"], **limits
@@ -208,7 +207,7 @@ def _check_lists(matrix: Any) -> None:  # noqa: ANN401 - scipy has no types here
         raise Refused("indices that do not fit: a list for each row is expected")
     for columns, held in zip(rows, values, strict=True):
         if len(columns) != len(held) or (columns and not 0 <= min(columns) <= max(columns) < width):
-            raise Refused("indices that do not fit: columns that are not there")
+            raise Refused("indices that do not fit: columns that do not exist")
 
 
 def _check_spline(spline: Any) -> None:  # noqa: ANN401 - scipy has no types here
@@ -223,17 +222,17 @@ def _check_spline(spline: Any) -> None:  # noqa: ANN401 - scipy has no types her
 
 
 def _check_generator(part: Any) -> None:  # noqa: ANN401 - numpy is not imported
-    """The place in a generator's own buffer, which numpy does not look at."""
+    """Check the position in a generator's own buffer, which numpy does not check."""
     generator = getattr(part, "_bit_generator", getattr(part, "bit_generator", part))
     state = getattr(generator, "state", None)
     inner = state.get("state") if isinstance(state, dict) else None
     if not isinstance(state, dict) or not isinstance(inner, dict):
         return
     if not (0 <= state.get("buffer_pos", 0) <= 4 and 0 <= inner.get("pos", 0) <= 624):  # Philox, MT19937
-        raise Refused("a random generator with a place outside of its buffer")
+        raise Refused("a random generator with a position outside of its buffer")
 
 
-# By a field that tells which class has the lengths.
+# By a field that only the class with these lengths has.
 _CHECKS: Final[dict[str, Callable[[dict[str, Any], Any], None]]] = {
     "_bisecting_tree": _check_bisections,
     "_decision_path_lengths": _check_isolation,

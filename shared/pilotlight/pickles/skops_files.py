@@ -1,12 +1,12 @@
-"""Loading skops files: through skops itself, after what it does not look at was checked.
+"""Loading skops files: through skops itself, after a check of what it leaves unchecked.
 
-skops refuses types that nobody trusts. But it also calls what is trusted: a list node calls its class with the items, a
-dictionary its key types with each key. So the names in the lock are looked at by kind, and in what role they appear.
+skops refuses types that are not trusted. But it also calls trusted ones: a list node calls its class with the items, a
+dictionary its key types with each key. So the names in the lock are checked by kind, and by the role that they have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -14,15 +14,15 @@ from pilotlight.errors import ModelError, RuntimeMismatch, UnsafePickle
 from pilotlight.pickles import skops_schema
 from pilotlight.pickles.forbidden import forbidden, is_foreign, objection
 
-# What stands for a function or a class as a value, and for an object of a class: none of these calls anything.
+# Nodes that are a function or a class as a value, and nodes that are an object of a class: none calls anything.
 _VALUES: Final = ("FunctionNode", "TypeNode")
 _OBJECTS: Final = ("ObjectNode", "TypeNode")
 
 
 def parse(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
-    """The object in a skops file that asks for nothing but `allowed` and what skops trusts by itself.
+    """Return the object in a skops file that asks for nothing but `allowed` and what skops trusts by itself.
 
-    Raises UnsafePickle where it asks for more, RuntimeMismatch where something is not installed, ModelError for a file
+    Raise UnsafePickle if it asks for more, RuntimeMismatch if something is not installed, and ModelError for a file
     that skops cannot read.
     """
     from skops.io import loads  # noqa: PLC0415 - costs more than all of our own code
@@ -40,20 +40,20 @@ def parse(data: bytes, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any est
         raise
     except UntrustedTypesFoundException as error:
         raise UnsafePickle(
-            f"the skops file asks for names outside of its allow-list: {str(error).partition(chr(10))[0]} Publish "
-            "the model with --allow for those of which you know what they do"
+            f"the skops file asks for names outside of its allow-list: {str(error).partition(chr(10))[0]} If you know "
+            "what they do, publish the model with --allow for each"
         ) from error
     except Exception as error:  # a file that was altered can fail anywhere in skops, numpy and scikit-learn
         raise ModelError(f"skops cannot load the file: {type(error).__name__}: {error}") from error
 
 
 def _is_open(name: str) -> bool:
-    """Whether the name is of a package of which not every single name is listed."""
+    """Return whether the name is of a package whose names are not all listed."""
     return is_foreign(name) or name.startswith("sklearn.")
 
 
 def _is_class(name: str, allowed: Collection[str]) -> bool:
-    """Whether an allowed name is a class. Raises UnsafePickle where no name may grant what it is."""
+    """Return whether an allowed name is a class. Raise UnsafePickle for an object that no name may grant."""
     module, _, attribute = name.rpartition(".")
     try:
         found = getattr(import_module(module), attribute)
@@ -62,43 +62,31 @@ def _is_class(name: str, allowed: Collection[str]) -> bool:
             f"the skops file asks for {name}, which is not installed here: {error}; a package that the model needs is "
             "missing or has another version"
         ) from error
-    why = objection(name, found, allowed)
-    if why:
-        raise UnsafePickle(f"{name}, which the skops file asks for, {why}")
+    reason = objection(name, found, allowed)
+    if reason:
+        raise UnsafePickle(f"{name}, which the skops file asks for, {reason}")
     return isinstance(found, type)
 
 
 def _check_roles(schema: object, allowed: Collection[str]) -> None:
     """Refuse a node that would call a function, or a class of another package, that the lock names."""
     named = {}
-    for node, _ in _nodes(schema):
+    for node, _ in skops_schema.nodes(schema):
         name = f"{node.get('__module__')}.{node.get('__class__')}"
         if name in allowed and _is_open(name):
             named[node.get("__id__", name)] = name
             is_class = _is_class(name, allowed)
             expected = _OBJECTS if is_class else _VALUES
             if node.get("__loader__") not in expected and not (is_class and name.startswith("sklearn.")):
-                raise _calls(name)
-    for node, is_key_type in _nodes(schema):
+                raise _called(name)
+    for node, is_key_type in skops_schema.nodes(schema):
         name = f"{node.get('__module__')}.{node.get('__class__')}"
         if is_key_type and (name in named.values() or node.get("__id__") in named):
-            raise _calls(named.get(node.get("__id__"), name))
+            raise _called(named.get(node.get("__id__"), name))
 
 
-def _calls(name: str) -> UnsafePickle:
+def _called(name: str) -> UnsafePickle:
     return UnsafePickle(
         f"the skops file would call {name}, expected only its name or an object of it; the file was altered, train and "
         "save the model again"
     )
-
-
-def _nodes(schema: object) -> Iterator[tuple[Mapping[str, object], bool]]:
-    """All nodes of a schema, and whether each is one of a dictionary's key types."""
-    waiting = [(schema, False)]
-    while waiting:
-        value, is_key_type = waiting.pop()
-        if isinstance(value, list):
-            waiting += [(item, is_key_type) for item in value]
-        elif isinstance(value, dict):
-            yield value, is_key_type
-            waiting += [(item, is_key_type or key == "key_types") for key, item in value.items()]

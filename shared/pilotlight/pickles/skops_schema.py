@@ -1,8 +1,8 @@
-"""What a skops file makes skops do, read from its schema before skops builds anything.
+"""Checks of what a skops file makes skops do, on its schema, before skops builds anything.
 
 skops audits types, not names of attributes, and not what it calls the types with. An attribute `__array_interface__` on
 an object of a trusted class makes numpy read from any address, and skops makes arrays of such objects while it loads.
-Some nodes call whatever trusted name they have, be it `numpy.ndarray`, which gives out memory as it was left.
+Some nodes call any trusted name that they have, even `numpy.ndarray`, which returns uninitialised memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Node: TypeAlias = "dict[str, Any]"
 _CONTAINERS: Final = frozenset({"DefaultDictNode", "DictNode", "ListNode", "NdArrayNode", "SetNode", "TupleNode"})
 _STATES: Final = frozenset({"DictNode", "JsonNode", "TupleNode"})
 _MAPPINGS: Final = frozenset({"builtins.dict", "collections.Counter", "collections.OrderedDict"})
-# What skops itself writes for objects of these packages. What a publisher allowed of others is called as skops likes.
+# Packages for whose objects these nodes are known; a publisher vouches for the names allowed of others.
 _KNOWN: Final = re.compile(r"(builtins|collections|functools|numpy|scipy|sklearn|_loss)\..*")
 _MADE: Final = {
     "ConstructorFromReduceNode": re.compile(r"builtins\.(frozenset|range)"),
@@ -40,9 +40,9 @@ _CHECK_ARRAY: Final = "sklearn.utils.validation.check_array"
 
 
 def read(data: bytes) -> object:
-    """The schema in a skops file, as JSON holds it.
+    """Return the schema in a skops file, as parsed JSON.
 
-    Raises UnsafePickle for what no model needs and skops must not do, and ModelError for what is no skops file.
+    Raise UnsafePickle for what no model needs and skops must not do, and ModelError if it is no skops file.
     """
     try:
         with ZipFile(BytesIO(data)) as archive:
@@ -58,8 +58,8 @@ class _Schema:
 
     def __init__(self, archive: ZipFile, schema: object) -> None:
         self._archive = archive
-        self._nodes = list(_nodes(schema))
-        # skops takes the first node of an id wherever it reads the id again, so that each may become what any is.
+        self._nodes = [node for node, _ in nodes(schema) if isinstance(node.get("__loader__"), str)]
+        # skops uses the first node of an id wherever it reads the id again, so that each may become any of them.
         self._alike: dict[Any, list[Node]] = {}
         for node in self._nodes:
             if "__id__" in node:
@@ -67,10 +67,10 @@ class _Schema:
         self._single: dict[Any, bool] = {}
 
     def check(self) -> None:
-        """Raise UnsafePickle."""
+        """Raise UnsafePickle for a node that no model needs."""
         for alike in self._alike.values():
             if len({_kind(node) for node in alike}) > 1:
-                raise _needless(f"{_kind(alike[0])} for something else too")
+                raise _needless(f"the id of {_kind(alike[0])} on another node")
         for node in self._nodes:
             self._check_made(node)
             if node["__loader__"] == "DictNode":
@@ -123,23 +123,23 @@ class _Schema:
                     raise _needless(f"a {kind['__loader__']} as the type of a key")
 
     def _check_tree(self, node: Node) -> None:
-        """What compiled code counts before it looks: as many numbers of classes as outputs, and a list of nodes."""
+        """Check what compiled code counts before it checks: a number of classes for each output, a list of nodes."""
         _, classes, outputs = (self._only(part) for part in self._only(node["__reduce__"]["args"])["content"])
         nodes = self._only(self._only(node["content"])["content"]["nodes"])
         if self._shape(classes) != (json.loads(outputs["content"]),) or len(self._shape(nodes)) != 1:
             raise _needless("a tree whose parts do not fit")
 
     def _only(self, node: Node) -> Node:
-        """A node that is the same wherever its id is."""
+        """Return the node if it is the same wherever its id is. Raise UnsafePickle if not."""
         key = node.get("__id__")
         if key not in self._single:
             self._single[key] = all(other == node for other in self._all(node))
         if not self._single[key]:
-            raise _needless("different parts of trees as the same object")
+            raise _needless("different parts of trees under the same id")
         return node
 
     def _shape(self, node: Node) -> tuple[int, ...]:
-        from numpy.lib import format as npy  # noqa: PLC0415 - costs much, and is there with skops
+        from numpy.lib import format as npy  # noqa: PLC0415 - slow to import, and skops has imported it
 
         if _name(node) != "numpy.ndarray":
             raise _needless(f"{_name(node)} in a tree")
@@ -162,11 +162,11 @@ def _needless(what: str) -> UnsafePickle:
 
 
 def _check_state(state: Node) -> list[tuple[Node, str]]:
-    """Check what becomes attributes; the nodes within it of which the same is true."""
+    """Check a node that becomes attributes; return the nodes in it that may become attributes too."""
     loader = state["__loader__"]
     if loader == "DictNode":
         _check_names(state["content"])
-    elif loader == "JsonNode":  # of a pair, which may become an attribute
+    elif loader == "JsonNode":  # in a pair, which may become an attribute
         _check_names([json.loads(state["content"])])
     return [(child, loader) for child in _children(state)] if loader in ("ListNode", "TupleNode") else []
 
@@ -181,12 +181,12 @@ def _check_names(names: Iterable[Any]) -> None:
 
 
 def _states(node: Node) -> Iterator[Node]:
-    """The children of a node that may become an object's attributes."""
+    """Yield the children of a node that may become an object's attributes."""
     return iter(()) if node["__loader__"] in _CONTAINERS else _children(node)
 
 
 def _children(node: Node) -> Iterator[Node]:
-    """The nodes directly within a node."""
+    """Yield the nodes directly within a node."""
     waiting: list[Any] = list(node.values())
     while waiting:
         value = waiting.pop()
@@ -196,12 +196,13 @@ def _children(node: Node) -> Iterator[Node]:
             waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
-def _nodes(schema: Any) -> Iterator[Node]:  # noqa: ANN401 - any JSON
-    """Every node of a schema."""
-    waiting = [schema]
+def nodes(schema: object) -> Iterator[tuple[Node, bool]]:
+    """Yield every object of a schema, and whether it is one of a dictionary's key types."""
+    waiting = [(schema, False)]
     while waiting:
-        value = waiting.pop()
-        if isinstance(value, (dict, list)):
-            if isinstance(value, dict) and isinstance(value.get("__loader__"), str):
-                yield value
-            waiting.extend(value.values() if isinstance(value, dict) else value)
+        value, is_key_type = waiting.pop()
+        if isinstance(value, list):
+            waiting += [(item, is_key_type) for item in value]
+        elif isinstance(value, dict):
+            yield value, is_key_type
+            waiting += [(item, is_key_type or key == "key_types") for key, item in value.items()]

@@ -1,8 +1,8 @@
-"""Forged insides of a model: what its classes believe without looking, and an attacker could set to anything.
+"""Forged attributes of a model, which its classes believe without a check and an attacker could set to anything.
 
-An allow-list of classes says nothing about what stands in their objects. Compiled code follows the indices in a tree or
-a sparse matrix wherever they lead, and some estimators call the method or open the file that a string of theirs names.
-This looks at what is known of these; it cannot promise that compiled code survives every other forged number.
+An allow-list of classes says nothing about the content of their objects. Compiled code follows the indices in a tree or
+a sparse matrix wherever they lead, and some estimators call the method or open the file that one of their strings
+names. The known cases are checked here; compiled code may not survive every other forged number.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pilotlight.pickles.rules import REBUILDS
 _HOMES: Final = re.compile(r"scipy\.sparse\.|sklearn\.(?!base$|utils\.)")
 _METHODS = frozenset({"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "transform"})
 _METHOD_FIELDS = ("_response_method", "chain_method", "chain_method_", "response_method", "stack_method_")
-# What calls a function with the data alone, and what hands it keywords too. Everything else that is called also gets
-# arrays of the model, into which a function of numpy writes: its last argument is where the result goes.
+# Fields with functions that are called with the data alone, and fields with keywords for a call. All other functions
+# also get arrays of the model, into which a function of numpy writes: its last argument is where the result goes.
 _CALLED: Final = ("func", "inverse_func", "pooling_func", "weights")
 _KEYWORDS: Final = (
     "effective_metric_params_",
@@ -31,7 +31,7 @@ _KEYWORDS: Final = (
     "metric_params",
     "pairwise_kernels_kwargs",
 )
-# Keywords that write over an array of the model, leave memory as it was found, or hold lengths that nobody compares.
+# Keywords that write over an array of the model, leave memory uninitialised, or hold lengths that nothing compares.
 _WRITING: Final = frozenset({"X_norm_squared", "Y_norm_squared", "out", "where"})
 _NEIGHBOURS = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
 _FORESTS = ("sklearn.ensemble._forest", "sklearn.ensemble._gb")
@@ -41,7 +41,7 @@ _PREDICTOR: Final = "sklearn.ensemble._hist_gradient_boosting.predictor"
 
 
 def check(parts: Iterable[Any]) -> None:
-    """Refuse objects whose insides lead outside of them. Raises UnsafePickle."""
+    """Raise UnsafePickle for an object whose content leads outside of it."""
     for part in parts:
         module = _home(type(part))
         try:
@@ -60,7 +60,7 @@ def check(parts: Iterable[Any]) -> None:
 
 
 def _home(kind: type) -> str:
-    """The module of a class, or of the one that it inherits from where that is a model of scikit-learn or a matrix."""
+    """Return the module of a class, or of its first base that is a model of scikit-learn or a sparse matrix."""
     modules = [base.__module__ for base in kind.__mro__]
     return next((module for module in modules if _HOMES.match(module)), modules[0])
 
@@ -73,12 +73,12 @@ def _check_estimator(part: Any, module: str) -> None:  # noqa: ANN401 - scikit-l
     _check_names(part, {**fields, **part} if isinstance(part, dict) else fields)
     if module == "sklearn.feature_extraction.text" and fields.get("input", "content") != "content":
         raise UnsafePickle(
-            f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it so"
+            f"{type(part).__name__} opens the files that its texts name, expected input='content'; train it with that"
         )
 
 
 def _check_trees(part: Any, fields: dict[str, Any], module: str) -> None:  # noqa: ANN401 - scikit-learn has no types
-    """Trees, and the members of an ensemble, which takes each for a tree of its own features without looking."""
+    """Check trees, and the members of an ensemble, which treats each as a tree of its own features unchecked."""
     width = fields.get("n_features_in_")
     for member in _members(part, fields.get("estimators_")) if module in _TREES else ():
         if module in _FORESTS and member.n_features_in_ != width:
@@ -107,7 +107,7 @@ def _members(part: Any, trees: Any) -> Iterable[Any]:  # noqa: ANN401 - scikit-l
 
 
 def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - scikit-learn has no types
-    """What an estimator calls: methods by their names, and functions. A class there could make objects out of bytes."""
+    """Check what an estimator calls: methods by their names, and functions. A class could make objects of bytes."""
     for field in _METHOD_FIELDS:
         value = fields.get(field)
         for method in value if isinstance(value, (list, tuple)) else (value,):
@@ -136,7 +136,7 @@ def _check_function(part: Any, field: str, function: Any) -> None:  # noqa: ANN4
 
 
 def _is_numeric(function: Any) -> bool:  # noqa: ANN401
-    """Whether a function is one of numpy or scipy."""
+    """Return whether a function is of numpy or scipy."""
     module = getattr(function, "__module__", None) or type(function).__module__
     return str(module).partition(".")[0] in ("numpy", "scipy")
 
@@ -145,13 +145,13 @@ def _check_keywords(part: Any, field: str, keywords: Any) -> None:  # noqa: ANN4
     if keywords is not None and not isinstance(keywords, dict):
         raise _forged(part, f"an object of type {type(keywords).__name__} as {field!r}, expected a dictionary")
     for name in _WRITING & set(keywords or ()):
-        raise _forged(part, f"the keyword {name!r} in {field!r}, expected none that hands over memory")
+        raise _forged(part, f"the keyword {name!r} in {field!r}, expected none that passes memory")
 
 
 def _check_tree(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
-    """A node's children come after it, as scikit-learn builds trees, so that following them ends."""
+    """Require that a node's children come after it, as scikit-learn builds trees, so that following them ends."""
     if not 0 < tree.node_count <= tree.capacity:
-        raise _forged(tree, f"{tree.node_count} nodes, where there is room for {tree.capacity}")
+        raise _forged(tree, f"{tree.node_count} nodes, expected at most its capacity of {tree.capacity}")
     inner = (tree.children_left != -1).nonzero()[0]
     _check_children(tree, inner, (tree.children_left, tree.children_right), tree.node_count)
     _check_features(tree, tree.feature[inner], tree.n_features)
@@ -163,7 +163,7 @@ def _check_nodes(predictor: Any, nodes: Any, width: Any, mapper: Any) -> None:  
     _check_features(predictor, nodes["feature_idx"][inner], width)
     categorical = inner[nodes["is_categorical"][inner] != 0]
     if (nodes["bitset_idx"][categorical] >= len(predictor.raw_left_cat_bitsets)).any():
-        raise _forged(predictor, "categories that are not there")
+        raise _forged(predictor, "categories that do not exist")
     known = getattr(mapper, "is_categorical_", ())
     if len(categorical) and (len(known) != width or not known[nodes["feature_idx"][categorical]].all()):
         raise _forged(predictor, "categories of features that have none")
@@ -177,11 +177,11 @@ def _check_children(part: Any, inner: Any, sides: tuple[Any, Any], count: int) -
 
 def _check_features(part: Any, features: Any, width: Any) -> None:  # noqa: ANN401
     if (features < 0).any() or (features >= width).any():
-        raise _forged(part, "features that are not there")
+        raise _forged(part, "features that do not exist")
 
 
 def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
-    """Node i of a tree of points has its children at 2i + 1 and 2i + 2, and a slice of the points' numbers."""
+    """Check a tree of points: node i has its children at 2i + 1 and 2i + 2, and a slice of the points' numbers."""
     data, numbers, nodes, bounds, _, _, count, *_, distance, weights = tree.__getstate__()
     rows, width = data.shape
     starts, ends = nodes["idx_start"], nodes["idx_end"]
@@ -196,8 +196,8 @@ def _check_neighbours(tree: Any) -> None:  # noqa: ANN401 - scikit-learn has no 
         and ((starts >= 0) & (starts <= ends) & (ends <= rows)).all()
         and (2 * inner + 2 < count).all()
     ):
-        raise _forged(tree, "points that are not there")
-    for function in distance.__getstate__()[3:4]:  # of a distance that calls one with addresses of rows
+        raise _forged(tree, "points that do not exist")
+    for function in distance.__getstate__()[3:4]:  # some distances call one with addresses of rows
         _check_function(tree, "metric", function)
 
 

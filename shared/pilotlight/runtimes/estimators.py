@@ -1,4 +1,4 @@
-"""Making fitted estimators ready to serve: on arrays without pandas, in the thread that calls them."""
+"""Preparing fitted estimators to serve: on arrays without pandas, in the thread that calls them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pilotlight.errors import ModelError
 from pilotlight.pickles import soundness
 
 
-class Numeric:
-    """A fitted transformer of a frame's numeric columns, for an array that holds strings beside them."""
+class NumericTransformer:
+    """A fitted transformer of a frame's numeric columns, for an array that also has columns of strings."""
 
     def __init__(self, transformer: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
         self._transformer = transformer
 
     def transform(self, columns: Any, **parameters: Any) -> Any:  # noqa: ANN401 - arrays of any shape
-        """What the transformer makes of the columns as numbers, which they are in a frame."""
+        """Transform the columns as numbers, which they are in a frame."""
         return self._transformer.transform(columns.astype("f8"), **parameters)
 
 
-class Held:
-    """A method of gradient boosting whose answer compiled code takes without asking for its shape.
+class ShapeChecked:
+    """A method of gradient boosting whose result compiled code uses without a check of its shape.
 
-    The answer comes from an estimator that the file itself brings along.
+    The result comes from another estimator in the same file.
     """
 
     def __init__(self, boosting: Any, method: str, columns: int) -> None:  # noqa: ANN401 - scikit-learn has no types
@@ -33,20 +33,20 @@ class Held:
         self._columns = columns
 
     def __call__(self, rows: Any, **parameters: Any) -> Any:  # noqa: ANN401 - arrays
-        """Raise ModelError for another shape."""
-        found = getattr(type(self._boosting), self._method)(self._boosting, rows, **parameters)
+        """Return the method's result. Raise ModelError if it has another shape."""
+        result = getattr(type(self._boosting), self._method)(self._boosting, rows, **parameters)
         expected = (rows.shape[0], self._columns)
-        if found.shape != expected:
-            raise ModelError(f"{self._method} gives the shape {found.shape}, expected {expected}")
-        return found
+        if result.shape != expected:
+            raise ModelError(f"{self._method} returns the shape {result.shape}, expected {expected}")
+        return result
 
 
 def prepare(root: object, numeric: Collection[str] = ()) -> None:
-    """Let a fitted estimator take arrays. Raises UnsafePickle where its insides are forged.
+    """Make a fitted estimator accept arrays. Raise UnsafePickle if its content is forged.
 
-    Columns that a ColumnTransformer chose by name become positions, outputs that were to be pandas frames become
-    arrays, and what would run in several processes runs in one: a function has none to spare. `numeric` are the
-    features that are numbers, where others are strings and all come in one array of objects.
+    Columns that a ColumnTransformer chose by name become positions, pandas frames as outputs become arrays, and work
+    for several processes runs in one: a function has none to spare. `numeric` are the features that are numbers, where
+    others are strings and all come in one array of objects.
     """
     parts = list(walk(root))
     soundness.check(parts)
@@ -61,16 +61,16 @@ def prepare(root: object, numeric: Collection[str] = ()) -> None:
         if "_n_threads" in fields:
             part._n_threads = 1  # noqa: SLF001 - of the machine that trained it; there is no public one
         if "_cached_dict" in fields:
-            part._cached_dict = None  # noqa: SLF001 - it is made again, of the classes
+            part._cached_dict = None  # noqa: SLF001 - it is made again from the classes
         if type(part).__module__ == "sklearn.ensemble._gb" and "estimators_" in fields:
-            # What the trees add to: a column for each tree of a stage.
-            part._raw_predict_init = Held(part, "_raw_predict_init", part.estimators_.shape[1])  # noqa: SLF001
+            # The trees add to it: a column for each tree of a stage.
+            part._raw_predict_init = ShapeChecked(part, "_raw_predict_init", part.estimators_.shape[1])  # noqa: SLF001
         if "_predictors" in fields and fields.get("_preprocessor") is not None:
-            part._preprocess_X = Held(part, "_preprocess_X", part.n_features_in_)  # noqa: SLF001
+            part._preprocess_X = ShapeChecked(part, "_preprocess_X", part.n_features_in_)  # noqa: SLF001
 
 
 def walk(root: object) -> Iterator[Any]:
-    """Every object inside of a fitted estimator, itself included, but for strings, numbers, classes and functions."""
+    """Yield a fitted estimator and every object in it, except strings, numbers, classes and functions."""
     seen: dict[int, object] = {}
     waiting = [root]
     while waiting:
@@ -93,7 +93,7 @@ def walk(root: object) -> Iterator[Any]:
 
 
 def _is_named(item: object) -> bool:
-    """Whether an item is a class or a function, to which a model only refers.
+    """Return whether an item is a class or a function, to which a model only refers.
 
     The item's type decides: an object may claim any name by delegating to a function that it holds.
     """
@@ -101,13 +101,13 @@ def _is_named(item: object) -> bool:
 
 
 def _on_arrays(columns: Any, numeric: Collection[str], name: str, transformer: Any, chosen: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """A step of a ColumnTransformer that takes its columns out of an array; `transformer` may be "drop"."""
+    """Return a step of a ColumnTransformer that selects columns of an array; `transformer` may be "drop"."""
     indices = columns._transformer_to_input_indices  # noqa: SLF001 - where scikit-learn itself keeps them
     if name not in indices:
         return name, transformer, chosen
     positions = [int(position) for position in indices[name]]
     names = getattr(columns, "feature_names_in_", ())
     if len(names) and hasattr(transformer, "transform") and all(names[position] in numeric for position in positions):
-        transformer = Numeric(transformer)
-    # A single name, or a single number, stands for a column of one dimension.
+        transformer = NumericTransformer(transformer)
+    # A single name or number selects a column of one dimension.
     return name, transformer, positions[0] if isinstance(chosen, (str, int)) else positions

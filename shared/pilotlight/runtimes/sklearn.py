@@ -1,4 +1,4 @@
-"""scikit-learn models in skops files and in pickles, which are loaded through an allow-list alone."""
+"""scikit-learn models in skops files and pickles, loaded through an allow-list only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SklearnModel:
-    """A fitted estimator and the signature that says which of its methods gives which output."""
+    """A fitted estimator, and the signature that maps its methods to outputs."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:  # noqa: ANN401 - scikit-learn has no types
         self._estimator = estimator
@@ -48,9 +48,9 @@ class SklearnModel:
 
 
 def load(model: Description, folder: Path, _threads: int) -> SklearnModel:
-    """The estimator in `files[0]`, whose bytes are hashed before they are parsed.
+    """Return the estimator in `files[0]`, whose bytes are hashed before they are parsed.
 
-    Raises RuntimeMismatch for other libraries than the lock names, DigestMismatch for other bytes, and UnsafePickle or
+    Raise RuntimeMismatch for other libraries than the lock names, DigestMismatch for other bytes, and UnsafePickle or
     ModelError for a file that cannot be served.
     """
     _check_libraries(model)
@@ -71,12 +71,12 @@ def preload(_packages: Mapping[str, str]) -> None:
 
 
 def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401 - scikit-learn has no types
-    """A fitted estimator made ready for requests. Raises ModelError for what does not predict or is forged inside."""
+    """Return a fitted estimator ready for requests. Raise ModelError if it does not predict or has forged content."""
     if not hasattr(estimator, "predict"):
         raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator that predicts")
     strings = any(tensor.datatype is BYTES for tensor in signature.inputs)
     numeric = {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES}
-    with _held_together(estimator):
+    with _as_model_errors(estimator):
         prepare(estimator, numeric)
     # Features come as arrays in the order of the signature: their names were checked on the way in.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
@@ -84,29 +84,29 @@ def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401
 
 
 def check(loaded: object) -> None:
-    """Refuse a loaded model whose insides are forged, before anything of it is called. Raises ModelError."""
-    with _held_together(loaded):
+    """Raise ModelError for a loaded model with forged content, before anything of it is called."""
+    with _as_model_errors(loaded):
         soundness.check(walk(loaded))
 
 
 @contextmanager
-def _held_together(loaded: object) -> Iterator[None]:
+def _as_model_errors(loaded: object) -> Iterator[None]:
     try:
         yield
     except ModelError:
         raise
-    except Exception as error:  # insides of any type can stand in an altered file
+    except Exception as error:  # an altered file may hold anything
         raise ModelError(
-            f"the {type(loaded).__name__} does not hold together: {type(error).__name__}: {error}"
+            f"the {type(loaded).__name__} is inconsistent: {type(error).__name__}: {error}; train and save it again"
         ) from error
 
 
 def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # noqa: ANN401 - any estimator
-    """The object in a pickle or a skops file that asks for nothing but `allowed` and what skops itself trusts.
+    """Return the object in a pickle or skops file that asks for nothing but `allowed` and what skops itself trusts.
 
-    Raises UnsafePickle where it asks for more, RuntimeMismatch where it was made by another scikit-learn.
+    Raise UnsafePickle if it asks for more, and RuntimeMismatch if another scikit-learn made it.
     """
-    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415 - costs more than all of our own code
+    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415 - slower than all of our own imports
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
@@ -123,7 +123,7 @@ def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # 
 
 
 def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
-    """The matrix that an estimator takes: one input as it is, several as a column each.
+    """Return the matrix that an estimator gets: one input as it is, several as a column each.
 
     Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects.
     """
@@ -131,7 +131,7 @@ def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
 
     if len(inputs) == 1:
         rows = to_numpy(inputs[0])
-        return rows if rows.flags.writeable else rows.copy()  # some estimators refuse memory that they cannot write
+        return rows if rows.flags.writeable else rows.copy()  # some estimators refuse read-only memory
     strings = any(tensor.datatype is BYTES for tensor in inputs)
     rows = np.empty((inputs[0].shape[0], len(inputs)), dtype=object if strings else np.float64)
     for column, tensor in enumerate(inputs):
@@ -140,7 +140,7 @@ def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
 
 
 def _check_libraries(model: Description) -> None:
-    """Refuse other versions than the lock names, before anything is parsed."""
+    """Raise RuntimeMismatch for other versions than the lock names."""
     packages = model.runtime.packages
     if "scikit-learn" not in packages:
         raise RuntimeMismatch("the lock names no version of scikit-learn; pin the model again")
@@ -160,7 +160,7 @@ def _check_libraries(model: Description) -> None:
 
 
 def _to_tensor(result: Any, output: Output) -> Tensor:  # noqa: ANN401 - an array of any type
-    """An estimator's answer in the signature's datatype, where that loses nothing, and number of dimensions."""
+    """Return a result in the signature's datatype, where that loses nothing, and number of dimensions."""
     import numpy as np  # noqa: PLC0415
 
     values = np.asarray(result)

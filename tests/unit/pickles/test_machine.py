@@ -31,13 +31,13 @@ from pickles import (
     TUPLE,
     attribute,
     call,
+    integer,
     items,
     named,
     number,
     program,
     raw,
     text,
-    whole,
 )
 from pilotlight.errors import RuntimeMismatch, UnsafePickle
 from pilotlight.pickles.loading import loads, scan
@@ -172,12 +172,12 @@ def test_a_new_frame_between_a_name_and_its_use_hides_nothing() -> None:
         ("begins with its protocol", b"\x80\x04\x80\x02N."),
         ("1 bytes follow the end", program(NONE) + b"N"),
         ("follow the end", program(NONE) + program(NONE)),
-        ("not a whole pickle", program(NONE)[:-1]),
-        ("not a whole pickle", b""),
-        ("not a whole pickle", program(b"\x8e" + struct.pack("<Q", 2**62) + b"a")),
-        ("not a whole pickle", program(b"B" + struct.pack("<I", 2**31) + b"a")),
-        ("not a whole pickle", program(b"\x96" + struct.pack("<Q", 2**64 - 1), protocol=5)),
-        ("not a whole pickle", program(b"\xff")),
+        ("not a complete pickle", program(NONE)[:-1]),
+        ("not a complete pickle", b""),
+        ("not a complete pickle", program(b"\x8e" + struct.pack("<Q", 2**62) + b"a")),
+        ("not a complete pickle", program(b"B" + struct.pack("<I", 2**31) + b"a")),
+        ("not a complete pickle", program(b"\x96" + struct.pack("<Q", 2**64 - 1), protocol=5)),
+        ("not a complete pickle", program(b"\xff")),
         ("does not fit", program(b"\x95" + struct.pack("<Q", 2**40), NONE)),
         ("does not fit", program(b"\x95" + struct.pack("<Q", 11), b"\x95" + struct.pack("<Q", 1), NONE)),
         ("has the number 4294967295, expected 0", program(NONE, b"r" + struct.pack("<I", 2**32 - 1))),
@@ -381,7 +381,7 @@ def test_tuples_that_double_are_refused_before_they_are_hashed() -> None:
     assert "key" in refusal(program(b"}" + doubled(10) + NONE + b"s"))
 
 
-LONG = call(named("builtins", "range"), whole(2**40))
+LONG = call(named("builtins", "range"), integer(2**40))
 MANY = call(named("builtins", "range"), number(1_000_000))
 COLUMNLESS = array_state((2**31 - 1, 0), FLOAT, raw(b""))
 NOTHING = call(named("numpy", "dtype"), text("V0"), b"\x89", b"\x88")
@@ -393,13 +393,13 @@ NOTHING = call(named("numpy", "dtype"), text("V0"), b"\x89", b"\x88")
         ("a range of at most 1000000 numbers", program(LONG)),
         (
             "a range of at most 1000000 numbers",
-            program(call(named("builtins", "range"), whole(-(2**70)), whole(2**70))),
+            program(call(named("builtins", "range"), integer(-(2**70)), integer(2**70))),
         ),
         ("not handed to a call", program(call(named("builtins", "set"), MANY))),
         ("not handed to a call", program(call(named("builtins", "frozenset"), MANY))),
         ("not handed to a call", program(call(named("collections", "Counter"), MANY))),
         ("not handed to a call", program(call(named("collections", "deque"), MANY))),
-        ("expected only to be named", program(call(named("builtins", "bytes"), whole(2**40)))),
+        ("expected only to be named", program(call(named("builtins", "bytes"), integer(2**40)))),
         ("without an exponent", program(call(named("fractions", "Fraction"), text("1e999999999")))),
         ("is its version, shape", program(EMPTY_ARRAY + COLUMNLESS + BUILD)),
         ("does not fit", program(EMPTY_ARRAY + array_state((2**31 - 1,), NOTHING, raw(b"")) + BUILD)),

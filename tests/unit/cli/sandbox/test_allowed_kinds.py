@@ -248,8 +248,8 @@ def as_only_key_type(schema: Any) -> None:
     ("change", "why"),
     [
         (as_list, f"a ListNode of {NORMALIZE}, which no model needs"),
-        (as_key_type, "a TypeNode of builtins.str for something else too"),
-        (as_known_key_type, "for something else too"),
+        (as_key_type, "the id of a TypeNode of builtins.str on another node"),
+        (as_known_key_type, "on another node"),
         (as_only_key_type, f"would call {NORMALIZE}"),
     ],
 )
