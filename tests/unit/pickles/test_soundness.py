@@ -75,7 +75,7 @@ from pilotlight.pickles import soundness
 from pilotlight.pickles.loading import scan
 from pilotlight.runtimes.estimators import walk
 from pilotlight.runtimes.sklearn import serve
-from pilotlight_cli.formats.admitted import admitted
+from pilotlight_cli.formats.admitted import admitted_globals
 
 
 def forged_tree(**changes: Any) -> Any:
@@ -263,7 +263,7 @@ def test_trees_of_other_kinds_are_left_alone() -> None:
 @pytest.mark.parametrize("holder", revealing.HOLDERS)
 def test_the_libraries_themselves_believe_an_address(holder: str) -> None:
     data = revealing.files(holder)
-    assert set(scan(data["pickle"])) <= admitted()  # an allow-list alone does not help
+    assert set(scan(data["pickle"])) <= admitted_globals()  # an allow-list alone does not help
     loaded = [pickle.loads(data["pickle"]), joblib.load(BytesIO(data["joblib"]))]
     loaded.append(skops.io.loads(data["skops"], trusted=skops.io.get_untrusted_types(data=data["skops"])))
     assert [estimator.predict(POINTS[:1]).item() for estimator in loaded] == [revealing.CANARY.item()] * 3
