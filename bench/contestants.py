@@ -74,7 +74,7 @@ class Field:
 
 @contextmanager
 def aws(python: str) -> Iterator[Field]:
-    """The AWS side, in AWS's own runtime client and emulator, with a store of S3's shape in a process of its own."""
+    """Yield the AWS side, in AWS's own runtime client and emulator, with a store of S3's shape as a process."""
     with _scratch() as folder:
         models = folder / BUCKET
         _publish_sample(models)
@@ -108,7 +108,7 @@ def aws(python: str) -> Iterator[Field]:
 
 @contextmanager
 def google(python: str) -> Iterator[Field]:
-    """The Google side, on functions-framework: a Cloud Storage over TLS that wants the metadata server's token."""
+    """Yield the Google side, on functions-framework: Cloud Storage over TLS that requires the server's token."""
     with _scratch() as folder, MetadataServer() as metadata:
         context, certificate = certificates.make(folder)
         trusted = folder / "trusted.pem"
@@ -169,7 +169,7 @@ def _scratch() -> Iterator[Path]:
 
 
 def _publish_sample(models: Path) -> None:
-    """The sample as its lock pins it, and beside it the same forest as scikit-learn saved it."""
+    """Publish the sample as its lock pins it, and the same forest as scikit-learn saves it."""
     models.mkdir()
     publish_sample(open_store(f"file://{models}"), LOCK)
     shutil.copyfile(SAMPLE / "model.pkl", models / load_lock(LOCK).model.key("model.pkl"))
@@ -192,12 +192,12 @@ def _key() -> str:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What every process needs: nothing of the developer's own leads it elsewhere."""
+    """Return what every process needs: nothing of the developer's own leads it elsewhere."""
     return {"HOME": str(folder), "LANG": "C.UTF-8", "PATH": os.environ["PATH"]}
 
 
 def lambda_environment(store: ObjectStore, folder: Path) -> dict[str, str]:
-    """What a function on Lambda sees, but for what its runtime sets: the store, and the sample in it."""
+    """Return what a function on Lambda sees, but for what its runtime sets: the store, and the sample in it."""
     return _environment(folder) | store.environ() | {"MODEL_BUCKET": BUCKET, "MODEL_KEY": _key()}
 
 

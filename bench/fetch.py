@@ -51,7 +51,7 @@ FETCHES = {"ours": OURS, "ours, in one stream": ONE_STREAM, "boto3's download_fi
 
 
 def took(program: str, environ: Mapping[str, str]) -> float:
-    """What a program took in a fresh process, without the interpreter's start: milliseconds."""
+    """Return what a program took in a fresh process, without the interpreter's start: milliseconds."""
     timed = f"import time as _t\n_b = _t.perf_counter()\n{program}\nprint((_t.perf_counter() - _b) * 1000)"
     done = subprocess.run([sys.executable, "-c", timed], env=environ, capture_output=True, text=True, check=True)
     return float(done.stdout)

@@ -24,7 +24,7 @@ def drop(folders: Iterable[Path], switch: Path = _DROP) -> None:
 
 
 def how(switch: Path = _DROP) -> str:
-    """What `drop` does here, for the report."""
+    """Return what `drop` does here, for the report."""
     return "the whole cache, by the kernel" if os.access(switch, os.W_OK) else "the files of each, by posix_fadvise"
 
 

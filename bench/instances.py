@@ -67,7 +67,7 @@ class Launch:
         return post(_INVOKE, event)
 
     def reply(self, received: Reply) -> Reply:
-        """What was answered, as a caller of the HTTP API sees it."""
+        """Return what was answered, as a caller of the HTTP API sees it."""
         if self.kind != "lambda" or received.status != 200:
             return received
         result = json.loads(received.body)
@@ -77,7 +77,7 @@ class Launch:
         return Reply(result["statusCode"], base64.b64decode(body) if result.get("isBase64Encoded") else body)
 
     def command(self, port: int) -> list[str]:
-        """What runs it on a port."""
+        """Return what runs it on a port."""
         python = isolated_python(self.python)
         if self.kind == "lambda":
             return runtime_command(port, [*python, "-m", "awslambdaric", self.entry])
@@ -86,7 +86,7 @@ class Launch:
         return [*python, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)]
 
     def environ(self, condition: Condition) -> dict[str, str]:
-        """What it sees of an environment."""
+        """Return what it sees of an environment."""
         if self.kind == "lambda":
             environ = runtime_environment(self.function, timeout=60, memory=condition.lambda_memory)
         elif self.kind == "framework":
@@ -152,7 +152,7 @@ class Instance:
         return max(_kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") for pid in function)
 
     def memory(self) -> int:
-        """The most bytes that it took: pages of all its processes, shared ones once, and what each had above that."""
+        """Return the peak memory in bytes: pages shared by its processes once, and those of each one above that."""
         found = [_memory(pid) for pid in self._pids()]
         return sum(each.own + each.above for each in found) + max(each.shared for each in found)
 

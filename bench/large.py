@@ -61,7 +61,7 @@ def loads(python: str, plan: Plan) -> dict[str, Any]:
 
 
 def measured_loads(files: ModelFiles, python: str, rounds: int, watch: Watch) -> dict[str, list[Round]]:
-    """Rounds of both forms of a model, by the condition's name, as far as the time allows. Raises RaceError."""
+    """Return rounds of both forms of a model by the condition's name, as time allows. Raise RaceError."""
     with _both(files, python) as loaded:
         return _rounds(loaded, rounds, watch, files.title)
 

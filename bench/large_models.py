@@ -110,7 +110,7 @@ def resnet18(path: Path) -> Arrays:
 
 
 def transformer(path: Path, layers: int = 12, width: int = 768, words: int = 30_522, length: int = 16) -> Arrays:
-    """An encoder of BERT's base size, 436 MB: three inputs INT64 [1, 16] to `last_hidden_state` FP32 [1, 16, 768].
+    """Return an encoder of BERT's base size, 436 MB, from INT64 [1, 16] to `last_hidden_state` FP32 [1, 16, 768].
 
     The inputs are `input_ids`, `attention_mask` and `token_type_ids`.
     """

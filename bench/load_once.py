@@ -47,7 +47,7 @@ def default(model: Path, inputs: Path) -> Callable[[], Run]:
 
 
 def ours(model: Path, inputs: Path, threads: int) -> Callable[[], Run]:
-    """What a cold start does once the files are there."""
+    """Return what a cold start does once the files are there."""
     from pilotlight import runtimes
     from pilotlight.model.lock import load_lock
     from pilotlight.model.tensor import DATATYPES, Tensor

@@ -67,7 +67,7 @@ def phases(log: str, answer: FirstAnswer) -> list[Phase]:
 
 
 def _booted(record: dict[str, float], entered: float, start: float) -> list[Phase]:
-    """The phases that overlap inside of our start. `entered` is when the module began, which the record counts from."""
+    """Return the overlapping phases of our start. `entered` is when the module began, from which the record counts."""
     took = {name: milliseconds / 1000 for name, milliseconds in record.items()}
     begun = start + took["lock"]
     ended = entered + took["total"]
@@ -91,7 +91,7 @@ def _cold_start(log: str) -> dict[str, float]:
 
 
 def _split(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
-    """What has to stay at a module's beginning, and the rest."""
+    """Return what has to stay at a module's beginning, and the rest."""
     count = 0
     for statement in body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

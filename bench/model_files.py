@@ -73,7 +73,7 @@ class ModelFiles:
         return f"/v2/models/{self.name}/infer", {"inputs": tensors}
 
     def optimised(self, folder: Path) -> Path:
-        """A new folder with the optimised form's files and their lock, as a function has them after its fetch."""
+        """Return a new folder with the optimised files and their lock, as a function has them after its fetch."""
         folder.mkdir()
         shutil.copyfile(self.lock, folder / "model.lock")
         model = load_lock(self.lock).model
@@ -118,7 +118,7 @@ def make(name: str, maker: Callable[[Path], Mapping[str, Any]], folder: Path) ->
 
 
 def sample_on_binding() -> Path:
-    """A lock that pins the sample to ONNX Runtime's Python binding, with the files that belong to it beside it."""
+    """Write a lock that pins the sample to ONNX Runtime's Python binding, and the files that belong to it."""
     files = [SAMPLE / name for name in ("model.onnx", "signature.json", "golden.json")]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     return _kept(f"binding-{digest[:12]}-{_key()}", lambda making: _pin_to_binding(files, making)) / "model.lock"

@@ -140,7 +140,7 @@ def _head_bytes(status: int, fields: list[str]) -> bytes:
 
 
 def _serve(raw: socket.socket, context: ssl.SSLContext, objects: Objects) -> None:
-    """A caller that goes in the middle is its own affair."""
+    """Serve one connection. A client may leave at any point."""
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with context.wrap_socket(raw, server_side=True) as caller:

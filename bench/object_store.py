@@ -32,7 +32,7 @@ class ObjectStore:
         return self.log.read_bytes().count(b"\n") - 1
 
     def environ(self) -> dict[str, str]:
-        """What leads a function on Lambda to it."""
+        """Return what leads a function on Lambda to it."""
         return {
             "AWS_ACCESS_KEY_ID": "bench",
             "AWS_SECRET_ACCESS_KEY": "bench",

@@ -52,7 +52,7 @@ def ours(cloud: str, lock: Path, python: str, folder: Path) -> Path:
 
 
 def lambda_runtime(python: str) -> Path:
-    """What Lambda has beside a package: its runtime's client and boto3."""
+    """Return what Lambda has beside a package: its runtime's client and boto3."""
     return group_packages("lambda-runtime", python=python)
 
 

@@ -37,7 +37,7 @@ def google(python: str, plan: Plan) -> Mapping[str, Any]:
 
 
 def large(python: str, plan: Plan) -> Mapping[str, Any]:
-    """Loads of large models, and whole starts with the largest."""
+    """Measure loads of large models, and whole starts with the largest."""
     found = loads_of_models(python, plan)
     if plan.end_to_end is None:
         return found

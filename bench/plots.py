@@ -44,7 +44,7 @@ def draw(found: Summary, folder: Path) -> list[tuple[str, Path]]:
 
 
 def kind(phase: str) -> str:
-    """What a phase is part of."""
+    """Return what a phase is part of."""
     return next(name for name, pattern, _ in _KINDS if re.search(pattern, phase))
 
 

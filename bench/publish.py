@@ -90,7 +90,7 @@ def machine(found: Mapping[str, Any]) -> str:
 
 
 def missed(found: Mapping[str, Any]) -> str:
-    """What limits each target that was not reached."""
+    """Return what limits each target that was not reached."""
     lines = [
         f"- **{each['title']}**: {each['reached']['median']:.2f} where {each['limit']:g} is wanted. {each['bound']}"
         for each in found["targets"]

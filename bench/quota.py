@@ -78,7 +78,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """A group can go once its processes have, which the kernel notices a moment after their end."""
+    """Remove the group once its processes are gone, which the kernel notices a moment after their end."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

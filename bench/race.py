@@ -75,7 +75,7 @@ def starts(field: Field, rounds: Mapping[Condition, int], watch: Watch) -> dict[
 
 
 def loads(field: Field, rounds: int, seconds: float, watch: Watch) -> tuple[Round, ...]:
-    """Requests a second over `CONNECTIONS` connections for so many seconds, and memory after it. Raises RaceError."""
+    """Measure requests a second over `CONNECTIONS` connections, and memory after it. Raise RaceError."""
     found: list[Round] = []
     for number in range(rounds):
         if number and watch.is_over:

@@ -28,7 +28,7 @@ Waterfalls = Mapping[str, Mapping[str, Sequence[Phase]]]
 
 
 def machine(python: str) -> dict[str, Any]:
-    """What a number depends on. It says nothing of whose machine it is."""
+    """Return what a number depends on. It says nothing of whose machine it is."""
     version = [python, "-c", "import platform; print(platform.python_version())"]
     return {
         "cpus": len(os.sched_getaffinity(0)),
@@ -48,7 +48,7 @@ def field_document(
     starts: Mapping[str, Sequence[Round]],
     waterfalls: Waterfalls,
 ) -> dict[str, Any]:
-    """What was measured of a field's cold starts; its load, where there is one, is added as `loads`."""
+    """Return what was measured of a field's cold starts; its load, where there is one, is added as `loads`."""
     return {
         "reference": field.contestants[0].name,
         "contestants": [{"name": each.name, "title": each.title, "size": each.size} for each in field.contestants],

@@ -91,7 +91,7 @@ def _seconds(call: Callable[[], object], times: int) -> float:
 
 @contextmanager
 def _frozen() -> Iterator[None]:
-    """What was frozen is the process's again afterwards.
+    """Yield what was frozen is the process's again afterwards.
 
     A function's start freezes what it made, and no collection goes through it. Here the benchmark's own objects are
     frozen with it, for all sides: a request of many rows would pay for them, many times what it takes itself.

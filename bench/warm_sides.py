@@ -74,7 +74,7 @@ def _event(case: Case) -> dict[str, Any]:
 
 
 def _start(case: Case, engine: str) -> Mapping[str, Any]:
-    """What the handler's module has, started with the case's model from a store in a folder."""
+    """Return what the handler's module has, started with the case's model from a store in a folder."""
     folder = Path(tempfile.mkdtemp(dir=case.model.parent))
     content = case.model.read_bytes()
     model = Description(

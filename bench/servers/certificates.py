@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def make(folder: Path, owner: str = "a fake", names: Sequence[str] = ()) -> tuple[ssl.SSLContext, Path]:
-    """What a server needs, and the file that its callers have to trust."""
+    """Return what a server needs, and the file that its callers have to trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, owner)])
     here: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, {"Location": f"{self.fake.url}{self.path}&upload_id={upload_id}"}, b"")
 
     def _continue(self, upload: Upload) -> None:
-        """A chunk, or the question what has arrived: `bytes */SIZE`. A finished upload gives the same answer again."""
+        """Accept a chunk, or a status query (`bytes */SIZE`). A finished upload gets the same response again."""
         start, size = re.findall(r"bytes (\d+|\*).*/(\d+|\*)", self.headers["Content-Range"])[0]
         if upload.done is None and start != "*":
             upload.received = upload.received[: int(start)] + self.body

@@ -65,7 +65,7 @@ class Buckets:
         return found
 
     def check(self, bucket: str, name: str, query: Mapping[str, str]) -> None:
-        """Generation 0 stands for no object."""
+        """Check the precondition. Generation 0 means that no object exists."""
         found = self.objects(bucket).get(name)
         generation = found.generation if found else 0
         if int(query.get("ifGenerationMatch", generation)) != generation:

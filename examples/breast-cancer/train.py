@@ -71,7 +71,7 @@ def to_onnx(pipeline: Pipeline) -> onnx.ModelProto:
 
 
 def signature(pipeline: Pipeline) -> dict[str, Any]:
-    """What `pilotlight publish --signature` takes: names, datatypes, shapes, and the part that each tensor plays."""
+    """Return the file for `pilotlight publish --signature`: names, datatypes, shapes, and the role of each tensor."""
     names, labels = list(pipeline.feature_names_in_), list(pipeline.classes_)
     features = {"name": "features", "datatype": "FP32", "shape": [-1, len(names)], "role": "features"}
     probabilities = {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(labels)], "role": "probabilities"}

@@ -41,14 +41,14 @@ def versions(model: Pinned) -> Iterator[dict[str, LambdaRuntime]]:
 
 
 def ask(version: LambdaRuntime, index: int) -> object:
-    """The status of the reply to a request for an entry. Its line is there on return."""
+    """Return the status of the reply to a request for an entry. Its line is there on return."""
     body = json.dumps({"features": [index]}).encode()
     request = HttpRequest("POST", "/predict", (("content-type", "application/json"),), body)
     return answered(version, request)
 
 
 def answered(version: LambdaRuntime, request: HttpRequest) -> object:
-    """The status of a reply, once the line of its request has been read: that may be later."""
+    """Return the status of a reply, once the line of its request has been read: that may be later."""
     before = len(version.log.events("request"))
     status = version.invoke(http_api_event(request))["statusCode"]
     assert version.log.wait_for("request", 60, after=before) is not None
@@ -56,7 +56,7 @@ def answered(version: LambdaRuntime, request: HttpRequest) -> object:
 
 
 def rung(versions: dict[str, LambdaRuntime]) -> list[str]:
-    """The versions whose alarm on server errors rings after all that was written, by all versions."""
+    """Return the versions whose alarm on server errors rings after all that was written, by all versions."""
     alarm = properties(stack(), "ServerErrorsAlarm")
     data = metric_data(line for version in versions.values() for line in version.log.lines)[alarm["Namespace"]]
     assert {dimension["Name"] for dimension in alarm["Dimensions"]} == {"FunctionName", "ExecutedVersion"}

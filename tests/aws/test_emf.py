@@ -19,7 +19,7 @@ def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def metrics(line: dict[str, Any]) -> dict[str, Any]:
-    """The metrics that CloudWatch takes from a line, by the rules of the embedded metric format."""
+    """Return the metrics that CloudWatch takes from a line, by the rules of the embedded metric format."""
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     for names in directive["Dimensions"]:
         assert all(isinstance(line[name], str) for name in names)

@@ -57,7 +57,7 @@ def post(url: str, body: bytes, content_type: str | None = "application/json") -
 
 
 def sent(url: str, *lines: bytes) -> bytes:
-    """What comes back for a request as it goes over the wire."""
+    """Return what comes back for a request as it goes over the wire."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(b"\r\n".join((*lines, b"")))

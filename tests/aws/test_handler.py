@@ -86,7 +86,7 @@ def test_an_http_event_that_is_not_right_has_a_reply_of_our_shape(
 
 
 def line_of(request_id: str, function: LambdaRuntime) -> dict[str, Any] | None:
-    """A request's line in the log, once it was read."""
+    """Return a request's line in the log, once it was read."""
     return next((line for line in function.log.events("request") if line["request_id"] == request_id), None)
 
 

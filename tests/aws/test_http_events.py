@@ -103,7 +103,7 @@ def test_a_body_with_an_unpaired_surrogate_is_refused() -> None:
 
 
 def with_text(name: str, body: str, length: int | None) -> dict[str, Any]:
-    """An event with that body as text, whose caller sent so many bytes, or did not say how many."""
+    """Return an event with that body as text, whose caller sent so many bytes, or did not say how many."""
     fields = {} if length is None else {"Content-Length": str(length)}
     names = {name.lower(): value for name, value in fields.items()}
     headers = {"headers": names, "multiValueHeaders": {name: [value] for name, value in fields.items()}}

@@ -21,7 +21,7 @@ STORE = partial(S3Store, "s3://models/team")
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS3]:
-    """An S3 with the model in it, which boto3 finds too."""
+    """Yield an S3 with the model in it, which boto3 finds too."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     with FakeS3() as fake:

@@ -78,7 +78,7 @@ def fetch_in_vain(files: ModelFiles, s3: FakeS3) -> None:
 
 
 def asked(s3: FakeS3) -> list[tuple[int, int]]:
-    """The ranges of the requests so far, in order of their beginnings."""
+    """Return the ranges of the requests so far, in order of their beginnings."""
     return sorted((int(start), int(end)) for start, end in re.findall(r"bytes=(\d+)-(\d+)", " ".join(s3.ranges)))
 
 

@@ -15,7 +15,7 @@ PROGRAM = Path(__file__).with_name("two_regions.py")
 
 
 def start(folder: Path, home: str, forged: str = "") -> list[str]:
-    """What a fetch prints for a bucket that lies in `home`."""
+    """Return what a fetch prints for a bucket that lies in `home`."""
     command = ["unshare", "--user", "--map-root-user", "--mount", "--net", sys.executable, str(PROGRAM)]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run(

@@ -26,7 +26,7 @@ Fetch = Callable[[str], bytes]
 
 @pytest.fixture
 def bucket(s3_server: S3Server, aws_environ: None) -> str:
-    """A bucket with a model below the prefix `team`."""
+    """Return a bucket with a model below the prefix `team`."""
     name = f"function-{next(_NUMBERS)}"
     s3_server.make_bucket(name)
     s3_server.put(name, "team/example/3/model.onnx", CONTENT)
@@ -51,7 +51,7 @@ def plainly(tmp_path: Path, warned: Warnings) -> Fetch:
 
 @pytest.fixture(params=["plain", "boto3"])
 def fetch(request: pytest.FixtureRequest, tmp_path: Path, warned: Warnings) -> Fetch:
-    """Fetches by one way or the other: what only boto3 knows makes the store choose it."""
+    """Return a fetch by either way: a setting that only boto3 supports makes the store use it."""
     more = {"AWS_DATA_PATH": "/nowhere"} if request.param == "boto3" else {}
     return lambda url: fetched(S3Store(url, {**os.environ, **more}, warn=warned), tmp_path, CONTENT)
 

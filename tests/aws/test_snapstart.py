@@ -95,7 +95,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pinned]:
 
 
 def run(function: Function, program: str, **environ: str) -> str:
-    """The last line that a program prints which runs in the function's own process."""
+    """Return the last line that a program prints which runs in the function's own process."""
     done = subprocess.run(
         [*isolated_python(), "-c", program],
         cwd=function.folder,
@@ -109,7 +109,7 @@ def run(function: Function, program: str, **environ: str) -> str:
 
 
 def snapshot(function: Function, **environ: str) -> dict[str, Any]:
-    """What is found in a snapshot, and in two copies that are restored from it."""
+    """Return what is found in a snapshot, and in two copies that are restored from it."""
     return dict(json.loads(run(function, PROGRAM, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start", **environ)))
 
 

@@ -29,7 +29,7 @@ def host(region: str) -> str:
 
 
 def main(folder: Path, home: str, forged: str) -> None:
-    """The bucket lies in `home`, and the environment says us-east-1. `forged`: whose certificate nobody vouches for."""
+    """Fetch from a bucket in `home` while the environment says us-east-1. `forged`: with an untrusted certificate."""
     regions = ("us-east-1", home)
     hosts = folder / "hosts"
     hosts.write_text("".join(f"127.0.0.{number} {host(region)}\n" for number, region in enumerate(regions, 2)))

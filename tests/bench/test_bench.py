@@ -36,7 +36,7 @@ FEATURES = {"features": [1.0]}
 
 
 def watch(seconds: float = 60) -> Watch:
-    """A watch that tells nobody and whose clock stands still."""
+    """Return a watch that tells nobody and whose clock stands still."""
     return Watch(seconds, lambda _: None, lambda: 0.0)
 
 

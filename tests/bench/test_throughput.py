@@ -41,7 +41,7 @@ class Closing(Handler):
 
 class Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A caller that goes while it is answered is no error here."""
+        """Ignore a client that leaves before its response."""
 
 
 @contextmanager

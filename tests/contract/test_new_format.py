@@ -104,7 +104,7 @@ print(handler.lambda_handler(event, context)["body"])
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The project with the format, as far as a model's way into a function needs it."""
+    """Return the project with the format, as far as a model's way into a function needs it."""
     project = tmp_path / "project"
     for folder in ("cli", "functions", "shared"):
         shutil.copytree(PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))

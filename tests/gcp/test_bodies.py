@@ -42,7 +42,7 @@ def runtime(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
 
 @pytest.fixture(scope="module")
 def impatient(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
-    """The function with two threads, in which a request has a second to arrive."""
+    """Yield the function with two threads, in which a request has a second to arrive."""
     with prepared("gcp", model, store, {"THREADS": "2"}) as function:
         file = function.folder / "gunicorn_worker.py"
         code = file.read_text()
@@ -54,7 +54,7 @@ def impatient(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]
 
 @pytest.fixture(scope="module")
 def csv(model: Pinned) -> bytes:
-    """A table of which every line but the first may be left out."""
+    """Return a table of which every line but the first may be left out."""
     names = model.model.signature.feature_names
     return "".join(f"{','.join(row)}\n" for row in [names, *[["1"] * len(names)] * 100]).encode()
 
@@ -81,7 +81,7 @@ def chunk(content: bytes) -> bytes:
 
 
 def record(runtime: FunctionsRuntime, request_id: str) -> dict[str, Any]:
-    """The line of a request; it may be read later than its reply."""
+    """Return the line of a request; it may be read later than its reply."""
 
     def lines() -> list[dict[str, Any]]:
         return [line for line in runtime.log.events("request") if line["request_id"] == request_id]

@@ -67,7 +67,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
 @pytest.fixture(scope="module")
 def store(built: Built) -> Iterator[EmbeddedStore]:
-    """A store on this machine that containers reach; it has the sample model."""
+    """Yield a store on this machine that containers reach; it has the sample model."""
     with gcs_store(built.address) as found:
         with acting_in(found.environ):
             publish_sample(open_store(found.url), LOCK)

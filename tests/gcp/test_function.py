@@ -75,7 +75,7 @@ def google(tls: tuple[ssl.SSLContext, Path], tmp_path: Path) -> Iterator[Google]
 def running(
     model: Pinned, google: Google, deadline: float = 30.0, least: float = 1.0, **settings: str
 ) -> Iterator[FunctionsRuntime]:
-    """The function. A start's shorter deadline is written into the staged copy: nobody waits for half a minute then.
+    """Yield the function. The staged copy has a shorter start deadline, so that no test waits for half a minute.
 
     So is the least that one of its tries may take: none begins that could still be under way at the deadline.
     """
@@ -97,7 +97,7 @@ def predict(runtime: FunctionsRuntime) -> requests.Response:
 
 
 def settled(runtime: FunctionsRuntime, state: str) -> dict[str, Any]:
-    """The last start's line, once it tells of that state: a line may be read later than its reply."""
+    """Return the last start's line, once it tells of that state: a line may be read later than its reply."""
 
     def last() -> dict[str, Any]:
         return next(iter(reversed(runtime.log.events("cold_start"))), {})

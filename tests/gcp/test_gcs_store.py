@@ -25,7 +25,7 @@ def gcs(fake_gcs: FakeGcs) -> FakeGcs:
 
 @pytest.fixture(params=["plain", "client"])
 def environ(request: pytest.FixtureRequest, gcs: FakeGcs) -> dict[str, str]:
-    """What makes the store choose its way: a proxy is for Google's client, which finds the emulator by itself."""
+    """Return an environment that decides the store's way: with a proxy it uses Google's client."""
     return {"STORAGE_EMULATOR_HOST": gcs.url} if request.param == "plain" else {"https_proxy": "http://a.proxy"}
 
 

@@ -106,7 +106,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]
 
 @pytest.fixture
 def gcs(tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
-    """A Cloud Storage behind TLS that lets in whoever brings the token."""
+    """Yield a Cloud Storage behind TLS that lets in whoever brings the token."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tls[1]))
     with FakeGcs("models", tls=tls[0], tokens={"a-token"}) as fake:
         fake.put("models", "example/3/model.onnx", CONTENT)
@@ -115,7 +115,7 @@ def gcs(tls: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def plain(gcs: FakeGcs, server: MetadataServer, tmp_path: Path) -> Callable[[], bytes]:
-    """Fetches the model, as often as it is called, through one store."""
+    """Return a function that fetches the model through one store at every call."""
     environ = {"API_ENDPOINT_OVERRIDE": gcs.url, "GCE_METADATA_HOST": server.host, "HOME": str(tmp_path)}
     store = GcsStore("gs://models", environ, warn=lambda _: None)
     folders = (tmp_path / str(number) for number in itertools.count())

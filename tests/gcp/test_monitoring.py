@@ -52,7 +52,7 @@ OTHERS: list[Record] = [
 
 @pytest.fixture(scope="module")
 def entries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """A function's whole log: of a start, of requests, and of what goes wrong."""
+    """Return a function's whole log: of a start, of requests, and of what goes wrong."""
     model = sample(tmp_path_factory.mktemp("sample"))
     with stored("gcp", model) as store, in_functions_framework(model, store) as runtime:
         for method, path, document in ASKED:
@@ -105,7 +105,7 @@ def test_a_metric_finds_its_lines_and_what_it_takes_from_them(name: str, count: 
 
 
 def extracted(extractor: str) -> str:
-    """The path in `EXTRACT(path)`."""
+    """Return the path in `EXTRACT(path)`."""
     found = re.fullmatch(r"EXTRACT\(([A-Za-z_.]+)\)", extractor)
     assert found
     return found[1]
@@ -133,7 +133,7 @@ def test_a_line_of_another_service_on_cloud_run_is_no_metric_of_ours() -> None:
 
 
 def filters(condition: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A condition's filters, and how what they find is put together."""
+    """Yield a condition's filters, and how what they find is put together."""
     threshold = condition["conditionThreshold"]
     yield threshold["filter"], threshold["aggregations"]
     if "denominatorFilter" in threshold:

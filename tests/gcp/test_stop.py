@@ -149,7 +149,7 @@ def processor_share(seconds: float = 0.05) -> float:
 
 
 def summary(took: list[float]) -> str:
-    """Stops with closed and with idle connections, which are apart."""
+    """Summarise the stops, with closed and with idle connections apart."""
     return "; ".join(
         f"{name} {min(part):.2f} to {max(part):.2f} s"
         for name, part in (("connections closed", took[::2]), ("left open", took[1::2]))

@@ -17,7 +17,7 @@ PROGRAM = "import sys, {entry}; {entry}; import json; print(json.dumps(sorted(sy
 
 
 def cold_imports(cloud: str, folder: Path) -> set[str]:
-    """The modules after a cold start that fetched the sample from the cloud's own kind of store.
+    """Return the modules after a cold start that fetched the sample from the cloud's own kind of store.
 
     Our own modules count one by one, other packages as a whole.
     """

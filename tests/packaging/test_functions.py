@@ -35,7 +35,7 @@ def build(function: str, out: Path, architecture: str = "x86_64") -> staging.Pac
 
 
 def core(package: Path) -> set[str]:
-    """The modules of the core in a package."""
+    """Return the modules of the core in a package."""
     files = [file.relative_to(package).with_suffix("") for file in package.rglob("*.py")]
     return {".".join(file.parts).removesuffix(".__init__") for file in files if file.parts[0] == "pilotlight"}
 
@@ -116,7 +116,7 @@ def test_bytecode_of_another_python_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:
-    """A package `core` whose modules import one another."""
+    """Return a package `core` whose modules import one another."""
     folder = tmp_path / "core"
     (folder / "deep").mkdir(parents=True)
     for name, text in {
@@ -165,7 +165,7 @@ def test_a_source_that_cannot_be_followed_is_named(library: Path, source: str, m
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The working copy in two folders, without what was built there; each has built its package itself."""
+    """Return the working copy in two folders, without what was built there; each has built its package itself."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "cli", "shared", "functions", "*.lock"]
     names = subprocess.run(
         [*listed, "golden.json", "template.yaml"], cwd=PROJECT, capture_output=True, text=True, check=True

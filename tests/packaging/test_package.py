@@ -95,7 +95,7 @@ def test_no_providers_code_ships_to_the_other(aws: staging.Package, gcp: staging
 
 
 def installed(package: staging.Package) -> set[str]:
-    """The libraries in a package by their names on PyPI."""
+    """Return the libraries in a package by their names on PyPI."""
     return {path.name.partition("-")[0].lower().replace("_", "-") for path in package.folder.glob("*.dist-info")}
 
 
@@ -144,7 +144,7 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_is_built(
     scope="module", params=["onnx onnxruntime-c", "onnx onnxruntime-python", "pkl scikit-learn", "skops scikit-learn"]
 )
 def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, staging.Package]:
-    """The sample model in each format and on each engine: pinned, and its package."""
+    """Return the sample model in each format and on each engine: pinned, and its package."""
     folder = tmp_path_factory.mktemp("packed")
     form, engine = request.param.split()
     model = pinned(SAMPLE / f"model.{form}", "sample", folder, engine=engine)
@@ -195,7 +195,7 @@ PINNED_FILES = ("model.lock", "golden.json", "requirements.lock")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with what `pin` wrote for the sample."""
+    """Return a folder with what `pin` wrote for the sample."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     for name in PINNED_FILES:
@@ -262,7 +262,7 @@ def test_handlers_are_thin() -> None:
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pinned, list[list[float]], list[list[float]]]:
-    """A pickle by another minor version of scikit-learn, pinned; rows, and that version's own answers."""
+    """Return a pickle by another minor version of scikit-learn, pinned; rows, and that version's own answers."""
     folder = tmp_path_factory.mktemp("older")
     environ = {"PYTHONPATH": str(host_packages([f"scikit-learn=={OLDER}"]))}
     command = [*isolated_python(), "-c", TRAIN, str(folder / "model.pkl"), "7"]

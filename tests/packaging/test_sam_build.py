@@ -35,7 +35,7 @@ print(reply["statusCode"])
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working copy without what git does not keep, in which `sam build` was run."""
+    """Return the working copy without what git does not keep, in which `sam build` was run."""
     folder = tmp_path_factory.mktemp("clone") / "project"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -30,7 +30,7 @@ def runtime(ssm: Any, stack: str) -> Iterator[LambdaRuntime]:
 
 
 def event(key: str) -> dict[str, Any]:
-    """What an HTTP API sends its authorizer, in part."""
+    """Return what an HTTP API sends its authorizer, in part."""
     return {
         "version": "2.0",
         "type": "REQUEST",
@@ -44,7 +44,7 @@ def event(key: str) -> dict[str, Any]:
 
 
 def answer(runtime: LambdaRuntime, key: str) -> Any:
-    """The authorizer's answer. It gives a look-up four seconds, which a machine that stalls may take from it."""
+    """Return the authorizer's answer. It gives a look-up four seconds, which a machine that stalls may take from it."""
     for _ in range(10):
         with suppress(FunctionFailed):
             return runtime.invoke(event(key))

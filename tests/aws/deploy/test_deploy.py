@@ -35,13 +35,13 @@ _NAMES = (f"deploy-{number}" for number in itertools.count(1))
 
 
 def passes(*_: object) -> VerifyReport:
-    """A verification that takes no time."""
+    """Return a verification that takes no time."""
     return VerifyReport("aws", "breast-cancer", 1, (Check("model", ok=True, detail="loads"),))
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[object], Any]]:
-    """The function with the sample model in Lambda's own runtime."""
+    """Yield the function with the sample model in Lambda's own runtime."""
     model = sample(tmp_path_factory.mktemp("sample"))
     with stored("aws", model) as store, in_lambda(model, store) as runtime:
         yield runtime.invoke

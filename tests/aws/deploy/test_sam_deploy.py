@@ -33,7 +33,7 @@ GIVEN = {
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """A folder with a built template that has our parameters, and a topic of all resources."""
+    """Return a folder with a built template that has our parameters, and a topic of all resources."""
     folder = tmp_path / "sam" / "build"
     folder.mkdir(parents=True)
     topic = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}}
@@ -57,7 +57,7 @@ def cloudformation(s3_server: S3Server, aws_environ: None) -> Iterator[Any]:
 
 @pytest.fixture
 def environ(s3_server: S3Server, cloudformation: Any) -> dict[str, str]:
-    """The environment of SAM: all of AWS is moto's server, which finds a template by its URL at localhost alone."""
+    """Return SAM's environment: all of AWS is moto's server, which finds a template by its URL only at localhost."""
     found = {name: value for name, value in os.environ.items() if name != "AWS_ENDPOINT_URL_S3"}
     url = s3_server.url.replace("127.0.0.1", "localhost")
     return {**found, "AWS_ENDPOINT_URL": url, "AWS_MAX_ATTEMPTS": "1", "AWS_CA_BUNDLE": "", "SAM_CLI_POLL_DELAY": "0.1"}

@@ -118,7 +118,7 @@ def run(
     content: str | None = None,
     kind: str = "AppSpecContent",
 ) -> dict[str, Any]:
-    """What a hook says of a deployment to `target`, after it has told CodeDeploy the same, once."""
+    """Return what a hook says of a deployment to `target`, after it has told CodeDeploy the same, once."""
     event = codedeploy.deploy(NAME, target, content, kind)
     with lambda_api(function) as found, acting_in({**codedeploy.environ, **found, **budget}):
         said = hook(event, Context(seconds))
@@ -235,7 +235,7 @@ def test_a_version_that_does_not_exist_fails(codedeploy: CodeDeploy, function: F
 
 @pytest.fixture
 def hanging(function: FakeLambda) -> Iterator[FakeLambda]:
-    """The function, whose version 1 never answers."""
+    """Yield the function, whose version 1 never answers."""
     released = threading.Event()
 
     def hangs(_: object) -> object:
@@ -356,7 +356,7 @@ def test_after_the_shift_the_alias_leads_to_the_new_version_alone(codedeploy: Co
 
 
 def patient(function: FakeLambda, alias: str = "") -> Handler:
-    """The hook after the shift, for which no time passes; the alias moves, if at all, while it waits."""
+    """Return the hook after the shift, for which no time passes; the alias moves, if at all, while it waits."""
 
     def sleep(_: float) -> None:
         if alias:

@@ -51,7 +51,7 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which a plain `sam build` left all functions."""
+    """Return the folder in which a plain `sam build` left all functions."""
     folder = tmp_path_factory.mktemp("sam") / "build"
     command = [SAM, "build", "--build-dir", str(folder)]
     done = subprocess.run(command, cwd=PROJECT, env=quiet(os.environ), capture_output=True, text=True, check=False)
@@ -87,7 +87,7 @@ def test_the_package_imports_in_lambdas_image_with_nothing_but_the_image_beside_
 
 @pytest.fixture(scope="module")
 def run(built: Path, address: str) -> Iterator[Prepared]:
-    """The built function, with a store that has the sample model."""
+    """Yield the built function, with a store that has the sample model."""
     with reachable_store(address) as store:
         with acting_in(store.environ):
             publish_sample(open_store(store.url), LOCK)
@@ -95,7 +95,7 @@ def run(built: Path, address: str) -> Iterator[Prepared]:
 
 
 def invoke(run: Prepared, event: Path, *parameters: str) -> tuple[Any, Log]:
-    """What `sam local invoke` prints: the function's reply, and its log.
+    """Return what `sam local invoke` prints: the function's reply, and its log.
 
     SAM waits a second for what the container wrote, and loses what comes later: where the start is not in it, the event
     is sent again.
@@ -234,6 +234,6 @@ def test_a_model_that_is_missing_fails_the_start_which_sam_shows_with_200(built:
 
 
 def running_containers() -> set[str]:
-    """The containers of `sam local` that run now; other tests may have theirs."""
+    """Return the containers of `sam local` that run now; other tests may have theirs."""
     command = ["docker", "ps", "--quiet", "--filter", "label=sam.cli.container.type=lambda"]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())

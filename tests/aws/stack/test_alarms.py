@@ -21,7 +21,7 @@ FAILED = ColdStart("failed", "", 0, {}, 0, 0, "SettingsError: no store")
 
 
 def metrics(alarm: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The metrics that an alarm looks at, in one form."""
+    """Yield the metrics that an alarm looks at, in one form."""
     if "MetricName" in alarm:
         yield alarm
     for entry in alarm.get("Metrics", []):

@@ -101,7 +101,7 @@ def test_a_key_for_a_bucket_that_is_there_already_is_refused() -> None:
 
 
 def actions(resources: Resources, policy: str) -> dict[str, tuple[list[str], list[Any]]]:
-    """The actions and resources that a policy allows, by its statements' names."""
+    """Return the actions and resources that a policy allows, by its statements' names."""
     entries = properties(resources, policy)["PolicyDocument"]["Statement"]
     return {
         entry["Sid"]: (as_list(entry["Action"]), as_list(entry["Resource"]))
@@ -159,7 +159,7 @@ ARNS = {
 
 
 def arns() -> Iterator[str]:
-    """The ARNs of what a stack has, as far as they begin with a name."""
+    """Yield the ARNs of what a stack has, as far as they begin with a name."""
     for logical_id, resource in stack(StartMode="provisioned", Authorization="api-key").items():
         if resource["Type"] in ARNS:
             names = {key: name["Fn::Sub"] if isinstance(name, dict) else name for key, name in named(resource)}

@@ -18,7 +18,7 @@ PHASES = {f"phases_ms.{phase}" for phase in ("import", "lock", "runtime", "fetch
 
 
 def body(**given: str) -> Any:
-    """The dashboard as CloudWatch gets it, with each reference replaced by its own name."""
+    """Return the dashboard as CloudWatch gets it, with each reference replaced by its own name."""
     text = properties(stack(**given), "Dashboard")["DashboardBody"]["Fn::Sub"]
     return json.loads(re.sub(r"\$\{([^!}]+)\}", r"\1", text).replace("${!", "${"))
 

@@ -17,7 +17,7 @@ def outputs(**given: str) -> dict[str, Any]:
 
 
 def curl(**given: str) -> list[str]:
-    """The words of the curl line, in a shell with nothing set."""
+    """Return the words of the curl line, in a shell with nothing set."""
     return shlex.split(outputs(**given)["Curl"]["Fn::Sub"])
 
 

@@ -14,7 +14,7 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 
 
 def allowed(role: str, **given: str) -> dict[str, tuple[Any, Any]]:
-    """The actions and resources of a role's statements, by name."""
+    """Return the actions and resources of a role's statements, by name."""
     return {name: (entry["Action"], entry["Resource"]) for name, entry in statements(stack(**given), role).items()}
 
 

@@ -93,7 +93,7 @@ def session(server: Server, prefix: str) -> Iterator[dict[str, str]]:
 
 
 def named(node: Any) -> Any:
-    """A part of a template with an ARN where it refers to the log group, which is no file in S3."""
+    """Return a part of a template with an ARN where it refers to the log group, which is no file in S3."""
     if node == {"Fn::GetAtt": ["PredictLogGroup", "Arn"]}:
         return "arn:aws:logs:us-east-1:123456789012:log-group:/pilotlight/pilotlight-dev/predict:*"
     if isinstance(node, dict):

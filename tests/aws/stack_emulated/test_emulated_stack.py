@@ -53,7 +53,7 @@ GOOD, BAD = {"features": [1]}, {"features": [7]}
 
 @pytest.fixture(scope="module")
 def aws(lambda_image: str, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
-    """An emulator whose S3 has the sample model, and the packages of the functions that serve it."""
+    """Yield an emulator whose S3 has the sample model, and the packages of the functions that serve it."""
     with emulated_aws(lambda_image, address, tmp_path_factory.mktemp("aws")) as running:
         for bucket in (STORE.partition("://")[2], PACKAGES):
             running.client("s3").create_bucket(Bucket=bucket)
@@ -97,7 +97,7 @@ class Caller:
     answered: list[str] = field(default_factory=list)
 
     def ask(self, path: str, body: object = None, **headers: str) -> requests.Response:
-        """The answer to a request whose line is in the log.
+        """Return the answer to a request whose line is in the log.
 
         The emulator reads a container's output once, just after the answer. What Docker passes on later it never has,
         or takes for the next request's: such a request is sent again.
@@ -112,12 +112,12 @@ class Caller:
         raise AssertionError("20 requests in a row have left no line in the emulator's log")
 
     def lines(self) -> dict[str, dict[str, Any]]:
-        """The lines of requests in the function's log, by the requests' ids."""
+        """Return the lines of requests in the function's log, by the requests' ids."""
         lines = [json.loads(one) for one in self.aws.log_lines(f"/pilotlight/{self.stack}/predict") if one[:1] == "{"]
         return {line["request_id"]: line for line in lines if line["event"] == "request"}
 
     def versions(self) -> list[str]:
-        """The function version of each answered request, as its line says. No other request came to the function."""
+        """Return the version in the line of each answered request. The function got no other request."""
         lines = self.lines()
         assert lines.keys() <= self.sent
         return [lines[request]["ExecutedVersion"] for request in self.answered]
@@ -154,7 +154,7 @@ STRANGER = RSAKey.generate_key(2048, {"kid": "first"})
 
 @contextmanager
 def issuer() -> Iterator[str]:
-    """The URL of an issuer of tokens: its discovery document and its public keys."""
+    """Yield the URL of an issuer of tokens: its discovery document and its public keys."""
 
     @Request.application
     def answer(request: Request) -> Response:
@@ -169,7 +169,7 @@ def issuer() -> Iterator[str]:
 
 
 def token(issuer: str, key: RSAKey = KEY, **claims: object) -> str:
-    """A token for this API that is good for ten minutes, but for what `claims` say."""
+    """Return a token for this API that is good for ten minutes, but for what `claims` say."""
     now = int(time.time())
     good = {"iss": issuer, "aud": "models", "sub": "somebody", "iat": now - 5, "exp": now + 600}
     return jwt.encode({"alg": "RS256", "kid": "first"}, good | claims, key)
@@ -250,7 +250,7 @@ def test_a_release_that_fails_raises_its_own_alarm(aws: EmulatedAws, tmp_path: P
 
 
 def publish_metrics(aws: EmulatedAws, stack: str) -> None:
-    """What CloudWatch does with the function's log lines. Data of lines that were read before are there once more."""
+    """Publish the metrics in the function's log lines as CloudWatch does. Lines that were read before count again."""
     for namespace, data in metric_data(aws.log_lines(f"/pilotlight/{stack}/predict")).items():
         aws.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
 
@@ -262,7 +262,7 @@ def server_errors_alarm(aws: EmulatedAws, stack: str) -> Any:
 
 
 def seen_by(aws: EmulatedAws, alarm: Any, **other: str) -> float:
-    """The statistic that an alarm looks at, over the last minutes; `other` are values for its dimensions."""
+    """Return the statistic that an alarm looks at, over the last minutes; `other` are values for its dimensions."""
     dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]} | other
     now = datetime.now(UTC)
     asked = aws.client("cloudwatch").get_metric_statistics(

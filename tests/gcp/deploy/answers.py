@@ -10,7 +10,7 @@ from pilotlight_cli.gcp.golden import Expected
 
 
 def publisher(expected: Expected) -> Backend:
-    """A revision that answers as it should."""
+    """Return a revision that answers as it should."""
     model = expected.model
     replies = {}
     for sample in expected.golden.samples:
@@ -36,7 +36,7 @@ def publisher(expected: Expected) -> Backend:
 
 
 def liar(expected: Expected) -> Backend:
-    """A revision that answers something else."""
+    """Return a revision that answers something else."""
     right = publisher(expected)
 
     def answer(method: str, path: str, body: bytes) -> tuple[int, object]:
@@ -49,7 +49,7 @@ def liar(expected: Expected) -> Backend:
 
 
 def another_version(expected: Expected) -> Backend:
-    """A revision that has an older version of the model."""
+    """Return a revision that has an older version of the model."""
     right = publisher(expected)
 
     def answer(method: str, path: str, body: bytes) -> tuple[int, object]:
@@ -60,5 +60,5 @@ def another_version(expected: Expected) -> Backend:
 
 
 def broken(_method: str, _path: str, _body: bytes) -> tuple[int, object]:
-    """A revision whose model is not there."""
+    """Return a revision whose model is not there."""
     return 503, {"error": "the model is not ready"}

@@ -61,7 +61,7 @@ class World:
             todo()
 
     def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
-        """What the request log has by now."""
+        """Return what the request log has by now."""
         if self.lag is None:
             return Observation()
         shown = self.now - timedelta(seconds=self.lag)
@@ -145,12 +145,12 @@ class Process:
 
 
 def unavailable() -> Unavailable:
-    """What a lost connection is to our own code."""
+    """Return what a lost connection is to our own code."""
     return Unavailable("the connection was reset")
 
 
 def started(**world: Any) -> World:
-    """A world in which a rollout was started, and nothing more."""
+    """Return a world in which a rollout was started, and nothing more."""
     made = World(**world)
     with suppress(Killed):
         Process(made, at=5).rollout().start(OLD, NEW)

@@ -32,7 +32,7 @@ _HEADERS = {"Authorization": "Bearer ya29.stand-in"}
 
 
 def gcloud(arguments: Sequence[str]) -> Completed:
-    """A run of gcloud; see `gcloud.Run`."""
+    """Return a run of gcloud; see `gcloud.Run`."""
     words = [argument for argument in arguments if not argument.startswith("--")]
     options = dict(argument[2:].partition("=")[::2] for argument in arguments if argument.startswith("--"))
     try:

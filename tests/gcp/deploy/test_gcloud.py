@@ -92,7 +92,7 @@ def test_a_machine_without_gcloud_says_so(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A program called gcloud that tells its process id in a file, and sleeps."""
+    """Return a program called gcloud that tells its process id in a file, and sleeps."""
     program = tmp_path / "gcloud"
     program.write_text(
         f"#!{sys.executable}\nimport os, time, pathlib\n"
@@ -106,7 +106,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """A program that was started in the background may ignore interrupts, as its shell told it."""
+    """Yield a program that was started in the background may ignore interrupts, as its shell told it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

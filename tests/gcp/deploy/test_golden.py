@@ -18,13 +18,13 @@ URI = "http://predict.run.example"
 
 @pytest.fixture(scope="module")
 def expected() -> Expected:
-    """The sample's, which the repository's lock pins."""
+    """Return the sample's, which the repository's lock pins."""
     return expected_of(LOCK)
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch, expected: Expected) -> Iterator[FakeGoogle]:
-    """A service with a new revision behind a tag."""
+    """Yield a service with a new revision behind a tag."""
     with FakeGoogle() as fake:
         monkeypatch.setenv("http_proxy", fake.proxy)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -38,7 +38,7 @@ def google(monkeypatch: pytest.MonkeyPatch, expected: Expected) -> Iterator[Fake
 
 @pytest.fixture
 def check(expected: Expected) -> Callable[..., tuple[int, list[str]]]:
-    """Sends them; waiting costs no time."""
+    """Return a function that sends the samples; its waits take no time."""
     now = 0.0
 
     def sleep(seconds: float) -> None:

@@ -25,7 +25,7 @@ OLD, NEW = "predict-00001-abc", "predict-00002-abc"
 
 @pytest.fixture
 def google() -> Iterator[FakeGoogle]:
-    """A new revision waits under its tag."""
+    """Yield a new revision waits under its tag."""
     with FakeGoogle() as fake:
         service = fake.service("predict")
         service.deploy()
@@ -38,7 +38,7 @@ def google() -> Iterator[FakeGoogle]:
 
 @contextmanager
 def process(google: FakeGoogle, folder: Path, *revisions: str) -> Iterator[subprocess.Popen[str]]:
-    """A rollout in a process of its own."""
+    """Yield a rollout in a process of its own."""
     (folder / "gcp.toml").write_text(SETTINGS)
     environ = os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

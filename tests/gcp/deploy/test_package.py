@@ -34,14 +34,14 @@ def package(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def staged(package: Path) -> set[str]:
-    """The files in it, without the one that is for gcloud."""
+    """Return the files in it, without the one that is for gcloud."""
     files = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file()}
     return files - {".gcloudignore"}
 
 
 @pytest.fixture
 def littered(package: Path, staged: set[str]) -> Path:
-    """The package with what ends up in folders."""
+    """Return the package with what ends up in folders."""
     for name in (".env", "notes.txt", ".venv/lib/x.py", "__pycache__/main.cpython-313.pyc", ".git/config", "key.json"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text("not for upload")

@@ -17,7 +17,7 @@ from pilotlight_cli.gcp.state import ANNOTATION
 
 
 def percentages(world: World) -> list[int]:
-    """What the new revision had, one after the other."""
+    """Return what the new revision had, one after the other."""
     found = [split.get(NEW, 0) for split in world.service.history]
     return [percent for index, percent in enumerate(found) if index == 0 or percent != found[index - 1]]
 

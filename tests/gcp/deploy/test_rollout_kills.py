@@ -17,14 +17,14 @@ QUIET: dict[str, Any] = {"rate": 0}
 
 
 def calls_of(world: dict[str, Any]) -> range:
-    """The numbers of all calls that a rollout in such a world makes."""
+    """Return the numbers of all calls that a rollout in such a world makes."""
     process = Process(World(**world))
     attempt(process)
     return range(1, process.calls + 1)
 
 
 def attempt(process: Process) -> None:
-    """What a deployment does once the new revision is there."""
+    """Do what a deployment does once the new revision exists."""
     with suppress(GcpError, Killed):
         process.rollout().start(OLD, NEW)
 
@@ -41,7 +41,7 @@ def back(process: Process) -> None:
 
 
 def between(world: World, number: int) -> None:
-    """What holds at any moment, whatever was killed: callers go to these two by name, as a step says."""
+    """Assert what holds at any moment of a kill: traffic goes to these two revisions by name, as a step says."""
     steps: list[dict[str, int]] = [{OLD: 100}, {OLD: 90, NEW: 10}, {OLD: 50, NEW: 50}, {NEW: 100}]
     assert world.service.split in steps, f"killed at call {number}"
     assert world.service.pinned, f"killed at call {number}"

@@ -18,7 +18,7 @@ OLD, NEW = "predict-00001-abc", "predict-00002-abc"
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
-    """A fake with a service of two revisions."""
+    """Yield a fake with a service of two revisions."""
     with FakeGoogle() as fake:
         monkeypatch.setenv("http_proxy", fake.proxy)
         monkeypatch.delenv("no_proxy", raising=False)

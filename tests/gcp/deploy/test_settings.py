@@ -20,7 +20,7 @@ OURS = PROJECT / "gcp.toml"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The repository's own, with a project filled in."""
+    """Return the repository's own, with a project filled in."""
     copy = tmp_path / "gcp.toml"
     copy.write_text(OURS.read_text().replace('project = ""', 'project = "my-project-1"'))
     return copy

@@ -29,7 +29,7 @@ HALF = "half \udcff"
 
 
 def hostile(text: str) -> Manifest:
-    """A manifest with a text wherever a manifest takes any text."""
+    """Return a manifest with a text wherever a manifest takes any text."""
     model = descriptions.onnx_model()
     signature = Signature(
         (Input(text, FP32, (-1, 2), "features", (text, "b")),),

@@ -128,7 +128,7 @@ def test_the_lambda_runtime_stand_in_has_what_lambda_brings() -> None:
 
 @contextmanager
 def index_that_answers_after(seconds: float) -> Iterator[str]:
-    """A package index without packages."""
+    """Yield a package index without packages."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

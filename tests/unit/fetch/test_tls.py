@@ -26,7 +26,7 @@ def deadline(seconds: float = 60.0) -> Deadline:
 
 @contextmanager
 def greeting(context: ssl.SSLContext) -> Iterator[Address]:
-    """A server that shakes hands and no more."""
+    """Yield a server that shakes hands and no more."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -47,7 +47,7 @@ def greeting(context: ssl.SSLContext) -> Iterator[Address]:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
-    """A server's certificate, of an authority whose name is known."""
+    """Return a server's certificate, of an authority whose name is known."""
     return certificates.make(tmp_path_factory.mktemp("known"), "Some Root CA 1")
 
 
@@ -58,7 +58,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Pat
 
 @pytest.fixture
 def bundle(known: tuple[ssl.SSLContext, Path], other: tuple[ssl.SSLContext, Path], tmp_path: Path) -> str:
-    """What a system trusts: both of them."""
+    """Return what a system trusts: both of them."""
     file = tmp_path / "bundle.pem"
     file.write_bytes(other[1].read_bytes() + known[1].read_bytes())
     return str(file)

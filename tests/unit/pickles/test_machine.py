@@ -370,7 +370,7 @@ def test_nothing_is_imported_unless_all_names_are_allowed(tmp_path: Path, monkey
 
 
 def doubled(levels: int) -> bytes:
-    """A tuple that holds the one before twice, so many times."""
+    """Return a tuple that holds the one before twice, so many times."""
     parts = [EMPTY_TUPLE + MEMOIZE]
     parts += [b"h" + bytes([level]) + b"\x86" + MEMOIZE for level in range(levels)]
     return b"".join(parts)

@@ -79,7 +79,7 @@ from pilotlight_cli.formats.admitted import admitted_globals
 
 
 def forged_tree(**changes: Any) -> Any:
-    """A regression tree with one field of its nodes changed."""
+    """Return a regression tree with one field of its nodes changed."""
     estimator = DecisionTreeRegressor(max_depth=3).fit(POINTS, VALUES)
     state = estimator.tree_.__getstate__()
     for field, value in changes.items():
@@ -183,14 +183,14 @@ def test_a_path_to_importances_leads_through_public_attributes() -> None:
 
 
 def transformed(**changes: Any) -> Any:
-    """A model that begins with a function."""
+    """Return a model that begins with a function."""
     estimator = make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(np.abs(POINTS), VALUES)
     vars(estimator[0]).update(changes)
     return estimator
 
 
 def measured(distance: Any) -> Any:
-    """A model whose distances are a function's."""
+    """Return a model whose distances are a function's."""
     estimator = KNeighborsRegressor(algorithm="ball_tree", metric=revealing.distance).fit(POINTS, VALUES)
     state = list(estimator._tree.__getstate__())
     state[11].__setstate__((2.0, np.zeros(1), np.zeros((1, 1)), distance, {}))
@@ -336,7 +336,7 @@ CALLING = {
 
 
 def with_coefficients(node: dict[str, Any]) -> bytes:
-    """A skops file of a model whose coefficients are what a node makes."""
+    """Return a skops file of a model whose coefficients are what a node makes."""
 
     def change(text: str) -> str:
         schema = json.loads(text)
@@ -443,13 +443,13 @@ def test_a_skops_file_rebuilds_nothing_by_a_function(tmp_path: Path) -> None:
 
 
 def wide(estimator: Any) -> Any:
-    """The model, which says that it takes more features than its parts are made for."""
+    """Return the model, which says that it takes more features than its parts are made for."""
     estimator.n_features_in_ = 3000
     return estimator
 
 
 def altered(estimator: Any, **changes: Any) -> Any:
-    """The model with some of its fields changed."""
+    """Return the model with some of its fields changed."""
     vars(estimator).update(changes)
     return estimator
 
@@ -479,7 +479,7 @@ def weighted() -> Any:
 
 
 def bounded() -> Any:
-    """A tree of points that has one corner of its boxes."""
+    """Return a tree of points that has one corner of its boxes."""
     estimator = KNeighborsRegressor(algorithm="kd_tree").fit(POINTS, VALUES)
     state = list(estimator._tree.__getstate__())
     state[3] = state[3][:1]
@@ -647,12 +647,12 @@ def test_an_object_cannot_hide_behind_a_function_that_it_holds() -> None:
 
 
 def other_tree() -> Any:
-    """A tree of far more features."""
+    """Return a tree of far more features."""
     return DecisionTreeRegressor(max_depth=3).fit(np.tile(POINTS, 1000), VALUES)
 
 
 def hidden(**attributes: Any) -> Any:
-    """A tree behind an object with attributes of its own."""
+    """Return a tree behind an object with attributes of its own."""
     estimator = FrozenEstimator(other_tree())
     vars(estimator).update(attributes)
     return estimator

@@ -165,7 +165,7 @@ def test_the_onnx_form_gives_the_golden_outputs() -> None:
 
 
 def outputs(sample: Sample) -> list[Values]:
-    """What the ONNX form says to a golden sample's inputs."""
+    """Return what the ONNX form says to a golden sample's inputs."""
     features = np.array(sample.inputs[0].data, np.float32).reshape(sample.inputs[0].shape)
     found = models.run_onnx(SAMPLE / "model.onnx", {"features": features})
     return [

@@ -37,7 +37,7 @@ def resident() -> int:
 
 
 def runs(engine: str, folder: Path) -> Callable[[], None]:
-    """A hundred runs; half of them are watched."""
+    """Return a hundred runs; half of them are watched."""
     words = load(engine, onnx_models.identity(folder, onnx_models.ELEMENTS["BYTES"], "N"), WORDS)
     numbers = load(engine, models.plain_tensors(folder), SIGNAL)
     lookup = load(engine, onnx_models.lookup(folder), LOOKUP)

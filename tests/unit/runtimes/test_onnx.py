@@ -56,7 +56,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 def same(datatype: Datatype, *shape: int) -> Signature:
-    """The signature of a model that gives its input back."""
+    """Return the signature of a model that gives its input back."""
     return Signature((Input("x", datatype, shape, "tensor"),), (Output("y", datatype, shape, "tensor"),))
 
 

@@ -31,7 +31,7 @@ NAMES = ("canary", "other")
 
 
 def planted(folder: Path, model: bytes, names: Iterable[str] = NAMES) -> Path:
-    """A folder's model, with a canary in each of these files."""
+    """Return a folder's model, with a canary in each of these files."""
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_bytes(pack("4f", *CANARY))
@@ -41,7 +41,7 @@ def planted(folder: Path, model: bytes, names: Iterable[str] = NAMES) -> Path:
 
 
 def answer(path: Path) -> Any:
-    """What ONNX Runtime makes of a model, left to itself; None where it refuses it."""
+    """Return what ONNX Runtime makes of a model, left to itself; None where it refuses it."""
     onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -97,7 +97,7 @@ LOCATION, KEY, VALUE = b"location", 1, 2
 
 
 def vector(*entries: list[Field]) -> list[Field]:
-    """The fields of the tensor `vector`, with these entries of external data."""
+    """Return the fields of the tensor `vector`, with these entries of external data."""
     plain: list[Field] = [(1, 0, 4), (2, 0, 1), (8, 2, b"vector")]
     return [*plain, *((13, 2, entry) for entry in entries), (14, 0, 1)]
 
@@ -107,20 +107,20 @@ def entry(*texts: tuple[int, bytes]) -> list[Field]:
 
 
 def graph(*tensors: list[Field]) -> list[Field]:
-    """The fields of a graph that adds `vector`, which is initialised by these tensors."""
+    """Return the fields of a graph that adds `vector`, which is initialised by these tensors."""
     (fields,) = (value for number, _, value in tree(PLACES["an initializer"]("")) if number == 7)
     assert isinstance(fields, list)
     return [*(field for field in fields if field[0] != 5), *((5, 2, tensor) for tensor in tensors)]
 
 
 def model(*graphs: list[Field]) -> bytes:
-    """A model of these graphs, which a parser merges."""
+    """Return a model of these graphs, which a parser merges."""
     others = [field for field in tree(PLACES["an initializer"]("")) if field[0] != 7]
     return encoded([*others, *((7, 2, fields) for fields in graphs)])
 
 
 def initialised(*entries: list[Field]) -> bytes:
-    """A model whose vector has these entries of external data."""
+    """Return a model whose vector has these entries of external data."""
     return model(graph(vector(*entries)))
 
 
@@ -195,7 +195,7 @@ CHANGES = ["none"] * 60 + ["in two", "twice", "after a stranger", "in another or
 
 @st.composite
 def rewritten(draw: st.DrawFn, fields: list[Field]) -> list[Field]:
-    """A message in which some fields are in two parts, there twice, in another order, or beside strangers."""
+    """Return a message in which some fields are in two parts, there twice, in another order, or beside strangers."""
     found: list[Field] = []
     for number, kind, value in fields:
         change = draw(st.sampled_from(CHANGES))

@@ -11,7 +11,7 @@ MEMINFO = "MemTotal:        4096 kB\nMemFree:          512 kB\nMemAvailable:    
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
-    """A file system with those files below it."""
+    """Return a file system with those files below it."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

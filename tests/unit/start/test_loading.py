@@ -184,7 +184,7 @@ class Parked(MemoryStore):
 
 
 def start_in_vain(loader: Loader, clock: StepClock) -> None:
-    """A start at whose end the store's first answer is still to come."""
+    """Start, and let the store's first response come after the start."""
     loader.begin(30 * MINUTE)
     clock.sleep(30 * MINUTE)
     loader.finish()
@@ -323,7 +323,7 @@ def test_a_library_that_breaks_on_import_is_a_failed_start_with_a_line(
 
 
 def forking(case: Case, records: Records, threads: int) -> Loader:
-    """A loader in a process that is forked after its start."""
+    """Return a loader in a process that is forked after its start."""
     plan = Plan(case.model, case.store, case.folder, threads, case.clock, case.clock.sleep, forks=True)
     return Loader(plan, records, {}, 0.0)
 

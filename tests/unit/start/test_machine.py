@@ -14,13 +14,13 @@ MB = 1 << 20
 
 
 def model(*sizes: int, format_: str = "onnx") -> Description:
-    """A model with files of those sizes in MB."""
+    """Return a model with files of those sizes in MB."""
     files = tuple(File(f"file{index}", size * MB, "0" * 64) for index, size in enumerate(sizes))
     return replace(description(), files=files, format=format_)
 
 
 def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
-    """A machine of 512 MB with so many of them left."""
+    """Return a machine of 512 MB with so many of them left."""
     return Machine(1, 512 * MB, megabytes * MB, disk_is_memory)
 
 

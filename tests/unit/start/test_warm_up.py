@@ -31,7 +31,7 @@ GOLDEN: dict[str, Any] = {
 
 
 def written(folder: Path, document: object) -> Path:
-    """A golden.json."""
+    """Return a golden.json."""
     file = folder / "golden.json"
     file.write_text(json.dumps(document))
     return file

@@ -14,7 +14,7 @@ Values = Mapping[str, str]
 
 
 def digest(values: Values) -> str:
-    """A digest over some of what is in the real one."""
+    """Return a digest over some of what is in the real one."""
     return f"{values['MemorySize']}-{values['StartMode']}-code"
 
 
@@ -23,7 +23,7 @@ def wanted(**given: str) -> dict[str, str]:
 
 
 def deployed(**given: str) -> dict[str, str]:
-    """The parameters of a stack that was deployed with these."""
+    """Return the parameters of a stack that was deployed with these."""
     values = wanted(**given)
     return {**values, "ReleaseDigest": digest(values)}
 

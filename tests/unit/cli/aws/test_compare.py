@@ -29,7 +29,7 @@ NAME = "stack-predict"
 def answers(
     reply: Callable[[Any], Any] | None = None, *, release: str = RELEASE, lock: str = DIGEST
 ) -> Callable[[object], Any]:
-    """A version that says who it is, and answers an HTTP event as `reply` does."""
+    """Return a version that says who it is, and answers an HTTP event as `reply` does."""
 
     def answer(event: object) -> Any:
         if event == {"pilotlight": "describe"}:
@@ -40,7 +40,7 @@ def answers(
 
 
 def published(event: Any) -> Any:
-    """The answer that the sample's publisher saw."""
+    """Return the answer that the sample's publisher saw."""
     instances = json.loads(event["body"])["instances"]
     for sample in read_golden(LOCK.with_name("golden.json").read_bytes()).samples:
         if len(instances) == sample.inputs[0].shape[0] and instances[0] == pytest.approx(sample.inputs[0].data[:30]):
@@ -56,7 +56,7 @@ def published(event: Any) -> Any:
 
 @pytest.fixture
 def function(aws_environ: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployedLambda]:
-    """The function, whose version 3 is behind the alias and answers rightly."""
+    """Yield the function, whose version 3 is behind the alias and answers rightly."""
     found = DeployedLambda(NAME, {"3": answers()}, {"live": "3"})
     with lambda_api(found) as environ:
         for name, value in environ.items():

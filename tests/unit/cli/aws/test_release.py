@@ -44,7 +44,7 @@ AROUND = {
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder that stands for a built package."""
+    """Return a folder that stands for a built package."""
     for name in ("handler.py", "model.lock", "pilotlight/boot.py", "pilotlight/__pycache__/boot.cpython-313.pyc"):
         file = tmp_path / "package" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def digest(package: Path, given: Mapping[str, str] = NOTHING, template: dict[str
 
 
 def version(package: Path, **given: str) -> str:
-    """The logical id of the version that CloudFormation is asked for."""
+    """Return the logical id of the version that CloudFormation is asked for."""
     resources = released(**given, ReleaseDigest=digest(package, given))
     (found,) = of_type(resources, "AWS::Lambda::Version")
     return found

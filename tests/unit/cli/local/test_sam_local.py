@@ -26,7 +26,7 @@ Resources:
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    """A template as `sam build` leaves it."""
+    """Return a template as `sam build` leaves it."""
     path = tmp_path / "template.yaml"
     path.write_text(TEMPLATE)
     return path

@@ -41,7 +41,7 @@ def status(code: int, message: str = "") -> dict[str, Any]:
 
 
 def server(url: str, instance: Instance, folder: Path, step: float = 0) -> Server:
-    """A server whose clock advances by `step` seconds each time it is read."""
+    """Return a server whose clock advances by `step` seconds each time it is read."""
     (folder / "tmp").mkdir(exist_ok=True)
     return Server(url, "s3://models", instance, folder / "tmp", 300, clock=itertools.count(step=step).__next__)
 

@@ -45,14 +45,14 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, NDArray[Any]]]:
-    """A dense network of 15 MB, and an input."""
+    """Return a dense network of 15 MB, and an input."""
     path = tmp_path_factory.mktemp("dense") / "dense.onnx"
     return path, mlp(path, widths=(1024, 2048, 768, 10))
 
 
 @pytest.fixture(scope="module")
 def report(dense: tuple[Path, Mapping[str, NDArray[Any]]]) -> Report:
-    """It, optimised for an instance that answers one request."""
+    """Return the report of its optimisation for an instance that answers one request."""
     return optimised(dense[0], dense[0].parent / "made" / "here", rounds=ROUNDS)
 
 

@@ -49,7 +49,7 @@ def model(tmp_path: Path) -> Inspection:
 
 @pytest.fixture
 def store(folder_store: Store, model: Inspection) -> Store:
-    """A store with one version of one model."""
+    """Return a store with one version of one model."""
     put(folder_store, model)
     return folder_store
 

@@ -20,7 +20,7 @@ EXAMPLE = "command --from URL"
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
-    """A model that is not the repository's sample, pinned."""
+    """Return a model that is not the repository's sample, pinned."""
     folder = tmp_path_factory.mktemp("other")
     return pinned(onnx_models.identity(folder, TensorProto.FLOAT, "batch", 2), "other", folder)
 

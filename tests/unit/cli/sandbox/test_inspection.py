@@ -54,7 +54,7 @@ def inspected(path: Path, **changes: Any) -> Inspection:
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with models that another minor version of scikit-learn trained."""
+    """Return a folder with models that another minor version of scikit-learn trained."""
     assert not sklearn.__version__.startswith(OLDER[:3])
     folder = tmp_path_factory.mktemp("older")
     packages = host_packages(KINDS["pickle"].requirements("model.pkl", Recognised("pickle", OLDER)))

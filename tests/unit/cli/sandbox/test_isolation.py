@@ -21,7 +21,7 @@ LIMITS = Limits(memory=300 * 10**6, seconds=60, timeout=600)
 
 
 def library(folder: Path, code: str) -> Path:
-    """Packages in which numpy, which the process imports first, is this code."""
+    """Return packages in which numpy, which the process imports first, is this code."""
     packages = folder / "packages"
     packages.mkdir()
     (packages / "numpy.py").write_text(f"import os, signal, subprocess, sys, time\n{code}\n")
@@ -29,7 +29,7 @@ def library(folder: Path, code: str) -> Path:
 
 
 def job(folder: Path) -> dict[str, Any]:
-    """Looking into a file that is not even there: numpy is imported first."""
+    """Return the inspection of a file that does not exist: numpy is imported first."""
     names: dict[str, Any] = {"admitted": frozenset(), "allow": ()}
     return write_job(
         Job(folder / "a.pkl", "pickle", requested_format="", signature="", golden="", folder=folder, **names)

@@ -64,7 +64,7 @@ def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -
 
 
 def shown(answer: Findings) -> list[str]:
-    """The signature in short."""
+    """Return the signature in short."""
     inputs = [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.inputs]
     return inputs + [f"{t.name} {t.datatype.name} {list(t.shape)} {t.role}" for t in answer.signature.outputs]
 
@@ -275,7 +275,7 @@ def test_a_hostile_file_is_refused(form: str, wrap: Callable[[Any], Any], tmp_pa
 
 
 def strange(*names: str) -> bytes:
-    """A pickle of a model that asks for more names than Pilotlight knows."""
+    """Return a pickle of a model that asks for more names than Pilotlight knows."""
     parts = [pickles.named(*name.rsplit(".", 1)) for name in names]
     version = pickles.attribute("_sklearn_version", pickles.text(sklearn.__version__))
     return pickles.program(pickles.items(*parts, version))

@@ -13,7 +13,7 @@ PROVIDERS = "onnxruntime/capi/libonnxruntime_providers_shared.so"
 
 
 def left(folder: Path, *names: str, content: bytes = b"", engine: str = "onnxruntime-python") -> set[str]:
-    """What pruning leaves of those files."""
+    """Return what pruning leaves of those files."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

@@ -33,7 +33,7 @@ with arriving(folder / "model.onnx") as out, working_folder(folder / "result") a
 
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is in the middle of a file and of a folder in `tmp_path`."""
+    """Yield a process that is in the middle of a file and of a folder in `tmp_path`."""
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -34,7 +34,7 @@ def downloads(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> StepClock:
-    """The clock by which Google's client tries again: no test waits, and no slow machine ends its patience."""
+    """Return the clock by which Google's client tries again: no test waits, and no slow machine ends its patience."""
     clock = StepClock()
     for module in (retry_base, retry_unary):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock, sleep=clock.sleep))

@@ -29,7 +29,7 @@ def large(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> StepClock:
-    """The clock by which boto3 waits before it tries again."""
+    """Return the clock by which boto3 waits before it tries again."""
     clock = StepClock()
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=clock.sleep))
     return clock

@@ -30,7 +30,7 @@ def nothing(_: int) -> None:
 
 
 def at_once(count: int, act: Callable[[int], None]) -> list[PilotlightError | None]:
-    """What `act` raised in each of `count` threads that start together."""
+    """Return what `act` raised in each of `count` threads that start together."""
     results: list[PilotlightError | None] = [None] * count
     barrier = threading.Barrier(count)
 
