@@ -53,9 +53,6 @@ NOT_RUN = {
 
 WIDTH = 100
 
-# Pages that are laid out in wider lines.
-WIDE = {"CHANGELOG.md", "SECURITY.md"}
-
 # Created by commands in the pages, or by the reader.
 NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
 
@@ -108,7 +105,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(file.read_text()), f"{page} links to {target}"
 
 
-@pytest.mark.parametrize("page", [page for page in (*PAGES, *NOTES) if page not in WIDE])
+@pytest.mark.parametrize("page", [*PAGES, *NOTES])
 def test_lines_have_at_most_100_characters(page: str) -> None:
     text = pages.prose(pages.read(page))
     assert not [line for line in text.splitlines() if len(line) > WIDTH and can_break(line)]
