@@ -10,7 +10,7 @@ import pytest
 
 import execution_environment
 from harness import prepared, sample
-from pilotlight.start.cgroups import here
+from pilotlight.start.machine import here
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.stores import EmbeddedStore
 

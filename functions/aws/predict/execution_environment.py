@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 from pilotlight.start.loading import Loader
-from pilotlight.start.machine import Machine, visible_processors
+from pilotlight.start.machine import Machine, here, visible_processors
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
@@ -23,8 +23,6 @@ def machine(environ: Mapping[str, str]) -> Machine:
     """Return the machine that Lambda's own variable describes; without it, the one that the kernel describes."""
     size = environ.get(_VARIABLE, "")
     if not size.isdecimal():
-        from pilotlight.start.cgroups import here  # noqa: PLC0415 - Lambda sets it
-
         return here()
     processors = max(1, min(int(size) // _MB_PER_PROCESSOR, visible_processors()))
     memory = int(size) << 20

@@ -20,7 +20,7 @@ import flask_http
 import gunicorn_worker
 from gcs_store import GcsStore
 from pilotlight.boot import Platform, boot
-from pilotlight.start.cgroups import here
+from pilotlight.start.machine import here
 
 # A container's first process ignores SIGTERM until it has a handler; gunicorn installs one after the start.
 if os.getpid() == 1:

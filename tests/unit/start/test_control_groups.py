@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.start.cgroups import here
-from pilotlight.start.machine import UNBOUNDED, visible_processors
+from pilotlight.start.machine import UNBOUNDED, here, visible_processors
 
 MEMINFO = "MemTotal:        4096 kB\nMemFree:          512 kB\nMemAvailable:    2048 kB\n"
 
