@@ -77,7 +77,7 @@ def fetch_in_vain(files: ModelFiles, s3: FakeS3) -> None:
     s3.faults.clear()
 
 
-def asked(s3: FakeS3) -> list[tuple[int, int]]:
+def requested_spans(s3: FakeS3) -> list[tuple[int, int]]:
     """Return the ranges of the requests so far, in order of their beginnings."""
     return sorted((int(start), int(end)) for start, end in re.findall(r"bytes=(\d+)-(\d+)", " ".join(s3.ranges)))
 
@@ -87,7 +87,7 @@ def test_the_ranges_cover_the_object_and_are_of_the_one_that_the_first_answer_te
 ) -> None:
     fetch(files)
     assert content(tmp_path) == CONTENT
-    ranges = asked(s3)
+    ranges = requested_spans(s3)
     assert len(ranges) == len(s3.ranges) == RANGES
     assert [start for start, _ in ranges] == [0, *(end + 1 for _, end in ranges[:-1])]
     assert ranges[-1][1] == len(CONTENT) - 1
@@ -128,11 +128,11 @@ def test_a_range_that_fails_is_left_to_the_others(
     given_back = threading.Event()
     give_back = ranges._Transfer._give_back
 
-    def noted(transfer: ranges._Transfer, span: Span) -> None:
+    def record_span(transfer: ranges._Transfer, span: Span) -> None:
         give_back(transfer, span)
         given_back.set()
 
-    monkeypatch.setattr(ranges._Transfer, "_give_back", noted)
+    monkeypatch.setattr(ranges._Transfer, "_give_back", record_span)
     s3.faults.meanwhile = lambda number: s3.inject(Fault("status", status=503)) if number == 2 else None
     s3.before_body = lambda number: number != 1 or given_back.wait(60)  # there is somebody left to take it over
     fetch(files)
@@ -144,7 +144,7 @@ def test_a_reset_inside_a_range_asks_for_its_rest_alone(files: ModelFiles, s3: F
     s3.inject(Fault("reset", after=1_000_000))
     fetch(files)
     assert content(tmp_path) == CONTENT
-    assert (1_000_000, 4_194_303) in asked(s3)
+    assert (1_000_000, 4_194_303) in requested_spans(s3)
 
 
 def test_what_came_before_the_deadline_is_not_fetched_again(
@@ -157,7 +157,7 @@ def test_what_came_before_the_deadline_is_not_fetched_again(
         environ.update(again.environ())
         fetch(files)
     assert content(tmp_path) == CONTENT
-    assert sum(end + 1 - start for start, end in asked(again)) <= len(CONTENT) - RANGES * STALLED
+    assert sum(end + 1 - start for start, end in requested_spans(again)) <= len(CONTENT) - RANGES * STALLED
     assert all(again.conditions)
 
 

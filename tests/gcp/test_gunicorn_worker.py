@@ -149,7 +149,7 @@ def two_threads(folder: Path, **environ: str) -> Iterator[FunctionsRuntime]:
         yield runtime
 
 
-def asked(runtime: FunctionsRuntime, path: str) -> socket.socket:
+def open_request(runtime: FunctionsRuntime, path: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", int(runtime.url.rpartition(":")[2])), timeout=60)
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     return connection
@@ -158,12 +158,12 @@ def asked(runtime: FunctionsRuntime, path: str) -> socket.socket:
 def test_callers_who_do_not_take_their_replies_do_not_stop_the_function(folder: Path) -> None:
     with two_threads(folder) as runtime, ExitStack() as stack:
         for _ in range(4):
-            stack.enter_context(asked(runtime, "/large"))  # more than the system takes for a caller
+            stack.enter_context(open_request(runtime, "/large"))  # more than the system takes for a caller
         assert requests.get(f"{runtime.url}/small", timeout=60).text == "small"
 
 
 def test_a_caller_who_does_not_close_keeps_one_thread_and_not_the_one_that_accepts_all_others(folder: Path) -> None:
-    with two_threads(folder, LINGER="3600") as runtime, asked(runtime, "/small") as connection:
+    with two_threads(folder, LINGER="3600") as runtime, open_request(runtime, "/small") as connection:
         while connection.recv(1 << 16):
             pass  # to the end: now the other end waits for this one
         assert requests.get(f"{runtime.url}/small", timeout=60).text == "small"

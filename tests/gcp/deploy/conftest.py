@@ -44,7 +44,7 @@ variables = {PILOTLIGHT_CORS_ORIGINS = "https://a.example,https://b.example"}
 
 
 @dataclass
-class Bench:
+class Deployment:
     """A terminal with a checkout, gcloud, and rights in a project."""
 
     google: FakeGoogle
@@ -88,7 +88,7 @@ class Bench:
 
 
 @pytest.fixture
-def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Bench]:
+def deployment(service_account_key: Path, tmp_path: Path) -> Iterator[Deployment]:
     """Give an empty project with a bucket, whose callers call often enough whatever revision has traffic."""
     expected = expected_of(LOCK)
     with FakeGoogle() as google, FakeGcs("models") as gcs:
@@ -96,16 +96,16 @@ def desk(service_account_key: Path, tmp_path: Path) -> Iterator[Bench]:
         google.callers = lambda revision: google.log(revision, 20)
         environ = gcloud_environ(google, service_account_key, tmp_path / "gcloud")
         environ["STORAGE_EMULATOR_HOST"] = gcs.url
-        yield Bench(google, gcs, expected, environ, tmp_path)
+        yield Deployment(google, gcs, expected, environ, tmp_path)
 
 
 @pytest.fixture
-def deployed(desk: Bench) -> Bench:
+def deployed(deployment: Deployment) -> Deployment:
     """Give the project after a first deployment, made by hand."""
-    service = desk.google.service("predict")
+    service = deployment.google.service("predict")
     service.deploy()
     service.environment = {"LEFT": "over"}
-    desk.google.functions.documents["predict"] = {
+    deployment.google.functions.documents["predict"] = {
         "name": f"{PARENT}/functions/predict",
         "environment": "GEN_2",
         "state": "ACTIVE",
@@ -113,4 +113,4 @@ def deployed(desk: Bench) -> Bench:
         "serviceConfig": {"environmentVariables": dict(service.environment)},
         "labels": {"team": "fraud"},
     }
-    return desk
+    return deployment

@@ -9,7 +9,7 @@ import time
 
 from fakes.cloud_run import PROJECT, REGION, Target
 from gcloud_fixtures import needs_gcloud
-from gcp.deploy.conftest import Bench
+from gcp.deploy.conftest import Deployment
 from pilotlight_cli.gcp.state import ANNOTATION
 
 pytestmark = needs_gcloud
@@ -18,21 +18,21 @@ FIRST, SECOND, THIRD = (f"predict-0000{number}-abc" for number in (1, 2, 3))
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 
 
-def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Bench) -> None:
-    done = desk.deploy()
+def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deployment) -> None:
+    done = deployment.deploy()
     assert (
         "this is the first deployment of predict: without an old revision there is no traffic to shift" in done.stderr
     )
     assert f"{FIRST} has all traffic of predict (first deployment, no traffic to shift)" in done.stdout
-    assert desk.google.service("predict").split == {FIRST: 100}
+    assert deployment.google.service("predict").split == {FIRST: 100}
 
     # The model is in the store, copied from the repository.
     assert {"team/breast-cancer/1/model.onnx", "team/breast-cancer/1/manifest.json"} <= set(
-        desk.gcs.buckets.objects("models")
+        deployment.gcs.buckets.objects("models")
     )
 
     # What gcloud sent: the function as the settings say, and the package.
-    [(verb, body, _)] = desk.google.functions.deployments
+    [(verb, body, _)] = deployment.google.functions.deployments
     environment = body["serviceConfig"].pop("environmentVariables")
     release = environment.pop("PILOTLIGHT_RELEASE")
     assert verb == "POST"
@@ -65,18 +65,22 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(desk: Bench) -> N
         "GOOGLE_CLOUD_PROJECT": PROJECT,
     }
     assert re.fullmatch("[0-9a-f]{64}", release)
-    archive = desk.google.functions.source()
+    archive = deployment.google.functions.source()
     sent = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    there = {file.relative_to(desk.package).as_posix(): file for file in desk.package.rglob("*") if file.is_file()}
+    there = {
+        file.relative_to(deployment.package).as_posix(): file
+        for file in deployment.package.rglob("*")
+        if file.is_file()
+    }
     assert there.pop(".gcloudignore")
     assert sent == {name: file.read_bytes() for name, file in there.items()}
 
     # Nobody was let in without credentials, and the golden samples came with an identity.
-    assert not desk.google.called("POST", "run.test", "setIamPolicy")
-    assert len(desk.google.called("POST", "predict.run.example")) == len(desk.expected.golden.samples)
+    assert not deployment.google.called("POST", "run.test", "setIamPolicy")
+    assert len(deployment.google.called("POST", "predict.run.example")) == len(deployment.expected.golden.samples)
 
 
-def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Bench) -> None:
+def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) -> None:
     service = deployed.google.service("predict")
     before = len(service.history)
     document = json.loads(deployed.deploy("--json").stdout)
@@ -143,7 +147,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Bench) -> No
     assert {asked.host for asked in deployed.google.called("POST", "run.example")} == {"canary---predict.run.example"}
 
 
-def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: Bench) -> None:
+def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: Deployment) -> None:
     service = deployed.google.service("predict")
     deployed.google.functions.spoil = lambda found: found.send(Target(percent=100))
     failed = deployed.deploy(code=1)
@@ -152,15 +156,15 @@ def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(deployed: 
     assert service.pinned
 
 
-def wait_for(desk: Bench, split: dict[str, int]) -> None:
+def wait_for(deployment: Deployment, split: dict[str, int]) -> None:
     """Until the service has this split and the log was asked for."""
     end = time.monotonic() + 90
-    while desk.google.service("predict").split != split or not desk.google.called("POST", "logging.test"):
-        assert time.monotonic() < end, desk.google.service("predict").split
+    while deployment.google.service("predict").split != split or not deployment.google.called("POST", "logging.test"):
+        assert time.monotonic() < end, deployment.google.service("predict").split
         time.sleep(0.05)
 
 
-def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: Bench) -> None:
+def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: Deployment) -> None:
     deployed.google.callers = lambda _: None
     with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
         wait_for(deployed, {FIRST: 50, SECOND: 50})
@@ -171,7 +175,7 @@ def test_sigterm_during_a_rollout_gives_the_old_revision_all_traffic(deployed: B
     assert deployed.google.service("predict").traffic == [Target(FIRST, 100)]
 
 
-def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed: Bench) -> None:
+def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed: Deployment) -> None:
     service = deployed.google.service("predict")
     deployed.google.callers = lambda _: None
     with deployed.start("deploy", "gcp", "--yes", "--out", str(deployed.package)) as process:
@@ -197,7 +201,7 @@ def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed:
     assert service.annotations == {}
 
 
-def test_a_rollback_needs_nothing_but_the_service(deployed: Bench) -> None:
+def test_a_rollback_needs_nothing_but_the_service(deployed: Deployment) -> None:
     service = deployed.google.service("predict")
     service.deploy()
     service.send(Target(FIRST, 90), Target(SECOND, 10), Target(SECOND, tag="canary"))
@@ -216,13 +220,13 @@ def test_a_rollback_needs_nothing_but_the_service(deployed: Bench) -> None:
     assert not deployed.google.called("POST", "logging.test")
 
 
-def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Bench) -> None:
+def test_where_no_rollout_is_under_way_nothing_is_done(deployed: Deployment) -> None:
     assert deployed.rollout("--rollback") == {"service": "predict", "outcome": "idle", "revision": FIRST}
     assert not deployed.google.called("PATCH", "run.test")
 
 
-def test_before_the_first_deployment_there_is_nothing_to_roll_out(desk: Bench) -> None:
-    told = desk.run("rollout", "gcp", "--plan").stdout
+def test_before_the_first_deployment_there_is_nothing_to_roll_out(deployment: Deployment) -> None:
+    told = deployment.run("rollout", "gcp", "--plan").stdout
     assert "the function is not deployed yet: the first deployment has no traffic to shift" in told
     assert "20 requests, or 600 s and the golden samples" in told
-    assert "the function is not deployed yet" in desk.run("rollout", "gcp", "--rollback").stdout
+    assert "the function is not deployed yet" in deployment.run("rollout", "gcp", "--rollback").stdout

@@ -43,7 +43,7 @@ elif verb.startswith("add-iam") and "first" not in known:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> Path:
+def requested(tmp_path: Path) -> Path:
     """Where the stand-in writes down what it is asked."""
     program = tmp_path / "gcloud"
     program.write_text(STAND_IN.format(python=sys.executable, folder=str(tmp_path)))
@@ -51,15 +51,15 @@ def asked(tmp_path: Path) -> Path:
     return tmp_path / "asked"
 
 
-def run(asked: Path, *arguments: str) -> list[list[str]]:
+def run(requested: Path, *arguments: str) -> list[list[str]]:
     """Run the script; what it asked of gcloud."""
-    asked.unlink(missing_ok=True)
-    environ = os.environ | {"PATH": f"{asked.parent}{os.pathsep}{os.environ['PATH']}", "PAUSE": "0"}
+    requested.unlink(missing_ok=True)
+    environ = os.environ | {"PATH": f"{requested.parent}{os.pathsep}{os.environ['PATH']}", "PAUSE": "0"}
     done = subprocess.run(
         [SCRIPT, "my-project", "europe-west1", *arguments], env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in asked.read_text().splitlines()]
+    return [json.loads(line) for line in requested.read_text().splitlines()]
 
 
 def bindings(commands: list[list[str]]) -> dict[str, list[tuple[str, str]]]:
@@ -81,17 +81,17 @@ def test_it_parses() -> None:
         subprocess.run([shellcheck, SCRIPT], check=True)
 
 
-def test_the_function_may_read_objects_of_its_bucket_and_nothing_else(asked: Path) -> None:
-    commands = run(asked)
+def test_the_function_may_read_objects_of_its_bucket_and_nothing_else(requested: Path) -> None:
+    commands = run(requested)
     bucket = "gs://my-project-pilotlight-models"
     assert bindings(commands)["pilotlight-run"] == [("projects/my-project/roles/pilotlightModelReader", bucket)]
     [role] = [command for command in commands if "create" in command and "pilotlightModelReader" in command]
     assert "--permissions=storage.objects.get" in role
 
 
-def test_the_deployer_gets_what_it_needs_each_where_it_is_needed(asked: Path) -> None:
+def test_the_deployer_gets_what_it_needs_each_where_it_is_needed(requested: Path) -> None:
     bucket = "gs://my-project-pilotlight-models"
-    found = bindings(run(asked))
+    found = bindings(run(requested))
     assert found.keys() == {"pilotlight-run", "pilotlight-build", "pilotlight-invoke", "pilotlight-deploy"}
     assert found["pilotlight-deploy"] == [
         ("roles/cloudfunctions.developer", "my-project"),
@@ -106,8 +106,8 @@ def test_the_deployer_gets_what_it_needs_each_where_it_is_needed(asked: Path) ->
     assert found["pilotlight-build"] == [("roles/cloudbuild.builds.builder", "my-project")]
 
 
-def test_the_bucket_is_private_uniform_and_versioned(asked: Path) -> None:
-    commands = run(asked)
+def test_the_bucket_is_private_uniform_and_versioned(requested: Path) -> None:
+    commands = run(requested)
     [bucket] = [command for command in commands if command[:3] == ["storage", "buckets", "create"]]
     [update] = [command for command in commands if command[:3] == ["storage", "buckets", "update"]]
     for command in (bucket, update):
@@ -115,18 +115,18 @@ def test_the_bucket_is_private_uniform_and_versioned(asked: Path) -> None:
     assert "--versioning" in update
 
 
-def test_a_second_run_makes_nothing_again(asked: Path) -> None:
-    run(asked, "owner/repository")
-    again = run(asked, "owner/repository")
+def test_a_second_run_makes_nothing_again(requested: Path) -> None:
+    run(requested, "owner/repository")
+    again = run(requested, "owner/repository")
     assert not [command for command in again if {"create", "create-oidc"} & set(command)]
     assert [command for command in again if "update-oidc" in command]
 
 
 @pytest.mark.parametrize(("environments", "listed"), [((), "'staging', 'prod'"), (("prod",), "'prod'")])
 def test_only_jobs_of_that_repository_and_those_environments_may_deploy(
-    environments: tuple[str, ...], listed: str, asked: Path
+    environments: tuple[str, ...], listed: str, requested: Path
 ) -> None:
-    commands = run(asked, "owner/repository", *environments)
+    commands = run(requested, "owner/repository", *environments)
     [provider] = [command for command in commands if "create-oidc" in command]
     condition = f"assertion.repository == 'owner/repository' && assertion.environment in [{listed}]"
     assert f"--attribute-condition={condition}" in provider
@@ -135,8 +135,8 @@ def test_only_jobs_of_that_repository_and_those_environments_may_deploy(
     assert bindings(commands)[member] == [("roles/iam.workloadIdentityUser", "pilotlight-deploy")]
 
 
-def test_it_makes_no_keys(asked: Path) -> None:
-    assert not [command for command in run(asked, "owner/repository") if "keys" in command]
+def test_it_makes_no_keys(requested: Path) -> None:
+    assert not [command for command in run(requested, "owner/repository") if "keys" in command]
 
 
 def test_wrong_usage_says_how() -> None:
@@ -146,9 +146,9 @@ def test_wrong_usage_says_how() -> None:
 
 
 @needs_gcloud
-def test_gcloud_knows_every_command_and_option(asked: Path, service_account_key: Path, tmp_path: Path) -> None:
+def test_gcloud_knows_every_command_and_option(requested: Path, service_account_key: Path, tmp_path: Path) -> None:
     shapes = {}
-    for command in run(asked, "owner/repository") + run(asked, "owner/repository"):
+    for command in run(requested, "owner/repository") + run(requested, "owner/repository"):
         shapes[tuple(word.partition("=")[0] for word in command)] = command
     with FakeGoogle() as google:
         google.forbids_all = True

@@ -304,7 +304,7 @@ def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_p
     )
     served = service(signature, load(engine, added(tmp_path), signature).predict)
 
-    def asked(*counts: int) -> tuple[Response, Any]:
+    def infer_shape(*counts: int) -> tuple[Response, Any]:
         return infer(
             served,
             *(
@@ -313,10 +313,10 @@ def test_lengths_that_a_graph_cannot_bring_together_are_a_400(engine: str, tmp_p
             ),
         )
 
-    response, document = asked(2, 3)
+    response, document = infer_shape(2, 3)
     assert (response.status, document["code"]) == (400, "invalid_request")
     assert document["error"] == "the model does not accept these values"
-    assert asked(2, 2)[1]["outputs"][0]["data"] == [2, 2]
+    assert infer_shape(2, 2)[1]["outputs"][0]["data"] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def job(path: Path, **changes: Any) -> Job:
     )
 
 
-def looked(path: Path, **changes: Any) -> Findings:
+def inspected(path: Path, **changes: Any) -> Findings:
     return inspect(job(path, **changes))
 
 
@@ -65,7 +65,7 @@ def roles(signature: Signature) -> list[str]:
 
 
 def test_a_matrix_of_floats_holds_features_without_names(tmp_path: Path) -> None:
-    answer = looked(converted(tmp_path))
+    answer = inspected(converted(tmp_path))
     (tensor,) = answer.signature.inputs
     assert (tensor.name, tensor.datatype, tensor.shape, tensor.role) == ("X", FP32, (-1, 3), "features")
     assert tensor.feature_names == ("f0", "f1", "f2")
@@ -73,7 +73,7 @@ def test_a_matrix_of_floats_holds_features_without_names(tmp_path: Path) -> None
 
 
 def test_a_classifier_of_skl2onnx_gives_label_and_probabilities(tmp_path: Path) -> None:
-    answer = looked(converted(tmp_path))
+    answer = inspected(converted(tmp_path))
     label, probabilities = answer.signature.outputs
     assert (label.name, label.datatype, label.shape, label.role) == ("label", BYTES, (-1,), "label")
     assert (probabilities.shape, probabilities.role) == ((-1, 2), "probabilities")
@@ -82,7 +82,7 @@ def test_a_classifier_of_skl2onnx_gives_label_and_probabilities(tmp_path: Path) 
 
 def test_metadata_names_features_and_labels_and_then_nothing_is_guessed(tmp_path: Path) -> None:
     names = {"pilotlight.feature_names": '["a","b","c"]', "pilotlight.labels": '["no","yes"]'}
-    answer = looked(converted(tmp_path, metadata=names))
+    answer = inspected(converted(tmp_path, metadata=names))
     assert answer.signature.feature_names == ("a", "b", "c")
     assert not any("f0" in note for note in answer.notes)
 
@@ -101,11 +101,11 @@ def test_metadata_that_does_not_go_with_the_model_is_refused(
     metadata: dict[str, str], why: str, tmp_path: Path
 ) -> None:
     with pytest.raises((FormatError, ModelError), match=why):
-        looked(converted(tmp_path, metadata=metadata))
+        inspected(converted(tmp_path, metadata=metadata))
 
 
 def test_columns_of_strings_and_numbers_are_features(tmp_path: Path) -> None:
-    answer = looked(models.rents(tmp_path).files["onnx"])
+    answer = inspected(models.rents(tmp_path).files["onnx"])
     assert answer.signature.feature_names == models.COLUMNS
     assert [tensor.datatype for tensor in answer.signature.inputs] == [BYTES, FP32, FP32, FP32]
     (sample,) = answer.golden.samples
@@ -114,7 +114,7 @@ def test_columns_of_strings_and_numbers_are_features(tmp_path: Path) -> None:
 
 
 def test_whole_labels_come_from_the_file(tmp_path: Path) -> None:
-    assert looked(models.three_classes(tmp_path).files["onnx"]).signature.labels == (1, 2, 3)
+    assert inspected(models.three_classes(tmp_path).files["onnx"]).signature.labels == (1, 2, 3)
 
 
 def test_whole_labels_that_nobody_names_are_counted_and_that_is_said(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_string_labels_that_nobody_names_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_plain_tensors_stay_what_they_are(tmp_path: Path) -> None:
-    answer = looked(models.plain_tensors(tmp_path))
+    answer = inspected(models.plain_tensors(tmp_path))
     assert roles(answer.signature) == ["tensor", "tensor", "tensor"]
     assert answer.golden.generated
     (sample,) = answer.golden.samples
@@ -161,25 +161,25 @@ def test_plain_tensors_stay_what_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_the_role_of_an_input_follows_its_shape(kind: int, shape: tuple[Any, ...], role: str, tmp_path: Path) -> None:
-    answer = looked(identity(tmp_path, kind, *shape))
+    answer = inspected(identity(tmp_path, kind, *shape))
     assert answer.signature.inputs[0].role == role
     (sample,) = answer.golden.samples
     assert sample.outputs[0].data == pytest.approx(sample.inputs[0].data, abs=1e-2)
 
 
 def test_strings_that_nobody_knows_cannot_be_made_up(tmp_path: Path) -> None:
-    answer = looked(identity(tmp_path, TensorProto.STRING, "N", 1))
+    answer = inspected(identity(tmp_path, TensorProto.STRING, "N", 1))
     assert answer.golden.samples == ()
     assert any("no golden samples" in note for note in answer.notes)
 
 
 def test_a_large_input_gets_no_made_up_sample(tmp_path: Path) -> None:
-    assert looked(identity(tmp_path, TensorProto.FLOAT, "N", 3, 100, 100)).golden.samples == ()
+    assert inspected(identity(tmp_path, TensorProto.FLOAT, "N", 3, 100, 100)).golden.samples == ()
 
 
 def test_maps_are_refused_with_the_way_to_convert_without_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"sequence of maps, .* options=\{'zipmap': False\}"):
-        looked(converted(tmp_path, zipmap=True))
+        inspected(converted(tmp_path, zipmap=True))
 
 
 def test_an_element_type_that_has_no_datatype_is_refused(tmp_path: Path) -> None:
@@ -188,11 +188,11 @@ def test_an_element_type_that_has_no_datatype_is_refused(tmp_path: Path) -> None
     model.ir_version, model.opset_import[0].version = 9, 19  # the first that have the type
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"tensor\(float8e5m2\), expected a tensor of bool, uint8"):
-        looked(path)
+        inspected(path)
 
 
 def test_a_model_with_bf16_at_its_ends_is_looked_into_by_the_c_api(tmp_path: Path) -> None:
-    answer = looked(bfloat16_plus(tmp_path, 0.5))
+    answer = inspected(bfloat16_plus(tmp_path, 0.5))
     assert answer.runtime.engine == "onnxruntime-c"
     assert [tensor.datatype for tensor in answer.signature.inputs] == [BF16]
     assert [tensor.datatype for tensor in answer.signature.outputs] == [BF16]
@@ -207,7 +207,7 @@ def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> Non
     model.graph.node[0].op_type = "NoSuchThing"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=r"ONNX Runtime cannot load model\.onnx"):
-        looked(path)
+        inspected(path)
 
 
 @pytest.mark.parametrize(
@@ -215,14 +215,14 @@ def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> Non
 )
 def test_options_of_other_files_are_wrong_usage(changes: dict[str, Any], why: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=why):
-        looked(converted(tmp_path), **changes)
+        inspected(converted(tmp_path), **changes)
 
 
 # --- the publisher's own signature
 
 
 def signature_of(path: Path) -> dict[str, Any]:
-    return write_signature(looked(path).signature)
+    return write_signature(inspected(path).signature)
 
 
 def test_the_publishers_signature_wins(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_the_publishers_signature_wins(tmp_path: Path) -> None:
     own = signature_of(path)
     own["inputs"][0]["feature_names"] = ["height", "width", "depth"]
     own["outputs"][1]["range"] = [0, 1]
-    answer = looked(path, signature=json.dumps(own))
+    answer = inspected(path, signature=json.dumps(own))
     assert answer.signature.feature_names == ("height", "width", "depth")
     assert answer.signature.outputs[1].range == (0.0, 1.0)
     assert not any("assuming" in note for note in answer.notes)
@@ -240,7 +240,7 @@ def test_the_publishers_signature_may_leave_outputs_out(tmp_path: Path) -> None:
     path = converted(tmp_path)
     own = signature_of(path)
     own["outputs"] = own["outputs"][1:]
-    answer = looked(path, signature=json.dumps(own))
+    answer = inspected(path, signature=json.dumps(own))
     assert [output.name for output in answer.signature.outputs] == ["probabilities"]
 
 
@@ -265,7 +265,7 @@ def test_a_signature_that_does_not_go_with_the_model_is_refused(change: Any, why
     own = signature_of(path)
     change(own)
     with pytest.raises((FormatError, ModelError), match=why):
-        looked(path, signature=json.dumps(own))
+        inspected(path, signature=json.dumps(own))
 
 
 def test_a_signature_without_an_input_is_refused(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_signature_without_an_input_is_refused(tmp_path: Path) -> None:
     own = signature_of(path)
     del own["inputs"][1]
     with pytest.raises(FormatError, match="the inputs rooms of the model are missing"):
-        looked(path, signature=json.dumps(own))
+        inspected(path, signature=json.dumps(own))
 
 
 # --- the publisher's own samples
@@ -282,7 +282,7 @@ def test_a_signature_without_an_input_is_refused(tmp_path: Path) -> None:
 def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> None:
     trained = models.rents(tmp_path)
     drawn = trained.draw(4, models.new_seed())
-    answer = looked(trained.files["onnx"], golden=json.dumps({"instances": drawn.instances}))
+    answer = inspected(trained.files["onnx"], golden=json.dumps({"instances": drawn.instances}))
     (sample,) = answer.golden.samples
     assert not answer.golden.generated
     assert sample.outputs[0].data == pytest.approx(drawn.predictions, rel=1e-5)
@@ -291,7 +291,7 @@ def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> No
 
 def test_a_model_of_one_instance_at_a_time_gets_a_sample_for_each(tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.INT64, 1, 2)
-    answer = looked(path, golden=json.dumps({"instances": [[1, 2], [3, 4]]}))
+    answer = inspected(path, golden=json.dumps({"instances": [[1, 2], [3, 4]]}))
     assert [sample.outputs[0].data for sample in answer.golden.samples] == [(1, 2), (3, 4)]
 
 
@@ -308,7 +308,7 @@ def test_outputs_that_were_given_are_checked_and_kept(tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.FLOAT, "N")
     given = {"inputs": [values("x", "FP32", 1.0, 2.0)], "outputs": [values("y", "FP32", 1.000001, 2.0)]}
     without = {"inputs": [values("x", "FP32", 3.0, None)]}
-    first, second = looked(path, golden=golden_of(given, without)).golden.samples
+    first, second = inspected(path, golden=golden_of(given, without)).golden.samples
     assert first.outputs[0].data == (1.000001, 2.0)
     assert second.outputs[0].data == (3.0, None)
     assert second.outputs[0].datatype is FP32
@@ -330,7 +330,7 @@ def test_outputs_that_were_given_are_checked_and_kept(tmp_path: Path) -> None:
 def test_samples_that_do_not_go_with_the_model_are_refused(sample: dict[str, Any], why: str, tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.INT64, "N")
     with pytest.raises((FormatError, ModelError), match=why):
-        looked(path, golden=golden_of(sample))
+        inspected(path, golden=golden_of(sample))
 
 
 @pytest.mark.parametrize(
@@ -344,10 +344,10 @@ def test_samples_that_do_not_go_with_the_model_are_refused(sample: dict[str, Any
 )
 def test_golden_files_of_no_known_form_are_refused(golden: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=why):
-        looked(identity(tmp_path, TensorProto.INT64, "N", 2), golden=golden)
+        inspected(identity(tmp_path, TensorProto.INT64, "N", 2), golden=golden)
 
 
 def test_the_datatypes_of_an_answer_are_those_of_the_model(tmp_path: Path) -> None:
-    answer = looked(identity(tmp_path, TensorProto.INT64, "N"))
+    answer = inspected(identity(tmp_path, TensorProto.INT64, "N"))
     assert (answer.signature.inputs[0].datatype, answer.signature.outputs[0].datatype) == (INT64, INT64)
     assert answer.runtime.packages.keys() == {"numpy", "onnxruntime"}

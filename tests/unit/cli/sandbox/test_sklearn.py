@@ -54,7 +54,7 @@ def job(path: Path, **changes: Any) -> Job:
     return Job(path=path, kind=found.kind, folder=folder, numpy_major=found.numpy_major, **fields | changes)
 
 
-def looked(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Findings:
+def inspected(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Findings:
     path = folder / "model"
     if form == "joblib":
         joblib.dump(estimator, path)
@@ -73,14 +73,14 @@ def shown(answer: Findings) -> list[str]:
 
 
 def test_a_matrix_of_features_without_names(tmp_path: Path) -> None:
-    answer = looked(tmp_path, Ridge().fit(POINTS, VALUES))
+    answer = inspected(tmp_path, Ridge().fit(POINTS, VALUES))
     assert shown(answer) == ["features FP64 [-1, 3] features", "prediction FP64 [-1] tensor"]
     assert answer.signature.feature_names == ("f0", "f1", "f2")
     assert any("called f0, f1, f2" in note for note in answer.notes)
 
 
 def test_features_have_the_names_of_the_frame(tmp_path: Path) -> None:
-    answer = looked(tmp_path, make_pipeline(StandardScaler(), Ridge()).fit(NUMBERS, VALUES))
+    answer = inspected(tmp_path, make_pipeline(StandardScaler(), Ridge()).fit(NUMBERS, VALUES))
     assert answer.signature.feature_names == ("a", "b", "c")
     assert not any("called" in note for note in answer.notes)
 
@@ -110,7 +110,7 @@ MIXED: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", MIXED)
 def test_columns_of_strings_show_in_the_encoders(name: str, tmp_path: Path) -> None:
     frame = FLATS[["city", "area", "floor"]]
-    answer = looked(tmp_path, MIXED[name]().fit(frame, VALUES))
+    answer = inspected(tmp_path, MIXED[name]().fit(frame, VALUES))
     assert shown(answer)[:3] == [
         "city BYTES [-1, 1] features",
         "area FP64 [-1, 1] features",
@@ -123,20 +123,20 @@ def test_columns_of_strings_show_in_the_encoders(name: str, tmp_path: Path) -> N
 def test_categories_of_boosting_are_strings(tmp_path: Path) -> None:
     frame = FLATS[["city", "area"]].assign(city=FLATS["city"].astype("category"))
     estimator = HistGradientBoostingRegressor(max_iter=3, categorical_features="from_dtype").fit(frame, VALUES)
-    answer = looked(tmp_path, estimator)
+    answer = inspected(tmp_path, estimator)
     assert shown(answer)[0] == "city BYTES [-1, 1] features"
     assert "functools.partial" in answer.names[0]
 
 
 def test_a_vectorizer_within_a_column_transformer_takes_strings(tmp_path: Path) -> None:
     columns = ColumnTransformer([("t", TfidfVectorizer(), "note"), ("n", StandardScaler(), ["area"])])
-    answer = looked(tmp_path, make_pipeline(columns, Ridge()).fit(FLATS[["note", "area"]], VALUES))
+    answer = inspected(tmp_path, make_pipeline(columns, Ridge()).fit(FLATS[["note", "area"]], VALUES))
     assert shown(answer)[:2] == ["note BYTES [-1, 1] features", "area FP64 [-1, 1] features"]
 
 
 @pytest.mark.parametrize("vectorizer", [TfidfVectorizer(), HashingVectorizer(n_features=16)])
 def test_a_model_of_texts_takes_one_string(vectorizer: Any, tmp_path: Path) -> None:
-    answer = looked(tmp_path, make_pipeline(vectorizer, LogisticRegression()).fit(FLATS["note"], NAMES))
+    answer = inspected(tmp_path, make_pipeline(vectorizer, LogisticRegression()).fit(FLATS["note"], NAMES))
     assert shown(answer)[0] == "text BYTES [-1] features"
     assert len(answer.golden.samples[0].outputs[0].data) == 5
 
@@ -145,7 +145,7 @@ def test_a_model_that_does_not_say_what_it_takes_asks_for_a_signature(tmp_path: 
     estimator = make_pipeline(FunctionTransformer(np.abs), Ridge()).fit(POINTS, VALUES)
     del estimator[0].n_features_in_
     with pytest.raises(ModelError, match="does not have its number of features; .* --signature"):
-        looked(tmp_path, estimator)
+        inspected(tmp_path, estimator)
 
 
 # --- what it gives
@@ -162,24 +162,24 @@ def test_a_model_that_does_not_say_what_it_takes_asks_for_a_signature(tmp_path: 
     ],
 )
 def test_labels_are_the_classes(classes: Any, shape: str, labels: tuple[Any, ...], tmp_path: Path) -> None:
-    answer = looked(tmp_path, LogisticRegression().fit(POINTS, classes))
+    answer = inspected(tmp_path, LogisticRegression().fit(POINTS, classes))
     assert shown(answer)[1:] == [f"label {shape} [-1] label", "probabilities FP64 [-1, 2] probabilities"]
     assert answer.signature.labels == labels
     assert [type(label) for label in answer.signature.labels] == [type(label) for label in labels]
 
 
 def test_a_classifier_without_probabilities_gives_labels_alone(tmp_path: Path) -> None:
-    answer = looked(tmp_path, RidgeClassifier().fit(POINTS, NAMES))
+    answer = inspected(tmp_path, RidgeClassifier().fit(POINTS, NAMES))
     assert shown(answer)[1:] == ["label BYTES [-1] label"]
 
 
 def test_a_regressor_of_two_values_gives_both(tmp_path: Path) -> None:
-    answer = looked(tmp_path, LinearRegression().fit(POINTS, np.c_[VALUES, -VALUES]))
+    answer = inspected(tmp_path, LinearRegression().fit(POINTS, np.c_[VALUES, -VALUES]))
     assert shown(answer)[1:] == ["prediction FP64 [-1, 2] tensor"]
 
 
 def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
-    assert shown(looked(tmp_path, KMeans(2, n_init=1).fit(POINTS)))[1:] == ["prediction INT64 [-1] tensor"]
+    assert shown(inspected(tmp_path, KMeans(2, n_init=1).fit(POINTS)))[1:] == ["prediction INT64 [-1] tensor"]
 
 
 @pytest.mark.parametrize(
@@ -193,14 +193,14 @@ def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
 )
 def test_what_a_signature_cannot_say_is_refused(estimator: Any, why: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=why):
-        looked(tmp_path, estimator)
+        inspected(tmp_path, estimator)
 
 
 # --- files and names
 
 
 def test_a_pickle_is_published_as_it_is_with_its_names(tmp_path: Path) -> None:
-    answer = looked(tmp_path, Ridge().fit(POINTS, VALUES))
+    answer = inspected(tmp_path, Ridge().fit(POINTS, VALUES))
     allowed, extra = answer.names
     assert (answer.format, answer.path, extra) == ("pickle", tmp_path / "model", ())
     assert "sklearn.linear_model._ridge.Ridge" in allowed
@@ -208,7 +208,7 @@ def test_a_pickle_is_published_as_it_is_with_its_names(tmp_path: Path) -> None:
 
 
 def test_a_skops_file_is_published_as_it_is_with_its_library(tmp_path: Path) -> None:
-    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "skops")
+    answer = inspected(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "skops")
     assert (answer.format, answer.path) == ("skops", tmp_path / "model")
     assert answer.names == (("sklearn.tree._tree.Tree",), ())
     assert answer.runtime.packages["skops"] == skops.__version__
@@ -216,14 +216,14 @@ def test_a_skops_file_is_published_as_it_is_with_its_library(tmp_path: Path) -> 
 
 def test_a_joblib_file_becomes_skops_where_skops_trusts_it(tmp_path: Path) -> None:
     estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(POINTS, NAMES)
-    answer = looked(tmp_path, estimator, "joblib")
+    answer = inspected(tmp_path, estimator, "joblib")
     assert (answer.format, answer.names) == ("skops", ((), ()))
     assert "model is a joblib file; it was saved again as skops" in answer.notes
     assert skops.io.load(answer.path).predict(POINTS).tolist() == estimator.predict(POINTS).tolist()
 
 
 def test_a_joblib_file_becomes_a_plain_pickle_where_skops_does_not(tmp_path: Path) -> None:
-    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "joblib")
+    answer = inspected(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), "joblib")
     assert (answer.format, answer.path.read_bytes()[:2]) == ("pickle", b"\x80\x05")
     assert "sklearn.tree._tree.Tree" in answer.names[0]
     assert "model is a joblib file; it was saved again as a plain pickle" in answer.notes
@@ -234,7 +234,7 @@ def test_a_joblib_file_becomes_a_plain_pickle_where_skops_does_not(tmp_path: Pat
     [("joblib", "pickle", "pickle"), ("joblib", "skops", "skops"), ("pickle", "skops", "skops")],
 )
 def test_the_format_may_be_chosen(form: str, requested_format: str, format_: str, tmp_path: Path) -> None:
-    answer = looked(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), form, requested_format=requested_format)
+    answer = inspected(tmp_path, RandomForestClassifier(2).fit(POINTS, NAMES), form, requested_format=requested_format)
     assert answer.format == format_
     assert recognise(answer.path).kind == format_
 
@@ -242,7 +242,7 @@ def test_the_format_may_be_chosen(form: str, requested_format: str, format_: str
 @pytest.mark.parametrize(("form", "requested_format"), [("skops", "pickle"), ("pickle", "onnx"), ("skops", "onnx")])
 def test_a_format_that_the_file_cannot_have_is_wrong_usage(form: str, requested_format: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"--format says {requested_format}"):
-        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, requested_format=requested_format)
+        inspected(tmp_path, Ridge().fit(POINTS, VALUES), form, requested_format=requested_format)
 
 
 def test_a_pickle_of_numpy_1_is_saved_again(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_hostile_file_is_refused(form: str, wrap: Callable[[Any], Any], tmp_pa
     estimator = Ridge().fit(POINTS, VALUES)
     estimator.extra_ = wrap(Hostile(marker))
     with pytest.raises(UnsafePickle, match=r"posix\.mkdir at byte .* never allowed"):
-        looked(tmp_path, estimator, form)
+        inspected(tmp_path, estimator, form)
     assert not marker.exists()
 
 
@@ -306,8 +306,8 @@ def test_a_name_is_allowed_by_hand_and_then_shows(form: str, tmp_path: Path) -> 
     known = admitted_globals() - {name}
     estimator = RandomForestClassifier(2).fit(POINTS, NAMES)
     with pytest.raises(UnsafePickle, match=r"sklearn\.tree\._tree\.Tree"):
-        looked(tmp_path, estimator, form, admitted=known)
-    answer = looked(tmp_path, estimator, form, admitted=known, allow=(name,))
+        inspected(tmp_path, estimator, form, admitted=known)
+    answer = inspected(tmp_path, estimator, form, admitted=known, allow=(name,))
     assert answer.names[1] == (name,)
     assert name not in answer.names[0]
 
@@ -316,14 +316,14 @@ def test_a_name_is_allowed_by_hand_and_then_shows(form: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["mypackage.Rounded", "sklearn.linear_model._ridge.Ridge"])
 def test_a_name_that_is_allowed_without_need_is_wrong_usage(form: str, name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"leave --allow {name} out"):
-        looked(tmp_path, Ridge().fit(POINTS, VALUES), form, allow=(name,))
+        inspected(tmp_path, Ridge().fit(POINTS, VALUES), form, allow=(name,))
 
 
 # --- the publisher's own signature and samples
 
 
 def signature_of(folder: Path, estimator: Any) -> dict[str, Any]:
-    return write_signature(looked(folder, estimator).signature)
+    return write_signature(inspected(folder, estimator).signature)
 
 
 def test_the_publishers_signature_names_features_and_ranges(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_the_publishers_signature_names_features_and_ranges(tmp_path: Path) -> N
     own = signature_of(tmp_path, estimator)
     own["inputs"][0] |= {"feature_names": ["x", "y", "z"], "datatype": "FP32"}
     own["outputs"][0] |= {"name": "height", "shape": [-1, 1], "range": [-10, 10]}
-    answer = looked(tmp_path, estimator, signature=json.dumps(own))
+    answer = inspected(tmp_path, estimator, signature=json.dumps(own))
     assert answer.signature.feature_names == ("x", "y", "z")
     assert shown(answer) == ["features FP32 [-1, 3] features", "height FP64 [-1, 1] tensor"]
     assert answer.golden.samples[0].outputs[0].shape == (5, 1)
@@ -358,7 +358,7 @@ def test_a_signature_that_does_not_go_with_the_model_is_refused(change: Any, why
     own = signature_of(tmp_path, estimator)
     change(own)
     with pytest.raises(FormatError, match=why):
-        looked(tmp_path, estimator, signature=json.dumps(own))
+        inspected(tmp_path, estimator, signature=json.dumps(own))
 
 
 def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_labels_in_another_order_are_refused(tmp_path: Path) -> None:
     own["labels"] = ["yes", "no"]
     message = r"\$\.labels: found \['yes', 'no'\], expected \['no', 'yes'\] as the model has them"
     with pytest.raises(FormatError, match=message):
-        looked(tmp_path, estimator, signature=json.dumps(own))
+        inspected(tmp_path, estimator, signature=json.dumps(own))
 
 
 def test_a_number_where_the_model_takes_strings_is_refused(tmp_path: Path) -> None:
@@ -376,13 +376,13 @@ def test_a_number_where_the_model_takes_strings_is_refused(tmp_path: Path) -> No
     own["inputs"][0]["datatype"] = "FP64"
     message = r"\$\.inputs\[0\]\.datatype: found FP64, expected BYTES: the model takes strings there"
     with pytest.raises(FormatError, match=message):
-        looked(tmp_path, estimator, signature=json.dumps(own))
+        inspected(tmp_path, estimator, signature=json.dumps(own))
 
 
 def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> None:
     estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
     instances = FLATS[["city", "area"]][:3].to_dict("records")
-    answer = looked(tmp_path, estimator, golden=json.dumps({"instances": instances}))
+    answer = inspected(tmp_path, estimator, golden=json.dumps({"instances": instances}))
     (sample,) = answer.golden.samples
     assert [values.datatype for values in sample.inputs] == [BYTES, FP64]
     assert sample.outputs[0].data == pytest.approx(estimator.predict(FLATS[["city", "area"]][:3]))
@@ -391,7 +391,7 @@ def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> No
 def test_rows_that_the_model_does_not_answer_are_refused(tmp_path: Path) -> None:
     estimator = MIXED["an encoder"]().fit(FLATS[["city", "area"]], VALUES)
     with pytest.raises(ModelError, match="the model fails on the given rows: ValueError: .* unknown categories"):
-        looked(tmp_path, estimator, golden=json.dumps({"instances": [["Nowhere", 5]]}))
+        inspected(tmp_path, estimator, golden=json.dumps({"instances": [["Nowhere", 5]]}))
 
 
 # --- between the processes
@@ -415,5 +415,5 @@ def test_a_forged_model_is_refused_before_it_is_saved_again(tmp_path: Path) -> N
     estimator.coef_ = scipy.sparse.csr_matrix(np.ones((1, 3)))
     estimator.coef_.indices[0] = 1000
     with pytest.raises(UnsafePickle, match="indices that do not fit"):
-        looked(tmp_path, estimator, "joblib")
+        inspected(tmp_path, estimator, "joblib")
     assert not list((tmp_path / "again").iterdir())
