@@ -191,7 +191,7 @@ def test_a_missing_model_is_named_with_both_possible_causes(
         said = refusal(attempt)
         assert "ObjectRefused" in said
         assert KEY in said
-        assert "not there" in said
+        assert "does not exist" in said
         assert "may not read it" in said
         put(bucket, KEY, good)
         assert body(attempt())["model_version"] == 1

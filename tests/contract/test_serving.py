@@ -56,9 +56,9 @@ def test_two_servers_run_side_by_side(lock: Path, store: str) -> None:
 @pytest.mark.parametrize(
     ("cloud", "store", "message"),
     [
-        ("gcp", "s3://bucket/models", "not for --cloud gcp, where the function reads gs:// and file://"),
-        ("aws", "gs://bucket/models", "not for --cloud aws, where the function reads s3:// and file://"),
-        ("aws", "nonsense", "not for --cloud aws"),
+        ("gcp", "s3://bucket/models", "does not work with --cloud gcp; expected gs:// or file://"),
+        ("aws", "gs://bucket/models", "does not work with --cloud aws; expected s3:// or file://"),
+        ("aws", "nonsense", "does not work with --cloud aws"),
     ],
 )
 def test_a_store_of_the_other_cloud_is_refused(cloud: str, store: str, message: str, lock: Path) -> None:

@@ -104,7 +104,7 @@ def test_verify_tells_what_the_function_says_of_a_model_that_is_not_the_pinned_o
 
 
 def test_verify_of_a_lock_that_is_not_there_is_an_error(tmp_path: Path, store: str) -> None:
-    with pytest.raises(PilotlightError, match="there is no lock"):
+    with pytest.raises(PilotlightError, match="no lock at"):
         verify(tmp_path / "model.lock", store)
 
 

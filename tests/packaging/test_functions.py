@@ -156,7 +156,10 @@ def test_a_module_comes_with_all_that_it_imports_wherever_it_does(library: Path,
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("from . import a", "main.py, line 1: a relative import"), ("\n\nfrom from", "main.py, line 3: invalid syntax")],
+    [
+        ("from . import a", "main.py, line 1: found a relative import"),
+        ("\n\nfrom from", "main.py, line 3: invalid syntax"),
+    ],
 )
 def test_a_source_that_cannot_be_followed_is_named(library: Path, source: str, message: str) -> None:
     with pytest.raises(staging.BuildError, match=message):

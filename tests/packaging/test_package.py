@@ -215,7 +215,7 @@ def test_a_file_that_was_not_written_with_the_lock_is_refused(
 ) -> None:
     with (checkout / name).open("a") as file:
         file.write("\n")
-    with pytest.raises(error, match=rf"{name} .*expected.*run 'pilotlight pin .*' again"):
+    with pytest.raises(error, match=rf"{name}:? .*expected.*run 'pilotlight pin .*' again"):
         staging.build("gcp", checkout / "model.lock", tmp_path / "out", quiet)
     assert not (tmp_path / "out").exists()
 

@@ -42,7 +42,7 @@ QUICK_TESTS = {
     "": """
         codec/test_golden_requests.py fetch http model/test_lock.py protocols/test_mlflow.py protocols/test_v1.py
         protocols/test_v2.py protocols/test_v2_binary.py runtimes/test_watchdog.py start test_boot.py test_settings.py
-        test_telemetry.py cli/aws/test_changes.py cli/aws/test_costs.py cli/aws/test_release.py cli/gcp cli/staging
+        test_telemetry.py cli/aws/test_changes.py cli/aws/test_costs.py cli/aws/test_release.py cli/staging
         cli/registry/test_repository.py cli/sandbox/test_isolation.py cli/stores/test_arrivals.py
         cli/stores/test_emulator.py cli/stores/test_folder.py cli/stores/test_stores.py
     """,

@@ -39,7 +39,7 @@ def error_of(status: int, code: str, message: str) -> StoreError:
         return StoreUnavailable(message)
     if status in (403, 404):
         return ObjectRefused(
-            f"{message}. Either the object does not exist, or the function's role may not read it (without "
+            f"{message.rstrip('.')}. Either the object does not exist, or the function's role may not read it (without "
             "s3:ListBucket a missing object is a 403 too)"
         )
     return StoreError(message)

@@ -40,8 +40,8 @@ _PROXIES = frozenset(("http_proxy", "https_proxy", "all_proxy"))
 def refusal(message: str) -> ObjectRefused:
     """Return the error for a 403 or a 404, with the causes that both can have."""
     return ObjectRefused(
-        f"{message}. Either the object does not exist, or the function's service account may not read it (it needs "
-        "storage.objects.get on the bucket)"
+        f"{message.rstrip('.')}. Either the object does not exist, or the function's service account may not read it "
+        "(it needs storage.objects.get on the bucket)"
     )
 
 

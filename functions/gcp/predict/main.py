@@ -47,7 +47,6 @@ gc.enable()
 _prepare = gunicorn_worker.once(_LOADER.after_fork)
 os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare))
 
-
 if has_app_context():  # for paths that functions-framework leaves to Flask: /robots.txt, and any with a line break
     current_app.register_error_handler(404, lambda _: predict(current_request))
 

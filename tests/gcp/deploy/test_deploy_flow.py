@@ -89,7 +89,7 @@ def test_the_first_deployment_copies_the_model_and_sends_the_samples_to_the_func
 
 def test_a_first_deployment_that_answers_wrongly_fails_and_says_that_it_has_all_traffic(project: Project) -> None:
     project.google.backend = liar(project.expected)
-    with pytest.raises(NotServed, match=f"{FIRST} has all traffic, but fails the golden samples: sample 1"):
+    with pytest.raises(NotServed, match=f"{FIRST} has all traffic, but fails the golden samples: golden sample 1"):
         project.deploy()
 
 
@@ -182,7 +182,9 @@ def test_a_deployment_that_takes_traffic_in_spite_of_the_pin_loses_it(fails: boo
 
 def test_golden_samples_that_fail_at_the_tag_end_it_before_any_traffic(second: Project) -> None:
     second.google.backends[SECOND] = liar(second.expected)
-    with pytest.raises(RolledBack, match=f"the golden samples fail: sample 1: .*; {FIRST} has all traffic again"):
+    with pytest.raises(
+        RolledBack, match=f"the golden samples fail: golden sample 1: .*; {FIRST} has all traffic again"
+    ):
         second.deploy()
     assert second.service.traffic == [Target(FIRST, 100)]
     assert {FIRST: 50, SECOND: 50} not in second.service.history

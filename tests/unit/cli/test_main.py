@@ -205,9 +205,9 @@ def test_limits_are_options_and_settings(limit: str, tmp_path: Path, monkeypatch
         *options,
     )
     filled(tmp_path, 2**40)
-    assert "takes more than 700 MB" in run(*arguments, code=1).stderr
+    assert "takes more than the limit of 700 MB" in run(*arguments, code=1).stderr
     endless(tmp_path)
-    assert "takes more than 2 seconds" in run(*arguments, code=1).stderr
+    assert "takes more than the limit of 2 seconds" in run(*arguments, code=1).stderr
     assert not (tmp_path / "store").exists()
 
 

@@ -183,7 +183,7 @@ def test_golden_samples_that_do_not_parse_are_refused(store: Store, lock: Path) 
     swap_manifest(store, golden={"name": "golden.json", "size": 13, "sha256": hashlib.sha256(content).hexdigest()})
     store.replace(f"{NAME}/1/golden.json", content)
 
-    with pytest.raises(FormatError, match=r"breast-cancer/1/golden\.json: \$\.format: format 2 is not known"):
+    with pytest.raises(FormatError, match=r"breast-cancer/1/golden\.json: \$\.format: format 2 is not supported"):
         pin(store, NAME, lock)
     assert files(lock) == {}
 
