@@ -1,8 +1,8 @@
 """Frozen dataclasses that cost a cold start next to nothing.
 
 `dataclasses` imports `inspect`, and writes and compiles six methods for each class: together a sixth of a cold start.
-`dataclass` here makes an equivalent class of the same lines, and compiles one method. To a type checker it is the real
-one, and `dataclasses.replace`, `fields` and `asdict` accept its instances.
+`dataclass` here makes an equivalent class of the same lines, and compiles one method for all classes with as many
+fields. To a type checker it is the real one, and `dataclasses.replace`, `fields` and `asdict` accept its instances.
 
 It does not support `field`, `__post_init__`, bases, or other arguments than `frozen` and `slots`.
 """
@@ -21,6 +21,9 @@ __all__ = ["EMPTY", "dataclass", "replace"]
 
 # The default of a field that is a mapping.
 EMPTY: Mapping[str, Any] = {}
+
+# `__init__` by the number of fields.
+_TEMPLATES: dict[int, Any] = {}
 
 
 def _frozen(cls: type) -> type:
@@ -45,15 +48,28 @@ def _is_field(default: object) -> bool:
 
 
 def _initialiser(cls: type, names: tuple[str, ...], defaults: Mapping[str, object]) -> Callable[..., None]:
-    """Compile `__init__`: it has to be fast, for each tensor of each request, and to report a wrong call."""
-    parameters = ", ".join(f"{name}=default_{name}" if name in defaults else name for name in names)
-    body = "; ".join(f"set_{name}(self, {name})" for name in names)
-    known = {f"default_{name}": value for name, value in defaults.items()}
-    known |= {f"set_{name}": vars(cls)[name].__set__ for name in names}
-    exec(f"def __init__(self, {parameters}): {body}", known)  # noqa: S102 - of the names in our own classes
-    made: Callable[..., None] = known["__init__"]  # type: ignore[assignment]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    """Return `__init__`: it has to be fast, for each tensor of each request, and to report a wrong call.
+
+    Classes with the same number of fields share its code but for the names, since compiling is what takes time.
+    """
+    if tuple(defaults) != names[len(names) - len(defaults) :]:
+        raise TypeError(f"{cls.__qualname__}: a field without a default follows one with a default")
+    template = _TEMPLATES.get(len(names))
+    if template is None:
+        template = _TEMPLATES[len(names)] = _compile(len(names))
+    code = template.__code__.replace(co_varnames=("self", *names), co_qualname=f"{cls.__qualname__}.__init__")
+    setters = {f"set_{index}": vars(cls)[name].__set__ for index, name in enumerate(names)}
+    made: Callable[..., None] = type(template)(code, setters, "__init__", tuple(defaults.values()))
     return made
+
+
+def _compile(count: int) -> Any:  # noqa: ANN401 - a function, whose code is what counts
+    """Compile `__init__` for `count` fields; it finds their descriptors among its globals."""
+    parameters = "".join(f", field_{index}" for index in range(count))
+    body = "; ".join(f"set_{index}(self, field_{index})" for index in range(count))
+    namespace: dict[str, Any] = {}
+    exec(f"def __init__(self{parameters}): {body or 'pass'}", namespace)  # noqa: S102 - of numbers alone
+    return namespace["__init__"]
 
 
 def _values(self: object) -> tuple[object, ...]:

@@ -116,6 +116,13 @@ def test_what_only_a_real_dataclass_can_do_is_refused_where_it_is_written() -> N
         class Derived(Point):
             z: int = 0
 
+    with pytest.raises(TypeError, match="a field without a default follows one with a default"):
+
+        @dataclass(frozen=True, slots=True)
+        class Unordered:
+            x: int = 0
+            y: int  # type: ignore[misc]
+
     with pytest.raises(TypeError, match="expected dataclass"):
 
         @dataclass(frozen=False, slots=True)
