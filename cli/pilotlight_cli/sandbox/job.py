@@ -46,12 +46,12 @@ class Job:
 
     path: Path
     kind: str
-    requested_format: str
-    signature: str
-    golden: str
     admitted: frozenset[str]
-    allow: tuple[str, ...]
     folder: Path
+    requested_format: str = ""
+    signature: str = ""
+    golden: str = ""
+    allow: tuple[str, ...] = ()
     external_files: tuple[Path, ...] = ()
     numpy_major: int = 2
     packages: tuple[str, ...] = ()

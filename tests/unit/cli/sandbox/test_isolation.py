@@ -30,10 +30,7 @@ def library(folder: Path, code: str) -> Path:
 
 def job(folder: Path) -> dict[str, Any]:
     """Return the inspection of a file that does not exist: numpy is imported first."""
-    names: dict[str, Any] = {"admitted": frozenset(), "allow": ()}
-    return write_job(
-        Job(folder / "a.pkl", "pickle", requested_format="", signature="", golden="", folder=folder, **names)
-    )
+    return write_job(Job(folder / "a.pkl", "pickle", frozenset(), folder))
 
 
 def failure(folder: Path, code: str, limits: Limits = LIMITS) -> str:

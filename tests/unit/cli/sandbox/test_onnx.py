@@ -27,17 +27,8 @@ from pilotlight_cli.sandbox.job import Findings, Job, UsageError
 
 def job(path: Path, **changes: Any) -> Job:
     found = recognise(path)
-    fields = {
-        "requested_format": "",
-        "signature": "",
-        "golden": "",
-        "admitted": frozenset(),
-        "allow": (),
-        "packages": ("numpy",),
-    }
-    return Job(
-        path=path, kind="onnx", folder=path.parent, labels=found.labels, vocabulary=found.vocabulary, **fields | changes
-    )
+    given = Job(path, "onnx", frozenset(), path.parent, labels=found.labels, vocabulary=found.vocabulary)
+    return replace(given, **changes)
 
 
 def inspected(path: Path, **changes: Any) -> Findings:

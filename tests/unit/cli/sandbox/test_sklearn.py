@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +36,14 @@ from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.sandbox.child.sklearn import inspect
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_findings, read_job, write_findings, write_job
 
-PACKAGES = ("joblib", "numpy", "scikit-learn", "scipy")
 NUMBERS = pd.DataFrame(POINTS, columns=["a", "b", "c"])
 
 
 def job(path: Path, **changes: Any) -> Job:
     found = recognise(path)
-    fields = {
-        "requested_format": "",
-        "signature": "",
-        "golden": "",
-        "admitted": admitted_globals(),
-        "allow": (),
-        "packages": PACKAGES,
-    }
     folder = path.parent / "again"
     folder.mkdir(exist_ok=True)
-    return Job(path=path, kind=found.kind, folder=folder, numpy_major=found.numpy_major, **fields | changes)
+    return replace(Job(path, found.kind, admitted_globals(), folder, numpy_major=found.numpy_major), **changes)
 
 
 def inspected(folder: Path, estimator: Any, form: str = "pickle", **changes: Any) -> Findings:
@@ -204,7 +196,7 @@ def test_a_pickle_is_published_as_it_is_with_its_names(tmp_path: Path) -> None:
     allowed, extra = answer.names
     assert (answer.format, answer.path, extra) == ("pickle", tmp_path / "model", ())
     assert "sklearn.linear_model._ridge.Ridge" in allowed
-    assert answer.runtime.packages.keys() == set(PACKAGES)
+    assert answer.runtime.packages.keys() == {"joblib", "numpy", "scikit-learn", "scipy"}
 
 
 def test_a_skops_file_is_published_as_it_is_with_its_library(tmp_path: Path) -> None:
