@@ -17,6 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAMPLE := examples/breast-cancer
+PILOTLIGHT := $(BIN)/pilotlight -C $(SAMPLE)
 RUN_CLOUD := $(or $(CLOUD),aws)
 CHECKERS := .venv-checkers
 TRANSLATION := build/translation
@@ -43,16 +44,16 @@ $(UV): tools/bootstrap.txt
 
 $(VENV)/.run: $(UV) pyproject.toml uv.lock
 	@echo 'Setting up: the command pilotlight and the local runtimes'
-	@$(UV) sync --frozen --inexact --no-default-groups
+	@$(UV) sync --frozen --inexact --no-default-groups --extra local
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo 'Setting up: the dependencies of tests and checks'
-	@$(UV) sync --frozen --inexact
+	@$(UV) sync --frozen --inexact --extra local
 	@touch $@
 
-run: $(VENV)/.run  ## Serve the pinned model in the cloud's local runtime and send the sample request
-	@$(BIN)/pilotlight serve --cloud $(RUN_CLOUD) --port $(PORT) $(if $(ONCE),--once)
+run: $(VENV)/.run  ## Serve the sample's model in the cloud's local runtime and send it a request
+	@$(PILOTLIGHT) serve --cloud $(RUN_CLOUD) --port $(PORT) $(if $(ONCE),--once)
 
 # Tests that measure times run first, alone; if one fails (exit code 1), the others run anyway. Those mostly wait for
 # processes that they start, so there may be more workers than processors.
@@ -93,8 +94,8 @@ format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-build: $(VENV)/.run  ## Build the deployable packages in build/aws and build/gcp
-	@$(BIN)/pilotlight build $(if $(CLOUD),--cloud $(CLOUD))
+build: $(VENV)/.run  ## Build the sample's packages in examples/breast-cancer/build
+	@$(PILOTLIGHT) build $(if $(CLOUD),--cloud $(CLOUD))
 
 image: $(VENV)/.run  ## Build a Docker stand-in for AWS's Python image, if that cannot be pulled
 	@$(BIN)/python tools/lambda_image.py
@@ -109,33 +110,35 @@ bench-publish: $(VENV)/.dev  ## Write the results of the last make bench to docs
 	@$(BIN)/python bench/publish.py
 
 container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... sets another base image
-	@$(BIN)/pilotlight build --cloud gcp
+	@$(PILOTLIGHT) build --cloud gcp
 	@$(BIN)/python tools/container.py $(BASE)
 
 invoke: $(VENV)/.run  ## Send EVENT=events/... to the function in Docker, with sam local
-	@$(BIN)/pilotlight sam invoke $(EVENT)
+	@$(PILOTLIGHT) sam invoke $(abspath $(EVENT))
 
 start-api: $(VENV)/.run  ## Serve the function behind SAM's local API in Docker
-	@$(BIN)/pilotlight sam start-api --port $(PORT)
+	@$(PILOTLIGHT) sam start-api --port $(PORT)
 
-deploy-aws: $(VENV)/.run  ## Deploy this working copy to AWS, with the settings of ENV=dev|staging|prod in samconfig.toml
+deploy-aws: $(VENV)/.run  ## Deploy the sample to AWS, with the settings of ENV=dev|staging|prod in its samconfig.toml
 	@$(if $(ENV),,$(error ENV is missing: make deploy-aws ENV=dev))
-	@$(BIN)/pilotlight deploy aws --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
+	@$(PILOTLIGHT) deploy aws --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
-deploy-gcp: $(VENV)/.run  ## Deploy this working copy to Google Cloud, with the settings of ENV=dev|staging|prod in gcp.toml
+deploy-gcp: $(VENV)/.run  ## Deploy the sample to Google Cloud, with the settings of ENV=dev|staging|prod in its gcp.toml
 	@$(if $(ENV),,$(error ENV is missing: make deploy-gcp ENV=dev))
-	@$(BIN)/pilotlight deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
+	@$(PILOTLIGHT) deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
-sample: $(VENV)/.dev  ## Retrain the sample model and pin it
+sample: $(VENV)/.dev  ## Retrain the sample model, publish it to its project's store, and pin it
 	@$(BIN)/python $(SAMPLE)/train.py
-	@rm -rf build/sample-store
-	@$(BIN)/pilotlight publish $(SAMPLE)/model.onnx --name breast-cancer --store file://$(CURDIR)/build/sample-store \
-		--signature $(SAMPLE)/signature.json --golden $(SAMPLE)/golden.json
-	@$(BIN)/pilotlight pin breast-cancer --store file://$(CURDIR)/build/sample-store
-	@$(BIN)/python tools/make_events.py
+	@rm -rf $(SAMPLE)/store
+	@$(PILOTLIGHT) publish model.onnx --name breast-cancer --signature signature.json --golden golden.json
+	@$(PILOTLIGHT) pin breast-cancer
 
 lock: $(VENV)/.run  ## Resolve uv.lock, all requirements.lock and tools/*.txt again; UPGRADE=1 upgrades to the newest versions
 	@$(UV) lock $(if $(UPGRADE),--upgrade)
+	@for group in lambda-runtime sam-cli; do \
+		$(UV) export --quiet --frozen --only-group $$group --no-emit-project --no-header --no-annotate \
+			--output-file cli/pilotlight_cli/pinned/$$group.txt || exit 1; \
+	done
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
 	@for name in checkers clients descriptions emulator fuzzers; do \

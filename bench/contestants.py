@@ -22,9 +22,9 @@ from model_files import sample_on_binding
 from object_store import ObjectStore, authorities, object_store
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.function import Function
-from pilotlight_cli.project import LOCK, SAMPLE
-from pilotlight_cli.registry.sample import publish_sample, sample_request
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.stores import open_store
+from sample import LOCK, SAMPLE, sample_request
 from servers import certificates
 from servers.fake_gcs import FakeGcs
 from servers.metadata_server import MetadataServer
@@ -171,7 +171,7 @@ def _scratch() -> Iterator[Path]:
 def _publish_sample(models: Path) -> None:
     """Publish the sample as its lock pins it, and the same forest as scikit-learn saves it."""
     models.mkdir()
-    publish_sample(open_store(f"file://{models}"), LOCK)
+    ensure_published(LOCK, open_store(f"file://{models}"))
     shutil.copyfile(SAMPLE / "model.pkl", models / load_lock(LOCK).model.key("model.pkl"))
 
 

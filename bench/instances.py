@@ -27,8 +27,8 @@ from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.functions_runtime import framework_environment
 from pilotlight_cli.local.lambda_runtime import runtime_command, runtime_environment
 from pilotlight_cli.local.process import free_port, tethered
-from pilotlight_cli.project import EVENTS
 from quota import limited
+from sample import EVENTS
 
 Kind = Literal["lambda", "framework", "uvicorn"]
 

@@ -22,10 +22,10 @@ from packages import made_in
 from pilotlight.model.lock import load_lock
 from pilotlight_cli import optimizing
 from pilotlight_cli.pinning.pin import pin
-from pilotlight_cli.project import LOCK, SAMPLE
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.stores import open_store
+from sample import LOCK, SAMPLE
 
 TITLES = {
     "mlp": "MLP, 34 MB",

@@ -14,7 +14,7 @@ import sys
 from statistics import median
 
 from pilotlight.model.formats import FORMATS
-from pilotlight_cli.project import LOCK, SAMPLE
+from sample import LOCK, SAMPLE
 
 _CHILD = """
 import sys, time

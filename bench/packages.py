@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from pilotlight_cli import console
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import PYTHON, group_packages, host_packages, isolated_python
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
-from pilotlight_cli.project import BUILD
 from pilotlight_cli.staging import build
 from pilotlight_cli.staging.bytecode import interpreter
 from pilotlight_cli.staging.libraries import requirements
@@ -77,7 +77,7 @@ def _compile(folder: Path, python: str) -> None:
     subprocess.run([*isolated_python(python), "-m", "compileall", *options, str(folder)], check=True)
 
 
-def made_in(folder: Path = BUILD / "bench") -> Path:
+def made_in(folder: Path = ROOT / "build" / "bench") -> Path:
     """Where packages, models and stores of the bench are kept from one run to the next."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -16,13 +16,13 @@ from textwrap import fill
 from typing import Any
 
 from pilotlight_cli import console
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 from plots import draw
 from results import FOLDER, read
 from summary import summary
 from tables import as_markdown, tables
 
-PAGE = PROJECT / "docs" / "reference" / "performance.md"
+PAGE = ROOT / "docs" / "reference" / "performance.md"
 
 # Of all pictures those that the page shows.
 PICTURES = ("aws-phases-all-warm", "aws-phases-all-cold", "aws-ratios", "large-phases-all-warm", "warm")
@@ -51,7 +51,7 @@ def main(arguments: list[str], page: Path = PAGE, results: Path = FOLDER) -> Non
             (folder / file.name).write_bytes(file.read_bytes())
     kept.write_text(json.dumps(found, indent=1) + "\n")
     page.write_text(written(page.read_text(), found))
-    console.say(f"{page.relative_to(PROJECT)} quotes the run of {found['written']}")
+    console.say(f"{page.relative_to(ROOT)} quotes the run of {found['written']}")
 
 
 def written(text: str, found: Mapping[str, Any]) -> str:

@@ -81,8 +81,8 @@ def _seconds(load: Load, data: bytes, allowed: frozenset[str]) -> float:
 def main() -> None:
     """Measure in the functions' Python, and print a line for each model."""
     from packages import PEERS, functions_python
+    from pilotlight_cli.assets import CORE
     from pilotlight_cli.hostenv import host_packages, isolated_python
-    from pilotlight_cli.project import CORE
 
     python = functions_python()
     packages = host_packages(PEERS / "sklearn_joblib" / "requirements.lock", python=python)

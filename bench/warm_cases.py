@@ -16,7 +16,7 @@ from large_models import mlp, resnet18
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import FP32
-from pilotlight_cli.project import LOCK, SAMPLE
+from sample import LOCK, SAMPLE
 
 Floats = NDArray[np.float32]
 

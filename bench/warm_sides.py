@@ -22,8 +22,8 @@ from pilotlight.codec import json_fast
 from pilotlight.http.messages import Request
 from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight.model.lock import Description, File, Lock, Runtime, write_lock
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.local.stores import acting_in
-from pilotlight_cli.project import FUNCTIONS
 from pilotlight_cli.registry.json_document import to_bytes
 from warm_cases import Case
 

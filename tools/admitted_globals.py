@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 
 from pilotlight.pickles.forbidden import forbidden
+from pilotlight_cli.assets import CORE, ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
-from pilotlight_cli.project import CORE, PROJECT
 
-FILE = PROJECT / "cli" / "pilotlight_cli" / "formats" / "admitted_globals.json"
+FILE = ROOT / "cli" / "pilotlight_cli" / "formats" / "admitted_globals.json"
 ENVIRONMENTS = (
     ("scikit-learn==1.5.2", "numpy==1.26.4", "scipy==1.13.1", "pandas==2.2.3"),
     ("scikit-learn==1.5.2", "numpy==2.1.3", "scipy==1.14.1", "pandas==2.2.3"),

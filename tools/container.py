@@ -1,4 +1,4 @@
-"""Builds the container image of build/gcp, the package for Google Cloud.
+"""Builds the container image of the sample's build/gcp, the package for Google Cloud.
 
 Usage: python tools/container.py [BASE]
 
@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.project import BUILD, FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS, ROOT
 
 DOCKERFILE = FUNCTIONS / "gcp" / "container" / "Dockerfile"
-PACKAGE = BUILD / "gcp"
+PACKAGE = ROOT / "examples" / "breast-cancer" / "build" / "gcp"
 
 _HARDENED = "--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
 _CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.pinning.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
-from pilotlight_cli.project import LOCK, PROJECT
+from sample import LOCK
 
-PEERS = PROJECT / "bench" / "peers"
+PEERS = ROOT / "bench" / "peers"
 HEADER = f"# Written by 'python tools/lock_peers.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
 
 
@@ -29,7 +30,7 @@ def main() -> None:
             upgrade=upgrade,
         )
         file.write_text(text)
-        print(f"{file.relative_to(PROJECT)}: {len(pins(text))} packages")
+        print(f"{file.relative_to(ROOT)}: {len(pins(text))} packages")
 
 
 if __name__ == "__main__":

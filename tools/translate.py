@@ -13,8 +13,8 @@ import logging
 import sys
 from pathlib import Path
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.template import load_template
-from pilotlight_cli.project import PROJECT
 from translation import deployed, translate
 
 ACCOUNT = "123456789012"
@@ -52,7 +52,7 @@ def main() -> None:
     logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of unused features
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    template = load_template(PROJECT / "template.yaml")
+    template = load_template(ROOT / "template.yaml")
     documents = {name: deployed(translate(template, given), given) for name, given in VARIANTS.items()}
     for name, document in {"translated": translate(template, {}), **documents}.items():
         (folder / f"{name}.json").write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Isolated environments for this machine's Python or another, made with uv and kept in build/host."""
+"""Isolated environments for this machine's Python or another, made with uv and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from platformdirs import user_cache_path
 from rich.console import Console
 from uv import find_uv_bin
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.project import BUILD, PROJECT
 
 # The interpreter below any virtual environment, whose packages must not reach the function.
 PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
+
+
+CACHE = user_cache_path("pilotlight", appauthor=False)
+
+# The packages that runtimes need beside a function's own, from the groups of pyproject.toml.
+_PINNED = Path(__file__).with_name("pinned")
 
 
 class InstallError(PilotlightError):
@@ -36,7 +42,9 @@ def isolated_python(python: str = PYTHON) -> list[str]:
     return [python, "-s", "-S"]
 
 
-def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "host", *, python: str = PYTHON) -> Path:
+def host_packages(
+    requirements: Sequence[str] | Path, folder: Path = CACHE / "packages", *, python: str = PYTHON
+) -> Path:
     """Return a folder with those packages, installed into `folder` once and reused.
 
     A string is the text of a hash-pinned requirements file and a Path its file: nothing is resolved, and every file's
@@ -60,9 +68,8 @@ def host_packages(requirements: Sequence[str] | Path, folder: Path = BUILD / "ho
 
 
 def group_packages(group: str, *, python: str = PYTHON) -> Path:
-    """Return a folder with a dependency group of this project, at the versions in uv.lock."""
-    text = run_uv(["export", "--frozen", "--only-group", group, "--no-emit-project", "--no-header", "--no-annotate"])
-    return host_packages(text, python=python)
+    """Return a folder with the packages that pinned/GROUP.txt lists, `lambda-runtime` or `sam-cli`."""
+    return host_packages(_PINNED / f"{group}.txt", python=python)
 
 
 @contextmanager
@@ -111,7 +118,7 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "", quiet_seconds:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=PROJECT,
+        cwd=tempfile.gettempdir(),  # uv would read the settings of the project here
         env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
     )
     try:

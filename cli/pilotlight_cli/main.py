@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, releases, sam
 from pilotlight_cli.gcp import GcpUsageError
+from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.stores import StoreUrlError
@@ -25,7 +28,7 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (AwsUsageError, GcpUsageError, NameRefused, StoreUrlError, UsageError) as error:
+        except (AwsUsageError, GcpUsageError, NameRefused, ProjectUsageError, StoreUrlError, UsageError) as error:
             console.error(str(error))
             raise typer.Exit(2) from None
         except (PilotlightError, OSError) as error:
@@ -48,8 +51,26 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _enter(folder: Path | None) -> None:
+    if folder:
+        os.chdir(folder)
+
+
 @app.callback()
 def _pilotlight(
+    _folder: Annotated[
+        Path | None,
+        typer.Option(
+            "-C",
+            metavar="DIR",
+            help="Run as if started in this folder.",
+            exists=True,
+            file_okay=False,
+            is_eager=True,
+            callback=_enter,
+            show_default=False,
+        ),
+    ] = None,
     _: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version)
     ] = False,

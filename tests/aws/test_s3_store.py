@@ -14,7 +14,7 @@ import pytest
 from doubles import fetched
 from fakes.s3_server import S3Server
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS
 from s3_store import S3Store
 
 _NUMBERS = itertools.count(1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this machine")
 
@@ -70,7 +70,7 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilo
         "AWS_SECRET_ACCESS_KEY": "a secret",
         "AWS_SESSION_TOKEN": "a token",
     }
-    command = [str(PROJECT / "tools/smoke.sh"), stack]
+    command = [str(ROOT / "tools/smoke.sh"), stack]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

@@ -25,7 +25,7 @@ from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.process import Child, Log
-from pilotlight_cli.project import SAMPLE
+from repository import SAMPLE
 
 PROGRAM = """
 import gc, json, os, sys, threading

@@ -15,7 +15,7 @@ from aws_events import function_url_event, rest_api_event
 from harness import Pinned, prepared, sample, stored
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 ASKED = {"pilotlight": "describe"}
 RELEASE = "0f" * 32

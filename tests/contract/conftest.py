@@ -25,7 +25,7 @@ from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.gateway import gateway
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime
-from pilotlight_cli.project import SAMPLE
+from repository import SAMPLE
 
 __all__ = ["browser"]
 

@@ -10,11 +10,11 @@ import pytest
 
 from harness import Pinned, pinned
 from onnx_models import bfloat16_plus
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local import serving
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.verify import verify
-from pilotlight_cli.project import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_tritonclient_gets_bf16_in_bytes(url: str) -> None:
     script = Path(__file__).with_name("triton_bfloat16.py")
     done = subprocess.run(
         [*isolated_python(), str(script), url.removeprefix("http://")],
-        env={"PYTHONPATH": str(host_packages(PROJECT / "tools" / "clients.txt")), "PYTHONUTF8": "1"},
+        env={"PYTHONPATH": str(host_packages(ROOT / "tools" / "clients.txt")), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         timeout=300,

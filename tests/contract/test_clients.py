@@ -12,21 +12,21 @@ import pytest
 
 from catalogue.building import FEATURES
 from drivers import Addresses
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
-from pilotlight_cli.project import PROJECT
 
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
     """Return an environment with the clients, whose dependencies differ from the tests'."""
-    return host_packages(PROJECT / "tools" / "clients.txt")
+    return host_packages(ROOT / "tools" / "clients.txt")
 
 
 def run(script: str, packages: Path, *arguments: str) -> None:
     """Run a script beside this one in the clients' environment; it has to end well."""
     done = subprocess.run(
         [*isolated_python(), str(Path(__file__).with_name(script)), *arguments],
-        env={"PYTHONPATH": os.pathsep.join((str(packages), str(PROJECT / "tests"))), "PYTHONUTF8": "1"},
+        env={"PYTHONPATH": os.pathsep.join((str(packages), str(ROOT / "tests"))), "PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
         timeout=300,

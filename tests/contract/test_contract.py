@@ -15,7 +15,7 @@ from cases import JSON, Case, rents_cases, sample_cases
 from drivers import WAYS, Driver, Drivers, Reply
 from error_shape import check_refusal
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)
 CASES = {"breast-cancer": sample_cases(FEATURES), "rents": rents_cases()}

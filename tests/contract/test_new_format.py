@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 # A row for the engine and one for the format; the engine is made of no library.
 ROWS = """
@@ -107,7 +107,7 @@ def copied(tmp_path: Path) -> Path:
     """Return the project with the format, as far as a model's way into a function needs it."""
     project = tmp_path / "project"
     for folder in ("cli", "functions", "shared"):
-        shutil.copytree(PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name, content in CHANGES.items():
         with (project / name).open("a") as file:
             file.write(content)

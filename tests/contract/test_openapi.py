@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import requests
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local.server import serving
-from pilotlight_cli.project import PROJECT
 from reporting import REPORTED, Recorder
 
-TOOLS = PROJECT / "tools"
+TOOLS = ROOT / "tools"
 RUN = "import sys; from schemathesis.cli import schemathesis; sys.argv[0] = 'st'; schemathesis()"
 
 # A description of the protocol does not say what this model takes: what follows it may be refused, and what does not

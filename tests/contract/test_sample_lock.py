@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import pinned
-from pilotlight_cli.project import LOCK, SAMPLE
+from repository import LOCK, SAMPLE
 
 
 def test_publishing_and_pinning_the_sample_writes_the_committed_lock(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from local_lock import copy_lock, fill_store, rewrite
 from pilotlight.model.lock import File
 from pilotlight_cli.local import PortTaken, ServeError, serving
 from pilotlight_cli.local.client import send
-from pilotlight_cli.project import SAMPLE
-from pilotlight_cli.registry.sample import NotTheSample, sample_request
+from pilotlight_cli.registry.availability import NotAvailable
 from pilotlight_cli.registry.versions import NotPublished
 from pilotlight_cli.stores import StoreUrlError
 from processes import descendants, wait_until_ended
+from repository import SAMPLE, copied_project, sample_request
 
 
 def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, lock: Path) -> None:
@@ -66,12 +66,21 @@ def test_a_store_of_the_other_cloud_is_refused(cloud: str, store: str, message: 
         pass
 
 
-def test_a_lock_of_another_model_needs_a_store(cloud: str, lock: Path, tmp_path: Path) -> None:
-    other = copy_lock(lock, tmp_path)
-    rewrite(other, files=(File("model.onnx", 3, "0" * 64),))
+def test_a_lock_outside_of_a_project_needs_a_store(cloud: str, lock: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreUrlError, match="is in no project, .*; name one with --store URL"),
+        serving(cloud, copy_lock(lock, tmp_path)),
+    ):
+        pass
 
-    message = "pins breast-cancer:1, which is not the sample model .* --store URL"
-    with pytest.raises(NotTheSample, match=message), serving(cloud, other):
+
+def test_a_lock_of_files_that_the_project_does_not_have_is_refused(cloud: str, tmp_path: Path) -> None:
+    other = copied_project(tmp_path).model().lock
+    rewrite(other, files=(File("model.onnx", 3, "0" * 64),))
+    with (
+        pytest.raises(NotAvailable, match=r"breast-cancer:1 in .* differs from the pinned version"),
+        serving(cloud, other),
+    ):
         pass
 
 

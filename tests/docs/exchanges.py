@@ -18,7 +18,7 @@ from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, load_lock
 from pilotlight.model.tensor import Tensor
 from pilotlight.service import Service
-from pilotlight_cli.project import LOCK, SAMPLE
+from repository import LOCK, SAMPLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 # The pages whose examples run: those of the project's root and all of docs/.
 PAGES = tuple(
-    path.relative_to(PROJECT).as_posix() for glob in ("*.md", "docs/**/*.md") for path in sorted(PROJECT.glob(glob))
+    path.relative_to(ROOT).as_posix() for glob in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(glob))
 )
 
 # Pages beside what they describe. Their links are checked, their examples are not run.
@@ -49,7 +49,7 @@ class Block:
         return f"{self.page}:{self.line}"
 
 
-def read(page: str, root: Path = PROJECT) -> str:
+def read(page: str, root: Path = ROOT) -> str:
     """Return a page's text."""
     return (root / page).read_text(encoding="utf-8")
 

@@ -16,8 +16,8 @@ from queue import Empty, Queue
 
 from docs.matching import ANYTHING, difference
 from docs.pages import Block
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.local.process import free_port
-from pilotlight_cli.project import PROJECT
 
 # Texts in the pages that a run replaces with its own port and folder.
 PORT = ":8080"
@@ -198,7 +198,7 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 def opened(folder: Path) -> Iterator[Session]:
     """Open a session in a fresh copy of the project below `folder`."""
     copy = folder / "pilotlight"
-    shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
+    shutil.copytree(ROOT, copy, ignore=_LEFT_OUT)
     _lend_environment(copy)
     session = Session(copy, free_port(ports=_PORTS))
     try:

@@ -10,14 +10,14 @@ import emf
 from docs import pages
 from docs.pages import Block
 from pilotlight.telemetry import ColdStart, Served
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import costs
 from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
 from pilotlight_cli.aws.template import effective_values, load_template
-from pilotlight_cli.project import PROJECT
 
 PAGE = "docs/guides/operate-on-aws.md"
 TEXT = pages.read(PAGE)
-TEMPLATE = load_template(PROJECT / "template.yaml")
+TEMPLATE = load_template(ROOT / "template.yaml")
 QUERIES = [block for block in pages.blocks(PAGE, TEXT) if block.language == "text"]
 SETTINGS = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## AWS parameters"))
 COSTS = pages.section(pages.read("docs/reference/costs.md"), "## AWS")

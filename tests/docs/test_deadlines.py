@@ -9,7 +9,7 @@ import re
 import pytest
 
 from docs import pages
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 SECTION = pages.section(pages.read("docs/concepts/architecture.md"), "## Deadlines")
 ROWS = [(row[1], row[2], re.findall(r"`([^`]+)`", row[3])) for row in pages.table(SECTION)]
@@ -46,7 +46,7 @@ def test_a_deadline_is_the_constants(values: str, names: list[str]) -> None:
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_the_deadlines_of_a_start_are_the_entry_points(entry: str) -> None:
     named = [float(values) for _, values, names in ROWS if names == ["deadline=", entry]]
-    (line,) = re.findall(r"^ +deadline=.*$", (PROJECT / entry).read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^ +deadline=.*$", (ROOT / entry).read_text(), re.MULTILINE)
     assert named == [float(number) for number in re.findall(r"\d+\.\d", line)]
 
 

@@ -9,9 +9,10 @@ from importlib.metadata import requires
 import pytest
 from packaging.requirements import Requirement
 
-from pilotlight_cli.project import FUNCTIONS, PROJECT, SAMPLE
+from pilotlight_cli.assets import FUNCTIONS, ROOT
+from repository import SAMPLE
 
-NOTICE = (PROJECT / "NOTICE").read_text()
+NOTICE = (ROOT / "NOTICE").read_text()
 
 
 def needed(package: str) -> Iterator[str]:
@@ -39,4 +40,4 @@ def test_what_google_cloud_installs_besides_is_named_or_needed_by_what_is() -> N
 
 
 def test_the_data_in_the_sample_model_is_named() -> None:
-    assert SAMPLE.relative_to(PROJECT).as_posix() in NOTICE
+    assert SAMPLE.relative_to(ROOT).as_posix() in NOTICE

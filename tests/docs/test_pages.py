@@ -19,10 +19,10 @@ from docs.pages import NOTES, PAGES, Block
 from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
-from pilotlight_cli.project import PROJECT
 from pilotlight_cli.sandbox.child import samples
 from pilotlight_cli.sandbox.child.__main__ import LARGEST_RESULT
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
@@ -78,8 +78,8 @@ def test_the_blocks_that_do_not_run_are_these() -> None:
 
 
 def test_every_other_markdown_file_is_a_note() -> None:
-    folders = [path for path in PROJECT.glob("[!.]*/") if path.name not in {"build", "docs"}]
-    found = {path.relative_to(PROJECT).as_posix() for folder in folders for path in folder.rglob("*.md")}
+    folders = [path for path in ROOT.glob("[!.]*/") if path.name not in {"build", "docs"}]
+    found = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*.md")}
     assert found == set(NOTES)
 
 
@@ -100,7 +100,7 @@ def links(text: str) -> list[str]:
 def test_links_lead_somewhere(page: str) -> None:
     for target in links(pages.read(page)):
         path, _, anchor = target.partition("#")
-        file = (PROJECT / page).parent / path if path else PROJECT / page
+        file = (ROOT / page).parent / path if path else ROOT / page
         assert file.exists(), f"{page} links to {target}"
         assert not anchor or anchor in anchors(file.read_text()), f"{page} links to {target}"
 
@@ -145,15 +145,15 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
 
 
 def is_path(span: str) -> bool:
-    known = tuple(f"{path.name}/" for path in PROJECT.iterdir() if path.is_dir())
+    known = tuple(f"{path.name}/" for path in ROOT.iterdir() if path.is_dir())
     return span.startswith(known) or bool(re.fullmatch(r"[\w.-]+\.(py|md|lock|toml)", span))
 
 
 def exists(span: str) -> bool:
-    if "/" in span or (PROJECT / span).exists():
+    if "/" in span or (ROOT / span).exists():
         path = span.partition(" ")[0].rstrip("/")  # a command's arguments may follow it
-        return path in NOT_COMMITTED or (PROJECT / path).exists()
-    return any(root.rglob(span) for root in (PROJECT / "shared", PROJECT / "functions", PROJECT / "cli"))
+        return path in NOT_COMMITTED or (ROOT / path).exists()
+    return any(root.rglob(span) for root in (ROOT / "shared", ROOT / "functions", ROOT / "cli"))
 
 
 def commands() -> dict[str, set[str]]:
@@ -208,7 +208,7 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_exist(page: str) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     found = re.findall(r"^(?:\$ )?make ([a-z-]+)", code(pages.read(page)), re.MULTILINE)
     assert set(found) <= targets
 
@@ -284,7 +284,7 @@ def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one() -> None:
 
 
 def test_the_table_of_states_is_the_code() -> None:
-    loading = (PROJECT / "shared/pilotlight/start/loading.py").read_text()
+    loading = (ROOT / "shared/pilotlight/start/loading.py").read_text()
     states = re.search(r"^State = Literal\[(.*)\]$", loading, re.MULTILINE)
     assert states is not None
     rows = pages.table(pages.section(pages.read("docs/concepts/cold-start.md"), "## States"))
@@ -304,7 +304,7 @@ def test_there_is_one_diagram() -> None:
 
 
 def test_the_changelog_knows_the_version() -> None:
-    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert re.search(
         rf"(^## \[{re.escape(version)}\]|^Will be {re.escape(version)}\.$)", pages.read("CHANGELOG.md"), re.MULTILINE
     )

@@ -22,7 +22,7 @@ from pilotlight.model.tensor import DATATYPES
 from pilotlight.settings import read_settings
 from pilotlight_cli.commands.options import Cloud
 from pilotlight_cli.local import serving
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 PAGE = "docs/reference/protocol.md"
 TEXT = pages.read(PAGE)

@@ -21,10 +21,10 @@ from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
 from pilotlight_cli.pinning.requirements import pins
-from pilotlight_cli.project import LOCK, SAMPLE
-from pilotlight_cli.registry.sample import publish_sample, sample_request
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
+from repository import LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
 PATIENCE = 25  # seconds until SIGKILL; less than gunicorn's 30, after which it ends whatever it waits for
@@ -70,7 +70,7 @@ def store(built: Built) -> Iterator[EmbeddedStore]:
     """Yield a store on this machine that containers reach; it has the sample model."""
     with gcs_store(built.address) as found:
         with acting_in(found.environ):
-            publish_sample(open_store(found.url), LOCK)
+            ensure_published(LOCK, open_store(found.url))
         yield found
 
 

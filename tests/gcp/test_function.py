@@ -21,8 +21,8 @@ from harness import Pinned, prepared, sample
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import ServeError
 from pilotlight_cli.local.stores import EmbeddedStore
-from pilotlight_cli.project import SAMPLE
 from processes import children
+from repository import SAMPLE
 from servers import certificates
 from servers.fake_gcs import FakeGcs, Fault
 from servers.metadata_server import TOKEN, MetadataServer

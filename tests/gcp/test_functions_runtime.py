@@ -181,7 +181,7 @@ from pathlib import Path
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import functions_runtime
-from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS
 packages = host_packages(FUNCTIONS / "gcp/predict/requirements.lock")
 with functions_runtime(Function(Path(sys.argv[1]), (packages,), passed_on({}))) as runtime:
     print(runtime.pid, urllib.request.urlopen(runtime.url).read().decode().split('"pid":')[1].split(",")[0], flush=True)

@@ -14,10 +14,10 @@ import pytest
 import requests
 
 import gunicorn_worker
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.process import ServeError
-from pilotlight_cli.project import FUNCTIONS
 from processes import cloud_function, is_running
 from waiting import wait_until
 

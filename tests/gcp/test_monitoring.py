@@ -21,9 +21,9 @@ from harness import in_functions_framework, sample, stored
 from log_entries import field, matches, to_entry
 from pilotlight.http.routes import ROUTES, Route
 from pilotlight.telemetry import ColdStart, Record, Served
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
-FOLDER = PROJECT / "deploy/gcp/monitoring"
+FOLDER = ROOT / "deploy/gcp/monitoring"
 METRICS = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("metrics/*.yaml"))}
 POLICY = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
 PREFIX = "logging.googleapis.com/user/"

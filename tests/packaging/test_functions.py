@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from pilotlight_cli import staging
+from pilotlight_cli.assets import FUNCTIONS, ROOT
 from pilotlight_cli.aws.release import release_digest
 from pilotlight_cli.aws.template import effective_values, load_template
 from pilotlight_cli.hostenv import group_packages, isolated_python
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
-from pilotlight_cli.project import FUNCTIONS, LOCK, PROJECT
 from pilotlight_cli.staging.bytecode import has_bytecode, interpreter
 from pilotlight_cli.staging.closure import imported_modules
+from repository import LOCK
 from templates import of_type, released
 
 LOADED = (
@@ -171,14 +172,14 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return the working copy in two folders, without what was built there; each has built its package itself."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "cli", "shared", "functions", "*.lock"]
     names = subprocess.run(
-        [*listed, "golden.json", "template.yaml"], cwd=PROJECT, capture_output=True, text=True, check=True
+        [*listed, "golden.json", "template.yaml"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     folders = [tmp_path_factory.mktemp("tree") / name for name in ("one", "another place")]
     for folder in folders:
         for name in names:
-            if (PROJECT / name).is_file():
+            if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes((PROJECT / name).read_bytes())
+                (folder / name).write_bytes((ROOT / name).read_bytes())
         environ = os.environ | {"PYTHONPATH": f"{folder / 'cli'}{os.pathsep}{folder / 'shared'}"}
         command = [sys.executable, "-m", "pilotlight_cli.main", "build", "--cloud", "aws"]
         subprocess.run(command, cwd=folder, env=environ, capture_output=True, check=True)

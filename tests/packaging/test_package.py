@@ -17,13 +17,14 @@ from harness import Pinned, in_lambda, pinned, stored
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import load_lock
 from pilotlight_cli import staging
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.pinning.pin import LockMismatch
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
-from pilotlight_cli.project import FUNCTIONS, LOCK, SAMPLE
 from pilotlight_cli.staging.bytecode import compile_all, interpreter
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.package import MAX_BYTES
+from repository import LOCK, SAMPLE
 
 OLDER = "1.7.2"
 

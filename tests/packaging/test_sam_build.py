@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import sample
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
-from pilotlight_cli.project import PROJECT
 from pilotlight_cli.staging.bytecode import interpreter
 from pilotlight_cli.staging.package import MAX_BYTES
 
@@ -38,11 +38,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the working copy without what git does not keep, in which `sam build` was run."""
     folder = tmp_path_factory.mktemp("clone") / "project"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     for name in names:
-        if (PROJECT / name).is_file():
+        if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((PROJECT / name).read_bytes())
+            (folder / name).write_bytes((ROOT / name).read_bytes())
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environ |= {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", **AROUND}
     command = [str(Path(sys.executable).with_name("sam")), "build"]
@@ -77,7 +77,7 @@ def test_the_package_serves_with_nothing_beside_it(clone: Path, tmp_path: Path) 
         pytest.skip(f"there is no Python {PYTHON_VERSION} on this machine")
     environ = {"PILOTLIGHT_STORE": sample(tmp_path / "store").store.url, "TMPDIR": str(tmp_path)}
     package = clone / ".aws-sam/build/PredictFunction"
-    event = PROJECT / "events/http-api-v2-predict.json"
+    event = ROOT / "events/http-api-v2-predict.json"
     command = [program, "-I", "-S", "-B", "-W", "error", "-c", SERVE, str(package), str(event)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "200"

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.local.client import send
-from pilotlight_cli.project import PROJECT
 from waiting import wait_until
 
 PORT = 9000  # not the image's own
@@ -83,7 +83,7 @@ def python_base() -> tuple[str, str]:
     own = "python:3.13-slim-bookworm"
     if subprocess.run(["docker", "image", "inspect", own], capture_output=True, check=False).returncode == 0:
         return own, ""
-    command = [sys.executable, str(PROJECT / "tools/python_image.py")]
+    command = [sys.executable, str(ROOT / "tools/python_image.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip(), done.stderr.strip()
 

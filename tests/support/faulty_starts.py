@@ -15,7 +15,7 @@ from pilotlight.errors import PilotlightError
 from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.model.lock import load_lock
 from pilotlight.start.loading import Loader, Plan
-from pilotlight_cli.project import LOCK, SAMPLE
+from repository import LOCK, SAMPLE
 
 MODEL = load_lock(LOCK).model
 CONTENT = (SAMPLE / "model.onnx").read_bytes()

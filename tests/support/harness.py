@@ -20,11 +20,11 @@ from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
 from pilotlight_cli.local.server import prepare
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, embedded_store
 from pilotlight_cli.pinning.pin import pin
-from pilotlight_cli.project import LOCK
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.registry.publish import copy, publish
-from pilotlight_cli.registry.sample import publish_sample
 from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.stores import Store, open_store
+from repository import LOCK
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def on_engine(model: Pinned, engine: str) -> Pinned:
 def sample(folder: Path) -> Pinned:
     """Return the repository's own lock, and fill a store in `folder` with what it pins."""
     store = open_store(folder.as_uri())
-    publish_sample(store, LOCK)
+    ensure_published(LOCK, store)
     return Pinned(LOCK, store)
 
 

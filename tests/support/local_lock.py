@@ -12,11 +12,11 @@ from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_lock
 from pilotlight.model.signature import read_signature
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
-from pilotlight_cli.project import SAMPLE
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.registry.digests import read_file_entry
 from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.registry.sample import publish_sample
 from pilotlight_cli.stores import open_store
+from repository import SAMPLE
 
 
 def lock_the_sample(folder: Path) -> Path:
@@ -55,5 +55,5 @@ def rewrite(lock: Path, **changes: object) -> None:
 
 def fill_store(folder: Path, lock: Path) -> str:
     """Publish the sample to a store in a folder, and return its URL."""
-    publish_sample(open_store(folder.as_uri()), lock)
+    ensure_published(lock, open_store(folder.as_uri()))
     return folder.as_uri()

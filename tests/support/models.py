@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pilotlight_cli.project import SAMPLE
+from repository import SAMPLE
 
 if TYPE_CHECKING:
     import onnx

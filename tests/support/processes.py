@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS
 from waiting import wait_until
 
 if TYPE_CHECKING:

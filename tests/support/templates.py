@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.template import effective_values, load_template, refusals
-from pilotlight_cli.project import PROJECT
 
 Resources = dict[str, dict[str, Any]]
 
-TEMPLATE = load_template(PROJECT / "template.yaml")
-BOOTSTRAP = load_template(PROJECT / "bootstrap.yaml")
+TEMPLATE = load_template(ROOT / "template.yaml")
+BOOTSTRAP = load_template(ROOT / "bootstrap.yaml")
 
 START_MODES: dict[str, dict[str, str]] = {
     "on-demand": {},

@@ -14,7 +14,7 @@ from pilotlight.errors import FormatError, ModelError, SettingsError
 from pilotlight.http.messages import Request
 from pilotlight.start.machine import Machine
 from pilotlight.telemetry import Report
-from pilotlight_cli.project import LOCK, SAMPLE
+from repository import LOCK, SAMPLE
 
 KEY = "breast-cancer/1/model.onnx"
 

@@ -7,12 +7,12 @@ import pytest
 
 from pilotlight.errors import SettingsError
 from pilotlight.settings import SETTINGS, Setting, Settings, read_settings
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.template import load_template
-from pilotlight_cli.project import PROJECT
 
 FOLDER = Path("/package")
 STORE = {"PILOTLIGHT_STORE": "s3://bucket/models/"}
-STACK = load_template(PROJECT / "template.yaml")
+STACK = load_template(ROOT / "template.yaml")
 
 
 def test_only_the_store_has_no_default() -> None:

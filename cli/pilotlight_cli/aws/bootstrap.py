@@ -11,7 +11,6 @@ from botocore.exceptions import WaiterError
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws.calls import calling
 from pilotlight_cli.aws.stacks import Stack, check_deployable, read_stack
-from pilotlight_cli.project import PROJECT
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -46,7 +45,7 @@ def find_store(cloudformation: CloudFormationClient) -> ModelStore | None:
 
 def make_store(
     cloudformation: CloudFormationClient,
-    template: Path = PROJECT / "bootstrap.yaml",
+    template: Path,
     poll_seconds: int = _POLL_SECONDS,
 ) -> ModelStore:
     """Create the stack, and poll its status every `poll_seconds`. Raise AwsError or BootstrapFailed."""

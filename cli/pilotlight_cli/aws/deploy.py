@@ -26,7 +26,7 @@ from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_s
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.verify import VerifyReport, verify
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
-from pilotlight_cli.project import LOCK, PROJECT
+from pilotlight_cli.project.folders import ModelFolder
 from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging.bytecode import has_bytecode
 from pilotlight_cli.stores import open_store
@@ -62,6 +62,7 @@ class Account:
     `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine.
     """
 
+    model: ModelFolder
     cloudformation: CloudFormationClient
     functions: LambdaClient
     sam: Sam
@@ -85,7 +86,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     Raise PilotlightError: DeployRefused and others before any change of the stack, SamFailed if its update fails,
     NotServed if the function does not serve what was deployed.
     """
-    template = load_template(PROJECT / "template.yaml")
+    template = load_template(account.model.root / "template.yaml")
     wanted = _wanted(template, environment)
     stack = read_stack(account.cloudformation, environment.stack)
     before = _served_version(account, stack, environment)
@@ -169,7 +170,7 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
         if not account.confirm(f"This account has no model store. Create it, as the stack {BOOTSTRAP}?"):
             raise DeployRefused("nothing was deployed: this account has no model store")
         account.say(f"creating the stack {BOOTSTRAP}: the bucket of the model store, and one for its access log")
-        store = make_store(account.cloudformation)
+        store = make_store(account.cloudformation, account.model.root / "bootstrap.yaml")
     if store is None:
         return {}
     location = {} if _STORE in given else {_STORE: store.url, _KEY: store.key_arn}
@@ -179,11 +180,12 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
 
 def _verify_model(store: str, source: str, account: Account) -> None:
     """Ensure that the store has the pinned version, and that it passes its verification in Lambda's own runtime."""
-    model = load_lock(LOCK).model
-    if ensure_published(LOCK, open_store(store), source, "make deploy-aws ENV=... FROM=s3://bucket/prefix"):
+    lock = account.model.lock
+    model = load_lock(lock).model
+    if ensure_published(lock, open_store(store), source):
         account.say(f"copied {model.name}:{model.version} to {store}")
     account.say(f"verifying {model.name}:{model.version} from {store} in Lambda's runtime on this machine")
-    failed = [f"{check.name}: {check.detail}" for check in account.verify(LOCK, store, "aws").checks if not check.ok]
+    failed = [f"{check.name}: {check.detail}" for check in account.verify(lock, store, "aws").checks if not check.ok]
     if failed:
         raise DeployRefused(f"{model.name}:{model.version} failed its verification: {'; '.join(failed)}")
 

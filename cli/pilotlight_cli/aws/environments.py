@@ -11,9 +11,6 @@ from typing import Any
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.project import PROJECT
-
-FILE = PROJECT / "samconfig.toml"
 
 _STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
 _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
@@ -36,7 +33,7 @@ class Environment:
     parameters: Mapping[str, str]
 
 
-def read_environment(name: str, file: Path = FILE) -> Environment:
+def read_environment(name: str, file: Path) -> Environment:
     """Return an environment of a samconfig.toml. Raise AwsUsageError if it has no such table, or SamConfigError."""
     tables = _tables(file)
     if name not in tables:

@@ -1,4 +1,4 @@
-"""Runs the project's own SAM CLI for a deployment, in a clean environment."""
+"""Runs SAM CLI for a model of a project, in a clean environment."""
 
 from __future__ import annotations
 
@@ -7,44 +7,75 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.aws.environments import FILE
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.hostenv import group_packages, isolated_python
+from pilotlight_cli.project.folders import ModelFolder
 
-# Runs a command with its output passed through, and returns its exit code.
-Runner = Callable[[Sequence[str], Mapping[str, str]], int]
-
-BUILT = PROJECT / ".aws-sam" / "build"
+# Runs a command in a folder with its output passed through, and returns its exit code.
+Runner = Callable[[Sequence[str], Mapping[str, str], Path], int]
 
 # Variables of a calling make, or of another project's environment, that would affect the make that `sam build` calls.
-_REMOVED = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "ARCHITECTURE")
+_REMOVED = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEFILES",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "ARCHITECTURE",
+    "LOCK",
+)
 
 
 class SamFailed(PilotlightError):
     """A command of SAM CLI failed, after printing the reason."""
 
 
-def run(command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command in the project's folder; return its exit code. All its output goes to stderr."""
-    return subprocess.run(command, env=dict(environ), cwd=PROJECT, stdout=2, check=False).returncode
+def program() -> list[str]:
+    """Return the command of SAM CLI: that of this Python environment, or else one that is installed in the cache."""
+    if find_spec("samcli"):
+        return [sys.executable, "-m", "samcli"]
+    packages = group_packages("sam-cli")
+    code = (
+        f"import site, sys; site.addsitedir({str(packages)!r}); from samcli.cli.main import cli; cli(prog_name='sam')"
+    )
+    return [*isolated_python(), "-c", code]
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
+    """Run a command in a folder; return its exit code. All its output goes to stderr."""
+    return subprocess.run(command, env=dict(environ), cwd=folder, stdout=2, check=False).returncode
 
 
 @dataclass(frozen=True, slots=True)
 class Sam:
-    """SAM CLI for an environment of samconfig.toml. `folder` has the built packages and template."""
+    """SAM CLI for a model and an environment of its samconfig.toml."""
 
+    model: ModelFolder
     environment: str
     environ: Mapping[str, str]
     runner: Runner = run
-    folder: Path = BUILT
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the built packages and template."""
+        return self.model.sam_build
 
     def build(self, architecture: str) -> None:
         """Build every function. Raise SamFailed if that fails."""
         # SAM's cache checks functions/aws alone: it would miss a change of the core or of the lock.
-        options = ["--template-file", str(PROJECT / "template.yaml"), "--build-dir", str(self.folder), "--no-cached"]
-        self._run("build", options, {"ARCHITECTURE": architecture})
+        options = [
+            "--template-file",
+            str(self.model.root / "template.yaml"),
+            "--build-dir",
+            str(self.folder),
+            "--no-cached",
+        ]
+        self._run("build", options, build_variables(self.model) | {"ARCHITECTURE": architecture})
 
     def deploy(self, stack: str, parameters: Mapping[str, str]) -> None:
         """Deploy the built template to a stack with values for all parameters. Raise SamFailed if that fails.
@@ -63,11 +94,15 @@ class Sam:
         self._run("deploy", options, {})
 
     def _run(self, command: str, options: Sequence[str], more: Mapping[str, str]) -> None:
-        program = str(Path(sys.executable).with_name("sam"))
-        config = ["--config-file", str(FILE), "--config-env", self.environment]
-        code = self.runner([program, command, *config, *options], {**clean(self.environ), **more})
+        config = ["--config-file", str(self.model.environments.resolve()), "--config-env", self.environment]
+        code = self.runner([*program(), command, *config, *options], {**clean(self.environ), **more}, self.model.root)
         if code:
             raise SamFailed(f"'sam {command}' failed with exit code {code}; see its output above")
+
+
+def build_variables(model: ModelFolder) -> dict[str, str]:
+    """Return what functions/aws/Makefile needs to build the packages of a model with this command."""
+    return {"LOCK": str(model.lock.resolve()), "PILOTLIGHT": f"'{sys.executable}' -m pilotlight_cli.main"}
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:

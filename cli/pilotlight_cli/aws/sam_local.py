@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight_cli.aws.sam import SamFailed, clean
+from pilotlight_cli.aws.sam import SamFailed, build_variables, clean, program
 from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.local.process import Child, Log, PortTaken, listen
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, affects_store, s3_store
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
-from pilotlight_cli.project import BUILD, LOCK, PROJECT
-from pilotlight_cli.registry.sample import publish_sample
+from pilotlight_cli.project.events import pinned_events
+from pilotlight_cli.project.folders import ModelFolder
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.stores import open_store
 
 FUNCTION = "PredictFunction"
@@ -39,25 +39,27 @@ class Prepared:
 
 
 @contextmanager
-def prepared(store: str | None, environ: Mapping[str, str], folder: Path = BUILD / "sam") -> Iterator[Prepared]:
-    """Build the function in `folder`. Without a store's URL, run an embedded one with the sample model meanwhile.
+def prepared(model: ModelFolder, store: str | None, environ: Mapping[str, str]) -> Iterator[Prepared]:
+    """Build the function of a model. Without a store's URL, run an embedded one with the pinned version meanwhile.
 
-    Raise SamFailed, or NotTheSample if the lock pins a model that only a store of the user can have.
+    Raise SamFailed, or NotAvailable if the project's store does not have the version.
     """
     address = host_address() if store is None else ""  # fail before the slow steps
-    build(folder, environ)
+    folder = model.built("sam")
+    build(model, folder, environ)
     if store is not None:
         yield Prepared(point_to(folder / "template.yaml", {"PILOTLIGHT_STORE": store}), quiet(environ))
         return
     with reachable_store(address) as embedded:
         with acting_in(embedded.environ):
-            publish_sample(open_store(embedded.url), LOCK)
+            ensure_published(model.lock, open_store(embedded.url))
         yield pointed_to(embedded, address, folder / "template.yaml", environ)
 
 
-def build(folder: Path, environ: Mapping[str, str]) -> None:
+def build(model: ModelFolder, folder: Path, environ: Mapping[str, str]) -> None:
     """Have SAM CLI build the predict function alone, outside of .aws-sam, which has the build to deploy."""
-    _run([_sam(), "build", FUNCTION, "--build-dir", str(folder)], quiet(environ))
+    command = [*program(), "build", FUNCTION, "--template-file", str(model.root / "template.yaml")]
+    _run([*command, "--build-dir", str(folder)], quiet(environ) | build_variables(model), model.root)
 
 
 def pointed_to(store: EmbeddedStore, address: str, template: Path, environ: Mapping[str, str]) -> Prepared:
@@ -84,7 +86,16 @@ def invoke_command(run: Prepared, event: Path, parameters: Sequence[str] = ()) -
 
     `parameters` are values for the template's, as NAME=VALUE. An exception of the handler is a response too.
     """
-    return [_sam(), "local", "invoke", FUNCTION, "--event", str(event), *_options(run, parameters)]
+    return [*program(), "local", "invoke", FUNCTION, "--event", str(event.resolve()), *_options(run, parameters)]
+
+
+def example_event(lock: Path, run: Prepared) -> Path:
+    """Write an event with the first golden sample beside the template; return its path. Raise SamFailed."""
+    event, made = run.template.with_name("event.json"), pinned_events(lock)
+    if not made:
+        raise SamFailed("JSON cannot represent any golden sample of this model; name a file with an event")
+    event.write_bytes(made["http-api-v2-predict.json"])
+    return event
 
 
 @contextmanager
@@ -95,7 +106,7 @@ def api(run: Prepared, port: int, parameters: Sequence[str] = ()) -> Iterator[tu
     """
     options = ["--port", str(port), "--disable-authorizer", "--warm-containers", "LAZY", *_options(run, parameters)]
     log = Log()
-    child = Child([_sam(), "local", "start-api", *options], PROJECT, run.environ, log)
+    child = Child([*program(), "local", "start-api", *options], run.template.parent, run.environ, log)
     try:
         child.wait_for_port(port, seconds=60)
         yield child, log
@@ -121,7 +132,7 @@ def host_address(image: str = IMAGE, python: str = "/var/lang/bin/python3") -> s
     of Docker Desktop is known only there.
     """
     options = ["--rm", "--add-host", f"{_HOST}:host-gateway", "--entrypoint", python]
-    return _run(["docker", "run", *options, image, "-c", _ADDRESS], os.environ).strip()
+    return _run(["docker", "run", *options, image, "-c", _ADDRESS], os.environ, Path()).strip()
 
 
 @contextmanager
@@ -140,14 +151,10 @@ def _options(run: Prepared, parameters: Sequence[str]) -> list[str]:
     return ["--template", str(run.template), *overrides]
 
 
-def _sam() -> str:
-    return str(Path(sys.executable).with_name("sam"))
-
-
-def _run(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Run a command; return its stdout. Raise SamFailed if it fails."""
+def _run(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> str:
+    """Run a command in a folder; return its stdout. Raise SamFailed if it fails."""
     try:
-        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, cwd=PROJECT)
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False, cwd=folder)
     except FileNotFoundError:
         raise SamFailed(f"{command[0]} is not installed; 'sam local' runs functions in Docker") from None
     if done.returncode:

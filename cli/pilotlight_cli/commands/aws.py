@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson
+from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
     from pilotlight_cli.aws.deploy import Deployed
@@ -28,6 +29,7 @@ def deploy(
         typer.Option("--from", metavar="URL", help="Copy the pinned version from this store if the target's lacks it."),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
+    model: ModelName = "",
     json: AsJson = False,
 ) -> None:
     """Deploy this working copy, and check that the function serves what was built."""
@@ -36,12 +38,14 @@ def deploy(
     from pilotlight_cli.aws.environments import read_environment
     from pilotlight_cli.aws.sam import Sam
 
-    target = read_environment(environment)
+    chosen = find_project().model(model)
+    target = read_environment(environment, chosen.environments)
     with _acting_in(target), _interruptible(target.stack):
         account = deployment.Account(
+            model=chosen,
             cloudformation=client("cloudformation"),
             functions=client("lambda"),
-            sam=Sam(target.name, os.environ),
+            sam=Sam(chosen, target.name, os.environ),
             say=console.say,
             confirm=lambda question: yes or bool(os.environ.get("CI")) or _ask(question),
         )
@@ -53,6 +57,7 @@ def deploy(
 
 
 def prune(
+    *,
     environment: Annotated[
         str, typer.Option("--env", metavar="ENV", help="The environment, a table in samconfig.toml.")
     ] = "",
@@ -61,6 +66,7 @@ def prune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be deleted, and delete nothing.")
     ] = False,
+    model: ModelName = "",
     json: AsJson = False,
 ) -> None:
     """Delete old versions of the function, never one that an alias routes traffic to."""
@@ -72,7 +78,7 @@ def prune(
 
     if bool(environment) == bool(function):
         raise typer.BadParameter("expected either --env or --function")
-    target = read_environment(environment) if environment else None
+    target = read_environment(environment, find_project().model(model).environments) if environment else None
     with _acting_in(target):
         if target is not None:
             stack = read_stack(client("cloudformation"), target.stack)

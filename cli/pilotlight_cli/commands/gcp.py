@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import LOCK, AsJson, LockPath
-from pilotlight_cli.project import BUILD
+from pilotlight_cli.commands.options import AsJson, LockPath, ModelName
+from pilotlight_cli.project.folders import selected
 
 if TYPE_CHECKING:
     from pilotlight_cli.gcp.deploy import Operator
@@ -24,9 +24,15 @@ if TYPE_CHECKING:
 Environment = Annotated[
     str, typer.Option("--env", metavar="ENV", help="Environment: a table in gcp.toml.", show_default=False)
 ]
-Settings = Annotated[Path, typer.Option("--settings", metavar="FILE", help="Settings of the environments.")]
-
-_SETTINGS = Path("gcp.toml")
+Settings = Annotated[
+    Path | None,
+    typer.Option(
+        "--settings",
+        metavar="FILE",
+        help="Settings of the environments (default: gcp.toml beside the lock).",
+        show_default=False,
+    ),
+]
 
 
 def deploy(
@@ -39,21 +45,26 @@ def deploy(
         ),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
-    lock: LockPath = LOCK,
-    settings: Settings = _SETTINGS,
+    model: ModelName = "",
+    lock: LockPath = None,
+    settings: Settings = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder to stage the package in.", show_default=False)
-    ] = BUILD / "gcp",
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Folder to stage the package in (default: in build/).", show_default=False
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Deploy this working copy as a new revision and shift traffic to it step by step."""
     from pilotlight_cli.gcp import deploy as deployment
 
-    google = _connect(settings, environment)
+    chosen = selected(model, lock)
+    google = _connect(settings or chosen.gcp_settings, environment)
     with _operator(
         google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _confirm(question)
     ) as operator:
-        done = deployment.deploy(google, operator, lock, out, source)
+        done = deployment.deploy(google, operator, chosen.lock, out or chosen.built("gcp"), source)
     if json:
         console.print_json(
             {
@@ -76,8 +87,9 @@ def rollout(
     environment: Environment,
     plan: Annotated[bool, typer.Option("--plan", help="Only show the current traffic and the steps.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Route all traffic back to the old revision.")] = False,
-    lock: LockPath = LOCK,
-    settings: Settings = _SETTINGS,
+    model: ModelName = "",
+    lock: LockPath = None,
+    settings: Settings = None,
     json: AsJson = False,
 ) -> None:
     """Resume an unfinished rollout, or roll it back. Without one, change nothing."""
@@ -87,7 +99,8 @@ def rollout(
 
     if plan and rollback:
         raise typer.BadParameter("--plan and --rollback are mutually exclusive")
-    google = _connect(settings, environment)
+    chosen = selected(model, lock)
+    google = _connect(settings or chosen.gcp_settings, environment)
     service = service_of(google)
     if plan or service is None:
         if json:
@@ -98,7 +111,7 @@ def rollout(
             console.output().print(views.plan_table(google.settings.plan, service))
         return
     with _operator(google.settings.plan, _confirm) as operator:
-        moving = rollout_of(google, operator, service.name, None if rollback else expected_of(lock))
+        moving = rollout_of(google, operator, service.name, None if rollback else expected_of(chosen.lock))
         outcome = moving.roll_back() if rollback else moving.run()
     if json:
         console.print_json({"service": service.name, "outcome": outcome.kind, "revision": outcome.revision or None})

@@ -42,7 +42,7 @@ def publish(
     ],
     *,
     name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
-    store: StoreUrl,
+    store: StoreUrl = "",
     format: Annotated[  # noqa: A002 - the option's name
         Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
     ] = None,
@@ -118,10 +118,10 @@ def publish(
 
 
 def list_(
-    store: StoreUrl,
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="List this model's versions.", show_default=False)
     ] = None,
+    store: StoreUrl = "",
     json: AsJson = False,
 ) -> None:
     """List the models in a store, or the versions of one."""
@@ -133,7 +133,7 @@ def list_(
         raise typer.Exit(1)
 
 
-def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
+def show(reference: Reference, store: StoreUrl = "", json: AsJson = False) -> None:
     """Show a version's files, runtime and signature."""
     source = open_store(store)
     manifest = resolve(source, reference)
@@ -150,7 +150,7 @@ def show(reference: Reference, store: StoreUrl, json: AsJson = False) -> None:
 def alias(
     reference: Versioned,
     name: Annotated[str, typer.Argument(metavar="ALIAS", help="Alias to set.", show_default=False)],
-    store: StoreUrl,
+    store: StoreUrl = "",
     json: AsJson = False,
 ) -> None:
     """Point an alias to a version."""

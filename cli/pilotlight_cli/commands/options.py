@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from pilotlight.model.formats import ENGINES, FORMATS
+from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
@@ -21,20 +22,29 @@ else:
     Format = Literal[tuple(FORMATS)]
     Engine = Literal[tuple(ENGINES)]
 
+
+def _or_of_project(store: str) -> str:
+    """Return the store of the project if the option names none."""
+    return store or find_project().store
+
+
 StoreUrl = Annotated[
     str,
     typer.Option(
         "--store",
         metavar="URL",
         envvar="PILOTLIGHT_STORE",
-        help="Model store: s3://bucket/prefix, gs://bucket/prefix or file:///folder.",
+        callback=_or_of_project,
+        help="Model store: s3://bucket/prefix, gs://bucket/prefix or file:///folder (default: the project's).",
         show_default=False,
     ),
 ]
 
 
-def _regular(lock: Path) -> Path:
+def _regular(lock: Path | None) -> Path | None:
     """Check that the lock and the files beside it are regular files, which cannot block a reader."""
+    if lock is None:
+        return None
     for path in (lock, lock.with_name("requirements.lock"), lock.with_name("golden.json")):
         if path.exists():
             check_regular(path)
@@ -42,12 +52,22 @@ def _regular(lock: Path) -> Path:
 
 
 LockPath = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--lock",
         metavar="FILE",
         callback=_regular,
-        help="Lock file, with requirements.lock and golden.json beside it.",
+        help="Lock file, with requirements.lock and golden.json beside it (default: the model's in the project).",
+        show_default=False,
+    ),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model of the project, if it has several: a folder in models/.",
+        show_default=False,
     ),
 ]
 MaxMemory = Annotated[
@@ -80,8 +100,6 @@ Reference = Annotated[
     ),
 ]
 Versioned = Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Model version.", show_default=False)]
-
-LOCK = Path("model.lock")
 
 
 def versioned(reference: str) -> tuple[str, int]:

@@ -9,8 +9,17 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
-from pilotlight_cli.commands.options import LOCK, Architecture, AsJson, Cloud, Engine, LockPath, Reference, StoreUrl
-from pilotlight_cli.project import BUILD, CLOUDS
+from pilotlight_cli.commands.options import (
+    Architecture,
+    AsJson,
+    Cloud,
+    Engine,
+    LockPath,
+    ModelName,
+    Reference,
+    StoreUrl,
+)
+from pilotlight_cli.project.folders import CLOUDS, selected
 from pilotlight_cli.stores import open_store
 
 if TYPE_CHECKING:
@@ -20,8 +29,9 @@ if TYPE_CHECKING:
 def pin(
     *,
     reference: Reference,
-    store: StoreUrl,
-    lock: LockPath = LOCK,
+    store: StoreUrl = "",
+    model: ModelName = "",
+    lock: LockPath = None,
     upgrade: Annotated[
         bool,
         typer.Option("--upgrade", help="Upgrade to the newest libraries that the model allows."),
@@ -38,31 +48,31 @@ def pin(
     from pilotlight_cli.pinning.pin import REQUIREMENTS
     from pilotlight_cli.pinning.pin import pin as write
 
-    source = open_store(store)
+    source, path = open_store(store), selected(model, lock).lock
     with console.doing(f"Pinning {reference}"):
-        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine)
-    model, before = pinned.lock.model, pinned.before.model if pinned.before else None
+        pinned = write(source, reference, path, upgrade=upgrade, engine=engine)
+    described, before = pinned.lock.model, pinned.before.model if pinned.before else None
     for text in pinned.warnings:
         console.warning(text)
     if json:
         document: dict[str, Any] = {
             "store": source.url,
-            "lock": str(lock),
-            "name": model.name,
-            "version": model.version,
+            "lock": str(path),
+            "name": described.name,
+            "version": described.version,
         }
         document["before"] = {"name": before.name, "version": before.version} if before else None
-        document["engine"] = model.runtime.engine
+        document["engine"] = described.runtime.engine
         document["packages"] = dict(pinned.packages)
         document["warnings"] = list(pinned.warnings)
         console.print_json(document)
         return
     was = f" (before: {before.name}:{before.version})" if before else ""
     shown = console.output()
-    shown.print(f"Pinned {model.name}:{model.version} in {lock}{was}", soft_wrap=True)
-    for file in model.files:
+    shown.print(f"Pinned {described.name}:{described.version} in {path}{was}", soft_wrap=True)
+    for file in described.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
-    shown.print(f"  runtime  {model.format} on {model.runtime.engine}", soft_wrap=True)
+    shown.print(f"  runtime  {described.format} on {described.runtime.engine}", soft_wrap=True)
     shown.print(
         f"  {REQUIREMENTS}  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,
@@ -70,8 +80,9 @@ def pin(
 
 
 def verify(
-    store: StoreUrl,
-    lock: LockPath = LOCK,
+    store: StoreUrl = "",
+    model: ModelName = "",
+    lock: LockPath = None,
     cloud: Annotated[
         Cloud | None,
         typer.Option("--cloud", help="Cloud whose runtime to use (default: the store's cloud).", show_default=False),
@@ -81,8 +92,9 @@ def verify(
     """Serve the pinned model on this machine and check its digests and its golden samples."""
     from pilotlight_cli.local.verify import verify as check
 
-    console.say(f"Verifying {lock}: serving the pinned model and sending the golden samples")
-    report = check(lock, store, cloud)
+    path = selected(model, lock).lock
+    console.say(f"Verifying {path}: serving the pinned model and sending the golden samples")
+    report = check(path, store, cloud)
     if json:
         console.print_json(
             {
@@ -104,14 +116,16 @@ def verify(
 
 
 def serve(
+    *,
     cloud: Annotated[Cloud, typer.Option("--cloud", help="Cloud whose runtime to use.")] = "aws",
-    lock: LockPath = LOCK,
+    model: ModelName = "",
+    lock: LockPath = None,
     store: Annotated[
         str | None,
         typer.Option(
             "--store",
             metavar="URL",
-            help="Model store (default: an embedded store with the sample model).",
+            help="Model store (default: the project's; a folder is copied to an embedded one of the cloud's kind).",
             show_default=False,
         ),
     ] = None,
@@ -123,7 +137,7 @@ def serve(
     """Serve the pinned model on this machine in the cloud's own runtime."""
     from pilotlight_cli.local.command import run_serve
 
-    run_serve(cloud, lock, store, port, once=once)
+    run_serve(cloud, selected(model, lock).lock, store, port, once=once)
 
 
 def build(
@@ -131,7 +145,8 @@ def build(
     cloud: Annotated[
         Cloud | None, typer.Option("--cloud", help="Build the package for one cloud only.", show_default=False)
     ] = None,
-    lock: LockPath = LOCK,
+    model: ModelName = "",
+    lock: LockPath = None,
     function: Annotated[
         str, typer.Option("--function", help="Function to package: predict; on AWS also hooks or authorizer.")
     ] = "predict",
@@ -155,11 +170,11 @@ def build(
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
     clouds = [cloud] if cloud else CLOUDS if function == "predict" else ["aws"]
-    packages = []
+    chosen, packages = selected(model, lock), []
     for one in clouds:
         console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")
-        folder = out.resolve() if out else BUILD / (one if function == "predict" else f"{one}-{function}")
-        packages.append(stage(one, lock, folder, _say_below, function=function, architecture=architecture))
+        folder = out.resolve() if out else chosen.built(one if function == "predict" else f"{one}-{function}")
+        packages.append(stage(one, chosen.lock, folder, _say_below, function=function, architecture=architecture))
     if json:
         console.print_json({"packages": [_package_document(package) for package in packages]})
         return

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.project import EVENTS
+from pilotlight_cli.commands.options import ModelName
+from pilotlight_cli.project.folders import find_project
 
 _POLL_SECONDS = 0.2
 
@@ -20,7 +21,7 @@ Store = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="The model store (default: an embedded one with the sample model).",
+        help="The model store (default: an embedded one with the pinned version).",
         show_default=False,
     ),
 ]
@@ -36,17 +37,25 @@ app = typer.Typer(no_args_is_help=True, help="Run the built function with `sam l
 
 @app.command("invoke")
 def invoke(
-    event: Annotated[Path, typer.Argument(metavar="FILE", help="The event, such as those in events/.")] = EVENTS
-    / "http-api-v2-predict.json",
+    event: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="The event, such as those in events/ (default: a request with the first golden sample).",
+            show_default=False,
+        ),
+    ] = None,
     store: Store = None,
     parameter: Parameters = None,
+    model: ModelName = "",
 ) -> None:
     """Build the function, send it one event, and print its response."""
-    from pilotlight_cli.aws.sam_local import invoke_command, prepared
+    from pilotlight_cli.aws.sam_local import example_event, invoke_command, prepared
 
     console.say("Building the function with SAM")
-    with prepared(store, os.environ) as run:
-        command = invoke_command(run, event.resolve(), parameter or ())
+    chosen = find_project().model(model)
+    with prepared(chosen, store, os.environ) as run:
+        command = invoke_command(run, event or example_event(chosen.lock, run), parameter or ())
         done = subprocess.run(command, env=dict(run.environ), check=False)
     raise typer.Exit(min(done.returncode, 1))
 
@@ -58,18 +67,20 @@ def start_api(
     ] = 3000,
     store: Store = None,
     parameter: Parameters = None,
+    model: ModelName = "",
 ) -> None:
     """Build the function and serve it with SAM's local API, which authorizes every request."""
     from pilotlight_cli.aws.sam_local import api, prepared
     from pilotlight_cli.local.command import interrupted_by_signals, print_log
     from pilotlight_cli.local.process import free_port, listen
 
+    chosen = find_project().model(model)
     port = port or free_port()
     listen(port).close()  # fail before the slow steps
     try:
         with interrupted_by_signals():
             console.say("Building the function with SAM")
-            with prepared(store, os.environ) as run, api(run, port, parameter or ()) as (child, log):
+            with prepared(chosen, store, os.environ) as run, api(run, port, parameter or ()) as (child, log):
                 console.output().print(f"SAM's local API answers on http://127.0.0.1:{port}", soft_wrap=True)
                 console.say("Press Ctrl-C to stop.")
                 printed = 0

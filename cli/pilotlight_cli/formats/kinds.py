@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Final
 
 from pilotlight.errors import ModelError
@@ -23,6 +22,7 @@ _WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
     (1, 7): ("numpy>=2.1,<2.4", "scipy>=1.14.1,<1.17"),
     (1, 8): ("numpy>=2.1,<2.5", "scipy>=1.14.1,<1.18"),
 }
+_ONNX: Final = ("numpy==2.4.6", "onnxruntime==1.31.1")  # as in uv.lock for the oldest Python
 _LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
 
 
@@ -39,7 +39,7 @@ class Kind:
 
 
 def _onnx(_name: str, _found: Recognised) -> list[str]:
-    return [f"{package}=={version(package)}" for package in ("numpy", "onnxruntime")]
+    return list(_ONNX)
 
 
 def _sklearn(name: str, found: Recognised) -> list[str]:

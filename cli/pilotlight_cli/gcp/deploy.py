@@ -119,8 +119,7 @@ def _check_service(google: Google) -> Service | None:
 
 def _verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:
     """Copy the pinned version to the store if missing, then check that it loads and answers its golden samples."""
-    example = f"make deploy-gcp ENV={settings.environment} FROM=gs://bucket/prefix"
-    if ensure_published(lock, open_store(settings.store), source, example):
+    if ensure_published(lock, open_store(settings.store), source):
         operator.say(f"copied {model.name}:{model.version} to {settings.store}")
     operator.say(
         f"verifying {model.name}:{model.version} from {settings.store} with functions-framework on this machine"

@@ -12,15 +12,14 @@ from typing import Any, NoReturn
 
 from rich.table import Table
 
-from pilotlight.codec.golden_requests import to_request
-from pilotlight.model.golden import Golden, read_golden
-from pilotlight.model.lock import GOLDEN, Lock, load_lock
+from pilotlight.model.golden import read_golden
+from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.page import PATH, page
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.server import Server, serving
-from pilotlight_cli.registry.sample import pins_sample, sample_request
+from pilotlight_cli.project.events import example_request
 from pilotlight_cli.staging.sources import beside
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
@@ -53,8 +52,7 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) 
             console.output().print(f"A page to try it: {server.url}{PATH}", soft_wrap=True)
         console.output().print()
         console.output().print(_phases(server.cold_start))
-        if once or pins_sample(pinned):
-            _show_response(server, *_request(pinned, golden))
+        _show_response(server, *(example_request(pinned.model.signature, golden) or ("/health/ready", None)))
         if not once:
             console.messages().print("\nPress Ctrl-C to stop.")
             _follow_log(server, printed)
@@ -64,17 +62,6 @@ def _phases(cold_start: Mapping[str, Any]) -> Table:
     """Return a table of the cold start's phases, which overlap, so that they do not add up."""
     rows = [(name, f"{took:.0f} ms") for name, took in cold_start.get("phases_ms", {}).items()]
     return console.table(("cold start", "took"), rows, right=("took",))
-
-
-def _request(pinned: Lock, golden: Golden) -> tuple[str, Any]:
-    """Return a valid request: the repository's for the sample model, else the first golden sample."""
-    if pins_sample(pinned):
-        return sample_request()
-    for sample in golden.samples:
-        request = to_request(pinned.model.signature, sample)
-        if request is not None:
-            return request.path, request.body
-    return "/health/ready", None
 
 
 def _show_response(server: Server, path: str, body: object) -> None:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.hostenv import CACHE, group_packages, isolated_python
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.process import Child, Log, ServeError, free_port, tethered
-from pilotlight_cli.project import BUILD
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: a synchronous request. The emulator
 # truncates larger events.
@@ -161,7 +160,7 @@ def lambda_runtime(
 
 
 def emulator() -> Path:
-    """Return the runtime interface emulator that comes with SAM CLI, as an executable."""
+    """Return the runtime interface emulator that comes with SAM CLI, as an executable. May install SAM CLI."""
     architecture = _ARCHITECTURES.get(platform.machine())
     if sys.platform != "linux" or architecture is None:
         raise ServeError(
@@ -169,10 +168,9 @@ def emulator() -> Path:
             f"{platform.machine()}; use --cloud gcp, or 'sam local start-api' with Docker"
         )
     spec = find_spec("samcli")
-    if spec is None or not spec.submodule_search_locations:
-        raise ServeError("the package aws-sam-cli, which contains AWS's emulator, is not installed")
-    program = Path(spec.submodule_search_locations[0]) / "local" / "rapid" / f"aws-lambda-rie-{architecture}"
-    return executable(program, BUILD)
+    locations = spec.submodule_search_locations if spec else None
+    samcli = Path(locations[0]) if locations else group_packages("sam-cli") / "samcli"
+    return executable(samcli / "local" / "rapid" / f"aws-lambda-rie-{architecture}", CACHE)
 
 
 def executable(program: Path, folder: Path) -> Path:

@@ -23,7 +23,7 @@ from pilotlight_cli.local.lambda_runtime import lambda_runtime
 from pilotlight_cli.local.process import Log, ServeError, listen
 from pilotlight_cli.local.stores import acting_in, affects_store, embedded_store
 from pilotlight_cli.local.wsgi import serving_wsgi
-from pilotlight_cli.registry.sample import publish_sample
+from pilotlight_cli.registry.availability import ensure_published, project_store
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.sources import stage_sources
@@ -119,11 +119,13 @@ def serving(
 ) -> Iterator[Server]:
     """Serve the model of a lock as a cloud would, on 127.0.0.1.
 
-    Without a store's URL, run an embedded one with the sample model. Port 0 is any free one. `environ` has the store's
-    credentials and the settings. `page` is the document at /docs; without it, no proxy is in front of the function.
+    Without a store's URL, use the store of the lock's project: a bucket itself, or an embedded one with a copy of the
+    pinned version if it is a folder. Port 0 is any free one. `environ` has the store's credentials and the settings.
+    `page` is the document at /docs; without it, no proxy is in front of the function.
     Raise PilotlightError: ServeError with the function's own error if it is not ready within `timeout` seconds,
     PortTaken, StoreUrlError, FormatError.
     """
+    store = store or _bucket(lock)
     _check_store(cloud, store)
     listen(port).close()  # fail before the slow steps
     with ExitStack() as stack:
@@ -136,6 +138,14 @@ def serving(
         function = prepare(cloud, lock, folder / "function", variables)
         runtime, url = stack.enter_context(_running(cloud, function, port, timeout, page))
         yield Server(url, store, runtime, temporary, timeout)
+
+
+def _bucket(lock: Path) -> str | None:
+    """Return the store of the lock's project if it is not a folder. Raise StoreUrlError if there is no such store."""
+    store = project_store(lock)
+    if not store:
+        raise StoreUrlError(f"{lock} is in no project, which would name its model store; name one with --store URL")
+    return None if store.startswith("file:") else store
 
 
 @contextmanager
@@ -151,7 +161,7 @@ def _reachable(
         return
     with embedded_store(cloud) as embedded:
         with acting_in(embedded.environ):
-            publish_sample(open_store(embedded.url), lock)
+            ensure_published(lock, open_store(embedded.url))
         others = {name: value for name, value in environ.items() if not affects_store(name)}
         yield embedded.url, {**others, **embedded.environ}
 

@@ -12,6 +12,8 @@ from functools import partial
 from http.server import ThreadingHTTPServer
 from secrets import token_hex
 
+from pilotlight_cli.extras import needing
+
 _REGION = "us-east-1"
 
 
@@ -35,7 +37,9 @@ def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
     `host` is the address to listen on. Raise PortTaken if this machine does not have it.
     """
     import boto3
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+
+    with needing("local", "an embedded S3 store"):
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
     from pilotlight_cli.local.wsgi import QuietHandler, serving_wsgi
 
@@ -68,9 +72,10 @@ def gcs_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
 
     It ignores generations and preconditions, so publishing is not atomic there; a single publisher is not affected.
     """
-    from gcp_storage_emulator.handlers.buckets import create_bucket
-    from gcp_storage_emulator.server import RequestHandler
-    from gcp_storage_emulator.storage import Storage
+    with needing("local", "an embedded Cloud Storage"):
+        from gcp_storage_emulator.handlers.buckets import create_bucket
+        from gcp_storage_emulator.server import RequestHandler
+        from gcp_storage_emulator.storage import Storage
 
     logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
     storage = Storage(use_memory_fs=True)

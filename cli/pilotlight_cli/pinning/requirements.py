@@ -13,7 +13,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS
 
 # What the functions run on.
 PYTHON_VERSION = "3.13"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli import console
+from pilotlight_cli.project import ProjectUsageError
+from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.publish import copy
-from pilotlight_cli.registry.sample import pins_sample, publish_sample
 from pilotlight_cli.registry.versions import NotPublished, show
 from pilotlight_cli.stores import Store, open_store
 
@@ -18,30 +18,32 @@ class NotAvailable(PilotlightError):
     """The store lacks the pinned version and no source is given, or has different files under its number."""
 
 
-def ensure_published(lock: Path, target: Store, source: str, example: str) -> bool:
-    """Copy the version that a lock pins to a store. Return False where the store has it already.
+def project_store(lock: Path) -> str:
+    """Return the URL of the store of the lock's project; empty if the lock is in no project. Raise FormatError."""
+    try:
+        return find_project(lock.parent).store
+    except ProjectUsageError:
+        return ""
 
-    The source is the store `source`, or, where that is empty, this repository if the lock pins its sample. `example`
-    is a command that names a source, for the message. Digests are checked in either case. Raise NotAvailable,
-    StoreError or DigestMismatch.
+
+def ensure_published(lock: Path, target: Store, source: str = "") -> bool:
+    """Copy the version that a lock pins to a store. Return False if the store has it already.
+
+    The source is the store `source`, by default that of the lock's project. Raise NotAvailable, StoreError or
+    DigestMismatch.
     """
+    source = source or project_store(lock)
     pinned = load_lock(lock)
     model = pinned.model
     try:
         _check_same(model, show(target, model.name, model.version).model, target)
     except NotPublished:
-        if source:
-            _copy(model, open_store(source), target)
-        elif pins_sample(pinned):
-            with TemporaryDirectory(prefix="pilotlight-") as folder:
-                origin = open_store(Path(folder).as_uri())
-                publish_sample(origin, lock)
-                _copy(model, origin, target)
-        else:
+        if not source or source == target.url:
             raise NotAvailable(
                 f"{target.url} has no {model.name}:{model.version}, which {lock.name} pins; name the store that has "
-                f"it: '{example}'"
+                "it with --from"
             ) from None
+        _copy(model, open_store(source), target)
         return True
     return False
 

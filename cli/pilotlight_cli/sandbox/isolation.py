@@ -19,11 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+import pilotlight_cli
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
+from pilotlight_cli.assets import CORE
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.process import tethered
-from pilotlight_cli.project import CORE, PROJECT
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, mentions_exhaustion
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import Limits, memory_sentence, time_sentence
@@ -61,7 +62,9 @@ def run_task(
     command = [*isolated_python(), "-P", "-m", "pilotlight_cli.sandbox.child", task, str(job_file), str(result_file)]
     output = folder / f"{task}-output.txt"
     try:
-        code = _run([*command, memory_limit, str(limits.seconds)], _environment(packages), output, limits)
+        code = _run(
+            [*command, memory_limit, str(limits.seconds)], _environment(_code(folder), packages), output, limits
+        )
     except subprocess.TimeoutExpired:
         raise ModelError(
             f"the process that inspected {about} was ended after {limits.timeout} seconds without a result; copy the "
@@ -142,8 +145,19 @@ def _death_error(about: str, code: int, output: Path, limits: Limits) -> ModelEr
     return ModelError(f"the process that inspected {about} ended with {how}; its output:\n{lines}")
 
 
-def _environment(packages: Path | None) -> dict[str, str]:
+def _code(folder: Path) -> Path:
+    """Return a folder with links to the two packages of Pilotlight: those beside them belong to the command alone."""
+    code = folder / "code"
+    code.mkdir(exist_ok=True)
+    for package in (CORE, Path(pilotlight_cli.__file__).resolve().parent):
+        link = code / package.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(package)
+    return code
+
+
+def _environment(code: Path, packages: Path | None) -> dict[str, str]:
     """Return the child's environment: the paths of its modules and the inherited variables."""
     kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    folders = [*([packages] if packages else []), CORE.parent, PROJECT / "cli"]
+    folders = [*([packages] if packages else []), code]
     return kept | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(map(str, folders))}

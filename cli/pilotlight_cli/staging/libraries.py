@@ -9,10 +9,10 @@ from pathlib import Path
 from pilotlight.errors import FormatError
 from pilotlight.model.formats import ENGINES, Engine
 from pilotlight.model.lock import load_lock
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
-from pilotlight_cli.project import FUNCTIONS
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.package import BuildError
 from pilotlight_cli.staging.sources import PREDICT, beside

@@ -8,8 +8,8 @@ from pathlib import Path
 from pilotlight.errors import FormatError
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, Lock
+from pilotlight_cli.assets import CORE, FUNCTIONS
 from pilotlight_cli.pinning.pin import REQUIREMENTS
-from pilotlight_cli.project import CORE, FUNCTIONS
 from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.staging.closure import imported_modules
 from pilotlight_cli.staging.package import BuildError

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fakes.s3_server import S3Server
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.aws import keys
 from pilotlight_cli.hostenv import group_packages
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
-from pilotlight_cli.project import FUNCTIONS
 
 NOW = datetime(2026, 7, 31, 12, tzinfo=UTC)
 FOLDER = FUNCTIONS / "aws/authorizer"

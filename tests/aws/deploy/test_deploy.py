@@ -27,8 +27,10 @@ from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
+from pilotlight_cli.project.folders import Project
 from pilotlight_cli.registry.availability import NotAvailable
 from pilotlight_cli.stores import open_store
+from repository import copied_project
 from templates import START_MODES, TEMPLATE
 
 _NAMES = (f"deploy-{number}" for number in itertools.count(1))
@@ -55,7 +57,7 @@ class Scene:
     store: str
     sam: FakeSam
     function: DeployedLambda
-    folder: Path
+    project: Project
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -74,10 +76,12 @@ class Scene:
             self.asked.append(question)
             return agrees
 
+        model = self.project.model()
         account = Account(
+            model=model,
             cloudformation=self.sam.cloudformation,
             functions=client("lambda"),
-            sam=Sam(name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam, self.folder / "build"),
+            sam=Sam(model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam),
             say=self.said.append,
             confirm=confirm,
             verify=check,
@@ -106,7 +110,7 @@ def scene(
         for variable, value in found.items():
             monkeypatch.setenv(variable, value)
         sam = FakeSam(client("cloudformation"), function, real)
-        yield Scene(stack, f"s3://{stack}", sam, function, tmp_path)
+        yield Scene(stack, f"s3://{stack}", sam, function, copied_project(tmp_path))
         sam.cloudformation.delete_stack(StackName=BOOTSTRAP)
         s3_server.drop_buckets("pilotlight-")  # which the stack leaves behind
 
@@ -152,7 +156,7 @@ def test_the_first_deployment_is_one_update_in_every_start_mode(scene: Scene, mo
 def test_sam_is_told_all_parameters_and_the_environment_and_nothing_of_a_make_around(scene: Scene) -> None:
     scene.deploy({"Architecture": "arm64"}, name="prod")
     build, deployment = scene.sam.commands
-    assert build[1] == "build"
+    assert build[3] == "build"
     assert "--no-cached" in build
     assert deployment[1] == "deploy"
     for command in (build, deployment):

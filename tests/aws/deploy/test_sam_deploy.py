@@ -14,10 +14,11 @@ import boto3
 import pytest
 
 from fakes.s3_server import S3Server
-from pilotlight_cli.aws.environments import FILE
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.sam import Sam, SamFailed, clean
 from pilotlight_cli.aws.stacks import read_stack
 from pilotlight_cli.aws.template import effective_values
+from pilotlight_cli.project.folders import ModelFolder
 from templates import TEMPLATE
 
 PACKAGES = "aws-sam-cli-managed-default"
@@ -33,8 +34,9 @@ GIVEN = {
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """Return a folder with a built template that has our parameters, and a topic of all resources."""
-    folder = tmp_path / "sam" / "build"
+    """Return a project's build folder, whose template has our parameters, and a topic of all resources."""
+    (tmp_path / "samconfig.toml").write_bytes((ROOT / "samconfig.toml").read_bytes())
+    folder = tmp_path / ".aws-sam" / "build"
     folder.mkdir(parents=True)
     topic = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}}
     document = {"Parameters": TEMPLATE["Parameters"], "Resources": topic, "Outputs": {"A": {"Value": "b"}}}
@@ -63,6 +65,11 @@ def environ(s3_server: S3Server, cloudformation: Any) -> dict[str, str]:
     return {**found, "AWS_ENDPOINT_URL": url, "AWS_MAX_ATTEMPTS": "1", "AWS_CA_BUNDLE": "", "SAM_CLI_POLL_DELAY": "0.1"}
 
 
+def sam(built: Path, environ: dict[str, str]) -> Sam:
+    root = built.parents[1]
+    return Sam(ModelFolder("sample", root / "model.lock", root), "dev", environ)
+
+
 def test_every_parameter_gets_its_value_and_the_values_of_before_are_forgotten(
     built: Path, environ: dict[str, str], cloudformation: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,7 +77,7 @@ def test_every_parameter_gets_its_value_and_the_values_of_before_are_forgotten(
     body = (built / "template.yaml").read_text()
     cloudformation.create_stack(StackName="sam-deploy", TemplateBody=body, Parameters=before)
     values = effective_values(TEMPLATE, GIVEN)
-    Sam("dev", environ, folder=built).deploy("sam-deploy", values)
+    sam(built, environ).deploy("sam-deploy", values)
     stack = read_stack(cloudformation, "sam-deploy")
     assert stack is not None
     assert stack.parameters == values
@@ -84,7 +91,7 @@ def test_sam_alone_publishes_the_next_package_too(built: Path, environ: dict[str
     before = [{"ParameterKey": "ReleaseDigest", "ParameterValue": "0" * 64}]
     body = (built / "template.yaml").read_text()
     cloudformation.create_stack(StackName="sam-alone", TemplateBody=body, Parameters=before)
-    command = [str(Path(sys.executable).with_name("sam")), "deploy", "--config-file", str(FILE)]
+    command = [str(Path(sys.executable).with_name("sam")), "deploy", "--config-file", str(ROOT / "samconfig.toml")]
     command += ["--template-file", str(built / "template.yaml"), "--stack-name", "sam-alone"]
     done = subprocess.run(command, env=clean(environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -96,4 +103,4 @@ def test_sam_alone_publishes_the_next_package_too(built: Path, environ: dict[str
 def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:
     (built / "template.yaml").write_text("Resources: [")
     with pytest.raises(SamFailed, match=r"^'sam deploy' failed with exit code \d+; see its output above$"):
-        Sam("dev", environ, folder=built).deploy("sam-deploy", {})
+        sam(built, environ).deploy("sam-deploy", {})

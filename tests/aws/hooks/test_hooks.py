@@ -31,7 +31,7 @@ from pilotlight_cli.hostenv import group_packages
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime, lambda_runtime
 from pilotlight_cli.local.stores import acting_in
-from pilotlight_cli.project import LOCK, SAMPLE
+from repository import LOCK, SAMPLE
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

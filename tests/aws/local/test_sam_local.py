@@ -16,15 +16,16 @@ import pytest
 import requests
 
 from pilotlight.model.lock import load_lock
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.sam_local import Prepared, api, invoke_command, pointed_to, quiet, reachable_store
 from pilotlight_cli.local.process import Log, free_port
 from pilotlight_cli.local.stores import acting_in
-from pilotlight_cli.project import EVENTS, LOCK, PROJECT
-from pilotlight_cli.registry.sample import publish_sample, sample_request
+from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
 from processes import descendants, wait_until_ended
 from reporting import REPORTED, Recorder
+from repository import EVENTS, LOCK, sample_request
 from waiting import wait_until
 
 SAM = str(Path(sys.executable).with_name("sam"))
@@ -54,7 +55,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which a plain `sam build` left all functions."""
     folder = tmp_path_factory.mktemp("sam") / "build"
     command = [SAM, "build", "--build-dir", str(folder)]
-    done = subprocess.run(command, cwd=PROJECT, env=quiet(os.environ), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=quiet(os.environ), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
@@ -73,7 +74,7 @@ def test_the_package_that_sam_builds_stays_below_lambdas_limit(built: Path, reco
 def test_the_package_imports_in_lambdas_image_with_nothing_but_the_image_beside_it(
     built: Path, lambda_image: str, tmp_path: Path
 ) -> None:
-    publish_sample(open_store(tmp_path.as_uri()), LOCK)
+    ensure_published(LOCK, open_store(tmp_path.as_uri()))
     mounts = [f"{built / 'PredictFunction'}:/var/task:ro", f"{tmp_path}:/store:ro"]
     options = [part for mount in mounts for part in ("--volume", mount)]
     options += ["--env", "PILOTLIGHT_STORE=file:///store", "--network", "none"]
@@ -90,7 +91,7 @@ def run(built: Path, address: str) -> Iterator[Prepared]:
     """Yield the built function, with a store that has the sample model."""
     with reachable_store(address) as store:
         with acting_in(store.environ):
-            publish_sample(open_store(store.url), LOCK)
+            ensure_published(LOCK, open_store(store.url))
         yield pointed_to(store, address, built / "template.yaml", os.environ)
 
 

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 import pytest
 
 from hook_report import CHECK_SECONDS, REPORT_SECONDS
-from pilotlight_cli.project import FUNCTIONS
+from pilotlight_cli.assets import FUNCTIONS
 from templates import MODES, TEMPLATE, Resources, of_type, properties, stack, statements, the, waits_for
 
 GROUP = "AWS::CodeDeploy::DeploymentGroup"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 from templates import BOOTSTRAP, TEMPLATE
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-rules.html
@@ -54,7 +54,7 @@ def test_the_console_shows_every_parameter_in_a_group(template: dict[str, Any]) 
 
 
 def test_the_checks_of_the_translation_see_every_resource(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "tools/translate.py", str(tmp_path)], cwd=PROJECT, check=True)
+    subprocess.run([sys.executable, "tools/translate.py", str(tmp_path)], cwd=ROOT, check=True)
     documents = {path.stem: json.loads(path.read_text()) for path in tmp_path.iterdir()}
     plain = documents.pop("translated")
     assert {name for document in documents.values() for name in document["Resources"]} >= {

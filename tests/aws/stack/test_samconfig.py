@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from samcli.cli.types import CfnParameterOverridesType
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.environments import read_environment
-from pilotlight_cli.project import PROJECT
 from templates import refused, stack
 
-CONFIG = tomllib.loads((PROJECT / "samconfig.toml").read_text())
+FILE = ROOT / "samconfig.toml"
+CONFIG = tomllib.loads(FILE.read_text())
 ENVIRONMENTS = ["dev", "staging", "prod"]
 
 
@@ -22,7 +23,7 @@ def settings(environment: str) -> dict[str, Any]:
 
 
 def overrides(environment: str) -> dict[str, str]:
-    return dict(read_environment(environment).parameters)
+    return dict(read_environment(environment, FILE).parameters)
 
 
 def test_without_an_environment_it_is_dev() -> None:
@@ -48,7 +49,7 @@ def test_sam_reads_the_parameters_as_we_do(environment: str) -> None:
 @pytest.mark.parametrize("environment", ["default", *ENVIRONMENTS])
 def test_sam_alone_is_told_to_forget_the_digest_of_the_last_release(environment: str) -> None:
     # A parameter that SAM is not told keeps its value: by the last digest no new version would be published.
-    assert read_environment(environment).parameters["ReleaseDigest"] == ""
+    assert read_environment(environment, FILE).parameters["ReleaseDigest"] == ""
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

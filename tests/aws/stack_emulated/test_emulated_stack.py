@@ -24,19 +24,19 @@ import onnx_models
 from fakes.embedded_metrics import metric_data
 from fakes.emulated_aws import EmulatedAws, emulated_aws, without_the_refused
 from harness import Pinned, pinned, sample
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import keys
 from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.local.wsgi import serving_wsgi
-from pilotlight_cli.project import LOCK, PROJECT
 from pilotlight_cli.registry.publish import copy
-from pilotlight_cli.registry.sample import sample_request
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import REPORTED, Recorder
+from repository import LOCK, sample_request
 from translation import deployed, translate
 
-TEMPLATE = load_template(PROJECT / "template.yaml")
+TEMPLATE = load_template(ROOT / "template.yaml")
 STORE = "s3://models"
 PACKAGES = "packages"
 FUNCTIONS = {

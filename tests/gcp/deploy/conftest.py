@@ -16,8 +16,9 @@ from fakes.cloud_functions import PARENT
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, service_account_key
 from gcp.deploy.answers import publisher
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.gcp.golden import Expected, expected_of
-from pilotlight_cli.project import LOCK, PROJECT
+from repository import LOCK
 from servers.fake_gcs import FakeGcs
 
 __all__ = ["service_account_key"]
@@ -67,7 +68,7 @@ class Deployment:
         """Start `pilotlight ...` as a process; its messages are on standard error."""
         command = [sys.executable, "-m", "pilotlight_cli.main", *words, *self.options]
         return subprocess.Popen(
-            command, env=self.environ, cwd=PROJECT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, env=self.environ, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def run(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -26,7 +26,7 @@ from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 _HEADERS = {"Authorization": "Bearer ya29.stand-in"}
 

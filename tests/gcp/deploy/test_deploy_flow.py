@@ -22,8 +22,8 @@ from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
-from pilotlight_cli.project import LOCK
 from pilotlight_cli.registry.availability import NotAvailable
+from repository import LOCK
 from servers.fake_gcs import FakeGcs
 
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"

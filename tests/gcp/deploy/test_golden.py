@@ -10,7 +10,7 @@ from fakes.cloud_run import Target
 from fakes.google_cloud import Backend, FakeGoogle, identity_token
 from gcp.deploy.answers import another_version, broken, liar, publisher
 from pilotlight_cli.gcp.golden import Caller, Expected, expected_of
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 OLD, NEW = "predict-00001-abc", "predict-00002-abc"
 URI = "http://predict.run.example"

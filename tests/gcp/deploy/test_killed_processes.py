@@ -17,7 +17,7 @@ from fakes.google_cloud import FakeGoogle
 from gcp.deploy.answers import publisher
 from gcp.deploy.conftest import SETTINGS
 from pilotlight_cli.gcp.golden import expected_of
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 from waiting import wait_until
 
 OLD, NEW = "predict-00001-abc", "predict-00002-abc"

@@ -17,9 +17,9 @@ from fakes.cloud_run import PROJECT
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, needs_gcloud
 from harness import sample
-from pilotlight_cli.project import LOCK
 from pilotlight_cli.staging import build
 from pilotlight_cli.staging.bytecode import interpreter
+from repository import LOCK
 
 
 def quiet(_: str) -> None:

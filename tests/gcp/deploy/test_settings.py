@@ -10,12 +10,12 @@ import pytest
 
 from pilotlight.errors import FormatError
 from pilotlight.settings import SETTINGS
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.settings import VARIABLES, GcpSettings, read_settings
-from pilotlight_cli.project import PROJECT
 
-OURS = PROJECT / "gcp.toml"
+OURS = ROOT / "gcp.toml"
 
 
 @pytest.fixture

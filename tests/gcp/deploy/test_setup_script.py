@@ -13,9 +13,9 @@ import pytest
 
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, needs_gcloud
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
-SCRIPT = PROJECT / "deploy" / "gcp" / "setup.sh"
+SCRIPT = ROOT / "deploy" / "gcp" / "setup.sh"
 
 # A gcloud that writes down its arguments, remembers what was created, and fails the first binding.
 STAND_IN = """#!{python}
@@ -142,7 +142,7 @@ def test_it_makes_no_keys(requested: Path) -> None:
 def test_wrong_usage_says_how() -> None:
     done = subprocess.run([SCRIPT, "my-project"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "PROJECT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
+    assert "ROOT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
 
 
 @needs_gcloud

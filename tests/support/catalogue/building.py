@@ -10,7 +10,7 @@ from typing import Any
 from cases import Case
 from pilotlight.model.lock import load_lock
 from pilotlight.model.tensor import DATATYPES
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)
 ROW = [float(index) for index in range(len(FEATURES))]

@@ -19,9 +19,9 @@ from typing import Any
 import boto3
 import requests
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local.process import Child, Log, free_port
-from pilotlight_cli.project import PROJECT
 from translation import ACCOUNT, REGION
 
 # The types of resources that it refuses to make.
@@ -131,7 +131,7 @@ def _environ(aws: EmulatedAws, address: str, port: int, prefix: str, folder: Pat
     return {
         **{name: os.environ[name] for name in ("PATH", "DOCKER_HOST") if name in os.environ},
         **aws.environ,
-        "PYTHONPATH": str(host_packages(PROJECT / "tools" / "emulator.txt")),
+        "PYTHONPATH": str(host_packages(ROOT / "tools" / "emulator.txt")),
         "HOME": str(folder),
         "BIND_HOST": address,
         "GATEWAY_PORT": str(port),

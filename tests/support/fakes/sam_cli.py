@@ -16,8 +16,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from fakes.lambda_api import FakeLambda
-from pilotlight_cli.project import LOCK
 from pilotlight_cli.staging.sources import stage_sources
+from repository import LOCK
 
 _VERSIONS = re.compile(r"/2015-03-31/functions/([^/]+)/versions")
 _CONFIGURATION = re.compile(r"/2015-03-31/functions/([^/]+)/configuration")
@@ -100,10 +100,10 @@ class FakeSam:
     deployments: list[dict[str, str]] = field(default_factory=list)
     deployed: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
+    def __call__(self, command: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
         self.commands.append(list(command))
         self.environs.append(environ)
-        if command[1] == "build":
+        if "build" in command:
             return self._build(Path(_option(command, "--build-dir")))
         values = json.loads(Path(_option(command, "--parameter-overrides").removeprefix("file://")).read_text())
         self.deployments.append(values)

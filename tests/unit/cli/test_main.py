@@ -20,9 +20,9 @@ import models
 import pilotlight
 from onnx_models import endless, filled
 from pilotlight_cli.main import app
-from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.stores import Store
+from repository import SAMPLE
 
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {

@@ -13,14 +13,14 @@ from onnx import TensorProto
 from onnx_models import ELEMENTS
 from pilotlight.model.tensor import DATATYPES, Datatype
 from pilotlight.protocols.openapi.schemas import request_value, response_value
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 ROWS = pytest.mark.parametrize("datatype", DATATYPES.values(), ids=lambda datatype: datatype.name)
 INTEGERS = [datatype for datatype in DATATYPES.values() if datatype.is_integer]
 
 
 def schema(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((PROJECT / "shared" / "schema" / name).read_text())
+    document: dict[str, Any] = json.loads((ROOT / "shared" / "schema" / name).read_text())
     return document
 
 

@@ -23,11 +23,11 @@ from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import read_lock, write_lock
 from pilotlight.model.signature import read_signature, write_signature
 from pilotlight.model.tensor import DATATYPES, Datatype
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.registry.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from properties import given, settings, st
 
-SCHEMAS = PROJECT / "shared" / "schema"
+SCHEMAS = ROOT / "shared" / "schema"
 
 # What JSON Schema cannot say, or cannot say readably: here a reader may refuse what the schema lets pass. Never the
 # other way round. shared/schema/README.md lists the same rules.

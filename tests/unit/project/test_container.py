@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from container import ContainerError, build_image, find_docker, image_name
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 # Stands for Docker's program: notes how it is asked to build, and keeps the secrets that it is given.
 PROGRAM = """\

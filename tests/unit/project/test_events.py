@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.project import EVENTS, PROJECT, SAMPLE
+from pilotlight_cli.assets import ROOT
+from repository import EVENTS, SAMPLE
 
 PREDICT = ["function-url-predict", "http-api-v2-predict", "http-api-v2-predict-base64", "rest-api-v1-predict"]
 
@@ -26,7 +27,7 @@ def body(event: dict[str, Any]) -> bytes:
 
 
 def test_the_committed_events_are_those_that_the_tool_writes(tmp_path: Path) -> None:
-    tool = [sys.executable, str(PROJECT / "tools" / "make_events.py"), "--out", str(tmp_path)]
+    tool = [sys.executable, str(ROOT / "tools" / "make_events.py"), "--out", str(tmp_path)]
     subprocess.run(tool, check=True, capture_output=True, timeout=300)
     written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert written == {file.name: file.read_bytes() for file in EVENTS.glob("*.json")}

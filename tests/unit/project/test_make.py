@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 ALONE = "-m pytest -m alone"
 OTHERS = "-m pytest -m not alone -n 3 --dist loadfile --durations=10"
@@ -26,7 +26,7 @@ def make_test(folder: Path, codes: str, *variables: str) -> tuple[int, list[str]
     python.chmod(0o755)
     command = ["make", "--old-file=.venv/.dev", "test", f"BIN={folder}", *variables]
     environ = {"PATH": os.environ["PATH"]}  # without what a make around this test says
-    done = subprocess.run(command, cwd=PROJECT, env=environ, check=False, capture_output=True)
+    done = subprocess.run(command, cwd=ROOT, env=environ, check=False, capture_output=True)
     assert (folder / "codes").read_text() == "", "a call is missing"
     return done.returncode, (folder / "calls").read_text().splitlines()
 

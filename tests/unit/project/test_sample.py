@@ -24,7 +24,8 @@ import models
 from pilotlight.model.golden import Sample, Values, differences, read_golden, write_golden
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.signature import read_signature, write_signature
-from pilotlight_cli.project import PROJECT, SAMPLE
+from pilotlight_cli.assets import ROOT
+from repository import SAMPLE
 
 FORMS = ["model.onnx", "model.pkl", "model.skops"]
 LABELS = ["benign", "malignant"]
@@ -53,7 +54,7 @@ def probabilities(file: Path, rows: pd.DataFrame) -> NDArray[Any]:
 
 
 def validator(name: str) -> Draft202012Validator:
-    schemas = [json.loads(file.read_bytes()) for file in (PROJECT / "shared" / "schema").glob("*.schema.json")]
+    schemas = [json.loads(file.read_bytes()) for file in (ROOT / "shared" / "schema").glob("*.schema.json")]
     registry: Registry[Any] = Registry().with_resources((s["$id"], Resource.from_contents(s)) for s in schemas)
     return Draft202012Validator(next(s for s in schemas if s["$id"] == name), registry=registry)
 

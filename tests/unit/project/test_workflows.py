@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.environments import read_environment
-from pilotlight_cli.project import PROJECT
 
-FILES = sorted((PROJECT / ".github/workflows").glob("*.yml"))
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TEXTS = {file.stem: file.read_text() for file in FILES}
 JOBS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text)["jobs"] for name, text in TEXTS.items()}
 
@@ -42,7 +42,7 @@ def test_a_deployment_is_one_command_in_its_own_environment(environment: str) ->
     job = JOBS["deploy"][environment]
     assert commands(job)[-2:] == [
         f"make deploy-aws ENV={environment}",
-        f"tools/smoke.sh {read_environment(environment).stack}",
+        f"tools/smoke.sh {read_environment(environment, ROOT / 'samconfig.toml').stack}",
     ]
     assert any("commits/main" in command for command in commands(job)) == (
         environment == "prod"

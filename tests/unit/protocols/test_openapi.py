@@ -24,7 +24,7 @@ from pilotlight.model.tensor import DATATYPES, Tensor
 from pilotlight.protocols.openapi.bodies import examples
 from pilotlight.protocols.openapi.document import document
 from pilotlight.service import Service
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 
 FP32, FP16, INT8 = DATATYPES["FP32"], DATATYPES["FP16"], DATATYPES["INT8"]
 

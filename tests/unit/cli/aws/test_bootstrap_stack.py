@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from fakes.s3_server import S3Server
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.bootstrap import STACK, BootstrapFailed, ModelStore, find_store, make_store
 from pilotlight_cli.aws.stacks import NotDeployable
 
@@ -41,7 +42,7 @@ def make(cloudformation: Any, folder: Path, **outputs: str) -> ModelStore:
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS..S3..BucketPolicy:UserWarning")
 def test_the_store_is_made_and_found_again(cloudformation: Any) -> None:
     assert find_store(cloudformation) is None
-    made = make_store(cloudformation, poll_seconds=0)
+    made = make_store(cloudformation, ROOT / "bootstrap.yaml", poll_seconds=0)
     assert made == find_store(cloudformation) == ModelStore("s3://pilotlight-models-123456789012-us-east-1", "")
 
 

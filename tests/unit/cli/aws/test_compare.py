@@ -18,7 +18,7 @@ from pilotlight_cli.aws.compare import NotServed, compare
 from pilotlight_cli.aws.served import Served, read_served, smoke
 from pilotlight_cli.aws.template import effective_values
 from pilotlight_cli.local.lambda_runtime import FunctionFailed
-from pilotlight_cli.project import LOCK
+from repository import LOCK
 from templates import TEMPLATE
 
 RELEASE = "1" * 64

@@ -9,6 +9,7 @@ import pytest
 from click import BadParameter
 from samcli.cli.types import CfnParameterOverridesType
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
 
@@ -59,7 +60,7 @@ def test_what_a_command_is_told_goes_before_what_all_are_told(file: Path) -> Non
 
 def test_the_projects_own_environments_can_be_read() -> None:
     for name in ("dev", "staging", "prod"):
-        assert read_environment(name).stack == f"pilotlight-{name}"
+        assert read_environment(name, ROOT / "samconfig.toml").stack == f"pilotlight-{name}"
 
 
 def test_an_environment_that_is_not_there_is_wrong_usage_and_the_others_are_named(file: Path) -> None:

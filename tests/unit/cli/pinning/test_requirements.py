@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.package_index import PackageIndex
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.pinning.requirements import (
     OLDEST_PYTHON,
     PLATFORM_LOCK,
@@ -17,7 +18,6 @@ from pilotlight_cli.pinning.requirements import (
     pins,
     resolve_pins,
 )
-from pilotlight_cli.project import PROJECT
 
 
 def test_what_is_wanted_and_what_it_needs_is_pinned_with_hashes(index: PackageIndex) -> None:
@@ -106,5 +106,5 @@ def test_the_platform_s_own_lock_pins_what_it_asks_for_and_names_no_host() -> No
 
 
 def test_the_oldest_python_is_the_one_that_the_project_names() -> None:
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["requires-python"] == f">={OLDEST_PYTHON}"

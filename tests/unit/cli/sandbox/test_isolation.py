@@ -123,6 +123,6 @@ def test_the_process_ends_with_the_command(ending: signal.Signals, tmp_path: Pat
 def test_the_process_gets_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/secret")
-    environment = isolation._environment(Path("/packages"))
+    environment = isolation._environment(Path("/code"), Path("/packages"))
     assert set(environment) <= {*isolation._ENVIRONMENT, *isolation._ONE_THREAD, "PYTHONPATH"}
     assert environment["PYTHONPATH"].startswith("/packages:")

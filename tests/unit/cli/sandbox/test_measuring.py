@@ -17,10 +17,10 @@ from pilotlight.errors import ModelError
 from pilotlight.model.golden import write_golden
 from pilotlight.model.lock import write_runtime
 from pilotlight.model.signature import write_signature
-from pilotlight_cli.project import SAMPLE
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.sandbox.child.onnx_measuring import measure
 from pilotlight_cli.sandbox.inspection import Inspection, inspect
+from repository import SAMPLE
 
 
 def inspected(path: Path, golden: dict[str, object] | None = None) -> Inspection:

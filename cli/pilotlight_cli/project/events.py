@@ -1,32 +1,32 @@
-"""Writes the files in events/: one request to the sample model, in every event format.
-
-python tools/make_events.py [--out FOLDER]
+"""The files in events/: one request to the pinned model in every event format of Lambda's front ends.
 
 The formats are those of API Gateway's HTTP APIs (payload format 2.0) and REST APIs, and of Lambda function URLs. Ids,
-addresses and times are invented. The row is the first golden sample of the sample model.
+addresses and times are invented. The row is from the first golden sample.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
-from pilotlight_cli.project import EVENTS, SAMPLE
+from pilotlight.codec.golden_requests import to_request
+from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.lock import GOLDEN, load_lock
+from pilotlight.model.signature import Signature
 
 Document = dict[str, Any]
 
-ACCOUNT = "123456789012"
-CALLER = "203.0.113.17"
-AGENT = "curl/8.14.1"
-TRACE = "Root=1-68b6c214-3f6a0c5b7e2d4a1989bc0ef1"
-TIME = "02/Sep/2025:10:08:20 +0000"
-EPOCH = 1756807700412  # the same moment in milliseconds
+_ACCOUNT = "123456789012"
+_CALLER = "203.0.113.17"
+_AGENT = "curl/8.14.1"
+_TRACE = "Root=1-68b6c214-3f6a0c5b7e2d4a1989bc0ef1"
+_TIME = "02/Sep/2025:10:08:20 +0000"
+_EPOCH = 1756807700412  # the same moment in milliseconds
 
 # Fields that a REST API sets to null for an unsigned request.
-UNKNOWN = (
+_UNKNOWN = (
     "accessKey",
     "accountId",
     "caller",
@@ -40,13 +40,6 @@ UNKNOWN = (
 )
 
 
-def sample_body() -> Document:
-    """Return the body of a /predict request for a real row."""
-    (features,) = json.loads((SAMPLE / "signature.json").read_bytes())["inputs"]
-    (values,) = json.loads((SAMPLE / "golden.json").read_bytes())["samples"][0]["inputs"]
-    return {"features": dict(zip(features["feature_names"], values["data"], strict=True))}
-
-
 def http_api(method: str, path: str, body: str = "", *, binary: bool = False) -> Document:
     """Return an HTTP API's event. It encodes a body without a text content type in base64."""
     host = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
@@ -55,17 +48,17 @@ def http_api(method: str, path: str, body: str = "", *, binary: bool = False) ->
         "content-length": str(len(body.encode())),
         "content-type": "application/json",
         "host": host,
-        "user-agent": AGENT,
-        "x-amzn-trace-id": TRACE,
+        "user-agent": _AGENT,
+        "x-amzn-trace-id": _TRACE,
         "x-api-key": "an-example-key",
-        "x-forwarded-for": CALLER,
+        "x-forwarded-for": _CALLER,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
     if binary or not body:
         del headers["content-type"]
     authorizer = {"lambda": {"client": "example"}}
-    context = {"accountId": ACCOUNT, "authorizer": authorizer, "requestId": "KQ3xGjT0DoEEJ8A="}
+    context = {"accountId": _ACCOUNT, "authorizer": authorizer, "requestId": "KQ3xGjT0DoEEJ8A="}
     return _format_2(method, path, headers, context) | _payload(body, binary=binary)
 
 
@@ -76,11 +69,11 @@ def function_url(method: str, path: str, body: str) -> Document:
         "content-length": str(len(body.encode())),
         "content-type": "application/json",
         "host": "k7q2m9x4v1b8n3z6w5r0t2y4u6i8o1p3.lambda-url.eu-west-1.on.aws",
-        "user-agent": AGENT,
+        "user-agent": _AGENT,
         "x-amzn-tls-cipher-suite": "TLS_AES_128_GCM_SHA256",
         "x-amzn-tls-version": "TLSv1.3",
-        "x-amzn-trace-id": TRACE,
-        "x-forwarded-for": CALLER,
+        "x-amzn-trace-id": _TRACE,
+        "x-forwarded-for": _CALLER,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
@@ -105,13 +98,13 @@ def _format_2(method: str, path: str, headers: dict[str, str], context: Document
                 "method": method,
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "sourceIp": CALLER,
-                "userAgent": AGENT,
+                "sourceIp": _CALLER,
+                "userAgent": _AGENT,
             },
             "routeKey": "$default",
             "stage": "$default",
-            "time": TIME,
-            "timeEpoch": EPOCH,
+            "time": _TIME,
+            "timeEpoch": _EPOCH,
         },
     }
 
@@ -123,10 +116,10 @@ def rest_api(method: str, path: str, body: str) -> Document:
         "Accept": "*/*",
         "Content-Type": "application/json",
         "Host": host,
-        "User-Agent": AGENT,
-        "X-Amzn-Trace-Id": TRACE,
+        "User-Agent": _AGENT,
+        "X-Amzn-Trace-Id": _TRACE,
         "x-api-key": "an-example-key",
-        "X-Forwarded-For": CALLER,
+        "X-Forwarded-For": _CALLER,
         "X-Forwarded-Port": "443",
         "X-Forwarded-Proto": "https",
     }
@@ -141,7 +134,7 @@ def rest_api(method: str, path: str, body: str) -> Document:
         "pathParameters": {"proxy": path.removeprefix("/")},
         "stageVariables": None,
         "requestContext": {
-            "accountId": ACCOUNT,
+            "accountId": _ACCOUNT,
             "apiId": host.partition(".")[0],
             "authorizer": {"principalId": "example", "client": "example", "integrationLatency": 31},
             "deploymentId": "u4v5w6",
@@ -149,12 +142,12 @@ def rest_api(method: str, path: str, body: str) -> Document:
             "domainPrefix": host.partition(".")[0],
             "extendedRequestId": "KQ3xHk1ZDoEFqRw=",
             "httpMethod": method,
-            "identity": dict.fromkeys(UNKNOWN) | {"sourceIp": CALLER, "userAgent": AGENT},
+            "identity": dict.fromkeys(_UNKNOWN) | {"sourceIp": _CALLER, "userAgent": _AGENT},
             "path": f"/prod{path}",
             "protocol": "HTTP/1.1",
             "requestId": "c7a9e3d1-52b4-4f08-8d6e-0a1b2c3d4e5f",
-            "requestTime": TIME,
-            "requestTimeEpoch": EPOCH,
+            "requestTime": _TIME,
+            "requestTimeEpoch": _EPOCH,
             "resourceId": "x7y8z9",
             "resourcePath": "/{proxy+}",
             "stage": "prod",
@@ -169,31 +162,49 @@ def _payload(body: str, *, binary: bool = False) -> Document:
     return {"body": b64encode(body.encode()).decode() if binary else body, "isBase64Encoded": binary}
 
 
-def events() -> dict[str, Document]:
-    """Return the documents by file name."""
-    features = sample_body()
-    body = json.dumps(features)
-    invalid = json.dumps({"features": features["features"] | {"mean radius": "large"}})
+def example_request(signature: Signature, golden: Golden) -> tuple[str, Document] | None:
+    """Return path and body of a request with the first instance of the golden samples; None if JSON cannot have it.
+
+    A row of named features is an object, which is easier to read and to edit than an array.
+    """
+    for sample in golden.samples:
+        request = to_request(signature, sample)
+        for features in [] if request is None else request.body.get("instances", [request.body.get("features")]):
+            return "/predict", {"features": _named(signature, features)}
+    return None
+
+
+def _named(signature: Signature, features: object) -> object:
+    names = signature.feature_names
+    if isinstance(features, list) and len(features) == len(names):
+        return dict(zip(names, features, strict=True))
+    return features
+
+
+def events(path: str, request: Document) -> dict[str, Document]:
+    """Return the documents by file name, for a request to the model and its path."""
+    body, invalid = json.dumps(request), json.dumps(_broken(request))
     return {
-        "sample-request.json": {"method": "POST", "path": "/predict", "body": features},
-        "http-api-v2-predict.json": http_api("POST", "/predict", body),
-        "http-api-v2-predict-base64.json": http_api("POST", "/predict", body, binary=True),
-        "http-api-v2-invalid.json": http_api("POST", "/predict", invalid),
+        "http-api-v2-predict.json": http_api("POST", path, body),
+        "http-api-v2-predict-base64.json": http_api("POST", path, body, binary=True),
+        "http-api-v2-invalid.json": http_api("POST", path, invalid),
         "http-api-v2-health.json": http_api("GET", "/health"),
-        "rest-api-v1-predict.json": rest_api("POST", "/predict", body),
-        "function-url-predict.json": function_url("POST", "/predict", body),
+        "rest-api-v1-predict.json": rest_api("POST", path, body),
+        "function-url-predict.json": function_url("POST", path, body),
     }
 
 
-def main() -> None:
-    """Write all files."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=EVENTS, help="where to write (default: events/)")
-    out = parser.parse_args().out
-    for name, document in events().items():
-        (out / name).write_text(json.dumps(document, indent=2) + "\n")
-        print(out / name)
+def _broken(request: Document) -> Document:
+    """Return a request that the function refuses: with text for the first feature, or without any input."""
+    match request:
+        case {"features": dict(features)} if features:
+            return {"features": features | {next(iter(features)): "large"}}
+    return {}
 
 
-if __name__ == "__main__":
-    main()
+def pinned_events(lock: Path) -> dict[str, bytes]:
+    """Return the content of the files in events/ for a lock; none if JSON cannot represent a golden sample."""
+    request = example_request(load_lock(lock).model.signature, read_golden(lock.with_name(GOLDEN).read_bytes()))
+    if request is None:
+        return {}
+    return {name: (json.dumps(document, indent=2) + "\n").encode() for name, document in events(*request).items()}
