@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -14,6 +13,7 @@ import typer.main
 from typer.core import TyperGroup
 
 import emf
+import pilotlight
 from docs import pages
 from docs.pages import NOTES, PAGES, Block
 from pilotlight.settings import SETTINGS
@@ -304,7 +304,7 @@ def test_there_is_one_diagram() -> None:
 
 
 def test_the_changelog_knows_the_version() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = pilotlight.__version__
     assert re.search(
         rf"(^## \[{re.escape(version)}\]|^Will be {re.escape(version)}\.$)", pages.read("CHANGELOG.md"), re.MULTILINE
     )

@@ -19,12 +19,14 @@ from pilotlight_cli.hostenv import group_packages, isolated_python
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.staging.bytecode import has_bytecode, interpreter
 from pilotlight_cli.staging.closure import imported_modules
-from repository import LOCK
+from repository import LOCK, SAMPLE
 from templates import of_type, released
 
 LOADED = (
     "import sys, json, {modules}; print(json.dumps([name for name in sys.modules if name.startswith('pilotlight')]))"
 )
+
+PROJECT = SAMPLE.relative_to(ROOT)
 
 
 def quiet(_: str) -> None:
@@ -170,9 +172,9 @@ def test_a_source_that_cannot_be_followed_is_named(library: Path, source: str, m
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Return the working copy in two folders, without what was built there; each has built its package itself."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "cli", "shared", "functions", "*.lock"]
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "cli", "shared", "functions", "examples"]
     names = subprocess.run(
-        [*listed, "golden.json", "template.yaml"], cwd=ROOT, capture_output=True, text=True, check=True
+        [*listed, "template.yaml", "bootstrap.yaml"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     folders = [tmp_path_factory.mktemp("tree") / name for name in ("one", "another place")]
     for folder in folders:
@@ -182,12 +184,12 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
                 (folder / name).write_bytes((ROOT / name).read_bytes())
         environ = os.environ | {"PYTHONPATH": f"{folder / 'cli'}{os.pathsep}{folder / 'shared'}"}
         command = [sys.executable, "-m", "pilotlight_cli.main", "build", "--cloud", "aws"]
-        subprocess.run(command, cwd=folder, env=environ, capture_output=True, check=True)
+        subprocess.run(command, cwd=folder / PROJECT, env=environ, capture_output=True, check=True)
     return folders
 
 
 def test_two_builds_of_an_unchanged_tree_have_equal_checksums_and_give_the_same_version(trees: list[Path]) -> None:
-    packages = [folder / "build/aws" for folder in trees]
+    packages = [folder / PROJECT / "build/aws" for folder in trees]
     assert checksums(packages[0]) == checksums(packages[1])
     templates = [load_template(folder / "template.yaml") for folder in trees]
     digests = [

@@ -18,9 +18,11 @@ from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.stores import open_store
 from repository import SAMPLE
 
+STORE = (SAMPLE / "store").as_uri()
+
 
 def lock_the_sample(folder: Path) -> Path:
-    """Write model.lock, requirements.lock and golden.json to a folder, and return the lock."""
+    """Write the files of `pin` to a folder, a project with the sample's store; return the lock."""
     packages = {"onnxruntime": version("onnxruntime")}
     wanted = [f"{name}=={pinned}" for name, pinned in packages.items()]
     requirements = resolve_pins([*wanted, *CORE_PACKAGES], constraints=[PLATFORM_LOCK])
@@ -33,6 +35,7 @@ def lock_the_sample(folder: Path) -> Path:
         signature=read_signature(Node(read_json((SAMPLE / "signature.json").read_bytes()))),
         golden=read_file_entry(SAMPLE / "golden.json"),
     )
+    (folder / "pilotlight.toml").write_text(f'name = "local"\nclouds = ["aws", "gcp"]\nstore = "{STORE}"\n')
     shutil.copy(SAMPLE / "golden.json", folder)
     (folder / "requirements.lock").write_text(requirements)
     lock = folder / "model.lock"
@@ -55,5 +58,5 @@ def rewrite(lock: Path, **changes: object) -> None:
 
 def fill_store(folder: Path, lock: Path) -> str:
     """Publish the sample to a store in a folder, and return its URL."""
-    ensure_published(lock, open_store(folder.as_uri()))
+    ensure_published(lock, open_store(folder.as_uri()), STORE)
     return folder.as_uri()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,11 +159,17 @@ def test_sam_is_told_all_parameters_and_the_environment_and_nothing_of_a_make_ar
     build, deployment = scene.sam.commands
     assert build[3] == "build"
     assert "--no-cached" in build
-    assert deployment[1] == "deploy"
+    assert deployment[3] == "deploy"
     for command in (build, deployment):
         assert command[command.index("--config-env") + 1] == "prod"
     assert "--no-fail-on-empty-changeset" in deployment
-    assert scene.sam.environs[0] == {"PATH": "/bin", "SAM_CLI_TELEMETRY": "0", "ARCHITECTURE": "arm64"}
+    assert scene.sam.environs[0] == {
+        "PATH": "/bin",
+        "SAM_CLI_TELEMETRY": "0",
+        "ARCHITECTURE": "arm64",
+        "LOCK": str(scene.project.root / "model.lock"),
+        "PILOTLIGHT": f"'{sys.executable}' -m pilotlight_cli.main",
+    }
 
 
 def test_nothing_changed_publishes_nothing_and_says_so(scene: Scene) -> None:

@@ -126,7 +126,7 @@ def test_a_model_that_is_in_no_store_is_asked_for(project: Project) -> None:
     [file] = project.expected.model.files
     local_lock.rewrite(lock, files=(replace(file, size=1),))
     with pytest.raises(
-        NotAvailable, match=r"gs://models/team has no breast-cancer:1, .* 'make deploy-gcp ENV=test FROM=gs://"
+        NotAvailable, match=r"gs://models/team has no breast-cancer:1, .*; name the store that has it with --from"
     ):
         project.deploy(lock=lock)
     assert not project.google.functions.deployments

@@ -142,7 +142,7 @@ def test_it_makes_no_keys(requested: Path) -> None:
 def test_wrong_usage_says_how() -> None:
     done = subprocess.run([SCRIPT, "my-project"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "ROOT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
+    assert "PROJECT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
 
 
 @needs_gcloud

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -12,12 +13,14 @@ from typer.testing import CliRunner
 
 from fakes.cloud_run import Target, as_v2
 from gcp.deploy.rolling import LOCK, NEW, NOON, OLD, PLAN, Process, World, started
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.gcp import views
 from pilotlight_cli.gcp.plan import Observation
 from pilotlight_cli.gcp.rollout import Step
 from pilotlight_cli.gcp.services import Service
 from pilotlight_cli.gcp.state import State
 from pilotlight_cli.main import app
+from repository import copied_project
 
 
 def shown(renderable: RenderableType) -> list[str]:
@@ -106,8 +109,11 @@ def test_on_a_terminal_the_table_moves(capsys: pytest.CaptureFixture[str], monke
         (["deploy", "gcp"], "Missing option '--env'"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(options: list[str], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[3])
+def test_wrong_usage_is_exit_code_2(
+    options: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied_project(tmp_path).root)
+    shutil.copyfile(ROOT / "gcp.toml", "gcp.toml")
     result = CliRunner().invoke(app, options)
     assert result.exit_code == 2
     assert words in " ".join(result.output.split())

@@ -33,17 +33,27 @@ FORMS = {
     ),
     "publish": (
         ["path"],
-        {"--name", "--store"},
-        {"--format", "--golden", "--signature", "--alias", "--allow", "--max-memory", "--max-seconds", "--json"},
+        {"--name"},
+        {
+            "--store",
+            "--format",
+            "--golden",
+            "--signature",
+            "--alias",
+            "--allow",
+            "--max-memory",
+            "--max-seconds",
+            "--json",
+        },
     ),
-    "list": (["name"], {"--store"}, {"--json"}),
-    "show": (["reference"], {"--store"}, {"--json"}),
-    "alias": (["reference", "name"], {"--store"}, {"--json"}),
+    "list": (["name"], set(), {"--store", "--json"}),
+    "show": (["reference"], set(), {"--store", "--json"}),
+    "alias": (["reference", "name"], set(), {"--store", "--json"}),
     "copy": (["reference"], {"--from", "--to"}, {"--json"}),
-    "pin": (["reference"], {"--store"}, {"--lock", "--engine", "--upgrade", "--json"}),
-    "verify": ([], {"--store"}, {"--lock", "--cloud", "--json"}),
-    "serve": ([], set(), {"--cloud", "--lock", "--store", "--port", "--once"}),
-    "build": ([], set(), {"--cloud", "--lock", "--function", "--out", "--architecture", "--json"}),
+    "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--json"}),
+    "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
+    "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--once"}),
+    "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
     "deploy": ([], set(), set()),
     "rollout": ([], set(), set()),
     "prune": ([], set(), set()),
@@ -65,9 +75,10 @@ NOON = datetime(2026, 7, 31, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def empty_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("PILOTLIGHT_STORE", raising=False)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pilotlight.toml").write_text('name = "empty"\nclouds = ["aws", "gcp"]\nstore = "store"\n')
 
 
 @pytest.fixture
@@ -131,8 +142,6 @@ def test_the_version_is_the_package_s() -> None:
     "arguments",
     [
         ("nothing",),
-        ("list",),
-        ("show", "breast-cancer"),
         ("show", "a/b", "--store", "file:///x"),
         ("list", "--store", "ftp://x"),
         ("list", "NAME", "--store", "file:///x"),
@@ -418,8 +427,8 @@ def test_what_is_no_model_is_not_published(tmp_path: Path) -> None:
     [("--format", "onnx"), ("--allow", "nodots"), ("--allow", "flats.Rounded", "--allow", "os.system")],
 )
 def test_options_that_do_not_go_with_the_file_are_wrong_usage(tmp_path: Path, options: tuple[str, ...]) -> None:
-    run("publish", str(SAMPLE / "model.pkl"), "--name", "a", "--store", tmp_path.as_uri(), *options, code=2)
-    assert list(tmp_path.iterdir()) == []
+    run("publish", str(SAMPLE / "model.pkl"), "--name", "a", *options, code=2)
+    assert not (tmp_path / "store").exists()
 
 
 def test_progress_goes_to_stderr_only(store: Store, tmp_path: Path) -> None:

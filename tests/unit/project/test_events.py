@@ -1,18 +1,15 @@
-"""The files in events/ are what tools/make_events.py writes, and all ask the same thing of the model."""
+"""The files in events/ are those of the sample's pin, and all ask the same thing of the model."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from base64 import b64decode
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pilotlight_cli.assets import ROOT
-from repository import EVENTS, SAMPLE
+from pilotlight_cli.project.events import pinned_events
+from repository import EVENTS, LOCK, SAMPLE, sample_request
 
 PREDICT = ["function-url-predict", "http-api-v2-predict", "http-api-v2-predict-base64", "rest-api-v1-predict"]
 
@@ -26,23 +23,20 @@ def body(event: dict[str, Any]) -> bytes:
     return b64decode(event["body"]) if event["isBase64Encoded"] else str(event["body"]).encode()
 
 
-def test_the_committed_events_are_those_that_the_tool_writes(tmp_path: Path) -> None:
-    tool = [sys.executable, str(ROOT / "tools" / "make_events.py"), "--out", str(tmp_path)]
-    subprocess.run(tool, check=True, capture_output=True, timeout=300)
-    written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert written == {file.name: file.read_bytes() for file in EVENTS.glob("*.json")}
+def test_the_committed_events_are_those_of_the_pin() -> None:
+    assert pinned_events(LOCK) == {file.name: file.read_bytes() for file in EVENTS.glob("*.json")}
 
 
 def test_the_sample_request_has_every_feature_of_the_model() -> None:
     signature = json.loads((SAMPLE / "signature.json").read_bytes())
-    request = read("sample-request")
-    assert (request["method"], request["path"]) == ("POST", "/predict")
-    assert list(request["body"]["features"]) == signature["inputs"][0]["feature_names"]
+    path, request = sample_request()
+    assert path == "/predict"
+    assert list(request["features"]) == signature["inputs"][0]["feature_names"]
 
 
 @pytest.mark.parametrize("name", PREDICT)
 def test_every_predict_event_carries_the_sample_request(name: str) -> None:
-    assert json.loads(body(read(name))) == read("sample-request")["body"]
+    assert json.loads(body(read(name))) == sample_request()[1]
 
 
 @pytest.mark.parametrize("name", [*PREDICT, "http-api-v2-invalid", "http-api-v2-health"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,13 +17,24 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import versions
 from pilotlight_cli.main import app
+from repository import copied_project
 
 FORMS: dict[str, tuple[list[str], set[str], set[str]]] = {
-    "deploy": ([], {"--env"}, {"--from", "--yes", "--json"}),
-    "prune": ([], set(), {"--env", "--function", "--keep", "--dry-run", "--json"}),
+    "deploy": ([], {"--env"}, {"--from", "--yes", "--model", "--json"}),
+    "prune": ([], set(), {"--env", "--function", "--keep", "--dry-run", "--model", "--json"}),
 }
+
+
+@pytest.fixture(autouse=True)
+def project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Enter a project with the environments of the starter."""
+    folder = copied_project(tmp_path / "project").root
+    shutil.copyfile(ROOT / "samconfig.toml", folder / "samconfig.toml")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def run(*arguments: str, code: int = 0) -> Any:
