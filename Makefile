@@ -76,8 +76,8 @@ $(CHECKERS)/.done: $(UV) tools/checkers.txt
 	@$(UV) pip install --quiet --python $(CHECKERS) --require-hashes -r tools/checkers.txt
 	@touch $@
 
-# The templates, their translation for each start mode, and the workflows; all offline.
-validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their translation, the Dockerfile and the workflows
+# The templates, their translation for each start mode, and what GitHub reads; all offline.
+validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their translation, the Dockerfile, workflows and issue forms
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
@@ -89,6 +89,10 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their tran
 	@$(CHECKERS)/bin/checkov --framework dockerfile --skip-download --quiet --compact \
 		--file functions/gcp/container/Dockerfile
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 format: $(VENV)/.dev  ## Format the code
 	@$(BIN)/ruff format .

@@ -63,3 +63,13 @@ def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
         asks = {"contents": "read", "id-token": "write"}
         assert job.get("permissions") == (asks if name in ("staging", "prod") else None)
     assert "secrets." not in "".join(TEXTS.values())
+
+
+def test_dependabot_looks_where_something_is_pinned() -> None:
+    pinned = {"github-actions": ".github/workflows", "uv": "uv.lock", "pip": "tools/bootstrap.txt"}
+    updates = yaml.safe_load((PROJECT / ".github/dependabot.yml").read_text())["updates"]
+    assert {update["package-ecosystem"] for update in updates} == set(pinned)
+    for update in updates:
+        path = PROJECT / pinned[update["package-ecosystem"]]
+        assert path.exists()
+        assert path.is_relative_to(PROJECT / update["directory"].strip("/"))
