@@ -65,6 +65,12 @@ def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
     assert "secrets." not in "".join(TEXTS.values())
 
 
+def test_a_commit_is_checked_by_what_a_developer_runs() -> None:
+    (repository,) = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"  # any other has versions of its own
+    assert [hook["entry"] for hook in repository["hooks"]] == ["make check"]
+
+
 def test_dependabot_looks_where_something_is_pinned() -> None:
     pinned = {"github-actions": ".github/workflows", "uv": "uv.lock", "pip": "tools/bootstrap.txt"}
     updates = yaml.safe_load((PROJECT / ".github/dependabot.yml").read_text())["updates"]
