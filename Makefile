@@ -27,7 +27,7 @@ SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REG
 	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check validate format build image bench bench-quick bench-publish container invoke start-api deploy-aws deploy-gcp sample lock clean
+.PHONY: help run test check validate format build dist image bench bench-quick bench-publish container invoke start-api deploy-aws deploy-gcp sample lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,10 @@ format: $(VENV)/.dev  ## Format the code
 build: $(VENV)/.run  ## Build the sample's packages in examples/breast-cancer/build
 	@$(PILOTLIGHT) build $(if $(CLOUD),--cloud $(CLOUD))
 
+# From the source distribution, so that it is complete, by a backend that is pinned by hash.
+dist: $(UV)  ## Build the wheel and the source distribution of pilotlight itself in dist/
+	@$(UV) build --quiet --clear --build-constraints tools/release.txt --require-hashes
+
 image: $(VENV)/.run  ## Build a Docker stand-in for AWS's Python image, if that cannot be pulled
 	@$(BIN)/python tools/lambda_image.py
 
@@ -145,12 +149,12 @@ lock: $(VENV)/.run  ## Resolve uv.lock, all requirements.lock and tools/*.txt ag
 	done
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
-	@for name in checkers clients descriptions emulator fuzzers; do \
+	@for name in checkers clients descriptions emulator fuzzers release; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			$$(test $$name = descriptions && echo --no-deps) \
 			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \
 			|| exit 1; \
 	done
 
-clean:  ## Remove build/ and the virtual environments
-	@rm -rf build $(VENV) $(CHECKERS)
+clean:  ## Remove build/, dist/ and the virtual environments
+	@rm -rf build dist $(VENV) $(CHECKERS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +66,42 @@ def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
         asks = {"contents": "read", "id-token": "write"}
         assert job.get("permissions") == (asks if name in ("staging", "prod") else None)
     assert "secrets." not in "".join(TEXTS.values())
+
+
+def test_a_release_is_published_only_after_the_checks_and_as_the_files_that_were_checked() -> None:
+    publish = JOBS["release"]["publish"]
+    assert set(publish["needs"]) == {"check", "build"}
+    assert JOBS["release"]["check"]["uses"] == "./.github/workflows/check.yml"
+    assert commands(JOBS["release"]["build"])[:2] == ["make dist", 'tools/check_release.sh "$GITHUB_REF_NAME"']
+    made, compared, *_, published = publish["steps"][2:]
+    assert made["run"] == "make dist"
+    assert compared["env"] == {"CHECKED": "${{ needs.build.outputs.digest }}"}
+    assert published["run"] == ".venv/bin/uv publish --trusted-publishing always"
+
+
+def test_a_file_that_differs_from_the_checked_one_ends_the_release(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    wheel, outputs = tmp_path / "dist/a.whl", tmp_path / "outputs"
+    wheel.write_text("checked")
+    record, compare = commands(JOBS["release"]["build"])[2], commands(JOBS["release"]["publish"])[1]
+    run(record, tmp_path, GITHUB_OUTPUT=str(outputs))
+    name, _, digest = outputs.read_text().strip().partition("=")
+    assert name == "digest"
+    assert run(compare, tmp_path, CHECKED=digest) == 0
+    wheel.write_text("another")
+    assert run(compare, tmp_path, CHECKED=digest) == 1
+
+
+def run(step: str, folder: Path, **environ: str) -> int:
+    """Return how a step ends."""
+    return subprocess.run(["bash", "-ec", step], cwd=folder, env=os.environ | environ, check=False).returncode
+
+
+def test_only_the_job_that_publishes_has_an_identity_and_an_environment() -> None:
+    jobs = JOBS["release"]
+    assert {name for name, job in jobs.items() if "permissions" in job or "environment" in job} == {"publish"}
+    assert jobs["publish"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert jobs["publish"]["environment"] == "pypi"
 
 
 def test_a_commit_is_checked_by_what_a_developer_runs() -> None:
