@@ -56,13 +56,14 @@ run: $(VENV)/.run  ## Serve the sample's model in the cloud's local runtime and 
 	@$(PILOTLIGHT) serve --cloud $(RUN_CLOUD) --port $(PORT) $(if $(ONCE),--once)
 
 # Tests that measure times run first, alone; if one fails (exit code 1), the others run anyway. Those mostly wait for
-# processes that they start, so there may be more workers than processors.
+# processes that they start, so there may be more workers than processors. Only this run measures coverage, which slows
+# Python down; pyproject.toml has the floor, and `coverage report` lists the files.
 test: $(VENV)/.dev  ## Run all tests in WORKERS=3 processes; ARGS="tests/unit -k decode" runs a selection in one
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest -m alone; status=$$?; test $$status -le 1 || exit $$status; \
-	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --durations=10 && exit $$status
+	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --durations=10 --cov --cov-report= && exit $$status
 endif
 
 check: $(VENV)/.dev  ## Check format, lint and types
