@@ -89,7 +89,8 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their tran
 		--file template.yaml bootstrap.yaml $(TRANSLATION)/*.json
 	@$(CHECKERS)/bin/checkov --framework dockerfile --skip-download --quiet --compact \
 		--file functions/gcp/container/Dockerfile
-	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows \
+		.github/workflows/*.yml starter/github/workflows/*.yml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms \

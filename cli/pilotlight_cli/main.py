@@ -13,7 +13,7 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, releases, sam
+from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
@@ -78,6 +78,7 @@ def _pilotlight(
     """Publish a trained model, pin it, and serve it on AWS Lambda or Google Cloud Functions."""
 
 
+PROJECT = "Project"
 MODEL = "Model file"
 STORE = "Model store"
 RELEASE = "Release"
@@ -94,6 +95,8 @@ rollout.command("gcp")(gcp.rollout)
 prune = typer.Typer(no_args_is_help=True, help="Delete old versions of a deployed function.")
 prune.command("aws")(aws.prune)
 
+app.command("init", rich_help_panel=PROJECT)(projects.init)
+app.command("add", rich_help_panel=PROJECT)(projects.add)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("publish", rich_help_panel=STORE)(models.publish)
 app.command("list", rich_help_panel=STORE)(models.list_)

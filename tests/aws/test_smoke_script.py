@@ -1,4 +1,4 @@
-"""tools/smoke.sh, with a gateway on this machine and a stand-in for the AWS CLI."""
+"""starter/deploy/aws/smoke.sh, with a gateway on this machine and a stand-in for the AWS CLI."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilo
         "AWS_SECRET_ACCESS_KEY": "a secret",
         "AWS_SESSION_TOKEN": "a token",
     }
-    command = [str(ROOT / "tools/smoke.sh"), stack]
+    command = [str(ROOT / "starter/deploy/aws/smoke.sh"), stack]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

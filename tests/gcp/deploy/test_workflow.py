@@ -9,7 +9,7 @@ import yaml
 
 from pilotlight_cli.assets import ROOT
 
-WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows/deploy-gcp.yml").read_text())
+WORKFLOW: dict[str, Any] = yaml.safe_load((ROOT / "starter/github/workflows/deploy-gcp.yml").read_text())
 JOBS = WORKFLOW["jobs"]
 ENVIRONMENTS = ("staging", "prod")
 

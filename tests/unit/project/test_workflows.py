@@ -14,7 +14,7 @@ import yaml
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws.environments import read_environment
 
-FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+FILES = sorted([*(ROOT / ".github/workflows").glob("*.yml"), *(ROOT / "starter/github/workflows").glob("*.yml")])
 TEXTS = {file.stem: file.read_text() for file in FILES}
 JOBS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text)["jobs"] for name, text in TEXTS.items()}
 
@@ -42,27 +42,27 @@ def test_a_pull_request_is_checked_by_what_a_developer_runs() -> None:
 
 @pytest.mark.parametrize("environment", ["staging", "prod"])
 def test_a_deployment_is_one_command_in_its_own_environment(environment: str) -> None:
-    job = JOBS["deploy"][environment]
+    job = JOBS["deploy-aws"][environment]
     assert commands(job)[-2:] == [
         f"make deploy-aws ENV={environment}",
-        f"tools/smoke.sh {read_environment(environment, ROOT / 'samconfig.toml').stack}",
+        f"deploy/aws/smoke.sh {read_environment(environment, ROOT / 'samconfig.toml').stack}",
     ]
     assert any("commits/main" in command for command in commands(job)) == (
         environment == "prod"
     )  # who waits, may be late
     assert job["environment"] == environment
-    assert job["concurrency"] == {"group": f"deploy-{environment}", "cancel-in-progress": False}
+    assert job["concurrency"] == {"group": f"deploy-aws-{environment}", "cancel-in-progress": False}
 
 
 def test_production_comes_after_staging_and_staging_after_the_checks() -> None:
-    assert JOBS["deploy"]["staging"]["needs"] == "check"
-    assert JOBS["deploy"]["prod"]["needs"] == "staging"
+    assert JOBS["deploy-aws"]["staging"]["needs"] == "check"
+    assert JOBS["deploy-aws"]["prod"]["needs"] == "staging"
 
 
 def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
     for name, text in TEXTS.items():
         assert yaml.safe_load(text)["permissions"] == {"contents": "read"}, name
-    for name, job in JOBS["deploy"].items():
+    for name, job in JOBS["deploy-aws"].items():
         asks = {"contents": "read", "id-token": "write"}
         assert job.get("permissions") == (asks if name in ("staging", "prod") else None)
     assert "secrets." not in "".join(TEXTS.values())

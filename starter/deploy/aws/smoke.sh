@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that the API of a stack on AWS is ready, through the gateway as a caller: tools/smoke.sh STACK.
+# Checks that the API of a stack on AWS is ready, through the gateway as a caller: deploy/aws/smoke.sh STACK.
 # If callers need a token or an API key, which this script does not have, it expects a 401.
 set -euo pipefail
 

@@ -1,0 +1,112 @@
+"""`pilotlight init` and `pilotlight add`: the files of a new project, and of another model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pilotlight
+from pilotlight_cli.project import ProjectUsageError
+from pilotlight_cli.project.folders import FILE, MODELS, NAME, NAME_EXPECTED, ModelFolder, Project, shown
+from pilotlight_cli.project.record import Record, read_record, write_record
+from pilotlight_cli.project.starter import git_ids, model_settings, rendered, write_file
+
+STORE = "store"
+PINNED = ("model.lock", "requirements.lock", "golden.json")  # `pin` overwrites them
+
+_PROJECT = """\
+name = "{name}"
+clouds = {clouds}
+# The model store: a folder of this project, or a bucket: s3://bucket/prefix, gs://bucket/prefix.
+store = "{store}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The paths that were written, and those of existing files that differ and were kept."""
+
+    new: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def project_name(root: Path, name: str) -> str:
+    """Return a project's name: `name`, or that of its folder. Raise ProjectUsageError if a stack cannot have it."""
+    if name:
+        return check_name(name)
+    folder = root.resolve().name
+    if not re.fullmatch(NAME, folder):
+        raise ProjectUsageError(
+            f"the folder's name {folder!r} cannot be a stack's or a function's; give {NAME_EXPECTED}, with --name"
+        )
+    return folder
+
+
+def check_name(name: str) -> str:
+    """Return a name that a stack and a function can have. Raise ProjectUsageError."""
+    if not re.fullmatch(NAME, name):
+        raise ProjectUsageError(f"{name!r} cannot be a stack's or a function's name; expected {NAME_EXPECTED}")
+    return name
+
+
+def check_new(root: Path) -> None:
+    """Raise ProjectUsageError if a folder is a project, or has files that `pin` would overwrite."""
+    if (root / FILE).exists():
+        raise ProjectUsageError(
+            f"{root} is a project already: it has {FILE}; 'pilotlight add NAME' adds a model, 'pilotlight upgrade' "
+            "updates its files"
+        )
+    check_unpinned(root)
+
+
+def check_unpinned(folder: Path) -> None:
+    """Raise ProjectUsageError if a folder has files that `pin` would overwrite."""
+    found = [name for name in PINNED if (folder / name).exists()]
+    if found:
+        raise ProjectUsageError(f"{folder} has {', '.join(found)}, which 'pilotlight pin' writes; move it elsewhere")
+
+
+def present(root: Path, given: Collection[Path]) -> list[str]:
+    """Return the names of what a folder has, without hidden entries and the files `given`, sorted."""
+    if not root.is_dir():
+        return []
+    expected = {path.resolve() for path in given}
+    return sorted(
+        path.name for path in root.iterdir() if not path.name.startswith(".") and path.resolve() not in expected
+    )
+
+
+def create(root: Path, name: str, clouds: Sequence[str], ci: str) -> Written:
+    """Write a project's files. Existing files stay as they are."""
+    files = rendered(name, clouds, ci)
+    written = _write(root, files)
+    write_record(root, Record(pilotlight.__version__, ci, git_ids(files)))
+    project = _PROJECT.format(name=name, clouds=json.dumps(list(clouds)), store=STORE)
+    write_file(root / FILE, project.encode())  # last: with it the project is complete
+    return replace(written, new=(*written.new, FILE))
+
+
+def add_model(project: Project, name: str) -> ModelFolder:
+    """Write the settings of another model, in models/NAME. Raise ProjectUsageError for a name that is taken."""
+    folder = project.root / MODELS / check_name(name)
+    if folder.exists():
+        raise ProjectUsageError(f"this project has a model {name!r} already, in {shown(folder)}; choose another name")
+    if any(model.is_root and model.name == name and model.lock.exists() for model in project.models()):
+        raise ProjectUsageError(f"the model at the project's root has the name {name!r}; choose another name")
+    settings = {f"{MODELS}/{name}/{file}": content for file, content in model_settings(name, project.clouds).items()}
+    _write(project.root, settings)
+    record = read_record(project.root)
+    if record:
+        write_record(project.root, replace(record, files={**record.files, **git_ids(settings)}))
+    return next(model for model in project.models() if not model.is_root and model.name == name)
+
+
+def _write(root: Path, files: Mapping[str, bytes]) -> Written:
+    there = {path for path in files if (root / path).exists() or (root / path).is_symlink()}
+    kept = [path for path in there if not (root / path).is_file() or (root / path).read_bytes() != files[path]]
+    for path in files.keys() - there:
+        write_file(root / path, files[path])
+    return Written(tuple(sorted(files.keys() - there)), tuple(sorted(kept)))
