@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,7 +33,11 @@ from pilotlight_cli.registry.versions import (
     versions,
 )
 from pilotlight_cli.registry.versions import show as read_version
+from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.stores import Store, open_store
+
+if TYPE_CHECKING:
+    from pilotlight_cli.sandbox.inspection import Inspection
 
 
 def publish(
@@ -85,27 +89,9 @@ def publish(
         check_name(alias, "an alias")
     target = open_store(store)
 
-    from pilotlight_cli.registry.publish import publish as upload
-    from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sandbox.inspection import inspect
-    from pilotlight_cli.sandbox.limits import LimitOptions
-
-    with console.doing(f"Inspecting {path.name}"):
-        inspection = inspect(
-            path,
-            format=format,
-            signature=read(signature) if signature else None,
-            golden=read(golden) if golden else None,
-            allow=allow or (),
-            limit_options=LimitOptions(max_memory, max_seconds),
-        )
-    for note in inspection.notes:
-        console.note(note)
-    if inspection.extra_globals:
-        console.warning(f"allowed by --allow: {', '.join(inspection.extra_globals)}")
-    size = sum(file.stat().st_size for file in inspection.files)
-    with console.transferring(f"Uploading {path.name}", size) as progress:
-        manifest = upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
+    limits = LimitOptions(max_memory, max_seconds)
+    inspection = inspected(path, golden, signature, format=format, allow=allow or (), limits=limits)
+    manifest = uploaded(target, inspection, name, alias)
     model = manifest.model
     if json:
         document = {"store": target.url, "alias": alias, "notes": list(inspection.notes)}
@@ -115,6 +101,44 @@ def publish(
     shown.print(views.details(manifest, {alias: model.version} if alias else {}))
     shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
     shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version} --store {target.url}", soft_wrap=True)
+
+
+def inspected(
+    path: Path,
+    golden: Path | None,
+    signature: Path | None,
+    *,
+    format: str | None = None,  # noqa: A002 - as the option
+    allow: Sequence[str] = (),
+    limits: LimitOptions = DEFAULT,
+) -> Inspection:
+    """Inspect a model file, and print what the inspection notes."""
+    from pilotlight_cli.regular_files import read
+    from pilotlight_cli.sandbox.inspection import inspect
+
+    with console.doing(f"Inspecting {path.name}"):
+        inspection = inspect(
+            path,
+            format=format,
+            signature=read(signature) if signature else None,
+            golden=read(golden) if golden else None,
+            allow=allow,
+            limit_options=limits,
+        )
+    for note in inspection.notes:
+        console.note(note)
+    if inspection.extra_globals:
+        console.warning(f"allowed by --allow: {', '.join(inspection.extra_globals)}")
+    return inspection
+
+
+def uploaded(target: Store, inspection: Inspection, name: str, alias: str | None = None) -> Manifest:
+    """Publish an inspected model, with a progress bar."""
+    from pilotlight_cli.registry.publish import publish as upload
+
+    size = sum(file.stat().st_size for file in inspection.files)
+    with console.transferring(f"Uploading {inspection.files[0].name}", size) as progress:
+        return upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
 
 
 def list_(

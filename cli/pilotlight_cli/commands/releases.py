@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,19 @@ from pilotlight_cli.commands.options import (
     Reference,
     StoreUrl,
 )
-from pilotlight_cli.project.folders import CLOUDS, selected
-from pilotlight_cli.stores import open_store
+from pilotlight_cli.project.folders import CLOUDS, find_project, selected
+from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
+    from pilotlight_cli.pinning.pin import Pinned
     from pilotlight_cli.staging import Package
+
+ServingCloud = Annotated[
+    Cloud | None,
+    typer.Option(
+        "--cloud", help="Cloud whose runtime to use (default: the store's, or one of the project).", show_default=False
+    ),
+]
 
 
 def pin(
@@ -45,15 +54,9 @@ def pin(
     json: AsJson = False,
 ) -> None:
     """Pin a version: write model.lock, requirements.lock and golden.json."""
-    from pilotlight_cli.pinning.pin import REQUIREMENTS
-    from pilotlight_cli.pinning.pin import pin as write
-
     source, path = open_store(store), selected(model, lock).lock
-    with console.doing(f"Pinning {reference}"):
-        pinned = write(source, reference, path, upgrade=upgrade, engine=engine)
+    pinned = pinned_in(path, source, reference, upgrade=upgrade, engine=engine, events=lock is None)
     described, before = pinned.lock.model, pinned.before.model if pinned.before else None
-    for text in pinned.warnings:
-        console.warning(text)
     if json:
         document: dict[str, Any] = {
             "store": source.url,
@@ -67,14 +70,43 @@ def pin(
         document["warnings"] = list(pinned.warnings)
         console.print_json(document)
         return
+    show_pinned(pinned, path)
+
+
+def pinned_in(
+    lock: Path,
+    source: Store,
+    reference: str,
+    *,
+    upgrade: bool = False,
+    engine: str | None = None,
+    events: bool = True,
+) -> Pinned:
+    """Pin a version in a lock, and print the warnings; with `events`, refresh the files in events/ beside it."""
+    from pilotlight_cli.pinning.pin import pin as write
+    from pilotlight_cli.project.events import former_events, refresh_events
+
+    before = former_events(lock) if events else {}
+    with console.doing(f"Pinning {reference}"):
+        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine)
+    for text in pinned.warnings:
+        console.warning(text)
+    for path in refresh_events(lock, before) if events else ():
+        console.note(f"{path} was edited and stays as it is; delete it and pin again for a request to the new version")
+    return pinned
+
+
+def show_pinned(pinned: Pinned, lock: Path) -> None:
+    """Print what a lock pins now."""
+    described, before = pinned.lock.model, pinned.before.model if pinned.before else None
     was = f" (before: {before.name}:{before.version})" if before else ""
     shown = console.output()
-    shown.print(f"Pinned {described.name}:{described.version} in {path}{was}", soft_wrap=True)
+    shown.print(f"Pinned {described.name}:{described.version} in {lock}{was}", soft_wrap=True)
     for file in described.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
     shown.print(f"  runtime  {described.format} on {described.runtime.engine}", soft_wrap=True)
     shown.print(
-        f"  {REQUIREMENTS}  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
+        f"  requirements.lock  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,
     )
 
@@ -83,18 +115,16 @@ def verify(
     store: StoreUrl = "",
     model: ModelName = "",
     lock: LockPath = None,
-    cloud: Annotated[
-        Cloud | None,
-        typer.Option("--cloud", help="Cloud whose runtime to use (default: the store's cloud).", show_default=False),
-    ] = None,
+    cloud: ServingCloud = None,
     json: AsJson = False,
 ) -> None:
     """Serve the pinned model on this machine and check its digests and its golden samples."""
+    from pilotlight_cli.local.verify import usual_cloud
     from pilotlight_cli.local.verify import verify as check
 
     path = selected(model, lock).lock
     console.say(f"Verifying {path}: serving the pinned model and sending the golden samples")
-    report = check(path, store, cloud)
+    report = check(path, store, cloud or usual_cloud(store, _clouds(lock)))
     if json:
         console.print_json(
             {
@@ -117,7 +147,7 @@ def verify(
 
 def serve(
     *,
-    cloud: Annotated[Cloud, typer.Option("--cloud", help="Cloud whose runtime to use.")] = "aws",
+    cloud: ServingCloud = None,
     model: ModelName = "",
     lock: LockPath = None,
     store: Annotated[
@@ -136,8 +166,12 @@ def serve(
 ) -> None:
     """Serve the pinned model on this machine in the cloud's own runtime."""
     from pilotlight_cli.local.command import run_serve
+    from pilotlight_cli.local.verify import usual_cloud
+    from pilotlight_cli.registry.availability import project_store
 
-    run_serve(cloud, selected(model, lock).lock, store, port, once=once)
+    path = selected(model, lock).lock
+    served = cloud or usual_cloud(store or project_store(path), _clouds(lock))
+    run_serve(served, path, store, port, once=once)
 
 
 def build(
@@ -169,7 +203,7 @@ def build(
 
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
-    clouds = [cloud] if cloud else CLOUDS if function == "predict" else ["aws"]
+    clouds = [cloud] if cloud else _clouds(lock) if function == "predict" else ["aws"]
     chosen, packages = selected(model, lock), []
     for one in clouds:
         console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")
@@ -180,6 +214,11 @@ def build(
         return
     rows = [(package.cloud, str(package.folder), _of_budget(package), _largest(package.parts)) for package in packages]
     console.output().print(console.table(("cloud", "folder", "size", "largest parts"), rows, right=("size",)))
+
+
+def _clouds(lock: Path | None) -> Sequence[str]:
+    """Return the clouds of the project; all for a lock that was named."""
+    return CLOUDS if lock else find_project().clouds
 
 
 def _say_below(doing: str) -> None:

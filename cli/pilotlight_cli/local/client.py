@@ -25,9 +25,14 @@ class Response:
         return document if isinstance(document, dict) else {}
 
     @property
+    def content(self) -> object:
+        """The JSON object in the body, or its text if it is none."""
+        return self.document or self.body.decode(errors="replace")
+
+    @property
     def error(self) -> str:
         """The status and the error of the function or its platform."""
-        message = self.document.get("error") or self.document.get("message") or self.body.decode(errors="replace")
+        message = self.document.get("error") or self.document.get("message") or self.content
         return f"{self.status}: {message}" if self.status else "no response"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,12 @@ def cloud_of(store: str) -> str:
     return "aws"
 
 
+def usual_cloud(store: str, clouds: Sequence[str]) -> str:
+    """Return the cloud whose functions read a store; if all do, one of a project's clouds."""
+    cloud = cloud_of(store)
+    return clouds[0] if store.startswith("file:") and cloud not in clouds else cloud
+
+
 def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]:
     companions = [_requirements(pinned, lock.with_name(REQUIREMENTS)), _golden(pinned, lock.with_name(GOLDEN))]
     yield from companions
@@ -113,7 +119,7 @@ def _started(server: Server, model: Description) -> str:
 
 def _send(url: str, request: GoldenRequest) -> tuple[int, object]:
     response = send(url, request.path, request.body)
-    return response.status, response.document or response.body.decode(errors="replace")
+    return response.status, response.content
 
 
 def _sample(compared: Comparison) -> Check:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pilotlight.codec.golden_requests import to_request
+from pilotlight.errors import PilotlightError
 from pilotlight.model.golden import Golden, read_golden
 from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight.model.signature import Signature
+
+FOLDER = "events"
 
 Document = dict[str, Any]
 
@@ -208,3 +212,34 @@ def pinned_events(lock: Path) -> dict[str, bytes]:
     if request is None:
         return {}
     return {name: (json.dumps(document, indent=2) + "\n").encode() for name, document in events(*request).items()}
+
+
+def former_events(lock: Path) -> dict[str, bytes]:
+    """Return `pinned_events` of a lock that is about to be replaced; none if it is missing or broken."""
+    try:
+        return pinned_events(lock)
+    except (OSError, PilotlightError):
+        return {}
+
+
+def refresh_events(lock: Path, before: Mapping[str, bytes]) -> list[Path]:
+    """Write the files in events/ beside a new lock. Return those that the user edited, which stay.
+
+    `before` is their content for the former lock, by which an edited file is told. Without the folder a user who has
+    pinned before wants none.
+    """
+    folder, edited = lock.with_name(FOLDER), []
+    if before and not folder.is_dir():
+        return []
+    folder.mkdir(exist_ok=True)
+    after = pinned_events(lock)
+    for name in sorted({*before, *after}):
+        path = folder / name
+        found = path.read_bytes() if path.exists() else None
+        if found not in (None, before.get(name), after.get(name)):
+            edited.append(path)
+        elif name in after:
+            path.write_bytes(after[name])
+        else:
+            path.unlink(missing_ok=True)
+    return edited

@@ -7,10 +7,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pilotlight
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import FILE, MODELS, NAME, NAME_EXPECTED, ModelFolder, Project, shown
+from pilotlight_cli.project.record import FILE as RECORD
 from pilotlight_cli.project.record import Record, read_record, write_record
 from pilotlight_cli.project.starter import git_ids, model_settings, rendered, write_file
 
@@ -31,6 +33,12 @@ class Written:
 
     new: tuple[str, ...]
     kept: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """What was written at the top of the project, with a slash after each folder."""
+        tops = {path.partition("/")[0] + ("/" if "/" in path else "") for path in self.new}
+        return ", ".join(sorted(tops))
 
 
 def project_name(root: Path, name: str) -> str:
@@ -86,16 +94,20 @@ def create(root: Path, name: str, clouds: Sequence[str], ci: str) -> Written:
     write_record(root, Record(pilotlight.__version__, ci, git_ids(files)))
     project = _PROJECT.format(name=name, clouds=json.dumps(list(clouds)), store=STORE)
     write_file(root / FILE, project.encode())  # last: with it the project is complete
-    return replace(written, new=(*written.new, FILE))
+    return replace(written, new=(*written.new, RECORD, FILE))
 
 
-def add_model(project: Project, name: str) -> ModelFolder:
-    """Write the settings of another model, in models/NAME. Raise ProjectUsageError for a name that is taken."""
+def check_addable(project: Project, name: str) -> None:
+    """Raise ProjectUsageError for a model's name that a stack cannot have, or that is taken in a project."""
     folder = project.root / MODELS / check_name(name)
     if folder.exists():
         raise ProjectUsageError(f"this project has a model {name!r} already, in {shown(folder)}; choose another name")
     if any(model.is_root and model.name == name and model.lock.exists() for model in project.models()):
         raise ProjectUsageError(f"the model at the project's root has the name {name!r}; choose another name")
+
+
+def add_model(project: Project, name: str) -> ModelFolder:
+    """Write the settings of another model, in models/NAME, for which `check_addable` was called."""
     settings = {f"{MODELS}/{name}/{file}": content for file, content in model_settings(name, project.clouds).items()}
     _write(project.root, settings)
     record = read_record(project.root)
@@ -110,3 +122,10 @@ def _write(root: Path, files: Mapping[str, bytes]) -> Written:
     for path in files.keys() - there:
         write_file(root / path, files[path])
     return Written(tuple(sorted(files.keys() - there)), tuple(sorted(kept)))
+
+
+def folder_size(store: str) -> int:
+    """Return how many bytes a model store in a folder has; 0 for a bucket."""
+    if not store.startswith("file:"):
+        return 0
+    return sum(path.stat().st_size for path in Path(unquote(urlsplit(store).path)).rglob("*") if path.is_file())
