@@ -24,6 +24,13 @@ case "$*" in
 esac
 """
 
+SETTINGS = """
+[test.global.parameters]
+stack_name = "{0}-test"
+[absent.global.parameters]
+stack_name = "{0}-absent"
+"""
+
 
 class Gateway(ThreadingHTTPServer):
     """Answers `status`, and keeps what it was asked with."""
@@ -57,7 +64,14 @@ def gateway() -> Iterator[Gateway]:
         thread.join()
 
 
-def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilotlight-test") -> tuple[int, str]:
+def smoke(gateway: Gateway, folder: Path, authorization: str, *names: str) -> tuple[int, str]:
+    """Run the script of a project in `folder`, for an environment and a model; a stack has the name of both."""
+    script = folder / "deploy/aws/smoke.sh"
+    for model, settings in (("pilotlight", folder), ("second", folder / "models/second")):
+        settings.mkdir(parents=True, exist_ok=True)
+        (settings / "samconfig.toml").write_text(SETTINGS.format(model))
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_bytes((ROOT / "starter/deploy/aws/smoke.sh").read_bytes())
     program = folder / "aws"
     program.write_text(AWS)
     program.chmod(0o755)
@@ -70,8 +84,9 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, stack: str = "pilo
         "AWS_SECRET_ACCESS_KEY": "a secret",
         "AWS_SESSION_TOKEN": "a token",
     }
-    command = [str(ROOT / "starter/deploy/aws/smoke.sh"), stack]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", script, *(names or ["test"])], env=environ, capture_output=True, text=True, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -107,6 +122,11 @@ def test_a_function_that_is_not_ready_fails(gateway: Gateway, tmp_path: Path) ->
     assert (code, "error: expected 200" in said) == (1, True)
 
 
-def test_a_stack_that_is_not_there_fails(gateway: Gateway, tmp_path: Path) -> None:
-    assert smoke(gateway, tmp_path, "iam", stack="pilotlight-other")[0] != 0
+@pytest.mark.parametrize("names", [("absent",), ("test", "second"), ("unknown",)])
+def test_a_stack_that_is_not_there_fails(names: tuple[str, ...], gateway: Gateway, tmp_path: Path) -> None:
+    assert smoke(gateway, tmp_path, "iam", *names)[0] != 0
     assert gateway.requests == []
+
+
+def test_the_model_at_the_root_is_the_one_without_a_folder(gateway: Gateway, tmp_path: Path) -> None:
+    assert smoke(gateway, tmp_path, "iam", "test", "pilotlight")[0] == 0

@@ -14,10 +14,13 @@ from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import FILE, MODELS, NAME, NAME_EXPECTED, ModelFolder, Project, shown
 from pilotlight_cli.project.record import FILE as RECORD
 from pilotlight_cli.project.record import Record, read_record, write_record
-from pilotlight_cli.project.starter import git_ids, model_settings, rendered, write_file
+from pilotlight_cli.project.starter import deployed_name, git_ids, rendered, settings_in, write_file
 
 STORE = "store"
 PINNED = ("model.lock", "requirements.lock", "golden.json")  # `pin` overwrites them
+
+# With one of these as a model's name, two functions of a project could have the same name.
+_ENVIRONMENTS = ("dev", "staging", "prod")
 
 _PROJECT = """\
 name = "{name}"
@@ -104,11 +107,14 @@ def check_addable(project: Project, name: str) -> None:
         raise ProjectUsageError(f"this project has a model {name!r} already, in {shown(folder)}; choose another name")
     if any(model.is_root and model.name == name and model.lock.exists() for model in project.models()):
         raise ProjectUsageError(f"the model at the project's root has the name {name!r}; choose another name")
+    if name in _ENVIRONMENTS:
+        raise ProjectUsageError(f"{name!r} is the name of an environment; choose another for the model")
+    check_name(deployed_name(project, name))
 
 
 def add_model(project: Project, name: str) -> ModelFolder:
     """Write the settings of another model, in models/NAME, for which `check_addable` was called."""
-    settings = {f"{MODELS}/{name}/{file}": content for file, content in model_settings(name, project.clouds).items()}
+    settings = settings_in(project, name)
     _write(project.root, settings)
     record = read_record(project.root)
     if record:

@@ -57,9 +57,19 @@ def copied(project: Project, ci: str) -> dict[str, bytes]:
     files = rendered(project.name, project.clouds, ci)
     for model in project.models():
         if not model.is_root:
-            settings = model_settings(model.name, project.clouds)
-            files |= {f"{MODELS}/{model.name}/{file}": content for file, content in settings.items()}
+            files |= settings_in(project, model.name)
     return files
+
+
+def settings_in(project: Project, model: str) -> dict[str, bytes]:
+    """Return the settings of a model in models/, by path: its stacks and functions have the project's name too."""
+    settings = model_settings(deployed_name(project, model), project.clouds)
+    return {f"{MODELS}/{model}/{file}": content for file, content in settings.items()}
+
+
+def deployed_name(project: Project, model: str) -> str:
+    """Return what the stacks and functions of a model in models/ are called, before the environment."""
+    return f"{project.name}-{model}"
 
 
 def git_ids(files: Mapping[str, bytes]) -> dict[str, str]:

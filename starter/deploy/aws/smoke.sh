@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Checks that the API of a stack on AWS is ready, through the gateway as a caller: deploy/aws/smoke.sh STACK.
-# If callers need a token or an API key, which this script does not have, it expects a 401.
+# Checks that a model's API on AWS is ready, through the gateway as a caller: deploy/aws/smoke.sh ENV [MODEL]. ENV is an
+# environment of the model's samconfig.toml. If callers need a token or an API key, which this script does not have, it
+# expects a 401.
 set -euo pipefail
 
-stack=${1:?missing stack name, like pilotlight-staging}
+env=${1:?missing environment, like staging}
+settings=$(dirname "$0")/../../samconfig.toml
+of_model=$(dirname "$0")/../../models/${2:-}/samconfig.toml
+[ -z "${2:-}" ] || [ ! -f "$of_model" ] || settings=$of_model
+stack=$(python3 -c 'import sys, tomllib
+print(tomllib.load(open(sys.argv[1], "rb"))[sys.argv[2]]["global"]["parameters"]["stack_name"])' "$settings" "$env")
 
 describe() { aws cloudformation describe-stacks --stack-name "$stack" --output text --query "Stacks[0].$1"; }
 

@@ -12,27 +12,29 @@ import pytest
 import yaml
 
 from pilotlight_cli.assets import ROOT
-from pilotlight_cli.aws.environments import read_environment
 
-FILES = sorted([*(ROOT / ".github/workflows").glob("*.yml"), *(ROOT / "starter/github/workflows").glob("*.yml")])
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 TEXTS = {file.stem: file.read_text() for file in FILES}
 JOBS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text)["jobs"] for name, text in TEXTS.items()}
+PINNED = TEXTS | {
+    f"starter/{file.stem}": file.read_text() for file in (ROOT / "starter").glob("github/workflows/*.yml")
+}
 
 
 def commands(job: dict[str, Any]) -> list[str]:
     return [step["run"] for step in job["steps"] if "run" in step]
 
 
-@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("name", PINNED)
 def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(name: str) -> None:
-    used = re.findall(r"uses: (.*)", TEXTS[name])
+    used = re.findall(r"uses: (.*)", PINNED[name])
     assert used
     for action in used:
         assert action.startswith("./") or re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
 
 
 def test_one_action_has_one_commit() -> None:
-    found = set(re.findall(r"uses: ([^.\s][^@]*)@(\S+)", "".join(TEXTS.values())))
+    found = set(re.findall(r"uses: ([^.\s][^@]*)@(\S+)", "".join(PINNED.values())))
     assert len(found) == len({action for action, _ in found})
 
 
@@ -40,31 +42,9 @@ def test_a_pull_request_is_checked_by_what_a_developer_runs() -> None:
     assert [commands(job) for job in JOBS["check"].values()] == [[".ci/run"]]
 
 
-@pytest.mark.parametrize("environment", ["staging", "prod"])
-def test_a_deployment_is_one_command_in_its_own_environment(environment: str) -> None:
-    job = JOBS["deploy-aws"][environment]
-    assert commands(job)[-2:] == [
-        f"make deploy-aws ENV={environment}",
-        f"deploy/aws/smoke.sh {read_environment(environment, ROOT / 'samconfig.toml').stack}",
-    ]
-    assert any("commits/main" in command for command in commands(job)) == (
-        environment == "prod"
-    )  # who waits, may be late
-    assert job["environment"] == environment
-    assert job["concurrency"] == {"group": f"deploy-aws-{environment}", "cancel-in-progress": False}
-
-
-def test_production_comes_after_staging_and_staging_after_the_checks() -> None:
-    assert JOBS["deploy-aws"]["staging"]["needs"] == "check"
-    assert JOBS["deploy-aws"]["prod"]["needs"] == "staging"
-
-
-def test_only_deployments_may_ask_for_a_role_and_nothing_may_write() -> None:
+def test_nothing_may_write_and_nothing_has_a_secret() -> None:
     for name, text in TEXTS.items():
         assert yaml.safe_load(text)["permissions"] == {"contents": "read"}, name
-    for name, job in JOBS["deploy-aws"].items():
-        asks = {"contents": "read", "id-token": "write"}
-        assert job.get("permissions") == (asks if name in ("staging", "prod") else None)
     assert "secrets." not in "".join(TEXTS.values())
 
 
