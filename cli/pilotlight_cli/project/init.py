@@ -19,7 +19,8 @@ from pilotlight_cli.project.starter import deployed_name, git_ids, rendered, set
 STORE = "store"
 PINNED = ("model.lock", "requirements.lock", "golden.json")  # `pin` overwrites them
 
-# With one of these as a model's name, two functions of a project could have the same name.
+# In a model's name these would make two functions of one name, and let the role of one environment reach another's stack:
+# see DeployPolicy in bootstrap.yaml.
 _ENVIRONMENTS = ("dev", "staging", "prod")
 
 _PROJECT = """\
@@ -107,8 +108,11 @@ def check_addable(project: Project, name: str) -> None:
         raise ProjectUsageError(f"this project has a model {name!r} already, in {shown(folder)}; choose another name")
     if any(model.is_root and model.name == name and model.lock.exists() for model in project.models()):
         raise ProjectUsageError(f"the model at the project's root has the name {name!r}; choose another name")
-    if name in _ENVIRONMENTS:
-        raise ProjectUsageError(f"{name!r} is the name of an environment; choose another for the model")
+    if any(part.endswith(_ENVIRONMENTS) for part in name.split("-")):
+        raise ProjectUsageError(
+            f"{name!r} has an environment's name in it, which ends the names of stacks; choose a name without "
+            f"{', '.join(_ENVIRONMENTS)}"
+        )
     check_name(deployed_name(project, name))
 
 

@@ -1,7 +1,7 @@
 """The files that `init` copies into a project, as this release has them.
 
-In a file of starter/ `{{name}}` and `{{release}}` are replaced, and the lines from `{{aws}}` or `{{gcp}}` to `{{end}}`
-are for a project with that cloud.
+In a file of starter/ `{{name}}` and `{{release}}` are replaced, and the lines from `{{aws}}` to `{{/aws}}` are for a
+project with that cloud; in the same way `gcp`, and `github` for a project with its workflows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CLOUD_FILES = {
 }
 _WORKFLOWS = ".github/workflows/"
 _HIDDEN = ("gitignore", "gitattributes", "github")  # without their dot in starter/, where git would obey them
-_SECTION = re.compile(r"^\{\{(aws|gcp)\}\}\n(.*?)^\{\{end\}\}\n", re.DOTALL | re.MULTILINE)
+_SECTION = re.compile(r"^\{\{(aws|gcp|github)\}\}\n(.*?)^\{\{/\1\}\}\n", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r'^((?:stack_name|s3_prefix|function) = ")pilotlight', re.MULTILINE)
 
 
@@ -31,7 +31,7 @@ def rendered(name: str, clouds: Collection[str], ci: str) -> dict[str, bytes]:
     `ci` is "github" or "none". Not among them: pilotlight.toml, and what depends on the model.
     """
     files = {
-        **{path: _text(content, name, clouds) for path, content in _starter()},
+        **{path: _text(content.decode(), name, {*clouds, ci}).encode() for path, content in _starter()},
         **{f"deploy/{path}": content for path, content in _tree(ROOT / "deploy")},
         **{path: (ROOT / path).read_bytes() for path in ("template.yaml", "bootstrap.yaml")},
         **model_settings(name, clouds),
@@ -96,9 +96,9 @@ def _tree(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
-def _text(content: bytes, name: str, clouds: Collection[str]) -> bytes:
-    text = _SECTION.sub(lambda section: section[2] if section[1] in clouds else "", content.decode())
-    return text.replace("{{name}}", name).replace("{{release}}", pilotlight.__version__).encode()
+def _text(text: str, name: str, parts: Collection[str]) -> str:
+    kept = _SECTION.sub(lambda section: _text(section[2], name, parts) if section[1] in parts else "", text)
+    return kept.replace("{{name}}", name).replace("{{release}}", pilotlight.__version__)
 
 
 def _cloud(path: str) -> str | None:

@@ -16,7 +16,9 @@ BUCKET = "AWS::S3::Bucket"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
 GITHUB = {"GitHubRepository": "someone/pilotlight"}
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
-TAG = "${aws:PrincipalTag/pilotlight-stack}"
+TAG = "${aws:PrincipalTag/pilotlight-env}"
+LONGEST = {**GITHUB, "UseKmsKey": "true", "PermissionsBoundary": BOUNDARY, "Project": "a" * 32}
+STACKS = f"pilotlight-*{TAG}"
 
 
 def test_the_function_finds_the_bucket_without_being_told() -> None:
@@ -132,7 +134,7 @@ def test_a_role_is_for_one_environment_of_one_repository(role: str, environment:
             f"{issuer}:sub": f"repo:someone/pilotlight:environment:{environment}",
         }
     }
-    assert made["Tags"] == [{"Key": "pilotlight-stack", "Value": f"pilotlight-{environment}"}]
+    assert made["Tags"] == [{"Key": "pilotlight-env", "Value": environment}]
 
 
 def test_a_provider_that_the_account_has_already_is_not_made_again() -> None:
@@ -142,7 +144,27 @@ def test_a_provider_that_the_account_has_already_is_not_made_again() -> None:
 
 def test_a_role_reaches_only_what_its_stack_has_by_name() -> None:
     for _, resources in actions(bootstrap(**GITHUB), "DeployPolicy").values():
-        assert all(TAG in resource for resource in resources)
+        assert all(STACKS in resource for resource in resources)
+
+
+REACHED = {
+    "tumours-staging": True,
+    "tumours-second-staging": True,
+    "tumours-prod": False,
+    "tumours-second-prod": False,
+    "others-staging": False,
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_a_role_reaches_the_stacks_of_its_project_in_its_environment(name: str) -> None:
+    ((pattern,),) = (
+        found
+        for sid, (_, found) in actions(bootstrap(**GITHUB, Project="tumours"), "DeployPolicy").items()
+        if sid == "Stack"
+    )
+    arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/0a1b2c"
+    assert fnmatchcase(arn, pattern.replace(TAG, "staging")) == REACHED[name]
 
 
 # The ARN of a resource by its type; a name that CloudFormation makes up begins with the stack's and the logical id.
@@ -172,7 +194,7 @@ def named(resource: dict[str, Any]) -> list[tuple[str, Any]]:
 
 def test_a_role_may_make_everything_that_its_stack_names() -> None:
     patterns = [
-        resource.replace(TAG, "pilotlight-dev")
+        resource.replace(TAG, "dev")
         for _, resources in actions(bootstrap(**GITHUB), "DeployPolicy").values()
         for resource in resources
     ]
@@ -238,7 +260,7 @@ def test_roles_are_passed_to_the_services_of_the_stack_alone() -> None:
 
 @pytest.mark.parametrize("policy", ["DeployPolicy", "DeployAccountPolicy"])
 def test_policies_fit_into_what_iam_takes(policy: str) -> None:
-    document = properties(bootstrap(**GITHUB, UseKmsKey="true", PermissionsBoundary=BOUNDARY), policy)["PolicyDocument"]
+    document = properties(bootstrap(**LONGEST), policy)["PolicyDocument"]
     assert len(json.dumps(document, separators=(",", ":")).replace(" ", "")) < 6144
 
 
@@ -267,4 +289,4 @@ def test_actions_that_name_no_resource_are_allowed_for_all(action: str) -> None:
 def test_a_deploy_role_writes_the_packages_of_its_own_stack_alone() -> None:
     entries = properties(bootstrap(**GITHUB), "DeployAccountPolicy")["PolicyDocument"]["Statement"]
     (packages,) = (entry for entry in entries if entry.get("Sid") == "Packages")
-    assert packages["Resource"].endswith("aws-sam-cli-managed-default-*/${aws:PrincipalTag/pilotlight-stack}/*")
+    assert packages["Resource"].endswith(f"aws-sam-cli-managed-default-*/{STACKS}/*")
