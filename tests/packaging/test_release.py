@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight import __version__
-from pilotlight_cli.project import PROJECT
+from pilotlight_cli.assets import ROOT
 
 ENVIRON = os.environ | {"UV_PYTHON": sys.executable}
 WHEEL = f"dist/pilotlight-{__version__}-py3-none-any.whl"
@@ -21,10 +21,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the working copy without what git does not keep, with uv and a built release."""
     folder = tmp_path_factory.mktemp("release") / "project"
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines()
-    for file in (PROJECT / name for name in names):
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for file in (ROOT / name for name in names):
         if file.is_file():
-            target = folder / file.relative_to(PROJECT)
+            target = folder / file.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
             target.chmod(file.stat().st_mode)

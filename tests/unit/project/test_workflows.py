@@ -85,16 +85,16 @@ def test_only_the_job_that_publishes_has_an_identity_and_an_environment() -> Non
 
 
 def test_a_commit_is_checked_by_what_a_developer_runs() -> None:
-    (repository,) = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text())["repos"]
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repository["repo"] == "local"  # any other has versions of its own
     assert [hook["entry"] for hook in repository["hooks"]] == ["make check"]
 
 
 def test_dependabot_looks_where_something_is_pinned() -> None:
     pinned = {"github-actions": ".github/workflows", "uv": "uv.lock", "pip": "tools/bootstrap.txt"}
-    updates = yaml.safe_load((PROJECT / ".github/dependabot.yml").read_text())["updates"]
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == set(pinned)
     for update in updates:
-        path = PROJECT / pinned[update["package-ecosystem"]]
+        path = ROOT / pinned[update["package-ecosystem"]]
         assert path.exists()
-        assert path.is_relative_to(PROJECT / update["directory"].strip("/"))
+        assert path.is_relative_to(ROOT / update["directory"].strip("/"))
