@@ -19,8 +19,8 @@ from pilotlight_cli.project.starter import deployed_name, git_ids, rendered, set
 STORE = "store"
 PINNED = ("model.lock", "requirements.lock", "golden.json")  # `pin` overwrites them
 
-# In a model's name these would make two functions of one name, and let the role of one environment reach another's stack:
-# see DeployPolicy in bootstrap.yaml.
+# In a model's name these would make two functions of one name, and let the role of one environment reach the stack of
+# another: see DeployPolicy in bootstrap.yaml.
 _ENVIRONMENTS = ("dev", "staging", "prod")
 
 _PROJECT = """\
