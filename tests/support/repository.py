@@ -27,3 +27,16 @@ def copied_project(folder: Path) -> Project:
     """Return a copy of the sample's project in a new folder, for what a command builds and writes there."""
     made = shutil.ignore_patterns("build", ".aws-sam", ".venv", "__pycache__")
     return read_project(Path(shutil.copytree(SAMPLE, folder, ignore=made, dirs_exist_ok=True)))
+
+
+def project_of(folder: Path, **locks: Path) -> Project:
+    """Return a new project with a model in models/ for each lock, and the sample's template and store."""
+    for name, lock in locks.items():
+        (folder / "models" / name).mkdir(parents=True)
+        for file in ("model.lock", "requirements.lock", "golden.json"):
+            shutil.copy(lock.with_name(file), folder / "models" / name)
+    for file in ("template.yaml", "bootstrap.yaml"):
+        shutil.copyfile(ROOT / file, folder / file)
+    store = (SAMPLE / "store").as_uri()
+    (folder / "pilotlight.toml").write_text(f'name = "several"\nclouds = ["aws", "gcp"]\nstore = "{store}"\n')
+    return read_project(folder)

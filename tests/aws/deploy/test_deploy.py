@@ -19,7 +19,7 @@ import pytest
 from fakes.lambda_api import lambda_api
 from fakes.s3_server import S3Server
 from fakes.sam_cli import DeployedLambda, FakeSam
-from harness import in_lambda, sample, stored
+from harness import in_lambda, pinned, sample, stored
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.calls import client
 from pilotlight_cli.aws.changes import MixedChange
@@ -28,10 +28,10 @@ from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
-from pilotlight_cli.project.folders import Project
-from pilotlight_cli.registry.availability import NotAvailable
+from pilotlight_cli.project.folders import ModelFolder
+from pilotlight_cli.registry.availability import NotAvailable, ensure_published
 from pilotlight_cli.stores import open_store
-from repository import copied_project
+from repository import LOCK, SAMPLE, copied_project, project_of
 from templates import START_MODES, TEMPLATE
 
 _NAMES = (f"deploy-{number}" for number in itertools.count(1))
@@ -58,7 +58,7 @@ class Scene:
     store: str
     sam: FakeSam
     function: DeployedLambda
-    project: Project
+    model: ModelFolder
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -77,12 +77,11 @@ class Scene:
             self.asked.append(question)
             return agrees
 
-        model = self.project.model()
         account = Account(
-            model=model,
+            model=self.model,
             cloudformation=self.sam.cloudformation,
             functions=client("lambda"),
-            sam=Sam(model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam),
+            sam=Sam(self.model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam),
             say=self.said.append,
             confirm=confirm,
             verify=check,
@@ -111,7 +110,7 @@ def scene(
         for variable, value in found.items():
             monkeypatch.setenv(variable, value)
         sam = FakeSam(client("cloudformation"), function, real)
-        yield Scene(stack, f"s3://{stack}", sam, function, copied_project(tmp_path))
+        yield Scene(stack, f"s3://{stack}", sam, function, copied_project(tmp_path).model())
         sam.cloudformation.delete_stack(StackName=BOOTSTRAP)
         s3_server.drop_buckets("pilotlight-")  # which the stack leaves behind
 
@@ -167,7 +166,7 @@ def test_sam_is_told_all_parameters_and_the_environment_and_nothing_of_a_make_ar
         "PATH": "/bin",
         "SAM_CLI_TELEMETRY": "0",
         "ARCHITECTURE": "arm64",
-        "LOCK": str(scene.project.root / "model.lock"),
+        "LOCK": str(scene.model.lock.resolve()),
         "PILOTLIGHT": f"'{sys.executable}' -m pilotlight_cli.main",
     }
 
@@ -365,3 +364,47 @@ def test_instances_that_are_not_kept_ready_are_a_failure_with_what_makes_up_for_
         NotServed, match=r"has no provisioned instances; 'aws lambda put-provisioned-concurrency-config"
     ):
         scene.deploy(START_MODES["provisioned"])
+
+
+@pytest.fixture
+def pair(
+    aws_environ: None,
+    s3_server: S3Server,
+    real: Callable[[object], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[tuple[Scene, Scene]]:
+    """Yield the two models of one project, each with a stack of its own in one account."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", s3_server.url)
+    rents = pinned(SAMPLE / "model.onnx", "rents", tmp_path, golden=SAMPLE / "golden.json")
+    project = project_of(tmp_path / "project", tumours=LOCK, rents=rents.lock)
+    stacks = [next(_NAMES), next(_NAMES)]
+    functions = [DeployedLambda(f"{stack}-predict", {}) for stack in stacks]
+    s3_server.make_bucket(stacks[0])
+    url = f"s3://{stacks[0]}"
+    ensure_published(rents.lock, open_store(url), rents.store.url)
+    with stored("aws", rents) as store, in_lambda(rents, store) as runtime, lambda_api(*functions) as found:
+        for variable, value in found.items():
+            monkeypatch.setenv(variable, value)
+
+        def scene(index: int, name: str, answer: Callable[[object], Any]) -> Scene:
+            sam = FakeSam(client("cloudformation"), functions[index], answer)
+            return Scene(stacks[index], url, sam, functions[index], project.model(name))
+
+        yield scene(0, "tumours", real), scene(1, "rents", runtime.invoke)
+
+
+def test_two_models_of_a_project_are_two_stacks_that_roll_out_and_back_apart(pair: tuple[Scene, Scene]) -> None:
+    tumours, rents = pair
+    first, other = tumours.deploy(), rents.deploy()
+    assert first.served.lock != other.served.lock
+    assert first.stack.name != other.stack.name
+    assert tumours.model.sam_build != rents.model.sam_build
+
+    tumours.sam.taken_back = {2}
+    with pytest.raises(NotServed, match=f"serves version 1, with the release {first.served.release[:12]}"):
+        tumours.deploy({"MemorySize": "3008"})
+    moved = rents.deploy({"MemorySize": "3008"})
+    assert (moved.served.version, moved.changed) == ("2", True)
+    assert (tumours.function.aliases, rents.function.aliases) == ({"live": "1"}, {"live": "2"})
+    assert tumours.deploy().served == first.served

@@ -16,16 +16,20 @@ from gcp.deploy.answers import liar, publisher
 from gcp.deploy.conftest import SETTINGS
 from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
+from harness import pinned
 from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
 from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
-from pilotlight_cli.registry.availability import NotAvailable
-from repository import LOCK
+from pilotlight_cli.local.stores import acting_in
+from pilotlight_cli.registry.availability import NotAvailable, ensure_published
+from pilotlight_cli.stores import open_store
+from repository import LOCK, SAMPLE, project_of
 from servers.fake_gcs import FakeGcs
 
+SIGNATURE = SAMPLE / "signature.json"
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
 
 Runner = Callable[[Sequence[str]], Completed]
@@ -42,9 +46,11 @@ class Project:
     agrees: bool = True
     said: list[str] = field(default_factory=list)
 
+    name: str = "predict"
+
     @property
     def service(self) -> RunService:
-        return self.google.service("predict")
+        return self.google.service(self.name)
 
     def deploy(self, run: Runner = gcloud, lock: Path = LOCK) -> Deployed:
         settings = read_settings(self.folder / "gcp.toml", "test")
@@ -240,3 +246,34 @@ def test_a_deployment_killed_before_its_rollout_leaves_the_callers_where_they_we
     assert second.deploy().before == FIRST
     assert second.service.traffic == [Target(second.service.revisions[-1], 100)]
     assert second.service.annotations == {}
+
+
+@pytest.fixture
+def pair(project: Project, tmp_path: Path) -> tuple[Project, Project]:
+    """Return the two models of one project, each with settings and a service of its own."""
+    rents = pinned(SAMPLE / "model.onnx", "rents", tmp_path, golden=SAMPLE / "golden.json", signature=SIGNATURE)
+    with acting_in({"STORAGE_EMULATOR_HOST": project.gcs.url}):
+        ensure_published(rents.lock, open_store("gs://models/team"), rents.store.url)
+    several = project_of(tmp_path / "project", tumours=LOCK, rents=rents.lock)
+    found = []
+    for model in several.models():
+        settings = SETTINGS.replace('function = "predict"', f'function = "{model.name}"')
+        model.gcp_settings.write_text(settings)
+        expected = expected_of(model.lock)
+        project.google.backends |= {f"{model.name}-0000{number}-abc": publisher(expected) for number in (1, 2, 3)}
+        found.append(Project(project.google, project.gcs, model.lock.resolve().parent, expected, name=model.name))
+    return found[1], found[0]
+
+
+def test_two_models_of_a_project_are_two_services_that_roll_out_and_back_apart(pair: tuple[Project, Project]) -> None:
+    tumours, rents = pair
+    for model in pair:
+        done = model.deploy(lock=model.folder / "model.lock")
+        assert done.revision == f"{model.name}-00001-abc"
+
+    tumours.google.backends["tumours-00002-abc"] = liar(tumours.expected)
+    with pytest.raises(RolledBack, match="tumours-00001-abc has all traffic again"):
+        tumours.deploy(lock=tumours.folder / "model.lock")
+    assert rents.deploy(lock=rents.folder / "model.lock").revision == "rents-00002-abc"
+    assert tumours.service.traffic == [Target("tumours-00001-abc", 100)]
+    assert rents.service.traffic == [Target("rents-00002-abc", 100)]

@@ -69,11 +69,13 @@ def _missing(what: str) -> Response:
 
 
 @contextmanager
-def lambda_api(function: FakeLambda) -> Iterator[Mapping[str, str]]:
-    """Serve the API, and give the variables with which every client finds it."""
+def lambda_api(*functions: FakeLambda) -> Iterator[Mapping[str, str]]:
+    """Serve the API of these functions, and give the variables with which every client finds it."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return function.answer(Request(environ))(environ, start_response)
+        request = Request(environ)
+        asked = [function for function in functions if f"/{function.name}/" in f"{request.path}/"]
+        return (asked or functions)[0].answer(request)(environ, start_response)
 
     with serving_wsgi(application) as url:
         yield {"AWS_ENDPOINT_URL_LAMBDA": url}

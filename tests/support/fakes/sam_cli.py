@@ -17,7 +17,6 @@ from werkzeug.wrappers import Request, Response
 
 from fakes.lambda_api import FakeLambda
 from pilotlight_cli.staging.sources import stage_sources
-from repository import LOCK
 
 _VERSIONS = re.compile(r"/2015-03-31/functions/([^/]+)/versions")
 _CONFIGURATION = re.compile(r"/2015-03-31/functions/([^/]+)/configuration")
@@ -104,7 +103,7 @@ class FakeSam:
         self.commands.append(list(command))
         self.environs.append(environ)
         if "build" in command:
-            return self._build(Path(_option(command, "--build-dir")))
+            return self._build(Path(_option(command, "--build-dir")), Path(environ["LOCK"]))
         values = json.loads(Path(_option(command, "--parameter-overrides").removeprefix("file://")).read_text())
         self.deployments.append(values)
         if len(self.deployments) in self.fails:
@@ -126,10 +125,10 @@ class FakeSam:
         is_live = newest == self.function.aliases.get("live")
         return newest is not None and not is_live and self.function.releases.get(newest) == release
 
-    def _build(self, folder: Path) -> int:
+    def _build(self, folder: Path, lock: Path) -> int:
         package = folder / "PredictFunction"
         if not package.exists():
-            stage_sources("aws", LOCK, package)
+            stage_sources("aws", lock, package)
         for module in package.glob("*.py") if self.bytecode else ():
             (package / "__pycache__").mkdir(exist_ok=True)
             (package / f"__pycache__/{module.stem}.cpython-313.pyc").touch()
