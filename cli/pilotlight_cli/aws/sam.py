@@ -70,7 +70,7 @@ class Sam:
         # SAM's cache checks functions/aws alone: it would miss a change of the core or of the lock.
         options = [
             "--template-file",
-            str(self.model.root / "template.yaml"),
+            str(self.model.template),
             "--build-dir",
             str(self.folder),
             "--no-cached",

@@ -58,7 +58,7 @@ def prepared(model: ModelFolder, store: str | None, environ: Mapping[str, str]) 
 
 def build(model: ModelFolder, folder: Path, environ: Mapping[str, str]) -> None:
     """Have SAM CLI build the predict function alone, outside of .aws-sam, which has the build to deploy."""
-    command = [*program(), "build", FUNCTION, "--template-file", str(model.root / "template.yaml")]
+    command = [*program(), "build", FUNCTION, "--template-file", str(model.template)]
     _run([*command, "--build-dir", str(folder)], quiet(environ) | build_variables(model), model.root)
 
 

@@ -126,10 +126,14 @@ def _confirm(folder: Path, found: list[str], *, yes: bool) -> None:
     if not found or yes:
         return
     has = f"{folder} is not empty: it has {', '.join(found)}"
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise ProjectUsageError(f"{has}; choose an empty folder, or add the project's files to these with --yes")
     console.say(f"{has}. No file is overwritten.")
     typer.confirm("Add the project's files?", abort=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show_next(project: Project, *, pinned: bool) -> None:

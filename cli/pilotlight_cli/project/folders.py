@@ -45,6 +45,11 @@ class ModelFolder:
         return self.lock.with_name("gcp.toml")
 
     @property
+    def template(self) -> Path:
+        """The template of the stacks, without links: through one SAM CLI does not find the functions' folders."""
+        return (self.root / "template.yaml").resolve()
+
+    @property
     def is_root(self) -> bool:
         """Whether the model is at the project's root."""
         return self._folder == self.root

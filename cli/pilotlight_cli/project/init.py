@@ -19,7 +19,7 @@ from pilotlight_cli.project.starter import deployed_name, git_ids, rendered, set
 STORE = "store"
 PINNED = ("model.lock", "requirements.lock", "golden.json")  # `pin` overwrites them
 
-# In a model's name these would make two functions of one name, and let the role of one environment reach the stack of
+# In a model's name these would make two functions of one name, and let the role of one environment reach the stacks of
 # another: see DeployPolicy in bootstrap.yaml.
 _ENVIRONMENTS = ("dev", "staging", "prod")
 

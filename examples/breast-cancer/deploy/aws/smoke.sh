@@ -1,0 +1,1 @@
+../../../../starter/deploy/aws/smoke.sh

@@ -1,0 +1,1 @@
+../../../starter/tests/test_model.py
