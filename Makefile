@@ -137,9 +137,12 @@ deploy-gcp: $(VENV)/.run  ## Deploy the sample to Google Cloud, with the setting
 	@$(if $(ENV),,$(error ENV is missing: make deploy-gcp ENV=dev))
 	@$(PILOTLIGHT) deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
 
-sample: $(VENV)/.dev  ## Retrain the sample model, publish it to its project's store, and pin it
+sample: $(VENV)/.dev  ## Retrain the sample model, write its project's files again, publish it to its store, and pin it
 	@$(BIN)/python $(SAMPLE)/train.py
 	@rm -rf $(SAMPLE)/store
+	@cd $(SAMPLE) && rm -f pilotlight.toml .pilotlight.json .gitattributes .gitignore Makefile gcp.toml requirements.txt \
+		samconfig.toml
+	@$(BIN)/pilotlight init $(SAMPLE) --ci none --yes
 	@$(PILOTLIGHT) publish model.onnx --name breast-cancer --signature signature.json --golden golden.json
 	@$(PILOTLIGHT) pin breast-cancer
 

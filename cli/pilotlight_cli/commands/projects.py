@@ -65,7 +65,7 @@ def init(
 ) -> None:
     """Create a project: settings, templates, tests and workflows; with --model around a published and pinned model."""
     name = project_name(folder, name)
-    check_new(folder)
+    check_new(folder, pins=model is not None)
     _confirm(folder, present(folder, [path for path in (model, golden, signature) if path]), yes=yes)
     publish = _publishing(name, model, golden, signature)
     written = create(folder, name, CLOUDS if cloud == "both" else (cloud,), ci)
@@ -74,9 +74,10 @@ def init(
     project = read_project(folder.resolve())
     where = shown(project.root)
     console.output().print(f"Created the project {name} in {where}: {written.summary}", soft_wrap=True)
+    root_model = ModelFolder(name, shown(project.root / "model.lock"), project.root)
     if publish:
-        publish(project, project.model())
-    _show_next(project, pinned=publish is not None)
+        publish(project, root_model)
+    _show_next(project, pinned=root_model.lock.exists())
 
 
 def add(

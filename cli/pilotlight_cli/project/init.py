@@ -64,21 +64,16 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_new(root: Path) -> None:
-    """Raise ProjectUsageError if a folder is a project, or has files that `pin` would overwrite."""
+def check_new(root: Path, *, pins: bool) -> None:
+    """Raise ProjectUsageError if a folder is a project, or has files that a pin would overwrite."""
     if (root / FILE).exists():
         raise ProjectUsageError(
             f"{root} is a project already: it has {FILE}; 'pilotlight add NAME' adds a model, 'pilotlight upgrade' "
             "updates its files"
         )
-    check_unpinned(root)
-
-
-def check_unpinned(folder: Path) -> None:
-    """Raise ProjectUsageError if a folder has files that `pin` would overwrite."""
-    found = [name for name in PINNED if (folder / name).exists()]
-    if found:
-        raise ProjectUsageError(f"{folder} has {', '.join(found)}, which 'pilotlight pin' writes; move it elsewhere")
+    found = [name for name in PINNED if (root / name).exists()]
+    if pins and found:
+        raise ProjectUsageError(f"{root} has {', '.join(found)}, which 'pilotlight pin' writes; move it elsewhere")
 
 
 def present(root: Path, given: Collection[Path]) -> list[str]:

@@ -146,9 +146,12 @@ def test_hidden_files_and_the_model_itself_do_not_count(folder: Path) -> None:
     run("init", "--model", "model.onnx")
 
 
-def test_what_pin_would_overwrite_is_refused(folder: Path) -> None:
+def test_what_a_pin_would_overwrite_is_refused_with_a_model_and_kept_without(folder: Path) -> None:
     (folder / "golden.json").write_text("mine")
-    assert "has golden.json, which 'pilotlight pin' writes" in run("init", "--yes", code=2).stderr
+    stderr = run("init", "--yes", "--model", MODEL, code=2).stderr
+    assert "has golden.json, which 'pilotlight pin' writes" in stderr
+    run("init", "--yes")
+    assert (folder / "golden.json").read_text() == "mine"
 
 
 # ---- add
