@@ -13,7 +13,7 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam
+from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam, status
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
@@ -97,6 +97,7 @@ prune.command("aws")(aws.prune)
 
 app.command("init", rich_help_panel=PROJECT)(projects.init)
 app.command("add", rich_help_panel=PROJECT)(projects.add)
+app.command("status", rich_help_panel=PROJECT)(status.status)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("publish", rich_help_panel=STORE)(models.publish)
 app.command("list", rich_help_panel=STORE)(models.list_)

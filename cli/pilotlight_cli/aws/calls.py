@@ -11,11 +11,14 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as NoConnection
 
@@ -28,6 +31,11 @@ if TYPE_CHECKING:
 
 _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REFUSED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
+_INVALID = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
+_NO_CREDENTIALS = (
+    *(CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound),
+    *(SSOError, TokenRetrievalError),
+)
 
 # As for a model store: three attempts, so that an endpoint that does not respond is reported within seconds.
 _CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
@@ -37,17 +45,34 @@ class AwsError(PilotlightError):
     """AWS refused a call or did not respond; the message names the call."""
 
 
+class NoCredentials(AwsError):
+    """There are no AWS credentials, or AWS does not accept them."""
+
+
+class NoAccess(AwsError):
+    """The credentials do not allow a call."""
+
+
+class NoRegion(AwsError):
+    """No region is configured."""
+
+
 @overload
-def client(service: Literal["cloudformation"]) -> CloudFormationClient: ...
+def client(service: Literal["cloudformation"], region: str = "") -> CloudFormationClient: ...
 @overload
-def client(service: Literal["lambda"]) -> LambdaClient: ...
+def client(service: Literal["lambda"], region: str = "") -> LambdaClient: ...
 @overload
-def client(service: Literal["ssm"]) -> SSMClient: ...
-def client(service: Literal["cloudformation", "lambda", "ssm"]) -> CloudFormationClient | LambdaClient | SSMClient:
-    """Return a client of a service, configured by AWS's own variables and configuration files. Raise AwsError."""
+def client(service: Literal["ssm"], region: str = "") -> SSMClient: ...
+def client(
+    service: Literal["cloudformation", "lambda", "ssm"], region: str = ""
+) -> CloudFormationClient | LambdaClient | SSMClient:
+    """Return a client of a service, configured by AWS's own variables and configuration files. Raise AwsError.
+
+    `region` replaces the region that these configure.
+    """
     with calling(f"AWS {service}"):
         try:
-            return boto3.Session().client(service, config=_CONFIG)
+            return boto3.Session().client(service, region_name=region or None, config=_CONFIG)
         except ValueError as error:
             raise AwsError(f"{error}; see AWS_ENDPOINT_URL and the profile in use") from error
 
@@ -58,14 +83,17 @@ def calling(what: str, permission: str = "") -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _REFUSED:
+        code = error.response["Error"]["Code"]
+        if code in _INVALID:
+            raise NoCredentials(f"{what}: invalid AWS credentials ({error}); {_SIGN_IN}") from error
+        if code not in _REFUSED:
             raise AwsError(f"{what}: {error}") from error
         lacking = f"; these credentials lack {permission}" if permission else ""
-        raise AwsError(f"{what} was refused{lacking} ({error})") from error
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise AwsError(f"{what}: no AWS credentials ({error}); {_SIGN_IN}") from error
+        raise NoAccess(f"{what} was refused{lacking} ({error})") from error
+    except _NO_CREDENTIALS as error:
+        raise NoCredentials(f"{what}: no AWS credentials ({error}); {_SIGN_IN}") from error
     except NoRegionError as error:
-        raise AwsError(
+        raise NoRegion(
             f"{what}: no region is configured; set AWS_DEFAULT_REGION, or a region in the profile"
         ) from error
     except (NoConnection, HTTPClientError) as error:

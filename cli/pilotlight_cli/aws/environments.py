@@ -13,6 +13,7 @@ from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws import AwsUsageError
 
 _STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
+_DEFAULT = "default"  # what SAM CLI uses without --config-env
 _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
 
@@ -46,6 +47,15 @@ def read_environment(name: str, file: Path) -> Environment:
         raise _invalid(file, f"{place}.stack_name", stack, "letters, digits and hyphens, a letter first")
     region = _text(merged, "region", place, file) if "region" in merged else ""
     return Environment(name, stack, region, _overrides(merged.get("parameter_overrides", []), place, file))
+
+
+def environment_names(file: Path) -> list[str]:
+    """Return the names of the environments in a samconfig.toml, `default` only if it is the only one.
+
+    Raise SamConfigError.
+    """
+    names = list(_tables(file))
+    return [name for name in names if name != _DEFAULT] or names
 
 
 def _tables(file: Path) -> dict[str, dict[str, Any]]:

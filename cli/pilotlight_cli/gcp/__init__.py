@@ -1,6 +1,8 @@
 """The function on Google Cloud as the command sees it: its settings, its deployment, its traffic.
 
 GcpError             Google Cloud refused a call or did not answer; the message names the call
+├── NoCredentials    gcloud is not installed, or nobody is signed in to it
+├── NoAccess         403: the signed-in account lacks a permission
 ├── NotFound         404: no such function, service or operation
 ├── Unavailable      no response, or one that a retry may change: 429, 5xx
 ├── Conflict         the service changed since it was read
@@ -15,6 +17,14 @@ from pilotlight.errors import PilotlightError
 
 class GcpError(PilotlightError):
     """Google Cloud refused a call or did not answer; the message names the call."""
+
+
+class NoCredentials(GcpError):
+    """Gcloud is not installed, or nobody is signed in to it."""
+
+
+class NoAccess(GcpError):
+    """403: the signed-in account lacks a permission."""
 
 
 class NotFound(GcpError):

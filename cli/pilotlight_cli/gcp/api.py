@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from pilotlight_cli.gcp import Conflict, GcpError, NotFound, Unavailable
+from pilotlight_cli.gcp import Conflict, GcpError, NoAccess, NotFound, Unavailable
 
 _TIMEOUT = (10, 60)  # seconds to connect, and between two reads
 _RETRY_PAUSES = (1.0, 3.0, 9.0)  # seconds before each retry
@@ -83,7 +83,7 @@ def _error_of(call: str, response: requests.Response) -> GcpError:
     if status == 429 or status >= 500:
         return Unavailable(f"{call} returned {status}: {message}")
     if status == 403:
-        return GcpError(
+        return NoAccess(
             f"{call}: permission denied (403: {message}); deploy/gcp/setup.sh lists the roles that a deployer needs"
         )
     return GcpError(f"{call} returned {status}: {message}")

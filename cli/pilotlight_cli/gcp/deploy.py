@@ -71,7 +71,7 @@ def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: st
 
     old = _pin_traffic(google, operator, service)
     operator.say(f"deploying {google.settings.function}; the build on Google Cloud takes some minutes")
-    function = _deploy_revision(google, out, release, expected.model, old)
+    function = _deploy_revision(google, out, release, expected, old)
     if old:
         _roll_out(google, operator, function, old, expected)
     else:
@@ -156,7 +156,7 @@ def _pin_traffic(google: Google, operator: Operator, service: Service | None) ->
     return old
 
 
-def _deploy_revision(google: Google, out: Path, release: str, model: Description, old: str) -> Function:
+def _deploy_revision(google: Google, out: Path, release: str, expected: Expected, old: str) -> Function:
     """Deploy the package. If that fails, the old revision keeps all traffic. Raises NotServed, GcpError."""
     settings = google.settings
     environment = {
@@ -166,8 +166,9 @@ def _deploy_revision(google: Google, out: Path, release: str, model: Description
         "GOOGLE_CLOUD_PROJECT": settings.project,  # for trace ids; the 2nd generation's runtimes do not set it
     }
     labels = {
-        "pilotlight-model": model.name,
-        "pilotlight-version": str(model.version),
+        "pilotlight-model": expected.model.name,
+        "pilotlight-version": str(expected.model.version),
+        "pilotlight-lock": expected.lock,
         "pilotlight-release": release[:16],
     }
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,15 @@ ENTRY_POINT = "predict"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function: its Cloud Run service, its newest revision, its URL. Each is empty until it exists."""
+    """A function: its Cloud Run service, its newest revision, its URL. Each is empty until it exists.
+
+    `labels` are those of the newest revision; empty after a failed deployment, which changes them too.
+    """
 
     service: str
     revision: str
     uri: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def find(gcloud: Gcloud, settings: GcpSettings) -> Function | None:
@@ -69,7 +73,8 @@ def update_traffic(gcloud: Gcloud, settings: GcpSettings, service: str, change: 
 def _read(document: Mapping[str, Any]) -> Function:
     config = document.get("serviceConfig", {})
     service, revision = (config.get(name, "").rpartition("/")[2] for name in ("service", "revision"))
-    return Function(service, revision, config.get("uri", ""))
+    labels = document.get("labels", {}) if document.get("state") == "ACTIVE" else {}
+    return Function(service, revision, config.get("uri", ""), labels)
 
 
 def _pairs(values: Mapping[str, str], separator: str) -> str:

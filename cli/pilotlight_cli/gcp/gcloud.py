@@ -11,10 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight_cli.gcp import GcpError, NotFound
+from pilotlight_cli.gcp import GcpError, NoAccess, NoCredentials, NotFound
 
 _LAST_LINES = 12
 _STOP_SECONDS = 5.0
+
+# What gcloud's messages contain. It suggests this command whenever its credentials are missing or expired.
+_KINDS = {
+    "NOT_FOUND": NotFound,
+    "status=[404]": NotFound,
+    "PERMISSION_DENIED": NoAccess,
+    "status=[403]": NoAccess,
+    "gcloud auth login": NoCredentials,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ Run = Callable[[Sequence[str]], Completed]
 
 
 def run_gcloud(arguments: Sequence[str]) -> Completed:
-    """Run this machine's gcloud. Raises GcpError if it is not installed.
+    """Run this machine's gcloud. Raises NoCredentials if it is not installed.
 
     gcloud runs in a session of its own: Ctrl-C interrupts this process alone, which then stops gcloud in order.
     """
@@ -47,7 +56,7 @@ def run_gcloud(arguments: Sequence[str]) -> Completed:
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise GcpError("gcloud is not installed; see https://cloud.google.com/sdk/docs/install") from None
+        raise NoCredentials("gcloud is not installed; see https://cloud.google.com/sdk/docs/install") from None
     try:
         out, err = process.communicate()
     except BaseException:  # an interrupt too must not leave gcloud running
@@ -75,7 +84,7 @@ class Gcloud:
     run: Run = run_gcloud
 
     def json(self, *arguments: str) -> Any:  # noqa: ANN401 - a JSON document
-        """Return a command's JSON output, or None where it prints nothing. Raises NotFound, GcpError."""
+        """Return a command's JSON output, or None where it prints nothing. Raises GcpError."""
         printed = self._run_checked(*arguments, f"--project={self.project}", "--format=json", "--quiet")
         try:
             return json.loads(printed) if printed.strip() else None
@@ -108,7 +117,7 @@ class Gcloud:
     def _run_checked(self, *arguments: str) -> str:
         done = self.run(arguments)
         if done.code:
-            kind = NotFound if "NOT_FOUND" in done.err or "status=[404]" in done.err else GcpError
+            kind = next((kind for words, kind in _KINDS.items() if words in done.err), GcpError)
             raise kind(f"'{_command_text(arguments)}' failed: {_error_output(done)}")
         return done.out
 

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pilotlight.errors import FormatError, SettingsError
 from pilotlight.model.json_document import Node
@@ -57,16 +58,14 @@ class GcpSettings:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+def environment_names(file: Path) -> list[str]:
+    """Return the names of the environments in a gcp.toml. Raises GcpUsageError, FormatError."""
+    return list(_document(file))
+
+
 def read_settings(file: Path, environment: str) -> GcpSettings:
     """Read the settings of an environment. Raises GcpUsageError if there is none, FormatError with the place."""
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GcpUsageError(
-            f"{file} not found; expected a file with a table of settings for each environment"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(f"cannot be read: {error}", path="", file=file.name) from None
+    document = _document(file)
     if environment not in document:
         raise GcpUsageError(f"{file.name} has no [{environment}]; it has {', '.join(document) or 'no table at all'}")
     try:
@@ -74,6 +73,17 @@ def read_settings(file: Path, environment: str) -> GcpSettings:
         return _read(environment, fields)
     except FormatError as error:
         raise error.within(file.name) from None
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GcpUsageError(
+            f"{file} not found; expected a file with a table of settings for each environment"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(f"cannot be read: {error}", path="", file=file.name) from None
 
 
 def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:

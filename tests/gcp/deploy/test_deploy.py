@@ -56,6 +56,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
             "deployment-tool": "cli-gcloud",
             "pilotlight-model": "breast-cancer",
             "pilotlight-version": "1",
+            "pilotlight-lock": deployment.expected.lock,
             "pilotlight-release": release[:16],
         },
     }
@@ -128,6 +129,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
         "team": "fraud",
         "pilotlight-model": "breast-cancer",
         "pilotlight-version": "1",
+        "pilotlight-lock": deployed.expected.lock,
         "pilotlight-release": document["release"][:16],
     }
     order = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight_cli.gcp import GcpError, NotFound
+from pilotlight_cli.gcp import GcpError, NoAccess, NoCredentials, NotFound
 from pilotlight_cli.gcp.gcloud import Completed, Gcloud, run_gcloud
 
 
@@ -42,11 +42,17 @@ def test_an_error_has_gclouds_own_words() -> None:
         Gcloud("p", run).json("functions", "deploy", "x", "--gen2")
 
 
-def test_what_is_not_there_is_an_error_of_its_own() -> None:
-    with pytest.raises(NotFound):
-        Gcloud("p", Scripted(Completed(1, "", "ResponseError: status=[404], code=[Ok]"))).json(
-            "functions", "describe", "x"
-        )
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("ResponseError: status=[404], code=[Ok]", NotFound),
+        ("ResponseError: status=[403], code=[Ok], message=[Permission denied]", NoAccess),
+        ("You do not currently have an active account selected.\nPlease run:\n\n  $ gcloud auth login", NoCredentials),
+    ],
+)
+def test_what_is_missing_is_an_error_of_its_own(message: str, kind: type[GcpError]) -> None:
+    with pytest.raises(kind):
+        Gcloud("p", Scripted(Completed(1, "", message))).json("functions", "describe", "x")
 
 
 def test_an_answer_that_is_no_json_is_an_error() -> None:

@@ -1,0 +1,58 @@
+"""What the stack of an environment serves, for `pilotlight status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws import AwsUsageError, versions
+from pilotlight_cli.aws.calls import NoAccess, NoCredentials, NoRegion, client
+from pilotlight_cli.aws.deploy import function_name
+from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
+from pilotlight_cli.aws.served import ALIAS, read_served
+from pilotlight_cli.aws.stacks import read_stack
+from pilotlight_cli.project.status import Deployment, Share
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+_STATES: dict[type[PilotlightError], str] = {
+    NoCredentials: "no credentials",
+    NoAccess: "no access",
+    NoRegion: "not set up",
+    AwsUsageError: "not set up",
+    SamConfigError: "not set up",
+}
+
+
+def read_deployment(file: Path, environment: str, pin: str) -> Deployment:
+    """Return what an environment of a samconfig.toml serves. `pin` is the SHA-256 of the model's lock, or empty."""
+    name = ""
+    try:
+        target = read_environment(environment, file)
+        name = target.stack
+        shares = _shares(target, pin)
+    except PilotlightError as error:
+        return Deployment("aws", environment, name, _STATES.get(type(error), "failed"), reason=str(error))
+    return Deployment("aws", environment, name, "serving" if shares else "not deployed", shares)
+
+
+def _shares(target: Environment, pin: str) -> tuple[Share, ...]:
+    """Return the versions that share the alias's traffic; none before the first deployment."""
+    if read_stack(client("cloudformation", target.region), target.stack) is None:
+        return ()
+    functions, function = client("lambda", target.region), function_name(target)
+    alias = versions.alias(functions, function, ALIAS)
+    if alias is None:
+        return ()
+    if not alias.weights:  # instances that are kept ready answer under the alias alone
+        return (_share(functions, function, ALIAS, 100, pin),)
+    weights = {version: round(100 * weight) for version, weight in alias.weights.items()}
+    split = {alias.version: 100 - sum(weights.values())} | weights
+    return tuple(_share(functions, function, version, percent, pin) for version, percent in split.items())
+
+
+def _share(functions: LambdaClient, function: str, qualifier: str, percent: int, pin: str) -> Share:
+    served = read_served(functions, function, qualifier)
+    return Share(f"version {served.version}", percent, served.release, is_pin=served.lock == pin)

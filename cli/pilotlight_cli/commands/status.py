@@ -1,0 +1,138 @@
+"""Commands for a project as a whole: status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pilotlight_cli import console
+from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.project.folders import find_project
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from pilotlight_cli.project.status import Deployment, ModelStatus, Pin, Share
+
+_DIGITS = 12
+
+
+def status(
+    *,
+    model: ModelName = "",
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the clouds.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show what is pinned, what the project's store has, and what serves in each environment."""
+    from pilotlight_cli.project.status import read_status
+
+    project = find_project()
+    with console.doing("Reading locks and the store" if offline else "Reading locks, the store and the clouds"):
+        found = read_status(project, [project.model(model)] if model else project.models(), offline=offline)
+    if json:
+        documents = [_document(one) for one in found]
+        console.print_json({"project": project.name, "store": project.store, "models": documents})
+    else:
+        console.output().print(_pins(found))
+        if not offline:
+            console.output().print()
+            console.output().print(_places(found))
+            if any(place.reason for one in found for place in one.deployments):
+                console.note("'pilotlight status --json' has the reasons")
+    problems = [one.problem for one in found if one.problem]
+    for problem in problems:
+        console.error(problem)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _pins(found: Sequence[ModelStatus]) -> Table:
+    headers = ("model", "pinned", "format", "engine", "sha256", "in the store", "newest there")
+    return console.table(headers, [_pin_row(one) for one in found], right=("newest there",))
+
+
+def _pin_row(one: ModelStatus) -> tuple[str, ...]:
+    stored = ("", "") if one.stored is None else (one.stored.pinned, str(one.stored.newest or ""))
+    if one.pin is None:
+        return (one.folder.name, "unreadable" if one.problem else "nothing", "", "", "", *stored)
+    pinned = one.pin.model
+    facts = (f"{pinned.name}:{pinned.version}", pinned.format, pinned.runtime.engine, pinned.files[0].sha256[:_DIGITS])
+    return (one.folder.name, *facts, *stored)
+
+
+def _places(found: Sequence[ModelStatus]) -> Table:
+    rows = [
+        (one.folder.name, place.cloud, place.environment, place.name, _serves(place))
+        for one in found
+        for place in one.deployments
+    ]
+    return console.table(("model", "cloud", "environment", "stack or function", "serves"), rows)
+
+
+def _serves(place: Deployment) -> str:
+    if not place.shares:
+        return place.state
+    if len(place.shares) == 1:
+        [share] = place.shares
+        return f"{_kind(share)} ({share.version})"
+    return ", ".join(f"{share.percent} % {_kind(share)} ({share.version})" for share in place.shares)
+
+
+def _kind(share: Share) -> str:
+    if share.is_pin is None:
+        return "an older release"
+    if share.is_pin:
+        return "this pin"
+    return f"another pin of {share.model}" if share.model else "another pin"
+
+
+def _document(one: ModelStatus) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": one.folder.name,
+        "folder": one.folder.lock.resolve().parent.relative_to(one.folder.root).as_posix(),
+        "pinned": _pin_document(one.pin) if one.pin else None,
+    }
+    if one.problem:
+        document["problem"] = one.problem
+    if one.stored:
+        document["store"] = {"newest": one.stored.newest or None, "pinned": one.stored.pinned or None}
+        if one.stored.reason:
+            document["store"]["reason"] = one.stored.reason
+    if one.deployments:
+        document["environments"] = [_place_document(place) for place in one.deployments]
+    return document
+
+
+def _pin_document(pin: Pin) -> dict[str, Any]:
+    pinned = pin.model
+    return {
+        "name": pinned.name,
+        "version": pinned.version,
+        "format": pinned.format,
+        "engine": pinned.runtime.engine,
+        "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in pinned.files],
+        "lock": pin.lock,
+    }
+
+
+def _place_document(place: Deployment) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "cloud": place.cloud,
+        "environment": place.environment,
+        "name": place.name,
+        "state": place.state,
+        "traffic": [
+            {
+                "version": share.version,
+                "percent": share.percent,
+                "release": share.release or None,
+                "model": share.model or None,
+                "this_pin": share.is_pin,
+            }
+            for share in place.shares
+        ],
+    }
+    return document | ({"reason": place.reason} if place.reason else {})
