@@ -1,4 +1,4 @@
-"""Commands for a project as a whole: status."""
+"""Commands for a project as a whole: status, summary."""
 
 from __future__ import annotations
 
@@ -47,6 +47,17 @@ def status(
         console.error(problem)
     if problems:
         raise typer.Exit(1)
+
+
+def summary(
+    base: Annotated[
+        str, typer.Option("--base", metavar="REF", help="Commit to compare with, like origin/main.", show_default=False)
+    ],
+) -> None:
+    """Print what the working tree changes in the pins since a commit, as Markdown for a pull request."""
+    from pilotlight_cli.project.summary import summary as summarise
+
+    console.output().print(summarise(find_project(), base), soft_wrap=True)
 
 
 def _pins(found: Sequence[ModelStatus]) -> Table:

@@ -27,6 +27,7 @@ from repository import SAMPLE
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {
     "status": ([], set(), {"--model", "--offline", "--json"}),
+    "summary": ([], {"--base"}, set()),
     "optimize": (
         ["path", "folder"],
         set(),
