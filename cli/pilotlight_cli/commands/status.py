@@ -1,13 +1,15 @@
-"""Commands for a project as a whole: status, summary."""
+"""Commands for a project as a whole: status, summary, upgrade."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
@@ -16,8 +18,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pilotlight_cli.project.status import Deployment, ModelStatus, Pin, Share
+    from pilotlight_cli.project.upgrade import Step
 
 _DIGITS = 12
+
+_STEPS = {
+    "add": "add",
+    "replace": "replace",
+    "merge": "merge with your edits",
+    "conflict": "merge with your edits, with conflicts to resolve",
+    "beside": "keep your edited file, whose original git does not have, and write {path}.new",
+    "remove": "remove",
+    "keep": "keep: it is edited, or not a regular file",
+}
+_UNFINISHED = {
+    "conflict": "{path} has conflicts between your edits and the release's; resolve them where <<<<<<< marks them",
+    "beside": "{path} was edited and is unchanged; merge {path}.new into it, and delete that file",
+}
 
 
 def status(
@@ -58,6 +75,47 @@ def summary(
     from pilotlight_cli.project.summary import summary as summarise
 
     console.output().print(summarise(find_project(), base), soft_wrap=True)
+
+
+def upgrade(
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> None:
+    """Bring the files that 'init' copied to this release, and keep your edits."""
+    from pilotlight_cli.project.upgrade import apply_upgrade, plan_upgrade
+
+    planned = plan_upgrade(find_project())
+    release, shown = planned.record.release, console.output()
+    for step in planned.steps:
+        if step.diff:
+            shown.print(f"{step.diff.expandtabs()}\n", soft_wrap=True)
+    if planned.steps:
+        shown.print(console.table(("file", f"with Pilotlight {release}"), [_step_row(step) for step in planned.steps]))
+    else:
+        shown.print(f"No change: the files are those of Pilotlight {release}")
+    if dry_run:
+        return
+    if planned.steps and not yes:
+        _confirm(f"Upgrade the project to Pilotlight {release}?")
+    apply_upgrade(planned)
+    unfinished = [_UNFINISHED[step.kind].format(path=step.path) for step in planned.steps if step.kind in _UNFINISHED]
+    for text in unfinished:
+        console.error(text)
+    if unfinished:
+        raise typer.Exit(1)
+    if planned.steps:
+        console.note("run 'make test' before you commit")
+
+
+def _step_row(step: Step) -> tuple[str, str]:
+    return step.path, _STEPS[step.kind].format(path=step.path)
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise ProjectUsageError(f"{question} This is not a terminal: add --yes, or --dry-run to change nothing")
+    typer.confirm(question, err=True, abort=True)
 
 
 def _pins(found: Sequence[ModelStatus]) -> Table:

@@ -1,11 +1,14 @@
-"""git as a subprocess, in a project's folder."""
+"""git as a subprocess: reading a project's repository, and merging a file."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pilotlight.errors import PilotlightError
+
+_MOST_CONFLICTS = 127  # `git merge-file` exits with their number, and with a larger one if it fails
 
 
 class GitFailed(PilotlightError):
@@ -14,11 +17,36 @@ class GitFailed(PilotlightError):
 
 def git(folder: Path, *arguments: str) -> bytes:
     """Return what git prints. Raise GitFailed."""
+    done = _run(folder, arguments)
+    if done.returncode:
+        raise _failed(folder, arguments, done)
+    return done.stdout
+
+
+def merge(mine: bytes, base: bytes, other: bytes, names: tuple[str, str, str]) -> tuple[bytes, bool]:
+    """Merge two changes of a base. Return the result, and whether it has conflicts, marked with `names`.
+
+    Raise GitFailed.
+    """
+    labels = [option for name in names for option in ("-L", name)]
+    with TemporaryDirectory(prefix="pilotlight-") as name:
+        folder = Path(name)
+        for file, content in (("mine", mine), ("base", base), ("other", other)):
+            (folder / file).write_bytes(content)
+        arguments = ("merge-file", "--stdout", *labels, "mine", "base", "other")
+        done = _run(folder, arguments)
+        if not 0 <= done.returncode <= _MOST_CONFLICTS:
+            raise _failed(folder, arguments, done)
+    return done.stdout, done.returncode > 0
+
+
+def _run(folder: Path, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
     except FileNotFoundError:
         raise GitFailed("git is not installed; see https://git-scm.com/downloads") from None
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
-        raise GitFailed(f"'git {arguments[0]}' failed in {folder}: {words}")
-    return done.stdout
+
+
+def _failed(folder: Path, arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> GitFailed:
+    words = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
+    return GitFailed(f"'git {arguments[0]}' failed in {folder}: {words}")

@@ -16,39 +16,77 @@ FILE = ".pilotlight.json"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The release that wrote the files, the CI that they are for, and git's id of each file as it was written."""
+    """The release that wrote the files, the CI that they are for, and git's id of each file as it was written.
+
+    `originals` has the text of files that an upgrade merged with the user's edits, since git has only the result.
+    """
 
     release: str
     ci: str
     files: Mapping[str, str] = field(default_factory=dict)
+    originals: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_record(root: Path) -> Record | None:
     """Read a project's record; None if it has none, as a project without `init`. Raise FormatError."""
-    path = root / FILE
-    if not path.is_file():
+    if not (root / FILE).is_file():
         return None
     try:
-        fields = Node(read_json(path.read_bytes())).fields("release", "ci", "files")
-        return Record(
-            fields["release"].string(r"\d+\.\d+\.\d+\S*", "a release like 1.2.3"),
+        fields = _document(root).fields("release", "ci", "files", optional=("originals",))
+        record = Record(
+            _release(fields["release"]),
             fields["ci"].one_of("github", "none"),
             fields["files"].mapping(lambda item: item.string(r"[0-9a-f]{40}", "git's id of a file")),
+            fields.get("originals", Node({})).mapping(Node.string),
         )
+        for name in record.files:
+            _check_inside(Node(name, fields["files"].path))
     except FormatError as error:
         raise error.within(FILE) from None
+    return record
 
 
 def write_record(root: Path, record: Record) -> None:
     """Write a project's record."""
-    document = {"release": record.release, "ci": record.ci, "files": dict(sorted(record.files.items()))}
+    document: dict[str, object] = {
+        "release": record.release,
+        "ci": record.ci,
+        "files": dict(sorted(record.files.items())),
+    }
+    if record.originals:
+        document["originals"] = dict(sorted(record.originals.items()))
     (root / FILE).write_text(json.dumps(document, indent=2) + "\n")
 
 
+def _check_inside(name: Node) -> None:
+    """Raise FormatError for a path out of the project, which an upgrade would write to."""
+    parts = name.string().split("/")
+    if {"", ".", ".."} & set(parts):
+        raise name.fail("the path of a file in the project")
+
+
 def made_by(root: Path) -> str:
-    """Return the release that wrote a project; empty without a record. Raise FormatError."""
-    record = read_record(root)
-    return record.release if record else ""
+    """Return the release that wrote a project; empty without a record. Raise FormatError.
+
+    Nothing else is read: the record of a newer release may have other fields.
+    """
+    if not (root / FILE).is_file():
+        return ""
+    try:
+        document = _document(root)
+        if not isinstance(document.value, dict):
+            raise document.fail("an object")
+        return _release(Node(document.value.get("release"), "$.release"))
+    except FormatError as error:
+        raise error.within(FILE) from None
+
+
+def _document(root: Path) -> Node:
+    return Node(read_json((root / FILE).read_bytes()))
+
+
+def _release(node: Node) -> str:
+    return node.string(r"\d+\.\d+\.\d+\S*", "a release like 1.2.3")
 
 
 def git_id(content: bytes) -> str:

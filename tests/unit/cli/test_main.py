@@ -28,6 +28,7 @@ from repository import SAMPLE
 FORMS = {
     "status": ([], set(), {"--model", "--offline", "--json"}),
     "summary": ([], {"--base"}, set()),
+    "upgrade": ([], set(), {"--yes", "--dry-run"}),
     "optimize": (
         ["path", "folder"],
         set(),
