@@ -5,6 +5,7 @@ S3 and CloudFormation are moto's, SAM and Lambda's API small fakes; the function
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import sys
@@ -27,8 +28,11 @@ from pilotlight_cli.aws.compare import NotServed
 from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
+from pilotlight_cli.aws.serving import read_deployment
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
 from pilotlight_cli.project.folders import ModelFolder
+from pilotlight_cli.project.status import Deployment as Status
+from pilotlight_cli.project.status import Share
 from pilotlight_cli.registry.availability import NotAvailable, ensure_published
 from pilotlight_cli.stores import open_store
 from repository import LOCK, SAMPLE, copied_project, project_of
@@ -133,6 +137,15 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
         f"Deploy the release {done.served.release[:12]} to {scene.stack}?",
     ]
     assert any("without a traffic shift and hooks" in line for line in scene.said)
+
+
+def test_the_status_of_what_was_deployed_is_this_pin(scene: Scene, tmp_path: Path) -> None:
+    done = scene.deploy()
+    file = tmp_path / "samconfig.toml"
+    file.write_text(f'[dev.global.parameters]\nstack_name = "{scene.stack}"\n')
+    pin = hashlib.sha256((scene.model.lock).read_bytes()).hexdigest()
+    share = Share("version 1", 100, done.served.release, is_pin=True)
+    assert read_deployment(file, "dev", pin) == Status("aws", "dev", scene.stack, "serving", (share,))
 
 
 def test_roles_get_the_boundary_that_the_accounts_pipelines_have_to_give(scene: Scene) -> None:
