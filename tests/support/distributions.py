@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from pilotlight_cli.assets import ROOT
+
+# What a user's shell has, and what leads to package indexes and caches.
+_KEPT = ("HOME", "LANG", "PYENV_ROOT", "SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR", "USER")
+_KEPT_PREFIXES = ("PIP_", "UV_", "XDG_")
 
 # Where running programs leave bytecode in a tree.
 _RUN = ("cli/pilotlight_cli", "functions/aws/predict", "shared/pilotlight", "starter")
@@ -47,3 +53,15 @@ def build(tree: Path, out: Path, *options: str) -> None:
     command = [find_uv_bin(), "build", "--quiet", "--out-dir", str(out), *options]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def plain_environment() -> dict[str, str]:
+    """Return a user's environment: nothing of this test's, and no virtual environment is active."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.startswith(_KEPT_PREFIXES) or name.lower().endswith("_proxy")
+    }
+    here = str(Path(sys.executable).parent)
+    path = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != here]
+    return kept | {"PATH": os.pathsep.join(path), "COLUMNS": "200"}

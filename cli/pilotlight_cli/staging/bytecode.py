@@ -37,20 +37,20 @@ def has_bytecode(folder: Path) -> bool:
     return bool(modules) and all((folder / f"__pycache__/{file.stem}.{tag}.pyc").is_file() for file in modules)
 
 
-def interpreter() -> str:
-    """Return an interpreter of the functions' version that runs, as a version manager's shim may not; or ""."""
-    check = f"import sys; sys.exit(sys.version_info[:2] != {tuple(map(int, PYTHON_VERSION.split('.')))})"
-    for candidate in _candidates():
+def interpreter(version: str = PYTHON_VERSION) -> str:
+    """Return an interpreter of a version that runs, as a version manager's shim may not; or ""."""
+    check = f"import sys; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
+    for candidate in _candidates(version):
         with_version = subprocess.run([candidate, "-c", check], capture_output=True, check=False)
         if with_version.returncode == 0:
             return candidate
     return ""
 
 
-def _candidates() -> Iterable[str]:
+def _candidates(version: str) -> Iterable[str]:
     yield sys.executable
-    on_path = shutil.which(f"python{PYTHON_VERSION}")
+    on_path = shutil.which(f"python{version}")
     if on_path:
         yield on_path
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(map(str, pyenv.glob(f"versions/{PYTHON_VERSION}.*/bin/python{PYTHON_VERSION}")), reverse=True)
+    yield from sorted(map(str, pyenv.glob(f"versions/{version}.*/bin/python{version}")), reverse=True)
