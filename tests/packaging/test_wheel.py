@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pilotlight
 from distributions import Distributions, plain_environment
 from pilotlight_cli import staging
 from pilotlight_cli.staging.bytecode import interpreter
-from repository import SAMPLE
+from repository import SAMPLE, copied_project
 
 # The process that inspects a model imports this numpy first.
 NUMPY = """
@@ -43,9 +44,13 @@ class Installed:
     home: Path
 
     def run(self, *arguments: str, program: str = "pilotlight", code: int = 0) -> str:
-        """Run a program of the environment in the user's folder, and return what it prints on stdout, or on stderr."""
+        """Run a program of the environment in the user's folder, and return what it prints on stdout, or on stderr.
+
+        Programs in the folder `bin` there come first.
+        """
         command = [str(self.environment / "bin" / program), *arguments]
         environ = plain_environment()
+        environ["PATH"] = f"{self.home / 'bin'}{os.pathsep}{environ['PATH']}"
         done = subprocess.run(command, cwd=self.home, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stderr if code else done.stdout
@@ -111,10 +116,25 @@ def test_the_process_that_inspects_a_model_has_nothing_of_the_commands(installed
     assert "RuntimeError: []" in said
 
 
-@pytest.mark.parametrize(("cloud", "package"), [("aws", "moto"), ("gcp", "gcp_storage_emulator")])
-def test_a_store_that_an_extra_runs_is_asked_for_by_name(installed: Installed, cloud: str, package: str) -> None:
-    said = installed.run("-C", str(SAMPLE), "serve", "--cloud", cloud, "--port", "0", code=1)
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        (["serve", "--port", "0", "--cloud", "aws"], "moto"),
+        (["serve", "--port", "0", "--cloud", "gcp"], "gcp_storage_emulator"),
+        (["sam", "start-api", "--port", "0"], "moto"),
+    ],
+)
+def test_a_package_of_an_extra_is_asked_for_before_anything_is_built(
+    installed: Installed, command: list[str], package: str, tmp_path: Path
+) -> None:
+    docker = installed.home / "bin" / "docker"
+    docker.parent.mkdir(exist_ok=True)
+    docker.write_text("#!/bin/sh\necho 127.0.0.1\n")  # this machine's address in a container
+    docker.chmod(0o755)
+    project = copied_project(tmp_path / "project").root
+    said = installed.run("-C", str(project), *command, code=1)
     assert f"needs {package}: pip install 'pilotlight[local]'" in said
+    assert not (project / "build").exists()
 
 
 def test_uvx_runs_the_command_without_an_installation(distributions: Distributions, tmp_path: Path) -> None:

@@ -44,15 +44,16 @@ def prepared(model: ModelFolder, store: str | None, environ: Mapping[str, str]) 
 
     Raise SamFailed, or NotAvailable if the project's store does not have the version.
     """
-    address = host_address() if store is None else ""  # fail before the slow steps
     folder = model.built("sam")
-    build(model, folder, environ)
     if store is not None:
+        build(model, folder, environ)
         yield Prepared(point_to(folder / "template.yaml", {"PILOTLIGHT_STORE": store}), quiet(environ))
         return
+    address = host_address()
     with reachable_store(address) as embedded:
         with acting_in(embedded.environ):
             ensure_published(model.lock, open_store(embedded.url))
+        build(model, folder, environ)  # last: it is slow, and the rest may fail
         yield pointed_to(embedded, address, folder / "template.yaml", environ)
 
 
