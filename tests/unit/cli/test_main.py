@@ -26,6 +26,12 @@ from repository import SAMPLE
 
 # The forms that are fixed, by command: arguments, options that must be given, options that may be.
 FORMS = {
+    "init": (
+        ["folder"],
+        set(),
+        {"--name", "--cloud", "--model", "--golden", "--signature", "--ci", "--yes"},
+    ),
+    "add": (["name"], set(), {"--model", "--golden", "--signature"}),
     "status": ([], set(), {"--model", "--offline", "--json"}),
     "summary": ([], {"--base"}, set()),
     "upgrade": ([], set(), {"--yes", "--dry-run"}),
