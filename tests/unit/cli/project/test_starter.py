@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -103,18 +104,21 @@ def test_scripts_can_be_run(tmp_path: Path) -> None:
     assert scripts == {"deploy/aws/smoke.sh", "deploy/gcp/setup.sh", "deploy/gcp/monitoring/apply.sh"}
 
 
+def dry_run(folder: Path, *arguments: str) -> tuple[str, str]:
+    """Return what make in a new project would run, and what it says on stderr."""
+    (folder / "Makefile").write_bytes(rendered("tumours", CLOUDS, "none")["Makefile"])
+    command = ["make", "--dry-run", "--old-file=.venv/.done", *arguments]
+    environ = {"PATH": os.environ["PATH"]}  # without what a make around this test says
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    return done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("target", ["run", "test", "build", "status", "invoke", "deploy-aws", "deploy-gcp"])
 def test_a_command_of_make_is_one_line_and_takes_the_model(target: str, tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_bytes(rendered("tumours", CLOUDS, "none")["Makefile"])
-    command = ["make", "--dry-run", "--old-file=.venv/.done", target, "MODEL=second", "ENV=dev"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    (line,) = done.stdout.splitlines()
+    (line,) = dry_run(tmp_path, target, "MODEL=second", "ENV=dev")[0].splitlines()
     assert ("--model 'second'" in line) == (target not in ("test", "status"))
     assert ("--env 'dev'" in line) == target.startswith("deploy")
 
 
 def test_a_deployment_without_an_environment_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_bytes(rendered("tumours", CLOUDS, "none")["Makefile"])
-    command = ["make", "--dry-run", "--old-file=.venv/.done", "deploy-aws"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "ENV is missing: make deploy-aws ENV=dev" in done.stderr
+    assert "ENV is missing: make deploy-aws ENV=dev" in dry_run(tmp_path, "deploy-aws")[1]
