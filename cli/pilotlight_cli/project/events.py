@@ -169,8 +169,8 @@ def _payload(body: str, *, binary: bool = False) -> Document:
 def example_request(signature: Signature, golden: Golden) -> tuple[str, Document] | None:
     """Return path and body of a request with the first instance of the golden samples; None if JSON cannot have it.
 
-    A row of named features is an object, which is easier to read and to edit than an array. A sample of other inputs than
-    the model's, as a store may have it, gives no request.
+    A row of named features is an object, which is easier to read and to edit than an array. A sample of other inputs
+    than the model's, as a store may have it, gives no request.
     """
     inputs = {tensor.name for tensor in signature.inputs}
     for sample in golden.samples:
