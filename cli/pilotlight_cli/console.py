@@ -155,6 +155,7 @@ class _Console(Console):
         with self.capture() as captured:
             super().print(*objects, **options)
         self.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+        self.file.flush()  # a reader of a pipe waits for the line, as that of 'pilotlight serve' does
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - as rich has it
         """See rich: called for every string, also to measure it."""

@@ -120,6 +120,13 @@ def test_lines_into_a_pipe_end_where_their_text_ends(capsys: pytest.CaptureFixtu
     assert found.splitlines()[1].split() == ["short", "x"]
 
 
+def test_a_reader_of_a_pipe_gets_each_line_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        console.output().print("answers on http://127.0.0.1:8080")
+        assert (tmp_path / "out").read_text() == "answers on http://127.0.0.1:8080\n"
+
+
 def test_a_terminal_of_another_encoding_gets_escapes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w", encoding="ascii") as out:
         monkeypatch.setattr(sys, "stdout", out)
