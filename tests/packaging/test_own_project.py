@@ -93,6 +93,7 @@ def test_a_project_and_its_tests_outlive_every_change_of_its_models(wheels: Path
     shell.run("environment/bin/pip", "install", "--quiet", str(next(wheels.glob("pilotlight-*.whl"))))
     pilotlight = str(home / "environment" / "bin" / "pilotlight")
     shell.run(pilotlight, "init", "tumours", "--model", "model.onnx")
+    assert not list((home / "tumours").rglob("__pycache__"))  # which pip leaves beside the copied files
 
     project = Shell(home / "tumours", wheels)
     assert '"model_name": "tumours"' in project.served()

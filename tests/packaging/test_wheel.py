@@ -90,22 +90,21 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def test_a_model_goes_from_a_file_to_an_answer(installed: Installed, tmp_path: Path) -> None:
-    home, before = installed.home, installed.files
-    shutil.copy(SAMPLE / "model.onnx", home)
-    store = (home / "tumours" / "store").as_uri()
-    (home / "tumours").mkdir()
-    (home / "tumours" / "pilotlight.toml").write_text('name = "tumours"\nclouds = ["aws", "gcp"]\nstore = "store"\n')
+    project, before = installed.home / "tumours", installed.files
+    shutil.copy(SAMPLE / "model.onnx", installed.home)
 
-    installed.run("publish", "model.onnx", "--name", "tumours", "--store", store)
+    installed.run("init", "tumours")
+    installed.run("-C", "tumours", "publish", "../model.onnx", "--name", "tumours")
     installed.run("-C", "tumours", "pin", "tumours")
     verified = json.loads(installed.run("-C", "tumours", "verify", "--json"))
     installed.run("-m", "pilotlight_cli.main", "-C", "tumours", "build", program="python")
-    served = installed.run("serve", "--once", "--port", "0", "--lock", "tumours/model.lock", "--store", store)
+    where = ["--lock", "tumours/model.lock", "--store", (project / "store").as_uri()]
+    served = installed.run("serve", "--once", "--port", "0", *where)
 
     assert verified["ok"]
     assert '"model_name": "tumours"' in served
-    staging.build("gcp", home / "tumours" / "model.lock", tmp_path / "gcp", lambda _: None)
-    assert contents(home / "tumours" / "build" / "gcp") == contents(tmp_path / "gcp")
+    staging.build("gcp", project / "model.lock", tmp_path / "gcp", lambda _: None)
+    assert contents(project / "build" / "gcp") == contents(tmp_path / "gcp")
     assert installed.files == before
 
 
