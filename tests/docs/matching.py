@@ -11,6 +11,7 @@ _VARIES = (
     (r"^Installing .* for this machine's Python$\n?", ""),  # the first time, if it takes long
     (r"\b\d+(\.\d+)? ms\b", "<time> ms"),
     (r" +(?=(<time> ms|took)$)", " "),  # a column of times is as wide as its widest, and so is its heading
+    (r"^=+ (.* in) \d+\.\d+s =+$", r"\1 <time>"),  # the last line of pytest, which fills the terminal
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b", "<time>"),
     (r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", "<time>"),
     (r"(?m)^(x-request-id: ).*", r"\1<id>"),

@@ -22,8 +22,15 @@ PAGES = tuple(
     path.relative_to(ROOT).as_posix() for glob in ("*.md", "docs/**/*.md") for path in sorted(ROOT.glob(glob))
 )
 
+# The pages on a project of the user's own. Those on the tool itself are for a clone of this repository.
+OF_PROJECT = tuple(
+    page
+    for page in PAGES
+    if page == "README.md" or (page.startswith("docs/guides/") and page != "docs/guides/run-in-a-container.md")
+)
+
 # Pages beside what they describe. Their links are checked, their examples are not run.
-NOTES = ("bench/README.md", "shared/schema/README.md", "examples/breast-cancer/README.md")
+NOTES = ("bench/README.md", "shared/schema/README.md", "examples/breast-cancer/README.md", "starter/README.md")
 
 _MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
 

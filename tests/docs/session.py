@@ -1,4 +1,4 @@
-"""A shell in a copy of the project, for the examples of a page from top to bottom."""
+"""A shell for the examples of a page from top to bottom, in a folder where a reader would begin."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -18,10 +19,14 @@ from docs.matching import ANYTHING, difference
 from docs.pages import Block
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.local.process import free_port
+from repository import SAMPLE
 
-# Texts in the pages that a run replaces with its own port and folder.
+# Texts in the pages that a run replaces with its own port and folders.
 PORT = ":8080"
 FOLDER = "/tmp/models"  # noqa: S108 - a text in the pages, never a path here
+HOME = "/home/you"  # where the reader begins
+
+_PROGRAMS = Path(sys.executable).parent
 
 _TIMEOUT = 300.0  # seconds for one command
 
@@ -63,8 +68,9 @@ class Session:
     def run(self, block: Block) -> None:
         """Run a block. Raise ExampleFailed if the result differs from the page."""
         act = {"console": self._console, "sh": self._sh, "python": self._python}.get(block.language)
+        self._lend_to_projects()
         if block.kind == "file":
-            (self.folder / block.note).write_text(block.text)
+            self._write(block)
         elif block.kind == "stays up":
             self._stays_up(block)
         elif act is not None:
@@ -80,6 +86,18 @@ class Session:
         for stream in (self._shell.stdin, self._shell.stdout):
             if stream is not None:
                 stream.close()
+
+    def _lend_to_projects(self) -> None:
+        """Let `make` find everything installed in the projects that the examples created."""
+        for file in self.folder.glob("*/pilotlight.toml"):
+            if not (file.parent / ".venv").exists():
+                _lend_environment(file.parent, ".done")
+
+    def _write(self, block: Block) -> None:
+        """Write a file into the folder that the shell is in."""
+        file = self.folder.parent / f"line-{block.line}"
+        file.write_text(block.text)
+        self._sh(replace(block, text=f"cp {file} {block.note}\n"))
 
     def _console(self, block: Block) -> None:
         for command, shown in commands(block):
@@ -131,7 +149,7 @@ class Session:
     def _do(self, command: str) -> tuple[int, str]:
         """Return exit code and output of a command, as the page would show it."""
         assert self._shell.stdin is not None
-        text = command.replace(PORT, f":{self._port}").replace(FOLDER, self._models)
+        text = command.replace(PORT, f":{self._port}").replace(FOLDER, self._models).replace(HOME, str(self.folder))
         self._shell.stdin.write(f'{text}\necho "{self._ending} $?"\n')
         self._shell.stdin.flush()
         lines: list[str] = []
@@ -150,7 +168,7 @@ class Session:
 
     def _as_shown(self, text: str) -> str:
         """Return the output with the page's port and folders instead of those of this run."""
-        return text.replace(f":{self._port}", PORT).replace(self._models, FOLDER).replace(f"{self.folder}/", "")
+        return text.replace(f":{self._port}", PORT).replace(self._models, FOLDER).replace(str(self.folder), HOME)
 
     def _compare(self, block: Block, command: str, shown: str, printed: str) -> None:
         diff = difference(shown, printed)
@@ -164,8 +182,8 @@ class Session:
         self._lines.put(f"the shell ended\n{self._ending} 1")
 
     def _environment(self) -> dict[str, str]:
-        """Return a reader's environment: nothing of this test, and unbuffered output."""
-        kept = ("HOME", "PATH", "LANG", "USER", "PYENV_ROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
+        """Return a reader's environment: nothing of this test but its programs, and unbuffered output."""
+        kept = ("HOME", "LANG", "USER", "PYENV_ROOT", "SSL_CERT_FILE", "SSL_CERT_DIR")
         passed = {
             name: value
             for name, value in os.environ.items()
@@ -173,7 +191,15 @@ class Session:
         }
         home = self.folder.parent
         (home / ".curlrc").write_text("silent\nshow-error\n")  # no meter, as on a terminal
-        return passed | {"PORT": str(self._port), "PYTHONUNBUFFERED": "1", "CURL_HOME": str(home)}
+        (home / ".gitconfig").write_text("[user]\nname = You\nemail = you@example.com\n[init]\ndefaultBranch = main\n")
+        return passed | {
+            "PATH": f"{_PROGRAMS}{os.pathsep}{os.environ['PATH']}",
+            "PORT": str(self._port),
+            "PYTHONUNBUFFERED": "1",
+            "CURL_HOME": str(home),
+            "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+            "PIP_NO_INDEX": "1",  # `pip install pilotlight` finds it installed, and must never replace it
+        }
 
 
 def commands(block: Block) -> Iterator[tuple[str, str]]:
@@ -196,28 +222,42 @@ def commands(block: Block) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Session]:
-    """Open a session in a fresh copy of the project below `folder`."""
-    copy = folder / "pilotlight"
-    shutil.copytree(ROOT, copy, ignore=_LEFT_OUT)
-    _lend_environment(copy)
-    session = Session(copy, free_port(ports=_PORTS))
+    """Open a session in a folder, beside which it may write."""
+    session = Session(folder, free_port(ports=_PORTS))
     try:
         yield session
     finally:
         session.close()
 
 
-def _lend_environment(copy: Path) -> None:
-    """Let `make` find everything installed in the copy: it gets the programs of this environment.
-
-    Installing again would take a minute, and would make this environment run the copy's code.
-    """
+def clone(folder: Path) -> Path:
+    """Return a copy of this repository below `folder`, as after `make run` and `make test`."""
+    copy = folder / "pilotlight"
+    shutil.copytree(ROOT, copy, ignore=_LEFT_OUT, symlinks=True)
     for path in copy.rglob("*"):
-        os.utime(path, (1, 1))
-    (copy / ".venv").mkdir()
-    (copy / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-    for stamp in (".run", ".dev"):
-        (copy / ".venv" / stamp).touch()
+        os.utime(path, (1, 1), follow_symlinks=False)
+    _lend_environment(copy, ".run", ".dev")
+    return copy
+
+
+def beside_a_model(folder: Path) -> Path:
+    """Return a folder below `folder` with nothing but a model file, where a user begins."""
+    home = folder / "you"
+    home.mkdir()
+    shutil.copy(SAMPLE / "model.onnx", home)
+    return home
+
+
+def _lend_environment(folder: Path, *stamps: str) -> None:
+    """Let `make` find everything installed in a clone or a project: it gets the programs of this environment.
+
+    Installing again would take a minute, and in a clone would make this environment run the copy's code.
+    """
+    (folder / ".venv").mkdir()
+    for part in (_PROGRAMS, *(_PROGRAMS.parent / name for name in ("lib", "pyvenv.cfg"))):
+        (folder / ".venv" / part.name).symlink_to(part)
+    for stamp in stamps:
+        (folder / ".venv" / stamp).touch()
 
 
 def _runs(pid: int) -> bool:

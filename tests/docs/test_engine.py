@@ -11,12 +11,12 @@ import pytest
 import pilotlight
 from docs.matching import difference
 from docs.pages import BadPage, Block, blocks, section, table
-from docs.session import ExampleFailed, Session, commands, opened
+from docs.session import ExampleFailed, Session, beside_a_model, clone, commands, opened
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with opened(tmp_path_factory.mktemp("session")) as found:
+    with opened(beside_a_model(tmp_path_factory.mktemp("session"))) as found:
         yield found
 
 
@@ -62,6 +62,7 @@ def test_a_command_goes_with_what_it_prints() -> None:
         ("start   took\nload  90 ms", "start    took\nload 1190 ms"),
         ("head\na 1 ms\nb 2 ms\nend", "head\nb 3 ms\na 4 ms\nend"),
         ('"request_id":"abc"', '"request_id":"def"'),
+        ("== 4 passed in 3.41s ==", "= 4 passed in 13.20s ="),
         ("created 2026-01-01 10:00", "created 2027-02-03 11:12"),
         ("a\n...\nd", "a\nb\nc\nd"),
         ("a\n...\nd", "a\nd"),
@@ -103,8 +104,9 @@ def test_a_script_or_a_program_that_fails_is_an_error(session: Session) -> None:
 
 
 def test_a_file_is_there_for_the_next_block_and_what_is_set_stays(session: Session) -> None:
+    session.run(console("$ mkdir -p here\n$ cd here\n"))
     session.run(Block("page.md", 1, "json", '{"a": 1}\n', "file", "a.json"))
-    session.run(console('$ cat a.json\n{"a": 1}\n$ A=1\n$ echo $A\n1\n'))
+    session.run(console('$ cat /home/you/here/a.json\n{"a": 1}\n$ A=1\n$ echo $A\n1\n$ cd ..\n$ pwd\n/home/you\n'))
 
 
 def test_a_command_that_stays_up_is_waited_for_and_ended_by_the_next(session: Session) -> None:
@@ -117,7 +119,17 @@ def test_a_command_that_stays_up_is_waited_for_and_ended_by_the_next(session: Se
         session.run(console("$ echo 8081\n8080\n", "stays up"))
 
 
-def test_the_commands_of_the_copy_are_this_environments_own(session: Session) -> None:
-    session.run(console(f"$ . .venv/bin/activate\n$ pilotlight --version\n{pilotlight.__version__}\n"))
-    session.run(console(f"$ readlink .venv/bin\n{Path(sys.executable).parent}\n"))
-    session.run(console("$ make --dry-run run | grep -c 'Setting up' || true\n0\n"))
+def test_a_user_begins_with_a_model_and_the_programs_of_this_environment(session: Session) -> None:
+    session.run(console(f"$ ls *.onnx\nmodel.onnx\n$ pilotlight --version\n{pilotlight.__version__}\n"))
+
+
+def test_make_in_a_project_of_a_page_has_this_environment(session: Session) -> None:
+    session.run(console("$ pilotlight init fresh\n...\n"))
+    session.run(console(f"$ readlink fresh/.venv/bin\n{Path(sys.executable).parent}\n"))
+    session.run(console("$ make -C fresh --dry-run run | grep -oE 'Installing|pilotlight serve'\npilotlight serve\n"))
+
+
+def test_make_in_a_clone_has_this_environment(tmp_path: Path) -> None:
+    with opened(clone(tmp_path)) as session:
+        session.run(console(f"$ readlink .venv/bin\n{Path(sys.executable).parent}\n"))
+        session.run(console("$ make --dry-run run | grep -oE 'Setting up|serve --cloud aws'\nserve --cloud aws\n"))

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 import emf
 import pilotlight
 from docs import pages
-from docs.pages import NOTES, PAGES, Block
+from docs.pages import NOTES, OF_PROJECT, PAGES, Block
 from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
@@ -23,6 +23,10 @@ from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
+from pilotlight_cli.project.folders import CLOUDS
+from pilotlight_cli.project.init import PINNED, STORE
+from pilotlight_cli.project.record import FILE as RECORD
+from pilotlight_cli.project.starter import rendered
 from pilotlight_cli.sandbox.child import samples
 from pilotlight_cli.sandbox.child.__main__ import LARGEST_RESULT
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
@@ -37,8 +41,9 @@ SHOWN = ("mermaid",)
 # Every block that no test runs, by its page and its reason, and how many there are.
 NOT_RUN = {
     ("CONTRIBUTING.md", "these are the commands that run the tests themselves"): 1,
+    ("CONTRIBUTING.md", "it installs every dependency again"): 1,
     ("README.md", "it needs an AWS account"): 1,
-    ("docs/guides/publish-a-model.md", "torch is not among the packages that this project installs"): 1,
+    ("docs/guides/publish-a-model.md", "torch is not among the packages that this project installs"): 2,
     ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 5,
     ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 11,
     ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
@@ -52,6 +57,11 @@ NOT_RUN = {
 }
 
 WIDTH = 100
+
+# What a user's project has, with a model at its root.
+STARTER = rendered("tumours", CLOUDS, "github")
+PROJECT = {*STARTER, *PINNED, "pilotlight.toml", RECORD, STORE}
+MAKEFILE = (ROOT / "Makefile").read_text()
 
 # Created by commands in the pages, or by the reader.
 NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
@@ -150,9 +160,13 @@ def is_path(span: str) -> bool:
 
 
 def exists(span: str) -> bool:
-    if "/" in span or (ROOT / span).exists():
+    if "/" in span or (ROOT / span).exists() or span in PROJECT:
         path = span.partition(" ")[0].rstrip("/")  # a command's arguments may follow it
-        return path in NOT_COMMITTED or (ROOT / path).exists()
+        return (
+            path in NOT_COMMITTED
+            or (ROOT / path).exists()
+            or any(f"{file}/".startswith(f"{path}/") for file in PROJECT)
+        )
     return any(root.rglob(span) for root in (ROOT / "shared", ROOT / "functions", ROOT / "cli"))
 
 
@@ -208,7 +222,8 @@ def test_every_command_is_documented() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_exist(page: str) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    files = [STARTER["Makefile"].decode()] if page in OF_PROJECT else [STARTER["Makefile"].decode(), MAKEFILE]
+    targets = set(re.findall(r"^([a-z-]+):", "\n".join(files), re.MULTILINE))
     found = re.findall(r"^(?:\$ )?make ([a-z-]+)", code(pages.read(page)), re.MULTILINE)
     assert set(found) <= targets
 
