@@ -33,12 +33,8 @@ def test_every_kind_of_event_becomes_the_same_request(name: str) -> None:
     request = translated(event(name))
     assert (request.method, request.path) == ("POST", "/predict")
     assert request.headers.get("content-type", "application/json").startswith("application/json")
-    assert json.loads(request.body) == sample_body()
+    assert json.loads(request.body) == sample_request()[1]
     assert (request.id, request.deadline) == ("the-id", 12.5)
-
-
-def sample_body() -> Any:
-    return json.loads((EVENTS / "sample-request.json").read_text())["body"]
 
 
 def test_a_request_without_a_body_has_an_empty_one() -> None:
