@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ import pytest
 from http_events import read_body, to_head, to_reply
 from pilotlight.errors import InvalidRequest
 from pilotlight.http.messages import Request, Response
-
-EVENTS = Path(__file__).parents[2] / "events"
+from repository import EVENTS, sample_request
 
 
 def event(name: str) -> dict[str, Any]:
