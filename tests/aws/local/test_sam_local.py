@@ -25,7 +25,7 @@ from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
 from processes import descendants, wait_until_ended
 from reporting import REPORTED, Recorder
-from repository import EVENTS, LOCK, sample_request
+from repository import EVENTS, LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
 SAM = str(Path(sys.executable).with_name("sam"))
@@ -177,8 +177,14 @@ def test_sam_local_start_api_answers_curl_and_leaves_nothing_behind(run: Prepare
     wait_until(lambda: not containers & running_containers(), limit=60)
 
 
-def test_the_command_sends_an_event_and_prints_the_reply_alone(lambda_image: str) -> None:
-    done = subprocess.run([PILOTLIGHT, "sam", "invoke"], capture_output=True, text=True, check=False, timeout=300)
+def test_the_command_sends_an_event_in_a_new_project_and_prints_the_reply_alone(
+    lambda_image: str, tmp_path: Path
+) -> None:
+    described = [f"--{name}={SAMPLE / name}.json" for name in ("golden", "signature")]
+    made = [PILOTLIGHT, "init", "breast-cancer", "--model", str(SAMPLE / "model.onnx"), *described]
+    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True)
+    command = [PILOTLIGHT, "-C", "breast-cancer", "sam", "invoke"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads(json.loads(done.stdout)["body"]) == ANSWER
 
@@ -187,7 +193,7 @@ def test_the_command_serves_until_ctrl_c(lambda_image: str, tmp_path: Path) -> N
     port = free_port()
     output = tmp_path / "output.txt"
     with output.open("w") as file:
-        command = [PILOTLIGHT, "sam", "start-api", "--port", str(port)]
+        command = [PILOTLIGHT, "-C", str(SAMPLE), "sam", "start-api", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
         wait_until(lambda: "Press Ctrl-C to stop." in output.read_text() or process.poll() is not None, limit=300)

@@ -19,7 +19,7 @@ from gcloud_fixtures import gcloud_environ, needs_gcloud
 from harness import sample
 from pilotlight_cli.staging import build
 from pilotlight_cli.staging.bytecode import interpreter
-from repository import LOCK
+from repository import LOCK, SAMPLE
 
 
 def quiet(_: str) -> None:
@@ -88,6 +88,23 @@ def test_gcloud_uploads_what_was_staged_and_nothing_else(
     [archive] = google.functions.uploads.values()
     names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
     assert {name for name in names if not name.endswith("/")} == staged
+
+
+@needs_gcloud
+def test_a_new_project_is_deployed_by_a_command_typed_by_hand(
+    google: FakeGoogle, service_account_key: Path, tmp_path: Path
+) -> None:
+    pilotlight = [sys.executable, "-m", "pilotlight_cli.main"]
+    run([*pilotlight, "init", "tumours", "--cloud", "gcp", "--model", str(SAMPLE / "model.onnx")], tmp_path)
+    project = tmp_path / "tumours"
+    run([*pilotlight, "build"], project)
+    options = ["--gen2", "--runtime=python313", "--entry-point=predict", "--trigger-http", "--source", "build/gcp"]
+    where = [f"--project={PROJECT}", "--region=europe-west1", "--no-allow-unauthenticated", "--quiet"]
+    environ = gcloud_environ(google, service_account_key, tmp_path / "config")
+    run(["gcloud", "functions", "deploy", "tumours", *options, *where], project, environ)
+    [archive] = google.functions.uploads.values()
+    uploaded = zipfile.ZipFile(io.BytesIO(archive)).read("model.lock")
+    assert uploaded == (project / "model.lock").read_bytes()
 
 
 def test_what_googles_builder_does_works_in_an_empty_environment(package: Path, tmp_path: Path) -> None:
