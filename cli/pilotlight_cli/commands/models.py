@@ -22,6 +22,7 @@ from pilotlight_cli.commands.options import (
     Versioned,
     versioned,
 )
+from pilotlight_cli.registry.availability import project_store
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.registry.versions import (
     Unreadable,
@@ -100,7 +101,8 @@ def publish(
     shown = console.output()
     shown.print(views.details(manifest, {alias: model.version} if alias else {}))
     shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
-    shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version} --store {target.url}", soft_wrap=True)
+    where = "" if target.url == project_store(Path()) else f" --store {target.url}"
+    shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version}{where}", soft_wrap=True)
 
 
 def inspected(

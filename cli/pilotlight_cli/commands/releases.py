@@ -170,7 +170,7 @@ def serve(
     from pilotlight_cli.registry.availability import project_store
 
     path = selected(model, lock).lock
-    served = cloud or usual_cloud(store or project_store(path), _clouds(lock))
+    served = cloud or usual_cloud(store or project_store(path.parent), _clouds(lock))
     run_serve(served, path, store, port, once=once)
 
 

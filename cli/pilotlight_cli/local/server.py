@@ -142,7 +142,7 @@ def serving(
 
 def _bucket(lock: Path) -> str | None:
     """Return the store of the lock's project if it is not a folder. Raise StoreUrlError if there is no such store."""
-    store = project_store(lock)
+    store = project_store(lock.parent)
     if not store:
         raise StoreUrlError(f"{lock} is in no project, which would name its model store; name one with --store URL")
     return None if store.startswith("file:") else store

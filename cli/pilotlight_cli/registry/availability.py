@@ -18,10 +18,10 @@ class NotAvailable(PilotlightError):
     """The store lacks the pinned version and no source is given, or has different files under its number."""
 
 
-def project_store(lock: Path) -> str:
-    """Return the URL of the store of the lock's project; empty if the lock is in no project. Raise FormatError."""
+def project_store(folder: Path) -> str:
+    """Return the URL of the store of a folder's project; empty if it is in no project. Raise FormatError."""
     try:
-        return find_project(lock.parent).store
+        return find_project(folder).store
     except ProjectUsageError:
         return ""
 
@@ -32,7 +32,7 @@ def ensure_published(lock: Path, target: Store, source: str = "") -> bool:
     The source is the store `source`, by default that of the lock's project. Raise NotAvailable, StoreError or
     DigestMismatch.
     """
-    source = source or project_store(lock)
+    source = source or project_store(lock.parent)
     pinned = load_lock(lock)
     model = pinned.model
     try:

@@ -411,7 +411,7 @@ def test_publish_prints_what_it_found_and_what_comes_next(tmp_path: Path) -> Non
     shown = lines(result.stdout)
     assert shown[0] == "tumours:1 @new"
     assert "labels benign, malignant" in shown
-    assert shown[-2:] == [f"Published tumours:1 to {url}", f"Pin it with: pilotlight pin tumours:1 --store {url}"]
+    assert shown[-2:] == [f"Published tumours:1 to {url}", "Pin it with: pilotlight pin tumours:1"]
     assert "note: " in result.stderr, "the roles of outputs are guessed"
 
 
