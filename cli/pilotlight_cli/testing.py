@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pilotlight.codec.golden_requests import GoldenRequest, compare_samples
-from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, load_lock
 from pilotlight_cli.local.client import Response, send
 from pilotlight_cli.local.server import serving
 from pilotlight_cli.local.verify import usual_cloud
 from pilotlight_cli.project.events import Document, example_request
 from pilotlight_cli.project.folders import find_project
+from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.staging.sources import beside
 
 __all__ = ["Api", "Response", "model_names", "served"]
@@ -67,6 +68,6 @@ def served(model: str = "", cloud: str = "") -> Iterator[Api]:
     project = find_project()
     lock = project.model(model).lock
     pinned = load_lock(lock)
-    golden = read_golden(beside(lock, GOLDEN))
+    golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
     with serving(cloud or usual_cloud(project.store, project.clouds), lock) as server:
         yield Api(server.url, pinned.model, golden)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,11 +84,25 @@ def lock(model: Description) -> Lock:
     return Lock(model, "d" * 64)
 
 
-def golden(datatype: Datatype = FP32, name: str = "values") -> Golden:
-    """One sample with an input of that datatype and name; a float among its values is one that JSON cannot write."""
+def golden(datatype: Datatype = FP32) -> Golden:
+    """One sample with an input of that datatype; a float among its values is one that JSON cannot write."""
     data: dict[str, tuple[bool | int | float | str | None, ...]] = {"BOOL": (True, False), "BYTES": ("a", "ü")}
     values = data.get(datatype.name, (0.5, None) if datatype.is_float else (datatype.low, datatype.high))
-    sample = Sample((Values(name, datatype, (1, 2), values),), (Values("sum", FP32, (), (1.0,)),))
+    sample = Sample((Values("values", datatype, (1, 2), values),), (Values("sum", FP32, (), (1.0,)),))
+    return Golden((sample,), absolute=0.0, relative=1e-4)
+
+
+def golden_of(signature: Signature) -> Golden:
+    """One sample for a signature, with a float that JSON cannot write if it has floats."""
+
+    def values(tensor: Input | Output) -> Values:
+        shape = tuple(max(length, 1) for length in tensor.shape)
+        value: float | int | str | None = (
+            "a" if tensor.datatype.name == "BYTES" else None if tensor.datatype.is_float else 0
+        )
+        return Values(tensor.name, tensor.datatype, shape, (value,) * prod(shape))
+
+    sample = Sample(tuple(map(values, signature.inputs)), tuple(map(values, signature.outputs)))
     return Golden((sample,), absolute=0.0, relative=1e-4)
 
 
@@ -99,6 +114,4 @@ def inspection(folder: Path, weights: bytes = b"weights", signature: Signature =
     files = (folder / "model.onnx", folder / "weights.bin")
     for path, content in zip(files, (b"graph", weights), strict=True):
         path.write_bytes(content)
-    return Inspection(
-        "onnx", files, ONNX, signature, golden(name=signature.inputs[0].name), notes=("the labels were guessed",)
-    )
+    return Inspection("onnx", files, ONNX, signature, golden_of(signature), notes=("the labels were guessed",))

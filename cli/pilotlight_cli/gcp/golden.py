@@ -10,9 +10,10 @@ from pathlib import Path
 import requests
 
 from pilotlight.codec.golden_requests import GoldenRequest, compare_samples, error_text
-from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, load_lock
 from pilotlight_cli.gcp.logs import AGENT
+from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.staging.sources import beside, check_golden
 
 _TIMEOUT = (10, 65)  # seconds to connect, and to read: a function's own limit is 60
@@ -34,7 +35,7 @@ def expected_of(lock: Path) -> Expected:
     """Read a lock and the golden samples beside it. Raise FormatError if one is malformed."""
     pinned = load_lock(lock)
     check_golden(pinned, lock)
-    golden = read_golden(beside(lock, GOLDEN))
+    golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
     return Expected(pinned.model, golden, hashlib.sha256(lock.read_bytes()).hexdigest()[:16])
 
 

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from rich.table import Table
 
-from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
@@ -20,6 +19,7 @@ from pilotlight_cli.local.page import PATH, page
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.project.events import example_request
+from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.staging.sources import beside
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
@@ -44,7 +44,7 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, *, once: bool) 
     pinned = load_lock(lock)
     name = f"{pinned.model.name}:{pinned.model.version}"
     console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
-    golden = read_golden(beside(lock, GOLDEN))
+    golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
     with serving(cloud, lock, store, port, page=page(pinned.model, golden)) as server:
         _, printed = server.log.since(0)
         console.output().print(f"{name} answers on {server.url}", soft_wrap=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_samples
 from pilotlight.errors import FormatError, PilotlightError
-from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.digests import read_file_entry
+from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.stores import StoreUrlError
 
@@ -73,7 +73,7 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
     yield from companions
     if not all(check.ok for check in companions):
         return
-    golden = read_golden(lock.with_name(GOLDEN).read_bytes())
+    golden = golden_of(pinned.model.signature, lock.with_name(GOLDEN).read_bytes())
     try:
         with serving(cloud, lock, store) as server:
             yield Check("model", ok=True, detail=_started(server, pinned.model))
@@ -103,7 +103,7 @@ def _golden(pinned: Lock, path: Path) -> Check:
         detail = f"found SHA-256 {found.sha256}, expected {pinned.model.golden.sha256} as in the lock; pin again"
         return Check(GOLDEN, ok=False, detail=detail)
     try:
-        golden = read_golden(path.read_bytes())
+        golden = golden_of(pinned.model.signature, path.read_bytes())
     except FormatError as error:
         return Check(GOLDEN, ok=False, detail=str(error))
     source = "generated inputs" if golden.generated else "given"

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
-from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
@@ -25,6 +24,7 @@ from pilotlight_cli.pinning.requirements import (
     resolve_pins,
 )
 from pilotlight_cli.registry.digests import content_entry, difference
+from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import place, resolve
@@ -134,7 +134,7 @@ def _read_golden(store: Store, model: Description) -> bytes:
             "again"
         )
     try:
-        read_golden(content)
+        golden_of(model.signature, content)
     except FormatError as error:
         raise error.within(place(store, key)) from None
     return content

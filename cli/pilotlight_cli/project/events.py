@@ -14,9 +14,10 @@ from typing import Any
 
 from pilotlight.codec.golden_requests import to_request
 from pilotlight.errors import PilotlightError
-from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight.model.signature import Signature
+from pilotlight_cli.registry.golden_file import golden_of
 
 FOLDER = "events"
 
@@ -169,13 +170,9 @@ def _payload(body: str, *, binary: bool = False) -> Document:
 def example_request(signature: Signature, golden: Golden) -> tuple[str, Document] | None:
     """Return path and body of a request with the first instance of the golden samples; None if JSON cannot have it.
 
-    A row of named features is an object, which is easier to read and to edit than an array. A sample of other inputs
-    than the model's, as a store may have it, gives no request.
+    A row of named features is an object, which is easier to read and to edit than an array.
     """
-    inputs = {tensor.name for tensor in signature.inputs}
     for sample in golden.samples:
-        if {values.name for values in sample.inputs} != inputs:
-            continue
         request = to_request(signature, sample)
         for features in [] if request is None else request.body.get("instances", [request.body.get("features")]):
             return "/predict", {"features": _named(signature, features)}
@@ -212,7 +209,8 @@ def _broken(request: Document) -> Document:
 
 def pinned_events(lock: Path) -> dict[str, bytes]:
     """Return the content of the files in events/ for a lock; none if JSON cannot represent a golden sample."""
-    request = example_request(load_lock(lock).model.signature, read_golden(lock.with_name(GOLDEN).read_bytes()))
+    signature = load_lock(lock).model.signature
+    request = example_request(signature, golden_of(signature, lock.with_name(GOLDEN).read_bytes()))
     if request is None:
         return {}
     return {name: (json.dumps(document, indent=2) + "\n").encode() for name, document in events(*request).items()}

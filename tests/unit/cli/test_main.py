@@ -443,4 +443,4 @@ def test_options_that_do_not_go_with_the_file_are_wrong_usage(tmp_path: Path, op
 def test_progress_goes_to_stderr_only(store: Store, tmp_path: Path) -> None:
     result = run("copy", "rents:1", "--from", store.url, "--to", (tmp_path / "b").as_uri(), "--json")
     assert json.loads(result.stdout)
-    assert result.stderr == "Copying rents:1 (924 B)\n"
+    assert result.stderr == "Copying rents:1 (1.2 kB)\n"

@@ -8,15 +8,18 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import descriptions
+from descriptions import golden_of
 from fakes.package_index import PackageIndex
 from onnx_hiding import PLACES
 from pilotlight.errors import DigestMismatch, FormatError, ModelError, RuntimeMismatch
 from pilotlight.model.lock import Lock, Session, load_lock, read_lock, write_lock
-from pilotlight.model.tensor import BF16
+from pilotlight.model.signature import Input, Output
+from pilotlight.model.tensor import BF16, FP32
 from pilotlight_cli.formats.admitted import NotAdmitted
 from pilotlight_cli.formats.engines import EngineRefused
 from pilotlight_cli.pinning.pin import LockMismatch, check_requirements, pin
@@ -91,7 +94,8 @@ def test_a_model_with_bf16_is_pinned_to_the_c_api_and_refused_for_the_binding(
     store: Store, lock: Path, model: Inspection
 ) -> None:
     tensor = replace(model.signature.inputs[0], datatype=BF16)
-    put(store, replace(model, signature=replace(model.signature, inputs=(tensor,))))
+    signature = replace(model.signature, inputs=(tensor,))
+    put(store, replace(model, signature=signature, golden=golden_of(signature)))
     assert pin(store, NAME, lock).lock.model.runtime.engine == "onnxruntime-c"
     with pytest.raises(EngineRefused, match="has BF16 inputs or outputs, .* leave --engine out to use onnxruntime-c"):
         pin(store, NAME, lock, engine="onnxruntime-python")
@@ -171,7 +175,7 @@ def pinned_before(store: Store, lock: Path) -> dict[str, bytes]:
 
 def test_altered_golden_samples_are_found_and_nothing_is_written(store: Store, lock: Path) -> None:
     before = pinned_before(store, lock)
-    store.replace(f"{NAME}/1/golden.json", store.read(f"{NAME}/1/golden.json").replace(b"1.0", b"1.5"))
+    store.replace(f"{NAME}/1/golden.json", store.read(f"{NAME}/1/golden.json").replace(b"given", b"taken"))
 
     with pytest.raises(DigestMismatch, match=r"breast-cancer/1/golden\.json: found \d+ bytes with SHA-256 .*expected"):
         pin(store, NAME, lock)
@@ -184,6 +188,26 @@ def test_golden_samples_that_do_not_parse_are_refused(store: Store, lock: Path) 
     store.replace(f"{NAME}/1/golden.json", content)
 
     with pytest.raises(FormatError, match=r"breast-cancer/1/golden\.json: \$\.format: format 2 is not supported"):
+        pin(store, NAME, lock)
+    assert files(lock) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"inputs": (Input("other", FP32, (-1, 2), "features"),)}, "found the inputs other, expected features"),
+        (
+            {"inputs": (Input("features", FP32, (-1, 3), "features"),)},
+            r"FP32 of shape \[1, 3\], expected FP32 of shape",
+        ),
+        ({"outputs": (Output("sum", FP32, (-1,), "tensor"),)}, "found the outputs sum, expected label, probabilities"),
+    ],
+)
+def test_golden_samples_of_another_signature_are_refused(
+    store: Store, lock: Path, model: Inspection, wrong: dict[str, Any], message: str
+) -> None:
+    put(store, replace(model, golden=golden_of(replace(model.signature, **wrong))))
+    with pytest.raises(FormatError, match=rf"breast-cancer/2/golden\.json: golden sample 1: .*{message}"):
         pin(store, NAME, lock)
     assert files(lock) == {}
 
