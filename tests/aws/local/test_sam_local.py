@@ -25,7 +25,7 @@ from pilotlight_cli.staging.package import MAX_BYTES, megabytes
 from pilotlight_cli.stores import open_store
 from processes import descendants, wait_until_ended
 from reporting import REPORTED, Recorder
-from repository import EVENTS, LOCK, SAMPLE, sample_request
+from repository import EVENTS, LOCK, SAMPLE, copied_project, sample_request
 from waiting import wait_until
 
 SAM = str(Path(sys.executable).with_name("sam"))
@@ -191,9 +191,10 @@ def test_the_command_sends_an_event_in_a_new_project_and_prints_the_reply_alone(
 
 def test_the_command_serves_until_ctrl_c(lambda_image: str, tmp_path: Path) -> None:
     port = free_port()
+    project = copied_project(tmp_path / "project").root  # in which SAM builds
     output = tmp_path / "output.txt"
     with output.open("w") as file:
-        command = [PILOTLIGHT, "-C", str(SAMPLE), "sam", "start-api", "--port", str(port)]
+        command = [PILOTLIGHT, "-C", str(project), "sam", "start-api", "--port", str(port)]
         process = subprocess.Popen(command, stdout=file, stderr=file)
     try:
         wait_until(lambda: "Press Ctrl-C to stop." in output.read_text() or process.poll() is not None, limit=300)
