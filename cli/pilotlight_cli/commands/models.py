@@ -90,6 +90,7 @@ def publish(
         check_name(alias, "an alias")
     target = open_store(store)
 
+    where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
     inspection = inspected(path, golden, signature, format=format, allow=allow or (), limits=limits)
     manifest = uploaded(target, inspection, name, alias)
@@ -101,7 +102,6 @@ def publish(
     shown = console.output()
     shown.print(views.details(manifest, {alias: model.version} if alias else {}))
     shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
-    where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version}{where}", soft_wrap=True)
 
 
