@@ -31,7 +31,7 @@ CLASSIFIER = Signature(
 COLUMNS = Signature(
     inputs=(
         Input("city", DATATYPES["BYTES"], (-1, 1), "features"),
-        Input("area", DATATYPES["FP64"], (-1,), "features"),
+        Input("area", DATATYPES["FP64"], (-1,), "features", missing=True),
     ),
     outputs=(Output("rent", FP32, (-1, 1), "tensor", (100.0, 5000.5)),),
 )

@@ -21,7 +21,7 @@ class Input:
 
     In `shape`, -1 means any length; a first dimension of `-1` or `1` is the batch. With the role `features`,
     either the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is a column, `[-1, 1]`
-    or `[-1]`, and its own name is the feature's.
+    or `[-1]`, and its own name is the feature's. `missing`: a value may be missing; a missing float is NaN.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Input:
     shape: tuple[int, ...]
     role: str
     feature_names: tuple[str, ...] = ()
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ def write_signature(signature: Signature) -> dict[str, object]:
     """Return the JSON form of a signature, which `read_signature` reads."""
     document: dict[str, object] = {
         "inputs": [
-            _write_tensor(tensor) | ({"feature_names": list(tensor.feature_names)} if tensor.feature_names else {})
+            _write_tensor(tensor)
+            | ({"feature_names": list(tensor.feature_names)} if tensor.feature_names else {})
+            | ({"missing": True} if tensor.missing else {})
             for tensor in signature.inputs
         ],
         "outputs": [
@@ -115,7 +118,7 @@ def _write_tensor(tensor: Input | Output) -> dict[str, object]:
 
 
 def _read_input(node: Node) -> Input:
-    fields = node.fields("name", "datatype", "shape", "role", optional=("feature_names",))
+    fields = node.fields("name", "datatype", "shape", "role", optional=("feature_names", "missing"))
     names = fields["feature_names"].items(_read_name, at_least=1) if "feature_names" in fields else ()
     if len(set(names)) != len(names):
         raise FormatError("duplicate feature name", fields["feature_names"].path)
@@ -125,6 +128,7 @@ def _read_input(node: Node) -> Input:
         shape=_read_shape(fields["shape"]),
         role=fields["role"].one_of(*INPUT_ROLES),
         feature_names=names,
+        missing=fields["missing"].boolean() if "missing" in fields else False,
     )
 
 
@@ -199,6 +203,8 @@ def _check_roles(signature: Signature, path: str) -> None:
 
 
 def _check_input(tensor: Input, inputs: int, path: str) -> None:
+    if tensor.missing and not (tensor.datatype.is_float or tensor.datatype is BYTES):
+        raise FormatError(f"{tensor.datatype.name} has no missing values; expected a float or BYTES", path)
     if tensor.role != "features":
         if tensor.feature_names:
             raise FormatError("only an input with the role features may have feature names", path)

@@ -41,6 +41,7 @@ READERS_ONLY = {
     "feature names belong to the role features": r"only an input with the role features",
     "feature names are as many as columns": r"feature names require a single input",
     "an input without feature names is one column": r"must be one column, of shape",
+    "only floats and strings may be missing": r"has no missing values; expected a float or BYTES",
     "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
     "probabilities have a column for each label": r"expected probabilities as floats of shape",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
