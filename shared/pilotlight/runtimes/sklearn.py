@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,17 +126,18 @@ def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # 
 def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
     """Return the matrix that an estimator gets: one input as it is, several as a column each.
 
-    Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects.
+    Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects. A missing string is
+    NaN, as in a frame of pandas.
     """
     import numpy as np  # noqa: PLC0415
 
     if len(inputs) == 1:
-        rows = to_numpy(inputs[0])
+        rows = to_numpy(inputs[0], missing=nan)
         return rows if rows.flags.writeable else rows.copy()  # some estimators refuse read-only memory
     strings = any(tensor.datatype is BYTES for tensor in inputs)
     rows = np.empty((inputs[0].shape[0], len(inputs)), dtype=object if strings else np.float64)
     for column, tensor in enumerate(inputs):
-        rows[:, column] = to_numpy(tensor).reshape(-1)
+        rows[:, column] = to_numpy(tensor, missing=nan).reshape(-1)
     return rows
 
 

@@ -21,8 +21,8 @@ from pilotlight.model.formats import ENGINES, FORMATS, LIBRARIES
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import read_lock, write_lock
-from pilotlight.model.signature import read_signature, write_signature
-from pilotlight.model.tensor import DATATYPES, Datatype
+from pilotlight.model.signature import Input, Output, Signature, read_signature, write_signature
+from pilotlight.model.tensor import DATATYPES, FP32, Datatype
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.registry.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from properties import given, settings, st
@@ -69,6 +69,7 @@ MODELS = (
     descriptions.optimised_model(),
     descriptions.pickled_model(),
 )
+NAMELESS = Signature((Input("x", FP32, (-1, 3), "features"),), (Output("y", FP32, (-1,), "tensor"),))
 FORMATS_BY_NAME = {
     "lock": Format("lock.schema.json", read_lock, tuple(write_lock(descriptions.lock(model)) for model in MODELS)),
     "manifest": Format(
@@ -85,7 +86,7 @@ FORMATS_BY_NAME = {
     "signature": Format(
         "signature.schema.json",
         lambda content: read_signature(Node(read_json(content))),
-        tuple(write_signature(model.signature) for model in MODELS),
+        tuple(write_signature(one) for one in (*(model.signature for model in MODELS), NAMELESS)),
     ),
 }
 

@@ -137,7 +137,10 @@ def input_tensors(sample: Sample, signature: Signature, about: str) -> tuple[Ten
                 f"{tensor.datatype.name} of shape {list(tensor.shape)}",
                 "",
             )
-    return tuple(to_tensor(given[name]) for name in expected)
+    try:
+        return tuple(to_tensor(given[tensor.name], missing=tensor.missing) for tensor in signature.inputs)
+    except InvalidRequest as error:
+        raise FormatError(f"{about}: {error.message}", error.path or "") from None
 
 
 def shape_matches(shape: Sequence[int], lengths: Sequence[int]) -> bool:
