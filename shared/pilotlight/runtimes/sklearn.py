@@ -41,7 +41,9 @@ class SklearnModel:
                 "other": self._estimator.predict(rows) if roles - {"probabilities"} else None,
             }
         except ValueError as error:  # scikit-learn's for a category that is not known, a NaN, a number too large
-            raise InvalidRequest("the model does not accept these values") from error
+            from pilotlight.runtimes.categories import explain  # noqa: PLC0415 - few requests need it
+
+            raise InvalidRequest(explain(error, self._signature, inputs)) from error
         return tuple(
             _to_tensor(results["probabilities" if output.role == "probabilities" else "other"], output)
             for output in self._signature.outputs
