@@ -123,7 +123,7 @@ def _pin(files: dict[str, bytes]) -> _Pin | None:
         return _Pin(problem=str(error))
     model = lock.model
     packages = pins(files.get(REQUIREMENTS, b"").decode(errors="replace"))
-    inputs, outputs = model.signature.inputs, model.signature.outputs
+    inputs, outputs, matrix = model.signature.inputs, model.signature.outputs, model.signature.matrix
     facts = {
         ("version", ""): code(f"{model.name}:{model.version}"),
         **{
@@ -138,7 +138,7 @@ def _pin(files: dict[str, bytes]) -> _Pin | None:
         ("file", REQUIREMENTS): f"SHA-256 {code(lock.requirements_sha256[:_DIGITS])}",
     }
     names: dict[_Fact, Sequence[str]] = {
-        **{("features of", tensor.name): tensor.feature_names for tensor in inputs},
+        **({("features of", matrix.name): model.signature.feature_names} if matrix else {}),
         ("labels", ""): [json.dumps(label, ensure_ascii=False) for label in model.signature.labels],
         ("known globals", ""): model.allowed_globals,
         ("globals that the publisher allowed", ""): model.extra_globals,

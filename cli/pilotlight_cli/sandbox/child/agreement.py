@@ -91,7 +91,7 @@ def check_labels(given: Signature, found: Signature) -> None:
 
 
 def _columns(signature: Signature) -> list[str]:
-    """Return the names of the columns, generated for a matrix without names."""
+    """Return the names of the columns, generated for a matrix that is no features."""
     if signature.feature_names:
         return list(signature.feature_names)
     width = signature.inputs[0].shape[1:] if len(signature.inputs) == 1 else ()
