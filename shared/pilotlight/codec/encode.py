@@ -54,7 +54,7 @@ def further_outputs(signature: Signature, outputs: Sequence[Tensor]) -> dict[str
 def _by_instance(signature: Signature, tensor: Tensor) -> list[Any]:
     """Return an output's value for each instance."""
     values = nest(tensor.shape, json_values(tensor))
-    if signature.batch is None:
+    if signature.batch is None or not tensor.shape:
         return [values]
     if len(tensor.shape) == 2 and tensor.shape[1] == 1:  # a regressor's column: one number for each instance
         return [value for (value,) in values]
@@ -108,10 +108,11 @@ def _are_finite(values: Sequence[float]) -> bool:
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
     """Raise ModelError for an output without the signature's shape or without a row for each of `rows` instances.
 
-    If `rows` is None, only the signature's shapes count.
+    If `rows` is None, only the signature's shapes count, as for an output that is a single value.
     """
+    has_rows = signature.batch is not None and rows is not None
     for output, tensor in zip(signature.outputs, outputs, strict=True):
-        shape = output.shape if signature.batch is None or rows is None else (rows, *output.shape[1:])
+        shape = (rows, *output.shape[1:]) if has_rows and output.shape else output.shape
         if tensor.shape == shape:
             continue
         fits = len(tensor.shape) == len(shape) and all(

@@ -87,9 +87,12 @@ class Signature:
 
     @property
     def batch(self) -> int | None:
-        """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension."""
+        """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension.
+
+        An output that is a single value is that of one instance.
+        """
         firsts = {tensor.shape[0] if tensor.shape else 0 for tensor in self.inputs}
-        if firsts == {-1}:
+        if firsts == {-1} and all(output.shape for output in self.outputs):
             return -1
         return 1 if firsts <= {-1, 1} else None
 

@@ -94,6 +94,19 @@ def test_a_row_of_probabilities_that_are_no_numbers_predicts_nothing() -> None:
     assert probability((7, 8, 9), None, [None, 0.5, 0.5]) is None
 
 
+def test_a_single_value_is_the_prediction_for_one_instance() -> None:
+    total = Output("total", FP64, (), "tensor")
+    signature = replace(COLUMNS, outputs=(total,))
+    assert (COLUMNS.batch, signature.batch) == (-1, 1)
+    check_outputs(signature, [floats((), 7)], 1)
+    assert predictions(signature, [floats((), 7)]) == [7.0]
+    both = replace(COLUMNS, outputs=(*COLUMNS.outputs, total))
+    check_outputs(both, [floats((1, 1), 5), floats((), 7)], 1)
+    assert predictions(both, [floats((1, 1), 5), floats((), 7)]) == [{"rent": 5.0, "total": 7.0}]
+    with pytest.raises(ModelError, match=r"output 'total' has the shape \[1\], expected \[\]"):
+        check_outputs(signature, [floats((1,), 7)], 1)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2,), (2, 2), ()])
 def test_an_output_without_a_row_for_each_instance_is_an_error(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"output 'rent' has the shape .*, expected \[2, 1\]"):
