@@ -85,11 +85,23 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed a version: the name of a public key's file, and the SHA-256 of that key in PEM in hexadecimal."""
+
+    name: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it."""
+    """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it.
+
+    `signer` is the one of the project's signers whose signature `pin` verified, if the project demands one.
+    """
 
     model: Description
     requirements_sha256: str
+    signer: Signer | None = None
 
 
 # The fields of a description, in a lock and in a manifest.
@@ -99,8 +111,10 @@ OPTIONAL_FIELDS = ("allowed_globals", "extra_globals")
 
 def read_lock(content: bytes) -> Lock:
     """Parse the bytes of a `model.lock` (shared/schema/lock.schema.json). Raise FormatError."""
-    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=OPTIONAL_FIELDS)
-    return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
+    optional = (*OPTIONAL_FIELDS, "signer")
+    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=optional)
+    signer = _read_signer(fields["signer"]) if "signer" in fields else None
+    return Lock(read_description(fields), _digest(fields["requirements_sha256"]), signer)
 
 
 def load_lock(path: Path) -> Lock:
@@ -125,11 +139,14 @@ def load_lock(path: Path) -> Lock:
 
 def write_lock(lock: Lock) -> dict[str, object]:
     """Return the JSON form of a lock."""
-    return {
+    document = {
         "format": FORMAT,
         **write_description(lock.model),
         "requirements_sha256": lock.requirements_sha256,
     }
+    if lock.signer:
+        document["signer"] = {"name": lock.signer.name, "key_id": lock.signer.key_id}
+    return document
 
 
 def read_description(fields: Mapping[str, Node]) -> Description:
@@ -219,6 +236,11 @@ def _read_golden_file(node: Node) -> File:
     if file.name != GOLDEN:
         raise FormatError(f'expected "{GOLDEN}", found "{file.name}"', f"{node.path}.name")
     return file
+
+
+def _read_signer(node: Node) -> Signer:
+    fields = node.fields("name", "key_id")
+    return Signer(fields["name"].string(FILE_NAME, "a plain file name"), _digest(fields["key_id"]))
 
 
 def _write_file(file: File) -> dict[str, object]:

@@ -71,7 +71,11 @@ MODELS = (
 )
 NAMELESS = Signature((Input("x", FP32, (-1, 3), "features"),), (Output("y", FP32, (-1,), "tensor"),))
 FORMATS_BY_NAME = {
-    "lock": Format("lock.schema.json", read_lock, tuple(write_lock(descriptions.lock(model)) for model in MODELS)),
+    "lock": Format(
+        "lock.schema.json",
+        read_lock,
+        tuple(write_lock(lock) for lock in (*map(descriptions.lock, MODELS), descriptions.signed_lock())),
+    ),
     "manifest": Format(
         "manifest.schema.json",
         read_manifest,
@@ -145,7 +149,10 @@ def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[
         if name == "golden":
             skipped = number > 0 and "data" not in path
         else:
-            skipped = len(path) > 1 and (name == "manifest" or (name == "lock" and path[0] == "signature"))
+            of_another = name == "manifest" or (
+                name == "lock" and (path[:1] == ("signature",) or number == len(MODELS))
+            )
+            skipped = len(path) > 1 and of_another and path[0] != "signer"
         if not skipped:
             yield path
 
