@@ -13,7 +13,7 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam, status
+from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam, signing, status
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
@@ -102,6 +102,7 @@ app.command("summary", rich_help_panel=PROJECT)(status.summary)
 app.command("upgrade", rich_help_panel=PROJECT)(status.upgrade)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("publish", rich_help_panel=STORE)(models.publish)
+app.command("sign", rich_help_panel=STORE)(signing.sign)
 app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)
 app.command("alias", rich_help_panel=STORE)(models.alias)

@@ -18,10 +18,12 @@ from pilotlight_cli.commands.options import (
     MaxMemory,
     MaxSeconds,
     Reference,
+    SignKey,
     StoreUrl,
     Versioned,
     versioned,
 )
+from pilotlight_cli.commands.signing import signing, signing_key
 from pilotlight_cli.registry.availability import project_store
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.registry.versions import (
@@ -35,10 +37,13 @@ from pilotlight_cli.registry.versions import (
 )
 from pilotlight_cli.registry.versions import show as read_version
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
+from pilotlight_cli.signing.demanded import demanded_keys
+from pilotlight_cli.signing.stored import Signed, signers
 from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
+    from pilotlight_cli.signing.keys import PrivateKey
 
 
 def publish(
@@ -80,6 +85,7 @@ def publish(
             help="Allow a pickle or skops file to use this name, which Pilotlight does not list. Repeatable.",
         ),
     ] = None,
+    sign: SignKey = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -89,18 +95,20 @@ def publish(
     if alias is not None:
         check_name(alias, "an alias")
     target = open_store(store)
+    key = signing_key(sign) if sign else None
+    signed = Signed(key.key_id) if key else None
 
     where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
     inspection = inspected(path, golden, signature, format=format, allow=allow or (), limits=limits)
-    manifest = uploaded(target, inspection, name, alias)
+    manifest = uploaded(target, inspection, name, alias, key)
     model = manifest.model
     if json:
-        document = {"store": target.url, "alias": alias, "notes": list(inspection.notes)}
-        console.print_json(document | {"manifest": write_manifest(manifest)})
+        document = {"store": target.url, "alias": alias, "signer": views.signer_document(signed)}
+        console.print_json({**document, "notes": list(inspection.notes), "manifest": write_manifest(manifest)})
         return
     shown = console.output()
-    shown.print(views.details(manifest, {alias: model.version} if alias else {}))
+    shown.print(views.details(manifest, {alias: model.version} if alias else {}, signed))
     shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
     shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version}{where}", soft_wrap=True)
 
@@ -134,13 +142,23 @@ def inspected(
     return inspection
 
 
-def uploaded(target: Store, inspection: Inspection, name: str, alias: str | None = None) -> Manifest:
-    """Publish an inspected model, with a progress bar."""
+def uploaded(
+    target: Store, inspection: Inspection, name: str, alias: str | None = None, key: PrivateKey | None = None
+) -> Manifest:
+    """Publish an inspected model, signed with `key` if given, with a progress bar."""
     from pilotlight_cli.registry.publish import publish as upload
 
     size = sum(file.stat().st_size for file in inspection.files)
     with console.transferring(f"Uploading {inspection.files[0].name}", size) as progress:
-        return upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
+        return upload(
+            target,
+            inspection,
+            name,
+            alias=alias,
+            sign=signing(key) if key else None,
+            clock=lambda: datetime.now(UTC),
+            progress=progress,
+        )
 
 
 def list_(
@@ -163,13 +181,19 @@ def show(reference: Reference, store: StoreUrl = "", json: AsJson = False) -> No
     """Show a version's files, runtime and signature."""
     source = open_store(store)
     manifest = resolve(source, reference)
-    known = aliases(source, manifest.model.name)
+    model = manifest.model
+    known, signed = aliases(source, model.name), signers(source, model.name, [model.version], demanded_keys(Path()))
     if json:
-        standing = [alias for alias, version in known.versions.items() if version == manifest.model.version]
-        console.print_json({"store": source.url, "aliases": standing, "manifest": write_manifest(manifest)})
+        standing = [alias for alias, version in known.versions.items() if version == model.version]
+        document = {
+            "store": source.url,
+            "aliases": standing,
+            "signer": views.signer_document(signed.get(model.version)),
+        }
+        console.print_json(document | {"manifest": write_manifest(manifest)})
     else:
-        console.output().print(views.details(manifest, known.versions))
-    for problem in known.problems:
+        console.output().print(views.details(manifest, known.versions, signed.get(model.version)))
+    for problem in (*known.problems, *(one.problem for one in signed.values() if one.problem)):
         console.warning(problem)
 
 
@@ -242,11 +266,16 @@ def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
     if not found:
         resolve(store, name)  # raises NotPublished, which lists the models
     known = aliases(store, name)
+    numbers = [version.model.version for version in found if isinstance(version, Manifest)]
+    signed = signers(store, name, numbers, demanded_keys(Path()))
     if json:
-        documents = [views.version_document(version, known.versions) for version in found]
+        documents = [views.version_document(version, known.versions, signed) for version in found]
         console.print_json({"store": store.url, "name": name, "versions": documents})
     else:
-        console.output().print(views.version_rows(found, known.versions))
+        console.output().print(views.version_rows(found, known.versions, signed))
+    for one in signed.values():
+        if one.problem:
+            console.warning(one.problem)
     _warn_of_old_libraries(found)
     return [*(problem for version in found for problem in _problems(version)), *known.problems]
 

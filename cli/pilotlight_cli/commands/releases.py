@@ -65,6 +65,8 @@ def pin(
             "version": described.version,
         }
         document["before"] = {"name": before.name, "version": before.version} if before else None
+        signer = pinned.lock.signer
+        document["signer"] = {"name": signer.name, "key_id": signer.key_id} if signer else None
         document["engine"] = described.runtime.engine
         document["packages"] = dict(pinned.packages)
         document["warnings"] = list(pinned.warnings)
@@ -105,6 +107,8 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
     for file in described.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
     shown.print(f"  runtime  {described.format} on {described.runtime.engine}", soft_wrap=True)
+    if pinned.lock.signer:
+        shown.print(f"  signed by  {pinned.lock.signer.name}", soft_wrap=True)
     shown.print(
         f"  requirements.lock  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,

@@ -14,6 +14,7 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.versions import Unreadable
+from pilotlight_cli.signing.stored import Signed
 
 if TYPE_CHECKING:
     from pilotlight_cli.local.verify import VerifyReport
@@ -32,17 +33,27 @@ def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[s
     return table(headers, rows, right=("versions", "newest", "size"))
 
 
-def version_rows(versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int]) -> RenderableType:
-    """Return the versions of a model as a table, newest first."""
+def version_rows(
+    versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int], signed: Mapping[int, Signed] | None = None
+) -> RenderableType:
+    """Return the versions of a model as a table, newest first; with their signers, if any is signed."""
     rows = [
-        (str(_number(version)), *_facts(version), ", ".join(_aliases_of(aliases, _number(version))))
+        (
+            str(_number(version)),
+            *_facts(version),
+            *([_signer(signed.get(_number(version)))] if signed else []),
+            ", ".join(_aliases_of(aliases, _number(version))),
+        )
         for version in reversed(versions)
     ]
-    return table(("version", "created", "format", "size", "sha256", "aliases"), rows, right=("version", "size"))
+    headers = ("version", "created", "format", "size", "sha256", *(["signer"] if signed else []), "aliases")
+    return table(headers, rows, right=("version", "size"))
 
 
-def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int]) -> dict[str, object]:
-    """Return a version of a list as a JSON document."""
+def version_document(
+    version: Manifest | Unreadable, aliases: Mapping[str, int], signed: Mapping[int, Signed] | None = None
+) -> dict[str, object]:
+    """Return a version of a list as a JSON document, with its signer if `signed` has those of the list."""
     if isinstance(version, Unreadable):
         return {"version": version.version, "problem": version.problem}
     model = version.model
@@ -54,12 +65,23 @@ def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int])
         "sha256": model.files[0].sha256,
         "aliases": _aliases_of(aliases, model.version),
     }
+    if signed is not None:
+        document["signer"] = signer_document(signed.get(model.version))
     problem = too_old(model.runtime.packages)
     return document | {"cannot_be_pinned": problem} if problem else document
 
 
-def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
-    """Return a version's files, runtime and signature."""
+def signer_document(signed: Signed | None) -> dict[str, str | None] | None:
+    """Return who signed a version as a JSON document; its name is null if the project does not know the key."""
+    if signed is None:
+        return None
+    if signed.problem:
+        return {"problem": signed.problem}
+    return {"name": signed.name or None, "key_id": signed.key_id}
+
+
+def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | None = None) -> RenderableType:
+    """Return a version's files, runtime, signature and signer."""
     model = manifest.model
     title = Text(f"{model.name}:{model.version}", "bold")
     for alias in _aliases_of(aliases, model.version):
@@ -70,6 +92,8 @@ def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]
+    if signed:
+        rows.append(("signer", _signer(signed)))
     problem = too_old(model.runtime.packages)
     if problem:
         rows.append(("cannot be pinned", Text(problem, "bold red")))
@@ -130,6 +154,14 @@ def _facts(version: Manifest | Unreadable) -> tuple[str, str | Text, str, str]:
     model = version.model
     shown = Text(f"{model.format}, cannot be pinned", "red") if too_old(model.runtime.packages) else model.format
     return _when(version.created_at), shown, bytes_text(_size(model)), model.files[0].sha256[:_DIGITS]
+
+
+def _signer(signed: Signed | None) -> str | Text:
+    if signed is None:
+        return ""
+    if signed.problem:
+        return Text("invalid", "bold red")
+    return signed.name or f"key {signed.key_id[:_DIGITS]}"
 
 
 def _number(version: Manifest | Unreadable) -> int:

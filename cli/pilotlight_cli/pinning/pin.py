@@ -27,7 +27,10 @@ from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
-from pilotlight_cli.registry.versions import place, resolve
+from pilotlight_cli.registry.versions import MANIFEST, place, resolve
+from pilotlight_cli.signing import BUNDLE
+from pilotlight_cli.signing.demanded import demanded_keys
+from pilotlight_cli.signing.stored import read_verified
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving
 
@@ -59,31 +62,33 @@ class Pinned:
 def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False, engine: str | None = None) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
-    `engine` is the one to serve the model; the default is the one that starts fastest. Raise Unresolvable,
+    Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with the
+    manifest. `engine` is the one to serve the model; the default is the one that starts fastest. Raise Unresolvable,
     DigestMismatch, EngineRefused, NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it
-    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list) or
-    StoreError; all files are then unchanged.
+    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list),
+    SignatureRefused or StoreError; all files are then unchanged.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; create it, or name another with --lock", "")
+    keys = demanded_keys(lock_path.parent)
     model = resolve(store, reference).model
+    signed = read_verified(store, model.name, model.version, keys) if keys else None
+    model = signed.model if signed else model
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     _check_packages(model)
-    if model.format == "onnx":
-        _check_files(store, model)
+    _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = _read_golden(store, model)
     before = _before(lock_path)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
-    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest())
-    _write_together(
-        [
-            (lock_path.with_name(GOLDEN), golden),
-            (lock_path.with_name(REQUIREMENTS), requirements.encode()),
-            (lock_path, to_bytes(write_lock(lock))),
-        ]
-    )
+    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
+    companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
+    written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
+    _write_together([(lock_path.with_name(name), content) for name, content in written.items()])
+    if before and before.signer and not signed:
+        for name in (MANIFEST, BUNDLE):
+            lock_path.with_name(name).unlink(missing_ok=True)
     return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None))
 
 
@@ -114,10 +119,14 @@ def _check_packages(model: Description) -> None:
         )
 
 
-def _check_files(store: Store, model: Description) -> None:
+def _check_files(store: Store, model: Description, *, every: bool) -> None:
+    """Check the digests of every file, or only of an ONNX file, and which other files that names."""
+    is_onnx = model.format == "onnx"
     with TemporaryDirectory(prefix="pilotlight-") as folder:
-        download(store, model.key(model.files[0].name), model.files[0], Path(folder), lambda _: None)
-        check_files(model, Path(folder))
+        for file in model.files if every else model.files[:is_onnx]:
+            download(store, model.key(file.name), file, Path(folder), lambda _: None)
+        if is_onnx:
+            check_files(model, Path(folder))
 
 
 def _unknown(model: Description) -> list[str]:

@@ -130,6 +130,11 @@ def _pin(files: dict[str, bytes]) -> _Pin | None:
             ("file", file.name): f"{bytes_text(file.size)}, SHA-256 {code(file.sha256[:_DIGITS])}"
             for file in model.files
         },
+        **(
+            {("signer", ""): f"{code(lock.signer.name)}, key {code(lock.signer.key_id[:_DIGITS])}"}
+            if lock.signer
+            else {}
+        ),
         ("runtime", ""): _runtime(model),
         **{("input", tensor.name): _tensor(tensor) for tensor in inputs},
         **{("output", tensor.name): _tensor(tensor) for tensor in outputs},

@@ -31,7 +31,7 @@ FORMS = {
         set(),
         {"--name", "--cloud", "--model", "--golden", "--signature", "--ci", "--yes"},
     ),
-    "add": (["name"], set(), {"--model", "--golden", "--signature"}),
+    "add": (["name"], set(), {"--model", "--golden", "--signature", "--sign"}),
     "status": ([], set(), {"--model", "--offline", "--json"}),
     "summary": ([], {"--base"}, set()),
     "upgrade": ([], set(), {"--yes", "--dry-run"}),
@@ -50,11 +50,13 @@ FORMS = {
             "--signature",
             "--alias",
             "--allow",
+            "--sign",
             "--max-memory",
             "--max-seconds",
             "--json",
         },
     ),
+    "sign": (["reference"], set(), {"--key", "--signature", "--public-key", "--store", "--json"}),
     "list": (["name"], set(), {"--store", "--json"}),
     "show": (["reference"], set(), {"--store", "--json"}),
     "alias": (["reference", "name"], set(), {"--store", "--json"}),
@@ -72,6 +74,7 @@ FORMS = {
 HEAVY = {
     "boto3",
     "botocore",
+    "cryptography",
     "flask",
     "google.auth",
     "google.cloud.storage",
@@ -256,7 +259,7 @@ def test_lists_as_json(store: Store) -> None:
 
     versions = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
     assert [(version["version"], version["aliases"]) for version in versions] == [(1, ["production"]), (2, [])]
-    assert versions[0].keys() == {"version", "created_at", "format", "size", "sha256", "aliases"}
+    assert versions[0].keys() == {"version", "created_at", "format", "size", "sha256", "aliases", "signer"}
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
@@ -371,6 +374,7 @@ def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Pat
         "name": "breast-cancer",
         "version": 2,
         "before": {"name": "breast-cancer", "version": 1},
+        "signer": None,
         "engine": "onnxruntime-c",
         "packages": {"numpy": "2.4.6", "onnxruntime": "1.31.1", "orjson": "3.13.0"},
         "warnings": [],
@@ -420,7 +424,7 @@ def test_publish_as_json_has_the_manifest_and_what_was_guessed(tmp_path: Path) -
     result = run("publish", str(SAMPLE / "model.onnx"), "--name", "tumours", "--store", url, "--json", *SAMPLES)
 
     document = json.loads(result.stdout)
-    assert document.keys() == {"store", "alias", "notes", "manifest"}
+    assert document.keys() == {"store", "alias", "signer", "notes", "manifest"}
     assert document["notes"]
     shown = json.loads(run("show", "tumours:1", "--store", url, "--json").stdout)
     assert document["manifest"] == shown["manifest"]

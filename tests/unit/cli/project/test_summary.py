@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import local_lock
-from pilotlight.model.lock import File, Runtime, load_lock
+from pilotlight.model.lock import File, Runtime, Signer, load_lock, write_lock
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import DATATYPES
 from pilotlight_cli.main import app
 from pilotlight_cli.project.summary import code
+from pilotlight_cli.registry.json_document import to_bytes
 from repository import SAMPLE, copied_project
 
 _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
@@ -89,6 +90,12 @@ def test_libraries_and_samples_show_too(lock: Path) -> None:
         "golden samples": ("5, given inputs", "unreadable"),
         "package `numpy`": ("`2.4.6`", "`2.5.0`"),
     }
+
+
+def test_the_signer_of_a_version_shows(lock: Path) -> None:
+    signed = replace(load_lock(lock), signer=Signer("team.pub", "ab" * 32))
+    lock.write_bytes(to_bytes(write_lock(signed)))
+    assert changed(run("--base", "HEAD").stdout) == {"signer": ("none", "`team.pub`, key `abababababab`")}
 
 
 def test_globals_that_a_publisher_allowed_show(lock: Path) -> None:

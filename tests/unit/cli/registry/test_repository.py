@@ -487,7 +487,9 @@ def test_a_copy_never_replaces_another_version(store: Store, other: Store, tmp_p
     put(other, descriptions.inspection(tmp_path / "theirs", b"theirs"))
     before = {key: other.read(key) for key in other.keys("")}
 
-    with pytest.raises(VersionTaken, match=r"manifest\.json differs from the manifest .* never overwritten: publish"):
+    with pytest.raises(
+        VersionTaken, match=r"manifest\.json differs from the file to be written; .* never overwritten: publish"
+    ):
         copy(store, other, NAME, 1, nothing)
     assert {key: other.read(key) for key in other.keys("")} == before
 
