@@ -106,7 +106,9 @@ def _check_kind(path: Path, key: object, public: object) -> EllipticCurvePublicK
 
     if not isinstance(public, EllipticCurvePublicKey):
         kind = type(key).__name__.replace("PrivateKey", "").replace("PublicKey", "")
-        raise SignatureRefused(f"{path} is an {kind} key, which model signing does not have; {_EXPECTED}; {_MAKE}")
+        raise SignatureRefused(
+            f"{path}: found a key of the type {kind}, which model signing does not have; {_EXPECTED}; {_MAKE}"
+        )
     if public.curve.name not in _HASHES:
         raise SignatureRefused(f"{path} is a key on the curve {public.curve.name}; {_EXPECTED}; {_MAKE}")
     return public

@@ -134,9 +134,12 @@ def test_who_signed_is_known_as_far_as_the_project_has_keys(workshop: Workshop) 
 KEYS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an RSA key": (
         lambda folder: write_keys(folder, "team", rsa_key()),
-        r"team\.pub is an RSA key, which model signing does not have; expected an EC key .*'openssl",
+        r"team\.pub: found a key of the type RSA, which model signing does not have; expected an EC key .*'openssl",
     ),
-    "an Ed25519 key": (lambda folder: write_keys(folder, "team", ed25519_key()), r"team\.pub is an Ed25519 key"),
+    "an Ed25519 key": (
+        lambda folder: write_keys(folder, "team", ed25519_key()),
+        r"team\.pub: found a key of the type Ed25519",
+    ),
     "another curve": (lambda folder: write_keys(folder, "team", koblitz_key()), r"on the curve secp256k1; expected"),
     "a private key": (
         lambda folder: (folder / "team.key").rename(folder / "team.pub"),
@@ -161,7 +164,7 @@ def test_a_key_of_a_signer_that_cannot_verify_is_refused_with_a_sentence(kind: s
 )
 def test_a_key_that_cannot_sign_is_refused_with_a_sentence(make: Callable[[], Any], kind: str, tmp_path: Path) -> None:
     private, _ = write_keys(tmp_path, "other", make())
-    with pytest.raises(SignatureRefused, match=rf"other\.key is an {kind} key, .* expected an EC key"):
+    with pytest.raises(SignatureRefused, match=rf"other\.key: found a key of the type {kind}, .* expected an EC key"):
         read_private_key(private, unasked)
 
 
