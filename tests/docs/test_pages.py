@@ -270,6 +270,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [samples.MOST_VALUES],
         [samples.MOST_GENERATED_OUTPUTS],
         [samples.MOST_OUTPUTS],
+        [samples.MOST_GIVEN_VALUES],
         [LARGEST_RESULT // 10**6],
         [regular_files.LARGEST // 10**6],
     ]

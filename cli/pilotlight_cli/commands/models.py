@@ -63,7 +63,7 @@ def publish(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Golden samples: inputs, with or without expected outputs.",
+            help="Golden samples: rows in CSV or JSON, or a golden.json, with or without expected outputs.",
         ),
     ] = None,
     signature: Annotated[
