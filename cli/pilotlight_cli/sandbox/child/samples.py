@@ -245,7 +245,8 @@ def _fill_sample(golden: Golden, sample: Sample, signature: Signature, predict: 
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise ModelError(
-            f"{about} differs from the model's outputs: {'; '.join(wrong[:3])}{more}; correct the file, or leave its outputs out"
+            f"{about} differs from the model's outputs: {'; '.join(wrong[:3])}{more}; correct the file, or leave its "
+            "outputs out"
         )
     return sample if len(sample.outputs) == len(found) else replace(sample, outputs=found)
 
