@@ -79,7 +79,7 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     _check_packages(model)
     _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
-    golden = _read_golden(store, model)
+    golden = read_stored_golden(store, model)
     before = _before(lock_path)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
@@ -133,7 +133,8 @@ def _unknown(model: Description) -> list[str]:
     return sorted(model.runtime.packages.keys() - LIBRARIES.keys())
 
 
-def _read_golden(store: Store, model: Description) -> bytes:
+def read_stored_golden(store: Store, model: Description) -> bytes:
+    """Return the golden samples of a version in a store. Raise DigestMismatch, or FormatError for another model's."""
     key = model.key(model.golden.name)
     content = store.read(key)
     found = content_entry(model.golden.name, content)
