@@ -12,6 +12,7 @@ import typer
 from pilotlight_cli import console
 from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
 from pilotlight_cli.project.folders import find_project
+from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import LimitOptions
 from pilotlight_cli.stores import Store, open_store
 
@@ -24,7 +25,7 @@ _SIDE = "Version (NAME:VERSION, NAME@ALIAS), model file, model.lock, or COMMIT:m
 def _conditions(texts: list[str] | None) -> list[str]:
     for text in texts or ():
         if not re.fullmatch(r"breaking|flips:(0(\.[0-9]+)?|1)", text):
-            raise typer.BadParameter(f"{text!r} is not a condition; expected breaking, or flips:SHARE like flips:0.01")
+            raise UsageError(f"--fail-on {text}: expected breaking, or flips:SHARE like flips:0.01")
     return texts or []
 
 

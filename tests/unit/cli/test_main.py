@@ -40,6 +40,11 @@ FORMS = {
         set(),
         {"--requests", "--rounds", "--golden", "--signature", "--max-memory", "--max-seconds", "--json"},
     ),
+    "diff": (
+        ["before", "after"],
+        set(),
+        {"--rows", "--store", "--rounds", "--fail-on", "--max-memory", "--max-seconds", "--json"},
+    ),
     "publish": (
         ["path"],
         {"--name"},
