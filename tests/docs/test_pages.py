@@ -22,6 +22,7 @@ from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.commands.signing import PASSPHRASE
+from pilotlight_cli.comparing.contract import RULES
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
 from pilotlight_cli.project.folders import CLOUDS
@@ -327,3 +328,8 @@ def test_the_changelog_knows_the_version() -> None:
     assert re.search(
         rf"(^## \[{re.escape(version)}\]|^Will be {re.escape(version)}\.$)", pages.read("CHANGELOG.md"), re.MULTILINE
     )
+
+
+def test_the_table_of_breaking_changes_is_the_code() -> None:
+    section = pages.section(pages.read("docs/guides/pin-and-verify.md"), "## A version that breaks callers")
+    assert dict(pages.table(section)) == {kind: breaks or "no" for kind, breaks in RULES.items()}

@@ -51,11 +51,14 @@ def pin(
             "--engine", help="Engine that serves the model (default: the fastest to start).", show_default=False
         ),
     ] = None,
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Pin it even if it breaks callers of the pinned version.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Pin a version: write model.lock, requirements.lock and golden.json."""
     source, path = open_store(store), selected(model, lock).lock
-    pinned = pinned_in(path, source, reference, upgrade=upgrade, engine=engine, events=lock is None)
+    pinned = pinned_in(path, source, reference, upgrade=upgrade, engine=engine, breaking=breaking, events=lock is None)
     described, before = pinned.lock.model, pinned.before.model if pinned.before else None
     if json:
         document: dict[str, Any] = {
@@ -69,6 +72,7 @@ def pin(
         document["signer"] = {"name": signer.name, "key_id": signer.key_id} if signer else None
         document["engine"] = described.runtime.engine
         document["packages"] = dict(pinned.packages)
+        document["contract"] = [change.document() for change in pinned.changes]
         document["warnings"] = list(pinned.warnings)
         console.print_json(document)
         return
@@ -82,6 +86,7 @@ def pinned_in(
     *,
     upgrade: bool = False,
     engine: str | None = None,
+    breaking: bool = False,
     events: bool = True,
 ) -> Pinned:
     """Pin a version in a lock, and print the warnings; with `events`, refresh the files in events/ beside it."""
@@ -90,7 +95,7 @@ def pinned_in(
 
     before = former_events(lock) if events else {}
     with console.doing(f"Pinning {reference}"):
-        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine)
+        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine, breaking=breaking)
     for text in pinned.warnings:
         console.warning(text)
     for path in refresh_events(lock, before) if events else ():
@@ -113,6 +118,9 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
         f"  requirements.lock  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,
     )
+    if pinned.changes:
+        shown.print()
+        shown.print(views.contract(pinned.changes))
 
 
 def verify(

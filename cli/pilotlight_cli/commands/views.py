@@ -17,6 +17,7 @@ from pilotlight_cli.registry.versions import Unreadable
 from pilotlight_cli.signing.stored import Signed
 
 if TYPE_CHECKING:
+    from pilotlight_cli.comparing.contract import Change
     from pilotlight_cli.local.verify import VerifyReport
 
 _DIGITS = 12
@@ -113,6 +114,21 @@ def signature(found: Signature) -> RenderableType:
     shown = table(("", "name", "datatype", "shape", "role", ""), rows)
     labels = ", ".join(map(str, found.labels))
     return Group(shown, Text(), _pairs([("labels", labels)])) if labels else shown
+
+
+def contract(changes: Sequence[Change]) -> RenderableType:
+    """Return what changes for callers as a table; how each change breaks them comes last."""
+    rows = [
+        (
+            Text("breaking", "bold red") if change.breaks else Text("compatible", "green"),
+            f"{change.kind}: {change.name}" if change.name else change.kind,
+            change.before,
+            change.after,
+            change.breaks,
+        )
+        for change in changes
+    ]
+    return table(("contract", "change", "before", "after", ""), rows)
 
 
 def checks(report: VerifyReport) -> RenderableType:

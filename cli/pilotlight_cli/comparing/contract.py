@@ -92,6 +92,22 @@ class Change:
         """How the change breaks a caller; empty if it does not."""
         return RULES[self.kind]
 
+    @property
+    def text(self) -> str:
+        """The change on one line."""
+        about = f" of {self.name}" if self.name else ""
+        return f"{self.kind}{about} ({self.before} -> {self.after})"
+
+    def document(self) -> dict[str, str]:
+        """Return the JSON form."""
+        return {
+            "change": self.kind,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+            "breaks": self.breaks,
+        }
+
 
 def model_changes(before: Description, after: Description) -> tuple[Change, ...]:
     """Return what a caller can notice of the contract if one pinned version replaces another."""

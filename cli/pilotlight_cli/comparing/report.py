@@ -67,10 +67,7 @@ def document(report: Report) -> dict[str, Any]:
     }
     found["rounds"] = report.rounds
     found["breaking"] = bool(report.breaking)
-    found["contract"] = [
-        {"change": one.kind, "name": one.name, "before": one.before, "after": one.after, "breaks": one.breaks}
-        for one in report.changes
-    ]
+    found["contract"] = [change.document() for change in report.changes]
     if report.predictions:
         found["predictions"] = _predictions(report.predictions, report.source)
     return found | {"notes": list(report.notes)}

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from pilotlight_cli.commands.views import contract
 from pilotlight_cli.comparing.numbers import Bin
 from pilotlight_cli.comparing.predictions import Predictions
 from pilotlight_cli.comparing.report import Report
 from pilotlight_cli.comparing.words import (
     CONDITIONS,
     bars,
-    contract,
     facts,
     output_name,
     refusals,
@@ -32,20 +32,9 @@ def shown(report: Report) -> RenderableType:
         Text(),
         Text(CONDITIONS.format(rounds=report.rounds), "dim"),
         Text(),
-        changed(contract(report)),
+        contract(report.changes) if report.changes else Text("The contract is the same."),
         *(_predictions(report, report.predictions) if report.predictions else ()),
     )
-
-
-def changed(rows: Sequence[tuple[str, str, str, str, str]]) -> RenderableType:
-    """Return the changes of a contract as a table."""
-    if not rows:
-        return Text("The contract is the same.")
-    styled = [
-        (Text(kind, "bold red" if kind == "breaking" else "green"), change, before, after, breaks)
-        for kind, change, before, after, breaks in rows
-    ]
-    return table(("contract", "change", "before", "after", ""), styled)
 
 
 def _predictions(report: Report, found: Predictions) -> Iterator[RenderableType]:

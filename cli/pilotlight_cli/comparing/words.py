@@ -34,20 +34,6 @@ def facts(report: Report) -> list[tuple[str, str, str]]:
     return [(fact, old, new) for fact, old, new in rows]
 
 
-def contract(report: Report) -> list[tuple[str, str, str, str, str]]:
-    """Return rows of a table: breaking or not, the change, its values before and after, and how it breaks callers."""
-    return [
-        (
-            "breaking" if change.breaks else "compatible",
-            f"{change.kind}: {change.name}" if change.name else change.kind,
-            change.before,
-            change.after,
-            change.breaks,
-        )
-        for change in report.changes
-    ]
-
-
 def sentences(found: Predictions, one: Compared) -> Iterator[str]:
     """Yield what there is to say of an output."""
     if one.problem:

@@ -13,6 +13,7 @@ from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
+from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.requirements import (
@@ -46,27 +47,41 @@ class LockMismatch(PilotlightError):
     """requirements.lock was not written with model.lock."""
 
 
+class BreakingChange(PilotlightError):
+    """The version would break callers of the pinned one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """The written lock, the one before, if any, and warnings for the user.
 
-    `packages` are the versions that `requirements.lock` pins.
+    `packages` are the versions that `requirements.lock` pins, `changes` those of the contract.
     """
 
     lock: Lock
     before: Lock | None
     packages: Mapping[str, str]
     warnings: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
 
 
-def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False, engine: str | None = None) -> Pinned:
+def pin(
+    store: Store,
+    reference: str,
+    lock_path: Path,
+    *,
+    upgrade: bool = False,
+    engine: str | None = None,
+    breaking: bool = False,
+) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
     Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with the
-    manifest. `engine` is the one to serve the model; the default is the one that starts fastest. Raise Unresolvable,
-    DigestMismatch, EngineRefused, NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it
-    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list),
-    SignatureRefused or StoreError; all files are then unchanged.
+    manifest. `engine` is the one to serve the model; the default is the one that starts fastest. `breaking` allows a
+    version that breaks callers of the pinned one. Raise BreakingChange, Unresolvable, DigestMismatch, EngineRefused,
+    NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it names a library that is too old),
+    ModelError (an ONNX file has external data that the manifest does not list), SignatureRefused or StoreError; all
+    files are then unchanged.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; create it, or name another with --lock", "")
@@ -74,13 +89,16 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     model = resolve(store, reference).model
     signed = read_verified(store, model.name, model.version, keys) if keys else None
     model = signed.model if signed else model
+    before = _before(lock_path)
+    changes = model_changes(before.model, model) if before else ()
+    if before and not breaking:
+        _check_compatible(before.model, model, changes)
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     _check_packages(model)
     _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = read_stored_golden(store, model)
-    before = _before(lock_path)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
     companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
@@ -89,7 +107,7 @@ def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False,
     if before and before.signer and not signed:
         for name in (MANIFEST, BUNDLE):
             lock_path.with_name(name).unlink(missing_ok=True)
-    return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None))
+    return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None), changes)
 
 
 def check_requirements(lock: Lock, text: str) -> None:
@@ -107,6 +125,21 @@ def check_requirements(lock: Lock, text: str) -> None:
                 f"{REQUIREMENTS} pins {package} to {pinned.get(package, 'nothing')}, expected {version} as model.lock "
                 f"says; {again}"
             )
+
+
+def _check_compatible(before: Description, model: Description, changes: Sequence[Change]) -> None:
+    """Raise BreakingChange for changes that break callers."""
+    lines = [f"  {change.text}: {change.breaks}" for change in changes if change.breaks]
+    if lines:
+        raise BreakingChange(
+            "\n".join(
+                (
+                    f"{model.name}:{model.version} breaks callers of {before.name}:{before.version}, which is pinned:",
+                    *lines,
+                    "nothing was pinned; pin it with --breaking once the callers are ready",
+                )
+            )
+        )
 
 
 def _check_packages(model: Description) -> None:

@@ -66,7 +66,7 @@ FORMS = {
     "show": (["reference"], set(), {"--store", "--json"}),
     "alias": (["reference", "name"], set(), {"--store", "--json"}),
     "copy": (["reference"], {"--from", "--to"}, {"--json"}),
-    "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--json"}),
+    "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--breaking", "--json"}),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--once"}),
     "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
@@ -382,8 +382,14 @@ def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Pat
         "signer": None,
         "engine": "onnxruntime-c",
         "packages": {"numpy": "2.4.6", "onnxruntime": "1.31.1", "orjson": "3.13.0"},
+        "contract": [],
         "warnings": [],
     }
+    assert "another model" in run("pin", "rents", "--store", store.url, code=1).stderr
+    third = run("pin", "rents", "--store", store.url, "--breaking")
+    assert "breaking another model breast-cancer rents its routes of V1 and V2, and its replies, have another name" in (
+        lines(third.stdout)
+    )
 
 
 @pytest.mark.usefixtures("index")
