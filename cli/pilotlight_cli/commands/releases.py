@@ -98,9 +98,13 @@ def pinned_in(
         pinned = write(source, reference, lock, upgrade=upgrade, engine=engine, breaking=breaking)
     for text in pinned.warnings:
         console.warning(text)
-    for path in refresh_events(lock, before) if events else ():
-        console.note(f"{path} was edited and stays as it is; delete it and pin again for a request to the new version")
+    _note_edited(refresh_events(lock, before) if events else ())
     return pinned
+
+
+def _note_edited(events: Sequence[Path]) -> None:
+    for path in events:
+        console.note(f"{path} was edited and stays as it is; delete it and pin again for a request to the new version")
 
 
 def show_pinned(pinned: Pinned, lock: Path) -> None:
@@ -121,6 +125,35 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
     if pinned.changes:
         shown.print()
         shown.print(views.contract(pinned.changes))
+
+
+def rollback(model: ModelName = "", json: AsJson = False) -> None:
+    """Move the pin back to the one before, from git's history."""
+    from pilotlight_cli.project.events import former_events, refresh_events
+    from pilotlight_cli.project.rollback import roll_back
+
+    path = selected(model).lock
+    events = former_events(path)
+    found = roll_back(path)
+    edited = refresh_events(path, events)
+    before, after = found.before.model, found.after.model
+    if json:
+        pins = {
+            side: {"name": one.name, "version": one.version} for side, one in (("before", before), ("after", after))
+        }
+        commit = {"commit": found.commit, "date": found.date, "subject": found.subject}
+        contract = [change.document() for change in found.changes]
+        console.print_json({"lock": str(path), **pins, **commit, "contract": contract})
+        return
+    shown = console.output()
+    same = ", with other libraries or settings" if (before.name, before.version) == (after.name, after.version) else ""
+    shown.print(f"Rolled back {path} from {before.name}:{before.version} to {after.name}:{after.version}{same}")
+    shown.print(f"  as committed in {found.commit} on {found.date}: {found.subject}", soft_wrap=True)
+    if found.changes:
+        shown.print()
+        shown.print(views.contract(found.changes))
+    shown.print("\nNothing is committed or deployed: run 'pilotlight verify', commit, and deploy", soft_wrap=True)
+    _note_edited(edited)
 
 
 def verify(

@@ -103,7 +103,7 @@ def pin(
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
     companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
     written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
-    _write_together([(lock_path.with_name(name), content) for name, content in written.items()])
+    write_together([(lock_path.with_name(name), content) for name, content in written.items()])
     if before and before.signer and not signed:
         for name in (MANIFEST, BUNDLE):
             lock_path.with_name(name).unlink(missing_ok=True)
@@ -220,7 +220,7 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
     return tuple(warnings)
 
 
-def _write_together(files: Sequence[tuple[Path, bytes]]) -> None:
+def write_together(files: Sequence[tuple[Path, bytes]]) -> None:
     """Write all files under temporary names, then rename them in their order: the lock comes last."""
     with ExitStack() as stack:  # exits in reverse order
         for path, content in reversed(files):

@@ -67,6 +67,7 @@ FORMS = {
     "alias": (["reference", "name"], set(), {"--store", "--json"}),
     "copy": (["reference"], {"--from", "--to"}, {"--json"}),
     "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--breaking", "--json"}),
+    "rollback": ([], set(), {"--model", "--json"}),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--once"}),
     "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
