@@ -15,6 +15,7 @@ from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.commands import (
     aws,
+    collecting,
     comparing,
     gcp,
     keys,
@@ -120,6 +121,7 @@ app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)
 app.command("alias", rich_help_panel=STORE)(models.alias)
 app.command("copy", rich_help_panel=STORE)(models.copy)
+app.command("gc", rich_help_panel=STORE)(collecting.gc)
 app.command("pin", rich_help_panel=RELEASE)(releases.pin)
 app.command("rollback", rich_help_panel=RELEASE)(releases.rollback)
 app.command("verify", rich_help_panel=RELEASE)(releases.verify)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pilotlight.errors import FormatError
 from pilotlight.model.formats import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
@@ -24,6 +25,8 @@ from pilotlight_cli.commands.options import (
     versioned,
 )
 from pilotlight_cli.commands.signing import signing, signing_key
+from pilotlight_cli.project import ProjectUsageError
+from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.availability import project_store
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.registry.versions import (
@@ -203,9 +206,16 @@ def alias(
     store: StoreUrl = "",
     json: AsJson = False,
 ) -> None:
-    """Point an alias to a version."""
+    """Point an alias to a version whose files have their digests."""
+    from pilotlight_cli.registry.verification import verify_stored
+
     model, version = versioned(reference)
-    before = set_alias(open_store(store), model, version, check_name(name, "an alias"))
+    check_name(name, "an alias")
+    target = open_store(store)
+    size = sum(file.size for file in read_version(target, model, version).model.files)
+    with console.transferring(f"Verifying {model}:{version}", size) as progress:
+        verify_stored(target, model, version, progress)
+    before = set_alias(target, model, version, name)
     if json:
         console.print_json({"name": model, "alias": name, "version": version, "before": before})
         return
@@ -246,7 +256,7 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
             {
                 "name": name,
                 "versions": count,
-                "newest": views.version_document(newest, known.versions),
+                "newest": views.version_document(newest, known.versions, {}),
                 "aliases": dict(known.versions),
             }
             for name, count, newest, known in models
@@ -265,19 +275,32 @@ def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
     found = versions(store, check_name(name, "a model's name"))
     if not found:
         resolve(store, name)  # raises NotPublished, which lists the models
-    known = aliases(store, name)
+    known, pinned = aliases(store, name), _pinned_by(found)
     numbers = [version.model.version for version in found if isinstance(version, Manifest)]
     signed = signers(store, name, numbers, demanded_keys(Path()))
     if json:
-        documents = [views.version_document(version, known.versions, signed) for version in found]
+        documents = [views.version_document(version, known.versions, pinned, signed) for version in found]
         console.print_json({"store": store.url, "name": name, "versions": documents})
     else:
-        console.output().print(views.version_rows(found, known.versions, signed))
+        console.output().print(views.version_rows(found, known.versions, pinned, datetime.now(UTC), signed))
     for one in signed.values():
         if one.problem:
             console.warning(one.problem)
     _warn_of_old_libraries(found)
     return [*(problem for version in found for problem in _problems(version)), *known.problems]
+
+
+def _pinned_by(found: Sequence[Manifest | Unreadable]) -> dict[int, list[str]]:
+    """Return the models of this project that pin each version; none outside of a project."""
+    from pilotlight_cli.project.references import pinned_by
+
+    try:
+        return pinned_by(find_project(), [version.model for version in found if isinstance(version, Manifest)])
+    except ProjectUsageError:
+        return {}
+    except FormatError as error:
+        console.warning(str(error))
+        return {}
 
 
 def _warn_of_old_libraries(manifests: Iterable[Manifest | Unreadable]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -35,24 +36,47 @@ def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[s
 
 
 def version_rows(
-    versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int], signed: Mapping[int, Signed] | None = None
+    versions: Sequence[Manifest | Unreadable],
+    aliases: Mapping[str, int],
+    pinned: Mapping[int, Sequence[str]],
+    now: datetime,
+    signed: Mapping[int, Signed],
 ) -> RenderableType:
-    """Return the versions of a model as a table, newest first; with their signers, if any is signed."""
+    """Return the versions of a model as a table, newest first; with their signers, if any is signed.
+
+    `pinned` has the project's models that pin each.
+    """
     rows = [
         (
             str(_number(version)),
-            *_facts(version),
+            *_facts(version)[:1],
+            _age(version, now),
+            *_facts(version)[1:],
             *([_signer(signed.get(_number(version)))] if signed else []),
             ", ".join(_aliases_of(aliases, _number(version))),
+            ", ".join(pinned.get(_number(version), ())),
         )
         for version in reversed(versions)
     ]
-    headers = ("version", "created", "format", "size", "sha256", *(["signer"] if signed else []), "aliases")
-    return table(headers, rows, right=("version", "size"))
+    headers = (
+        "version",
+        "created",
+        "age",
+        "format",
+        "size",
+        "sha256",
+        *(["signer"] if signed else []),
+        "aliases",
+        "pinned by",
+    )
+    return table(headers, rows, right=("version", "age", "size"))
 
 
 def version_document(
-    version: Manifest | Unreadable, aliases: Mapping[str, int], signed: Mapping[int, Signed] | None = None
+    version: Manifest | Unreadable,
+    aliases: Mapping[str, int],
+    pinned: Mapping[int, Sequence[str]],
+    signed: Mapping[int, Signed] | None = None,
 ) -> dict[str, object]:
     """Return a version of a list as a JSON document, with its signer if `signed` has those of the list."""
     if isinstance(version, Unreadable):
@@ -68,6 +92,8 @@ def version_document(
     }
     if signed is not None:
         document["signer"] = signer_document(signed.get(model.version))
+    if model.version in pinned:
+        document["pinned_by"] = list(pinned[model.version])
     problem = too_old(model.runtime.packages)
     return document | {"cannot_be_pinned": problem} if problem else document
 
@@ -181,11 +207,23 @@ def _signer(signed: Signed | None) -> str | Text:
 
 
 def _number(version: Manifest | Unreadable) -> int:
+    """Return the number of a version of a list."""
     return version.version if isinstance(version, Unreadable) else version.model.version
 
 
 def _size(model: Description) -> int:
     return sum(file.size for file in model.files)
+
+
+def _age(version: Manifest | Unreadable, now: datetime) -> str:
+    """Return how long ago a version was created, in the largest unit of which there are two."""
+    if isinstance(version, Unreadable):
+        return ""
+    seconds = max((now - datetime.fromisoformat(version.created_at)).total_seconds(), 0)
+    for unit, length in (("years", 365 * 86400), ("months", 30 * 86400), ("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds // 60:.0f} min"
 
 
 def _when(created_at: str) -> str:

@@ -156,7 +156,7 @@ def _answers(side: Side, result: dict[str, Any]) -> Answers:
     for output, found in zip(signature.outputs, result["outputs"], strict=True):
         made = Values(output.name, output.datatype, tuple(found["shape"]), tuple(found["data"]))
         try:
-            to_tensor(made)
+            to_tensor(made, missing=False)
         except InvalidRequest as error:
             raise ModelError(f"{side.name}: output {output.name!r}: {error}") from None
         if prod(made.shape) != len(made.data):

@@ -11,11 +11,11 @@ from pilotlight.model.golden import Golden
 from pilotlight.model.lock import Description, read_lock
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements, read_stored_golden
+from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.git import GitFailed, git
 from pilotlight_cli.registry.digests import read_file_entry
-from pilotlight_cli.registry.golden_file import golden_of
+from pilotlight_cli.registry.golden_file import golden_of, stored_golden
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.registry.manifest import NameRefused
 from pilotlight_cli.registry.publish import download
@@ -108,7 +108,7 @@ def _exact_packages(model: Description) -> Path:
 
 
 def _stored_side(name: str, model: Description, store: Store, packages: Path, limit_options: LimitOptions) -> Side:
-    golden = golden_of(model.signature, read_stored_golden(store, model))
+    golden = golden_of(model.signature, stored_golden(store, model))
     folder = temporary_folder()
     for file in model.files:
         download(store, model.key(file.name), file, folder, lambda _: None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
+from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
@@ -24,11 +24,10 @@ from pilotlight_cli.pinning.requirements import (
     pins,
     resolve_pins,
 )
-from pilotlight_cli.registry.digests import content_entry, difference
-from pilotlight_cli.registry.golden_file import golden_of
+from pilotlight_cli.registry.golden_file import stored_golden
 from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
-from pilotlight_cli.registry.versions import MANIFEST, place, resolve
+from pilotlight_cli.registry.versions import MANIFEST, resolve
 from pilotlight_cli.signing import BUNDLE
 from pilotlight_cli.signing.demanded import demanded_keys
 from pilotlight_cli.signing.stored import read_verified
@@ -98,7 +97,7 @@ def pin(
     _check_packages(model)
     _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
-    golden = read_stored_golden(store, model)
+    golden = stored_golden(store, model)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
     companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
@@ -164,23 +163,6 @@ def _check_files(store: Store, model: Description, *, every: bool) -> None:
 
 def _unknown(model: Description) -> list[str]:
     return sorted(model.runtime.packages.keys() - LIBRARIES.keys())
-
-
-def read_stored_golden(store: Store, model: Description) -> bytes:
-    """Return the golden samples of a version in a store. Raise DigestMismatch, or FormatError for another model's."""
-    key = model.key(model.golden.name)
-    content = store.read(key)
-    found = content_entry(model.golden.name, content)
-    if found != model.golden:
-        raise DigestMismatch(
-            f"{place(store, key)}: {difference(found, model.golden)}; the stored file was altered: publish the model "
-            "again"
-        )
-    try:
-        golden_of(model.signature, content)
-    except FormatError as error:
-        raise error.within(place(store, key)) from None
-    return content
 
 
 def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:

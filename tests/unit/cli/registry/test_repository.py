@@ -149,6 +149,12 @@ class Interrupted:
     def keys(self, prefix: str) -> Iterator[str]:
         return self.inner.keys(prefix)
 
+    def modified(self, key: str) -> datetime:
+        return self.inner.modified(key)
+
+    def delete(self, key: str) -> None:
+        self.inner.delete(key)
+
     def _maybe_end(self, key: str) -> None:
         if key.endswith(self.at):
             raise KeyboardInterrupt
