@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,14 +69,28 @@ def diff(
     ] = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="PNG", help="Draw the differences into this file.", show_default=False),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write the report as a single page.", show_default=False),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the result as Markdown, for a pull request.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Compare two models: contract, size, speed, and predictions."""
-    from pilotlight_cli.comparing import report as reports
-    from pilotlight_cli.comparing import view
+    from pilotlight_cli.comparing.report import compare_sides
     from pilotlight_cli.comparing.sides import open_side
     from pilotlight_cli.registry.json_document import decode_text
     from pilotlight_cli.regular_files import read
+
+    if markdown and json:
+        raise UsageError("--markdown and --json are mutually exclusive")
+    draw = _drawing() if plot else None
 
     @cache
     def opened() -> Store:
@@ -86,18 +101,48 @@ def diff(
     with console.stepping(f"Comparing {before} and {after}") as step:
         step("reading the models")
         sides = (open_side(before, opened, limits), open_side(after, opened, limits))
-        found = reports.compare_sides(sides, text, rows.name if rows else "", rounds, step)
+        found = compare_sides(sides, text, rows.name if rows else "", rounds, step)
     for note in found.notes:
         console.note(note)
-    if json:
-        console.print_json(reports.document(found))
-    else:
-        console.output().print(view.shown(found))
+    if draw and plot:
+        draw(found, plot)
+        console.say(f"Wrote {plot}")
+    if html:
+        _write_page(found, html)
+    _print(found, "json" if json else "markdown" if markdown else "")
     failed = _failures(found, fail_on or [])
     for problem in failed:
         console.error(problem)
     if failed:
         raise typer.Exit(1)
+
+
+def _write_page(found: Report, file: Path) -> None:
+    from pilotlight_cli.comparing.page import page
+
+    file.write_text(page(found), encoding="utf-8")
+    console.say(f"Wrote {file}")
+
+
+def _print(found: Report, form: str) -> None:
+    from pilotlight_cli.comparing import report, view
+    from pilotlight_cli.comparing.markdown import markdown
+
+    if form == "json":
+        console.print_json(report.document(found))
+    elif form == "markdown":
+        console.output().print(markdown(found), soft_wrap=True)
+    else:
+        console.output().print(view.shown(found))
+
+
+def _drawing() -> Callable[[Report, Path], None]:
+    """Return what draws a plot, before the comparison takes its time. Raise MissingExtra."""
+    from pilotlight_cli.extras import needing
+
+    with needing("plot", "'pilotlight diff --plot'"):
+        from pilotlight_cli.comparing.plot import draw
+    return draw
 
 
 def _failures(found: Report, conditions: list[str]) -> list[str]:

@@ -1,66 +1,80 @@
-"""The texts of a report that the terminal, Markdown and HTML share."""
+"""The texts of a report that the terminal, Markdown, HTML and the plot share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pilotlight_cli.comparing.numbers import Bin, Differences
+from pilotlight_cli.comparing.numbers import Bin, Flip
 from pilotlight_cli.comparing.predictions import Compared, Predictions
 from pilotlight_cli.comparing.report import Report
 from pilotlight_cli.console import bytes_text
 
-CONDITIONS = (
-    "Milliseconds of the processor, medians of {rounds} rounds in which both run in turn, each in a fresh process, on "
-    "one thread."
+_CONDITIONS = (
+    "Milliseconds of the processor: medians of {rounds}, in which both run in turn, each in a fresh process, on one "
+    "thread."
 )
+
+
+def conditions(report: Report) -> str:
+    """Return how the times were measured."""
+    return _CONDITIONS.format(rounds=f"{report.rounds} round{'' if report.rounds == 1 else 's'}")
 
 
 def facts(report: Report) -> list[tuple[str, str, str]]:
     """Return rows of a table: a fact, and its values before and after."""
     sides = report.sides
-    models = [side.model for side in sides]
+    first, second = (side.model for side in sides)
     rows = [
-        ("model", *(side.title for side in sides)),
-        ("runtime", *(f"{model.format} on {model.runtime.engine}" for model in models)),
-        ("size", *(bytes_text(side.size) for side in sides)),
+        ("model", sides[0].title, sides[1].title),
+        ("runtime", f"{first.format} on {first.runtime.engine}", f"{second.format} on {second.runtime.engine}"),
+        ("size", bytes_text(sides[0].size), bytes_text(sides[1].size)),
         ("load", *(f"{timing.load_ms:.1f} ms" for timing in report.timings)),
         ("one row", *(_row_text(timing.row_ms) for timing in report.timings)),
     ]
-    names = sorted({*models[0].runtime.packages, *models[1].runtime.packages})
-    for name in names:
-        old, new = (model.runtime.packages.get(name, "none") for model in models)
+    for name in sorted({*first.runtime.packages, *second.runtime.packages}):
+        old, new = (model.runtime.packages.get(name, "none") for model in (first, second))
         if old != new:
             rows.append((name, old, new))
-    return [(fact, old, new) for fact, old, new in rows]
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
-def sentences(found: Predictions, one: Compared) -> Iterator[str]:
-    """Yield what there is to say of an output."""
-    if one.problem:
-        yield f"cannot be compared: {one.problem}"
-    if one.flips:
-        flips = one.flips
-        yield f"{flips.count} of {flips.total} differ ({percent(flips.share)})"
-        if flips.kinds:
-            yield "; ".join(f"{count} from {old} to {new}" for old, new, count in flips.kinds)
-        if flips.examples:
-            examples = (
-                f"row {found.row(one, flip.position)}: {flip.before} -> {flip.after}" for flip in flips.examples
-            )
-            yield "; ".join(examples)
-    if one.right:
-        total = len(found.rows)
-        yield f"as the file expects: {_share(one.right[0], total)} before, {_share(one.right[1], total)} after"
-    if one.differences:
-        yield from _apart(found, one, one.differences)
+def heading(report: Report, found: Predictions) -> str:
+    """Return a heading for the predictions."""
+    return f"Predictions for {len(found.rows)} row{'' if len(found.rows) == 1 else 's'} of {report.source}"
 
 
-def refusals(report: Report, found: Predictions) -> Iterator[str]:
-    """Yield a sentence for each model that refuses rows."""
+def refusals(report: Report, found: Predictions) -> Iterator[tuple[str, str, str]]:
+    """Yield, for each model that refuses rows: the model, how many, and the first with its reason."""
     for side, refused in zip(report.sides, found.refused, strict=True):
         if refused:
             row, reason = next(iter(refused.items()))
-            yield f"{side.name} refuses {len(refused)} rows, such as row {row}: {reason}"
+            yield side.name, f"refuses {len(refused)} row{'' if len(refused) == 1 else 's'}", f"row {row}: {reason}"
+
+
+def statistics(found: Predictions, one: Compared) -> list[tuple[str, str]]:
+    """Return what there is to say of an output, as pairs of a name and a number."""
+    rows: list[tuple[str, str]] = []
+    if one.flips:
+        rows.append(("differ", f"{one.flips.count} of {one.flips.total} ({percent(one.flips.share)})"))
+    if one.right:
+        total = len(found.rows)
+        rows.append(
+            ("as the file expects", f"{_share(one.right[0], total)} before, {_share(one.right[1], total)} after")
+        )
+    apart = one.differences
+    if apart and apart.count:
+        place = apart.largest_at
+        values = f"row {found.row(one, place)}: {number(one.before[place])} -> {number(one.after[place])}"
+        rows.append(("largest difference", f"{apart.largest:.3g} ({values})"))
+        rows += [(name, f"{getattr(apart, name):.3g}") for name in ("mean", "p50", "p95", "p99")]
+    if apart and apart.unmatched:
+        rows.append(("finite in one model alone", str(apart.unmatched)))
+    return rows
+
+
+def flip(found: Predictions, one: Compared, example: Flip) -> tuple[str, str, str]:
+    """Return an example of values that differ: the row, and the texts before and after."""
+    return f"row {found.row(one, example.position)}", str(example.before), str(example.after)
 
 
 def bars(bins: Sequence[Bin]) -> list[tuple[str, int]]:
@@ -81,19 +95,8 @@ def output_name(one: Compared) -> str:
     return one.name if one.name == one.other_name else f"{one.name} / {one.other_name}"
 
 
-def _apart(found: Predictions, one: Compared, apart: Differences) -> Iterator[str]:
-    if apart.count:
-        yield (
-            f"differences of {apart.count} values: largest {apart.largest:.3g} (row "
-            f"{found.row(one, apart.largest_at)}: {_number(one.before[apart.largest_at])} -> "
-            f"{_number(one.after[apart.largest_at])}), mean {apart.mean:.3g}, p50 {apart.p50:.3g}, p95 "
-            f"{apart.p95:.3g}, p99 {apart.p99:.3g}"
-        )
-    if apart.unmatched:
-        yield f"{apart.unmatched} values are not finite in one model alone"
-
-
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """Return a value with six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -36,7 +36,7 @@ FORMS = {
     ),
     "add": (["name"], set(), {"--model", "--golden", "--signature", "--sign"}),
     "status": ([], set(), {"--model", "--offline", "--json"}),
-    "summary": ([], {"--base"}, set()),
+    "summary": ([], {"--base"}, {"--compare"}),
     "upgrade": ([], set(), {"--yes", "--dry-run"}),
     "optimize": (
         ["path", "folder"],
@@ -46,7 +46,18 @@ FORMS = {
     "diff": (
         ["before", "after"],
         set(),
-        {"--rows", "--store", "--rounds", "--fail-on", "--max-memory", "--max-seconds", "--json"},
+        {
+            "--rows",
+            "--store",
+            "--rounds",
+            "--fail-on",
+            "--plot",
+            "--html",
+            "--markdown",
+            "--max-memory",
+            "--max-seconds",
+            "--json",
+        },
     ),
     "publish": (
         ["path"],

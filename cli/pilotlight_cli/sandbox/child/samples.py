@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from pilotlight.codec.encode import json_values
-from pilotlight.errors import FormatError, ModelError, origin
+from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
 from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor
 from pilotlight.model.json_document import read_json
 from pilotlight.model.signature import Input, Signature

@@ -95,10 +95,10 @@ def test_files_are_compared_over_rows_of_a_file(pair: tuple[str, str], rows: Pat
 def test_the_report_for_people_says_the_same(pair: tuple[str, str], rows: Path) -> None:
     shown = run(*pair, "--rows", str(rows)).stdout
     assert "The contract is the same." in shown
-    assert "1 of 4 differ (25.00 %)" in shown
+    assert "differ: 1 of 4 (25.00 %)" in shown
     assert "row 2: large -> small" in shown
     assert "as the file expects: 3 of 4 (75.00 %) before, 4 of 4 (100.00 %) after" in shown
-    assert "differences of 8 values: largest 0.612 (row 2: " in shown
+    assert "largest difference: 0.612 (row 2: " in shown
     assert "0.1 to 1" in shown
 
 
@@ -171,7 +171,7 @@ def test_a_row_that_a_model_refuses_is_named_and_left_out(tmp_path: Path) -> Non
     strict = str(strict_classifier(tmp_path / "strict.pkl"))
     result = run(strict, strict, "--rows", str(file))
     assert "Predictions for 2 rows of rows.csv" in result.stdout
-    assert f"{strict} refuses 1 rows, such as row 2: " in result.stdout
+    assert f"{strict} refuses 1 row, such as row 2: " in result.stdout
 
 
 def test_a_model_of_plain_tensors_has_its_own_rows(tmp_path: Path) -> None:
