@@ -81,7 +81,7 @@ def take(batch: Sequence[Tensor], start: int, stop: int) -> tuple[Tensor, ...]:
     )
 
 
-def _slice(tensor: Tensor, start: int, stop: int) -> bytes | list[str]:
+def _slice(tensor: Tensor, start: int, stop: int) -> bytes | Strings:
     width = prod(tensor.shape[1:])
     if isinstance(tensor.data, list):
         return tensor.data[start * width : stop * width]
