@@ -16,7 +16,7 @@ from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.model.golden import Values
 from pilotlight.model.json_document import Node, child, describe, read_json
 from pilotlight.model.signature import Output, Signature
-from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor, pack
+from pilotlight.model.tensor import BOOL, BYTES, Datatype, Strings, Tensor, pack
 from pilotlight_cli.registry.json_document import decode_text
 
 _BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
