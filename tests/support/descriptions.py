@@ -79,6 +79,14 @@ def pickled_model() -> Description:
     )
 
 
+def transformer() -> Description:
+    """Return a skops file whose outputs are those of named methods."""
+    methods = ("transform", "predict_proba[1]")
+    return replace(
+        pickled_model(), format="skops", signature=TENSORS, runtime=replace(SKLEARN, methods=methods), extra_globals=()
+    )
+
+
 def lock(model: Description) -> Lock:
     """Return a lock of that model."""
     return Lock(model, "d" * 64)

@@ -18,6 +18,7 @@ from pilotlight_cli.commands.options import (
     Format,
     MaxMemory,
     MaxSeconds,
+    Method,
     Reference,
     SignKey,
     StoreUrl,
@@ -89,6 +90,10 @@ def publish(
         ),
     ] = None,
     sign: SignKey = None,
+    method: Annotated[
+        Method | None,
+        typer.Option("--method", help="Method of a scikit-learn estimator to serve, if not predict and predict_proba."),
+    ] = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -103,7 +108,9 @@ def publish(
 
     where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
-    inspection = inspected(path, golden, signature, format=format, allow=allow or (), limits=limits)
+    inspection = inspected(
+        path, golden, signature, format=format, allow=allow or (), method=method or "", limits=limits
+    )
     manifest = uploaded(target, inspection, name, alias, key)
     model = manifest.model
     if json:
@@ -123,6 +130,7 @@ def inspected(
     *,
     format: str | None = None,  # noqa: A002 - as the option
     allow: Sequence[str] = (),
+    method: str = "",
     limits: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect a model file, and print what the inspection notes."""
@@ -136,6 +144,7 @@ def inspected(
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,
             allow=allow,
+            method=method,
             limit_options=limits,
         )
     for note in inspection.notes:

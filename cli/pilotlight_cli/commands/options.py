@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from pilotlight.model.formats import ENGINES, FORMATS
+from pilotlight.model.lock import METHODS
 from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
@@ -18,9 +19,11 @@ Architecture = Literal["x86_64", "arm64"]
 if TYPE_CHECKING:
     Format: TypeAlias = str
     Engine: TypeAlias = str
+    Method: TypeAlias = str
 else:
     Format = Literal[tuple(FORMATS)]
     Engine = Literal[tuple(ENGINES)]
+    Method = Literal[METHODS]
 
 
 def _or_of_project(store: str) -> str:

@@ -121,6 +121,8 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
     ]
     if signed:
         rows.append(("signer", _signer(signed)))
+    if model.runtime.methods:
+        rows.append(("methods", ", ".join(model.runtime.methods)))
     problem = too_old(model.runtime.packages)
     if problem:
         rows.append(("cannot be pinned", Text(problem, "bold red")))

@@ -57,9 +57,12 @@ def inspect(
     signature: bytes | None,
     golden: bytes | None,
     allow: Sequence[str],
+    method: str = "",
     limit_options: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
+
+    `method` is the estimator's method to serve; empty for predict and predict_proba.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
@@ -68,6 +71,8 @@ def inspect(
     _check_allowed(allow)
     path = path.absolute()
     found = recognise_file(path, limit_options)
+    if method and KINDS[found.kind].inspector != "sklearn":
+        raise UsageError(f"{path.name} is an ONNX model, which has no methods; leave --method out")
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
@@ -86,6 +91,7 @@ def inspect(
         packages=tuple(providers),
         labels=found.labels,
         vocabulary=found.vocabulary,
+        method=method,
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = limit_options.limits(found.size)

@@ -42,6 +42,7 @@ READERS_ONLY = {
     "feature names are as many as columns": r"feature names require a single input",
     "an input without feature names is one column": r"must be one column, of shape",
     "only floats and strings may be missing": r"has no missing values; expected a float or BYTES",
+    "methods are as many as outputs": r"found \d+ methods, expected one for each",
     "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
     "probabilities have a column for each label": r"expected probabilities as floats of shape",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
@@ -68,6 +69,7 @@ MODELS = (
     descriptions.onnx_model(descriptions.TENSORS),
     descriptions.optimised_model(),
     descriptions.pickled_model(),
+    descriptions.transformer(),
 )
 NAMELESS = Signature((Input("x", FP32, (-1, 3), "features"),), (Output("y", FP32, (-1,), "tensor"),))
 FORMATS_BY_NAME = {
@@ -359,13 +361,15 @@ def test_the_schema_asks_of_each_engine_for_the_packages_of_the_table() -> None:
 
 @pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json"])
 def test_the_schema_gives_each_format_the_runtime_and_engines_of_the_table(name: str) -> None:
-    found: dict[str, tuple[str, set[str], bool]] = {}
+    found: dict[str, tuple[object, ...]] = {}
     for rule in schema(name)["allOf"]:
         formats = rule["if"]["properties"]["artifact"]["properties"]["format"]["enum"]
         runtime = rule["then"]["properties"]["runtime"]["properties"]
-        served = runtime["name"]["const"], set(runtime["engine"]["enum"]), runtime.get("session", True)
-        found |= dict.fromkeys(formats, served)
-    assert found == {row.name: (row.runtime, set(row.engines), row.has_session) for row in FORMATS.values()}
+        optional = runtime.get("session", True), runtime.get("methods", True)
+        found |= dict.fromkeys(formats, (runtime["name"]["const"], set(runtime["engine"]["enum"]), *optional))
+    assert found == {
+        row.name: (row.runtime, set(row.engines), row.has_session, row.has_methods) for row in FORMATS.values()
+    }
 
 
 def test_the_readme_lists_the_rules_that_only_readers_know() -> None:
