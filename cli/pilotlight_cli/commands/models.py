@@ -94,6 +94,15 @@ def publish(
         Method | None,
         typer.Option("--method", help="Method of a scikit-learn estimator to serve, if not predict and predict_proba."),
     ] = None,
+    pipeline: Annotated[
+        str,
+        typer.Option(
+            "--pipeline",
+            metavar="KEY,KEY",
+            help="Keys or positions of the objects in a dict or tuple that make a pipeline, in their order.",
+            show_default=False,
+        ),
+    ] = "",
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -109,7 +118,14 @@ def publish(
     where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
     inspection = inspected(
-        path, golden, signature, format=format, allow=allow or (), method=method or "", limits=limits
+        path,
+        golden,
+        signature,
+        format=format,
+        allow=allow or (),
+        method=method or "",
+        pipeline=pipeline.split(",") if pipeline else (),
+        limits=limits,
     )
     manifest = uploaded(target, inspection, name, alias, key)
     model = manifest.model
@@ -131,6 +147,7 @@ def inspected(
     format: str | None = None,  # noqa: A002 - as the option
     allow: Sequence[str] = (),
     method: str = "",
+    pipeline: Sequence[str] = (),
     limits: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect a model file, and print what the inspection notes."""
@@ -145,6 +162,7 @@ def inspected(
             golden=read(golden) if golden else None,
             allow=allow,
             method=method,
+            pipeline=pipeline,
             limit_options=limits,
         )
     for note in inspection.notes:

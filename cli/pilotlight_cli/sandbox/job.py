@@ -41,8 +41,8 @@ class Job:
     `kind` is the file's kind and `requested_format` the publisher's --format, or empty. `signature` and `golden` are
     the texts of the publisher's files, or empty. `admitted` are the globals that Pilotlight ships and `allow` those
     that the publisher adds; `packages` provide the latter, by their names on PyPI. A file that is saved again goes to
-    `folder`. `method` is the publisher's --method, or empty. `external_files`, `labels` and `vocabulary` are those of
-    an ONNX file.
+    `folder`. `method` and `pipeline` are the publisher's options, or empty. `external_files`, `labels` and
+    `vocabulary` are those of an ONNX file.
     """
 
     path: Path
@@ -59,6 +59,7 @@ class Job:
     labels: tuple[str | int, ...] = ()
     vocabulary: tuple[str, ...] = ()
     method: str = ""
+    pipeline: tuple[str, ...] = ()
 
 
 def read_job(document: dict[str, Any]) -> Job:
@@ -74,6 +75,7 @@ def read_job(document: dict[str, Any]) -> Job:
             "packages": tuple(document["packages"]),
             "labels": tuple(document["labels"]),
             "vocabulary": tuple(document["vocabulary"]),
+            "pipeline": tuple(document["pipeline"]),
         }
     )
 
@@ -95,6 +97,7 @@ def write_job(job: Job) -> dict[str, Any]:
         "labels": list(job.labels),
         "vocabulary": list(job.vocabulary),
         "method": job.method,
+        "pipeline": list(job.pipeline),
     }
 
 

@@ -70,6 +70,8 @@ FORMS = {
             "--alias",
             "--allow",
             "--sign",
+            "--method",
+            "--pipeline",
             "--max-memory",
             "--max-seconds",
             "--json",

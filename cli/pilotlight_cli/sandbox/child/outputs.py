@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import METHODS
@@ -27,6 +29,16 @@ class Outputs:
     notes: tuple[str, ...] = ()
 
 
+def check_fitted(estimator: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
+    """Raise ModelError for an estimator that was never fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        raise ModelError(
+            f"the {type(estimator).__name__} is not fitted; call its fit, then save and publish it again"
+        ) from None
+
+
 def check_method(estimator: Any, method: str) -> None:  # noqa: ANN401 - scikit-learn has no types
     """Raise ModelError for an estimator without the publisher's --method, or without predict if there is none."""
     wanted = method or "predict"
@@ -45,11 +57,11 @@ def find_outputs(estimator: Any, rows: Any, method: str = "") -> Outputs:  # noq
 
     Raise ModelError for outputs that a signature cannot describe.
     """
-    if method not in ("", "predict", "predict_proba"):
+    classes = getattr(estimator, "classes_", None)
+    if method not in ("", "predict") and (method != "predict_proba" or classes is None):
         return _one_method(estimator, rows, method)
     wanted = [method] if method else [known for known in METHODS[:2] if hasattr(estimator, known)]
     name = type(estimator).__name__
-    classes = getattr(estimator, "classes_", None)
     answer = None if rows is None else _dense(estimator.predict(rows))
     if isinstance(classes, list) or (classes is not None and answer is not None and answer.ndim != 1):
         return _several(estimator, rows, answer, wanted)

@@ -12,7 +12,8 @@ from pilotlight.model.signature import Signature
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
 from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, match_outputs, read_given
 from pilotlight_cli.sandbox.child.features import Features, find_features
-from pilotlight_cli.sandbox.child.outputs import Outputs, check_method, find_outputs
+from pilotlight_cli.sandbox.child.outputs import Outputs, check_fitted, check_method, find_outputs
+from pilotlight_cli.sandbox.child.parts import assemble
 from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes, input_tensors, make_samples, predict_sample
 from pilotlight_cli.sandbox.child.storage import Stored, load, save
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
@@ -24,10 +25,15 @@ def inspect(job: Job) -> Findings:
         raise UsageError(f"{job.path.name} is a scikit-learn model, but --format says onnx; convert it with skl2onnx")
     estimator, requested = load(job)
     check(estimator)  # before it is saved again, which calls it
+    estimator, made_of = assemble(job, estimator)
     check_method(estimator, job.method)
-    forms = save(job, estimator, requested)  # before the estimator is changed for arrays
+    forms = save(job, estimator, requested, made_of)  # before the estimator is changed for arrays
     given = read_given(job.signature) if job.signature else None
-    features = _features(estimator, given)
+    try:
+        features = _features(estimator, given)
+    except ModelError:
+        check_fitted(estimator)
+        raise
     inputs = Signature(features.inputs, ())
     golden = make_samples(job.golden, inputs, features.vocabulary)
     serve(estimator, inputs)
@@ -67,6 +73,7 @@ def _outputs(estimator: Any, inputs: Signature, golden: Golden, method: str) -> 
     except ModelError:
         raise
     except Exception as error:  # a model can raise any error
+        check_fitted(estimator)
         hint = "give it real rows with --golden" if golden.generated else "correct the golden samples"
         raise ModelError(
             f"the model fails on {'generated' if golden.generated else 'the given'} rows: {type(error).__name__}: "

@@ -13,20 +13,22 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import scipy.stats
 import sklearn
 import skops.io
 from sklearn.cluster import DBSCAN, KMeans
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, LabelEncoder, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 
 import pickles
@@ -357,6 +359,116 @@ def test_a_pickle_of_numpy_1_is_saved_again(tmp_path: Path) -> None:
     answer = inspect(job(path))
     assert answer.format == "skops"
     assert any("made with numpy 1" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_a_pickle_of_an_old_protocol_is_saved_again(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(POINTS, NAMES)
+    path.write_bytes(pickle.dumps(estimator, protocol))
+    answer = inspect(job(path))
+    assert (answer.format, answer.names) == ("skops", ((), ()))
+    assert "model is a pickle of an old protocol; it was saved again as skops" in answer.notes
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize("dtype", [np.number, [np.number, "bool"], object])
+def test_columns_that_were_selected_by_type_are_served(dtype: Any, form: str, tmp_path: Path) -> None:
+    frame = FLATS[["city", "area", "floor"]].astype({"city": object})
+    chosen = (
+        [("n", StandardScaler(), make_column_selector(dtype_include=dtype))]
+        if dtype is not object
+        else [("c", OneHotEncoder(), make_column_selector(dtype_exclude=np.number))]
+    )
+    estimator = make_pipeline(ColumnTransformer(chosen, remainder="drop"), Ridge()).fit(frame, VALUES)
+    answer = inspected(tmp_path, estimator, form)
+    assert "sklearn.compose._column_transformer.make_column_selector" in answer.names[0]
+
+
+def test_a_ufunc_is_a_value_of_a_model(tmp_path: Path) -> None:
+    estimator = make_pipeline(FunctionTransformer(np.expm1), Ridge()).fit(POINTS, VALUES)
+    assert inspected(tmp_path, estimator).names[1] == ()
+
+
+PARTS: dict[str, Any] = {
+    "scaler": StandardScaler().fit(POINTS),
+    "labels": LabelEncoder().fit(NAMES),
+    "model": LogisticRegression().fit(StandardScaler().fit_transform(POINTS), NAMES),
+    "threshold": 0.4,
+}
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib", "skops"])
+def test_parts_of_a_dictionary_make_a_pipeline_where_the_publisher_says_so(form: str, tmp_path: Path) -> None:
+    answer = inspected(tmp_path, PARTS, form, pipeline=("scaler", "model"))
+    assert answer.format == "skops"
+    assert (
+        "model is a dict, of which scaler, model are served as a pipeline; it was saved again as skops" in answer.notes
+    )
+    expected = PARTS["model"].predict(PARTS["scaler"].transform(rows_of(answer)))
+    assert list(answer.golden.samples[0].outputs[0].data) == expected.tolist()
+
+
+def test_parts_of_a_tuple_go_by_their_positions(tmp_path: Path) -> None:
+    texts = TfidfVectorizer().fit(FLATS["note"])
+    model = LogisticRegression().fit(texts.transform(FLATS["note"]), NAMES)
+    answer = inspected(tmp_path, (texts, model), pipeline=("0", "1"))
+    assert shown(answer)[0] == "text BYTES [-1] features"
+
+
+@pytest.mark.parametrize(
+    ("content", "pipeline", "kind", "why"),
+    [
+        (
+            PARTS,
+            (),
+            ModelError,
+            r"a dict of scaler \(StandardScaler\), labels .* --pipeline scaler,model, and if not, save d\[\"model\"\]",
+        ),
+        (
+            {"model": PARTS["model"], "version": 3},
+            (),
+            ModelError,
+            r"expected one estimator; save d\[\"model\"\] by itself",
+        ),
+        ((PARTS["scaler"], PARTS["model"]), (), ModelError, r"--pipeline 0,1, and if not, save d\[1\] by itself"),
+        ([PARTS["model"], PARTS["model"]], (), ModelError, r"save the one to serve by itself"),
+        (PARTS, ("scale", "model"), UsageError, r"--pipeline: model has no scale, only scaler"),
+        (PARTS, ("threshold", "model"), UsageError, r"threshold is a float, expected one with transform"),
+        (PARTS["model"], ("model",), UsageError, r"holds a LogisticRegression, expected a dictionary or a tuple"),
+    ],
+)
+def test_a_file_of_several_objects_is_refused_with_what_to_do(
+    content: Any, pipeline: tuple[str, ...], kind: type[Exception], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=why):
+        inspected(tmp_path, content, pipeline=pipeline)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [Ridge(), make_pipeline(StandardScaler(), Ridge()), make_pipeline(TfidfVectorizer(), LogisticRegression())],
+)
+def test_a_model_that_is_not_fitted_is_named_as_that(estimator: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"the (Ridge|Pipeline) is not fitted; call its fit"):
+        inspected(tmp_path, estimator)
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+def test_a_search_through_distributions_says_what_to_save(form: str, tmp_path: Path) -> None:
+    estimator = RandomizedSearchCV(Ridge(), {"alpha": scipy.stats.uniform(0, 1)}, n_iter=2).fit(POINTS, VALUES)
+    with pytest.raises(UnsafePickle, match="holds a search .* save its best_estimator_ instead"):
+        inspected(tmp_path, estimator, form)
+
+
+def test_a_booster_is_sent_to_convert(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(strange("xgboost.sklearn.XGBClassifier", "builtins.bytearray"))
+    with pytest.raises(UnsafePickle, match=r"a model of XGBoost, .* 'pilotlight convert model model.onnx'"):
+        inspect(job(path))
+    path.write_bytes(strange("lightgbm.sklearn.LGBMClassifier"))
+    with pytest.raises(UnsafePickle, match=r"--allow lightgbm.sklearn.LGBMClassifier. Or: model holds .* LightGBM"):
+        inspect(job(path))
 
 
 class Hostile:
