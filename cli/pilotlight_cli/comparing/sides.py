@@ -11,7 +11,7 @@ from pilotlight.model.golden import Golden
 from pilotlight.model.lock import Description, read_lock
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
+from pilotlight_cli.pinning.pin import REQUIREMENTS, check_description, check_requirements
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.git import GitFailed, git
 from pilotlight_cli.registry.digests import read_file_entry
@@ -80,6 +80,7 @@ def open_side(text: str, store: Callable[[], Store], limit_options: LimitOptions
             f"{text!r} is neither a file nor a version; expected NAME:VERSION, NAME@ALIAS, a model file, model.lock or "
             "COMMIT:model.lock"
         ) from None
+    check_description(model)
     model = replace(model, runtime=choose(model, None))
     return _stored_side(text, model, store(), _exact_packages(model), limit_options)
 
@@ -92,6 +93,7 @@ def locked_side(name: str, lock: bytes, requirements: bytes, store: Store, limit
         raise error.within(name) from None
     text = decode_text(requirements, REQUIREMENTS)
     check_requirements(pinned, text)
+    check_description(pinned.model)
     return _stored_side(name, pinned.model, store, host_packages(text), limit_options)
 
 
@@ -113,7 +115,9 @@ def _stored_side(name: str, model: Description, store: Store, packages: Path, li
     for file in model.files:
         download(store, model.key(file.name), file, folder, lambda _: None)
     size = sum(file.size for file in model.files)
-    return Side(name, model, folder, golden, packages, limit_options.limits(size))
+    extra = ", ".join(model.extra_globals)
+    notes = (f"its publisher allowed globals that Pilotlight does not: {extra}",) if extra else ()
+    return Side(name, model, folder, golden, packages, limit_options.limits(size), notes=notes)
 
 
 def _file_side(name: str, path: Path, limit_options: LimitOptions) -> Side:

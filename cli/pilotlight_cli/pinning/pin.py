@@ -88,13 +88,11 @@ def pin(
     model = resolve(store, reference).model
     signed = read_verified(store, model.name, model.version, keys) if keys else None
     model = signed.model if signed else model
+    check_description(model)
     before = _before(lock_path)
     changes = model_changes(before.model, model) if before else ()
     if before and not breaking:
         _check_compatible(before.model, model, changes)
-    check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
-    check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
-    _check_packages(model)
     _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = stored_golden(store, model)
@@ -141,8 +139,14 @@ def _check_compatible(before: Description, model: Description, changes: Sequence
         )
 
 
-def _check_packages(model: Description) -> None:
-    """Raise NotAdmitted for packages that the model does not need: the function would install what the store says."""
+def check_description(model: Description) -> None:
+    """Check what a store or a lock asks for, before it is installed and loaded.
+
+    Raise NotAdmitted for names that Pilotlight does not ship, or packages that the model does not need, and
+    RuntimeMismatch for a library that is too old.
+    """
+    check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
+    check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     unknown = _unknown(model)
     if unknown and not model.extra_globals:
         raise NotAdmitted(

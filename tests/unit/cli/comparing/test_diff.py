@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import pickle
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner
 
 import models
+from pilotlight.model.lock import Runtime, load_lock, write_lock
 from pilotlight_cli.main import app
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.registry.manifest import read_manifest, write_manifest
 from repository import copied_project
 
 _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
@@ -205,3 +210,35 @@ def test_a_version_a_lock_and_a_lock_in_git_are_compared(tmp_path: Path, monkeyp
     requirements = project.root / "requirements.lock"
     requirements.write_text(requirements.read_text() + "# edited\n")
     assert "requirements.lock has SHA-256" in run("model.lock", "HEAD:model.lock", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"runtime": Runtime("onnx", "onnxruntime-c", {"onnxruntime": "1.31.1", "evil": "1"})},
+            "requires evil, expected",
+        ),
+        ({"allowed_globals": ("os.system",)}, "lists os.system as allowed by Pilotlight"),
+        ({"runtime": Runtime("onnx", "onnxruntime-c", {"onnxruntime": "1.23.2"})}, "expected 1.27.0 or later"),
+    ],
+)
+def test_what_a_lock_or_a_store_asks_for_is_checked_before_it_is_installed(
+    changes: dict[str, Any], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = changes["runtime"].packages if "runtime" in changes else {"onnxruntime": "1.31.1"}
+    project = copied_project(tmp_path / "project")
+    monkeypatch.chdir(project.root)
+    monkeypatch.setattr("pilotlight_cli.comparing.sides.host_packages", lambda _: pytest.fail("installed"))
+    manifest = project.root / "store/breast-cancer/1/manifest.json"
+    asked = read_manifest(manifest.read_bytes())
+    manifest.write_bytes(to_bytes(write_manifest(replace(asked, model=replace(asked.model, **changes)))))
+    assert problem in run("breast-cancer:1", "breast-cancer:1", code=1).stderr
+    requirements = project.root / "requirements.lock"
+    pins = requirements.read_text().replace("onnxruntime==1.31.1", f"onnxruntime=={packages['onnxruntime']}")
+    requirements.write_text(pins + "evil==1\n")
+    lock = load_lock(project.root / "model.lock")
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    altered = replace(lock, model=replace(lock.model, **changes), requirements_sha256=digest)
+    (project.root / "model.lock").write_bytes(to_bytes(write_lock(altered)))
+    assert problem in run("model.lock", "model.lock", code=1).stderr
