@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,7 +89,10 @@ def diff(
 
     if markdown and json:
         raise UsageError("--markdown and --json are mutually exclusive")
-    draw = _drawing() if plot else None
+    if plot:
+        from pilotlight_cli.comparing.plot import (
+            draw,
+        )  # which needs an extra: now, before the comparison takes its time
 
     @cache
     def opened() -> Store:
@@ -104,7 +106,7 @@ def diff(
         found = compare_sides(sides, text, rows.name if rows else "", rounds, step)
     for note in found.notes:
         console.note(note)
-    if draw and plot:
+    if plot:
         draw(found, plot)
         console.say(f"Wrote {plot}")
     if html:
@@ -134,15 +136,6 @@ def _print(found: Report, form: str) -> None:
         console.output().print(markdown(found), soft_wrap=True)
     else:
         console.output().print(view.shown(found))
-
-
-def _drawing() -> Callable[[Report, Path], None]:
-    """Return what draws a plot, before the comparison takes its time. Raise MissingExtra."""
-    from pilotlight_cli.extras import needing
-
-    with needing("plot", "'pilotlight diff --plot'"):
-        from pilotlight_cli.comparing.plot import draw
-    return draw
 
 
 def _failures(found: Report, conditions: list[str]) -> list[str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING, Final
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.comparing import words
 from pilotlight_cli.comparing.predictions import Compared
 from pilotlight_cli.comparing.report import Report
+from pilotlight_cli.extras import needing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+with needing("plot", "'pilotlight diff --plot'"):
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 _MOST_POINTS: Final = 20_000
 _MOST_OUTPUTS: Final = 8
