@@ -89,10 +89,8 @@ def diff(
 
     if markdown and json:
         raise UsageError("--markdown and --json are mutually exclusive")
-    if plot:
-        from pilotlight_cli.comparing.plot import (
-            draw,
-        )  # which needs an extra: now, before the comparison takes its time
+    if plot:  # a missing extra shows before the comparison takes its time
+        from pilotlight_cli.comparing.plot import draw
 
     @cache
     def opened() -> Store:
