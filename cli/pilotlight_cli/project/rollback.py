@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
@@ -13,9 +14,13 @@ from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements, write_together
 from pilotlight_cli.project.git import git
 from pilotlight_cli.registry.json_document import decode_text
+from pilotlight_cli.registry.versions import MANIFEST
+from pilotlight_cli.signing import BUNDLE
+from pilotlight_cli.signing.demanded import check_signer
 
 _LOCK = "model.lock"
 _FILES = (GOLDEN, REQUIREMENTS, _LOCK)  # in the order in which they are written
+_SIGNED = (MANIFEST, BUNDLE)  # beside the lock of a signed version
 
 
 class RollbackRefused(PilotlightError):
@@ -38,23 +43,30 @@ class RolledBack:
 
 
 def roll_back(lock: Path) -> RolledBack:
-    """Restore the three files of the pin before the committed one. Raise RollbackRefused or GitFailed."""
+    """Restore the files of the pin before the committed one.
+
+    Raise RollbackRefused, GitFailed, or SignatureRefused if the project demands a signer that the earlier pin lacks.
+    """
     folder = lock.resolve().parent
     _check_clean(folder)
     current = _committed(folder, "HEAD", _LOCK)
     if current is None:
         raise RollbackRefused(f"{lock} is not committed, so there is no pin to go back from")
     made_by, last_state = _earlier(folder, current)
-    restored = {name: _committed(folder, last_state, name) for name in _FILES}
+    restored = {name: _committed(folder, last_state, name) for name in (*_SIGNED, *_FILES)}
     commit, date, subject = _git_text(folder, "log", "-1", "--format=%h%x00%cs%x00%s", made_by).split("\0")
     after = _checked(restored, commit)
+    check_signer(after, lock, lambda path: _existing(path, restored[path.name]))
     before = read_lock(current)
     write_together([(folder / name, content) for name, content in restored.items() if content is not None])
+    for name in _SIGNED:
+        if restored[name] is None:
+            (folder / name).unlink(missing_ok=True)
     return RolledBack(before, after, model_changes(before.model, after.model), commit, date, subject)
 
 
 def _check_clean(folder: Path) -> None:
-    changed = _git_text(folder, "status", "--porcelain", "-z", "--untracked-files=all", "--", *_FILES)
+    changed = _git_text(folder, "status", "--porcelain", "-z", "--untracked-files=all", "--", *_SIGNED, *_FILES)
     if changed:
         names = ", ".join(Path(entry[3:]).name for entry in changed.split("\0") if entry)
         raise RollbackRefused(f"{names} in {folder} has uncommitted changes; commit or restore them first")
@@ -81,7 +93,7 @@ def _is_shallow(folder: Path) -> bool:
 
 def _checked(files: dict[str, bytes | None], commit: str) -> Lock:
     """Return the lock among the files of a pin. Raise RollbackRefused if they do not belong together."""
-    missing = [name for name, content in files.items() if content is None]
+    missing = [name for name in _FILES if files[name] is None]
     if missing:
         raise RollbackRefused(f"the pin of commit {commit} has no {' and no '.join(missing)}; pin the version again")
     contents = {name: content for name, content in files.items() if content is not None}
@@ -98,6 +110,12 @@ def _checked(files: dict[str, bytes | None], commit: str) -> Lock:
             f"{lock.model.golden.sha256} as {_LOCK} says; pin {lock.model.name}:{lock.model.version} again"
         )
     return lock
+
+
+def _existing(path: Path, content: bytes | None) -> bytes:
+    if content is None:
+        raise FileNotFoundError(ENOENT, "no such file in that commit", str(path))
+    return content
 
 
 def _committed(folder: Path, commit: str, name: str) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +26,12 @@ def demanded_keys(folder: Path) -> tuple[PublicKey, ...]:
     return tuple(read_public_key(project.root / signer) for signer in project.signers) if project else ()
 
 
-def check_signer(pinned: Lock, lock: Path) -> Signer | None:
+def check_signer(pinned: Lock, lock: Path, read: Callable[[Path], bytes] = Path.read_bytes) -> Signer | None:
     """Return who signed the version of a lock; None if the lock's project demands no signer.
 
-    `pin` has left the signature and the manifest that it signs beside the lock. Raise SignatureRefused if the version
-    is not signed by one of the signers, or the lock is not of that version.
+    `pin` has left the signature and the manifest that it signs beside the lock; `read` reads such a file, or raises
+    OSError. Raise SignatureRefused if the version is not signed by one of the signers, or the lock is not of that
+    version.
     """
     keys = demanded_keys(lock.parent)
     if not keys:
@@ -38,7 +39,7 @@ def check_signer(pinned: Lock, lock: Path) -> Signer | None:
     again = f"run 'pilotlight pin {pinned.model.name}:{pinned.model.version}' again"
     if pinned.signer is None:
         raise SignatureRefused(f"{lock.name} has no signer, expected {_names(keys)}, as {FILE} demands; {again}")
-    manifest, bundle = (_beside(lock, name, again) for name in (MANIFEST, BUNDLE))
+    manifest, bundle = (_beside(lock, name, read, again) for name in (MANIFEST, BUNDLE))
     try:
         published = read_manifest(manifest).model
     except FormatError as error:
@@ -57,9 +58,9 @@ def _names(keys: Sequence[PublicKey]) -> str:
     return described([key.signer for key in keys])
 
 
-def _beside(lock: Path, name: str, again: str) -> bytes:
+def _beside(lock: Path, name: str, read: Callable[[Path], bytes], again: str) -> bytes:
     try:
-        return lock.with_name(name).read_bytes()
+        return read(lock.with_name(name))
     except OSError as error:
         raise SignatureRefused(
             f"{lock.with_name(name)}, which belongs to {lock.name}, cannot be read ({error.strerror}); {again}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import load_lock
 from pilotlight_cli import staging
 from pilotlight_cli.pinning.pin import pin
+from pilotlight_cli.project.rollback import roll_back
 from pilotlight_cli.registry.publish import VersionTaken, copy
 from pilotlight_cli.signing import SignatureRefused
 from pilotlight_cli.signing.bundle import _encoded, sign
@@ -37,6 +39,45 @@ def test_a_signed_version_is_pinned_with_its_signer_and_what_proves_it(workshop:
     for name in ("manifest.json", "model.sig"):
         assert (workshop.root / name).read_bytes() == (workshop.folder / name).read_bytes()
     assert check_signer(pinned.lock, workshop.lock) == pinned.lock.signer
+
+
+def commit(workshop: Workshop, subject: str) -> None:
+    settings = ("-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
+    for arguments in (("init", "--quiet"), ("add", "."), (*settings, "commit", "--quiet", "--message", subject)):
+        subprocess.run(["git", *arguments], cwd=workshop.root, check=True)
+
+
+def test_rollback_restores_the_signature_of_the_pin_before(workshop: Workshop) -> None:
+    for version, weights in ((1, b"weights"), (2, b"others")):
+        workshop.put(workshop.team, weights=weights)
+        workshop.pin(f"{NAME}:{version}")
+        commit(workshop, f"Pin version {version}")
+
+    rolled_back = roll_back(workshop.lock)
+
+    assert rolled_back.after.model.version == 1
+    assert (workshop.root / "model.sig").read_bytes() == (workshop.folder / "model.sig").read_bytes()
+    assert check_signer(rolled_back.after, workshop.lock) == rolled_back.after.signer
+
+
+def test_rollback_to_an_unsigned_pin_follows_what_the_project_demands(workshop: Workshop) -> None:
+    workshop.demand()
+    workshop.put(None)
+    workshop.pin()
+    commit(workshop, "Pin version 1")
+    workshop.demand("keys/team.pub")
+    workshop.put(workshop.team, weights=b"others")
+    workshop.pin(f"{NAME}:2")
+    commit(workshop, "Pin version 2")
+
+    with pytest.raises(SignatureRefused, match=r"model\.lock has no signer, expected team\.pub"):
+        roll_back(workshop.lock)
+    assert load_lock(workshop.lock).model.version == 2
+
+    workshop.demand()
+    assert roll_back(workshop.lock).after.model.version == 1
+    assert not (workshop.root / "model.sig").exists()
+    assert not (workshop.root / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["s3_store", "gcs_store"])
