@@ -43,6 +43,7 @@ from pilotlight_cli.registry.versions import show as read_version
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.signing.demanded import demanded_keys
 from pilotlight_cli.signing.stored import Signed, signers
+from pilotlight_cli.sources import Source, obtained
 from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -52,10 +53,19 @@ if TYPE_CHECKING:
 
 def publish(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", exists=True, dir_okay=False, help="Model file.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Model file, folder or archive; or models:/NAME/VERSION, hf://ORG/REPO@COMMIT, oci://REGISTRY/NAME:TAG.",
+            show_default=False,
+        ),
     ],
     *,
     name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Option("--file", metavar="FILE", help="Model file in a folder that has several.", show_default=False),
+    ] = "",
     store: StoreUrl = "",
     format: Annotated[  # noqa: A002 - the option's name
         Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
@@ -117,8 +127,9 @@ def publish(
 
     where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
+    source = obtained(path, file)
     inspection = inspected(
-        path,
+        source,
         golden,
         signature,
         format=format,
@@ -140,7 +151,7 @@ def publish(
 
 
 def inspected(
-    path: Path,
+    source: Source,
     golden: Path | None,
     signature: Path | None,
     *,
@@ -150,13 +161,13 @@ def inspected(
     pipeline: Sequence[str] = (),
     limits: LimitOptions = DEFAULT,
 ) -> Inspection:
-    """Inspect a model file, and print what the inspection notes."""
+    """Inspect a model, and print what the inspection notes."""
     from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sandbox.inspection import inspect
+    from pilotlight_cli.sources.inspecting import inspect_source
 
-    with console.doing(f"Inspecting {path.name}"):
-        inspection = inspect(
-            path,
+    with console.doing(f"Inspecting {source.path.name}"):
+        inspection = inspect_source(
+            source,
             format=format,
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,

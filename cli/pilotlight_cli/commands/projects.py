@@ -27,13 +27,14 @@ from pilotlight_cli.project.init import (
     present,
     project_name,
 )
+from pilotlight_cli.sources import obtained
 from pilotlight_cli.stores import open_store
 
 _LARGE_STORE = 50_000_000  # bytes; https://docs.github.com/en/repositories: a warning from 50 MB on, no more than 100
 
 ModelPath = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="PATH", exists=True, dir_okay=False, help="Model file to publish and pin."),
+    str | None,
+    typer.Option("--model", metavar="PATH", help="Model to publish and pin, as 'pilotlight publish' takes it."),
 ]
 Golden = Annotated[
     Path | None,
@@ -68,7 +69,7 @@ def init(
     """Create a project: settings, templates, tests and workflows; with --model around a published and pinned model."""
     name = project_name(folder, name)
     check_new(folder, pins=model is not None)
-    _confirm(folder, present(folder, [path for path in (model, golden, signature) if path]), yes=yes)
+    _confirm(folder, present(folder, [Path(path) for path in (model, golden, signature) if path]), yes=yes)
     publish = _publishing(name, model, golden, signature)
     written = create(folder, name, CLOUDS if cloud == "both" else (cloud,), ci)
     for path in written.kept:
@@ -102,7 +103,7 @@ def add(
 
 
 def _publishing(
-    name: str, model: Path | None, golden: Path | None, signature: Path | None, sign: Path | None = None
+    name: str, model: str | None, golden: Path | None, signature: Path | None, sign: Path | None = None
 ) -> Callable[[Project, ModelFolder], None] | None:
     """Inspect a model before anything is written. Return what publishes and pins it; None without a model."""
     if model is None:
@@ -112,7 +113,7 @@ def _publishing(
             )
         return None
     key = signing_key(sign) if sign else None
-    inspection = inspected(model, golden, signature)
+    inspection = inspected(obtained(model), golden, signature)
 
     def publish(project: Project, target: ModelFolder) -> None:
         store = open_store(project.store)

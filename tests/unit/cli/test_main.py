@@ -63,6 +63,7 @@ FORMS = {
         ["path"],
         {"--name"},
         {
+            "--file",
             "--store",
             "--format",
             "--golden",
