@@ -18,11 +18,18 @@ _ARCHIVE = re.compile(r".+\.(tar|tar\.gz|tgz)", re.IGNORECASE)
 
 
 def obtained(argument: str, file: str = "") -> Source:
-    """Return the model that a command's argument names: a file, a folder or an archive.
+    """Return the model that a command's argument names: a path, `models:/...`, `hf://...` or `oci://...`.
 
-    `file` chooses one of several files of a folder, by its path there. What is unpacked lasts as long as this process.
-    Raise UsageError, and NotRecognised or ModelError for files that cannot be published.
+    `file` chooses one of several files of a folder, by its path there. What is downloaded or unpacked lasts as long as
+    this process. Raise UsageError for a malformed argument, NotRecognised or ModelError for files that cannot be
+    published, StoreError or DigestMismatch where a registry does not deliver them.
     """
+    from pilotlight_cli.sources import layouts
+
+    if argument.startswith("models:"):
+        from pilotlight_cli.sources.mlflow_server import registered
+
+        return layouts.take(registered(argument), file)
     return _local(Path(argument), file)
 
 
@@ -32,7 +39,7 @@ def _local(path: Path, file: str) -> Source:
     from pilotlight_cli.sources.files import local
 
     if not path.exists():
-        raise UsageError(f"{path} does not exist; expected a model file, a model folder or an archive")
+        raise UsageError(f"{path} does not exist; expected a model file, a model folder, models:/, hf:// or oci://")
     if path.is_dir():
         return layouts.take(local(path), file)
     if path.is_file() and _ARCHIVE.fullmatch(path.name):
