@@ -80,7 +80,8 @@ class Recognised:
     """A model file's kind, and the versions that saved a scikit-learn model.
 
     `size` is its size in bytes, unpacked, and `lz4` whether lz4 unpacks it. `external_files` are the external data
-    files of an ONNX model, `labels` and `vocabulary` the classes and the strings in it.
+    files of an ONNX model, `labels` and `vocabulary` the classes and the strings in it; `repairs`: it has what publish
+    may rewrite.
     """
 
     kind: str
@@ -91,6 +92,7 @@ class Recognised:
     vocabulary: tuple[str, ...] = ()
     size: int = 0
     lz4: bool = False
+    repairs: bool = False
 
 
 def recognise(path: Path) -> Recognised:
@@ -124,7 +126,7 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
         )
     external_files = _external_files(path, onnx.external)
     size += sum(file.stat().st_size for file in external_files)
-    return Recognised("onnx", external_files=external_files, labels=onnx.labels, vocabulary=onnx.vocabulary, size=size)
+    return Recognised("onnx", "", 2, external_files, onnx.labels, onnx.vocabulary, size, onnx.repairs)
 
 
 def _external_files(path: Path, names: Collection[str]) -> tuple[Path, ...]:

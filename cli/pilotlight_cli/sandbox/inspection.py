@@ -96,6 +96,7 @@ def inspect(
         vocabulary=found.vocabulary,
         method=method,
         pipeline=tuple(pipeline),
+        repairs=found.repairs,
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = limit_options.limits(found.size)

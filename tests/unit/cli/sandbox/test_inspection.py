@@ -230,7 +230,10 @@ def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
 def test_made_up_samples_with_large_answers_are_not_kept(tmp_path: Path) -> None:
     found = inspected(repeating(tmp_path, 20_001))
     assert not found.golden.samples
-    assert "the outputs for generated inputs have more than 100,000 values and are not kept" in found.notes
+    assert (
+        "the outputs for generated inputs have more than 100,000 values or 4,000,000 bytes and are not kept"
+        in found.notes
+    )
     assert inspected(repeating(tmp_path, 20_000)).golden.samples
 
 
