@@ -98,14 +98,13 @@ def stumps(missing: int = 0) -> dict[str, Any]:
     }
 
 
-def leaves(kind: str, classes: int) -> dict[str, Any]:
-    """Return the attributes of the leaves of `stumps`: `kind` is `class` or `target`."""
-    ids = [0, min(1, classes - 1)]
+def leaves(kind: str, index: int) -> dict[str, Any]:
+    """Return the attributes of the leaves of `stumps`: `kind` is `class` or `target`, `index` the one they add to."""
     return {
         f"{kind}_treeids": [0, 0, 1, 1],
         f"{kind}_nodeids": [1, 2, 1, 2],
-        f"{kind}_ids": ids * 2,
-        f"{kind}_weights": [0.7, 0.4, -0.2, 1.1],
+        f"{kind}_ids": [index] * 4,
+        f"{kind}_weights": [0.7, -0.4, -0.6, 1.1],
     }
 
 
@@ -119,32 +118,37 @@ def catboost_regressor(folder: Path) -> Path:
         n_targets=1,
         post_transform="NONE",
         **stumps(),
-        **leaves("target", 1),
+        **leaves("target", 0),
     )
     return save(folder, [trees], [floats("features", "N", WIDTH)], [floats("predictions", "N")])
 
 
 def catboost_classifier(folder: Path) -> Path:
-    """Write what CatBoostClassifier.save_model(format="onnx") does: ZipMap is all that it can write."""
-    return save(
+    """Write what CatBoostClassifier.save_model(format="onnx") does: ZipMap, and no operator set but ai.onnx.ml's."""
+    path = save(
         folder,
         [
-            _classifier("features", ["label", "probability_tensor"], [0, 1], post_transform="SOFTMAX"),
+            _classifier("features", ["label", "probability_tensor"], 1, classlabels_int64s=[0, 1]),
             _zipmap("probability_tensor", "probabilities", classlabels_int64s=[0, 1]),
         ],
         [floats("features", "N", WIDTH)],
         [integers("label", "N"), maps("probabilities")],
     )
+    model = onnx.load(path)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
+    path.write_bytes(model.SerializeToString())
+    return path
 
 
 def lightgbm_classifier(folder: Path, *, names: bool = False) -> Path:
     """Write what onnxmltools' convert_lightgbm does by default: trees that track missing values, and ZipMap."""
-    key = {"classlabels_strings": ["no", "yes"]} if names else {"classlabels_int64s": [3, 5]}
+    key: dict[str, Any] = {"classlabels_strings": ["no", "yes"]} if names else {"classlabels_int64s": [3, 5]}
     kind = TensorProto.STRING if names else TensorProto.INT64
     return save(
         folder,
         [
-            _classifier("input", ["label_tensor", "probability_tensor"], post_transform="LOGISTIC", missing=1, **key),
+            _classifier("input", ["label_tensor", "probability_tensor"], 0, missing=1, **key),
             node("Identity", ["label_tensor"], ["label"]),
             _zipmap("probability_tensor", "probabilities", **key),
         ],
@@ -153,14 +157,9 @@ def lightgbm_classifier(folder: Path, *, names: bool = False) -> Path:
     )
 
 
-def _classifier(
-    name: str, outputs: Sequence[str], classes: Sequence[int] = (), missing: int = 0, **more: Any
-) -> NodeProto:
-    if classes:
-        more["classlabels_int64s"] = classes
-    return node(
-        "TreeEnsembleClassifier", [name], outputs, domain="ai.onnx.ml", **stumps(missing), **leaves("class", 2), **more
-    )
+def _classifier(name: str, outputs: Sequence[str], index: int, missing: int = 0, **classes: Any) -> NodeProto:
+    trees = stumps(missing) | leaves("class", index) | classes
+    return node("TreeEnsembleClassifier", [name], outputs, domain="ai.onnx.ml", post_transform="LOGISTIC", **trees)
 
 
 def _zipmap(name: str, output: str, **classes: Any) -> NodeProto:

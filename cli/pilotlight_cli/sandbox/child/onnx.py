@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilotlight import runtimes
 from pilotlight.errors import FormatError, ModelError
@@ -14,6 +14,7 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
 from pilotlight_cli.formats.onnx_facts import Facts, read_facts
 from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
+from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_roles import Known, check_labels, guess_inputs, guess_outputs, note_scores
 from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_session import read_session
@@ -21,6 +22,7 @@ from pilotlight_cli.sandbox.child.onnx_trial import (
     Predict,
     Run,
     row_problem,
+    run_once,
     seen_outputs,
     try_out,
     unstable_outputs,
@@ -28,6 +30,9 @@ from pilotlight_cli.sandbox.child.onnx_trial import (
 )
 from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
+
+if TYPE_CHECKING:
+    from pilotlight_cli.sandbox.child.onnx_repairing import Prove
 
 # Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
 FEATURE_NAMES = "pilotlight.feature_names"
@@ -61,6 +66,14 @@ class _Model:
         return predict
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The findings about a model, and what was changed in it."""
+
+    findings: Findings
+    changes: tuple[str, ...]
+
+
 def inspect(job: Job) -> Findings:
     """Inspect an ONNX model. Raise ModelError, FormatError or UsageError."""
     if job.requested_format not in ("", "onnx"):
@@ -69,18 +82,46 @@ def inspect(job: Job) -> Findings:
         )
     if job.allow:
         raise UsageError(f"{job.path.name} is an ONNX model, which imports no globals; leave --allow out")
-    notes: list[str] = []
+    examined = examine(job)
+    return replace(examined.findings, notes=(*examined.changes, *examined.findings.notes))
+
+
+def examine(job: Job) -> Examined:
+    """Examine the model, rewritten where a function could not serve it as it is. Raise ModelError or FormatError."""
     given = read_given(job.signature) if job.signature else None
+    if not job.repairs:
+        return _examine(job, given, ())
+    from pilotlight_cli.sandbox.child.onnx_repairing import fixes_batch, repaired
+
+    first = repaired(job, free=not fixes_batch(given))
+    try:
+        return _examine(first.job, given, first.changes, first.prove)
+    except ModelError as error:
+        if not first.freed or is_exhaustion(error):
+            raise
+    form = repaired(job, free=False)
+    examined = _examine(form.job, given, form.changes, form.prove)
+    rows = "one row" if first.freed == 1 else f"{first.freed} rows"
+    note = f"the batch is fixed: each request has {rows}, because the model answers otherwise when it is made free"
+    return replace(examined, findings=replace(examined.findings, notes=(note, *examined.findings.notes)))
+
+
+def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove: Prove | None = None) -> Examined:
+    notes: list[str] = []
     model = _load(job, given, notes)
     inputs = Signature(_inputs(model, given, notes), model.plain.outputs)
     golden, runs = try_out(model.predict(inputs), inputs, job.golden, job.vocabulary)
+    if prove:
+        names = [tensor.name for tensor in inputs.inputs]
+        prove(names, runs, lambda batch: run_once(model.predict(inputs), inputs, batch).outputs)
     outputs = seen_outputs(inputs.outputs, runs, model.facts, notes)
     signature = _signature(given, replace(inputs, outputs=outputs), model.known, runs, notes)
     check_labels(signature, runs)
     _check_stable(signature, unstable_outputs(model.predict(inputs), inputs, runs))
     filled = fill_outputs(golden, signature, model.predict(signature))
     runtime = runtime_of("onnx", signature, job.packages, model.session)
-    return Findings("onnx", job.path, runtime, signature, filled, notes=(*notes, *golden_notes(golden, filled)))
+    notes.extend(golden_notes(golden, filled))
+    return Examined(Findings("onnx", job.path, runtime, signature, filled, notes=tuple(notes)), changes)
 
 
 def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:

@@ -49,7 +49,7 @@ def try_out(
         samples = [input_tensors(sample, signature, f"golden sample {i}") for i, sample in enumerate(golden.samples)]
         batches = (*samples, *_batches(taken, golden, words, below, samples))
         try:
-            return golden, tuple(_run(predict, signature, batch) for batch in batches)
+            return golden, tuple(run_once(predict, signature, batch) for batch in batches)
         except Exception as error:  # a model can raise any error
             if is_exhaustion(error):
                 raise
@@ -63,10 +63,11 @@ def try_out(
     ) from failure
 
 
-def _run(predict: Predict, signature: Signature, batch: tuple[Tensor, ...]) -> Run:
+def run_once(predict: Predict, signature: Signature, batch: Sequence[Tensor]) -> Run:
+    """Run the model on a batch."""
     rows = None if replace(signature, outputs=()).batch is None else batch[0].shape[0]
     names = [output.name for output in signature.outputs]
-    return Run(rows, batch, dict(zip(names, predict(batch), strict=True)))
+    return Run(rows, tuple(batch), dict(zip(names, predict(batch), strict=True)))
 
 
 def _batches(
@@ -101,6 +102,17 @@ def take_rows(tensor: Tensor, rows: int) -> Tensor:
         return Tensor(tensor.datatype, shape, [tensor.data[i % len(tensor.data)] for i in range(rows * count)])
     data, size = bytes(memoryview(tensor.data).cast("B")), rows * count * tensor.datatype.size
     return Tensor(tensor.datatype, shape, (data * (size // max(len(data), 1) + 1))[:size])
+
+
+def row_of(tensor: Tensor, row: int) -> Tensor:
+    """Return one row of a tensor."""
+    count = prod(tensor.shape[1:])
+    if isinstance(tensor.data, list):
+        return Tensor(tensor.datatype, (1, *tensor.shape[1:]), tensor.data[row * count : (row + 1) * count])
+    size = count * tensor.datatype.size
+    return Tensor(
+        tensor.datatype, (1, *tensor.shape[1:]), bytes(memoryview(tensor.data).cast("B")[row * size : (row + 1) * size])
+    )
 
 
 def with_width(predict: Predict, signature: Signature, facts: Facts, *, given: bool) -> Signature:
@@ -207,7 +219,7 @@ def unstable_outputs(predict: Predict, signature: Signature, runs: Sequence[Run]
     """Return the names of outputs that differ when the model runs on the same rows again."""
     if not runs:
         return []
-    again = _run(predict, signature, runs[-1].inputs)
+    again = run_once(predict, signature, runs[-1].inputs)
     return [name for name, tensor in runs[-1].outputs.items() if not _same(tensor, again.outputs[name])]
 
 

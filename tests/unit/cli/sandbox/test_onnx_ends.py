@@ -242,7 +242,7 @@ def boosted(folder: Path, missing: int) -> Path:
         domain="ai.onnx.ml",
         n_targets=1,
         **made.stumps(missing),
-        **made.leaves("target", 1),
+        **made.leaves("target", 0),
     )
     return save(folder, [trees], [floats("features", None, 4)], [floats("predictions", None, 1)])
 
