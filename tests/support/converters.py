@@ -125,16 +125,24 @@ def catboost_regressor(folder: Path) -> Path:
 
 def catboost_classifier(folder: Path) -> Path:
     """Write what CatBoostClassifier.save_model(format="onnx") does: ZipMap, and no operator set but ai.onnx.ml's."""
+    both = leaves("class", 0) | {
+        "class_treeids": [0, 0, 0, 0, 1, 1, 1, 1],
+        "class_nodeids": [1, 1, 2, 2, 1, 1, 2, 2],
+        "class_ids": [0, 1] * 4,
+        "class_weights": [-0.7, 0.7, 0.4, -0.4, 0.6, -0.6, -1.1, 1.1],
+    }
+    classes = {"classlabels_int64s": [0, 1]}
     path = save(
         folder,
         [
-            _classifier("features", ["label", "probability_tensor"], 1, classlabels_int64s=[0, 1]),
-            _zipmap("probability_tensor", "probabilities", classlabels_int64s=[0, 1]),
+            _classifier("features", ["label", "probability_tensor"], **both, **classes),
+            _zipmap("probability_tensor", "probabilities", **classes),
         ],
         [floats("features", "N", WIDTH)],
         [integers("label", "N"), maps("probabilities")],
     )
     model = onnx.load(path)
+    model.ir_version = 3
     del model.opset_import[:]
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 2))
     path.write_bytes(model.SerializeToString())
@@ -142,25 +150,40 @@ def catboost_classifier(folder: Path) -> Path:
 
 
 def lightgbm_classifier(folder: Path, *, names: bool = False) -> Path:
-    """Write what onnxmltools' convert_lightgbm does by default: trees that track missing values, and ZipMap."""
-    key: dict[str, Any] = {"classlabels_strings": ["no", "yes"]} if names else {"classlabels_int64s": [3, 5]}
+    """Write what onnxmltools' convert_lightgbm does by default: a label of [1], missing values, and ZipMap."""
+    classes: dict[str, Any] = {"classlabels_strings": ["no", "yes"]} if names else {"classlabels_int64s": [3, 5]}
     kind = TensorProto.STRING if names else TensorProto.INT64
+    trees = stumps(1) | leaves("class", 0) | classes
     return save(
         folder,
         [
-            _classifier("input", ["label_tensor", "probability_tensor"], 0, missing=1, **key),
-            node("Identity", ["label_tensor"], ["label"]),
-            _zipmap("probability_tensor", "probabilities", **key),
+            _classifier("input", ["label_tensor", "probability_tensor"], **trees),
+            node("Identity", ["label_tensor"], ["lgbmlabel"]),
+            node("Identity", ["probability_tensor"], ["lgbmprobabilities"]),
+            node("Identity", ["lgbmlabel"], ["label"]) if names else node("Cast", ["lgbmlabel"], ["label"], to=kind),
+            _zipmap("lgbmprobabilities", "probabilities", **classes),
         ],
         [floats("input", None, WIDTH)],
-        [helper.make_tensor_value_info("label", kind, [None]), maps("probabilities", kind)],
+        [helper.make_tensor_value_info("label", kind, [1]), maps("probabilities", kind)],
     )
 
 
-def _classifier(name: str, outputs: Sequence[str], index: int, missing: int = 0, **classes: Any) -> NodeProto:
-    trees = stumps(missing) | leaves("class", index) | classes
-    return node("TreeEnsembleClassifier", [name], outputs, domain="ai.onnx.ml", post_transform="LOGISTIC", **trees)
+def _classifier(name: str, outputs: Sequence[str], **trees: Any) -> NodeProto:
+    attributes = stumps() | {"post_transform": "LOGISTIC"} | trees
+    return node("TreeEnsembleClassifier", [name], outputs, domain="ai.onnx.ml", **attributes)
 
 
 def _zipmap(name: str, output: str, **classes: Any) -> NodeProto:
     return node("ZipMap", [name], [output], domain="ai.onnx.ml", **classes)
+
+
+def sequence(name: str, *shape: str | int | None) -> ValueInfoProto:
+    """Return a value that is a sequence of FP32."""
+    element = helper.make_tensor_type_proto(TensorProto.FLOAT, shape)
+    return helper.make_value_info(name, helper.make_sequence_type_proto(element))
+
+
+def optional(name: str, *shape: str | int | None) -> ValueInfoProto:
+    """Return a value that is an FP32 or nothing."""
+    element = helper.make_tensor_type_proto(TensorProto.FLOAT, shape)
+    return helper.make_value_info(name, helper.make_optional_type_proto(element))

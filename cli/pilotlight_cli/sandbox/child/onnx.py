@@ -91,18 +91,20 @@ def examine(job: Job) -> Examined:
     given = read_given(job.signature) if job.signature else None
     if not job.repairs:
         return _examine(job, given, ())
-    from pilotlight_cli.sandbox.child.onnx_repairing import fixes_batch, repaired
+    from pilotlight_cli.sandbox.child.onnx_repairing import explained, fixes_batch, repaired
 
     first = repaired(job, free=not fixes_batch(given))
     try:
         return _examine(first.job, given, first.changes, first.prove)
     except ModelError as error:
-        if not first.freed or is_exhaustion(error):
+        if is_exhaustion(error):
             raise
+        if not first.freed:
+            raise explained(first, error) from error
     form = repaired(job, free=False)
     examined = _examine(form.job, given, form.changes, form.prove)
     rows = "one row" if first.freed == 1 else f"{first.freed} rows"
-    note = f"the batch is fixed: each request has {rows}, because the model answers otherwise when it is made free"
+    note = f"the batch is fixed: each request has {rows}, as the model fails or answers otherwise when it is made free"
     return replace(examined, findings=replace(examined.findings, notes=(note, *examined.findings.notes)))
 
 
@@ -142,10 +144,10 @@ def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
         if wanted is None or tensor.name in wanted or tensor.type.startswith("tensor(")
     )
     _check_inputs(job, inputs)
-    defaults = [tensor.name for tensor in session.get_overridable_initializers()]
+    defaults = [repr(tensor.name) for tensor in session.get_overridable_initializers()]
     if defaults:
         more = f" and {len(defaults) - 3} more" if len(defaults) > 3 else ""
-        notes.append(f"the inputs {', '.join(defaults[:3])}{more} have default values, which are always used")
+        notes.append(f"the default value is always used of {', '.join(defaults[:3])}{more}, inputs that have one")
     plain = Signature(inputs, outputs)
     settings = read_session(metadata)
     runtime = runtime_of("onnx", plain, job.packages, settings)
@@ -239,19 +241,24 @@ def _check_stable(signature: Signature, unstable: Sequence[str]) -> None:
 
 def _described(tensor: Any, what: str) -> tuple[Datatype, tuple[int, ...]]:  # noqa: ANN401 - onnxruntime has no types
     """Return a tensor's datatype and shape; dynamic dimensions are -1. Raise ModelError."""
-    kind = tensor.type
-    if kind.startswith("seq(map("):
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    if kind not in _DATATYPES:
         raise ModelError(
-            f"the {what} {tensor.name!r} is a sequence of maps, expected a tensor; convert the model again with "
-            "options={'zipmap': False}"
-        )
-    if not kind.startswith("tensor(") or kind[7:-1] not in _DATATYPES:
-        raise ModelError(
-            f"the {what} {tensor.name!r} is a {kind}, expected a tensor of {', '.join(_DATATYPES)}; change it, for "
-            "instance with a Cast"
+            f"the {what} {tensor.name!r} is a {tensor.type}, expected a tensor; {_advice(tensor.type, what)}"
         )
     shape = tuple(length if isinstance(length, int) and length >= 0 else -1 for length in tensor.shape)
-    return _DATATYPES[kind[7:-1]], shape
+    return _DATATYPES[kind], shape
+
+
+def _advice(kind: str, what: str) -> str:
+    """Return what to do about a value that is no tensor of a known datatype."""
+    if kind.startswith("tensor("):
+        return f"give it one of the datatypes {', '.join(_DATATYPES)}, for instance with a Cast"
+    if what == "input":
+        return "export the model with a tensor for each of its parts, not from a DictVectorizer, a dict or a list"
+    if "map(" in kind:
+        return "convert the model again with options={'zipmap': False}, in onnxmltools with zipmap=False"
+    return "export the model with a tensor for each of its parts"
 
 
 def _texts(metadata: dict[str, str], key: str) -> tuple[str, ...]:

@@ -24,12 +24,16 @@ Prove = Callable[[Sequence[str], Sequence[Run], RunOutputs], None]
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A job for the rewritten model, the sentences about its changes, and the proof to run once rows are known."""
+    """A job for the rewritten model, the sentences about its changes, and the proof to run once rows are known.
+
+    `freed` is the size of the batch that was made free, or 0; `joined` are the sequences that became one tensor.
+    """
 
     job: Job
-    changes: tuple[str, ...]
-    freed: int
-    prove: Prove | None
+    changes: tuple[str, ...] = ()
+    freed: int = 0
+    joined: tuple[str, ...] = ()
+    prove: Prove | None = None
 
 
 def fixes_batch(given: Signature | None) -> bool:
@@ -52,9 +56,20 @@ def repaired(job: Job, *, free: bool) -> Repaired:
     if free:
         free_batch(rewriting)
     if not rewriting.changes:
-        return Repaired(job, (), 0, None)
+        return Repaired(job)
     made = _written(job, rewriting, "freed" if rewriting.batch else "repaired")
-    return Repaired(made, tuple(rewriting.changes), rewriting.batch, _proof(original, rewriting))
+    joined = tuple(end.name for end in rewriting.ends if end.kind in ("stack", "concat"))
+    return Repaired(made, tuple(rewriting.changes), rewriting.batch, joined, _proof(original, rewriting))
+
+
+def explained(form: Repaired, error: ModelError) -> ModelError:
+    """Return the error of a form that cannot be served, with what it comes from."""
+    if not form.joined:
+        return error
+    return ModelError(
+        f"the sequence {', '.join(map(repr, form.joined))} cannot become one tensor: {error}; export the model with a "
+        "tensor for each of its parts, or join them, in PyTorch with torch.stack(parts, dim=1)"
+    )
 
 
 def _proof(original: Job, rewriting: Rewriting) -> Prove:
@@ -92,8 +107,8 @@ def _opens(path: Path) -> bool:
 
 
 def _locale_change(locales: Sequence[str], *, compared: bool) -> str:
-    how = "" if compared else ", and so does this machine, so that the answers could not be compared"
-    return f"the locale {', '.join(locales)} was replaced by {LOCALE}: Amazon Linux lacks the first{how}"
+    how = "" if compared else "; this machine lacks it too, so the answers were not compared"
+    return f"the locale {', '.join(locales)}, which Amazon Linux lacks, was replaced by {LOCALE}{how}"
 
 
 def _written(job: Job, rewriting: Rewriting, name: str) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -22,7 +24,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 import converters as made
-from converters import CLASSES, WORDS, constant, floats, integers, node, save
+import models
+from converters import CLASSES, WORDS, constant, floats, integers, node, optional, save, sequence
 from pilotlight.codec.encode import check_outputs
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.golden import to_tensor
@@ -123,10 +126,29 @@ def imputed(*operators: str) -> Make:
     )
 
 
+def words(*nodes: Any) -> Make:
+    """Make a model that looks up normalised words."""
+    table: dict[str, Any] = {"keys_strings": ["a", "b"], "values_floats": [1.0, 2.0]}
+    return lambda folder: save(
+        folder,
+        [*nodes, node("LabelEncoder", ["z"], ["y"], domain="ai.onnx.ml", **table)],
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["N"])],
+        [floats("y", "N")],
+    )
+
+
+def of_rows(*nodes: Any, ends: Any, shape: tuple[Any, ...] = ("N", 4), **constants: Any) -> Make:
+    """Make a model of one input `x` with those outputs."""
+    made_of = [constant(name, np.array(value)) for name, value in constants.items()]
+    return lambda folder: save(folder, nodes, [floats("x", *shape)], ends, made_of)
+
+
+SPLIT = partial(node, "SplitToSequence")
 SCORES = "not between 0 and 1 with a sum of 1 in each row"
 LABELLED = f"X[any,4] features -> label[any] label; probabilities[any,3] probabilities {CLASSES}"
 SCORED = f"X[any,4] features -> label[any] label; probabilities[any,3] tensor {CLASSES}"
 PLAIN = {"zipmap": False}
+NAMES = ("no", "perhaps", "yes")
 
 PUBLISHED: dict[str, tuple[Make, str, str]] = {
     "SVC": (of_sklearn(SVC(), **PLAIN), SCORED, SCORES),
@@ -225,6 +247,99 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         "features[any,4] features -> predictions[any,1] tensor",
         "",
     ),
+    "ZipMap of skl2onnx": (
+        of_sklearn(LogisticRegression()),
+        f"X[any,4] features -> output_label[any] label; output_probability[any,3] probabilities {CLASSES}",
+        "ZipMap was taken out: the output 'output_probability' is a tensor with a column for each of its 3 labels",
+    ),
+    "ZipMap of names, no width": (
+        of_sklearn(KNeighborsClassifier(), WORDS, shape=None),
+        f"X[any,4] features -> output_label[any] label; output_probability[any,3] probabilities {NAMES}",
+        "ZipMap was taken out",
+    ),
+    "ZipMap of CatBoost": (
+        made.catboost_classifier,
+        "features[any,4] features -> label[any] label; probabilities[any,2] probabilities (0, 1)",
+        "ZipMap was taken out",
+    ),
+    "ZipMap of LightGBM": (
+        made.lightgbm_classifier,
+        "input[any,4] features missing -> label[any] label; probabilities[any,2] probabilities (3, 5)",
+        "declares [1] as the shape of the output 'label', but gives [any]",
+    ),
+    "ZipMap of LightGBM with names": (
+        partial(made.lightgbm_classifier, names=True),
+        "input[any,4] features missing -> label[any] label; probabilities[any,2] probabilities ('no', 'yes')",
+        "ZipMap was taken out",
+    ),
+    "several targets of skl2onnx": (
+        of_sklearn(
+            MultiOutputClassifier(LogisticRegression()), np.stack([made.TENS, made.TENS[::-1] // 10], 1), **PLAIN
+        ),
+        "X[any,4] features -> label[any,2] tensor; probabilities_0[any,3] tensor; probabilities_1[any,3] tensor",
+        "the sequence 'probabilities' was replaced by its tensors 'probabilities_0', 'probabilities_1'",
+    ),
+    "a sequence of rows": (
+        of_rows(SPLIT(["x"], ["y"], axis=0, keepdims=0), ends=[sequence("y")]),
+        "x[any,4] features -> y[any,4] tensor",
+        "the sequence 'y' was replaced by one tensor of its elements",
+    ),
+    "a sequence of batches of a row": (
+        of_rows(SPLIT(["x"], ["y"], axis=0), ends=[sequence("y")]),
+        "x[any,4] features -> y[any,4] tensor",
+        "the sequence 'y' was replaced",
+    ),
+    "a sequence of columns": (
+        of_rows(SPLIT(["x", "two"], ["y"], axis=1), ends=[sequence("y")], two=2),
+        "x[any,4] features -> y[any,2,2] tensor",
+        "the sequence 'y' was replaced",
+    ),
+    "a sequence that grows": (
+        of_rows(
+            node("SequenceEmpty", [], ["none"]),
+            node("SequenceInsert", ["none", "x"], ["one"]),
+            node("SequenceInsert", ["one", "x"], ["y"]),
+            ends=[sequence("y")],
+        ),
+        "x[any,4] features -> y[any,2,4] tensor",
+        "the sequence 'y' was replaced",
+    ),
+    "an optional input": (
+        lambda folder: save(
+            folder,
+            [node("OptionalGetElement", ["x"], ["v"]), node("Neg", ["v"], ["y"])],
+            [optional("x", "N", 4)],
+            [floats("y", "N", 4)],
+        ),
+        "x[any,4] features -> y[any,4] tensor",
+        "the optional input 'x' has to be in each request",
+    ),
+    "an optional output": (
+        of_rows(node("Optional", ["x"], ["y"]), ends=[optional("y", "N", 4)]),
+        "x[any,4] features -> y[any,4] tensor",
+        "the optional output 'y' was replaced by its tensor",
+    ),
+    "a default value": (
+        lambda folder: save(
+            folder,
+            [node("Mul", ["x", "w"], ["y"])],
+            [floats("x", "N", 2), floats("w", 2)],
+            [floats("y", "N", 2)],
+            [constant("w", np.ones(2, np.float32))],
+        ),
+        "x[any,2] features -> y[any,2] tensor",
+        "the default value is always used of 'w'",
+    ),
+    "a batch of 1": (
+        of_rows(node("Reshape", ["x", "to"], ["y"]), ends=[floats("y", 1, 4)], shape=(1, 2, 2), to=[1, 4]),
+        "x[any,2,2] tensor -> y[any,4] tensor",
+        "the batch, fixed at 1, was made free",
+    ),
+    "a batch of 8": (
+        of_rows(node("Reshape", ["x", "to"], ["y"]), ends=[floats("y", 8, 4)], shape=(8, 2, 2), to=[8, -1]),
+        "x[any,2,2] tensor -> y[any,4] tensor",
+        "the batch, fixed at 8, was made free",
+    ),
     "an imputer": (imputed(), "x[any,2] features missing -> filled[any,2] tensor", ""),
     "an imputer beside another reader": (
         imputed("Abs"),
@@ -245,6 +360,89 @@ def boosted(folder: Path, missing: int) -> Path:
         **made.leaves("target", 0),
     )
     return save(folder, [trees], [floats("features", None, 4)], [floats("predictions", None, 1)])
+
+
+def test_a_lookup_of_words_without_its_locale_is_published(tmp_path: Path) -> None:
+    lower = node("StringNormalizer", ["x"], ["z"], case_change_action="LOWER", locale="en_US.UTF-8")
+    found = inspected(words(lower)(tmp_path))
+    note = "the locale en_US.UTF-8, which Amazon Linux lacks, was replaced by C.UTF-8"
+    assert found.notes[0].startswith(note)
+    assert set(found.golden.samples[0].outputs[0].data) == {1.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"locale": "xx"}, {"case_change_action": "LOWER", "locale": "C"}, {"is_case_sensitive": 1}]
+)
+def test_a_locale_that_is_everywhere_or_unused_stays(attributes: dict[str, Any], tmp_path: Path) -> None:
+    assert not recognise(words(node("StringNormalizer", ["x"], ["z"], **attributes))(tmp_path)).repairs
+
+
+COUPLED: dict[str, tuple[Make, str, str]] = {
+    "rows that are added up": (
+        of_rows(node("CumSum", ["x", "first"], ["y"]), ends=[floats("y", 1, 4)], shape=(1, 4), first=0),
+        "x[1,4] features -> y[1,4] tensor",
+        "each request has one row",
+    ),
+    "a constant of a row": (
+        of_rows(
+            node("Concat", ["x", "more"], ["y"], axis=1),
+            ends=[floats("y", 1, 6)],
+            shape=(1, 4),
+            more=np.ones((1, 2), np.float32),
+        ),
+        "x[1,4] features -> y[1,6] tensor",
+        "each request has one row",
+    ),
+    "a softmax over rows": (
+        of_rows(node("Softmax", ["x"], ["y"], axis=0), ends=[floats("y", 8, 4)], shape=(8, 4)),
+        "x[8,4] tensor -> y[8,4] tensor",
+        "each request has 8 rows",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COUPLED)
+def test_a_batch_stays_fixed_if_rows_do_not_go_alone(case: str, tmp_path: Path) -> None:
+    make, signature, note = COUPLED[case]
+    found = inspected(make(tmp_path))
+    assert ends(found.signature) == signature
+    assert note in found.notes[0]
+    assert found.golden.samples
+
+
+def test_a_signature_keeps_a_batch_fixed(tmp_path: Path) -> None:
+    path = of_rows(node("Neg", ["x"], ["y"]), ends=[floats("y", 1, 4)], shape=(1, 4))(tmp_path)
+    given = described([tensor("x", 1, 4)], [tensor("y", 1, 4)])
+    found = inspected(path, signature=given)
+    assert ends(found.signature) == "x[1,4] tensor -> y[1,4] tensor"
+    assert found.path == path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", [made.catboost_classifier, made.lightgbm_classifier, of_sklearn(LogisticRegression())])
+def test_probabilities_without_zipmap_are_those_with_it_bit_for_bit(make: Make, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    found = inspected(path)
+    feeds = {found.signature.inputs[0].name: made.POINTS}
+    label, maps = models.run_onnx(path, feeds).values()
+    again, probabilities = models.run_onnx(found.path, feeds).values()
+    assert again.tolist() == label.tolist()
+    given = np.array([[row[each] for each in found.signature.labels] for row in maps], np.float32)
+    assert given.tobytes() == probabilities.tobytes()
+
+
+def test_a_rewriting_that_cannot_be_tried_asks_for_rows(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("x", TensorProto.STRING, [1])
+    path = save(
+        tmp_path,
+        [node("Optional", ["x"], ["y"])],
+        [value],
+        [helper.make_value_info("y", helper.make_optional_type_proto(value.type))],
+    )
+    with pytest.raises(ModelError, match="no rows can be generated to prove .*; give rows with --golden"):
+        inspected(path)
+    found = inspected(path, golden=json.dumps({"instances": [{"x": "a"}]}))
+    assert found.golden.samples[0].outputs[0].data == ("a",)
 
 
 @pytest.mark.filterwarnings("ignore")  # of fits that do not converge
@@ -324,6 +522,28 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "an input without a shape": (unshaped, "the input 'x' has no declared shape; give its shape with --signature"),
     "an input without values": (negated("N", 0), r"the input 'x' has the shape \[-1, 0\], which holds no values"),
     "a batch of nothing": (negated(0, 4), r"the input 'x' has the shape \[0, 4\]"),
+    "a sequence of unequal tensors": (
+        of_rows(SPLIT(["x", "parts"], ["y"], axis=1), ends=[sequence("y")], parts=[1, 3]),
+        r"the sequence 'y' cannot become one tensor: .*torch\.stack\(parts, dim=1\)",
+    ),
+    "a sequence as input": (
+        lambda folder: save(
+            folder,
+            [node("ConcatFromSequence", ["x"], ["y"], axis=0)],
+            [sequence("x", "N", 4)],
+            [floats("y", "N", 4)],
+        ),
+        r"the input 'x' is a seq\(tensor\(float\)\), expected a tensor; export the model with a tensor for each",
+    ),
+    "a map as input": (
+        lambda folder: save(
+            folder,
+            [node("CastMap", ["x"], ["y"], domain="ai.onnx.ml", max_map=3, map_form="SPARSE")],
+            [helper.make_value_info("x", helper.make_map_type_proto(7, floats("v").type))],
+            [floats("y", 1, 3)],
+        ),
+        r"the input 'x' is a map\(int64,tensor\(float\)\), expected a tensor; .* not from a DictVectorizer",
+    ),
     "no inputs": (
         lambda folder: save(
             folder, [node("Identity", ["one"], ["y"])], [], [floats("y", 1)], [constant("one", np.ones(1, "f"))]
