@@ -75,6 +75,18 @@ def make_tensors(rewriting: Rewriting) -> None:
             _take_value(rewriting, value)
 
 
+def put_metadata(rewriting: Rewriting, key: str, values: Sequence[str | int]) -> None:
+    """Put a list into the metadata, in the place of another."""
+    metadata, text = rewriting.model.metadata_props, json.dumps(list(values))
+    found = next((entry for entry in metadata if entry.key == key), None)
+    if found is not None and found.value == text:
+        return
+    if found is not None:
+        metadata.remove(found)
+    metadata.add(key=key, value=text)
+    rewriting.changes.append(f"{len(values)} names were put into the metadata {key}")
+
+
 def keep_labels(rewriting: Rewriting) -> None:
     """Put the keys of the one ZipMap that was taken out into the metadata, unless labels are there."""
     keys = [end.keys for end in rewriting.ends if end.kind == "maps"]

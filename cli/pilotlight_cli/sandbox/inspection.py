@@ -79,7 +79,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = _link_files((path, *found.external_files), folder / "given")
+    linked, *external_files = link_files((path, *found.external_files), folder / "given")
     job = Job(
         path=linked,
         kind=found.kind,
@@ -126,7 +126,7 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     )
 
 
-def _link_files(files: Sequence[Path], folder: Path) -> list[Path]:
+def link_files(files: Sequence[Path], folder: Path) -> list[Path]:
     """Link the files into a new folder, or copy those that cannot be linked."""
     folder.mkdir()
     targets = [folder / file.name for file in files]

@@ -68,10 +68,16 @@ class _Model:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The findings about a model, and what was changed in it."""
+    """The findings about a model, what was changed in it, and what could not be.
+
+    `runs` are those on which it was tried, with the inputs in the order of `names`.
+    """
 
     findings: Findings
     changes: tuple[str, ...]
+    names: tuple[str, ...]
+    runs: tuple[Run, ...]
+    kept: tuple[str, ...] = ()
 
 
 def inspect(job: Job) -> Findings:
@@ -83,7 +89,7 @@ def inspect(job: Job) -> Findings:
     if job.allow:
         raise UsageError(f"{job.path.name} is an ONNX model, which imports no globals; leave --allow out")
     examined = examine(job)
-    return replace(examined.findings, notes=(*examined.changes, *examined.findings.notes))
+    return replace(examined.findings, notes=(*examined.changes, *examined.kept, *examined.findings.notes))
 
 
 def examine(job: Job) -> Examined:
@@ -97,7 +103,7 @@ def examine(job: Job) -> Examined:
     try:
         return _examine(first.job, given, first.changes, first.prove)
     except ModelError as error:
-        if is_exhaustion(error):
+        if is_exhaustion(error) or not (first.freed or first.joined):
             raise
         if not first.freed:
             raise explained(first, error) from error
@@ -105,7 +111,7 @@ def examine(job: Job) -> Examined:
     examined = _examine(form.job, given, form.changes, form.prove)
     rows = "one row" if first.freed == 1 else f"{first.freed} rows"
     note = f"the batch is fixed: each request has {rows}, as the model fails or answers otherwise when it is made free"
-    return replace(examined, findings=replace(examined.findings, notes=(note, *examined.findings.notes)))
+    return replace(examined, kept=(note,))
 
 
 def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove: Prove | None = None) -> Examined:
@@ -113,8 +119,8 @@ def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove:
     model = _load(job, given, notes)
     inputs = Signature(_inputs(model, given, notes), model.plain.outputs)
     golden, runs = try_out(model.predict(inputs), inputs, job.golden, job.vocabulary)
+    names = tuple(tensor.name for tensor in inputs.inputs)
     if prove:
-        names = [tensor.name for tensor in inputs.inputs]
         prove(names, runs, lambda batch: run_once(model.predict(inputs), inputs, batch).outputs)
     outputs = seen_outputs(inputs.outputs, runs, model.facts, notes)
     signature = _signature(given, replace(inputs, outputs=outputs), model.known, runs, notes)
@@ -123,7 +129,8 @@ def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove:
     filled = fill_outputs(golden, signature, model.predict(signature))
     runtime = runtime_of("onnx", signature, job.packages, model.session)
     notes.extend(golden_notes(golden, filled))
-    return Examined(Findings("onnx", job.path, runtime, signature, filled, notes=tuple(notes)), changes)
+    findings = Findings("onnx", job.path, runtime, signature, filled, notes=tuple(notes))
+    return Examined(findings, changes, names, runs)
 
 
 def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:

@@ -48,7 +48,7 @@ def repaired(job: Job, *, free: bool) -> Repaired:
     if rewriting.locales:
         compared = _opens(job.path)
         rewriting.changes.append(_locale_change(rewriting.locales, compared=compared))
-        original = job if compared else _written(job, rewriting, "relocated")
+        original = job if compared else written(job, rewriting, "relocated")
     else:
         original = job
     make_tensors(rewriting)
@@ -57,15 +57,13 @@ def repaired(job: Job, *, free: bool) -> Repaired:
         free_batch(rewriting)
     if not rewriting.changes:
         return Repaired(job)
-    made = _written(job, rewriting, "freed" if rewriting.batch else "repaired")
+    made = written(job, rewriting, "freed" if rewriting.batch else "repaired")
     joined = tuple(end.name for end in rewriting.ends if end.kind in ("stack", "concat"))
     return Repaired(made, tuple(rewriting.changes), rewriting.batch, joined, _proof(original, rewriting))
 
 
 def explained(form: Repaired, error: ModelError) -> ModelError:
-    """Return the error of a form that cannot be served, with what it comes from."""
-    if not form.joined:
-        return error
+    """Return the error of a form whose sequences cannot be joined."""
     return ModelError(
         f"the sequence {', '.join(map(repr, form.joined))} cannot become one tensor: {error}; export the model with a "
         "tensor for each of its parts, or join them, in PyTorch with torch.stack(parts, dim=1)"
@@ -111,8 +109,8 @@ def _locale_change(locales: Sequence[str], *, compared: bool) -> str:
     return f"the locale {', '.join(locales)}, which Amazon Linux lacks, was replaced by {LOCALE}{how}"
 
 
-def _written(job: Job, rewriting: Rewriting, name: str) -> Job:
-    """Write the model into a folder of its own, with its external files; the given file may be the publisher's."""
+def written(job: Job, rewriting: Rewriting, name: str) -> Job:
+    """Write the model into a folder of its own, with its external files, and return a job for it."""
     folder = job.folder / name
     path = folder / job.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
