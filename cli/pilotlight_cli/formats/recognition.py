@@ -126,7 +126,14 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
         )
     external_files = _external_files(path, onnx.external)
     size += sum(file.stat().st_size for file in external_files)
-    return Recognised("onnx", "", 2, external_files, onnx.labels, onnx.vocabulary, size, onnx.repairs)
+    return Recognised(
+        "onnx",
+        external_files=external_files,
+        labels=onnx.labels,
+        vocabulary=onnx.vocabulary,
+        size=size,
+        repairs=onnx.repairs,
+    )
 
 
 def _external_files(path: Path, names: Collection[str]) -> tuple[Path, ...]:
