@@ -23,6 +23,7 @@ from pilotlight_cli.commands import (
     models,
     optimizing,
     projects,
+    publishing,
     releases,
     sam,
     signing,
@@ -118,7 +119,7 @@ app.command("inspect", rich_help_panel=MODEL)(inspecting.inspect)
 app.command("repair", rich_help_panel=MODEL)(inspecting.repair)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("diff", rich_help_panel=MODEL)(comparing.diff)
-app.command("publish", rich_help_panel=STORE)(models.publish)
+app.command("publish", rich_help_panel=STORE)(publishing.publish)
 app.command("sign", rich_help_panel=STORE)(signing.sign)
 app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)
