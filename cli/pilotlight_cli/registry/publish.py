@@ -59,7 +59,7 @@ def publish(
         check_name(alias, "an alias")
     golden = to_bytes(write_golden(inspection.golden))
     states = file_states(inspection.files)
-    model = _describe(inspection, name, golden)
+    model = describe(inspection, name, golden)
     numbers = free_versions(store, name)
     manifest = upload(store, model, golden, states, numbers, sign=sign, clock=clock, progress=progress)
     if alias is not None:
@@ -137,7 +137,8 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
     return path
 
 
-def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
+def describe(inspection: Inspection, name: str, golden: bytes) -> Description:
+    """Return the first version of an inspected model. Raise PublishRefused for files of reserved names."""
     for path in inspection.files:
         if path.name in (GOLDEN, MANIFEST, BUNDLE):
             raise PublishRefused(f"{path}: the name {path.name} is reserved in the store; rename the file")

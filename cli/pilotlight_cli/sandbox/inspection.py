@@ -35,6 +35,9 @@ __all__ = ["Inspection", "UsageError", "inspect"]
 
 _KNOWN_ROOTS: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})
 
+# The folder with links to the given files, in that of the inspection.
+_GIVEN: Final = "given"
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
@@ -79,7 +82,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = link_files((path, *found.external_files), folder / "given")
+    linked, *external_files = link_files((path, *found.external_files), folder / _GIVEN)
     job = Job(
         path=linked,
         kind=found.kind,
@@ -114,6 +117,12 @@ def inspect(
         extra_globals=extra,
         notes=findings.notes,
     )
+
+
+def discard(inspection: Inspection) -> None:
+    """Remove the folder of the inspected files, which would last as long as this process."""
+    folder = inspection.files[0].parent
+    shutil.rmtree(folder.parent if folder.name == _GIVEN else folder)
 
 
 def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
