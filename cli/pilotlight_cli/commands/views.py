@@ -117,6 +117,7 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
     packages = ", ".join(f"{name} {version}" for name, version in model.runtime.packages.items())
     rows: list[tuple[str, str | Text]] = [
         ("created", _when(manifest.created_at)),
+        *([("source", manifest.source)] if manifest.source else []),
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]

@@ -41,7 +41,10 @@ _GIVEN: Final = "given"
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed."""
+    """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed.
+
+    `source` is the URL that the model was downloaded from, if it was.
+    """
 
     format: str
     files: tuple[Path, ...]
@@ -51,6 +54,7 @@ class Inspection:
     allowed_globals: tuple[str, ...] = ()
     extra_globals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: str = ""
 
 
 def inspect(
