@@ -207,6 +207,15 @@ def serve(
         ),
     ] = None,
     port: Port = 8080,
+    compare: Annotated[
+        str,
+        typer.Option(
+            "--compare",
+            metavar="NAME:VERSION",
+            help="Serve this version of the store too: the page shows both answers.",
+            show_default=False,
+        ),
+    ] = "",
     once: Annotated[bool, typer.Option("--once", help="Exit after the first response.")] = False,
 ) -> None:
     """Serve the pinned model on this machine in the cloud's own runtime."""
@@ -216,7 +225,7 @@ def serve(
 
     path = selected(model, lock).lock
     served = cloud or usual_cloud(store or project_store(path.parent), _clouds(lock))
-    run_serve(served, path, store, port, once=once)
+    run_serve(served, path, store, port, compare, once=once)
 
 
 def dev(

@@ -98,7 +98,7 @@ FORMS = {
     "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--breaking", "--json"}),
     "rollback": ([], set(), {"--model", "--json"}),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
-    "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--once"}),
+    "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--compare", "--once"}),
     "dev": (["path"], set(), {"--cloud", "--model", "--port"}),
     "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
     "deploy": ([], set(), set()),
