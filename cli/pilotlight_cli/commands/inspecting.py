@@ -22,6 +22,7 @@ from pilotlight_cli.commands.options import (
     GoldenRows,
     MaxMemory,
     MaxSeconds,
+    OwnModule,
     PipelineKeys,
     SourceModel,
 )
@@ -53,6 +54,7 @@ def inspect(
     allow: AllowedNames = None,
     method: EstimatorMethod = None,
     pipeline: PipelineKeys = "",
+    with_module: OwnModule = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -66,6 +68,7 @@ def inspect(
         allow=allow or (),
         method=method or "",
         pipeline=pipeline.split(",") if pipeline else (),
+        with_module=with_module,
         limits=LimitOptions(max_memory, max_seconds),
     )
     if signature:

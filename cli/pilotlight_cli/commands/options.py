@@ -167,3 +167,12 @@ PipelineKeys = Annotated[
         show_default=False,
     ),
 ]
+OwnModule = Annotated[
+    Path | None,
+    typer.Option(
+        "--with-module",
+        metavar="PATH",
+        exists=True,
+        help="Your own module, a .py file or a package folder, whose classes a scikit-learn model names.",
+    ),
+]

@@ -20,6 +20,7 @@ from pilotlight_cli.commands.options import (
     GoldenRows,
     MaxMemory,
     MaxSeconds,
+    OwnModule,
     PipelineKeys,
     SignKey,
     SourceModel,
@@ -61,6 +62,7 @@ def publish(
     sign: SignKey = None,
     method: EstimatorMethod = None,
     pipeline: PipelineKeys = "",
+    with_module: OwnModule = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -84,6 +86,7 @@ def publish(
         allow=allow or (),
         method=method or "",
         pipeline=pipeline.split(",") if pipeline else (),
+        with_module=with_module,
         limits=limits,
     )
     manifest = uploaded(target, inspection, name, alias, key)
@@ -107,6 +110,7 @@ def inspected(
     allow: Sequence[str] = (),
     method: str = "",
     pipeline: Sequence[str] = (),
+    with_module: Path | None = None,
     limits: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect a model, and print what the inspection notes."""
@@ -122,12 +126,16 @@ def inspected(
             allow=allow,
             method=method,
             pipeline=pipeline,
+            with_module=with_module,
             limit_options=limits,
         )
     for note in inspection.notes:
         console.note(note)
-    if inspection.extra_globals:
-        console.warning(f"allowed by --allow: {', '.join(inspection.extra_globals)}")
+    own = [name for name in inspection.extra_globals if name not in allow]
+    if own:
+        console.warning(f"the function will run your own module, {inspection.files[-1].name}: {', '.join(own)}")
+    if len(own) < len(inspection.extra_globals):
+        console.warning(f"allowed by --allow: {', '.join(sorted(set(inspection.extra_globals) - set(own)))}")
     return inspection
 
 

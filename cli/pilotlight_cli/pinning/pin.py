@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.errors import FormatError, PilotlightError
-from pilotlight.model.formats import LIBRARIES, check_oldest
+from pilotlight.errors import FormatError, ModelError, PilotlightError
+from pilotlight.model.formats import FORMATS, LIBRARIES, check_oldest
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
+from pilotlight.runtimes.own_modules import module_names
 from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
@@ -149,6 +150,7 @@ def check_description(model: Description) -> None:
     """
     check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
     check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
+    _own_modules(model)
     unknown = _unknown(model)
     if unknown and not model.extra_globals:
         raise NotAdmitted(
@@ -165,6 +167,14 @@ def _check_files(store: Store, model: Description, *, every: bool) -> None:
             download(store, model.key(file.name), file, Path(folder), lambda _: None)
         if is_onnx:
             check_files(model, Path(folder))
+
+
+def _own_modules(model: Description) -> list[str]:
+    """Return the names of a scikit-learn model's own modules. Raise NotAdmitted for another further file."""
+    try:
+        return module_names(model) if FORMATS[model.format].has_methods else []
+    except ModelError as error:
+        raise NotAdmitted(str(error)) from None
 
 
 def _unknown(model: Description) -> list[str]:
@@ -200,6 +210,11 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
         warnings.append(
             f"the publisher of {model.name}:{model.version} allowed globals that Pilotlight does not; loading the "
             f"model may call them: {', '.join(model.extra_globals)}"
+        )
+    for name, file in zip(_own_modules(model), model.files[1:], strict=False):
+        warnings.append(
+            f"the function runs the publisher's own module {name}, {file.name} with SHA-256 {file.sha256}; read it "
+            "before you commit the lock"
         )
     unknown = _unknown(model)
     if unknown:

@@ -30,6 +30,7 @@ from pilotlight_cli.regular_files import check_regular, file_states
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
+from pilotlight_cli.sandbox.own_module import pack
 
 __all__ = ["Inspection", "UsageError", "inspect"]
 
@@ -66,12 +67,14 @@ def inspect(
     allow: Sequence[str],
     method: str = "",
     pipeline: Sequence[str] = (),
+    with_module: Path | None = None,
     limit_options: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
     `method` is the estimator's method to serve; empty for predict and predict_proba. `pipeline` are the keys of a
-    dictionary, or the positions in a tuple, of the objects that make a pipeline.
+    dictionary, or the positions in a tuple, of the objects that make a pipeline. `with_module` is the source of a
+    module whose classes the model names; it becomes one of the `files`.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
@@ -80,13 +83,14 @@ def inspect(
     _check_allowed(allow)
     path = path.absolute()
     found = recognise_file(path, limit_options)
-    for option, value in (("--method", method), ("--pipeline", pipeline)):
+    for option, value in (("--method", method), ("--pipeline", pipeline), ("--with-module", with_module)):
         if value and KINDS[found.kind].inspector != "sklearn":
             raise UsageError(f"{path.name} is an ONNX model, and {option} is for scikit-learn; leave it out")
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
     linked, *external_files = link_files((path, *found.external_files), folder / _GIVEN)
+    module = pack(with_module, folder) if with_module else None
     job = Job(
         path=linked,
         kind=found.kind,
@@ -104,6 +108,7 @@ def inspect(
         method=method,
         pipeline=tuple(pipeline),
         repairs=found.repairs,
+        module=str(module or ""),
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = limit_options.limits(found.size)
@@ -113,7 +118,7 @@ def inspect(
     allowed, extra = findings.names
     return Inspection(
         format=findings.format,
-        files=(findings.path, *external_files),
+        files=(findings.path, *external_files, *([module] if module else [])),
         runtime=findings.runtime,
         signature=findings.signature,
         golden=findings.golden,

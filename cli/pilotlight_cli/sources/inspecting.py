@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.model.signature import Signature, write_signature
@@ -22,6 +23,7 @@ def inspect_source(
     allow: Sequence[str],
     method: str = "",
     pipeline: Sequence[str] = (),
+    with_module: Path | None = None,
     limit_options: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect a source as `inspect` does a file. The publisher's own `signature` and `golden` win over its files.
@@ -38,6 +40,7 @@ def inspect_source(
             allow=allow,
             method=method,
             pipeline=pipeline,
+            with_module=with_module,
             limit_options=limit_options,
         )
 

@@ -27,7 +27,8 @@ def check_name(name: str, allowed: Collection[str], position: int) -> None:
     if name.startswith("__main__."):
         raise UnsafePickle(
             f"the pickle asks for {name} at byte {position}: it was made in the script that trained the model, "
-            "which is not in the package; use a class or function of an installed package"
+            "which is not in the package; move it into a file of its own, train again, and publish with "
+            "--with-module FILE"
         )
     if forbidden(name):
         raise UnsafePickle(

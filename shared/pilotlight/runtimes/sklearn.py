@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import DigestMismatch, InvalidRequest, ModelError, RuntimeMismatch, UnsafePickle
-from pilotlight.model.lock import Description
+from pilotlight.model.lock import Description, File
 from pilotlight.model.signature import Output, Signature
 from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight.pickles import skops_files, soundness
@@ -53,11 +53,24 @@ class SklearnModel:
 def load(model: Description, folder: Path, _threads: int) -> SklearnModel:
     """Return the estimator in `files[0]`, whose bytes are hashed before they are parsed.
 
+    The other files are modules of the publisher's own, which are hashed before they are imported.
+
     Raise RuntimeMismatch for other libraries than the lock names, DigestMismatch for other bytes, and UnsafePickle or
     ModelError for a file that cannot be served.
     """
     _check_libraries(model)
-    file = model.files[0]
+    first, *others = model.files
+    if others:
+        from pilotlight.runtimes import own_modules  # noqa: PLC0415 - few models have any
+
+        for name, file in zip(own_modules.module_names(model), others, strict=True):
+            own_modules.install(name, _read_pinned(folder, file))
+    data = _read_pinned(folder, first)
+    estimator = parse(data, model.format, (*model.allowed_globals, *model.extra_globals))
+    return serve(estimator, model.signature, model.runtime.methods)
+
+
+def _read_pinned(folder: Path, file: File) -> bytes:
     data = (folder / file.name).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if (len(data), digest) != (file.size, file.sha256):
@@ -65,8 +78,7 @@ def load(model: Description, folder: Path, _threads: int) -> SklearnModel:
             f"{file.name} has {len(data)} bytes with SHA-256 {digest}, and the lock pins {file.size} bytes with "
             f"{file.sha256}; fetch or publish the model again"
         )
-    estimator = parse(data, model.format, (*model.allowed_globals, *model.extra_globals))
-    return serve(estimator, model.signature, model.runtime.methods)
+    return data
 
 
 def preload(_packages: Mapping[str, str]) -> None:

@@ -41,7 +41,7 @@ FORMS = {
     "inspect": (
         ["path"],
         set(),
-        {"--file", "--signature", "--golden", "--format", "--allow", "--method", "--pipeline"}
+        {"--file", "--signature", "--golden", "--format", "--allow", "--method", "--pipeline", "--with-module"}
         | {"--max-memory", "--max-seconds", "--json"},
     ),
     "repair": (
@@ -84,6 +84,7 @@ FORMS = {
             "--sign",
             "--method",
             "--pipeline",
+            "--with-module",
             "--max-memory",
             "--max-seconds",
             "--json",

@@ -17,6 +17,7 @@ from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, 
 from pilotlight_cli.sandbox.child.features import Features, find_features, with_missing
 from pilotlight_cli.sandbox.child.missing import complete_rows, missing_columns
 from pilotlight_cli.sandbox.child.outputs import Outputs, check_fitted, check_method, find_outputs
+from pilotlight_cli.sandbox.child.own_names import install_own_module
 from pilotlight_cli.sandbox.child.parts import assemble
 from pilotlight_cli.sandbox.child.samples import (
     fill_outputs,
@@ -34,6 +35,7 @@ def inspect(job: Job) -> Findings:
     """Inspect the scikit-learn model in a file. Raise ModelError, FormatError or UsageError."""
     if job.requested_format == "onnx":
         raise UsageError(f"{job.path.name} is a scikit-learn model, but --format says onnx; convert it with skl2onnx")
+    install_own_module(job)
     estimator, requested = load(job)
     check(estimator)  # before it is saved again, which calls it
     estimator, made_of = assemble(job, estimator)

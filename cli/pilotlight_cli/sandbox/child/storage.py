@@ -16,6 +16,7 @@ from pilotlight.pickles.opcodes import PickleReader, positions, scan
 from pilotlight.runtimes.sklearn import parse
 from pilotlight_cli.formats.recognition import decompress
 from pilotlight_cli.sandbox.child import joblib
+from pilotlight_cli.sandbox.child.own_names import own_names
 from pilotlight_cli.sandbox.job import Job, Names, UsageError
 
 _BOOSTERS = {"catboost": "CatBoost", "lightgbm": "LightGBM", "xgboost": "XGBoost"}
@@ -36,7 +37,8 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
 
     Raise UnsafePickle for a global that is not allowed, and UsageError for one that was allowed needlessly.
     """
-    allowed = job.admitted | frozenset(job.allow)
+    own = own_names(job)
+    allowed = job.admitted | own | frozenset(job.allow)
     if job.kind == "joblib":
         try:
             loaded, requested = joblib.load(decompress(job.path), allowed)
@@ -47,6 +49,8 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
         found = dict.fromkeys(_untrusted(data), 0) if job.kind == "skops" else positions(PickleReader(data))
         _check_names(found, allowed, job.kind, job.path.name)
         loaded, requested = parse(data, job.kind, sorted(found)), frozenset(found)
+    if job.module and not requested & own:
+        raise UsageError(f"{job.path.name} requests nothing of {Path(job.module).stem}; leave --with-module out")
     needless = sorted(set(job.allow) - (requested - job.admitted))
     if needless:
         raise UsageError(
@@ -92,7 +96,8 @@ def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
         untrusted = _untrusted(data)
     except Exception:  # noqa: BLE001 - skops has many errors for unknown objects; pickle saves them
         return None
-    if untrusted and (job.requested_format != "skops" or not untrusted <= job.admitted | set(job.allow)):
+    allowed = job.admitted | own_names(job) | set(job.allow)
+    if untrusted and (job.requested_format != "skops" or not untrusted <= allowed):
         return None
     path = job.folder / "model.skops"
     path.write_bytes(data)
@@ -102,7 +107,7 @@ def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
 def _as_pickle(job: Job, loaded: object, what: str) -> Stored:
     data = pickle.dumps(loaded, protocol=5)
     requested = frozenset(scan(data))
-    _check_names(positions(PickleReader(data)), job.admitted | set(job.allow), "pickle", job.path.name)
+    _check_names(positions(PickleReader(data)), job.admitted | own_names(job) | set(job.allow), "pickle", job.path.name)
     path = job.folder / "model.pkl"
     path.write_bytes(data)
     return Stored(
