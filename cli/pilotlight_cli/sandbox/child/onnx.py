@@ -59,8 +59,13 @@ def inspect(job: Job) -> Findings:
 
 
 def _read(job: Job) -> tuple[dict[str, str], list[Input], list[Output]]:
-    """Return a model's metadata, inputs and outputs."""
-    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"), "load")
+    """Return a model's metadata, inputs and outputs. Raise ModelError if it has no inputs."""
+    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"))
+    if not session.get_inputs():
+        raise ModelError(
+            f"{job.path.name} has no inputs, so that all its answers are the same; expected at least one: export the "
+            "model with its inputs"
+        )
     return (
         session.get_modelmeta().custom_metadata_map,
         [Input(tensor.name, *_described(tensor, "input"), "tensor") for tensor in session.get_inputs()],
