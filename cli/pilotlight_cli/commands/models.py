@@ -42,9 +42,7 @@ if TYPE_CHECKING:
 
 
 def publish(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", exists=True, dir_okay=False, help="Model file.", show_default=False)
-    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, help="Model file.", show_default=False)],
     *,
     name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
     store: StoreUrl = "",

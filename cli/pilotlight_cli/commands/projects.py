@@ -31,7 +31,7 @@ _LARGE_STORE = 50_000_000  # bytes; https://docs.github.com/en/repositories: a w
 
 ModelPath = Annotated[
     Path | None,
-    typer.Option("--model", metavar="PATH", exists=True, dir_okay=False, help="Model file to publish and pin."),
+    typer.Option("--model", metavar="PATH", exists=True, help="Model file to publish and pin."),
 ]
 Golden = Annotated[
     Path | None,

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.formats import onnx_file
+from pilotlight_cli.formats.foreign import foreign, foreign_archive
 
 # The limit of the unpacked size: a multiple of the file's, and at least so many bytes. Models seldom reach 30 times.
 TIMES: Final = 200
@@ -41,7 +42,6 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
 }
 _UNSUPPORTED: Final = (
     (b"\x04\x22\x4d\x18", "an lz4 file; save the model again with joblib.dump(model, file, compress='zlib')"),
-    (b"\x89HDF", "an HDF5 file, as Keras writes them; convert the model to ONNX"),
     (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
 )
 # The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
@@ -96,8 +96,9 @@ def recognise(path: Path) -> Recognised:
         if found := recogniser(path, head):
             return found
     raise NotRecognised(
-        f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model as a "
-        "skops file, a pickle of protocol 3 to 5 or a joblib file"
+        foreign(path)
+        or f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model as "
+        "a skops file, a pickle of protocol 3 to 5 or a joblib file"
     )
 
 
@@ -178,6 +179,10 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
     if content[:1] != b"\x80":
         raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
     versions = set(_pickled_versions(content))
+    if not versions and foreign(path):
+        return None
+    if not versions and not content.endswith(b"."):
+        raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
@@ -201,11 +206,13 @@ def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = _check_entries(path, archive.infolist())
+            if "schema.json" not in archive.namelist():
+                raise NotRecognised(foreign_archive(path, archive.namelist()))
             schema = json.loads(archive.read("schema.json"))
     except _UNZIPPING as error:
-        raise NotRecognised(
-            f"{path.name} is a zip file but not a skops file: {error}; convert PyTorch and Keras models to ONNX"
-        ) from None
+        if not zipfile.is_zipfile(path):
+            raise NotRecognised(f"{path.name} is a zip file that was truncated; copy or save it again") from None
+        raise NotRecognised(f"{path.name} is a zip file but not a skops file: {error}; save the model again") from None
     versions = set(_versions(schema))
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"

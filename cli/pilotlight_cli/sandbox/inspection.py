@@ -22,6 +22,7 @@ from pilotlight.model.lock import GLOBAL, Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted_globals
+from pilotlight_cli.formats.foreign import foreign_folder
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
@@ -107,6 +108,8 @@ def inspect(
 
 def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
     """Recognise the file at `path`. Raise UsageError if it is not a regular file, NotRecognised or ModelError."""
+    if path.is_dir():
+        raise UsageError(foreign_folder(path))
     limits = limit_options.limits(check_regular(path).st_size)
     return read_recognised(
         run_task("recognise", {"path": str(path)}, None, temporary_folder(), path.name, limits=limits)

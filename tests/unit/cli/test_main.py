@@ -431,6 +431,11 @@ def test_what_is_no_model_is_not_published(tmp_path: Path) -> None:
     assert "test_main.py is not a model file that Pilotlight serves" in error
 
 
+def test_a_folder_is_not_published(tmp_path: Path) -> None:
+    error = run("publish", str(tmp_path), "--name", "a", "--store", tmp_path.as_uri(), code=2).stderr
+    assert f"{tmp_path} is a folder, expected a model file; name the file in it" in error.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     "options",
     [("--format", "onnx"), ("--allow", "nodots"), ("--allow", "flats.Rounded", "--allow", "os.system")],
