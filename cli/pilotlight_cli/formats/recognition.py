@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -70,14 +70,17 @@ class NotRecognised(PilotlightError):
 class Recognised:
     """A model file's kind, and the versions that saved a scikit-learn model.
 
-    `size` is its size in bytes, unpacked. `external_files` are the external data files of an ONNX model, `labels` and
-    `vocabulary` the classes and the strings in it.
+    `size` is its size in bytes, unpacked. `external_files` are the external data files of an ONNX model,
+    `external_names` their names in a store, and `places` the positions in the file at which these replace others of the
+    same length. `labels` and `vocabulary` are the classes and the strings in it.
     """
 
     kind: str
     sklearn: str = ""
     numpy_major: int = 2
     external_files: tuple[Path, ...] = ()
+    external_names: tuple[str, ...] = ()
+    places: tuple[tuple[int, str], ...] = ()
     labels: tuple[str | int, ...] = ()
     vocabulary: tuple[str, ...] = ()
     size: int = 0
@@ -97,8 +100,8 @@ def recognise(path: Path) -> Recognised:
             return found
     raise NotRecognised(
         foreign(path)
-        or f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model as "
-        "a skops file, a pickle of protocol 3 to 5 or a joblib file"
+        or f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model "
+        "as a skops file, a pickle of protocol 3 to 5 or a joblib file"
     )
 
 
@@ -115,27 +118,41 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
         )
     external_files = _external_files(path, onnx.external)
     size += sum(file.stat().st_size for file in external_files)
-    return Recognised("onnx", external_files=external_files, labels=onnx.labels, vocabulary=onnx.vocabulary, size=size)
+    return Recognised(
+        "onnx",
+        external_files=external_files,
+        external_names=tuple(onnx.external.values()),
+        places=onnx.places,
+        labels=onnx.labels,
+        vocabulary=onnx.vocabulary,
+        size=size,
+    )
 
 
-def _external_files(path: Path, names: Collection[str]) -> tuple[Path, ...]:
-    """Return the external data files, which have to be beside the model. Raise NotRecognised."""
-    if path.name in names:
+def _external_files(path: Path, names: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the external data files, which have to be where the model says. Raise NotRecognised."""
+    if path.name in names.values():
         raise NotRecognised(f"{path.name} names itself as external data, expected another file; save it again")
-    external_files = tuple(path.parent / name for name in names)
-    for file in external_files:
-        if not file.is_file():
+    if len(set(names.values())) != len(names):
+        raise NotRecognised(
+            f"{path.name} has external data in {', '.join(names)}, of which two would have one name in a store; save "
+            "it again with onnx.save(..., save_as_external_data=True, location='model.data')"
+        )
+    for name in names:
+        if not (path.parent / name).is_file():
             raise NotRecognised(
-                f"{path.name} has external data in {file.name}, but there is no such file beside it; copy it there"
+                f"{path.name} has external data in {name}, but there is no such file beside it; copy it there"
             )
-    return external_files
+    return tuple(path.parent / name for name in names)
 
 
 def read_recognised(document: dict[str, Any]) -> Recognised:
     """Read what `write_recognised` wrote."""
-    external_files = tuple(map(Path, document["external_files"]))
-    labels, vocabulary = tuple(document["labels"]), tuple(document["vocabulary"])
-    return Recognised(**document | {"external_files": external_files, "labels": labels, "vocabulary": vocabulary})
+    lists = {name: tuple(values) for name, values in document.items() if isinstance(values, list)}
+    places = tuple((position, name) for position, name in document["places"])
+    return Recognised(
+        **document | lists | {"external_files": tuple(map(Path, document["external_files"])), "places": places}
+    )
 
 
 def write_recognised(found: Recognised) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = _link_files((path, *found.external_files), folder / "given")
+    linked, *external_files = _gather(path, found, folder / "given")
     job = Job(
         path=linked,
         kind=found.kind,
@@ -102,8 +102,18 @@ def inspect(
         golden=findings.golden,
         allowed_globals=allowed,
         extra_globals=extra,
-        notes=findings.notes,
+        notes=(*_renamed(path, found), *findings.notes),
     )
+
+
+def _renamed(path: Path, found: Recognised) -> list[str]:
+    """Return a note for each external data file that a store has under another name."""
+    names = [str(file.relative_to(path.parent)) for file in found.external_files]
+    return [
+        f"the external data in {name} is published as {stored}"
+        for name, stored in zip(names, found.external_names, strict=True)
+        if name != stored
+    ]
 
 
 def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
@@ -116,16 +126,28 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     )
 
 
-def _link_files(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Link the files into a new folder, or copy those that cannot be linked."""
+def _gather(path: Path, found: Recognised, folder: Path) -> list[Path]:
+    """Put a model and its external data files into a new folder, under the names that a store can have."""
     folder.mkdir()
-    targets = [folder / file.name for file in files]
-    for file, target in zip(files, targets, strict=True):
-        try:
-            os.link(file.resolve(), target)
-        except OSError:  # another file system, or another user's file
-            shutil.copyfile(file, target)
-    return targets
+    names = [path.name, *found.external_names]
+    files = [_linked(file, folder / name) for file, name in zip((path, *found.external_files), names, strict=True)]
+    if found.places:
+        files[0].unlink()  # a link to the publisher's own file
+        shutil.copyfile(path, files[0])
+        with files[0].open("r+b") as model:
+            for position, name in found.places:
+                model.seek(position)
+                model.write(name.encode())
+    return files
+
+
+def _linked(file: Path, target: Path) -> Path:
+    """Link a file, or copy it if it cannot be linked."""
+    try:
+        os.link(file.resolve(), target)
+    except OSError:  # another file system, or another user's file
+        shutil.copyfile(file, target)
+    return target
 
 
 def _check_allowed(allow: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import onnx
 import pytest
 import sklearn
 import skops.io
@@ -22,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 import models
 from estimators import NAMES, POINTS
 from onnx_hiding import PLACES
-from onnx_models import with_external_data
+from onnx_models import external, with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.formats.recognition import NotRecognised, decompress, read_recognised, recognise, write_recognised
@@ -198,10 +199,39 @@ def test_a_file_that_no_protocol_buffer_can_be_is_told_what_to_do(tmp_path: Path
         recognise(path)
 
 
-@pytest.mark.parametrize("location", ["../vector.bin", "/etc/passwd", "folder/vector.bin", "..", ""])
+@pytest.mark.parametrize(
+    "location", ["../vector.bin", "/etc/passwd", "a/../../vector.bin", "a//b", "..", "", "a\\b", "x" * 129]
+)
 def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected the name of a file beside the model"):
+    with pytest.raises(ModelError, match="expected a file in the model's folder or below it"):
         recognise(with_external_data(tmp_path, location))
+
+
+@pytest.mark.parametrize(
+    ("location", "stored"),
+    [
+        ("weights/vector.bin", "weights-vector.bin"),
+        ("./vector.bin", "0-vector.bin"),
+        ("Gewichte für 1.bin", "Gewichte-f--r-1.bin"),
+    ],
+)
+def test_external_data_below_the_folder_gets_a_name_for_the_store(location: str, stored: str, tmp_path: Path) -> None:
+    file = tmp_path / location
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(bytes(16))
+    found = recognise(with_external_data(tmp_path, location))
+    assert found.external_files == (file,)
+    assert found.external_names == (stored,)
+    assert [name for _, name in found.places] == [stored]
+    assert read_recognised(json.loads(json.dumps(write_recognised(found)))) == found
+
+
+def test_two_names_that_a_store_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    model = onnx.load(with_external_data(tmp_path, "a/b"), load_external_data=False)
+    model.graph.initializer.append(external("a-b"))
+    path = written(tmp_path, model.SerializeToString(), "model.onnx")
+    with pytest.raises(NotRecognised, match="external data in a-b, a/b, of which two would have one name in a store"):
+        recognise(path)
 
 
 def test_external_data_in_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
