@@ -21,7 +21,7 @@ import scipy.sparse
 import scipy.special
 from sklearn import feature_selection, gaussian_process, metrics, model_selection
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -126,6 +126,11 @@ def variants() -> Iterator[tuple[Any, ...]]:
         ("o", OrdinalEncoder(), ["kind"]),
         ("n", make_union(StandardScaler(), KBinsDiscretizer(3, encode="ordinal")), slice("a", "b")),
     ]
+    selected = [
+        ("n", StandardScaler(), make_column_selector(dtype_include=np.number)),
+        ("c", OneHotEncoder(), make_column_selector("c", dtype_include=[object, bool, "category"], dtype_exclude=int)),
+    ]
+    yield ColumnTransformer(selected), FRAME[["a", "b", "kind"]]
     for remainder in ("drop", FunctionTransformer(np.sqrt)):
         yield (
             make_pipeline(ColumnTransformer(columns, remainder=remainder), Ridge()),

@@ -6,6 +6,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import google_crc32c
@@ -22,12 +23,13 @@ class StoredObject:
     metadata: Mapping[str, str]
 
     def resource(self) -> dict[str, Any]:
-        """Return the object's JSON form; 64-bit numbers are strings there."""
+        """Return the object's JSON form; 64-bit numbers are strings there, and a generation is a time."""
         return {
             "bucket": self.bucket,
             "name": self.name,
             "generation": str(self.generation),
             "metageneration": "1",
+            "updated": datetime.fromtimestamp(self.generation / 1e6, UTC).isoformat().replace("+00:00", "Z"),
             "size": str(len(self.content)),
             "crc32c": crc32c(self.content),
             "metadata": self.metadata,

@@ -13,7 +13,20 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.commands import aws, gcp, keys, models, optimizing, projects, releases, sam, status
+from pilotlight_cli.commands import (
+    aws,
+    collecting,
+    comparing,
+    gcp,
+    keys,
+    models,
+    optimizing,
+    projects,
+    releases,
+    sam,
+    signing,
+    status,
+)
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
@@ -101,12 +114,16 @@ app.command("status", rich_help_panel=PROJECT)(status.status)
 app.command("summary", rich_help_panel=PROJECT)(status.summary)
 app.command("upgrade", rich_help_panel=PROJECT)(status.upgrade)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
+app.command("diff", rich_help_panel=MODEL)(comparing.diff)
 app.command("publish", rich_help_panel=STORE)(models.publish)
+app.command("sign", rich_help_panel=STORE)(signing.sign)
 app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)
 app.command("alias", rich_help_panel=STORE)(models.alias)
 app.command("copy", rich_help_panel=STORE)(models.copy)
+app.command("gc", rich_help_panel=STORE)(collecting.gc)
 app.command("pin", rich_help_panel=RELEASE)(releases.pin)
+app.command("rollback", rich_help_panel=RELEASE)(releases.rollback)
 app.command("verify", rich_help_panel=RELEASE)(releases.verify)
 app.command("serve", rich_help_panel=RELEASE)(releases.serve)
 app.command("build", rich_help_panel=RELEASE)(releases.build)

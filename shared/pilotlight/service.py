@@ -88,10 +88,9 @@ class Service:
 
     def _encode(self, answer: Answer) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
-        if answer.rows and len(body) > self.max_body_bytes:
-            raise TooLarge(
-                f"the response would have {len(body)} bytes, the limit is {self.max_body_bytes}; send fewer rows"
-            )
+        if len(body) > self.max_body_bytes:
+            advice = "; send fewer rows" if answer.rows > 1 else ""
+            raise TooLarge(f"the response would have {len(body)} bytes, the limit is {self.max_body_bytes}{advice}")
         return body
 
     def _reply(self, call: _Call, answer: Answer, body: bytes) -> Response:

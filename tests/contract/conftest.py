@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,12 +15,14 @@ import drivers
 import models
 from aws_events import function_url_event, rest_api_event
 from browser_fixtures import browser
+from dialects import ACCEPTED, CELLS, KINDS
 from doubles import Records
 from drivers import Addresses, Drivers
 from harness import Pinned, in_functions_framework, in_lambda, on_engine, pinned, stored
 from local_lock import fill_store, lock_the_sample
-from onnx_models import echo
+from onnx_models import cells, echo
 from pilotlight.boot import Platform, boot
+from pilotlight.model.signature import write_signature
 from pilotlight.service import Service
 from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
@@ -66,6 +69,7 @@ def pins(trained: dict[str, models.Trained], tmp_path_factory: pytest.TempPathFa
         ),
         "rents": pinned(trained["rents"].files["onnx"], "rents", folder),
         "echo": pinned(echo(tmp_path_factory.mktemp("echo")), "echo", folder),
+        "cells": _cells(tmp_path_factory.mktemp("cells"), folder),
     }
 
 
@@ -122,6 +126,14 @@ def addresses(functions: dict[str, Running]) -> Iterator[Addresses]:
             urls["aws", name] = stack.enter_context(gateway(running.on_aws.invoke))
             urls["gcp", name] = running.on_gcp.url
         yield urls
+
+
+def _cells(files: Path, folder: Path) -> Pinned:
+    """Publish a model of columns in which values may be missing, with golden samples in which some are."""
+    signature, golden = files / "signature.json", files / "golden.json"
+    signature.write_text(json.dumps(write_signature(CELLS)))
+    golden.write_text(json.dumps({"instances": [row for row, _ in ACCEPTED.values()]}))
+    return pinned(cells(files, KINDS), "cells", folder, signature=signature, golden=golden)
 
 
 def _core(model: Pinned, temporary: Path) -> Service:

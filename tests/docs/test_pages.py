@@ -21,6 +21,8 @@ from pilotlight.telemetry import ColdStart, Record, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
+from pilotlight_cli.commands.signing import PASSPHRASE
+from pilotlight_cli.comparing.contract import RULES
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
 from pilotlight_cli.project.folders import CLOUDS
@@ -52,6 +54,7 @@ NOT_RUN = {
     ("docs/guides/run-in-a-container.md", "it needs a Google Cloud project"): 1,
     ("docs/guides/run-in-a-container.md", "it pulls an image"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
+    ("docs/guides/sign-a-model.md", "model_signing has an environment of its own"): 2,
     ("docs/reference/performance.md", "it takes ten minutes"): 1,
     ("docs/concepts/cold-start.md", "numbers of one machine, which another run gives otherwise"): 1,
 }
@@ -244,7 +247,7 @@ def test_the_settings_table_is_the_code() -> None:
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
     of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
-    assert named <= {setting.variable for setting in SETTINGS} | of_commands
+    assert named <= {setting.variable for setting in SETTINGS} | of_commands | {PASSPHRASE}
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])
@@ -268,6 +271,7 @@ def test_the_table_of_limits_is_the_code() -> None:
         [samples.MOST_VALUES],
         [samples.MOST_GENERATED_OUTPUTS],
         [samples.MOST_OUTPUTS],
+        [samples.MOST_GIVEN_VALUES],
         [LARGEST_RESULT // 10**6],
         [regular_files.LARGEST // 10**6],
     ]
@@ -324,3 +328,8 @@ def test_the_changelog_knows_the_version() -> None:
     assert re.search(
         rf"(^## \[{re.escape(version)}\]|^Will be {re.escape(version)}\.$)", pages.read("CHANGELOG.md"), re.MULTILINE
     )
+
+
+def test_the_table_of_breaking_changes_is_the_code() -> None:
+    section = pages.section(pages.read("docs/guides/pin-and-verify.md"), "## A version that breaks callers")
+    assert dict(pages.table(section)) == {kind: breaks or "no" for kind, breaks in RULES.items()}

@@ -121,4 +121,4 @@ def test_the_command_imports_packages_that_are_declared_and_those_of_an_extra_by
     ]
     undeclared = [(str(file), name, extra) for file, name, extra in found if not is_of(name, declared[extra])]
     assert not undeclared
-    assert {extra for _, _, extra in found} == {"", "local"}
+    assert {extra for _, _, extra in found} == set(declared)

@@ -26,6 +26,9 @@ LOADED = (
     "import sys, json, {modules}; print(json.dumps([name for name in sys.modules if name.startswith('pilotlight')]))"
 )
 
+# What the core imports at the first value that needs it.
+ON_DEMAND = {"pilotlight.model.unusual"}
+
 PROJECT = SAMPLE.relative_to(ROOT)
 
 
@@ -58,7 +61,7 @@ def test_a_small_function_has_its_own_folder_and_exactly_the_core_that_it_loads(
     environ = {"PYTHONPATH": path, "API_KEYS_PATH": "/keys", "AWS_DEFAULT_REGION": "us-east-1"}
     command = [*isolated_python(), "-B", "-c", LOADED.format(modules=modules)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
-    assert set(json.loads(done.stdout)) == core(package.folder)
+    assert set(json.loads(done.stdout)) == core(package.folder) - ON_DEMAND
     assert package.size < 1_000_000
 
 

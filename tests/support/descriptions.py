@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilotlight.model.golden import Golden, Sample, Values
-from pilotlight.model.lock import Description, File, Lock, Runtime, Session
+from pilotlight.model.lock import Description, File, Lock, Runtime, Session, Signer
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
 
@@ -79,9 +79,22 @@ def pickled_model() -> Description:
     )
 
 
+def transformer() -> Description:
+    """Return a skops file whose outputs are those of named methods."""
+    methods = ("transform", "predict_proba[1]")
+    return replace(
+        pickled_model(), format="skops", signature=TENSORS, runtime=replace(SKLEARN, methods=methods), extra_globals=()
+    )
+
+
 def lock(model: Description) -> Lock:
     """Return a lock of that model."""
     return Lock(model, "d" * 64)
+
+
+def signed_lock() -> Lock:
+    """Return the lock of a signed version in a project that demands a signer."""
+    return replace(lock(onnx_model()), signer=Signer("team.pub", "e" * 64))
 
 
 def golden(datatype: Datatype = FP32) -> Golden:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +278,18 @@ def echo(folder: Path) -> Path:
         "echo",
         [tensor(f"in_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
         [tensor(f"out_{name}", kind, shape) for name, (kind, shape) in kinds.items()],
+    )
+    return _written(folder, graph)
+
+
+def cells(folder: Path, kinds: Mapping[str, str]) -> Path:
+    """Write a model that gives its columns back, `name` as `name_out`; `kinds` are their datatypes."""
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"{name}_out"]) for name in kinds],
+        "cells",
+        [tensor(name, ELEMENTS[kind], ["rows", 1]) for name, kind in kinds.items()],
+        [tensor(f"{name}_out", ELEMENTS[kind], ["rows", 1]) for name, kind in kinds.items()],
     )
     return _written(folder, graph)
 

@@ -148,7 +148,13 @@ def test_a_reply_over_the_limit_is_a_413_that_says_so() -> None:
     limited = service(FEATURES, larger_than_six, max_body_bytes=150)
     response, body = post(limited, "/predict_batch", {"instances": [[1, 2, 4]] * 10})
     error(response, 413, "too_large")
-    assert "the response would have" in body["error"]
+    assert body["error"].endswith("the limit is 150; send fewer rows")
+
+
+def test_the_limit_of_a_reply_is_that_of_a_description_too() -> None:
+    limited = service(FEATURES, larger_than_six, max_body_bytes=1000)
+    response = limited.handle(Request("GET", "/openapi.json"))
+    assert error(response, 413, "too_large")["error"].endswith("the limit is 1000")
 
 
 def test_values_that_a_model_refuses_are_a_400_and_what_it_says_goes_to_the_log() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pilotlight.errors import FormatError
 from pilotlight.model.formats import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
@@ -17,11 +18,16 @@ from pilotlight_cli.commands.options import (
     Format,
     MaxMemory,
     MaxSeconds,
+    Method,
     Reference,
+    SignKey,
     StoreUrl,
     Versioned,
     versioned,
 )
+from pilotlight_cli.commands.signing import signing, signing_key
+from pilotlight_cli.project import ProjectUsageError
+from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.availability import project_store
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.registry.versions import (
@@ -35,16 +41,31 @@ from pilotlight_cli.registry.versions import (
 )
 from pilotlight_cli.registry.versions import show as read_version
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
+from pilotlight_cli.signing.demanded import demanded_keys
+from pilotlight_cli.signing.stored import Signed, signers
+from pilotlight_cli.sources import Source, obtained
 from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
+    from pilotlight_cli.signing.keys import PrivateKey
 
 
 def publish(
-    path: Annotated[Path, typer.Argument(metavar="PATH", exists=True, help="Model file.", show_default=False)],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Model file, folder or archive; or models:/NAME/VERSION, hf://ORG/REPO@COMMIT, oci://REGISTRY/NAME:TAG.",
+            show_default=False,
+        ),
+    ],
     *,
     name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
+    file: Annotated[
+        str,
+        typer.Option("--file", metavar="FILE", help="Model file in a folder that has several.", show_default=False),
+    ] = "",
     store: StoreUrl = "",
     format: Annotated[  # noqa: A002 - the option's name
         Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
@@ -56,7 +77,7 @@ def publish(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Golden samples: inputs, with or without expected outputs.",
+            help="Golden samples: rows in CSV or JSON, or a golden.json, with or without expected outputs.",
         ),
     ] = None,
     signature: Annotated[
@@ -78,6 +99,20 @@ def publish(
             help="Allow a pickle or skops file to use this name, which Pilotlight does not list. Repeatable.",
         ),
     ] = None,
+    sign: SignKey = None,
+    method: Annotated[
+        Method | None,
+        typer.Option("--method", help="Method of a scikit-learn estimator to serve, if not predict and predict_proba."),
+    ] = None,
+    pipeline: Annotated[
+        str,
+        typer.Option(
+            "--pipeline",
+            metavar="KEY,KEY",
+            help="Keys or positions of the objects in a dict or tuple that make a pipeline, in their order.",
+            show_default=False,
+        ),
+    ] = "",
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,
@@ -87,42 +122,58 @@ def publish(
     if alias is not None:
         check_name(alias, "an alias")
     target = open_store(store)
+    key = signing_key(sign) if sign else None
+    signed = Signed(key.key_id) if key else None
 
     where = "" if target.url == project_store(Path()) else f" --store {target.url}"
     limits = LimitOptions(max_memory, max_seconds)
-    inspection = inspected(path, golden, signature, format=format, allow=allow or (), limits=limits)
-    manifest = uploaded(target, inspection, name, alias)
+    source = obtained(path, file)
+    inspection = inspected(
+        source,
+        golden,
+        signature,
+        format=format,
+        allow=allow or (),
+        method=method or "",
+        pipeline=pipeline.split(",") if pipeline else (),
+        limits=limits,
+    )
+    manifest = uploaded(target, inspection, name, alias, key)
     model = manifest.model
     if json:
-        document = {"store": target.url, "alias": alias, "notes": list(inspection.notes)}
-        console.print_json(document | {"manifest": write_manifest(manifest)})
+        document = {"store": target.url, "alias": alias, "signer": views.signer_document(signed)}
+        console.print_json({**document, "notes": list(inspection.notes), "manifest": write_manifest(manifest)})
         return
     shown = console.output()
-    shown.print(views.details(manifest, {alias: model.version} if alias else {}))
+    shown.print(views.details(manifest, {alias: model.version} if alias else {}, signed))
     shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
     shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version}{where}", soft_wrap=True)
 
 
 def inspected(
-    path: Path,
+    source: Source,
     golden: Path | None,
     signature: Path | None,
     *,
     format: str | None = None,  # noqa: A002 - as the option
     allow: Sequence[str] = (),
+    method: str = "",
+    pipeline: Sequence[str] = (),
     limits: LimitOptions = DEFAULT,
 ) -> Inspection:
-    """Inspect a model file, and print what the inspection notes."""
+    """Inspect a model, and print what the inspection notes."""
     from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sandbox.inspection import inspect
+    from pilotlight_cli.sources.inspecting import inspect_source
 
-    with console.doing(f"Inspecting {path.name}"):
-        inspection = inspect(
-            path,
+    with console.doing(f"Inspecting {source.path.name}"):
+        inspection = inspect_source(
+            source,
             format=format,
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,
             allow=allow,
+            method=method,
+            pipeline=pipeline,
             limit_options=limits,
         )
     for note in inspection.notes:
@@ -132,13 +183,23 @@ def inspected(
     return inspection
 
 
-def uploaded(target: Store, inspection: Inspection, name: str, alias: str | None = None) -> Manifest:
-    """Publish an inspected model, with a progress bar."""
+def uploaded(
+    target: Store, inspection: Inspection, name: str, alias: str | None = None, key: PrivateKey | None = None
+) -> Manifest:
+    """Publish an inspected model, signed with `key` if given, with a progress bar."""
     from pilotlight_cli.registry.publish import publish as upload
 
     size = sum(file.stat().st_size for file in inspection.files)
     with console.transferring(f"Uploading {inspection.files[0].name}", size) as progress:
-        return upload(target, inspection, name, alias=alias, clock=lambda: datetime.now(UTC), progress=progress)
+        return upload(
+            target,
+            inspection,
+            name,
+            alias=alias,
+            sign=signing(key) if key else None,
+            clock=lambda: datetime.now(UTC),
+            progress=progress,
+        )
 
 
 def list_(
@@ -161,13 +222,19 @@ def show(reference: Reference, store: StoreUrl = "", json: AsJson = False) -> No
     """Show a version's files, runtime and signature."""
     source = open_store(store)
     manifest = resolve(source, reference)
-    known = aliases(source, manifest.model.name)
+    model = manifest.model
+    known, signed = aliases(source, model.name), signers(source, model.name, [model.version], demanded_keys(Path()))
     if json:
-        standing = [alias for alias, version in known.versions.items() if version == manifest.model.version]
-        console.print_json({"store": source.url, "aliases": standing, "manifest": write_manifest(manifest)})
+        standing = [alias for alias, version in known.versions.items() if version == model.version]
+        document = {
+            "store": source.url,
+            "aliases": standing,
+            "signer": views.signer_document(signed.get(model.version)),
+        }
+        console.print_json(document | {"manifest": write_manifest(manifest)})
     else:
-        console.output().print(views.details(manifest, known.versions))
-    for problem in known.problems:
+        console.output().print(views.details(manifest, known.versions, signed.get(model.version)))
+    for problem in (*known.problems, *(one.problem for one in signed.values() if one.problem)):
         console.warning(problem)
 
 
@@ -177,9 +244,16 @@ def alias(
     store: StoreUrl = "",
     json: AsJson = False,
 ) -> None:
-    """Point an alias to a version."""
+    """Point an alias to a version whose files have their digests."""
+    from pilotlight_cli.registry.verification import verify_stored
+
     model, version = versioned(reference)
-    before = set_alias(open_store(store), model, version, check_name(name, "an alias"))
+    check_name(name, "an alias")
+    target = open_store(store)
+    size = sum(file.size for file in read_version(target, model, version).model.files)
+    with console.transferring(f"Verifying {model}:{version}", size) as progress:
+        verify_stored(target, model, version, progress)
+    before = set_alias(target, model, version, name)
     if json:
         console.print_json({"name": model, "alias": name, "version": version, "before": before})
         return
@@ -220,7 +294,7 @@ def _list_models(store: Store, *, json: bool) -> list[str]:
             {
                 "name": name,
                 "versions": count,
-                "newest": views.version_document(newest, known.versions),
+                "newest": views.version_document(newest, known.versions, {}),
                 "aliases": dict(known.versions),
             }
             for name, count, newest, known in models
@@ -239,14 +313,32 @@ def _list_versions(store: Store, name: str, *, json: bool) -> list[str]:
     found = versions(store, check_name(name, "a model's name"))
     if not found:
         resolve(store, name)  # raises NotPublished, which lists the models
-    known = aliases(store, name)
+    known, pinned = aliases(store, name), _pinned_by(found)
+    numbers = [version.model.version for version in found if isinstance(version, Manifest)]
+    signed = signers(store, name, numbers, demanded_keys(Path()))
     if json:
-        documents = [views.version_document(version, known.versions) for version in found]
+        documents = [views.version_document(version, known.versions, pinned, signed) for version in found]
         console.print_json({"store": store.url, "name": name, "versions": documents})
     else:
-        console.output().print(views.version_rows(found, known.versions))
+        console.output().print(views.version_rows(found, known.versions, pinned, datetime.now(UTC), signed))
+    for one in signed.values():
+        if one.problem:
+            console.warning(one.problem)
     _warn_of_old_libraries(found)
     return [*(problem for version in found for problem in _problems(version)), *known.problems]
+
+
+def _pinned_by(found: Sequence[Manifest | Unreadable]) -> dict[int, list[str]]:
+    """Return the models of this project that pin each version; none outside of a project."""
+    from pilotlight_cli.project.references import pinned_by
+
+    try:
+        return pinned_by(find_project(), [version.model for version in found if isinstance(version, Manifest)])
+    except ProjectUsageError:
+        return {}
+    except FormatError as error:
+        console.warning(str(error))
+        return {}
 
 
 def _warn_of_old_libraries(manifests: Iterable[Manifest | Unreadable]) -> None:

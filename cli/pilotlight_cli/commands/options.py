@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from pilotlight.model.formats import ENGINES, FORMATS
+from pilotlight.model.lock import METHODS
 from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.manifest import NameRefused, parse_reference
 from pilotlight_cli.regular_files import check_regular
@@ -18,9 +19,11 @@ Architecture = Literal["x86_64", "arm64"]
 if TYPE_CHECKING:
     Format: TypeAlias = str
     Engine: TypeAlias = str
+    Method: TypeAlias = str
 else:
     Format = Literal[tuple(FORMATS)]
     Engine = Literal[tuple(ENGINES)]
+    Method = Literal[METHODS]
 
 
 def _or_of_project(store: str) -> str:
@@ -45,7 +48,8 @@ def _regular(lock: Path | None) -> Path | None:
     """Check that the lock and the files beside it are regular files, which cannot block a reader."""
     if lock is None:
         return None
-    for path in (lock, lock.with_name("requirements.lock"), lock.with_name("golden.json")):
+    beside = ("requirements.lock", "golden.json", "manifest.json", "model.sig")
+    for path in (lock, *map(lock.with_name, beside)):
         if path.exists():
             check_regular(path)
     return lock
@@ -90,6 +94,12 @@ MaxSeconds = Annotated[
         envvar=SECONDS_VARIABLE,
         help="CPU time limit of the inspection (default: 180 s plus 1 s per MB of the model).",
         show_default=False,
+    ),
+]
+SignKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign", metavar="KEY", help="Sign the version with this private key, a PEM file.", show_default=False
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -13,7 +13,9 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.models import inspected, uploaded
+from pilotlight_cli.commands.options import SignKey
 from pilotlight_cli.commands.releases import pinned_in, show_pinned
+from pilotlight_cli.commands.signing import signing_key
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import CLOUDS, ModelFolder, Project, find_project, read_project, shown
 from pilotlight_cli.project.init import (
@@ -25,13 +27,14 @@ from pilotlight_cli.project.init import (
     present,
     project_name,
 )
+from pilotlight_cli.sources import obtained
 from pilotlight_cli.stores import open_store
 
 _LARGE_STORE = 50_000_000  # bytes; https://docs.github.com/en/repositories: a warning from 50 MB on, no more than 100
 
 ModelPath = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="PATH", exists=True, help="Model file to publish and pin."),
+    str | None,
+    typer.Option("--model", metavar="PATH", help="Model to publish and pin, as 'pilotlight publish' takes it."),
 ]
 Golden = Annotated[
     Path | None,
@@ -66,7 +69,7 @@ def init(
     """Create a project: settings, templates, tests and workflows; with --model around a published and pinned model."""
     name = project_name(folder, name)
     check_new(folder, pins=model is not None)
-    _confirm(folder, present(folder, [path for path in (model, golden, signature) if path]), yes=yes)
+    _confirm(folder, present(folder, [Path(path) for path in (model, golden, signature) if path]), yes=yes)
     publish = _publishing(name, model, golden, signature)
     written = create(folder, name, CLOUDS if cloud == "both" else (cloud,), ci)
     for path in written.kept:
@@ -85,11 +88,12 @@ def add(
     model: ModelPath = None,
     golden: Golden = None,
     signature: Signature = None,
+    sign: SignKey = None,
 ) -> None:
     """Add another model to the project, in models/NAME, with settings of its own."""
     project = find_project()
     check_addable(project, name)
-    publish = _publishing(name, model, golden, signature)
+    publish = _publishing(name, model, golden, signature, sign)
     added = add_model(project, name)
     console.output().print(f"Added the model {name} in {added.lock.parent}", soft_wrap=True)
     if publish:
@@ -99,18 +103,21 @@ def add(
 
 
 def _publishing(
-    name: str, model: Path | None, golden: Path | None, signature: Path | None
+    name: str, model: str | None, golden: Path | None, signature: Path | None, sign: Path | None = None
 ) -> Callable[[Project, ModelFolder], None] | None:
     """Inspect a model before anything is written. Return what publishes and pins it; None without a model."""
     if model is None:
-        if golden or signature:
-            raise ProjectUsageError("--golden and --signature describe a model file; name it with --model PATH")
+        if golden or signature or sign:
+            raise ProjectUsageError(
+                "--golden, --signature and --sign belong to a model file; name it with --model PATH"
+            )
         return None
-    inspection = inspected(model, golden, signature)
+    key = signing_key(sign) if sign else None
+    inspection = inspected(obtained(model), golden, signature)
 
     def publish(project: Project, target: ModelFolder) -> None:
         store = open_store(project.store)
-        version = uploaded(store, inspection, name).model.version
+        version = uploaded(store, inspection, name, key=key).model.version
         show_pinned(pinned_in(target.lock, store, f"{name}:{version}"), target.lock)
         size = folder_size(project.store)
         if size > _LARGE_STORE:

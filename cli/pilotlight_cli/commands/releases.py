@@ -51,11 +51,14 @@ def pin(
             "--engine", help="Engine that serves the model (default: the fastest to start).", show_default=False
         ),
     ] = None,
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Pin it even if it breaks callers of the pinned version.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Pin a version: write model.lock, requirements.lock and golden.json."""
     source, path = open_store(store), selected(model, lock).lock
-    pinned = pinned_in(path, source, reference, upgrade=upgrade, engine=engine, events=lock is None)
+    pinned = pinned_in(path, source, reference, upgrade=upgrade, engine=engine, breaking=breaking, events=lock is None)
     described, before = pinned.lock.model, pinned.before.model if pinned.before else None
     if json:
         document: dict[str, Any] = {
@@ -65,8 +68,11 @@ def pin(
             "version": described.version,
         }
         document["before"] = {"name": before.name, "version": before.version} if before else None
+        signer = pinned.lock.signer
+        document["signer"] = {"name": signer.name, "key_id": signer.key_id} if signer else None
         document["engine"] = described.runtime.engine
         document["packages"] = dict(pinned.packages)
+        document["contract"] = [change.document() for change in pinned.changes]
         document["warnings"] = list(pinned.warnings)
         console.print_json(document)
         return
@@ -80,6 +86,7 @@ def pinned_in(
     *,
     upgrade: bool = False,
     engine: str | None = None,
+    breaking: bool = False,
     events: bool = True,
 ) -> Pinned:
     """Pin a version in a lock, and print the warnings; with `events`, refresh the files in events/ beside it."""
@@ -88,12 +95,16 @@ def pinned_in(
 
     before = former_events(lock) if events else {}
     with console.doing(f"Pinning {reference}"):
-        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine)
+        pinned = write(source, reference, lock, upgrade=upgrade, engine=engine, breaking=breaking)
     for text in pinned.warnings:
         console.warning(text)
-    for path in refresh_events(lock, before) if events else ():
-        console.note(f"{path} was edited and stays as it is; delete it and pin again for a request to the new version")
+    _note_edited(refresh_events(lock, before) if events else ())
     return pinned
+
+
+def _note_edited(events: Sequence[Path]) -> None:
+    for path in events:
+        console.note(f"{path} was edited and stays as it is; delete it and pin again for a request to the new version")
 
 
 def show_pinned(pinned: Pinned, lock: Path) -> None:
@@ -105,10 +116,44 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
     for file in described.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
     shown.print(f"  runtime  {described.format} on {described.runtime.engine}", soft_wrap=True)
+    if pinned.lock.signer:
+        shown.print(f"  signed by  {pinned.lock.signer.name}", soft_wrap=True)
     shown.print(
         f"  requirements.lock  {', '.join(f'{name} {version}' for name, version in pinned.packages.items())}",
         soft_wrap=True,
     )
+    if pinned.changes:
+        shown.print()
+        shown.print(views.contract(pinned.changes))
+
+
+def rollback(model: ModelName = "", json: AsJson = False) -> None:
+    """Move the pin back to the one before, from git's history."""
+    from pilotlight_cli.project.events import former_events, refresh_events
+    from pilotlight_cli.project.rollback import roll_back
+
+    path = selected(model).lock
+    events = former_events(path)
+    found = roll_back(path)
+    edited = refresh_events(path, events)
+    before, after = found.before.model, found.after.model
+    if json:
+        pins = {
+            side: {"name": one.name, "version": one.version} for side, one in (("before", before), ("after", after))
+        }
+        commit = {"commit": found.commit, "date": found.date, "subject": found.subject}
+        contract = [change.document() for change in found.changes]
+        console.print_json({"lock": str(path), **pins, **commit, "contract": contract})
+        return
+    shown = console.output()
+    same = ", with other libraries or settings" if (before.name, before.version) == (after.name, after.version) else ""
+    shown.print(f"Rolled back {path} from {before.name}:{before.version} to {after.name}:{after.version}{same}")
+    shown.print(f"  as committed in {found.commit} on {found.date}: {found.subject}", soft_wrap=True)
+    if found.changes:
+        shown.print()
+        shown.print(views.contract(found.changes))
+    shown.print("\nNothing is committed or deployed: run 'pilotlight verify', commit, and deploy", soft_wrap=True)
+    _note_edited(edited)
 
 
 def verify(

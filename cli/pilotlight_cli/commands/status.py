@@ -70,11 +70,25 @@ def summary(
     base: Annotated[
         str, typer.Option("--base", metavar="REF", help="Commit to compare with, like origin/main.", show_default=False)
     ],
+    *,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Run both versions of a pin on their golden samples and compare them.")
+    ] = False,
 ) -> None:
     """Print what the working tree changes in the pins since a commit, as Markdown for a pull request."""
     from pilotlight_cli.project.summary import summary as summarise
 
-    console.output().print(summarise(find_project(), base), soft_wrap=True)
+    project = find_project()
+    if not compare:
+        console.output().print(summarise(project, base), soft_wrap=True)
+        return
+    from pilotlight_cli.comparing.pins import compare_pins
+    from pilotlight_cli.stores import open_store
+
+    store = open_store(project.store)
+    with console.stepping("Comparing the pins") as step:
+        text = summarise(project, base, lambda before, after: compare_pins(before, after, store, step))
+    console.output().print(text, soft_wrap=True)
 
 
 def upgrade(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -14,8 +15,10 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
 from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.versions import Unreadable
+from pilotlight_cli.signing.stored import Signed
 
 if TYPE_CHECKING:
+    from pilotlight_cli.comparing.contract import Change
     from pilotlight_cli.local.verify import VerifyReport
 
 _DIGITS = 12
@@ -32,17 +35,50 @@ def model_rows(models: Sequence[tuple[str, int, Manifest | Unreadable, Mapping[s
     return table(headers, rows, right=("versions", "newest", "size"))
 
 
-def version_rows(versions: Sequence[Manifest | Unreadable], aliases: Mapping[str, int]) -> RenderableType:
-    """Return the versions of a model as a table, newest first."""
+def version_rows(
+    versions: Sequence[Manifest | Unreadable],
+    aliases: Mapping[str, int],
+    pinned: Mapping[int, Sequence[str]],
+    now: datetime,
+    signed: Mapping[int, Signed],
+) -> RenderableType:
+    """Return the versions of a model as a table, newest first; with their signers, if any is signed.
+
+    `pinned` has the project's models that pin each.
+    """
     rows = [
-        (str(_number(version)), *_facts(version), ", ".join(_aliases_of(aliases, _number(version))))
+        (
+            str(_number(version)),
+            *_facts(version)[:1],
+            _age(version, now),
+            *_facts(version)[1:],
+            *([_signer(signed.get(_number(version)))] if signed else []),
+            ", ".join(_aliases_of(aliases, _number(version))),
+            ", ".join(pinned.get(_number(version), ())),
+        )
         for version in reversed(versions)
     ]
-    return table(("version", "created", "format", "size", "sha256", "aliases"), rows, right=("version", "size"))
+    headers = (
+        "version",
+        "created",
+        "age",
+        "format",
+        "size",
+        "sha256",
+        *(["signer"] if signed else []),
+        "aliases",
+        "pinned by",
+    )
+    return table(headers, rows, right=("version", "age", "size"))
 
 
-def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int]) -> dict[str, object]:
-    """Return a version of a list as a JSON document."""
+def version_document(
+    version: Manifest | Unreadable,
+    aliases: Mapping[str, int],
+    pinned: Mapping[int, Sequence[str]],
+    signed: Mapping[int, Signed] | None = None,
+) -> dict[str, object]:
+    """Return a version of a list as a JSON document, with its signer if `signed` has those of the list."""
     if isinstance(version, Unreadable):
         return {"version": version.version, "problem": version.problem}
     model = version.model
@@ -54,12 +90,25 @@ def version_document(version: Manifest | Unreadable, aliases: Mapping[str, int])
         "sha256": model.files[0].sha256,
         "aliases": _aliases_of(aliases, model.version),
     }
+    if signed is not None:
+        document["signer"] = signer_document(signed.get(model.version))
+    if model.version in pinned:
+        document["pinned_by"] = list(pinned[model.version])
     problem = too_old(model.runtime.packages)
     return document | {"cannot_be_pinned": problem} if problem else document
 
 
-def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
-    """Return a version's files, runtime and signature."""
+def signer_document(signed: Signed | None) -> dict[str, str | None] | None:
+    """Return who signed a version as a JSON document; its name is null if the project does not know the key."""
+    if signed is None:
+        return None
+    if signed.problem:
+        return {"problem": signed.problem}
+    return {"name": signed.name or None, "key_id": signed.key_id}
+
+
+def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | None = None) -> RenderableType:
+    """Return a version's files, runtime, signature and signer."""
     model = manifest.model
     title = Text(f"{model.name}:{model.version}", "bold")
     for alias in _aliases_of(aliases, model.version):
@@ -70,6 +119,10 @@ def details(manifest: Manifest, aliases: Mapping[str, int]) -> RenderableType:
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]
+    if signed:
+        rows.append(("signer", _signer(signed)))
+    if model.runtime.methods:
+        rows.append(("methods", ", ".join(model.runtime.methods)))
     problem = too_old(model.runtime.packages)
     if problem:
         rows.append(("cannot be pinned", Text(problem, "bold red")))
@@ -89,6 +142,21 @@ def signature(found: Signature) -> RenderableType:
     shown = table(("", "name", "datatype", "shape", "role", ""), rows)
     labels = ", ".join(map(str, found.labels))
     return Group(shown, Text(), _pairs([("labels", labels)])) if labels else shown
+
+
+def contract(changes: Sequence[Change]) -> RenderableType:
+    """Return what changes for callers as a table; how each change breaks them comes last."""
+    rows = [
+        (
+            Text("breaking", "bold red") if change.breaks else Text("compatible", "green"),
+            f"{change.kind}: {change.name}" if change.name else change.kind,
+            change.before,
+            change.after,
+            change.breaks,
+        )
+        for change in changes
+    ]
+    return table(("contract", "change", "before", "after", ""), rows)
 
 
 def checks(report: VerifyReport) -> RenderableType:
@@ -112,9 +180,10 @@ def _tensor(tensor: Input | Output) -> tuple[str, str, str, str]:
 
 
 def _features(tensor: Input) -> str:
-    if not tensor.feature_names:
-        return ""
     names = tensor.feature_names
+    if not names:
+        is_matrix = tensor.role == "features" and len(tensor.shape) == 2 and tensor.shape[1] > 1
+        return f"{tensor.shape[1]} features: f0 to f{tensor.shape[1] - 1}" if is_matrix else ""
     shown = names if len(names) <= _NAMES else (*names[: _NAMES - 2], "...", names[-1])
     return f"{len(names)} features: {', '.join(shown)}"
 
@@ -131,12 +200,32 @@ def _facts(version: Manifest | Unreadable) -> tuple[str, str | Text, str, str]:
     return _when(version.created_at), shown, bytes_text(_size(model)), model.files[0].sha256[:_DIGITS]
 
 
+def _signer(signed: Signed | None) -> str | Text:
+    if signed is None:
+        return ""
+    if signed.problem:
+        return Text("invalid", "bold red")
+    return signed.name or f"key {signed.key_id[:_DIGITS]}"
+
+
 def _number(version: Manifest | Unreadable) -> int:
+    """Return the number of a version of a list."""
     return version.version if isinstance(version, Unreadable) else version.model.version
 
 
 def _size(model: Description) -> int:
     return sum(file.size for file in model.files)
+
+
+def _age(version: Manifest | Unreadable, now: datetime) -> str:
+    """Return how long ago a version was created, in the largest unit of which there are two."""
+    if isinstance(version, Unreadable):
+        return ""
+    seconds = max((now - datetime.fromisoformat(version.created_at)).total_seconds(), 0)
+    for unit, length in (("years", 365 * 86400), ("months", 30 * 86400), ("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds // 60:.0f} min"
 
 
 def _when(created_at: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.formats import LIBRARIES, is_before
-from pilotlight_cli.formats.recognition import Recognised
+from pilotlight_cli.formats.recognition import LZ4_PACKAGES, Recognised
 
 # What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
 _WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
@@ -47,10 +47,12 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
         raise ModelError(
             f"{name} was made with scikit-learn {found.sklearn}, expected release {oldest} or later, the first for "
-            "the functions' Python 3.13; train it again with one, or convert it to ONNX"
+            "the functions' Python 3.13; train it again with one, or convert it with "
+            f"'pilotlight convert {name} model.onnx', which makes an environment of that version"
         )
     needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)
-    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={LIBRARIES['skops'].oldest}"]
+    unpacking = LZ4_PACKAGES if found.lz4 else ()
+    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={LIBRARIES['skops'].oldest}", *unpacking]
 
 
 KINDS: dict[str, Kind] = {

@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,10 @@ _LZMA_MEMORY: Final = 2**28
 # The limit of every protocol buffer, and so of an ONNX file, in bytes.
 _LARGEST_PROTOBUF: Final = 2**31 - 1
 
+# How an lz4 file begins. The standard library cannot unpack it: the process that does needs these packages.
+LZ4: Final = b"\x04\x22\x4d\x18"
+LZ4_PACKAGES: Final = ("lz4==4.4.5",)
+
 _ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
 _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
@@ -39,13 +44,15 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"BZh": bz2.BZ2Decompressor,
     b"\xfd7zXZ\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
     b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
+    LZ4: lambda: import_module("lz4.frame").LZ4FrameDecompressor(),
 }
-_UNSUPPORTED: Final = (
-    (b"\x04\x22\x4d\x18", "an lz4 file; save the model again with joblib.dump(model, file, compress='zlib')"),
-    (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
-)
+# How pickles of protocol 0 and 1 begin: with an object, a dictionary, a list or a tuple.
+_OLD_PICKLES: Final = (b"ccopy_re", b"(dp0", b"(lp0", b"}q", b"]q", b"(c", b"(V", b"(X")
+_BOOSTERS: Final = {b"catboost": "CatBoost", b"lightgbm": "LightGBM", b"xgboost": "XGBoost"}
+_UNSUPPORTED: Final = ((b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),)
 # The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
 _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
+_FIELD_AS_TEXT: Final = re.compile(rb"V_sklearn_version\np[0-9]+\nV([^\n]{1,31})\n")
 _VERSION: Final = re.compile(rb"[0-9][0-9A-Za-z.+]{0,30}")
 
 
@@ -70,9 +77,9 @@ class NotRecognised(PilotlightError):
 class Recognised:
     """A model file's kind, and the versions that saved a scikit-learn model.
 
-    `size` is its size in bytes, unpacked. `external_files` are the external data files of an ONNX model,
-    `external_names` their names in a store, and `places` the positions in the file at which these replace others of the
-    same length. `labels` and `vocabulary` are the classes and the strings in it.
+    `size` is its size in bytes, unpacked, and `lz4` whether lz4 unpacks it. `external_files` are the external data
+    files of an ONNX model, `external_names` their names in a store, and `places` the positions in the file at which
+    these replace others of the same length. `labels` and `vocabulary` are the classes and the strings in it.
     """
 
     kind: str
@@ -84,6 +91,7 @@ class Recognised:
     labels: tuple[str | int, ...] = ()
     vocabulary: tuple[str, ...] = ()
     size: int = 0
+    lz4: bool = False
 
 
 def recognise(path: Path) -> Recognised:
@@ -101,7 +109,7 @@ def recognise(path: Path) -> Recognised:
     raise NotRecognised(
         foreign(path)
         or f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model "
-        "as a skops file, a pickle of protocol 3 to 5 or a joblib file"
+        "as a skops file, a pickle or a joblib file"
     )
 
 
@@ -169,7 +177,7 @@ def decompress(path: Path) -> bytes:
     decompressor = machine()
     try:
         plain: bytes = decompressor.decompress(content, _most(len(content)) + 1)
-    except (OSError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, RuntimeError, lzma.LZMAError, zlib.error) as error:
         raise NotRecognised(f"{path.name} looks compressed but cannot be decompressed: {error}") from None
     _check_unpacked(path, len(content), len(plain))
     if not decompressor.eof:
@@ -190,22 +198,38 @@ def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
 
 
 def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
-    if head[:1] != b"\x80" and not head.startswith(tuple(_COMPRESSED)):
+    if head[:1] != b"\x80" and not head.startswith((*_COMPRESSED, *_OLD_PICKLES)):
         return None
     content = decompress(path)
-    if content[:1] != b"\x80":
-        raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
     versions = set(_pickled_versions(content))
     if not versions and foreign(path):
         return None
-    if not versions and not content.endswith(b"."):
-        raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
+    if content[:1] != b"\x80" and not (content.startswith(_OLD_PICKLES) and versions):
+        if content[:8] == head:
+            return None
+        raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
+    if not versions:
+        _check_booster(path, content)
+        if not content.endswith(b"."):
+            raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
-    plain = head[:1] == b"\x80" and b"joblib.numpy_pickle" not in content
+    # What is no plain pickle of protocol 3 to 5 is saved again.
+    plain = head[:1] == b"\x80" and head[1] >= 3 and b"joblib.numpy_pickle" not in content
     old = b"numpy.core." in content and b"numpy._core" not in content
-    return Recognised("pickle" if plain else "joblib", versions.pop(), 1 if old else 2, size=len(content))
+    kind = "pickle" if plain else "joblib"
+    return Recognised(kind, versions.pop(), 1 if old else 2, size=len(content), lz4=head.startswith(LZ4))
+
+
+def _check_booster(path: Path, content: bytes) -> None:
+    """Raise NotRecognised for a model of another library's own class."""
+    for module, library in _BOOSTERS.items():
+        if module in content:
+            raise NotRecognised(
+                f"{path.name} holds a model of {library} and no scikit-learn estimator; convert it with "
+                f"'pilotlight convert {path.name} model.onnx', and publish that"
+            )
 
 
 def _pickled_versions(content: bytes) -> Iterator[str]:
@@ -215,6 +239,7 @@ def _pickled_versions(content: bytes) -> Iterator[str]:
         version = content[field.end() : field.end() + length]
         if _VERSION.fullmatch(version):
             yield version.decode()
+    yield from (field[1].decode(errors="replace") for field in _FIELD_AS_TEXT.finditer(content))
 
 
 def _recognise_zip(path: Path, head: bytes) -> Recognised | None:

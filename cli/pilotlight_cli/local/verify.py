@@ -17,6 +17,8 @@ from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.digests import read_file_entry
 from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.registry.json_document import decode_text
+from pilotlight_cli.signing import BUNDLE
+from pilotlight_cli.signing.demanded import check_signer
 from pilotlight_cli.stores import StoreUrlError
 
 
@@ -69,7 +71,11 @@ def usual_cloud(store: str, clouds: Sequence[str]) -> str:
 
 
 def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]:
-    companions = [_requirements(pinned, lock.with_name(REQUIREMENTS)), _golden(pinned, lock.with_name(GOLDEN))]
+    companions = [
+        _requirements(pinned, lock.with_name(REQUIREMENTS)),
+        _golden(pinned, lock.with_name(GOLDEN)),
+        *_signer(pinned, lock),
+    ]
     yield from companions
     if not all(check.ok for check in companions):
         return
@@ -108,6 +114,17 @@ def _golden(pinned: Lock, path: Path) -> Check:
         return Check(GOLDEN, ok=False, detail=str(error))
     source = "generated inputs" if golden.generated else "given"
     return Check(GOLDEN, ok=True, detail=f"{len(golden.samples)} sample(s), {source}")
+
+
+def _signer(pinned: Lock, lock: Path) -> Iterator[Check]:
+    """Check the signer, if the project demands one."""
+    try:
+        signer = check_signer(pinned, lock)
+    except PilotlightError as error:
+        yield Check(BUNDLE, ok=False, detail=str(error))
+        return
+    if signer:
+        yield Check(BUNDLE, ok=True, detail=f"signed by {signer.name}")
 
 
 def _started(server: Server, model: Description) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight.errors import DigestMismatch, FormatError, PilotlightError
+from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.model.formats import LIBRARIES, check_oldest
 from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
+from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.requirements import (
@@ -23,11 +24,13 @@ from pilotlight_cli.pinning.requirements import (
     pins,
     resolve_pins,
 )
-from pilotlight_cli.registry.digests import content_entry, difference
-from pilotlight_cli.registry.golden_file import golden_of
+from pilotlight_cli.registry.golden_file import stored_golden
 from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
-from pilotlight_cli.registry.versions import place, resolve
+from pilotlight_cli.registry.versions import MANIFEST, resolve
+from pilotlight_cli.signing import BUNDLE
+from pilotlight_cli.signing.demanded import demanded_keys
+from pilotlight_cli.signing.stored import read_verified
 from pilotlight_cli.stores import Store
 from pilotlight_cli.stores.arrivals import arriving
 
@@ -43,48 +46,65 @@ class LockMismatch(PilotlightError):
     """requirements.lock was not written with model.lock."""
 
 
+class BreakingChange(PilotlightError):
+    """The version would break callers of the pinned one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """The written lock, the one before, if any, and warnings for the user.
 
-    `packages` are the versions that `requirements.lock` pins.
+    `packages` are the versions that `requirements.lock` pins, `changes` those of the contract.
     """
 
     lock: Lock
     before: Lock | None
     packages: Mapping[str, str]
     warnings: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
 
 
-def pin(store: Store, reference: str, lock_path: Path, *, upgrade: bool = False, engine: str | None = None) -> Pinned:
+def pin(
+    store: Store,
+    reference: str,
+    lock_path: Path,
+    *,
+    upgrade: bool = False,
+    engine: str | None = None,
+    breaking: bool = False,
+) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
 
-    `engine` is the one to serve the model; the default is the one that starts fastest. Raise Unresolvable,
-    DigestMismatch, EngineRefused, NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it
-    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list) or
-    StoreError; all files are then unchanged.
+    Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with the
+    manifest. `engine` is the one to serve the model; the default is the one that starts fastest. `breaking` allows a
+    version that breaks callers of the pinned one. Raise BreakingChange, Unresolvable, DigestMismatch, EngineRefused,
+    NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it names a library that is too old),
+    ModelError (an ONNX file has external data that the manifest does not list), SignatureRefused or StoreError; all
+    files are then unchanged.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; create it, or name another with --lock", "")
+    keys = demanded_keys(lock_path.parent)
     model = resolve(store, reference).model
-    check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
-    check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
-    _check_packages(model)
-    if model.format == "onnx":
-        _check_files(store, model)
-    model = replace(model, runtime=choose(model, engine))
-    golden = _read_golden(store, model)
+    signed = read_verified(store, model.name, model.version, keys) if keys else None
+    model = signed.model if signed else model
+    check_description(model)
     before = _before(lock_path)
+    changes = model_changes(before.model, model) if before else ()
+    if before and not breaking:
+        _check_compatible(before.model, model, changes)
+    _check_files(store, model, every=signed is not None)
+    model = replace(model, runtime=choose(model, engine))
+    golden = stored_golden(store, model)
     requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
-    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest())
-    _write_together(
-        [
-            (lock_path.with_name(GOLDEN), golden),
-            (lock_path.with_name(REQUIREMENTS), requirements.encode()),
-            (lock_path, to_bytes(write_lock(lock))),
-        ]
-    )
-    return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None))
+    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
+    companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
+    written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
+    write_together([(lock_path.with_name(name), content) for name, content in written.items()])
+    if before and before.signer and not signed:
+        for name in (MANIFEST, BUNDLE):
+            lock_path.with_name(name).unlink(missing_ok=True)
+    return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None), changes)
 
 
 def check_requirements(lock: Lock, text: str) -> None:
@@ -104,8 +124,29 @@ def check_requirements(lock: Lock, text: str) -> None:
             )
 
 
-def _check_packages(model: Description) -> None:
-    """Raise NotAdmitted for packages that the model does not need: the function would install what the store says."""
+def _check_compatible(before: Description, model: Description, changes: Sequence[Change]) -> None:
+    """Raise BreakingChange for changes that break callers."""
+    lines = [f"  {change.text}: {change.breaks}" for change in changes if change.breaks]
+    if lines:
+        raise BreakingChange(
+            "\n".join(
+                (
+                    f"{model.name}:{model.version} breaks callers of {before.name}:{before.version}, which is pinned:",
+                    *lines,
+                    "nothing was pinned; pin it with --breaking once the callers are ready",
+                )
+            )
+        )
+
+
+def check_description(model: Description) -> None:
+    """Check what a store or a lock asks for, before it is installed and loaded.
+
+    Raise NotAdmitted for names that Pilotlight does not ship, or packages that the model does not need, and
+    RuntimeMismatch for a library that is too old.
+    """
+    check_admitted(f"{model.name}:{model.version}", model.allowed_globals, model.extra_globals)
+    check_oldest(f"the manifest of {model.name}:{model.version}", model.runtime.packages)
     unknown = _unknown(model)
     if unknown and not model.extra_globals:
         raise NotAdmitted(
@@ -114,30 +155,18 @@ def _check_packages(model: Description) -> None:
         )
 
 
-def _check_files(store: Store, model: Description) -> None:
+def _check_files(store: Store, model: Description, *, every: bool) -> None:
+    """Check the digests of every file, or only of an ONNX file, and which other files that names."""
+    is_onnx = model.format == "onnx"
     with TemporaryDirectory(prefix="pilotlight-") as folder:
-        download(store, model.key(model.files[0].name), model.files[0], Path(folder), lambda _: None)
-        check_files(model, Path(folder))
+        for file in model.files if every else model.files[:is_onnx]:
+            download(store, model.key(file.name), file, Path(folder), lambda _: None)
+        if is_onnx:
+            check_files(model, Path(folder))
 
 
 def _unknown(model: Description) -> list[str]:
     return sorted(model.runtime.packages.keys() - LIBRARIES.keys())
-
-
-def _read_golden(store: Store, model: Description) -> bytes:
-    key = model.key(model.golden.name)
-    content = store.read(key)
-    found = content_entry(model.golden.name, content)
-    if found != model.golden:
-        raise DigestMismatch(
-            f"{place(store, key)}: {difference(found, model.golden)}; the stored file was altered: publish the model "
-            "again"
-        )
-    try:
-        golden_of(model.signature, content)
-    except FormatError as error:
-        raise error.within(place(store, key)) from None
-    return content
 
 
 def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
@@ -177,7 +206,7 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
     return tuple(warnings)
 
 
-def _write_together(files: Sequence[tuple[Path, bytes]]) -> None:
+def write_together(files: Sequence[tuple[Path, bytes]]) -> None:
     """Write all files under temporary names, then rename them in their order: the lock comes last."""
     with ExitStack() as stack:  # exits in reverse order
         for path, content in reversed(files):

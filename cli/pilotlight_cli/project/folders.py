@@ -11,6 +11,7 @@ from pathlib import Path
 import pilotlight
 from pilotlight.errors import FormatError
 from pilotlight.model.json_document import Node
+from pilotlight.model.lock import FILE_NAME
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.record import made_by
 
@@ -70,12 +71,16 @@ class ModelFolder:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project: its folder, its name, the clouds that it deploys to, and the URL of its model store."""
+    """A project: its folder, its name, the clouds that it deploys to, and the URL of its model store.
+
+    `signers` are files of public keys, relative to the folder: a version that none of them signed is not pinned.
+    """
 
     root: Path
     name: str
     clouds: tuple[str, ...]
     store: str
+    signers: tuple[str, ...] = ()
 
     def models(self) -> tuple[ModelFolder, ...]:
         """Return the model at the root, if any, and those in models/ in the order of their names."""
@@ -102,13 +107,23 @@ class Project:
 
 def find_project(start: Path | None = None) -> Project:
     """Return the project of a folder, by default the current one. Raise ProjectUsageError or FormatError."""
-    start = (start or Path()).resolve()
+    start = start or Path()
+    project = project_above(start)
+    if project is None:
+        raise ProjectUsageError(
+            f"no project here: neither {start.resolve()} nor a folder above has {FILE}; 'pilotlight init' creates a "
+            "project"
+        )
+    return project
+
+
+def project_above(start: Path) -> Project | None:
+    """Return the project of a folder, None if it is in no project. Raise FormatError, or what `read_project` raises."""
+    start = start.resolve()
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return read_project(folder)
-    raise ProjectUsageError(
-        f"no project here: neither {start} nor a folder above has {FILE}; 'pilotlight init' creates a project"
-    )
+    return None
 
 
 def read_project(root: Path) -> Project:
@@ -124,15 +139,20 @@ def read_project(root: Path) -> Project:
     except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"cannot be read: {error}", path="", file=FILE) from None
     try:
-        fields = Node(document, "").fields("name", "clouds", "store")
+        fields = Node(document, "").fields("name", "clouds", "store", optional=("signers",))
         return Project(
             root,
             fields["name"].string(NAME, NAME_EXPECTED),
             fields["clouds"].items(lambda item: item.one_of(*CLOUDS), at_least=1),
             store_url(root, fields["store"].string(r"\S+", "a folder, or the URL of a model store")),
+            fields["signers"].items(_read_signer, at_least=1) if "signers" in fields else (),
         )
     except FormatError as error:
         raise error.within(FILE) from None
+
+
+def _read_signer(node: Node) -> str:
+    return node.string(rf"({FILE_NAME}/)*{FILE_NAME}", "a public key's file in the project, like keys/team.pub")
 
 
 def store_url(root: Path, store: str) -> str:

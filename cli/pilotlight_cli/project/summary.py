@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,10 @@ from pilotlight.errors import FormatError
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import DEFAULT_SESSION, GOLDEN, Description, read_lock
 from pilotlight.model.signature import Input, Output
+from pilotlight_cli.comparing.contract import model_changes
+from pilotlight_cli.comparing.markdown import contract
 from pilotlight_cli.console import bytes_text
+from pilotlight_cli.markdown import code
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import pins
 from pilotlight_cli.project import ProjectUsageError
@@ -30,7 +33,6 @@ _PINS = re.compile(rf"((?:{MODELS}/[^/]+)?)/?{re.escape(_LOCK)}")
 
 _DIGITS = 12
 _NAMES = 8  # names listed in a cell
-_LENGTH = 60  # characters of a name
 _ROWS = 60  # of a table; a comment on GitHub has a limit
 
 _TENSORS = ("input", "output", "features of")  # the last rows: there may be too many
@@ -39,6 +41,8 @@ _HEADER = "| | before | after |\n|---|---|---|"
 
 
 _Fact = tuple[str, str]
+
+Compare = Callable[[Mapping[str, bytes], Mapping[str, bytes]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +59,23 @@ class _Pin:
     problem: str = ""
 
 
-def summary(project: Project, base: str) -> str:
-    """Return what the working tree changes in the pins since a commit. Raise ProjectUsageError, GitFailed."""
+def summary(project: Project, base: str, compare: Compare | None = None) -> str:
+    """Return what the working tree changes in the pins since a commit. Raise ProjectUsageError, GitFailed.
+
+    `compare` gets the files of a pin before and after, and returns what it finds of their predictions.
+    """
     commit, parts = _commit(project.root, base), []
     for folder in _folders(project, commit):
         before = _committed(project.root, commit, folder)
         after = {path.name: path.read_bytes() for path in _files(project.root / folder) if path.is_file()}
         if before.get(_LOCK) != after.get(_LOCK):
             name = Path(folder).name or project.name
-            parts.append(_change(name, _pin(before), _pin(after)))
+            old, new = _pin(before), _pin(after)
+            parts.append(_change(name, old, new))
+            if old and new and old.model and new.model:
+                parts += [contract(changes)] if (changes := model_changes(old.model, new.model)) else []
+                parts += [compare(before, after)] if compare else []
     return "\n\n".join(parts) if parts else f"No pin changes since {code(base)}."
-
-
-def code(text: str) -> str:
-    """Return a text as code in Markdown, on one line of at most `_LENGTH` characters."""
-    shown = text if len(text) <= _LENGTH else text[: _LENGTH - 3] + "..."
-    escapes = {"`": "\\x60", "|": "\\x7c", "\\": "\\\\"}
-    return "`{}`".format(
-        "".join(
-            escapes.get(character, character if character.isprintable() else ascii(character)[1:-1])
-            for character in shown
-        )
-    )
 
 
 def _commit(root: Path, base: str) -> str:
@@ -123,13 +122,18 @@ def _pin(files: dict[str, bytes]) -> _Pin | None:
         return _Pin(problem=str(error))
     model = lock.model
     packages = pins(files.get(REQUIREMENTS, b"").decode(errors="replace"))
-    inputs, outputs = model.signature.inputs, model.signature.outputs
+    inputs, outputs, matrix = model.signature.inputs, model.signature.outputs, model.signature.matrix
     facts = {
         ("version", ""): code(f"{model.name}:{model.version}"),
         **{
             ("file", file.name): f"{bytes_text(file.size)}, SHA-256 {code(file.sha256[:_DIGITS])}"
             for file in model.files
         },
+        **(
+            {("signer", ""): f"{code(lock.signer.name)}, key {code(lock.signer.key_id[:_DIGITS])}"}
+            if lock.signer
+            else {}
+        ),
         ("runtime", ""): _runtime(model),
         **{("input", tensor.name): _tensor(tensor) for tensor in inputs},
         **{("output", tensor.name): _tensor(tensor) for tensor in outputs},
@@ -138,7 +142,7 @@ def _pin(files: dict[str, bytes]) -> _Pin | None:
         ("file", REQUIREMENTS): f"SHA-256 {code(lock.requirements_sha256[:_DIGITS])}",
     }
     names: dict[_Fact, Sequence[str]] = {
-        **{("features of", tensor.name): tensor.feature_names for tensor in inputs},
+        **({("features of", matrix.name): model.signature.feature_names} if matrix else {}),
         ("labels", ""): [json.dumps(label, ensure_ascii=False) for label in model.signature.labels],
         ("known globals", ""): model.allowed_globals,
         ("globals that the publisher allowed", ""): model.extra_globals,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pilotlight.errors import FormatError
+from pilotlight.errors import DigestMismatch, FormatError
 from pilotlight.model.golden import Golden, read_golden
+from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature
+from pilotlight_cli.registry.digests import content_entry, difference
+from pilotlight_cli.registry.versions import place
 from pilotlight_cli.sandbox.child.samples import input_tensors
+from pilotlight_cli.stores import Store
 
 
 def golden_of(signature: Signature, content: bytes) -> Golden:
@@ -20,3 +24,20 @@ def golden_of(signature: Signature, content: bytes) -> Golden:
                 f"golden sample {number}: found the outputs {', '.join(names)}, expected {', '.join(expected)}", ""
             )
     return golden
+
+
+def stored_golden(store: Store, model: Description) -> bytes:
+    """Return the golden samples of a version in a store. Raise DigestMismatch, or FormatError for another model's."""
+    key = model.key(model.golden.name)
+    content = store.read(key)
+    found = content_entry(model.golden.name, content)
+    if found != model.golden:
+        raise DigestMismatch(
+            f"{place(store, key)}: {difference(found, model.golden)}; the stored file was altered: publish the model "
+            "again"
+        )
+    try:
+        golden_of(model.signature, content)
+    except FormatError as error:
+        raise error.within(place(store, key)) from None
+    return content

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from pilotlight.errors import DigestMismatch, FormatError, PilotlightError, StoreError
+from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, PilotlightError, StoreError
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
@@ -19,10 +19,15 @@ from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, check_name, read_manifest, write_manifest
 from pilotlight_cli.registry.versions import MANIFEST, free_versions, place, read_at, set_alias
 from pilotlight_cli.regular_files import FileState, file_state, file_states
+from pilotlight_cli.signing import BUNDLE
+from pilotlight_cli.signing.bundle import check_files, read_bundle
 from pilotlight_cli.stores import AlreadyExists, Progress, Store
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
+
+Sign: TypeAlias = Callable[[Description, bytes], bytes]
+"""Gets a version's description and the bytes of its manifest; returns those of its signature, `model.sig`."""
 
 
 class PublishRefused(PilotlightError):
@@ -39,13 +44,15 @@ def publish(
     name: str,
     *,
     alias: str | None = None,
+    sign: Sign | None = None,
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Manifest:
     """Upload an inspected model as the next version of `name`, and point `alias` to it, if given.
 
-    `progress` gets the number of bytes of each piece of the artifact that was sent. A failure before the manifest is
-    written leaves no version. Raise PublishRefused, FormatError (the description breaks its format) or StoreError.
+    `sign` makes the signature that is stored with the version. `progress` gets the number of bytes of each piece of the
+    artifact that was sent. A failure before the manifest is written leaves no version. Raise PublishRefused,
+    FormatError (the description breaks its format) or StoreError.
     """
     check_name(name, "a model's name")
     if alias is not None:
@@ -53,7 +60,8 @@ def publish(
     golden = to_bytes(write_golden(inspection.golden))
     states = file_states(inspection.files)
     model = _describe(inspection, name, golden)
-    manifest = upload(store, model, golden, states, free_versions(store, name), clock=clock, progress=progress)
+    numbers = free_versions(store, name)
+    manifest = upload(store, model, golden, states, numbers, sign=sign, clock=clock, progress=progress)
     if alias is not None:
         _set_alias(store, manifest.model, alias)
     return manifest
@@ -66,6 +74,7 @@ def upload(
     states: Mapping[Path, FileState],
     numbers: Iterable[int],
     *,
+    sign: Sign | None = None,
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Manifest:
@@ -84,26 +93,34 @@ def upload(
                 f"{path} changed while it was being published; nothing was published, publish it again"
             )
     manifest = Manifest(model, _timestamp(clock))
-    _finish(store, model.key(MANIFEST), to_bytes(write_manifest(manifest)))
+    content = to_bytes(write_manifest(manifest))
+    if sign:
+        _create(store, model.key(BUNDLE), sign(model, content))
+    _create(store, model.key(MANIFEST), content)  # makes the version exist
     return manifest
 
 
 def copy(source: Store, target: Store, name: str, version: int, progress: Progress) -> bool:
-    """Copy a version under its number, checking digests. Return False where the target has it already.
+    """Copy a version under its number, with its signature, checking digests. Return False where the target has it.
 
     `progress` counts every byte twice, as it is downloaded and as it is uploaded. Raise DigestMismatch if the source's
-    files differ from its manifest, and VersionTaken if the target has another version of that number, or part of one.
+    files differ from its manifest, SignatureRefused if its signature is of other files, and VersionTaken if the target
+    has another version of that number, or part of one.
     """
     manifest, content = read_at(source, name, version)
     model = manifest.model
     key = model.key(MANIFEST)
+    bundle = _read_signature(source, model, content)
     if key in target.keys(f"{name}/{version}"):
-        return _finish(target, key, content)
+        _create(target, key, content)
+        return bool(bundle) and _create(target, model.key(BUNDLE), bundle)
     with TemporaryDirectory(prefix="pilotlight-") as folder:
         for file in (model.golden, *model.files):
             path = download(source, model.key(file.name), file, Path(folder), progress)
             _put(target, model.key(file.name), file, path, progress)
-    return _finish(target, key, content)
+    if bundle:
+        _create(target, model.key(BUNDLE), bundle)
+    return _create(target, key, content)
 
 
 def download(store: Store, key: str, file: File, folder: Path, progress: Progress) -> Path:
@@ -122,7 +139,7 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
 
 def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
     for path in inspection.files:
-        if path.name in (GOLDEN, MANIFEST):
+        if path.name in (GOLDEN, MANIFEST, BUNDLE):
             raise PublishRefused(f"{path}: the name {path.name} is reserved in the store; rename the file")
     first, *others = (read_file_entry(path) for path in inspection.files)
     return Description(
@@ -175,15 +192,26 @@ def _put(store: Store, key: str, file: File, path: Path, progress: Progress) -> 
         ) from None
 
 
-def _finish(store: Store, key: str, content: bytes) -> bool:
-    """Create the manifest, which makes the version exist. Return False where the same manifest is there already."""
+def _read_signature(store: Store, model: Description, manifest: bytes) -> bytes:
+    """Return the signature of a version, empty if it has none, or none that may be read."""
+    key = model.key(BUNDLE)
+    try:
+        content = store.read(key)
+    except ObjectRefused:
+        return b""
+    check_files(read_bundle(content, place(store, key)), model, manifest, place(store, key))
+    return content
+
+
+def _create(store: Store, key: str, content: bytes) -> bool:
+    """Create a small file of a version. Return False where the same is there already. Raise VersionTaken."""
     try:
         store.create(key, content)
     except AlreadyExists:
         if store.read(key) == content:
             return False
         raise VersionTaken(
-            f"{place(store, key)} differs from the manifest to be written; versions are never overwritten: publish the "
+            f"{place(store, key)} differs from the file to be written; versions are never overwritten: publish the "
             "model as a new version"
         ) from None
     return True

@@ -159,6 +159,18 @@ def free_versions(store: Store, name: str) -> Iterator[int]:
     yield from (number for number in range(newest + 1, LAST_VERSION + 1) if number not in used)
 
 
+def unfinished(store: Store, name: str) -> dict[int, tuple[str, ...]]:
+    """Return the keys of what interrupted or concurrent publishers left, by the version's number."""
+    files: dict[int, list[str]] = {}
+    for _, version, file in _version_files(store, name):
+        files.setdefault(version, []).append(file)
+    return {
+        version: tuple(f"{name}/{version}/{file}" for file in files[version])
+        for version in sorted(files)
+        if MANIFEST not in files[version]
+    }
+
+
 def place(store: Store, key: str) -> str:
     """Return the name of an object in messages."""
     return f"{store.url}/{key}"

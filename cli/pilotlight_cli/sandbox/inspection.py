@@ -24,7 +24,7 @@ from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted_globals
 from pilotlight_cli.formats.foreign import foreign_folder
 from pilotlight_cli.formats.kinds import KINDS
-from pilotlight_cli.formats.recognition import Recognised, read_recognised
+from pilotlight_cli.formats.recognition import LZ4, LZ4_PACKAGES, Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.regular_files import check_regular, file_states
@@ -58,9 +58,14 @@ def inspect(
     signature: bytes | None,
     golden: bytes | None,
     allow: Sequence[str],
+    method: str = "",
+    pipeline: Sequence[str] = (),
     limit_options: LimitOptions = DEFAULT,
 ) -> Inspection:
     """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
+
+    `method` is the estimator's method to serve; empty for predict and predict_proba. `pipeline` are the keys of a
+    dictionary, or the positions in a tuple, of the objects that make a pipeline.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
@@ -69,6 +74,9 @@ def inspect(
     _check_allowed(allow)
     path = path.absolute()
     found = recognise_file(path, limit_options)
+    for option, value in (("--method", method), ("--pipeline", pipeline)):
+        if value and KINDS[found.kind].inspector != "sklearn":
+            raise UsageError(f"{path.name} is an ONNX model, and {option} is for scikit-learn; leave it out")
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
@@ -87,6 +95,8 @@ def inspect(
         packages=tuple(providers),
         labels=found.labels,
         vocabulary=found.vocabulary,
+        method=method,
+        pipeline=tuple(pipeline),
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = limit_options.limits(found.size)
@@ -121,8 +131,10 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     if path.is_dir():
         raise UsageError(foreign_folder(path))
     limits = limit_options.limits(check_regular(path).st_size)
+    with path.open("rb") as file:
+        packages = host_packages(list(LZ4_PACKAGES)) if file.read(len(LZ4)) == LZ4 else None
     return read_recognised(
-        run_task("recognise", {"path": str(path)}, None, temporary_folder(), path.name, limits=limits)
+        run_task("recognise", {"path": str(path)}, packages, temporary_folder(), path.name, limits=limits)
     )
 
 

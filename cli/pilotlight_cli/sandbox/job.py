@@ -41,7 +41,8 @@ class Job:
     `kind` is the file's kind and `requested_format` the publisher's --format, or empty. `signature` and `golden` are
     the texts of the publisher's files, or empty. `admitted` are the globals that Pilotlight ships and `allow` those
     that the publisher adds; `packages` provide the latter, by their names on PyPI. A file that is saved again goes to
-    `folder`. `external_files`, `labels` and `vocabulary` are those of an ONNX file.
+    `folder`. `method` and `pipeline` are the publisher's options, or empty. `external_files`, `labels` and
+    `vocabulary` are those of an ONNX file.
     """
 
     path: Path
@@ -57,6 +58,8 @@ class Job:
     packages: tuple[str, ...] = ()
     labels: tuple[str | int, ...] = ()
     vocabulary: tuple[str, ...] = ()
+    method: str = ""
+    pipeline: tuple[str, ...] = ()
 
 
 def read_job(document: dict[str, Any]) -> Job:
@@ -72,6 +75,7 @@ def read_job(document: dict[str, Any]) -> Job:
             "packages": tuple(document["packages"]),
             "labels": tuple(document["labels"]),
             "vocabulary": tuple(document["vocabulary"]),
+            "pipeline": tuple(document["pipeline"]),
         }
     )
 
@@ -92,6 +96,8 @@ def write_job(job: Job) -> dict[str, Any]:
         "packages": list(job.packages),
         "labels": list(job.labels),
         "vocabulary": list(job.vocabulary),
+        "method": job.method,
+        "pipeline": list(job.pipeline),
     }
 
 
@@ -136,7 +142,11 @@ def read_findings(document: dict[str, Any]) -> Findings:
 
 
 def runtime_of(
-    artifact_format: str, signature: Signature, packages: Sequence[str], session: Session = DEFAULT_SESSION
+    artifact_format: str,
+    signature: Signature,
+    packages: Sequence[str],
+    session: Session = DEFAULT_SESSION,
+    methods: tuple[str, ...] = (),
 ) -> Runtime:
     """Return the runtime of a model in a format, with the installed versions of its packages and of `packages`.
 
@@ -145,7 +155,7 @@ def runtime_of(
     format_ = FORMATS[artifact_format]
     engine = supporting(artifact_format, signature)[-1]
     names = {*ENGINES[engine].packages, *format_.packages, *packages}
-    return Runtime(format_.runtime, engine, {name: version(name) for name in sorted(names)}, session)
+    return Runtime(format_.runtime, engine, {name: version(name) for name in sorted(names)}, session, methods)
 
 
 def provisional_description(

@@ -12,6 +12,7 @@ from pilotlight.model.lock import load_lock
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.registry.json_document import decode_text
+from pilotlight_cli.signing.demanded import check_signer
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
@@ -35,7 +36,7 @@ def build(
 
     On AWS the libraries of the predict function go into the folder, for one of `requirements.PLATFORMS`; Google's
     builder installs them itself, from requirements.txt. `limit` is the size in bytes that AWS accepts. Raise
-    BuildError, FormatError or LockMismatch.
+    BuildError, FormatError, LockMismatch or SignatureRefused.
     """
     check_replaceable(out, cloud, function)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
@@ -62,10 +63,11 @@ def _budget(cloud: str, lock: Path, function: str) -> int:
 
 
 def _check(lock: Path) -> None:
-    """Raise FormatError or LockMismatch if the three files of `pin` are incomplete or do not belong together."""
+    """Raise for files of `pin` that are incomplete, do not belong together, or lack a signer that is demanded."""
     pinned = load_lock(lock)
     check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
     check_golden(pinned, lock)
+    check_signer(pinned, lock)
 
 
 def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:

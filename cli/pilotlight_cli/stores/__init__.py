@@ -1,4 +1,4 @@
-"""Model stores for the command: objects by key below a URL, created but never overwritten.
+"""Model stores for the command: objects by key below a URL, created but never overwritten; `gc` alone deletes some.
 
 `pilotlight.fetch.ObjectStore` is the smaller interface that a cold start uses.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -67,6 +68,14 @@ class Store(Protocol):
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield all keys below the folder `prefix` (with or without its slash; all keys if empty), sorted."""
+        ...
+
+    def modified(self, key: str) -> datetime:
+        """Return when an object was last written, in UTC."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete an object. One that is gone already is no error."""
         ...
 
 

@@ -6,7 +6,9 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -61,6 +63,22 @@ class FolderStore:
         except OSError as error:
             raise ObjectRefused(f"{self.url}: {error.filename} cannot be listed ({error.strerror})") from error
         yield from sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+    def modified(self, key: str) -> datetime:
+        """See `Store.modified`."""
+        with self._open(key) as source:
+            return datetime.fromtimestamp(os.fstat(source.fileno()).st_mtime, UTC)
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`. A folder goes with its last file."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ObjectRefused(f"{self.url}/{key} cannot be deleted ({error.strerror})") from error
+        with suppress(OSError):  # not empty, or gone
+            for folder in path.parents[: len(Path(key).parts) - 1]:
+                folder.rmdir()
 
     def _create(self, key: str, chunks: Iterable[bytes]) -> None:
         # A hard link, unlike a rename, never replaces a file.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import requests
-from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, PreconditionFailed, RetryError
+from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError, NotFound, PreconditionFailed, RetryError
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
@@ -108,6 +109,19 @@ class GcsStore:
             ):
                 if not blob.name.endswith("/"):  # consoles create empty objects as folders
                     yield blob.name.removeprefix(self.prefix)
+
+    def modified(self, key: str) -> datetime:
+        """See `Store.modified`."""
+        blob = self._blob(key)
+        with self._translated(f"{self.url}/{key}", "storage.objects.get"):
+            blob.reload(timeout=_TIMEOUT, retry=_RETRY)
+        written: datetime = blob.updated
+        return written
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        with self._translated(f"{self.url}/{key}", "storage.objects.delete"), suppress(NotFound):
+            self._blob(key).delete(timeout=_TIMEOUT, retry=_RETRY)
 
     def _blob(self, key: str, chunk_size: int | None = None) -> storage.Blob:
         name = f"{self.prefix}{check_key(self.url, key)}"

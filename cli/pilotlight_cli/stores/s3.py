@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -130,6 +131,16 @@ class S3Store:
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # consoles create empty objects to show as folders
                         yield entry["Key"].removeprefix(self.prefix)
+
+    def modified(self, key: str) -> datetime:
+        """See `Store.modified`."""
+        with self._translated(f"{self.url}/{key}", "s3:GetObject"):
+            return self.client.head_object(Bucket=self.bucket, Key=self._name(key))["LastModified"]
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`. In a bucket with versions, S3 keeps the object as an older one."""
+        with self._translated(f"{self.url}/{key}", "s3:DeleteObject"):
+            self.client.delete_object(Bucket=self.bucket, Key=self._name(key))
 
     def _name(self, key: str) -> str:
         return f"{self.prefix}{check_key(self.url, key)}"

@@ -10,7 +10,7 @@ from io import StringIO
 from pilotlight.codec.tables import column_order, read_table
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from pilotlight.model.json_document import describe
-from pilotlight.model.signature import Signature
+from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
 
 # JSON's numbers, and what data frames also write: a plus, a point at either end.
@@ -74,12 +74,18 @@ def _split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
 
 def _readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str], object]]:
     """Return each column's conversion from a cell to a value."""
-    if signature.inputs[0].feature_names:
-        return [_reader(signature.inputs[0].datatype)] * len(order)
+    if signature.matrix:
+        return [_reader_of(signature.matrix)] * len(order)
     readers: list[Callable[[str], object]] = [str] * len(order)
     for tensor, column in zip(signature.inputs, order, strict=True):
-        readers[column] = _reader(tensor.datatype)
+        readers[column] = _reader_of(tensor)
     return readers
+
+
+def _reader_of(tensor: Input) -> Callable[[str], object]:
+    """Return the conversion from an input's cell to a value; where values may be missing, an empty cell is one."""
+    read = _reader(tensor.datatype)
+    return (lambda cell: read(cell) if cell else None) if tensor.missing else read
 
 
 def _reader(datatype: Datatype) -> Callable[[str], object]:
@@ -89,5 +95,9 @@ def _reader(datatype: Datatype) -> Callable[[str], object]:
     if datatype is BOOL:
         return lambda cell: _BOOLEANS.get(cell, cell)
     if datatype.is_float:
-        return lambda cell: float(cell) if _NUMBER.fullmatch(cell) else cell
-    return lambda cell: int(cell) if _WHOLE.fullmatch(cell) else cell
+        return _number
+    return lambda cell: int(cell) if _WHOLE.fullmatch(cell) else _number(cell)
+
+
+def _number(cell: str) -> object:
+    return float(cell) if _NUMBER.fullmatch(cell) else cell

@@ -15,7 +15,7 @@ from typing import Any
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import Buffer, Datatype, Tensor, pack
+from pilotlight.model.tensor import Buffer, Strings, Tensor, pack
 
 # The path of the i-th instance.
 Row = Callable[[int], str]
@@ -42,7 +42,7 @@ def read_instance(signature: Signature, instance: object, path: str) -> tuple[Te
     """Return the model's inputs for one instance, as a batch of one if the model has a batch dimension."""
     if signature.batch is None:
         return tuple(
-            pack_nested(tensor.datatype, tensor.shape, value, place)
+            pack_nested(tensor, tensor.shape, value, place)
             for tensor, value, place in _by_input(signature, instance, path)
         )
     return _read_rows(signature, [instance], lambda _: path)
@@ -82,35 +82,44 @@ def _check_names(expected: Sequence[str], found: dict[str, object], noun: str, p
 
 
 def _read_features(signature: Signature, instances: list[Any], row: Row) -> tuple[Tensor, ...]:
-    names = signature.feature_names
-    rows = _rows(names, instances, row)
+    matrix = signature.matrix
+    width = matrix.shape[1] if matrix else len(signature.inputs)
+    rows = instances if _are_all(list, width, instances) else _rows(signature, instances, row)
 
     def place(index: int, column: int) -> str:
-        by_name = isinstance(instances[index], dict)
-        return child(row(index), names[column]) if by_name else f"{row(index)}[{column}]"
+        instance = instances[index]
+        if isinstance(instance, dict):
+            return child(row(index), signature.feature_names[column])
+        return f"{row(index)}[{column}]" if isinstance(instance, list) else row(index)
 
-    width = len(names)
-    if len(signature.inputs) == 1 and signature.inputs[0].feature_names:
-        tensor = signature.inputs[0]
-        data = pack(tensor.datatype, list(chain.from_iterable(rows)), lambda index: place(*divmod(index, width)))
-        return (Tensor(tensor.datatype, (len(rows), width), data),)
+    if matrix:
+        values = list(chain.from_iterable(rows))
+        data = pack(matrix.datatype, values, lambda index: place(*divmod(index, width)), missing=matrix.missing)
+        return (Tensor(matrix.datatype, (len(rows), width), data),)
     return tuple(
         Tensor(
             tensor.datatype,
             (len(rows), *tensor.shape[1:]),
-            pack(tensor.datatype, list(values), lambda index, column=column: place(index, column)),  # type: ignore[misc]
+            pack(
+                tensor.datatype,
+                list(column),
+                lambda index, number=number: place(index, number),  # type: ignore[misc]
+                missing=tensor.missing,
+            ),
         )
-        for column, (tensor, values) in enumerate(zip(signature.inputs, zip(*rows, strict=True), strict=True))
+        for number, (tensor, column) in enumerate(zip(signature.inputs, zip(*rows, strict=True), strict=True))
     )
 
 
-def _rows(names: tuple[str, ...], instances: list[Any], row: Row) -> Sequence[Sequence[object]]:
-    """Return the values of each instance, in the order of the features."""
-    if _are_all(list, len(names), instances):
-        return instances
+def _rows(signature: Signature, instances: list[Any], row: Row) -> Sequence[Sequence[object]]:
+    """Return the values of each instance, in the order of the features; not all instances are lists."""
+    names = signature.feature_names
     if len(names) > 1 and _are_all(dict, len(names), instances):
         with suppress(KeyError):  # the loop names the missing one
             return list(map(itemgetter(*names), instances))
+    if signature.is_text:
+        missing = signature.inputs[0].missing
+        instances = [[item] if isinstance(item, str) or (item is None and missing) else item for item in instances]
     return [_feature_row(names, instance, row(index)) for index, instance in enumerate(instances)]
 
 
@@ -126,26 +135,25 @@ def _feature_row(names: tuple[str, ...], instance: object, path: str) -> list[ob
     if isinstance(instance, dict):
         _check_names(names, instance, "feature", path)
         return [instance[name] for name in names]
-    raise InvalidRequest(
-        f"expected {len(names)} features as an array or as an object by name, found {describe(instance)}", path
-    )
+    features = f"{len(names)} features" if len(names) > 1 else f"the feature {describe(names[0])}"
+    raise InvalidRequest(f"expected {features} as an array or as an object by name, found {describe(instance)}", path)
 
 
 def _stack(tensor: Input, items: list[Any], row: Row) -> Tensor:
     """Stack nested values, all of one shape, into a batch."""
-    shape, data = _pack_items(tensor.datatype, tensor.shape[1:], items, row)
+    shape, data = _pack_items(tensor, tensor.shape[1:], items, row)
     return Tensor(tensor.datatype, (len(items), *shape), data)
 
 
-def pack_nested(datatype: Datatype, shape: Sequence[int], value: object, path: str) -> Tensor:
-    """Make a tensor from nested arrays of a shape in which -1 means any length."""
-    dimensions, data = _pack_items(datatype, shape, [value], lambda _: path)
-    return Tensor(datatype, tuple(dimensions), data)
+def pack_nested(tensor: Input, shape: Sequence[int], value: object, path: str) -> Tensor:
+    """Make an input's tensor from nested arrays of a shape in which -1 means any length."""
+    dimensions, data = _pack_items(tensor, shape, [value], lambda _: path)
+    return Tensor(tensor.datatype, tuple(dimensions), data)
 
 
 def _pack_items(
-    datatype: Datatype, shape: Sequence[int], items: list[Any], row: Row
-) -> tuple[Sequence[int], Buffer | list[str]]:
+    tensor: Input, shape: Sequence[int], items: list[Any], row: Row
+) -> tuple[Sequence[int], Buffer | Strings]:
     """Pack items that are all nested in one shape; return the lengths found and the packed values."""
     dimensions, flat = _unnest(shape, items) or _flatten_each(shape, items, row)
     size = prod(dimensions) or 1
@@ -155,7 +163,7 @@ def _pack_items(
         return f"{row(item)}{_subscripts(offset, dimensions)}"
 
     try:
-        return dimensions, pack(datatype, flat, place)
+        return dimensions, pack(tensor.datatype, flat, place, missing=tensor.missing)
     except InvalidRequest:
         _flatten_each(shape, items, row)  # an array instead of a value is the better error
         raise

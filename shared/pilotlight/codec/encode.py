@@ -24,9 +24,10 @@ def to_json(document: object) -> bytes:
 
 
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
-    """Return a prediction for each instance: its label, or its values in the first output of a model without labels.
+    """Return a prediction for each instance: its label, or of a model without labels its output.
 
-    Without a batch dimension there is one instance. Numbers that JSON cannot encode become None.
+    Several outputs are an object by name. Without a batch dimension there is one instance. Numbers that JSON cannot
+    encode become None.
     """
     label = _of_role(signature, outputs, "label")
     if label is not None:
@@ -34,11 +35,28 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
     columns = probabilities(signature, outputs)
     if columns is not None:
         return [None if None in row else signature.labels[row.index(max(row))] for row in columns]  # type: ignore[type-var]
-    first = outputs[0]
-    if signature.batch is None:
-        return [nest(first.shape, json_values(first))]
-    values = nest(first.shape, json_values(first))
-    if len(first.shape) == 2 and first.shape[1] == 1:  # a regressor's column: one number for each instance
+    values = [_by_instance(signature, tensor) for tensor in outputs]
+    if len(values) == 1:
+        return values[0]
+    names = [output.name for output in signature.outputs]
+    return [dict(zip(names, instance, strict=True)) for instance in zip(*values, strict=True)]
+
+
+def further_outputs(signature: Signature, outputs: Sequence[Tensor]) -> dict[str, list[Any]]:
+    """Return what a classifier returns besides label and probabilities: by name, a value for each instance."""
+    return {
+        output.name: _by_instance(signature, tensor)
+        for output, tensor in zip(signature.outputs, outputs, strict=True)
+        if signature.is_classifier and output.role == "tensor"
+    }
+
+
+def _by_instance(signature: Signature, tensor: Tensor) -> list[Any]:
+    """Return an output's value for each instance."""
+    values = nest(tensor.shape, json_values(tensor))
+    if signature.batch is None or not tensor.shape:
+        return [values]
+    if len(tensor.shape) == 2 and tensor.shape[1] == 1:  # a regressor's column: one number for each instance
         return [value for (value,) in values]
     return values  # type: ignore[no-any-return]
 
@@ -90,10 +108,11 @@ def _are_finite(values: Sequence[float]) -> bool:
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
     """Raise ModelError for an output without the signature's shape or without a row for each of `rows` instances.
 
-    If `rows` is None, only the signature's shapes count.
+    If `rows` is None, only the signature's shapes count, as for an output that is a single value.
     """
+    has_rows = signature.batch is not None and rows is not None
     for output, tensor in zip(signature.outputs, outputs, strict=True):
-        shape = output.shape if signature.batch is None or rows is None else (rows, *output.shape[1:])
+        shape = (rows, *output.shape[1:]) if has_rows and output.shape else output.shape
         if tensor.shape == shape:
             continue
         fits = len(tensor.shape) == len(shape) and all(

@@ -11,7 +11,7 @@ from typing import Any
 from pilotlight.codec.encode import nest
 from pilotlight.model.golden import Golden, Sample, Values, differences
 from pilotlight.model.lock import Description
-from pilotlight.model.signature import Signature
+from pilotlight.model.signature import Output, Signature
 
 _MAX_DIFFERENCES = 3  # in a message
 _MAX_TEXT = 300  # characters of a response in a message
@@ -52,7 +52,7 @@ Send = Callable[[GoldenRequest], tuple[int, object]]
 def compare_samples(model: Description, golden: Golden, send: Send) -> Iterator[Comparison]:
     """Send the golden samples one after the other, and compare each response with the published one.
 
-    Samples with a number that JSON cannot represent (NaN or an infinity) are skipped.
+    Samples with a number that JSON cannot represent (NaN or an infinity) are skipped, unless it may be missing.
     """
     for number, sample in enumerate(golden.samples, 1):
         request = to_request(model.signature, sample)
@@ -89,10 +89,13 @@ def error_text(document: object) -> str:
 
 
 def to_request(signature: Signature, sample: Sample) -> GoldenRequest | None:
-    """Return the request that sends a sample; None if it has a number that JSON cannot represent (NaN, an infinity)."""
+    """Return the request that sends a sample; None if it has a number that JSON cannot represent (NaN, an infinity).
+
+    Where values may be missing, null is one.
+    """
     values = {tensor.name: tensor for tensor in sample.inputs}
     inputs = [values[tensor.name] for tensor in signature.inputs]
-    if any(value is None for tensor in inputs for value in tensor.data):
+    if any(None in values[tensor.name].data for tensor in signature.inputs if not tensor.missing):
         return None
     if signature.batch is None:
         return GoldenRequest("/predict", {"features": _by_name([(tensor.name, _nested(tensor)) for tensor in inputs])})
@@ -107,17 +110,13 @@ def to_request(signature: Signature, sample: Sample) -> GoldenRequest | None:
 def disagreements(signature: Signature, golden: Golden, sample: Sample, response: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each place where a response exceeds the tolerance; an empty list if it agrees.
 
-    /predict and /predict_batch return labels and probabilities, or else the first output; only these are compared.
+    The response is that of /predict or /predict_batch.
     """
     published = {tensor.name: tensor for tensor in sample.outputs}
-    label, probabilities = signature.output("label"), signature.output("probabilities")
-    wanted = [
-        (output, plural) for output, plural in ((label, "predictions"), (probabilities, "probabilities")) if output
-    ]
     messages = []
-    for output, plural in wanted or [(signature.outputs[0], "predictions")]:
+    for output in signature.outputs:
         expected = published[output.name]
-        found = _flat(_field(response, plural))
+        found = _flat(_served(signature, output, response))
         if len(found) != prod(expected.shape):
             messages.append(f"output {output.name!r}: found {len(found)} values, expected {prod(expected.shape)}")
             continue
@@ -126,11 +125,20 @@ def disagreements(signature: Signature, golden: Golden, sample: Sample, response
     return messages
 
 
-def _field(response: Mapping[str, Any], plural: str) -> Any:  # noqa: ANN401 - nested lists of any depth
-    """Return a field of a batch's response; /predict has its one prediction under another name."""
-    if plural == "predictions" and plural not in response:
-        return response.get("prediction", [])
-    return response.get(plural, [])
+def _served(signature: Signature, output: Output, response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nested lists
+    """Return an output's values in a response; an empty list where it lacks them."""
+    if output.role == "probabilities":
+        return response.get("probabilities", [])
+    if output.role == "tensor" and signature.is_classifier:
+        return _named(response.get("outputs"), output.name)
+    found = response["predictions"] if "predictions" in response else [response.get("prediction", [])]
+    if output.role == "label" or len(signature.outputs) == 1:
+        return found
+    return [_named(prediction, output.name) for prediction in found]
+
+
+def _named(values: Any, name: str) -> Any:  # noqa: ANN401 - a JSON value
+    return values.get(name, []) if isinstance(values, dict) else []
 
 
 def _nested(values: Values) -> Any:  # noqa: ANN401 - a value or lists of any depth

@@ -19,15 +19,24 @@ Place: TypeAlias = Callable[[int, int], str]
 def read_table(signature: Signature, order: Sequence[int], rows: Rows, place: Place) -> tuple[Tensor, ...]:
     """Return the inputs of a model of features. `order` has the column in `rows` of each feature."""
     width = len(order)
-    if signature.inputs[0].feature_names:
-        (matrix,) = signature.inputs
+    matrix = signature.matrix
+    if matrix is not None:
         cells = [row[column] for row in rows for column in order]
-        data = pack(matrix.datatype, cells, lambda index: place(index // width, order[index % width]))
+
+        def cell(index: int) -> str:
+            return place(index // width, order[index % width])
+
+        data = pack(matrix.datatype, cells, cell, missing=matrix.missing)
         return (Tensor(matrix.datatype, (len(rows), width), data),)
     tensors = []
     for tensor, column in zip(signature.inputs, order, strict=True):
         cells = [row[column] for row in rows]
-        data = pack(tensor.datatype, cells, lambda row, column=column: place(row, column))  # type: ignore[misc]
+        data = pack(
+            tensor.datatype,
+            cells,
+            lambda row, column=column: place(row, column),  # type: ignore[misc]
+            missing=tensor.missing,
+        )
         tensors.append(Tensor(tensor.datatype, (len(rows), *tensor.shape[1:]), data))
     return tuple(tensors)
 
@@ -66,7 +75,7 @@ def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor,
     if not isinstance(value, dict):
         raise InvalidRequest(f"expected an object with the inputs {', '.join(names)}, found {describe(value)}", path)
     _check_inputs(names, value, path)
-    tensors = [pack_nested(one.datatype, one.shape, value[one.name], child(path, one.name)) for one in signature.inputs]
+    tensors = [pack_nested(one, one.shape, value[one.name], child(path, one.name)) for one in signature.inputs]
     if signature.batch is not None and len({tensor.shape[0] for tensor in tensors}) > 1:
         lengths = ", ".join(
             f"{one.name} {tensor.shape[0]}" for one, tensor in zip(signature.inputs, tensors, strict=True)
@@ -85,10 +94,10 @@ def _check_inputs(names: Sequence[str], value: dict[str, Any], path: str) -> Non
 
 
 def _read_features(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:
-    matrix = signature.inputs[0]
+    matrix = signature.matrix
     if not isinstance(value, dict):
         return read_instances(signature, value, path)
-    if matrix.feature_names and list(value) == [matrix.name] and matrix.name not in matrix.feature_names:
+    if matrix and list(value) == [matrix.name] and matrix.name not in signature.feature_names:
         return read_instances(signature, value[matrix.name], child(path, matrix.name))
     names = list(value)
     order = column_order(signature, names, path)

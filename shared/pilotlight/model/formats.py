@@ -53,7 +53,7 @@ class Format:
     `pin` chooses the first of the `engines` that supports the model. `platform` is what the V2 protocol's metadata
     calls the format. Loading takes at least `memory` times the file's size, for the reason in `memory_reason`.
     `packages` are recorded when a model is published, beside those of the engine. `has_session`: a lock may say how the
-    engine makes its session.
+    engine makes its session; `has_methods`: which of the model's methods make its outputs.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Format:
     memory_reason: str
     packages: tuple[str, ...] = ()
     has_session: bool = False
+    has_methods: bool = False
 
 
 # Those that a model's packages may hold without a warning by `pin`. Their tests and sources are left out of packages:
@@ -123,6 +124,7 @@ FORMATS: dict[str, Format] = {
             "sklearn_skops",
             *_ESTIMATOR,
             packages=("joblib", "scipy", "skops"),
+            has_methods=True,
         ),
         Format(
             "pickle",
@@ -132,6 +134,7 @@ FORMATS: dict[str, Format] = {
             "sklearn_pickle",
             *_ESTIMATOR,
             packages=("joblib", "scipy"),
+            has_methods=True,
         ),
     )
 }

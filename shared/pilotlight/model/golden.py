@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -83,15 +82,14 @@ def write_golden(golden: Golden) -> dict[str, object]:
     }
 
 
-def to_tensor(values: Values) -> Tensor:
+def to_tensor(values: Values, *, missing: bool) -> Tensor:
     """Return the values as a tensor. Raise InvalidRequest, with the place in `data`, for one of another datatype.
 
-    None represents a float that JSON cannot encode (NaN and the infinities).
+    None represents a float that JSON cannot encode (NaN and the infinities), or a string where one may be `missing`.
     """
-    data: list[object] = list(values.data)
-    if values.datatype.is_float:
-        data = [nan if value is None else value for value in data]
-    return Tensor(values.datatype, values.shape, pack(values.datatype, data, lambda index: f"[{index}]"))
+    missing = missing or values.datatype.is_float
+    data = pack(values.datatype, list(values.data), lambda index: f"[{index}]", missing=missing)
+    return Tensor(values.datatype, values.shape, data)
 
 
 def differences(golden: Golden, expected: Sequence[Values], found: Sequence[Values]) -> list[str]:
@@ -156,7 +154,7 @@ def _read_values(node: Node) -> Values:
             f"shape {list(shape)} holds {describe(count)} values, found {len(values.data)}", fields["data"].path
         )
     try:
-        to_tensor(values)
+        to_tensor(values, missing=True)
     except InvalidRequest as error:
         raise FormatError(error.message, f"{fields['data'].path}{error.path}") from None
     return values

@@ -21,6 +21,9 @@ GLOBAL = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 PACKAGE = r"[a-z0-9]+(-[a-z0-9]+)*"
 DIGEST = r"[0-9a-f]{64}"
 VERSION = r"[1-9][0-9]{0,8}"
+# The methods of an estimator that answer rows; in brackets, which item of a list.
+METHODS = ("predict", "predict_proba", "decision_function", "score_samples", "transform")
+METHOD = rf"({'|'.join(METHODS)})(\[[0-9]{{1,4}}\])?"
 LAST_VERSION = 999_999_999  # the largest that the pattern takes
 
 
@@ -52,13 +55,16 @@ DEFAULT_SESSION = Session()
 class Runtime:
     """What loads the artifact: a runtime, its engine, exact versions of packages by their names on PyPI, a session.
 
-    The session differs from the default only for a format with `has_session`.
+    `methods` has for each output of the signature the method of the estimator that returns it, and in brackets which
+    item of a list. Without any, roles decide: predict_proba gives probabilities, predict all others. The session
+    differs from the default only for a format with `has_session`, and only one with `has_methods` has methods.
     """
 
     name: str
     engine: str
     packages: Mapping[str, str]
     session: Session = DEFAULT_SESSION
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +91,23 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed a version: the name of a public key's file, and the SHA-256 of that key in PEM in hexadecimal."""
+
+    name: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it."""
+    """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it.
+
+    `signer` is the one of the project's signers whose signature `pin` verified, if the project demands one.
+    """
 
     model: Description
     requirements_sha256: str
+    signer: Signer | None = None
 
 
 # The fields of a description, in a lock and in a manifest.
@@ -99,8 +117,10 @@ OPTIONAL_FIELDS = ("allowed_globals", "extra_globals")
 
 def read_lock(content: bytes) -> Lock:
     """Parse the bytes of a `model.lock` (shared/schema/lock.schema.json). Raise FormatError."""
-    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=OPTIONAL_FIELDS)
-    return Lock(read_description(fields), _digest(fields["requirements_sha256"]))
+    optional = (*OPTIONAL_FIELDS, "signer")
+    fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=optional)
+    signer = _read_signer(fields["signer"]) if "signer" in fields else None
+    return Lock(read_description(fields), _digest(fields["requirements_sha256"]), signer)
 
 
 def load_lock(path: Path) -> Lock:
@@ -125,11 +145,14 @@ def load_lock(path: Path) -> Lock:
 
 def write_lock(lock: Lock) -> dict[str, object]:
     """Return the JSON form of a lock."""
-    return {
+    document = {
         "format": FORMAT,
         **write_description(lock.model),
         "requirements_sha256": lock.requirements_sha256,
     }
+    if lock.signer:
+        document["signer"] = {"name": lock.signer.name, "key_id": lock.signer.key_id}
+    return document
 
 
 def read_description(fields: Mapping[str, Node]) -> Description:
@@ -140,13 +163,20 @@ def read_description(fields: Mapping[str, Node]) -> Description:
     if len({file.name for file in files}) != len(files):
         raise FormatError("duplicate file name", artifact["files"].path)
     empty = Node([], "$")
+    runtime = read_runtime(fields["runtime"], artifact_format)
+    signature = read_signature(fields["signature"])
+    if runtime.methods and len(runtime.methods) != len(signature.outputs):
+        raise FormatError(
+            f"found {len(runtime.methods)} methods, expected one for each of the {len(signature.outputs)} outputs",
+            f"{fields['runtime'].path}.methods",
+        )
     return Description(
         name=fields["name"].string(NAME, f"a name that matches ^{NAME}$"),
         version=fields["version"].integer(1, LAST_VERSION),
         format=artifact_format,
         files=files,
-        runtime=read_runtime(fields["runtime"], artifact_format),
-        signature=read_signature(fields["signature"]),
+        runtime=runtime,
+        signature=signature,
         golden=_read_golden_file(fields["golden"]),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
         extra_globals=fields.get("extra_globals", empty).items(_read_global),
@@ -173,7 +203,8 @@ def write_description(model: Description) -> dict[str, object]:
 def read_runtime(node: Node, artifact_format: str) -> Runtime:
     """Read a runtime, which must be one that serves artifacts of this format."""
     format_ = FORMATS[artifact_format]
-    fields = node.fields("name", "engine", "packages", optional=("session",) if format_.has_session else ())
+    optional = [*(["session"] if format_.has_session else []), *(["methods"] if format_.has_methods else [])]
+    fields = node.fields("name", "engine", "packages", optional=tuple(optional))
     engine = fields["engine"].one_of(*format_.engines)
     packages = fields["packages"].mapping(lambda item: item.string(r"[0-9][A-Za-z0-9.+!]*", "a version"))
     for package in packages:
@@ -182,11 +213,12 @@ def read_runtime(node: Node, artifact_format: str) -> Runtime:
         if package not in packages:
             raise FormatError(f"the field {package!r} is missing", fields["packages"].path)
     session = _read_session(fields["session"]) if "session" in fields else DEFAULT_SESSION
-    return Runtime(fields["name"].one_of(format_.runtime), engine, packages, session)
+    methods = fields["methods"].items(_read_method, at_least=1) if "methods" in fields else ()
+    return Runtime(fields["name"].one_of(format_.runtime), engine, packages, session, methods)
 
 
 def write_runtime(runtime: Runtime) -> dict[str, object]:
-    """Return the JSON form of a runtime, with its session unless that is the default."""
+    """Return the JSON form of a runtime, with its session unless that is the default, and its methods if it has any."""
     document: dict[str, object] = {
         "name": runtime.name,
         "engine": runtime.engine,
@@ -197,12 +229,18 @@ def write_runtime(runtime: Runtime) -> dict[str, object]:
             "graph_optimization": runtime.session.graph_optimization,
             "prepacking": runtime.session.prepacking,
         }
+    if runtime.methods:
+        document["methods"] = list(runtime.methods)
     return document
 
 
 def _read_session(node: Node) -> Session:
     fields = node.fields("graph_optimization", "prepacking")
     return Session(fields["graph_optimization"].one_of("all", "off"), fields["prepacking"].boolean())
+
+
+def _read_method(node: Node) -> str:
+    return node.string(METHOD, "a method like predict or predict_proba[0]")
 
 
 def _read_file(node: Node) -> File:
@@ -219,6 +257,11 @@ def _read_golden_file(node: Node) -> File:
     if file.name != GOLDEN:
         raise FormatError(f'expected "{GOLDEN}", found "{file.name}"', f"{node.path}.name")
     return file
+
+
+def _read_signer(node: Node) -> Signer:
+    fields = node.fields("name", "key_id")
+    return Signer(fields["name"].string(FILE_NAME, "a plain file name"), _digest(fields["key_id"]))
 
 
 def _write_file(file: File) -> dict[str, object]:

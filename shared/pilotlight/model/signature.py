@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from pilotlight.errors import FormatError
 from pilotlight.frozen import dataclass
@@ -21,7 +22,8 @@ class Input:
 
     In `shape`, -1 means any length; a first dimension of `-1` or `1` is the batch. With the role `features`,
     either the only input is a matrix `[-1, n]` whose columns are `feature_names`, or each input is a column, `[-1, 1]`
-    or `[-1]`, and its own name is the feature's. `missing`: a value may be missing; a missing float is NaN.
+    or `[-1]`, and its own name is the feature's. A matrix of two columns or more without names has f0, f1 and so on.
+    `missing`: a value may be missing; a missing float is NaN, a missing string None.
     """
 
     name: str
@@ -57,23 +59,56 @@ class Signature:
         return self.inputs[0].role == "features"
 
     @property
+    def matrix(self) -> Input | None:
+        """The one input whose columns are the features; None if each feature is an input, or for plain tensors."""
+        first = self.inputs[0]
+        if first.feature_names or (first.role == "features" and len(first.shape) == 2 and first.shape[1] != 1):
+            return first
+        return None
+
+    @property
+    def width(self) -> int:
+        """The number of features, which takes no names to know; 0 for a model of plain tensors."""
+        matrix = self.matrix
+        return matrix.shape[1] if matrix else len(self.inputs) if self.takes_features else 0
+
+    @property
+    def is_text(self) -> bool:
+        """Whether an instance is a single feature of strings, which may come without an array or a name around it."""
+        return self.width == 1 and self.inputs[0].datatype is BYTES
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The features in the order of a list that has them; empty for a model of plain tensors."""
-        if not self.takes_features:
-            return ()
-        return self.inputs[0].feature_names or tuple(tensor.name for tensor in self.inputs)
+        matrix = self.matrix
+        if matrix is not None:
+            return matrix.feature_names or _made_up(matrix.shape[1])
+        return tuple(tensor.name for tensor in self.inputs) if self.takes_features else ()
 
     @property
     def batch(self) -> int | None:
-        """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension."""
+        """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension.
+
+        An output that is a single value is that of one instance.
+        """
         firsts = {tensor.shape[0] if tensor.shape else 0 for tensor in self.inputs}
-        if firsts == {-1}:
+        if firsts == {-1} and all(output.shape for output in self.outputs):
             return -1
         return 1 if firsts <= {-1, 1} else None
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether a prediction is a label, which the model returns or the highest probability names."""
+        return any(tensor.role != "tensor" for tensor in self.outputs)
 
     def output(self, role: str) -> Output | None:
         """Return the first output with that role, or None."""
         return next((tensor for tensor in self.outputs if tensor.role == role), None)
+
+
+@cache
+def _made_up(width: int) -> tuple[str, ...]:
+    return tuple(f"f{index}" for index in range(width))
 
 
 def read_signature(node: Node) -> Signature:
@@ -212,8 +247,15 @@ def _check_input(tensor: Input, inputs: int, path: str) -> None:
     if tensor.feature_names:
         if inputs != 1 or len(tensor.shape) != 2 or tensor.shape[1] != len(tensor.feature_names):
             raise FormatError("feature names require a single input of shape [-1, the number of names]", path)
-    elif len(tensor.shape) not in (1, 2) or tensor.shape[1:] not in ((), (1,)):
-        raise FormatError("an input without feature names must be one column, of shape [-1, 1] or [-1]", path)
+        return
+    is_column = len(tensor.shape) in (1, 2) and tensor.shape[1:] in ((), (1,))
+    is_matrix = inputs == 1 and len(tensor.shape) == 2 and tensor.shape[1] > 1
+    if not is_column and not is_matrix:
+        raise FormatError(
+            "an input without feature names must be one column, of shape [-1, 1] or [-1], or a single matrix of a "
+            "known number of columns",
+            path,
+        )
 
 
 def _check_label(output: Output, labels: tuple[Label, ...], path: str) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from math import copysign, frexp, inf, isfinite, isinf, ldexp, prod
 from typing import Any, TypeAlias
 
-from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import dataclass
-from pilotlight.model.json_document import describe
 
 Buffer: TypeAlias = "array[int] | array[float] | bytes | bytearray | memoryview"
+Strings: TypeAlias = "list[str] | list[str | None]"
 Place = Callable[[int], str]
 
 
@@ -85,12 +84,13 @@ DATATYPES: dict[str, Datatype] = {
 class Tensor:
     """Values in row-major order.
 
-    `data` is a buffer of `prod(shape)` values in native byte order; for BYTES it is a list of that many strings.
+    `data` is a buffer of `prod(shape)` values in native byte order; for BYTES it is a list of that many strings. A
+    missing value of an input is NaN; a missing string is None.
     """
 
     datatype: Datatype
     shape: tuple[int, ...]
-    data: Buffer | list[str]
+    data: Buffer | Strings
 
     @property
     def count(self) -> int:
@@ -137,56 +137,44 @@ def _widened(raw: memoryview) -> list[float]:
     return list(struct.unpack(f"{len(raw) // 2}f", singles))
 
 
-def pack(datatype: Datatype, values: list[object], place: Place) -> Buffer | list[str]:
+def pack(datatype: Datatype, values: list[Any], place: Place, *, missing: bool = False) -> Buffer | Strings:
     """Return a buffer with `values`. Raise InvalidRequest for one that `datatype` cannot represent.
 
-    Numbers for floats are rounded to nearest, ties to even, from the double that JSON numbers are read as.
-    `place(i)` is the path of the i-th value, for the error.
+    Numbers for floats are rounded to nearest, ties to even, from the double that JSON numbers are read as. `place(i)`
+    is the path of the i-th value, for the error. If values may be `missing`, None is one.
     """
+    packed = pack_usual(datatype, values)
+    if packed is not None:
+        return packed
+    from pilotlight.model.unusual import pack_unusual  # noqa: PLC0415 - most requests do without
+
+    return pack_unusual(datatype, values, place, missing=missing)
+
+
+def pack_usual(datatype: Datatype, values: list[Any]) -> Buffer | list[str] | None:
+    """Return a buffer with values of the datatype's usual type; None if one is of another or out of range."""
     if datatype.is_float:
-        return _pack_floats(datatype, values, place)
+        packed = pack_numbers(datatype, values)
+        if packed is None or _overflowed(datatype, packed):
+            return None
+        if _may_have_booleans(datatype, packed) and not set(map(type, values)) <= {float, int}:
+            return None
+        return packed
     kinds = set(map(type, values))
     if datatype is BYTES:
-        return _pack_strings(values, kinds, place)
+        return values if kinds <= {str} and _is_unicode(values) else None
     if datatype is BOOL:
-        if not kinds <= {bool}:
-            raise _refusal(values, place, "expected true or false", lambda value: isinstance(value, bool))
-        return bytes(values)  # type: ignore[arg-type]
-    packed = _packed(datatype, values) if kinds <= {int} else None
-    if packed is None:
-        expected = f"expected a whole number from {datatype.low} to {datatype.high} ({datatype.name})"
-        raise _refusal(
-            values, place, expected, lambda value: type(value) is int and datatype.low <= value <= datatype.high
-        )
-    return packed
+        return bytes(values) if kinds <= {bool} else None
+    return pack_numbers(datatype, values) if kinds <= {int} else None
 
 
-def _pack_strings(values: list[object], kinds: set[type], place: Place) -> list[str]:
-    if not kinds <= {str}:
-        raise _refusal(values, place, "expected a string", lambda value: isinstance(value, str))
+def _is_unicode(strings: list[str]) -> bool:
+    """Whether no string has an unpaired surrogate, which UTF-8 cannot encode."""
     try:
-        "".join(values).encode("utf-8")  # type: ignore[arg-type]
+        "".join(strings).encode("utf-8")
     except UnicodeEncodeError:
-        raise _refusal(values, place, "expected a string without unpaired surrogates", _has_whole_characters) from None
-    return values  # type: ignore[return-value]
-
-
-def _has_whole_characters(value: object) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in str(value))
-
-
-def _pack_floats(datatype: Datatype, values: list[object], place: Place) -> Buffer:
-    packed = _packed(datatype, values)
-    if packed is not None and _overflowed(datatype, packed):
-        packed = None
-    if packed is not None and not _may_have_booleans(datatype, packed):
-        return packed
-    if not set(map(type, values)) <= {float, int}:
-        raise _refusal(values, place, f"expected a number ({datatype.name})", lambda value: type(value) in (float, int))
-    if packed is None:
-        problem = f"number is out of range for {datatype.name}"
-        raise _refusal(values, place, problem, lambda value: _is_in_range(datatype, value))
-    return packed
+        return False
+    return True
 
 
 def _may_have_booleans(datatype: Datatype, packed: bytearray) -> bool:
@@ -199,14 +187,14 @@ def _may_have_booleans(datatype: Datatype, packed: bytearray) -> bool:
     return zero in packed or one in packed
 
 
-def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
+def pack_numbers(datatype: Datatype, values: list[Any]) -> bytearray | None:
     """Pack the numbers in native byte order; None if the datatype cannot represent one of them.
 
     The buffer is writable, which some libraries on top of numpy require.
     """
     try:
         if datatype is BF16:
-            return pack_bfloat16(values)  # type: ignore[arg-type]
+            return pack_bfloat16(values)
         packed = bytearray(len(values) * datatype.size)
         struct.pack_into(f"{len(values)}{datatype.typecode}", packed, 0, *values)
     except (OverflowError, TypeError, struct.error):
@@ -215,7 +203,7 @@ def _packed(datatype: Datatype, values: list[object]) -> bytearray | None:
 
 
 def _bytes_of(datatype: Datatype, value: float) -> bytes:
-    return bytes(_packed(datatype, [value]) or b"")
+    return bytes(pack_numbers(datatype, [value]) or b"")
 
 
 _FLOATS = [datatype for datatype in DATATYPES.values() if datatype.is_float]
@@ -230,14 +218,3 @@ def _overflowed(datatype: Datatype, packed: bytearray) -> bool:
     if positive not in highest and negative not in highest:
         return False
     return any(map(isinf, Tensor(datatype, (len(highest),), packed).values()))
-
-
-def _is_in_range(datatype: Datatype, value: object) -> bool:
-    packed = _packed(datatype, [value])
-    return packed is not None and not _overflowed(datatype, packed)
-
-
-def _refusal(values: list[object], place: Place, problem: str, is_valid: Callable[[object], bool]) -> InvalidRequest:
-    """Return the error for the first value that is not valid."""
-    index = next(index for index, value in enumerate(values) if not is_valid(value))
-    return InvalidRequest(f"{problem}, found {describe(values[index])}", place(index))

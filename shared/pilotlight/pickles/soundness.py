@@ -31,6 +31,8 @@ _KEYWORDS: Final = (
     "metric_params",
     "pairwise_kernels_kwargs",
 )
+# Fields with classes that are datatypes; the last two are a make_column_selector's, which only fitting calls.
+_DTYPES: Final = re.compile(r".*dtype|dtype_(include|exclude)")
 # Keywords that write over an array of the model, leave memory uninitialised, or hold lengths that nothing compares.
 _WRITING: Final = frozenset({"X_norm_squared", "Y_norm_squared", "out", "where"})
 _NEIGHBOURS = ("sklearn.neighbors._ball_tree", "sklearn.neighbors._kd_tree")
@@ -117,7 +119,7 @@ def _check_names(part: Any, fields: dict[str, Any]) -> None:  # noqa: ANN401 - s
     if isinstance(getter, str) and any(name.startswith("_") for name in getter.split(".")):
         raise _forged(part, f"the path {getter!r} to importances, expected public attributes")
     for field, value in fields.items():
-        if callable(value) and not (isinstance(value, type) and field.endswith("dtype")):
+        if callable(value) and not (isinstance(value, type) and _DTYPES.fullmatch(field)):
             _check_function(part, field, value)
     for field in _KEYWORDS:
         _check_keywords(part, field, fields.get(field))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pilotlight.codec.body import read_body, read_fields
 from pilotlight.codec.decode import read_instance, read_instances
-from pilotlight.codec.encode import predictions, probabilities, probability
+from pilotlight.codec.encode import further_outputs, predictions, probabilities, probability
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.messages import Action, Answer, Request, Values, predicted
 
@@ -20,6 +20,9 @@ def _predict(plane: DataPlane, request: Request, _values: Values) -> Answer:
     rows = probabilities(signature, outputs)
     if rows is not None:
         document |= {"probability": probability(signature.labels, prediction, rows[0]), "probabilities": rows[0]}
+    further = further_outputs(signature, outputs)
+    if further:
+        document["outputs"] = {name: value for name, (value,) in further.items()}
     return predicted(plane.model, document | _name(plane), outputs, 1)
 
 
@@ -32,6 +35,9 @@ def _predict_batch(plane: DataPlane, request: Request, _values: Values) -> Answe
     columns = probabilities(signature, outputs)
     if columns is not None:
         document["probabilities"] = columns
+    further = further_outputs(signature, outputs)
+    if further:
+        document["outputs"] = further
     return predicted(plane.model, document | _name(plane), outputs, rows)
 
 

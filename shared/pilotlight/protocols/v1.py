@@ -38,7 +38,10 @@ def _predict(plane: DataPlane, request: Request, values: Values) -> Answer:
 
 
 def predict(plane: DataPlane, request: Request, inputs: Sequence[Tensor]) -> Answer:
-    """Return `{"predictions": [..]}` for a batch: one for each instance, as in `/predict_batch`."""
+    """Return `{"predictions": [..]}` for a batch: one for each instance, as in `/predict_batch`.
+
+    These protocols have no place for a classifier's probabilities and further outputs.
+    """
     signature = plane.model.signature
     rows = 1 if signature.batch is None else inputs[0].shape[0]
     outputs = plane.run(inputs, rows, request.deadline, request.trace)

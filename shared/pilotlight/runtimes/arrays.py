@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Return the tensor as an array over the same memory; strings become an object array."""
+def to_numpy(tensor: Tensor, missing: object = "") -> np.ndarray[Any, Any]:
+    """Return the tensor as an array over the same memory; strings become an object array, with `missing` for None."""
     import numpy as np  # noqa: PLC0415
 
     if isinstance(tensor.data, list):
-        return np.array(tensor.data, dtype=object).reshape(tensor.shape)
+        strings = [missing if value is None else value for value in tensor.data] if None in tensor.data else tensor.data
+        return np.array(strings, dtype=object).reshape(tensor.shape)
     return np.frombuffer(tensor.data, dtype=numpy_dtype(tensor.datatype)).reshape(tensor.shape)
 
 

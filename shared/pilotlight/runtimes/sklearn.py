@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,26 +25,28 @@ if TYPE_CHECKING:
 
 
 class SklearnModel:
-    """A fitted estimator, and the signature that maps its methods to outputs."""
+    """A fitted estimator, and the methods that return the outputs of its signature."""
 
-    def __init__(self, estimator: Any, signature: Signature) -> None:  # noqa: ANN401 - scikit-learn has no types
+    def __init__(self, estimator: Any, signature: Signature, methods: Sequence[str] = ()) -> None:  # noqa: ANN401 - scikit-learn has no types
         self._estimator = estimator
         self._signature = signature
+        self._sources = [_source(method) for method in methods or _by_role(signature)]
 
     def predict(self, inputs: Sequence[Tensor], _timeout: float | None = None) -> tuple[Tensor, ...]:
         """See `runtimes.Model.predict`; nothing interrupts scikit-learn."""
         rows = to_rows(inputs)
-        roles = {output.role for output in self._signature.outputs}
         try:
             results = {
-                "probabilities": self._estimator.predict_proba(rows) if "probabilities" in roles else None,
-                "other": self._estimator.predict(rows) if roles - {"probabilities"} else None,
+                method: getattr(self._estimator, method)(rows)
+                for method in dict.fromkeys(method for method, _ in self._sources)
             }
         except ValueError as error:  # scikit-learn's for a category that is not known, a NaN, a number too large
-            raise InvalidRequest("the model does not accept these values") from error
+            from pilotlight.runtimes.categories import explain  # noqa: PLC0415 - few requests need it
+
+            raise InvalidRequest(explain(error, self._signature, inputs)) from error
         return tuple(
-            _to_tensor(results["probabilities" if output.role == "probabilities" else "other"], output)
-            for output in self._signature.outputs
+            _to_tensor(results[method] if item is None else results[method][item], output)
+            for (method, item), output in zip(self._sources, self._signature.outputs, strict=True)
         )
 
 
@@ -62,7 +65,8 @@ def load(model: Description, folder: Path, _threads: int) -> SklearnModel:
             f"{file.name} has {len(data)} bytes with SHA-256 {digest}, and the lock pins {file.size} bytes with "
             f"{file.sha256}; fetch or publish the model again"
         )
-    return serve(parse(data, model.format, (*model.allowed_globals, *model.extra_globals)), model.signature)
+    estimator = parse(data, model.format, (*model.allowed_globals, *model.extra_globals))
+    return serve(estimator, model.signature, model.runtime.methods)
 
 
 def preload(_packages: Mapping[str, str]) -> None:
@@ -70,17 +74,21 @@ def preload(_packages: Mapping[str, str]) -> None:
     import sklearn  # noqa: F401, PLC0415
 
 
-def serve(estimator: Any, signature: Signature) -> SklearnModel:  # noqa: ANN401 - scikit-learn has no types
-    """Return a fitted estimator ready for requests. Raise ModelError if it does not predict or has forged content."""
-    if not hasattr(estimator, "predict"):
-        raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator that predicts")
+def serve(estimator: Any, signature: Signature, methods: Sequence[str] = ()) -> SklearnModel:  # noqa: ANN401 - scikit-learn has no types
+    """Return a fitted estimator ready for requests.
+
+    Raise ModelError if it lacks one of the `methods`, see `Runtime.methods`, or has forged content.
+    """
+    for method, _ in map(_source, methods or _by_role(signature)):
+        if not hasattr(estimator, method):
+            raise ModelError(f"the file holds a {type(estimator).__name__}, expected an estimator with {method}")
     strings = any(tensor.datatype is BYTES for tensor in signature.inputs)
     numeric = {tensor.name for tensor in signature.inputs if strings and tensor.datatype is not BYTES}
     with _as_model_errors(estimator):
         prepare(estimator, numeric)
     # Features come as arrays in the order of the signature: their names were checked on the way in.
     warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-    return SklearnModel(estimator, signature)
+    return SklearnModel(estimator, signature, methods)
 
 
 def check(loaded: object) -> None:
@@ -125,17 +133,18 @@ def parse(data: bytes, artifact_format: str, allowed: Sequence[str]) -> Any:  # 
 def to_rows(inputs: Sequence[Tensor]) -> np.ndarray[Any, Any]:
     """Return the matrix that an estimator gets: one input as it is, several as a column each.
 
-    Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects.
+    Columns of numbers make a matrix of FP64; where one of them holds strings it is one of objects. A missing string is
+    NaN, as in a frame of pandas.
     """
     import numpy as np  # noqa: PLC0415
 
     if len(inputs) == 1:
-        rows = to_numpy(inputs[0])
+        rows = to_numpy(inputs[0], missing=nan)
         return rows if rows.flags.writeable else rows.copy()  # some estimators refuse read-only memory
     strings = any(tensor.datatype is BYTES for tensor in inputs)
     rows = np.empty((inputs[0].shape[0], len(inputs)), dtype=object if strings else np.float64)
     for column, tensor in enumerate(inputs):
-        rows[:, column] = to_numpy(tensor).reshape(-1)
+        rows[:, column] = to_numpy(tensor, missing=nan).reshape(-1)
     return rows
 
 
@@ -159,11 +168,25 @@ def _check_libraries(model: Description) -> None:
         check_version("skops", skops.__version__, packages)
 
 
+def _by_role(signature: Signature) -> list[str]:
+    """Return the methods of the outputs where none are given."""
+    return ["predict_proba" if output.role == "probabilities" else "predict" for output in signature.outputs]
+
+
+def _source(method: str) -> tuple[str, int | None]:
+    """Return a method's name, and which item of the list that it returns, or None for all of it."""
+    name, _, item = method.rstrip("]").partition("[")
+    return name, int(item) if item else None
+
+
 def _to_tensor(result: Any, output: Output) -> Tensor:  # noqa: ANN401 - an array of any type
-    """Return a result in the signature's datatype, where that loses nothing, and number of dimensions."""
+    """Return a result in the signature's datatype, where that loses nothing, and number of dimensions.
+
+    A sparse matrix becomes dense.
+    """
     import numpy as np  # noqa: PLC0415
 
-    values = np.asarray(result)
+    values = np.asarray(result.toarray() if hasattr(result, "toarray") else result)  # of scipy's sparse matrices
     if values.dtype.hasobject:
         values = np.array(values.tolist())
     if output.datatype is not BYTES:

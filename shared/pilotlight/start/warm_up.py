@@ -22,9 +22,10 @@ def prime(model: Model, described: Description, file: Path) -> None:
     samples = _read(file).samples
     if not samples:
         return
-    inputs = {values.name: values for values in samples[0].inputs}
+    given = {values.name: values for values in samples[0].inputs}
     try:
-        model.predict([to_tensor(inputs[tensor.name]) for tensor in described.signature.inputs])
+        inputs = [to_tensor(given[tensor.name], missing=tensor.missing) for tensor in described.signature.inputs]
+        model.predict(inputs)
     except Exception as error:
         raise ModelError(
             f"the model fails on the first sample in {file.name}: {type(error).__name__}: {origin(error)}; "

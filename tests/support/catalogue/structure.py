@@ -26,7 +26,7 @@ def _output(name: str, outputs: object, place: str, message: str = "") -> Wrong:
 _NO_TENSORS: tuple[Any, ...] = (1, None, [])
 _NO_ARRAYS: tuple[Any, ...] = (1, "1", {}, False)
 _NO_NAMES: tuple[Any, ...] = (0, [], True)
-_DATATYPES: tuple[Any, ...] = ("fp32", "FP64", "FLOAT", "BYTES", 32, [])
+_DATATYPES: tuple[Any, ...] = ("fp32", "BOOL", "FLOAT", "BYTES", 32, [])
 
 TENSORS: list[Wrong] = [
     _infer("no inputs", {}, "$", 'the field "inputs" is missing'),
@@ -45,6 +45,15 @@ TENSORS: list[Wrong] = [
     *(
         _matrix(f"the datatype {datatype!r}", {"datatype": datatype}, "$.inputs[0].datatype", 'expected "FP32" for')
         for datatype in _DATATYPES
+    ),
+    *(
+        _matrix(
+            f"{value!r} as {datatype}, which FP32 does not hold",
+            {"datatype": datatype, "data": [*ROW[:-1], value]},
+            "$.inputs[0].data[29]",
+            f"expected FP32, found {value!r} as {datatype}",
+        )
+        for datatype, value in (("FP64", 0.1), ("INT64", 2**24 + 1), ("UINT32", 2**32 - 1))
     ),
     *(
         _matrix(f"{data!r} for data", {"data": data}, "$.inputs[0].data", "expected an array of values")

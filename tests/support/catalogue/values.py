@@ -71,13 +71,13 @@ SYNTAX: list[Wrong] = [
 ]
 
 _NUMBERS: list[tuple[str, Any]] = [
-    *(("INT8", value) for value in (128, -129, 1.0, True, "1", None)),
+    *(("INT8", value) for value in (128, -129, 1.5, 128.0, True, "1", None)),
     *(("UINT8", value) for value in (256, -1)),
     *(("INT16", value) for value in (2**15, 1.5)),
     *(("UINT16", value) for value in (2**16, -1)),
     *(("INT32", value) for value in (2**31, -(2**31) - 1)),
-    *(("UINT32", value) for value in (2**32, 1e3)),
-    *(("INT64", value) for value in (2**63, 1.7, 1e18, 10**30)),
+    *(("UINT32", value) for value in (2**32, 0.5)),
+    *(("INT64", value) for value in (2**63, 1.7, 1e18, 2.0**53, 10**30)),
     *(("UINT64", value) for value in (2**64, -1)),
     *(("FP32", value) for value in ("1.5", True, None)),
     *(("FP64", value) for value in ("nan", False)),

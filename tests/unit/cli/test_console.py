@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,9 @@ WAYS: dict[str, Callable[[str], object]] = {
     "a table": lambda text: console.output().print(console.table((text, "b"), [(text, text)])),
     "a transfer": transfer,
     "a version": lambda text: console.output().print(views.details(hostile(text), {text: 1})),
-    "a list": lambda text: console.output().print(views.version_rows([Unreadable(1, "")], {text: 1})),
+    "a list": lambda text: console.output().print(
+        views.version_rows([Unreadable(1, "")], {text: 1}, {1: [text]}, datetime.now(UTC), {})
+    ),
     "checks": lambda text: console.output().print(
         views.checks(VerifyReport("aws", "m", 1, (Check(text, ok=False, detail=text),)))
     ),

@@ -7,19 +7,22 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from rich.table import Table
 from typer.testing import CliRunner
 
 import descriptions
 import models
 import pilotlight
 from onnx_models import endless, filled
+from pilotlight_cli.commands import views
 from pilotlight_cli.main import app
+from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.stores import Store
 from repository import SAMPLE
@@ -31,35 +34,58 @@ FORMS = {
         set(),
         {"--name", "--cloud", "--model", "--golden", "--signature", "--ci", "--yes"},
     ),
-    "add": (["name"], set(), {"--model", "--golden", "--signature"}),
+    "add": (["name"], set(), {"--model", "--golden", "--signature", "--sign"}),
     "status": ([], set(), {"--model", "--offline", "--json"}),
-    "summary": ([], {"--base"}, set()),
+    "summary": ([], {"--base"}, {"--compare"}),
     "upgrade": ([], set(), {"--yes", "--dry-run"}),
     "optimize": (
         ["path", "folder"],
         set(),
         {"--requests", "--rounds", "--golden", "--signature", "--max-memory", "--max-seconds", "--json"},
     ),
+    "diff": (
+        ["before", "after"],
+        set(),
+        {
+            "--rows",
+            "--store",
+            "--rounds",
+            "--fail-on",
+            "--plot",
+            "--html",
+            "--markdown",
+            "--max-memory",
+            "--max-seconds",
+            "--json",
+        },
+    ),
     "publish": (
         ["path"],
         {"--name"},
         {
+            "--file",
             "--store",
             "--format",
             "--golden",
             "--signature",
             "--alias",
             "--allow",
+            "--sign",
+            "--method",
+            "--pipeline",
             "--max-memory",
             "--max-seconds",
             "--json",
         },
     ),
+    "sign": (["reference"], set(), {"--key", "--signature", "--public-key", "--store", "--json"}),
     "list": (["name"], set(), {"--store", "--json"}),
     "show": (["reference"], set(), {"--store", "--json"}),
     "alias": (["reference", "name"], set(), {"--store", "--json"}),
     "copy": (["reference"], {"--from", "--to"}, {"--json"}),
-    "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--json"}),
+    "gc": (["name"], set(), {"--store", "--keep", "--yes", "--json"}),
+    "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--breaking", "--json"}),
+    "rollback": ([], set(), {"--model", "--json"}),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--once"}),
     "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
@@ -72,6 +98,7 @@ FORMS = {
 HEAVY = {
     "boto3",
     "botocore",
+    "cryptography",
     "flask",
     "google.auth",
     "google.cloud.storage",
@@ -243,9 +270,41 @@ def test_models_are_listed_with_their_newest_version_and_aliases(store: Store) -
 
 def test_versions_are_listed_newest_first(store: Store) -> None:
     header, second, first = lines(run("list", "breast-cancer", "--store", store.url).stdout)
-    assert header == "version created format size sha256 aliases"
-    assert re.fullmatch(r"2 2026-07-31 12:00 onnx 12 B [0-9a-f]{12}", second)
-    assert re.fullmatch(r"1 2026-07-31 12:00 onnx 12 B [0-9a-f]{12} production", first)
+    assert header == "version created age format size sha256 aliases pinned by"
+    assert re.fullmatch(r"2 2026-07-31 12:00 \d+ [a-z]+ onnx 12 B [0-9a-f]{12}", second)
+    assert re.fullmatch(r"1 2026-07-31 12:00 \d+ [a-z]+ onnx 12 B [0-9a-f]{12} production", first)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"),
+    [
+        (-5, "0 min"),
+        (119 * 60, "119 min"),
+        (2 * 3600, "2 hours"),
+        (49 * 3600, "2 days"),
+        (61 * 86400, "2 months"),
+        (800 * 86400, "2 years"),
+    ],
+)
+def test_an_age_is_in_the_largest_unit_of_which_there_are_two(seconds: int, age: str) -> None:
+    manifest = Manifest(descriptions.onnx_model(), "2026-07-31T12:00:00Z")
+    rows = views.version_rows([manifest], {}, {}, NOON + timedelta(seconds=seconds), {})
+    assert isinstance(rows, Table)
+    assert list(rows.columns[2].cells) == [age]
+
+
+@pytest.mark.usefixtures("index")
+def test_a_list_says_which_version_the_project_pins(store: Store, tmp_path: Path) -> None:
+    run("pin", "breast-cancer:1", "--store", store.url)
+    _, second, first = lines(run("list", "breast-cancer", "--store", store.url).stdout)
+    assert first.endswith(" production empty")
+    assert not second.endswith("empty")
+    found = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
+    assert [version["pinned_by"] for version in found] == [["empty"], []]
+    (tmp_path / "model.lock").write_text("{")
+    result = run("list", "breast-cancer", "--store", store.url)
+    assert "warning: model.lock: $" in result.stderr
+    assert "empty" not in result.stdout
 
 
 def test_lists_as_json(store: Store) -> None:
@@ -256,7 +315,7 @@ def test_lists_as_json(store: Store) -> None:
 
     versions = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
     assert [(version["version"], version["aliases"]) for version in versions] == [(1, ["production"]), (2, [])]
-    assert versions[0].keys() == {"version", "created_at", "format", "size", "sha256", "aliases"}
+    assert versions[0].keys() == {"version", "created_at", "format", "size", "sha256", "aliases", "pinned_by", "signer"}
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
@@ -310,7 +369,7 @@ def test_a_version_with_a_library_that_is_too_old_is_listed_and_shown(store: Sto
     problem = "found onnxruntime 1.23.2, expected 1.27.0 or later; publish the model again"
     for name in ((), ("breast-cancer",)):
         result = run("list", *name, "--store", store.url)
-        assert " 2026-07-31 12:00 onnx, cannot be pinned 12 B" in lines(result.stdout)[1]
+        assert re.search(r" 2026-07-31 12:00 (\d+ \w+ )?onnx, cannot be pinned 12 B", lines(result.stdout)[1])
         assert result.stdout.count("cannot be pinned") == 1
         assert result.stderr == f"warning: breast-cancer:2 cannot be pinned: {problem}\n"
     first, second = json.loads(run("list", "breast-cancer", "--store", store.url, "--json").stdout)["versions"]
@@ -336,6 +395,23 @@ def test_show_prints_what_a_publisher_allowed(folder_store: Store, tmp_path: Pat
     shown = lines(run("show", "rents", "--store", folder_store.url).stdout)
     assert "known globals sklearn.pipeline.Pipeline" in shown
     assert "extra globals flats.Rounded" in shown
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        ("weights.bin", "weights.bin: found 8 bytes with SHA-256"),
+        ("golden.json", "golden.json: found "),
+        ("manifest.json", "manifest.json: $"),
+    ],
+)
+def test_an_alias_is_refused_for_a_version_that_does_not_verify(store: Store, file: str, problem: str) -> None:
+    key = f"breast-cancer/2/{file}"
+    store.replace(key, store.read(key) + b"x")
+    assert problem in run("alias", "breast-cancer:2", "production", "--store", store.url, code=1).stderr
+    store.delete(key)
+    run("alias", "breast-cancer:2", "production", "--store", store.url, code=1)
+    assert json.loads(store.read("breast-cancer/aliases/production.json"))["version"] == 1
 
 
 def test_an_alias_is_set_and_moved(store: Store) -> None:
@@ -371,10 +447,17 @@ def test_pin_says_what_it_pinned_and_what_was_before(store: Store, tmp_path: Pat
         "name": "breast-cancer",
         "version": 2,
         "before": {"name": "breast-cancer", "version": 1},
+        "signer": None,
         "engine": "onnxruntime-c",
         "packages": {"numpy": "2.4.6", "onnxruntime": "1.31.1", "orjson": "3.13.0"},
+        "contract": [],
         "warnings": [],
     }
+    assert "another model" in run("pin", "rents", "--store", store.url, code=1).stderr
+    third = run("pin", "rents", "--store", store.url, "--breaking")
+    assert "breaking another model breast-cancer rents its routes of V1 and V2, and its replies, have another name" in (
+        lines(third.stdout)
+    )
 
 
 @pytest.mark.usefixtures("index")
@@ -420,7 +503,7 @@ def test_publish_as_json_has_the_manifest_and_what_was_guessed(tmp_path: Path) -
     result = run("publish", str(SAMPLE / "model.onnx"), "--name", "tumours", "--store", url, "--json", *SAMPLES)
 
     document = json.loads(result.stdout)
-    assert document.keys() == {"store", "alias", "notes", "manifest"}
+    assert document.keys() == {"store", "alias", "signer", "notes", "manifest"}
     assert document["notes"]
     shown = json.loads(run("show", "tumours:1", "--store", url, "--json").stdout)
     assert document["manifest"] == shown["manifest"]
@@ -429,11 +512,6 @@ def test_publish_as_json_has_the_manifest_and_what_was_guessed(tmp_path: Path) -
 def test_what_is_no_model_is_not_published(tmp_path: Path) -> None:
     error = run("publish", __file__, "--name", "a", "--store", tmp_path.as_uri(), code=1).stderr
     assert "test_main.py is not a model file that Pilotlight serves" in error
-
-
-def test_a_folder_is_not_published(tmp_path: Path) -> None:
-    error = run("publish", str(tmp_path), "--name", "a", "--store", tmp_path.as_uri(), code=2).stderr
-    assert f"{tmp_path} is a folder, expected a model file; name the file in it" in error.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

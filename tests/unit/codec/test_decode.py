@@ -19,6 +19,8 @@ from properties import given, st
 FIXED = Signature((Input("x", FP32, (1, 2), "tensor"),), (Output("y", FP32, (1,), "tensor"),))
 UNBATCHED = Signature((Input("x", FP32, (3,), "tensor"),), (Output("y", FP32, (), "tensor"),))
 
+NO_MISSING = '; the model takes no missing values here, or its signature lacks "missing": true'
+
 # The largest finite value of each type, and the first double that is rounded to no finite one.
 LARGEST = {
     "FP16": (65504.0, 65520.0),
@@ -84,7 +86,7 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
         ),
         (FEATURES, [[1, "2", 3]], "$.instances[0][1]", 'expected a number (FP32), found "2"'),
         (FEATURES, [[1, 2, 3], [1, 2, True]], "$.instances[1][2]", "expected a number (FP32), found true"),
-        (FEATURES, [[1, None, 3]], "$.instances[0][1]", "expected a number (FP32), found null"),
+        (FEATURES, [[1, None, 3]], "$.instances[0][1]", f"expected a number (FP32), found null{NO_MISSING}"),
         (FEATURES, [[1, [2], 3]], "$.instances[0][1]", "expected a number (FP32), found an array"),
         (FEATURES, [[1, 1e39, 3]], "$.instances[0][1]", "number is out of range for FP32, found 1e+39"),
         (FEATURES, [[1, -inf, 3]], "$.instances[0][1]", "number is out of range for FP32, found a very large number"),
@@ -110,9 +112,9 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
         (COLUMNS, [[1, 2, 3]], "$.instances[0][0]", "expected a string, found 1"),
         (
             COLUMNS,
-            [["a", 2.0, 3]],
+            [["a", 2.5, 3]],
             "$.instances[0][1]",
-            "expected a whole number from -9223372036854775808 to 9223372036854775807 (INT64), found 2.0",
+            "expected a whole number from -9223372036854775808 to 9223372036854775807 (INT64), found 2.5",
         ),
         (
             COLUMNS,
@@ -130,7 +132,7 @@ def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
             IMAGE,
             [[[1, 2], [3, 4]], [[1, 2], [3, None]]],
             "$.instances[1][1][1]",
-            "expected a number (FP32), found null",
+            f"expected a number (FP32), found null{NO_MISSING}",
         ),
         (IMAGE, [[[1, 2], {"a": 1, "b": 2}]], "$.instances[0][1]", "expected an array of shape [2], found an object"),
         (FEATURES, [[1, 2, 3], {"height": 1, "width": 2, "depths": 3}], "$.instances[1]", 'unknown feature "depths"'),
@@ -178,6 +180,61 @@ def test_a_number_becomes_the_nearest_float_or_is_refused(value: float) -> None:
             single("FP32", value)
     else:
         assert single("FP32", value) == nearest
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "expected"),
+    [
+        ("INT8", 3.0, 3),
+        ("INT8", -0.0, 0),
+        ("UINT16", 1e2, 100),
+        ("INT64", -(2.0**53) + 1, -(2**53) + 1),
+        ("UINT64", 2.0**53 - 1, 2**53 - 1),
+    ],
+)
+def test_a_whole_number_may_have_a_fraction_of_zero_or_an_exponent(datatype: str, value: float, expected: int) -> None:
+    assert single(datatype, value) == expected
+    assert Tensor(DATATYPES[datatype], (3,), pack(DATATYPES[datatype], [1, value, 2.0], "$".format)).values()[1:] == [
+        expected,
+        2,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "value", "message"),
+    [
+        ("INT8", 3.5, "(INT8), found 3.5"),
+        ("INT8", 128.0, "(INT8), found 128.0"),
+        ("UINT8", -1.0, "(UINT8), found -1.0"),
+        ("INT64", inf, "(INT64), found a very large number"),
+        ("INT64", 2.0**53, "(INT64), found 9007199254740992.0; write whole numbers from 2**53 on in digits alone"),
+        ("UINT64", 1e18, "(UINT64), found 1e+18; write whole numbers from 2**53 on in digits alone"),
+        ("INT64", None, "(INT64), found null; INT64 has no missing values"),
+        ("BOOL", None, "expected true or false, found null; BOOL has no missing values"),
+        ("BYTES", None, f"expected a string, found null{NO_MISSING}"),
+        ("FP32", "", f'expected a number (FP32), found ""{NO_MISSING}'),
+    ],
+)
+def test_what_is_no_whole_number_or_missing_is_refused_with_a_reason(datatype: str, value: Any, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        single(datatype, value)
+    assert caught.value.message.endswith(message)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+def test_a_missing_number_is_nan_where_the_signature_says_so(datatype: str) -> None:
+    packed = pack(DATATYPES[datatype], [1, None, 2.5], "$[{}]".format, missing=True)
+    first, second, third = Tensor(DATATYPES[datatype], (3,), packed).values()
+    assert (first, isnan(second), third) == (1.0, True, 2.5)
+    with pytest.raises(InvalidRequest, match='found ""; a missing value is null') as caught:
+        pack(DATATYPES[datatype], [None, 1, ""], "$[{}]".format, missing=True)
+    assert caught.value.path == "$[2]"
+
+
+def test_a_missing_string_stays_none_where_the_signature_says_so() -> None:
+    assert pack(BYTES, ["a", None, ""], "$[{}]".format, missing=True) == ["a", None, ""]
+    with pytest.raises(InvalidRequest, match="expected a string, found 1"):
+        pack(BYTES, [None, 1], "$[{}]".format, missing=True)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(16777217, 16777216.0), (16777219, 16777220.0)])
@@ -253,7 +310,7 @@ def test_a_float_beyond_its_type_is_refused_wherever_it_stands(datatype: str) ->
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
 @pytest.mark.parametrize(
-    ("value", "found"), [(True, "true"), (False, "false"), (None, "null"), ("1", '"1"'), ([1], "an array")]
+    ("value", "found"), [(True, "true"), (False, "false"), (None, f"null{NO_MISSING}"), ("1", '"1"'), ([1], "an array")]
 )
 def test_what_is_no_number_is_refused_among_floats_wherever_it_stands(datatype: str, value: object, found: str) -> None:
     numbers: list[object] = [0.5, 2, -3.25, 7]
@@ -283,5 +340,5 @@ def test_nested_values_come_back_from_their_tensor(shape: tuple[int, ...], datat
     sample: dict[str, list[Any]] = {"BOOL": [True, False], "BYTES": ["a", ""], "FP64": [0.5, -1.0], "INT64": [1, -2]}
     flat = [sample[datatype.name][index % 2] for index in range(prod(shape))]
     nested = nest(shape, list(flat))
-    tensor = pack_nested(datatype, shape, nested, "$")
+    tensor = pack_nested(Input("x", datatype, shape, "tensor"), shape, nested, "$")
     assert (tensor.shape, tensor.values()) == (shape, flat)

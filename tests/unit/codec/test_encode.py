@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import json
 from array import array
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE
-from pilotlight.codec.encode import check_outputs, count_out_of_range, predictions, probabilities, probability, to_json
+from pilotlight.codec.encode import (
+    check_outputs,
+    count_out_of_range,
+    further_outputs,
+    predictions,
+    probabilities,
+    probability,
+    to_json,
+)
 from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64, INT64, Tensor
@@ -55,8 +64,25 @@ def test_a_column_of_one_number_each_is_a_list_of_numbers() -> None:
     assert predictions(COLUMNS, [floats((2, 1), 10.5, 20.0)]) == [10.5, 20.0]
 
 
-def test_a_tensor_model_predicts_its_first_output_nested() -> None:
-    assert predictions(IMAGE, [floats((2, 2), 1, 2, 3, 4), floats((2, 2, 2), *range(8))]) == [[1.0, 2.0], [3.0, 4.0]]
+def test_a_tensor_model_predicts_its_output_nested() -> None:
+    signature = replace(IMAGE, outputs=IMAGE.outputs[:1])
+    assert predictions(signature, [floats((2, 2), 1, 2, 3, 4)]) == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_several_outputs_are_an_object_by_name_for_each_instance() -> None:
+    assert predictions(IMAGE, [floats((2, 2), 1, 2, 3, 4), floats((2, 2, 2), *range(8))]) == [
+        {"scores": [1.0, 2.0], "hidden": [[0.0, 1.0], [2.0, 3.0]]},
+        {"scores": [3.0, 4.0], "hidden": [[4.0, 5.0], [6.0, 7.0]]},
+    ]
+
+
+def test_what_a_classifier_returns_besides_its_labels_comes_by_name() -> None:
+    further = (Output("score", FP32, (-1, 1), "tensor"), Output("leaves", FP32, (-1, 2), "tensor"))
+    signature = replace(FEATURES, outputs=(*FEATURES.outputs, *further))
+    outputs = [*classified("small", "large"), floats((2, 1), 5, 6), floats((2, 2), 1, 2, 3, 4)]
+    assert predictions(signature, outputs) == ["small", "large"]
+    assert further_outputs(signature, outputs) == {"score": [5.0, 6.0], "leaves": [[1.0, 2.0], [3.0, 4.0]]}
+    assert further_outputs(IMAGE, [floats((1, 2), 1, 2), floats((1, 2, 2), *range(4))]) == {}
 
 
 def test_numbers_that_json_has_not_are_null() -> None:
@@ -66,6 +92,19 @@ def test_numbers_that_json_has_not_are_null() -> None:
 def test_a_row_of_probabilities_that_are_no_numbers_predicts_nothing() -> None:
     assert predictions(ONLY_PROBABILITIES, [floats((1, 3), nan, 0.5, 0.5)]) == [None]
     assert probability((7, 8, 9), None, [None, 0.5, 0.5]) is None
+
+
+def test_a_single_value_is_the_prediction_for_one_instance() -> None:
+    total = Output("total", FP64, (), "tensor")
+    signature = replace(COLUMNS, outputs=(total,))
+    assert (COLUMNS.batch, signature.batch) == (-1, 1)
+    check_outputs(signature, [floats((), 7)], 1)
+    assert predictions(signature, [floats((), 7)]) == [7.0]
+    both = replace(COLUMNS, outputs=(*COLUMNS.outputs, total))
+    check_outputs(both, [floats((1, 1), 5), floats((), 7)], 1)
+    assert predictions(both, [floats((1, 1), 5), floats((), 7)]) == [{"rent": 5.0, "total": 7.0}]
+    with pytest.raises(ModelError, match=r"output 'total' has the shape \[1\], expected \[\]"):
+        check_outputs(signature, [floats((1,), 7)], 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 1), (2,), (2, 2), ()])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,13 +104,34 @@ def test_a_reply_outside_the_tolerance_is_told_with_its_place(reply: dict[str, A
     assert message in disagreements(CLASSIFIER, GOLDEN, CLASSIFIED, reply)[0]
 
 
-def test_without_label_and_probabilities_the_first_output_is_compared() -> None:
+def test_without_label_and_probabilities_every_output_is_compared() -> None:
     assert disagreements(COLUMNS, GOLDEN, RENTS, {"predictions": [500.0, 900.5]}) == []
     assert disagreements(COLUMNS, GOLDEN, RENTS, {"predictions": [500.0, 901.5]}) == [
         "output 'rent', value 1: found 901.5, expected 900.5"
     ]
-    assert disagreements(TENSORS, GOLDEN, SINGLE, {"prediction": [[1.0, 2.0, 3.0, 4.0]]}) == []
-    assert len(disagreements(TENSORS, GOLDEN, SINGLE, {"prediction": [[1.0, 2.0, 3.0, 9.0]]})) == 1
+    boxes, kinds = {"boxes": [[1.0, 2.0, 3.0, 4.0]]}, {"kinds": [1]}
+    assert disagreements(TENSORS, GOLDEN, SINGLE, {"prediction": boxes | kinds}) == []
+    assert disagreements(TENSORS, GOLDEN, SINGLE, {"prediction": boxes | {"kinds": [2]}}) == [
+        "output 'kinds', value 0: found 2, expected 1"
+    ]
+    for wrong in (boxes, [boxes], None):
+        (*_, last) = disagreements(TENSORS, GOLDEN, SINGLE, {"prediction": wrong})
+        assert last == "output 'kinds': found 0 values, expected 1"
+
+
+def test_what_a_classifier_returns_besides_its_labels_is_compared_too() -> None:
+    signature = replace(CLASSIFIER, outputs=(*CLASSIFIER.outputs, Output("score", FP32, (-1, 1), "tensor")))
+    sample = replace(CLASSIFIED, outputs=(*CLASSIFIED.outputs, floats("score", (2, 1), 5.0, 6.0)))
+    assert disagreements(signature, GOLDEN, sample, AGREED | {"outputs": {"score": [5.0, 6.0]}}) == []
+    assert disagreements(signature, GOLDEN, sample, AGREED) == ["output 'score': found 0 values, expected 2"]
+
+
+def test_a_sample_with_missing_values_is_sent_where_the_signature_says_so() -> None:
+    gaps = replace(RENTS, inputs=(replace(RENTS.inputs[0]), replace(RENTS.inputs[1], data=(None, 70.5))))
+    body = {"instances": [["Derby", None], ["Bristol", 70.5]]}
+    assert to_request(COLUMNS, gaps) == GoldenRequest("/predict_batch", body)
+    nameless = replace(RENTS, inputs=(replace(RENTS.inputs[0], data=(None, "Bristol")), RENTS.inputs[1]))
+    assert to_request(COLUMNS, nameless) is None
 
 
 def test_a_number_that_json_has_not_is_null_on_both_sides() -> None:

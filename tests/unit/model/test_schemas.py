@@ -21,8 +21,8 @@ from pilotlight.model.formats import ENGINES, FORMATS, LIBRARIES
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import read_lock, write_lock
-from pilotlight.model.signature import read_signature, write_signature
-from pilotlight.model.tensor import DATATYPES, Datatype
+from pilotlight.model.signature import Input, Output, Signature, read_signature, write_signature
+from pilotlight.model.tensor import DATATYPES, FP32, Datatype
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.registry.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from properties import given, settings, st
@@ -42,6 +42,7 @@ READERS_ONLY = {
     "feature names are as many as columns": r"feature names require a single input",
     "an input without feature names is one column": r"must be one column, of shape",
     "only floats and strings may be missing": r"has no missing values; expected a float or BYTES",
+    "methods are as many as outputs": r"found \d+ methods, expected one for each",
     "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
     "probabilities have a column for each label": r"expected probabilities as floats of shape",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
@@ -68,9 +69,15 @@ MODELS = (
     descriptions.onnx_model(descriptions.TENSORS),
     descriptions.optimised_model(),
     descriptions.pickled_model(),
+    descriptions.transformer(),
 )
+NAMELESS = Signature((Input("x", FP32, (-1, 3), "features"),), (Output("y", FP32, (-1,), "tensor"),))
 FORMATS_BY_NAME = {
-    "lock": Format("lock.schema.json", read_lock, tuple(write_lock(descriptions.lock(model)) for model in MODELS)),
+    "lock": Format(
+        "lock.schema.json",
+        read_lock,
+        tuple(write_lock(lock) for lock in (*map(descriptions.lock, MODELS), descriptions.signed_lock())),
+    ),
     "manifest": Format(
         "manifest.schema.json",
         read_manifest,
@@ -85,7 +92,7 @@ FORMATS_BY_NAME = {
     "signature": Format(
         "signature.schema.json",
         lambda content: read_signature(Node(read_json(content))),
-        tuple(write_signature(model.signature) for model in MODELS),
+        tuple(write_signature(one) for one in (*(model.signature for model in MODELS), NAMELESS)),
     ),
 }
 
@@ -144,7 +151,10 @@ def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[
         if name == "golden":
             skipped = number > 0 and "data" not in path
         else:
-            skipped = len(path) > 1 and (name == "manifest" or (name == "lock" and path[0] == "signature"))
+            of_another = name == "manifest" or (
+                name == "lock" and (path[:1] == ("signature",) or number == len(MODELS))
+            )
+            skipped = len(path) > 1 and of_another and path[0] != "signer"
         if not skipped:
             yield path
 
@@ -351,13 +361,15 @@ def test_the_schema_asks_of_each_engine_for_the_packages_of_the_table() -> None:
 
 @pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json"])
 def test_the_schema_gives_each_format_the_runtime_and_engines_of_the_table(name: str) -> None:
-    found: dict[str, tuple[str, set[str], bool]] = {}
+    found: dict[str, tuple[object, ...]] = {}
     for rule in schema(name)["allOf"]:
         formats = rule["if"]["properties"]["artifact"]["properties"]["format"]["enum"]
         runtime = rule["then"]["properties"]["runtime"]["properties"]
-        served = runtime["name"]["const"], set(runtime["engine"]["enum"]), runtime.get("session", True)
-        found |= dict.fromkeys(formats, served)
-    assert found == {row.name: (row.runtime, set(row.engines), row.has_session) for row in FORMATS.values()}
+        optional = runtime.get("session", True), runtime.get("methods", True)
+        found |= dict.fromkeys(formats, (runtime["name"]["const"], set(runtime["engine"]["enum"]), *optional))
+    assert found == {
+        row.name: (row.runtime, set(row.engines), row.has_session, row.has_methods) for row in FORMATS.values()
+    }
 
 
 def test_the_readme_lists_the_rules_that_only_readers_know() -> None:

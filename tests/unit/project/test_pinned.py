@@ -10,7 +10,7 @@ from uv import find_uv_bin
 
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.formats.kinds import KINDS
-from pilotlight_cli.formats.recognition import Recognised
+from pilotlight_cli.formats.recognition import LZ4_PACKAGES, Recognised
 
 PINNED = ROOT / "cli" / "pilotlight_cli" / "pinned"
 
@@ -23,7 +23,7 @@ def test_the_packages_of_the_runtimes_are_those_of_the_lock(group: str) -> None:
     assert (PINNED / f"{group}.txt").read_text() == done.stdout, "run 'make lock'"
 
 
-def test_the_libraries_that_publish_records_for_onnx_are_those_of_the_lock() -> None:
+def test_the_libraries_that_publish_installs_are_those_of_the_lock() -> None:
     packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     locked = {f"{package['name']}=={package['version']}" for package in packages if "version" in package}
-    assert set(KINDS["onnx"].requirements("model.onnx", Recognised("onnx"))) <= locked
+    assert {*KINDS["onnx"].requirements("model.onnx", Recognised("onnx")), *LZ4_PACKAGES} <= locked

@@ -26,7 +26,7 @@ PILOTLIGHT = """#!/bin/sh
 case "$*" in
 "status --offline --json") test -z "$BROKEN" && echo '{"models": [{"name": "tumours"}, {"name": "second"}]}' ;;
 "verify --model tumours") echo "verified tumours" ;;
-"summary --base origin/main") printf 'tumours:1 -> tumours:2\\n\\nEOF\\n' ;;
+"summary --base origin/main --compare") printf 'tumours:1 -> tumours:2\\n\\nEOF\\n' ;;
 *) exit 3 ;;
 esac
 """

@@ -94,7 +94,7 @@ def test_csv_has_booleans_as_data_frames_write_them() -> None:
         (b"city,rooms\nKyiv,2\n", 'the column "area" is missing'),
         (b"city,rooms,area,floor\nKyiv,2,50,1\n", 'unknown column "floor"'),
         (b"city,city,area\nKyiv,Kyiv,50\n", 'duplicate column "city"'),
-        (b"city,rooms,area\nKyiv,2.0,50\n", 'line 2, column "rooms": expected a whole number'),
+        (b"city,rooms,area\nKyiv,2.5,50\n", 'line 2, column "rooms": expected a whole number'),
         (b"city,rooms,area\nKyiv,1,5\nLviv,1,\n", 'line 3, column "area": expected a number (FP64), found ""'),
         (b"city,rooms,area\nKyiv,2,nan\n", 'line 2, column "area": expected a number (FP64), found "nan"'),
         (b"city,rooms,area\nKyiv,2,1_000\n", 'line 2, column "area": expected a number'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
+from dialects import ACCEPTED, CELLS, DIALECTS, REFUSED
 from docs.exchanges import in_situation
 from doubles import service
 from pilotlight.http.messages import Request
@@ -20,7 +21,7 @@ from pilotlight.http.routes import ROUTES
 from pilotlight.model.golden import Sample, Values, read_golden
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.model.tensor import DATATYPES, Tensor
+from pilotlight.model.tensor import BYTES, DATATYPES, Tensor
 from pilotlight.protocols.openapi.bodies import examples
 from pilotlight.protocols.openapi.document import document
 from pilotlight.service import Service
@@ -33,7 +34,14 @@ ONE = Signature((Input("x", INT8, (1, 2), "tensor"),), (Output("y", INT8, (1, 2)
 SCALAR = Signature((Input("x", FP32, (), "tensor"),), (Output("y", FP32, (), "tensor"),))
 HALF = Signature((Input("x", FP16, (-1, 2), "tensor"),), (Output("y", FP16, (-1, 2), "tensor"),))
 
-SIGNATURES = (CLASSIFIER, COLUMNS, TENSORS, ROWS, ONE, SCALAR, HALF)
+FURTHER = replace(CLASSIFIER, outputs=(*CLASSIFIER.outputs, Output("score", FP32, (-1, 1), "tensor")))
+TEXT = Signature((Input("text", BYTES, (-1,), "features", missing=True),), (Output("y", FP32, (-1,), "tensor"),))
+NAMELESS = Signature((Input("x", FP32, (-1, 20_000), "features"),), (Output("y", FP32, (-1,), "tensor"),))
+MANY = Signature(
+    tuple(Input(f"c{n}", BYTES if n % 2 else FP32, (-1, 1), "features") for n in range(2000)), NAMELESS.outputs
+)
+
+SIGNATURES = (CLASSIFIER, COLUMNS, TENSORS, ROWS, ONE, SCALAR, HALF, CELLS, FURTHER, TEXT, NAMELESS, MANY)
 SAMPLE = read_golden(LOCK.with_name("golden.json").read_bytes()).samples[0]
 
 
@@ -56,6 +64,56 @@ def sample_service(tmp_path: Path) -> Service:
 @pytest.mark.parametrize("signature", SIGNATURES, ids=lambda signature: str(signature.inputs[0].shape))
 def test_the_document_is_valid_whatever_the_model(signature: Signature) -> None:
     OpenAPIV31SpecValidator(made(signature)).validate()
+
+
+@pytest.mark.parametrize("signature", [NAMELESS, MANY], ids=["a matrix", "columns"])
+def test_the_document_of_a_wide_model_is_small_and_true(signature: Signature) -> None:
+    found = made(signature)
+    assert len(json.dumps(found)) < 60_000
+    values = ["a" if tensor.datatype is BYTES else 1.5 for tensor in signature.inputs] * (
+        signature.width // len(signature.inputs)
+    )
+    named = dict(zip(signature.feature_names, values, strict=True))
+    short = dict(list(named.items())[1:])
+
+    def split(columns: Iterable[str]) -> dict[str, Any]:
+        return {"columns": list(columns), "data": [values]}
+
+    bodies: tuple[tuple[str, str, Any, Any], ...] = (
+        ("/predict", "features", values, values[1:]),
+        ("/predict", "features", named, short),
+        ("/predict_batch", "instances", [values], [values[1:]]),
+        ("/invocations", "dataframe_records", [named], [short]),
+        ("/invocations", "dataframe_split", split(named), split(short)),
+    )
+    for path, field, body, wrong in bodies:
+        validator = Draft202012Validator(body_of(found, path)["schema"])
+        assert validator.is_valid({field: body})
+        assert not validator.is_valid({field: wrong})
+
+
+def given_back(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Give the inputs back, as ONNX Runtime does: it has no missing strings."""
+    cities = [city or "" for city in inputs[0].values()]
+    return (replace(inputs[0], data=cities), *inputs[1:])
+
+
+@pytest.mark.parametrize(
+    "name", ["one row, as a list", "one row, by name", "a batch of lists", "a batch by name", "V1 instances", "records"]
+)
+def test_missing_values_and_several_outputs_are_described_as_they_are(name: str) -> None:
+    served, dialect = service(CELLS, given_back), DIALECTS[name]
+    found = json.loads(served.handle(Request("GET", "/openapi.json")).body)
+    path = dialect.path.replace("{}", "{m}")
+    asked = Draft202012Validator(body_of(found, path)["schema"])
+    replied = found["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    for row, _ in ACCEPTED.values():
+        asked.validate(json.loads(dialect.body([row])))
+        reply = served.handle(Request("POST", dialect.path.format("example"), {}, dialect.body([row])))
+        Draft202012Validator(replied).validate(json.loads(reply.body))
+    for reason, (row, _) in REFUSED.items():
+        # JSON Schema compares numbers, not how they are written.
+        assert asked.is_valid(json.loads(dialect.body([row]))) == (reason == "rooms beyond what a double counts")
 
 
 def test_every_route_is_described_with_its_method() -> None:

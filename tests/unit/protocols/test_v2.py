@@ -13,6 +13,7 @@ import pytest
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
 from engines import ENGINES, load
 from pilotlight.http.messages import Request, Response
+from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
 from pilotlight.service import Service
@@ -237,6 +238,58 @@ def test_every_datatype_and_shape_comes_back_as_it_went(
     assert document["outputs"] == [{**x, "name": "y"}]
 
 
+@pytest.mark.parametrize(
+    ("sent", "datatype", "data", "found"),
+    [
+        ("INT64", "FP64", [2**53, -3], [2.0**53, -3.0]),
+        ("UINT8", "FP32", [255, 0], [255.0, 0.0]),
+        ("FP32", "FP64", [0.1, 0.5], [0.10000000149011612, 0.5]),
+        ("FP64", "FP32", [0.5, -0.0], [0.5, 0.0]),
+        ("INT8", "INT64", [-128, 127], [-128, 127]),
+        ("INT64", "UINT8", [0, 255], [0, 255]),
+        ("FP64", "INT32", [3.0, -1e2], [3, -100]),
+    ],
+)
+def test_another_datatype_is_taken_where_the_models_own_holds_each_value(
+    sent: str, datatype: str, data: list[float], found: list[float]
+) -> None:
+    for nested in (data, [[value] for value in data]):
+        x = {"name": "x", "shape": [2, 1], "datatype": sent, "data": nested}
+        response, document = infer(same(datatype, -1, 1), x)
+        assert response.status == 200, document
+        assert document["outputs"] == [{"name": "y", "shape": [2, 1], "datatype": datatype, "data": found}]
+
+
+@pytest.mark.parametrize(
+    ("sent", "datatype", "value"),
+    [
+        ("INT64", "FP64", 2**53 + 1),
+        ("INT64", "FP32", 2**24 + 1),
+        ("FP64", "FP32", 0.1),
+        ("FP64", "FP32", 1e300),
+        ("INT64", "INT8", 128),
+        ("INT8", "UINT8", -1),
+        ("FP32", "INT64", 0.5),
+        ("FP64", "UINT64", 1e300),
+    ],
+)
+def test_a_value_that_the_models_datatype_does_not_hold_is_named(sent: str, datatype: str, value: float) -> None:
+    x = {"name": "x", "shape": [2], "datatype": sent, "data": [1, value]}
+    response, document = infer(same(datatype, -1), x)
+    assert (response.status, document["path"]) == (400, "$.inputs[0].data[1]")
+    assert document["error"] == (
+        f"expected {datatype}, found {describe(value)} as {sent}, which {datatype} does not hold exactly"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent", "datatype"), [("BOOL", "INT8"), ("INT8", "BOOL"), ("BYTES", "FP32"), ("FP32", "BYTES")]
+)
+def test_what_is_no_number_is_no_other_datatype(sent: str, datatype: str) -> None:
+    response, document = infer(same(datatype, -1), {"name": "x", "shape": [0], "datatype": sent, "data": []})
+    assert (response.status, document["path"]) == (400, "$.inputs[0].datatype")
+
+
 def test_an_infinity_of_the_models_is_null() -> None:
     def overflow(_inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         return (Tensor(FP32, (2,), array("f", [float("inf"), float("nan")])),)
@@ -259,7 +312,19 @@ def test_another_model_or_version_is_a_404_that_names_the_right_one(classifier: 
     [
         ({"name": "feature"}, "$.inputs[0].name", 'unknown input "feature", expected "features"'),
         ({"name": 1}, "$.inputs[0].name", "expected a string, found 1"),
-        ({"datatype": "FP64"}, "$.inputs[0].datatype", 'expected "FP32" for "features", found "FP64"'),
+        ({"datatype": "BOOL"}, "$.inputs[0].datatype", 'expected "FP32" for "features", found "BOOL"'),
+        (
+            {"datatype": "FP64", "data": [1, 0.1, 2]},
+            "$.inputs[0].data[1]",
+            "expected FP32, found 0.1 as FP64, which FP32 does not hold exactly",
+        ),
+        (
+            {"datatype": "INT32", "data": [[1, 2, 2**24 + 1]]},
+            "$.inputs[0].data",
+            "expected FP32, found 16777217 as INT32, which FP32 does not hold exactly",
+        ),
+        ({"datatype": "INT8", "data": [1, 2, 300]}, "$.inputs[0].data[2]", "expected a whole number from -128 to 127"),
+        ({"datatype": "FP16"}, "$.inputs[0].data", "FP16 has no JSON form; send it as binary data"),
         ({"shape": [1, 4]}, "$.inputs[0].shape", "expected the shape [any, 3], found [1, 4]"),
         ({"shape": [3]}, "$.inputs[0].shape", "expected the shape [any, 3], found [3]"),
         ({"shape": [-1, 3]}, "$.inputs[0].shape[0]", "expected a whole number of at least 0, found -1"),
@@ -267,7 +332,11 @@ def test_another_model_or_version_is_a_404_that_names_the_right_one(classifier: 
         ({"shape": [0, 3], "data": []}, "$.inputs[0].shape", "expected at least one row, found none"),
         ({"data": [1, 2]}, "$.inputs[0].data", "expected 3 values for the shape [1, 3], found 2"),
         ({"data": [[1, 2]]}, "$.inputs[0].data[0]", "expected 3 items, found 2"),
-        ({"data": [1, None, 2]}, "$.inputs[0].data[1]", "expected a number (FP32), found null"),
+        (
+            {"data": [1, None, 2]},
+            "$.inputs[0].data[1]",
+            "expected a number (FP32), found null; the model takes no missing values here",
+        ),
         ({"data": [1, [2], 3]}, "$.inputs[0].data[1]", "expected a number (FP32), found an array"),
         ({"data": {}}, "$.inputs[0].data", "expected an array of values, found an object"),
         ({"parameters": []}, "$.inputs[0].parameters", "expected an object, found an array"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -140,6 +141,40 @@ def test_a_tensor_that_lies_aligned_is_not_copied_and_another_one_is() -> None:
 def test_half_floats_and_not_a_number_go_as_bytes(datatype: str, content: bytes) -> None:
     document = {"inputs": [tensor("x", datatype, (3,), 6)], "parameters": {"binary_data_output": True}}
     assert parts(send(same(datatype, -1), document, content))[1] == content
+
+
+@pytest.mark.parametrize(
+    ("sent", "datatype", "content", "expected"),
+    [
+        ("INT64", "FP64", struct.pack("<2q", 7, -(2**53)), struct.pack("<2d", 7, -(2**53))),
+        ("FP64", "FP32", struct.pack("<2d", nan, -inf), struct.pack("<2f", nan, -inf)),
+        ("FP16", "FP32", struct.pack("<2e", 0.1, 65504), struct.pack("<2f", 0.0999755859375, 65504)),
+        ("FP32", "BF16", struct.pack("<2f", 0.5, -3), struct.pack("<2H", 0x3F00, 0xC040)),
+        ("FP32", "INT8", struct.pack("<2f", 5, -128), struct.pack("<2b", 5, -128)),
+    ],
+)
+def test_bytes_of_another_datatype_are_taken_where_the_models_own_holds_each_value(
+    sent: str, datatype: str, content: bytes, expected: bytes
+) -> None:
+    document = {"inputs": [tensor("x", sent, (2,), len(content))], "parameters": {"binary_data_output": True}}
+    assert parts(send(same(datatype, -1), document, content))[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "datatype", "content", "found"),
+    [
+        ("INT64", "FP64", struct.pack("<2q", 7, 2**53 + 1), "9007199254740993"),
+        ("FP64", "INT64", struct.pack("<2d", 7, nan), "NaN"),
+        ("FP64", "FP32", struct.pack("<2d", 7, 0.1), "0.1"),
+    ],
+)
+def test_a_number_in_bytes_that_the_models_datatype_does_not_hold_is_named(
+    sent: str, datatype: str, content: bytes, found: str
+) -> None:
+    document = {"inputs": [tensor("x", sent, (2,), len(content))]}
+    assert refused(send(same(datatype, -1), document, content)) == (
+        f"$.inputs[0]: expected {datatype}, found {found} as {sent}, which {datatype} does not hold exactly"
+    )
 
 
 def test_without_a_content_type_bytes_are_taken_and_as_json_they_are_not() -> None:

@@ -233,5 +233,5 @@ def test_a_file_that_is_no_skops_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_does_not_predict_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="StandardScaler, expected an estimator that predicts"):
+    with pytest.raises(ModelError, match="StandardScaler, expected an estimator with predict"):
         runtimes.load(store(tmp_path, StandardScaler().fit(POINTS), REGRESSOR), tmp_path, 1)

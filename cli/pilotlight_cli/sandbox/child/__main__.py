@@ -66,6 +66,10 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         from pilotlight_cli.sandbox.child import onnx_measuring
 
         return onnx_measuring.measure(document)
+    if task == "compare":
+        from pilotlight_cli.sandbox.child import comparing
+
+        return comparing.compare(document)
     if task == "inspect":
         return write_findings(_inspect(read_job(document)))
     raise UsageError(f"the sandbox has no task {task!r}")

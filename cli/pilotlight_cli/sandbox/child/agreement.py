@@ -64,13 +64,27 @@ def check_columns(given: Signature, found: Signature, *, named: bool) -> None:
             )
 
 
-def check_roles(given: Signature, found: Signature) -> None:
-    """Check outputs by role, as scikit-learn has no names for them. Raise FormatError."""
+def match_outputs(given: Signature, found: Signature) -> list[int]:
+    """Return which of the model's outputs each given one is. Raise FormatError.
+
+    scikit-learn has no names for them. Outputs of a role are taken in their order if there are as many as the model
+    has, and by the names that Pilotlight gives if there are fewer.
+    """
+    matched: list[int] = []
     for index, output in enumerate(given.outputs):
         path = f"$.outputs[{index}]"
-        known = found.output(output.role)
-        if known is None:
+        ours = [place for place, known in enumerate(found.outputs) if known.role == output.role]
+        if not ours:
             raise _disagreement(f"the model has no output with the role {output.role}", f"{path}.role")
+        theirs = [place for place, other in enumerate(given.outputs) if other.role == output.role]
+        if len(ours) != len(theirs):
+            ours = [place for place in ours if found.outputs[place].name == output.name]
+            theirs = [index]
+        if len(ours) != len(theirs):
+            names = ", ".join(known.name for known in found.outputs)
+            raise _disagreement(f"the model has no output {output.name!r}, only {names}", f"{path}.name")
+        matched.append(ours[theirs.index(index)])
+        known = found.outputs[matched[-1]]
         if output.datatype is not known.datatype:
             raise _disagreement(
                 f"found {output.datatype.name}, expected {known.datatype.name} as the model has it", f"{path}.datatype"
@@ -79,6 +93,7 @@ def check_roles(given: Signature, found: Signature) -> None:
             raise _disagreement(
                 f"found {list(output.shape)}, expected {list(known.shape)} as the model has it", f"{path}.shape"
             )
+    return matched
 
 
 def check_labels(given: Signature, found: Signature) -> None:
@@ -91,7 +106,7 @@ def check_labels(given: Signature, found: Signature) -> None:
 
 
 def _columns(signature: Signature) -> list[str]:
-    """Return the names of the columns, generated for a matrix without names."""
+    """Return the names of the columns, generated for a matrix that is no features."""
     if signature.feature_names:
         return list(signature.feature_names)
     width = signature.inputs[0].shape[1:] if len(signature.inputs) == 1 else ()

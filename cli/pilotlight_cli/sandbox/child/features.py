@@ -10,7 +10,7 @@ from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input
 from pilotlight.model.tensor import BYTES, FP64
 
-# Each has a name in the lock. This is also scikit-learn's default number of columns for hashed texts.
+# Each may have a name in the lock. This is also scikit-learn's default number of columns for hashed texts.
 MOST_FEATURES = 2**20
 
 # The attributes with the fitted estimators that get an estimator's own columns.
@@ -66,7 +66,8 @@ def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn ha
     known: dict[int, set[str]] = {}
     _find_strings(estimator, list(range(count)), known)
     if not known:
-        return Features((Input("features", FP64, (-1, count), "features", tuple(names)),), {}, tuple(notes), named)
+        stored = tuple(names) if named or count == 1 else ()  # the core makes up others, which a lock need not have
+        return Features((Input("features", FP64, (-1, count), "features", stored),), {}, tuple(notes), named)
     strings = [names[index] for index in sorted(known)]
     notes.append(f"strings: {_shown(strings)}; all other features are numbers, by the model's encoders")
     inputs = tuple(

@@ -1,4 +1,4 @@
-"""Reading joblib files as strictly as pickles: the same machine, which also reads the arrays between the opcodes.
+"""Reading joblib files and old pickles as strictly as pickles: the same machine, which also reads joblib's arrays.
 
 joblib's own reader would load the pickle within an array of objects without any allowlist. Nothing of joblib is
 imported here, and nothing is mapped into memory.
@@ -8,26 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from math import prod
+from pickle import PROTO
 from typing import Any, Final
 
 import numpy as np
 
 from pilotlight.errors import UnsafePickle
+from pilotlight.pickles.attributes import Refused
 from pilotlight.pickles.machine import PickleMachine
 from pilotlight.pickles.numpy_rules import are_lengths
 from pilotlight.pickles.opcodes import PROTOCOLS, PickleReader
+from pilotlight.pickles.rules import check_creation
+from pilotlight_cli.sandbox.child.old_pickles import rewrite
 
 _WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ENCODE: Final = "_codecs.encode"
 
-# joblib before 1.6 writes arrays of objects as pickles of protocol 2, in which modules have their names of Python 2.
-_NESTED: Final = (2, *PROTOCOLS)
-_RENAMED: Final = {"__builtin__": "builtins"}
+_REBUILD: Final = "copy_reg._reconstructor"
+
+# In protocol 2 modules have their names of Python 2; joblib before 1.6 writes arrays of objects so.
+_PROTOCOLS: Final = (2, *PROTOCOLS)
+_RENAMED: Final = {"__builtin__.xrange": "builtins.range"}
+_MODULES: Final = {"__builtin__": "builtins"}
 
 
 def load(data: bytes, allowed: Collection[str]) -> tuple[Any, frozenset[str]]:
-    """Load a decompressed joblib file. Return the object and the globals that it requests. Raise UnsafePickle."""
-    machine = _JoblibMachine(data, PickleReader(data, alone=False), allowed)
+    """Load a decompressed joblib file, or a pickle of protocol 0 to 2.
+
+    Return the object and the globals that it requests. Raise UnsafePickle.
+    """
+    data = data if data[:1] == PROTO else rewrite(data)
+    machine = _JoblibMachine(data, PickleReader(data, protocols=_PROTOCOLS, alone=False), allowed)
     loaded = machine.run()
     end = machine.reader.position
     if end != len(data):
@@ -59,18 +70,33 @@ class _JoblibMachine(PickleMachine):
         return frozenset(
             name
             for name in self.names | self._within
-            if name not in (_WRAPPER, _ENCODE) and not name.endswith(".memmap")
+            if name not in (_WRAPPER, _ENCODE, _REBUILD) and not name.endswith(".memmap")
         )
 
     def find(self, module: object, name: object) -> Any:  # noqa: ANN401 - any class or function
         full = f"{module}.{name}"
         if full == _WRAPPER and not self._nested:
             return self.remember(full, _Wrapper)
-        if full == _ENCODE and self._nested:
+        if full == _ENCODE:
             return self.remember(full, _latin1)
+        if full == _REBUILD:
+            return self.remember(full, self._rebuild)
         if str(name) == "memmap" and str(module).partition(".")[0] == "numpy":
             return self.remember(full, np.ndarray)  # a wrapper's subclass; its content is in this file too
-        return super().find(_RENAMED.get(str(module), module) if self._nested else module, name)
+        if full in _RENAMED:
+            module, _, name = _RENAMED[full].rpartition(".")
+        found = super().find(_MODULES.get(str(module), module), name)
+        if found is bytes:
+            self._rules[id(found)] = _is_empty
+        return found
+
+    def _rebuild(self, created: Any, base: object, state: object) -> Any:  # noqa: ANN401 - any class
+        """Return an object of an allowed class, as protocols 0 and 1 make it; its state follows."""
+        name, _ = self._named.get(id(created), ("", None))
+        if not name or base is not object or state is not None:
+            raise Refused("expected a class by its name that extends object alone; protocols 2 to 5 hold others")
+        check_creation(name, created, ())
+        return created.__new__(created)
 
     def set_state(self, instance: Any, state: Any) -> None:  # noqa: ANN401 - any object and its state
         super().set_state(instance, state)
@@ -95,7 +121,7 @@ class _JoblibMachine(PickleMachine):
         return array.view(np.matrix) if wrapper.subclass is np.matrix else array
 
     def _read_objects(self) -> np.ndarray[Any, Any]:
-        reader = PickleReader(self._data, self.reader.position, _NESTED, alone=False)
+        reader = PickleReader(self._data, self.reader.position, _PROTOCOLS, alone=False)
         machine = _JoblibMachine(self._data, reader, self._allowed_within, nested=True)
         array = machine.run()
         self.reader.position = reader.position
@@ -114,6 +140,12 @@ class _JoblibMachine(PickleMachine):
                 "save the model again"
             )
         return content
+
+
+def _is_empty(arguments: object) -> None:
+    """Require no arguments: before protocol 3, empty bytes are a call of their class."""
+    if arguments != ():
+        raise Refused("expected only to be named, or called without arguments")
 
 
 def _latin1(text: str, encoding: str) -> bytes:

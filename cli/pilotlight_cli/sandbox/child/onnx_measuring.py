@@ -8,8 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import Any, Final
+from typing import Any
 
 from pilotlight import runtimes
 from pilotlight.errors import ModelError, origin
@@ -20,12 +19,8 @@ from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.arrays import to_numpy
 from pilotlight_cli.sandbox.child.samples import generate, input_tensors, shared_vocabulary
+from pilotlight_cli.sandbox.child.timing import median_seconds
 from pilotlight_cli.sandbox.job import provisional_description
-
-# Warm runs: at least _FEWEST, then until _SECONDS are over, at most _MOST.
-_FEWEST: Final = 5
-_SECONDS: Final = 0.5
-_MOST: Final = 100
 
 
 def measure(document: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +44,7 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     loaded = runtimes.load(model, files[0].parent, threads=1)
     load = time.thread_time() - started
     times, results = _run(loaded, batches)
-    warm = _repeat(loaded, batches[0])
+    warm = median_seconds(lambda: loaded.predict(batches[0]))
     peak = _peak()
     found = {
         "load_ms": load * 1000,
@@ -86,16 +81,6 @@ def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple
             raise ModelError(f"the model fails: {origin(error)}; give inputs that it accepts with --golden") from error
         times.append(time.thread_time() - started)
     return times, results
-
-
-def _repeat(loaded: runtimes.Model, batch: tuple[Tensor, ...]) -> float:
-    """Return the median time of repeated runs, in seconds."""
-    times: list[float] = []
-    while len(times) < _FEWEST or (len(times) < _MOST and sum(times) < _SECONDS):
-        started = time.thread_time()
-        loaded.predict(batch)
-        times.append(time.thread_time() - started)
-    return median(times)
 
 
 def _peak() -> int:

@@ -31,8 +31,7 @@ def guess_inputs(inputs: Sequence[Input], names: Sequence[str], notes: list[str]
         return tuple(replace(tensor, role="features") for tensor in inputs)
     if not matrix or not (names or (first.datatype.is_float and width <= MOST_FEATURES)):
         return tuple(inputs)
-    if not names:
-        names = [f"f{index}" for index in range(width)]
+    if not names:  # the core makes them up, f0 and so on: many in a lock take long to read at each start
         notes.append(
             f"assuming that the input {first.name!r} is {width} features, called f0 to f{width - 1}; {_OVERRIDE}"
         )

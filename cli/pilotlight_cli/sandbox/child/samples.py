@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
-from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import json_values
 from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
 from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor
-from pilotlight.model.json_document import Node, read_json
+from pilotlight.model.json_document import read_json
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import BOOL, BYTES, Tensor
+from pilotlight_cli.registry.rows import expected_outputs, parse_rows
 
 Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
-# golden.json is part of the package: larger inputs are not generated, and larger outputs are refused.
+# golden.json is part of the package: larger inputs are not generated, and larger rows or outputs are refused.
 MOST_VALUES = 20_000
+MOST_GIVEN_VALUES = 500_000
 MOST_GENERATED_OUTPUTS = 100_000
 MOST_OUTPUTS = 1_000_000
 
@@ -31,6 +32,11 @@ _SEED = 20_240_613
 
 class _TooMany(ModelError):
     """The model's outputs are more than a file of golden samples should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells(Values):
+    """A column of a file that expects an output, as texts, until the outputs are known."""
 
 
 def make_samples(text: str, signature: Signature, vocabulary: Mapping[str, Sequence[str]]) -> Golden:
@@ -65,11 +71,11 @@ def golden_notes(golden: Golden, filled: Golden) -> tuple[str, ...]:
 def _read_samples(text: str, signature: Signature) -> Golden:
     """Read the publisher's samples; outputs that are not given are empty. Raise FormatError.
 
-    The text is a golden.json in which a sample's outputs may be missing, or the body of a request to /predict_batch.
+    The text is a golden.json in which a sample's outputs may be missing, or rows as `parse_rows` reads them.
     """
-    document = read_json(text.encode())
-    if isinstance(document, dict) and "instances" in document:
-        return Golden(_read_instances(Node(document).fields("instances")["instances"], signature))
+    document = _golden_document(text)
+    if document is None:
+        return Golden(_read_row_samples(text, signature))
     without = _add_missing_outputs(document)
     golden = read_golden(json.dumps(document).encode())
     return replace(
@@ -79,6 +85,14 @@ def _read_samples(text: str, signature: Signature) -> Golden:
             replace(sample, outputs=()) if index in without else sample for index, sample in enumerate(golden.samples)
         ),
     )
+
+
+def _golden_document(text: str) -> dict[str, object] | None:
+    try:
+        document = read_json(text.encode())
+    except FormatError:
+        return None
+    return document if isinstance(document, dict) and {"format", "samples"} & document.keys() else None
 
 
 def generate(signature: Signature, vocabulary: Mapping[str, Sequence[str]], rows: int, below: int) -> Golden | None:
@@ -137,7 +151,10 @@ def input_tensors(sample: Sample, signature: Signature, about: str) -> tuple[Ten
                 f"{tensor.datatype.name} of shape {list(tensor.shape)}",
                 "",
             )
-    return tuple(to_tensor(given[name]) for name in expected)
+    try:
+        return tuple(to_tensor(given[tensor.name], missing=tensor.missing) for tensor in signature.inputs)
+    except InvalidRequest as error:
+        raise FormatError(f"{about}: {error.message}", error.path or "") from None
 
 
 def shape_matches(shape: Sequence[int], lengths: Sequence[int]) -> bool:
@@ -147,17 +164,23 @@ def shape_matches(shape: Sequence[int], lengths: Sequence[int]) -> bool:
     )
 
 
-def _read_instances(node: Node, signature: Signature) -> tuple[Sample, ...]:
-    """Return one batch if the model accepts batches of any size, else a sample for each instance."""
-    items = node.items(lambda item: item)
-    try:
-        if signature.batch == -1:
-            batches = [read_instances(signature, node.value, node.path)]
-        else:
-            batches = [read_instance(signature, item.value, item.path) for item in items]
-    except InvalidRequest as error:
-        raise FormatError(error.message, error.path or node.path) from None
-    return tuple(Sample(_values(signature.inputs, batch), ()) for batch in batches)
+def _read_row_samples(text: str, signature: Signature) -> tuple[Sample, ...]:
+    """Return a sample for each batch of rows. Columns of outputs become expected outputs."""
+    rows = parse_rows(text, signature)
+    count = sum(tensor.count for batch in rows.batches for tensor in batch)
+    if count > MOST_GIVEN_VALUES:
+        raise FormatError(
+            f"found {count:,} values, expected at most {MOST_GIVEN_VALUES:,}; give fewer rows: golden samples are part "
+            "of the function's package",
+            "",
+        )
+    samples, start = [], 0
+    for batch in rows.batches:
+        stop = start + batch[0].shape[0] if signature.batch is not None else start + 1
+        cells = tuple(_Cells(name, BYTES, (stop - start,), texts[start:stop]) for name, texts in rows.others.items())
+        samples.append(Sample(_values(signature.inputs, batch), cells))
+        start = stop
+    return tuple(samples)
 
 
 def _values(declared: Sequence[Input], given: Sequence[Tensor]) -> tuple[Values, ...]:
@@ -169,9 +192,9 @@ def _to_values(name: str, tensor: Tensor) -> Values:
     return Values(name, tensor.datatype, tensor.shape, tuple(json_values(tensor)))
 
 
-def _add_missing_outputs(document: object) -> set[int]:
+def _add_missing_outputs(document: dict[str, object]) -> set[int]:
     """Set missing outputs to the inputs, for the strict reader. Return the indices of these samples."""
-    samples = document.get("samples") if isinstance(document, dict) else None
+    samples = document.get("samples")
     without = {
         index
         for index, sample in enumerate(samples if isinstance(samples, list) else ())
@@ -211,14 +234,25 @@ def predict_sample(
 
 def _fill_sample(golden: Golden, sample: Sample, signature: Signature, predict: Predict, about: str) -> Sample:
     input_tensors(sample, signature, about)  # raises FormatError: a mistake of the file, not of the model
+    expected = _expected(sample, signature)
     try:
         found = predict_sample(sample, signature, predict, MOST_GENERATED_OUTPUTS if golden.generated else MOST_OUTPUTS)
     except _TooMany as error:
         raise _TooMany(f"{about}: {error}; give fewer or smaller rows with --golden") from None
     except Exception as error:  # a model can raise any error
         raise ModelError(f"the model fails on {about}: {type(error).__name__}: {origin(error)}") from error
-    wrong = differences(golden, sample.outputs, found)
+    wrong = differences(golden, expected, found)
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise ModelError(f"{about} differs from the model's outputs: {'; '.join(wrong[:3])}{more}; correct the file")
-    return sample if sample.outputs else replace(sample, outputs=found)
+        raise ModelError(
+            f"{about} differs from the model's outputs: {'; '.join(wrong[:3])}{more}; correct the file, or leave its "
+            "outputs out"
+        )
+    return sample if len(sample.outputs) == len(found) else replace(sample, outputs=found)
+
+
+def _expected(sample: Sample, signature: Signature) -> tuple[Values, ...]:
+    cells = {
+        values.name: [str(cell) for cell in values.data] for values in sample.outputs if isinstance(values, _Cells)
+    }
+    return expected_outputs(cells, signature.outputs) if cells else sample.outputs

@@ -10,9 +10,10 @@ from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden, differences
 from pilotlight.model.signature import Signature
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
-from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, check_roles, read_given
+from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, match_outputs, read_given
 from pilotlight_cli.sandbox.child.features import Features, find_features
-from pilotlight_cli.sandbox.child.outputs import find_outputs
+from pilotlight_cli.sandbox.child.outputs import Outputs, check_fitted, check_method, find_outputs
+from pilotlight_cli.sandbox.child.parts import assemble
 from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes, input_tensors, make_samples, predict_sample
 from pilotlight_cli.sandbox.child.storage import Stored, load, save
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
@@ -24,27 +25,31 @@ def inspect(job: Job) -> Findings:
         raise UsageError(f"{job.path.name} is a scikit-learn model, but --format says onnx; convert it with skl2onnx")
     estimator, requested = load(job)
     check(estimator)  # before it is saved again, which calls it
-    if not hasattr(estimator, "predict"):
-        raise ModelError(f"{job.path.name} has a {type(estimator).__name__}, expected an estimator with predict")
-    forms = save(job, estimator, requested)  # before the estimator is changed for arrays
+    estimator, made_of = assemble(job, estimator)
+    check_method(estimator, job.method)
+    forms = save(job, estimator, requested, made_of)  # before the estimator is changed for arrays
     given = read_given(job.signature) if job.signature else None
-    features = _features(estimator, given)
+    try:
+        features = _features(estimator, given)
+    except ModelError:
+        check_fitted(estimator)
+        raise
     inputs = Signature(features.inputs, ())
     golden = make_samples(job.golden, inputs, features.vocabulary)
     serve(estimator, inputs)
-    signature = _signature(estimator, inputs, given, golden)
-    original = SklearnModel(estimator, signature)
+    outputs = _outputs(estimator, inputs, golden, job.method)
+    signature, methods = _agreed(inputs, outputs, given)
+    original = SklearnModel(estimator, signature, methods)
     for index, stored in enumerate(forms):
         try:
-            findings = _inspect_form(job, stored, signature, golden)
+            findings = _inspect_form(job, stored, signature, methods, golden)
         except ModelError:
             if index + 1 == len(forms):
                 raise
         else:
             if _predicts_alike(original, signature, findings.golden):
-                return replace(
-                    findings, notes=(*features.notes, *findings.notes, *golden_notes(golden, findings.golden))
-                )
+                notes = (*features.notes, *outputs.notes, *findings.notes, *golden_notes(golden, findings.golden))
+                return replace(findings, notes=notes)
     raise ModelError(f"{job.path.name} predicts differently once it is saved again; publish it as an ONNX model")
 
 
@@ -60,30 +65,36 @@ def _features(estimator: Any, given: Signature | None) -> Features:  # noqa: ANN
     return Features(given.inputs, features.vocabulary, ())
 
 
-def _signature(estimator: Any, inputs: Signature, given: Signature | None, golden: Golden) -> Signature:  # noqa: ANN401
-    """Return the whole signature, from the model's predictions for the first sample."""
+def _outputs(estimator: Any, inputs: Signature, golden: Golden, method: str) -> Outputs:  # noqa: ANN401
+    """Return the outputs, from the model's answers to the first sample."""
     rows = to_rows(input_tensors(golden.samples[0], inputs, "golden sample 0")) if golden.samples else None
     try:
-        outputs, labels = find_outputs(estimator, rows)
+        return find_outputs(estimator, rows, method)
     except ModelError:
         raise
     except Exception as error:  # a model can raise any error
+        check_fitted(estimator)
         hint = "give it real rows with --golden" if golden.generated else "correct the golden samples"
         raise ModelError(
             f"the model fails on {'generated' if golden.generated else 'the given'} rows: {type(error).__name__}: "
             f"{error}; {hint}"
         ) from error
-    found = Signature(inputs.inputs, outputs, labels)
+
+
+def _agreed(inputs: Signature, outputs: Outputs, given: Signature | None) -> tuple[Signature, tuple[str, ...]]:
+    """Return the whole signature and the methods of its outputs, as the publisher gives them or as they are found."""
+    found = Signature(inputs.inputs, outputs.outputs, outputs.labels)
     if given is None:
-        return found
-    check_roles(given, found)
+        return found, outputs.methods
+    matched = match_outputs(given, found)
     check_labels(given, found)
-    return replace(given, labels=given.labels or labels)
+    methods = tuple(outputs.methods[place] for place in matched) if outputs.methods else ()
+    return replace(given, labels=given.labels or outputs.labels), methods
 
 
-def _inspect_form(job: Job, stored: Stored, signature: Signature, golden: Golden) -> Findings:
+def _inspect_form(job: Job, stored: Stored, signature: Signature, methods: tuple[str, ...], golden: Golden) -> Findings:
     """Return the findings for one form of the model, loaded as a function loads it. Raise ModelError."""
-    runtime = runtime_of(stored.format, signature, job.packages)
+    runtime = runtime_of(stored.format, signature, job.packages, methods=methods)
     description = provisional_description((stored.path,), stored.format, runtime, signature, stored.names)
     model = runtimes.load(description, stored.path.parent, threads=1)
     notes = (stored.note,) if stored.note else ()

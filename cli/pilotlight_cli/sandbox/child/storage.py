@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from pilotlight.runtimes.sklearn import parse
 from pilotlight_cli.formats.recognition import decompress
 from pilotlight_cli.sandbox.child import joblib
 from pilotlight_cli.sandbox.job import Job, Names, UsageError
+
+_BOOSTERS = {"catboost": "CatBoost", "lightgbm": "LightGBM", "xgboost": "XGBoost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,14 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
     """
     allowed = job.admitted | frozenset(job.allow)
     if job.kind == "joblib":
-        loaded, requested = joblib.load(decompress(job.path), allowed)
+        try:
+            loaded, requested = joblib.load(decompress(job.path), allowed)
+        except UnsafePickle as error:
+            raise UnsafePickle(advice(job.path.name, str(error)) or str(error)) from error
     else:
         data = job.path.read_bytes()
         found = dict.fromkeys(_untrusted(data), 0) if job.kind == "skops" else positions(PickleReader(data))
-        _check_names(found, allowed, job.kind)
+        _check_names(found, allowed, job.kind, job.path.name)
         loaded, requested = parse(data, job.kind, sorted(found)), frozenset(found)
     needless = sorted(set(job.allow) - (requested - job.admitted))
     if needless:
@@ -50,20 +56,31 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
     return loaded, requested
 
 
-def save(job: Job, loaded: object, requested: frozenset[str]) -> list[Stored]:
-    """Return the forms in which the model may be published, the better first. Raise UsageError or ModelError."""
-    kind = "a skops file" if job.kind == "skops" else f"a {job.kind} file" if job.kind == "joblib" else "a pickle"
+def save(job: Job, loaded: object, requested: frozenset[str], made_of: str = "") -> list[Stored]:
+    """Return the forms in which the model may be published, the better first.
+
+    `made_of` says which objects of the file it is made of, if the file holds several. Raise UsageError or ModelError.
+    """
+    kind = made_of or _kind(job)
     old = job.numpy_major == 1
-    if job.kind == (job.requested_format or job.kind) and job.kind != "joblib" and not old:
+    if job.kind == (job.requested_format or job.kind) and job.kind != "joblib" and not old and not made_of:
         return [Stored(job.kind, job.path, _names(job, requested))]
-    if job.kind == "skops":
+    if job.kind == "skops" and not made_of:
         raise UsageError(f"{job.path.name} is {kind}, but --format says {job.requested_format}; leave --format out")
-    what = f"{kind} made with numpy 1, which functions do not have" if old else kind
+    what = f"{kind}, made with numpy 1, which functions do not have" if old else kind
     forms = [_as_skops(job, loaded, what), _as_pickle(job, loaded, what)]
     found = [form for form in forms if form is not None and form.format == (job.requested_format or form.format)]
     if not found:
         raise ModelError(f"skops cannot save {job.path.name}; leave --format skops out")
     return found
+
+
+def _kind(job: Job) -> str:
+    with job.path.open("rb") as file:
+        head = file.read(2)
+    if job.kind == "joblib" and (head == b"\x80\x02" or head[:1] in (b"c", b"(", b"}", b"]")):
+        return "a pickle of an old protocol"
+    return {"joblib": "a joblib file", "pickle": "a pickle", "skops": "a skops file"}[job.kind]
 
 
 def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
@@ -85,7 +102,7 @@ def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
 def _as_pickle(job: Job, loaded: object, what: str) -> Stored:
     data = pickle.dumps(loaded, protocol=5)
     requested = frozenset(scan(data))
-    _check_names(positions(PickleReader(data)), job.admitted | set(job.allow), "pickle")
+    _check_names(positions(PickleReader(data)), job.admitted | set(job.allow), "pickle", job.path.name)
     path = job.folder / "model.pkl"
     path.write_bytes(data)
     return Stored(
@@ -108,15 +125,35 @@ def _untrusted(data: bytes) -> frozenset[str]:
         raise ModelError(f"skops cannot read the file: {type(error).__name__}: {error}") from error
 
 
-def _check_names(found: dict[str, int], allowed: Collection[str], kind: str) -> None:
+def advice(file: str, names: str) -> str:
+    """Return what to do about names that are known not to be served, or an empty string."""
+    library = re.search(r"\b(catboost|lightgbm|xgboost)\.", names)
+    if library:
+        return (
+            f"{file} holds a model of {_BOOSTERS[library[1]]}, which is served as ONNX; convert it with "
+            f"'pilotlight convert {file} model.onnx', and publish that"
+        )
+    if "scipy.stats." in names:
+        return (
+            f"{file} holds a search with the distributions of scipy.stats that it drew from, which are never loaded; "
+            "save its best_estimator_ instead"
+        )
+    return ""
+
+
+def _check_names(found: dict[str, int], allowed: Collection[str], kind: str, file: str) -> None:
     """Raise UnsafePickle for globals that are not allowed, with all of them if they may be allowed."""
     unknown = [name for name in sorted(found, key=found.__getitem__) if name not in allowed or forbidden(name)]
-    for name in unknown:
-        if forbidden(name):
-            check_name(name, allowed, found[name])
+    never = [name for name in unknown if forbidden(name)]
+    known = advice(file, " ".join(found)) if never else ""
+    if known:
+        raise UnsafePickle(known)
+    for name in never:
+        check_name(name, allowed, found[name])
     if unknown:
+        other = advice(file, " ".join(unknown))
         places = [f"{name} at byte {found[name]}" if kind == "pickle" else name for name in unknown]
         raise UnsafePickle(
             f"the {kind} file requests {', '.join(places)}, not allowed by default; if you know what they do, publish "
-            f"with {' '.join(f'--allow {name}' for name in unknown)}"
+            f"with {' '.join(f'--allow {name}' for name in unknown)}" + (f". Or: {other}" if other else "")
         )

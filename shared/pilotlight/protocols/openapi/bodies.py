@@ -10,14 +10,17 @@ from pilotlight.model.golden import Sample, Values
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.protocols.openapi.schemas import (
+    MOST_DESCRIBED,
     Schema,
-    feature_schemas,
+    by_name,
+    further_outputs,
+    input_value,
     instance,
+    is_wide,
     nested,
     prediction,
     probabilities,
     record,
-    request_value,
     response_value,
     row,
     tensor_form,
@@ -71,7 +74,7 @@ def _inputs(signature: Signature, one: Schema) -> dict[str, Schema]:
     if len(signature.inputs) > 1:
         return {}
     tensor = signature.inputs[0]
-    schema = nested(tensor.shape, request_value(tensor.datatype))
+    schema = nested(tensor.shape, input_value(tensor))
     return {"inputs": schema if signature.batch is None else {**schema, "minItems": 1}}
 
 
@@ -79,10 +82,11 @@ def _frames(signature: Signature) -> dict[str, Schema]:
     """Return data frames in the forms that pandas writes."""
     if not signature.takes_features:
         return {}
-    columns = feature_schemas(signature)
-    rows = _batch(signature, row(list(columns.values())))
-    split = record({"columns": {"const": list(columns)}, "data": rows})
-    return {"dataframe_split": split, "dataframe_records": _batch(signature, record(columns))}
+    size = {"minItems": signature.width, "maxItems": signature.width}
+    names: Schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True, **size}
+    columns = names if is_wide(signature) else {"const": list(signature.feature_names)}
+    split = record({"columns": columns, "data": _batch(signature, row(signature))})
+    return {"dataframe_split": split, "dataframe_records": _batch(signature, by_name(signature))}
 
 
 def _one_of(forms: Mapping[str, Schema]) -> Schema:
@@ -99,6 +103,10 @@ def responses(model: Description) -> dict[str, Mapping[str, Any]]:
     if chances is not None:
         single |= {"probability": {"type": ["number", "null"]}, "probabilities": chances}
         many["probabilities"] = {"type": "array", "items": chances}
+    further = further_outputs(signature)
+    if further:
+        single["outputs"] = record(further)
+        many["outputs"] = record({name: {"type": "array", "items": schema} for name, schema in further.items()})
     return {
         "prediction": _json("The prediction.", record(single | name)),
         "predictions": _json("A prediction for each instance.", record(many | name)),
@@ -152,6 +160,8 @@ def _server() -> Schema:
 
 def _metadata(model: Description) -> Schema:
     def tensors_schema(tensors: Sequence[Input | Output]) -> Schema:
+        if len(tensors) > MOST_DESCRIBED:
+            return {"type": "array", "items": {"type": "object"}, "minItems": len(tensors), "maxItems": len(tensors)}
         return {"const": [{"name": t.name, "datatype": t.datatype.name, "shape": list(t.shape)} for t in tensors]}
 
     return record(
@@ -176,9 +186,11 @@ def _inference(model: Description) -> Schema:
     }
     if len(signature.outputs) > 1:
         outputs["allOf"] = [_at_most_once(output.name) for output in signature.outputs]
-    inputs = _exactly([_input(tensor) for tensor in signature.inputs])
+    described = len(signature.inputs) <= MOST_DESCRIBED
+    inputs = _exactly([_input(tensor) for tensor in signature.inputs]) if described else _named_inputs(signature)
     inputs["description"] = (
-        "In any order. `data` is flat or nested as `shape` says, with as many values. A matrix of named features may "
+        "In any order. `data` is flat or nested as `shape` says, with as many values. Another datatype of numbers is "
+        "accepted if the input's own holds each value exactly. A matrix of named features may "
         f"also be sent as one input for each feature. Bytes may follow the document: the header {HEADER} is then the "
         f"length of the document, the media type is {BINARY}, and `parameters.binary_data_size` replaces `data`."
     )
@@ -215,10 +227,18 @@ def _input(tensor: Input) -> Schema:
         size: Schema = {"type": "integer", "minimum": 0}
         binary = {**_PARAMETERS, "properties": {"binary_data_size": size}, "required": ["binary_data_size"]}
         return record(tensor_form(tensor) | {"parameters": binary, "data": {"type": "null"}}, optional=("data",))
-    flat = {"type": "array", "items": request_value(tensor.datatype)}
-    forms = [flat] if len(tensor.shape) < 2 else [flat, nested(tensor.shape, request_value(tensor.datatype))]
+    flat = {"type": "array", "items": input_value(tensor)}
+    forms = [flat] if len(tensor.shape) < 2 else [flat, nested(tensor.shape, input_value(tensor))]
     fields = tensor_form(tensor) | {"data": {"anyOf": forms}, "parameters": _PARAMETERS}
     return record(fields, optional=("parameters",))
+
+
+def _named_inputs(signature: Signature) -> Schema:
+    """Return an array of as many inputs as there are, without their own names, datatypes and values."""
+    fields: dict[str, Schema] = {"name": {"type": "string"}, "datatype": {"type": "string"}, "shape": _SHAPE}
+    entry = record(fields | {"data": {"type": "array"}, "parameters": _PARAMETERS}, optional=("data", "parameters"))
+    size = {"minItems": len(signature.inputs), "maxItems": len(signature.inputs)}
+    return {"type": "array", "items": entry, **size}
 
 
 def _outputs(model: Description) -> dict[str, Any]:

@@ -126,7 +126,7 @@ _ID: Mapping[str, object] = {
 
 def _error_references(route: Route) -> dict[str, object]:
     """Return references to the error responses of a route."""
-    left_out = set() if route.accepts else {"408", "413", "415", "504"}
+    left_out = set() if route.accepts else {"408", "415", "504"} | ({"413"} if route.returns != "openapi" else set())
     return {
         status: {"$ref": f"#/components/responses/{status}"}
         for status in map(_status, (error for error, _ in _ERRORS))

@@ -12,6 +12,9 @@ from pilotlight.model.tensor import BOOL, BYTES, Datatype
 
 Schema: TypeAlias = dict[str, Any]
 
+# A document names and describes each of so many features, in ten places: about 2 kB for each.
+MOST_DESCRIBED = 200
+
 
 def request_value(datatype: Datatype) -> Schema:
     """Return the schema of a value in a request."""
@@ -23,6 +26,12 @@ def request_value(datatype: Datatype) -> Schema:
     if isinf(bound):  # no double, as which JSON's numbers are read, overflows an FP64; JSON itself has larger ones
         return {"type": "number", "minimum": -float_info.max, "maximum": float_info.max}
     return {"type": "number", "exclusiveMinimum": -bound, "exclusiveMaximum": bound}
+
+
+def input_value(tensor: Input) -> Schema:
+    """Return the schema of an input's value in a request."""
+    schema = request_value(tensor.datatype)
+    return schema | {"type": [schema["type"], "null"]} if tensor.missing else schema
 
 
 def response_value(datatype: Datatype) -> Schema:
@@ -52,27 +61,49 @@ def record(properties: Mapping[str, Schema], optional: Sequence[str] = ()) -> Sc
 def instance(signature: Signature) -> Schema:
     """Return the schema of one instance in `/predict`."""
     if signature.takes_features:
-        columns = feature_schemas(signature)
-        return {"oneOf": [row(list(columns.values())), record(columns)]}
+        text = [input_value(signature.inputs[0])] if signature.is_text else []
+        return {"oneOf": [row(signature), by_name(signature), *text]}
     skipped = 0 if signature.batch is None else 1
-    inputs = {
-        tensor.name: nested(tensor.shape[skipped:], request_value(tensor.datatype)) for tensor in signature.inputs
-    }
+    inputs = {tensor.name: nested(tensor.shape[skipped:], input_value(tensor)) for tensor in signature.inputs}
     return record(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
 
 
-def feature_schemas(signature: Signature) -> dict[str, Schema]:
-    """Return the schema of each feature's value, by its name."""
-    datatypes = {tensor.name: tensor.datatype for tensor in signature.inputs}
-    return {name: request_value(datatypes.get(name, signature.inputs[0].datatype)) for name in signature.feature_names}
+def is_wide(signature: Signature) -> bool:
+    """Whether the features are too many to describe each of them in each form of a request."""
+    return signature.width > MOST_DESCRIBED
 
 
-def row(columns: Sequence[Schema]) -> Schema:
-    """Return an array with a value for each of these."""
-    size = {"minItems": len(columns), "maxItems": len(columns)}
-    if all(column == columns[0] for column in columns):
-        return {"type": "array", "items": columns[0], **size}
-    return {"type": "array", "prefixItems": list(columns), **size}
+def row(signature: Signature) -> Schema:
+    """Return an array with a value for each feature."""
+    kinds = _kinds(signature)
+    size = {"minItems": signature.width, "maxItems": signature.width}
+    if len(kinds) > 1 and not is_wide(signature):
+        return {"type": "array", "prefixItems": [input_value(tensor) for tensor in signature.inputs], **size}
+    return {"type": "array", "items": _any_of(kinds), **size}
+
+
+def by_name(signature: Signature) -> Schema:
+    """Return an object with a value for each feature. Of a wide model it does not list their names."""
+    if is_wide(signature):
+        size = {"minProperties": signature.width, "maxProperties": signature.width}
+        return {"type": "object", "additionalProperties": _any_of(_kinds(signature)), **size}
+    if signature.matrix:
+        return record(dict.fromkeys(signature.feature_names, input_value(signature.matrix)))
+    return record({tensor.name: input_value(tensor) for tensor in signature.inputs})
+
+
+def _kinds(signature: Signature) -> list[Schema]:
+    """Return the different schemas of features."""
+    kinds: list[Schema] = []
+    for tensor in signature.inputs:
+        schema = input_value(tensor)
+        if schema not in kinds:
+            kinds.append(schema)
+    return kinds
+
+
+def _any_of(kinds: Sequence[Schema]) -> Schema:
+    return {"anyOf": list(kinds)} if len(kinds) > 1 else kinds[0]
 
 
 def prediction(signature: Signature) -> Schema:
@@ -82,10 +113,21 @@ def prediction(signature: Signature) -> Schema:
         return {"enum": list(signature.labels)} if signature.labels else response_value(label.datatype)
     if signature.output("probabilities") is not None:
         return {"enum": [*signature.labels, None]}
-    first = signature.outputs[0]
-    shape = first.shape if signature.batch is None else first.shape[1:]
-    is_number = signature.batch is not None and len(first.shape) == 2 and first.shape[1] == 1
-    return response_value(first.datatype) if is_number else nested(shape, response_value(first.datatype))
+    values = {output.name: _output_value(signature, output) for output in signature.outputs}
+    return record(values) if len(values) > 1 else next(iter(values.values()))
+
+
+def further_outputs(signature: Signature) -> dict[str, Schema]:
+    """Return the schema of what a classifier returns besides label and probabilities, by name."""
+    further = [output for output in signature.outputs if signature.is_classifier and output.role == "tensor"]
+    return {output.name: _output_value(signature, output) for output in further}
+
+
+def _output_value(signature: Signature, output: Output) -> Schema:
+    """Return the schema of an output's value for one instance."""
+    shape = output.shape if signature.batch is None else output.shape[1:]
+    is_number = signature.batch is not None and len(output.shape) == 2 and output.shape[1] == 1
+    return response_value(output.datatype) if is_number else nested(shape, response_value(output.datatype))
 
 
 def probabilities(signature: Signature) -> Schema | None:

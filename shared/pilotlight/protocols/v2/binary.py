@@ -7,13 +7,13 @@ https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from struct import Struct
 
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from pilotlight.model.json_document import describe
-from pilotlight.model.tensor import BOOL, BYTES, Buffer, Datatype, Tensor
+from pilotlight.model.tensor import BOOL, BYTES, Buffer, Datatype, Strings, Tensor
 
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"
@@ -115,9 +115,9 @@ def _bytes(data: Buffer) -> memoryview:
     return memoryview(data).cast("B")
 
 
-def _write_strings(strings: Sequence[str]) -> bytes:
+def _write_strings(strings: Strings) -> bytes:
     parts: list[bytes] = []
     for text in strings:
-        content = text.encode("utf-8", "surrogatepass")
+        content = (text or "").encode("utf-8", "surrogatepass")
         parts += (_LENGTH.pack(len(content)), content)
     return b"".join(parts)

@@ -11,7 +11,7 @@ from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import replace
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import Datatype, Tensor, pack
+from pilotlight.model.tensor import DATATYPES, Datatype, Place, Tensor, pack
 from pilotlight.protocols.v2.binary import Data
 from pilotlight.protocols.v2.fields import by_name, parameters
 
@@ -36,10 +36,9 @@ def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tens
     if not signature.takes_features:
         return tuple(tensors[tensor.name] for tensor in signature.inputs)
     _check_rows(tensors, {name: path for name, (_, path) in named.items()})
-    if signature.inputs[0].name in tensors and signature.inputs[0].feature_names:
-        return (tensors[signature.inputs[0].name],)
-    if signature.inputs[0].feature_names:
-        return (_side_by_side(signature.inputs[0], tensors),)
+    if signature.matrix:
+        name = signature.matrix.name
+        return (tensors[name] if name in expected else _side_by_side(signature, tensors),)
     return tuple(
         replace(tensors[tensor.name], shape=(tensors[tensor.name].shape[0], *tensor.shape[1:]))
         for tensor in signature.inputs
@@ -48,17 +47,15 @@ def read_inputs(signature: Signature, entries: object, data: Data) -> tuple[Tens
 
 def _expected(signature: Signature, named: Collection[str]) -> dict[str, Input]:
     """Return the possible inputs of a request: the signature's, or a column for each feature of a matrix."""
-    matrix = signature.inputs[0]
-    if not matrix.feature_names or matrix.name in named or not set(named) & set(matrix.feature_names):
+    matrix = signature.matrix
+    if matrix is None or matrix.name in named or not set(named) & set(signature.feature_names):
         return {tensor.name: tensor for tensor in signature.inputs}
-    return {name: Input(name, matrix.datatype, (matrix.shape[0], 1), "features") for name in matrix.feature_names}
+    column = replace(matrix, shape=(matrix.shape[0], 1), feature_names=())
+    return {name: replace(column, name=name) for name in signature.feature_names}
 
 
 def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) -> Tensor:
-    datatype = entry["datatype"]
-    if datatype != tensor.datatype.name:
-        known = f"expected {describe(tensor.datatype.name)} for {describe(tensor.name)}"
-        raise InvalidRequest(f"{known}, found {describe(datatype)}", f"{path}.datatype")
+    sent = _read_datatype(tensor, entry["datatype"], f"{path}.datatype")
     shape = _read_shape(tensor, entry["shape"], f"{path}.shape")
     given = parameters(entry, path)
     if "shared_memory_region" in given:
@@ -66,12 +63,39 @@ def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) 
     if "binary_data_size" in given:
         if entry.get("data") is not None:  # KServe's client sends null for an empty tensor
             raise InvalidRequest("found both data and binary_data_size, expected one of them", path)
-        return data.read(tensor.datatype, shape, given["binary_data_size"], path)
+        read = data.read(sent, shape, given["binary_data_size"], path)
+        return _exact(read, tensor.datatype, lambda _: path)
     if "data" not in entry:
         raise InvalidRequest('the field "data" is missing', path)
-    if tensor.datatype.is_binary_only:
-        raise InvalidRequest(f"{tensor.datatype.name} has no JSON form; send it as binary data", f"{path}.data")
-    return _read_data(tensor.datatype, shape, entry["data"], f"{path}.data")
+    if sent.is_binary_only:
+        raise InvalidRequest(f"{sent.name} has no JSON form; send it as binary data", f"{path}.data")
+    read = _read_data(replace(tensor, datatype=sent), shape, entry["data"], f"{path}.data")
+    is_flat = len(entry["data"]) == read.count
+    return _exact(read, tensor.datatype, lambda index: f"{path}.data[{index}]" if is_flat else f"{path}.data")
+
+
+def _read_datatype(tensor: Input, name: object, path: str) -> Datatype:
+    """Return the datatype of the values that a request has: the input's, or for a number another one of numbers."""
+    if name == tensor.datatype.name:
+        return tensor.datatype
+    sent = DATATYPES.get(name) if isinstance(name, str) else None
+    if sent and _is_number(sent) and _is_number(tensor.datatype):
+        return sent
+    known = f"expected {describe(tensor.datatype.name)} for {describe(tensor.name)}"
+    raise InvalidRequest(f"{known}, found {describe(name)}", path)
+
+
+def _is_number(datatype: Datatype) -> bool:
+    return datatype.is_float or datatype.is_integer
+
+
+def _exact(tensor: Tensor, datatype: Datatype, place: Place) -> Tensor:
+    """Return a tensor in the input's datatype. Raise InvalidRequest for a value that it does not hold exactly."""
+    if tensor.datatype is datatype:
+        return tensor
+    from pilotlight.codec.exact import convert  # noqa: PLC0415 - most clients send the input's own datatype
+
+    return convert(tensor, datatype, place)
 
 
 def _read_shape(tensor: Input, value: object, path: str) -> tuple[int, ...]:
@@ -102,17 +126,18 @@ def _show(lengths: list[int]) -> str:
     return str(lengths) if len(lengths) <= 8 else f"{len(lengths)} dimensions"
 
 
-def _read_data(datatype: Datatype, shape: tuple[int, ...], value: object, path: str) -> Tensor:
+def _read_data(tensor: Input, shape: tuple[int, ...], value: object, path: str) -> Tensor:
     """Make a tensor from nested arrays of its shape, or from one flat array in row-major order."""
     if not isinstance(value, list):
         raise InvalidRequest(f"expected an array of values, found {describe(value)}", path)
     if len(shape) > 1 and value and isinstance(value[0], list):
-        return pack_nested(datatype, shape, value, path)
+        return pack_nested(tensor, shape, value, path)
     if len(value) != prod(shape):
         raise InvalidRequest(
             f"expected {prod(shape)} values for the shape {_show(list(shape))}, found {len(value)}", path
         )
-    return Tensor(datatype, shape, pack(datatype, value, lambda index: f"{path}[{index}]"))
+    data = pack(tensor.datatype, value, lambda index: f"{path}[{index}]", missing=tensor.missing)
+    return Tensor(tensor.datatype, shape, data)
 
 
 def _check_rows(tensors: Mapping[str, Tensor], paths: Mapping[str, str]) -> None:
@@ -126,17 +151,18 @@ def _check_rows(tensors: Mapping[str, Tensor], paths: Mapping[str, str]) -> None
             raise InvalidRequest(problem, f"{paths[name]}.shape")
 
 
-def _side_by_side(matrix: Input, columns: Mapping[str, Tensor]) -> Tensor:
+def _side_by_side(signature: Signature, columns: Mapping[str, Tensor]) -> Tensor:
     """Join columns to a matrix of the same datatype."""
-    width = len(matrix.feature_names)
-    rows = columns[matrix.feature_names[0]].shape[0]
-    if matrix.datatype.size == 0:
-        by_row = zip(*(columns[name].values() for name in matrix.feature_names), strict=True)
-        return Tensor(matrix.datatype, (rows, width), [text for row in by_row for text in row])
+    datatype, width = signature.inputs[0].datatype, signature.width
+    ordered = [columns[name] for name in signature.feature_names]
+    rows = ordered[0].shape[0]
+    if datatype.size == 0:
+        by_row = zip(*(column.values() for column in ordered), strict=True)
+        return Tensor(datatype, (rows, width), [text for row in by_row for text in row])
     # Only the size of the numbers matters here.
-    code = {1: "B", 2: "H", 4: "I", 8: "Q"}[matrix.datatype.size]
-    content = bytearray(rows * width * matrix.datatype.size)
+    code = {1: "B", 2: "H", 4: "I", 8: "Q"}[datatype.size]
+    content = bytearray(rows * width * datatype.size)
     cells = memoryview(content).cast(code)  # type: ignore[call-overload]
-    for index, name in enumerate(matrix.feature_names):
-        cells[index::width] = memoryview(columns[name].data).cast("B").cast(code)  # type: ignore[arg-type, call-overload]
-    return Tensor(matrix.datatype, (rows, width), content)
+    for index, column in enumerate(ordered):
+        cells[index::width] = memoryview(column.data).cast("B").cast(code)  # type: ignore[arg-type, call-overload]
+    return Tensor(datatype, (rows, width), content)

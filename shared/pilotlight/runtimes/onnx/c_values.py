@@ -29,7 +29,7 @@ from math import prod
 from typing import Any, ClassVar
 
 from pilotlight.errors import ModelError
-from pilotlight.model.tensor import BYTES, Datatype, Tensor
+from pilotlight.model.tensor import BYTES, Datatype, Strings, Tensor
 from pilotlight.runtimes.onnx import type_name, type_of_code
 from pilotlight.runtimes.onnx.c_library import Api, Function
 
@@ -127,9 +127,9 @@ class InputPlace:
         self._exported = None
         _RELEASE_BUFFER(byref(self._buffer))
 
-    def _fill_strings(self, strings: list[str]) -> None:
+    def _fill_strings(self, strings: Strings) -> None:
         api = self._api
-        encoded = [string.encode() for string in strings]
+        encoded = [string.encode() if string else b"" for string in strings]  # ONNX has no missing string
         count = len(encoded)
         api.check(api.create_tensor_as_ort_value(self._memory.allocator, *self._shape_arguments))
         if not any(b"\0" in string for string in encoded):

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -26,7 +27,16 @@ from onnx_hiding import PLACES
 from onnx_models import external, with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli.formats import recognition
-from pilotlight_cli.formats.recognition import NotRecognised, decompress, read_recognised, recognise, write_recognised
+from pilotlight_cli.formats.kinds import KINDS
+from pilotlight_cli.formats.recognition import (
+    LZ4_PACKAGES,
+    NotRecognised,
+    Recognised,
+    decompress,
+    read_recognised,
+    recognise,
+    write_recognised,
+)
 
 MODEL = LogisticRegression().fit(POINTS, NAMES)
 PICKLE = pickle.dumps(MODEL, 5)
@@ -49,12 +59,28 @@ def test_a_pickle_is_known_by_its_content_whatever_it_is_called(protocol: int, t
     assert (found.kind, found.sklearn, found.numpy_major) == ("pickle", sklearn.__version__, 2)
 
 
-@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
-def test_a_joblib_file_is_known_in_every_compression(compress: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: {"model": model}, lambda model: (model, 1)])
+def test_an_old_pickle_is_known_and_will_be_saved_again(
+    wrap: Callable[[object], object], protocol: int, tmp_path: Path
+) -> None:
+    found = recognise(written(tmp_path, pickle.dumps(wrap(MODEL), protocol)))
+    assert (found.kind, found.sklearn, found.numpy_major) == ("joblib", sklearn.__version__, 2)
+
+
+@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3), ("lz4", 3)])
+def test_a_joblib_file_is_known_in_every_compression(compress: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     joblib.dump(MODEL, path, compress=compress)
     found = recognise(path)
     assert (found.kind, found.sklearn) == ("joblib", sklearn.__version__)
+    assert found.lz4 is (compress == ("lz4", 3))
+
+
+def test_an_lz4_file_is_unpacked_where_lz4_is() -> None:
+    unpacked = KINDS["joblib"].requirements("model", Recognised("joblib", sklearn.__version__, lz4=True))
+    assert set(LZ4_PACKAGES) <= set(unpacked)
+    assert not set(LZ4_PACKAGES) & set(KINDS["joblib"].requirements("model", Recognised("joblib", sklearn.__version__)))
 
 
 @pytest.mark.parametrize("compress", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
@@ -147,9 +173,12 @@ def zipped(folder: Path, name: str, content: str) -> Path:
         (b"", "is empty"),
         (b"hello, I am a model", "not a model file that Pilotlight serves"),
         (b"\x08\x07\x12\x00", "not a model file that Pilotlight serves"),
-        (b"\x04\x22\x4d\x18rest", "an lz4 file; save the model again"),
+        (b"\x04\x22\x4d\x18rest", "looks compressed but cannot be decompressed"),
+        (b"(not a pickle at all", "not a model file that Pilotlight serves"),
+        (pickle.dumps({"a": 1}, 0), "not a model file that Pilotlight serves"),
         (b"ZFfile", "a file of joblib before 0.10"),
         (pickle.dumps({"a": 1}), "holds no scikit-learn estimator"),
+        (pickle.dumps("xgboost.core Booster"), "holds a model of XGBoost .* 'pilotlight convert model model.onnx'"),
         (PICKLE + PICKLE.replace(sklearn.__version__.encode(), b"1.0.2"), "objects of scikit-learn 1.0.2, "),
         (gzip.compress(b"hello", mtime=0), "its content is not a pickle"),
         (gzip.compress(PICKLE, mtime=0)[:-30], "is truncated"),

@@ -22,7 +22,7 @@ from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import BF16, FP32
 from pilotlight_cli.formats.admitted import NotAdmitted
 from pilotlight_cli.formats.engines import EngineRefused
-from pilotlight_cli.pinning.pin import LockMismatch, check_requirements, pin
+from pilotlight_cli.pinning.pin import BreakingChange, LockMismatch, check_requirements, pin
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, Unresolvable, pins
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import read_manifest, write_manifest
@@ -114,6 +114,45 @@ def test_an_engine_of_another_runtime_is_refused(store: Store, lock: Path) -> No
         match="--engine scikit-learn cannot serve the format onnx; expected onnxruntime-c or onnxruntime-python",
     ):
         pin(store, NAME, lock, engine="scikit-learn")
+    assert files(lock) == before
+
+
+def test_a_version_that_breaks_callers_of_the_pinned_one_needs_to_be_asked_for(
+    store: Store, lock: Path, model: Inspection
+) -> None:
+    before = pinned_before(store, lock)
+    (matrix,) = model.signature.inputs
+    signature = replace(model.signature, inputs=(replace(matrix, feature_names=("mean radius", "area")),))
+    put(store, replace(model, signature=signature))
+    with pytest.raises(BreakingChange) as error:
+        pin(store, NAME, lock)
+    assert str(error.value) == (
+        "breast-cancer:2 breaks callers of breast-cancer:1, which is pinned:\n"
+        "  features renamed (mean texture -> area): a row with the names before is a 400\n"
+        "nothing was pinned; pin it with --breaking once the callers are ready"
+    )
+    assert files(lock) == before
+    (change,) = pin(store, NAME, lock, breaking=True).changes
+    assert (change.kind, change.before, change.after) == ("features renamed", "mean texture", "area")
+    assert load_lock(lock).model.version == 2
+
+
+def test_a_version_that_callers_cannot_tell_from_the_pinned_one_is_pinned_with_its_changes(
+    store: Store, lock: Path, model: Inspection
+) -> None:
+    pinned_before(store, lock)
+    label, probabilities = model.signature.outputs
+    put(store, replace(model, signature=replace(model.signature, outputs=(label, replace(probabilities, range=None)))))
+    assert [change.kind for change in pin(store, NAME, lock).changes] == ["output's range"]
+
+
+def test_another_model_does_not_take_the_place_of_the_pinned_one_unnoticed(
+    store: Store, lock: Path, model: Inspection
+) -> None:
+    before = pinned_before(store, lock)
+    publish(store, model, "rents", clock=lambda: datetime(2026, 7, 31, tzinfo=UTC), progress=lambda _: None)
+    with pytest.raises(BreakingChange, match=r"another model \(breast-cancer -> rents\): its routes of V1 and V2"):
+        pin(store, "rents", lock)
     assert files(lock) == before
 
 

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import local_lock
-from pilotlight.model.lock import File, Runtime, load_lock
+from pilotlight.model.lock import File, Runtime, Signer, load_lock, write_lock
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import DATATYPES
 from pilotlight_cli.main import app
-from pilotlight_cli.project.summary import code
+from pilotlight_cli.markdown import code
+from pilotlight_cli.registry.json_document import to_bytes
 from repository import SAMPLE, copied_project
 
 _GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false")
@@ -91,6 +92,12 @@ def test_libraries_and_samples_show_too(lock: Path) -> None:
     }
 
 
+def test_the_signer_of_a_version_shows(lock: Path) -> None:
+    signed = replace(load_lock(lock), signer=Signer("team.pub", "ab" * 32))
+    lock.write_bytes(to_bytes(write_lock(signed)))
+    assert changed(run("--base", "HEAD").stdout) == {"signer": ("none", "`team.pub`, key `abababababab`")}
+
+
 def test_globals_that_a_publisher_allowed_show(lock: Path) -> None:
     local_lock.rewrite(lock, version=2, extra_globals=("flats.Rounded",))
     found = changed(run("--base", "HEAD").stdout)
@@ -144,10 +151,41 @@ def test_long_signatures_are_cut_and_hide_nothing_else(lock: Path) -> None:
     model = load_lock(lock).model
     inputs = tuple(Input(f"x{number}", DATATYPES["FP32"], (-1, 1), "features") for number in range(100))
     local_lock.rewrite(lock, signature=replace(model.signature, inputs=inputs), extra_globals=("flats.Rounded",))
-    text = run("--base", "HEAD").stdout
-    assert len(text.splitlines()) == 2 + 2 + 60 + 1
-    assert text.endswith("| 43 more changes | | |\n")
-    assert "flats.Rounded" in text
+    table, contract = run("--base", "HEAD").stdout.split("\n\n**The contract breaks callers:**\n\n")
+    assert len(table.splitlines()) == 2 + 2 + 60 + 1
+    assert table.endswith("| 43 more changes | | |")
+    assert "flats.Rounded" in table
+    assert len(contract.splitlines()) == 3
+
+
+def test_a_change_that_breaks_callers_is_said(lock: Path) -> None:
+    model = load_lock(lock).model
+    [features] = model.signature.inputs
+    names = ("`area`", *features.feature_names[1:])
+    local_lock.rewrite(lock, signature=replace(model.signature, inputs=(replace(features, feature_names=names),)))
+    assert run("--base", "HEAD").stdout.endswith(
+        "\n\n**The contract breaks callers:**\n\n- features renamed, `mean radius` -> `\\x60area\\x60`: a row with the "
+        "names before is a 400\n"
+    )
+
+
+def test_the_predictions_of_two_pins_are_compared_where_it_is_asked_for(lock: Path) -> None:
+    model = load_lock(lock).model
+    label, probabilities = model.signature.outputs
+    signature = replace(model.signature, outputs=(label, replace(probabilities, range=None)))
+    local_lock.rewrite(lock, signature=signature)
+    text = run("--base", "HEAD", "--compare").stdout
+    assert "\n\nThe contract changes, and no caller notices:\n\n- output's range of `probabilities`" in text
+    assert "| size | `71.5 kB` | `71.5 kB` |" in text
+    assert "Predictions for 4 rows of `the golden samples`" in text
+    assert "| `label` | differ | 0 of 4 (0.00 %) |" in text
+
+
+def test_predictions_that_cannot_be_compared_hide_nothing(lock: Path) -> None:
+    local_lock.rewrite(lock, version=2)
+    text = run("--base", "HEAD", "--compare").stdout
+    assert "`breast-cancer:2`" in text
+    assert text.rstrip().splitlines()[-1].startswith("The predictions cannot be compared: `file:///")
 
 
 def test_an_unknown_commit_says_what_to_do(lock: Path) -> None:

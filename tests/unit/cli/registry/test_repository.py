@@ -149,6 +149,12 @@ class Interrupted:
     def keys(self, prefix: str) -> Iterator[str]:
         return self.inner.keys(prefix)
 
+    def modified(self, key: str) -> datetime:
+        return self.inner.modified(key)
+
+    def delete(self, key: str) -> None:
+        self.inner.delete(key)
+
     def _maybe_end(self, key: str) -> None:
         if key.endswith(self.at):
             raise KeyboardInterrupt
@@ -487,7 +493,9 @@ def test_a_copy_never_replaces_another_version(store: Store, other: Store, tmp_p
     put(other, descriptions.inspection(tmp_path / "theirs", b"theirs"))
     before = {key: other.read(key) for key in other.keys("")}
 
-    with pytest.raises(VersionTaken, match=r"manifest\.json differs from the manifest .* never overwritten: publish"):
+    with pytest.raises(
+        VersionTaken, match=r"manifest\.json differs from the file to be written; .* never overwritten: publish"
+    ):
         copy(store, other, NAME, 1, nothing)
     assert {key: other.read(key) for key in other.keys("")} == before
 

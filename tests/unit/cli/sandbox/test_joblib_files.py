@@ -47,7 +47,7 @@ def old_joblib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle, "dump", lambda value, file, protocol: dump(value, file, protocol=2))  # noqa: ARG005
 
 
-@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
+@pytest.mark.parametrize("compress", [0, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3), ("lz4", 3)])
 def test_a_forest_is_read_in_every_compression(compress: object, tmp_path: Path) -> None:
     model = make_pipeline(StandardScaler(), RandomForestClassifier(3)).fit(POINTS, NAMES)
     joblib.dump(model, tmp_path / "model", compress=compress)
@@ -71,12 +71,97 @@ def test_a_forest_is_read_in_every_compression(compress: object, tmp_path: Path)
         np.array([(1, 2.0)], dtype=[("a", ">i4"), ("b", "f8")]),
     ],
 )
-@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_arrays_between_the_opcodes_come_back(array: Any, protocol: int) -> None:
     found, _ = load(dumped([array, "after"], protocol), ADMITTED)
     np.testing.assert_array_equal(found[0], array)
     assert (found[0].dtype, found[1]) == (array.dtype, "after")
     assert found[0].flags.writeable
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+@pytest.mark.parametrize(
+    "value",
+    [
+        RandomForestClassifier(2, random_state=0),
+        make_pipeline(StandardScaler(), RandomForestClassifier(2, random_state=np.random.RandomState(0))),
+    ],
+)
+def test_a_pickle_of_an_old_protocol_is_read(value: Any, protocol: int) -> None:
+    model = value.fit(POINTS, NAMES)
+    found, asked = load(pickle.dumps(model, protocol), ADMITTED)
+    assert found.predict_proba(POINTS).tolist() == model.predict_proba(POINTS).tolist()
+    assert "builtins.object" not in asked or protocol < 2
+    assert not any(name.startswith(("copy_reg", "_codecs", "__builtin__")) for name in asked)
+
+
+PLAIN = [
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        2**31,
+        -(2**31) - 1,
+        2**100,
+        1.5,
+        -0.0,
+        float("inf"),
+        "",
+        "text\n\\ü\U0001f600",
+        b"",
+        b"\xff",
+    ),
+    *(
+        [],
+        {},
+        (),
+        [1, [2]],
+        {"a": {"b": 1}},
+        (1, 2, 3, 4),
+        {1, 2},
+        frozenset([3]),
+        range(3),
+        slice(1, 2),
+        complex(1, 2),
+    ),
+]
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_values_of_an_old_protocol_come_back(protocol: int) -> None:
+    found, _ = load(pickle.dumps([PLAIN, PLAIN], protocol), ADMITTED)
+    assert found == [PLAIN, PLAIN]
+    assert [type(value) for value in found[0]] == [type(value) for value in PLAIN]
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_a_hostile_object_is_refused_in_every_old_protocol(protocol: int, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    with pytest.raises(UnsafePickle, match=r"posix\.mkdir"):
+        load(pickle.dumps([1, Hostile(marker)], protocol), ADMITTED)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"(iposix\nmkdir\n.", "INST at byte .* refused"),
+        (b"(cposix\nmkdir\nV/tmp\no.", "OBJ at byte|posix.mkdir"),
+        (b"S'text'\n.", "STRING at byte .* refused"),
+        (b"(I1\nl.", "LIST at byte .* refused"),
+        (b"V" + b"a" * 10, "not a complete pickle"),
+        (b"L" + b"9" * 5000 + b"L\n.", "not a complete pickle"),
+        (b"L" + str(2**3000).encode() + b"L\n.", "not a complete pickle"),
+        (b"ccopy_reg\n_reconstructor\n(c__builtin__\nint\nc__builtin__\nint\nI5\ntR.", "extends object alone"),
+        (b"ccopy_reg\n_reconstructor\n(cnumpy\nndarray\nc__builtin__\nobject\nNtR.", "objects of this class are not"),
+        (b"ccopy_reg\n_reconstructor\n(VRidge\nc__builtin__\nobject\nNtR.", "expected a class by its name"),
+    ],
+)
+def test_an_old_pickle_that_no_model_needs_is_refused(content: bytes, why: str) -> None:
+    with pytest.raises(UnsafePickle, match=why):
+        load(content, ADMITTED)
 
 
 @pytest.mark.usefixtures("old_joblib")

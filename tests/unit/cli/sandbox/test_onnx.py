@@ -59,7 +59,7 @@ def test_a_matrix_of_floats_holds_features_without_names(tmp_path: Path) -> None
     answer = inspected(converted(tmp_path))
     (tensor,) = answer.signature.inputs
     assert (tensor.name, tensor.datatype, tensor.shape, tensor.role) == ("X", FP32, (-1, 3), "features")
-    assert tensor.feature_names == ("f0", "f1", "f2")
+    assert (tensor.feature_names, answer.signature.feature_names) == ((), ("f0", "f1", "f2"))
     assert any("assuming that the input 'X' is 3 features, called f0 to f2" in note for note in answer.notes)
 
 
@@ -280,6 +280,30 @@ def test_instances_become_a_sample_with_the_models_answers(tmp_path: Path) -> No
     assert not any("golden" in note for note in answer.notes)
 
 
+def test_a_column_with_an_outputs_name_is_compared_and_the_other_outputs_are_filled_in(tmp_path: Path) -> None:
+    path = converted(tmp_path)
+    (sample,) = inspected(path, golden="f0,f1,f2\n0.5,1,2\n").golden.samples
+    (right,) = sample.outputs[0].data
+    (again,) = inspected(path, golden=f"label,f0,f1,f2\n{right},0.5,1,2\n").golden.samples
+    assert again == sample
+    with pytest.raises(ModelError, match=f"output 'label', value 0: found '{right}', expected 'other'; correct the"):
+        inspected(path, golden="label,f0,f1,f2\nother,0.5,1,2\n")
+    with pytest.raises(
+        FormatError, match='unknown column "species", expected the model\'s features or the output "lab'
+    ):
+        inspected(path, golden="species,f0,f1,f2\nother,0.5,1,2\n")
+
+
+def test_rows_that_would_fill_the_package_are_refused(tmp_path: Path) -> None:
+    golden = "x\n" + "1\n" * 500_001
+    signature = {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1], "role": "features"}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1], "role": "tensor"}],
+    }
+    with pytest.raises(FormatError, match="found 500,001 values, expected at most 500,000; give fewer rows"):
+        inspected(identity(tmp_path, TensorProto.FLOAT, "N"), golden=golden, signature=json.dumps(signature))
+
+
 def test_a_model_of_one_instance_at_a_time_gets_a_sample_for_each(tmp_path: Path) -> None:
     path = identity(tmp_path, TensorProto.INT64, 1, 2)
     answer = inspected(path, golden=json.dumps({"instances": [[1, 2], [3, 4]]}))
@@ -329,7 +353,7 @@ def test_samples_that_do_not_go_with_the_model_are_refused(sample: dict[str, Any
     [
         ('{"instances": [[1, "a"]]}', r"\$\.instances\[0\]\[1\]: expected a whole number"),
         ('{"instances": 1}', r"\$\.instances: expected an array"),
-        ("[]", "expected an object"),
+        ("[]", r"\$: expected at least 1 item"),
         ("{", "not valid JSON"),
     ],
 )

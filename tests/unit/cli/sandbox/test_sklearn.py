@@ -13,18 +13,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import scipy.stats
 import sklearn
 import skops.io
-from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.cluster import DBSCAN, KMeans
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
-from sklearn.multioutput import MultiOutputClassifier
+from sklearn.model_selection import RandomizedSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline, make_union
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, LabelEncoder, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
 
 import pickles
 from estimators import FLATS, NAMES, POINTS, VALUES, with_schema
@@ -174,13 +179,124 @@ def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
     assert shown(inspected(tmp_path, KMeans(2, n_init=1).fit(POINTS)))[1:] == ["prediction INT64 [-1] tensor"]
 
 
+COLOURS = np.where(POINTS[:, 1] > 0.5, "red", np.where(POINTS[:, 1] > -0.5, "green", "blue"))
+BOTH = np.c_[NAMES, COLOURS]
+FLAGS = np.c_[POINTS[:, 0] > 0, POINTS[:, 1] > 0, POINTS[:, 2] > 0].astype(int)
+
+SEVERAL: dict[str, tuple[Any, list[str], tuple[str, ...]]] = {
+    "a classifier for each target": (
+        MultiOutputClassifier(GaussianNB()).fit(POINTS, BOTH),
+        ["prediction BYTES [-1, 2] tensor"],
+        ("predict", "predict_proba[0]", "predict_proba[1]"),
+    ),
+    "a forest": (
+        RandomForestClassifier(3, random_state=0).fit(POINTS, BOTH),
+        ["prediction BYTES [-1, 2] tensor"],
+        ("predict", "predict_proba[0]", "predict_proba[1]"),
+    ),
+    "flags in one matrix": (
+        OneVsRestClassifier(LogisticRegression()).fit(POINTS, FLAGS),
+        ["prediction INT64 [-1, 3] tensor", "probabilities FP64 [-1, 3] tensor"],
+        ("predict", "predict_proba"),
+    ),
+    "a chain": (
+        ClassifierChain(LogisticRegression()).fit(POINTS, FLAGS),
+        ["prediction FP64 [-1, 3] tensor", "probabilities FP64 [-1, 3] tensor"],
+        ("predict", "predict_proba"),
+    ),
+    "without probabilities": (
+        MultiOutputClassifier(RidgeClassifier()).fit(POINTS, BOTH),
+        ["prediction BYTES [-1, 2] tensor"],
+        ("predict",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_several_targets_are_a_matrix_and_probabilities_as_the_estimator_gives_them(name: str, tmp_path: Path) -> None:
+    estimator, outputs, methods = SEVERAL[name]
+    answer = inspected(tmp_path, estimator)
+    each = ["probabilities_0 FP64 [-1, 2] tensor", "probabilities_1 FP64 [-1, 3] tensor"]
+    assert shown(answer)[1:] == outputs + (each if "predict_proba[0]" in methods else [])
+    assert answer.runtime.methods == methods
+    assert answer.signature.labels == ()
+    if "predict_proba[0]" in methods:
+        assert (
+            "probabilities_0 has columns for no, yes; probabilities_1 has columns for blue, green, red" in answer.notes
+        )
+
+
+def test_the_publisher_names_outputs_in_their_order_and_may_leave_some_out(tmp_path: Path) -> None:
+    estimator = MultiOutputClassifier(GaussianNB()).fit(POINTS, BOTH)
+    own = signature_of(tmp_path, estimator)
+    for output, name in zip(own["outputs"], ("both", "answer", "colour"), strict=True):
+        output["name"] = name
+    answer = inspected(tmp_path, estimator, signature=json.dumps(own))
+    assert [output.name for output in answer.signature.outputs] == ["both", "answer", "colour"]
+    own["outputs"] = [own["outputs"][2] | {"name": "probabilities_1"}]
+    answer = inspected(tmp_path, estimator, signature=json.dumps(own))
+    assert answer.runtime.methods == ("predict_proba[1]",)
+    own["outputs"][0]["name"] = "colour"
+    with pytest.raises(FormatError, match=r"no output 'colour', only prediction, probabilities_0, probabilities_1"):
+        inspected(tmp_path, estimator, signature=json.dumps(own))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "method", "output"),
+    [
+        (PCA(2).fit(POINTS), "transform", "transform FP64 [-1, 2] tensor"),
+        (KMeans(2, n_init=1).fit(POINTS), "transform", "transform FP64 [-1, 2] tensor"),
+        (
+            IsolationForest(n_estimators=3, random_state=0).fit(POINTS),
+            "score_samples",
+            "score_samples FP64 [-1] tensor",
+        ),
+        (SVC().fit(POINTS, COLOURS), "decision_function", "decision_function FP64 [-1, 3] tensor"),
+        (LogisticRegression().fit(POINTS, NAMES), "predict", "label BYTES [-1] label"),
+        (
+            LogisticRegression().fit(POINTS, NAMES),
+            "predict_proba",
+            "probabilities FP64 [-1, 2] probabilities",
+        ),
+        (Ridge().fit(POINTS, VALUES), "predict", "prediction FP64 [-1] tensor"),
+    ],
+)
+def test_the_publisher_chooses_a_method(estimator: Any, method: str, output: str, tmp_path: Path) -> None:
+    answer = inspected(tmp_path, estimator, method=method)
+    assert (shown(answer)[1:], answer.runtime.methods) == ([output], (method,))
+    expected = np.asarray(getattr(estimator, method)(rows_of(answer)))
+    assert list(answer.golden.samples[0].outputs[0].data) == expected.ravel().tolist()
+
+
+def rows_of(answer: Findings) -> Any:
+    (values,) = answer.golden.samples[0].inputs
+    return np.array(values.data).reshape(values.shape)
+
+
+def test_sparse_results_are_served_dense(tmp_path: Path) -> None:
+    estimator = OneHotEncoder().fit(FLATS[["city"]])
+    answer = inspected(tmp_path, estimator, method="transform")
+    assert shown(answer) == ["city BYTES [-1, 1] features", "transform FP64 [-1, 3] tensor"]
+    assert sum(answer.golden.samples[0].outputs[0].data) == 5  # type: ignore[arg-type]
+
+
+def test_a_method_that_the_estimator_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Ridge has no transform, only predict; publish it with --method predict"):
+        inspected(tmp_path, Ridge().fit(POINTS, VALUES), method="transform")
+
+
+def test_a_detector_of_outliers_answers_with_labels(tmp_path: Path) -> None:
+    estimator = make_pipeline(StandardScaler(), IsolationForest(n_estimators=3, random_state=0)).fit(POINTS)
+    answer = inspected(tmp_path, estimator)
+    assert (shown(answer)[1:], answer.signature.labels) == (["label INT64 [-1] label"], (-1, 1))
+
+
 @pytest.mark.parametrize(
     ("estimator", "why"),
     [
-        (RandomForestClassifier(2).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 labels for each row"),
-        (MultiOutputClassifier(GaussianNB()).fit(POINTS, np.c_[NAMES, NAMES]), "predicts 2 labels for each row"),
         (GaussianNB().fit(POINTS, ["same"] * 60), "has only the class 'same'"),
-        (StandardScaler().fit(POINTS), "has a StandardScaler, expected an estimator with predict"),
+        (StandardScaler().fit(POINTS), "StandardScaler has no predict, only transform; publish it with --method tran"),
+        (DBSCAN().fit(POINTS), "DBSCAN has none of the methods predict, predict_proba"),
     ],
 )
 def test_what_a_signature_cannot_say_is_refused(estimator: Any, why: str, tmp_path: Path) -> None:
@@ -243,6 +359,116 @@ def test_a_pickle_of_numpy_1_is_saved_again(tmp_path: Path) -> None:
     answer = inspect(job(path))
     assert answer.format == "skops"
     assert any("made with numpy 1" in note for note in answer.notes)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_a_pickle_of_an_old_protocol_is_saved_again(protocol: int, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    estimator = make_pipeline(StandardScaler(), LogisticRegression()).fit(POINTS, NAMES)
+    path.write_bytes(pickle.dumps(estimator, protocol))
+    answer = inspect(job(path))
+    assert (answer.format, answer.names) == ("skops", ((), ()))
+    assert "model is a pickle of an old protocol; it was saved again as skops" in answer.notes
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+@pytest.mark.parametrize("dtype", [np.number, [np.number, "bool"], object])
+def test_columns_that_were_selected_by_type_are_served(dtype: Any, form: str, tmp_path: Path) -> None:
+    frame = FLATS[["city", "area", "floor"]].astype({"city": object})
+    chosen = (
+        [("n", StandardScaler(), make_column_selector(dtype_include=dtype))]
+        if dtype is not object
+        else [("c", OneHotEncoder(), make_column_selector(dtype_exclude=np.number))]
+    )
+    estimator = make_pipeline(ColumnTransformer(chosen, remainder="drop"), Ridge()).fit(frame, VALUES)
+    answer = inspected(tmp_path, estimator, form)
+    assert "sklearn.compose._column_transformer.make_column_selector" in answer.names[0]
+
+
+def test_a_ufunc_is_a_value_of_a_model(tmp_path: Path) -> None:
+    estimator = make_pipeline(FunctionTransformer(np.expm1), Ridge()).fit(POINTS, VALUES)
+    assert inspected(tmp_path, estimator).names[1] == ()
+
+
+PARTS: dict[str, Any] = {
+    "scaler": StandardScaler().fit(POINTS),
+    "labels": LabelEncoder().fit(NAMES),
+    "model": LogisticRegression().fit(StandardScaler().fit_transform(POINTS), NAMES),
+    "threshold": 0.4,
+}
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib", "skops"])
+def test_parts_of_a_dictionary_make_a_pipeline_where_the_publisher_says_so(form: str, tmp_path: Path) -> None:
+    answer = inspected(tmp_path, PARTS, form, pipeline=("scaler", "model"))
+    assert answer.format == "skops"
+    assert (
+        "model is a dict, of which scaler, model are served as a pipeline; it was saved again as skops" in answer.notes
+    )
+    expected = PARTS["model"].predict(PARTS["scaler"].transform(rows_of(answer)))
+    assert list(answer.golden.samples[0].outputs[0].data) == expected.tolist()
+
+
+def test_parts_of_a_tuple_go_by_their_positions(tmp_path: Path) -> None:
+    texts = TfidfVectorizer().fit(FLATS["note"])
+    model = LogisticRegression().fit(texts.transform(FLATS["note"]), NAMES)
+    answer = inspected(tmp_path, (texts, model), pipeline=("0", "1"))
+    assert shown(answer)[0] == "text BYTES [-1] features"
+
+
+@pytest.mark.parametrize(
+    ("content", "pipeline", "kind", "why"),
+    [
+        (
+            PARTS,
+            (),
+            ModelError,
+            r"a dict of scaler \(StandardScaler\), labels .* --pipeline scaler,model, and if not, save d\[\"model\"\]",
+        ),
+        (
+            {"model": PARTS["model"], "version": 3},
+            (),
+            ModelError,
+            r"expected one estimator; save d\[\"model\"\] by itself",
+        ),
+        ((PARTS["scaler"], PARTS["model"]), (), ModelError, r"--pipeline 0,1, and if not, save d\[1\] by itself"),
+        ([PARTS["model"], PARTS["model"]], (), ModelError, r"save the one to serve by itself"),
+        (PARTS, ("scale", "model"), UsageError, r"--pipeline: model has no scale, only scaler"),
+        (PARTS, ("threshold", "model"), UsageError, r"threshold is a float, expected one with transform"),
+        (PARTS["model"], ("model",), UsageError, r"holds a LogisticRegression, expected a dictionary or a tuple"),
+    ],
+)
+def test_a_file_of_several_objects_is_refused_with_what_to_do(
+    content: Any, pipeline: tuple[str, ...], kind: type[Exception], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=why):
+        inspected(tmp_path, content, pipeline=pipeline)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [Ridge(), make_pipeline(StandardScaler(), Ridge()), make_pipeline(TfidfVectorizer(), LogisticRegression())],
+)
+def test_a_model_that_is_not_fitted_is_named_as_that(estimator: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"the (Ridge|Pipeline) is not fitted; call its fit"):
+        inspected(tmp_path, estimator)
+
+
+@pytest.mark.parametrize("form", ["pickle", "joblib"])
+def test_a_search_through_distributions_says_what_to_save(form: str, tmp_path: Path) -> None:
+    estimator = RandomizedSearchCV(Ridge(), {"alpha": scipy.stats.uniform(0, 1)}, n_iter=2).fit(POINTS, VALUES)
+    with pytest.raises(UnsafePickle, match="holds a search .* save its best_estimator_ instead"):
+        inspected(tmp_path, estimator, form)
+
+
+def test_a_booster_is_sent_to_convert(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(strange("xgboost.sklearn.XGBClassifier", "builtins.bytearray"))
+    with pytest.raises(UnsafePickle, match=r"a model of XGBoost, .* 'pilotlight convert model model.onnx'"):
+        inspect(job(path))
+    path.write_bytes(strange("lightgbm.sklearn.LGBMClassifier"))
+    with pytest.raises(UnsafePickle, match=r"--allow lightgbm.sklearn.LGBMClassifier. Or: model holds .* LightGBM"):
+        inspect(job(path))
 
 
 class Hostile:

@@ -28,6 +28,10 @@ def test_the_emulator_takes_what_a_publisher_writes(emulated_gcs_store: Store, t
     assert (tmp_path / "copy").read_bytes() == content
     assert store.read("iris/aliases/production.json") == b"2"
     assert list(store.keys("")) == ["iris/1/golden.json", "iris/1/model", "iris/aliases/production.json"]
+    assert store.modified("iris/1/model").tzinfo
+    store.delete("iris/1/model")
+    store.delete("iris/1/model")
+    assert list(store.keys("")) == ["iris/1/golden.json", "iris/aliases/production.json"]
 
 
 def test_the_emulator_misses_an_object_as_cloud_storage_does(emulated_gcs_store: Store, tmp_path: Path) -> None:

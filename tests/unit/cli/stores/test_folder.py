@@ -111,3 +111,15 @@ def test_a_download_that_its_caller_ends_leaves_the_old_file(folder_store: Store
     with pytest.raises(OSError, match="no space left"):
         folder_store.download("k", tmp_path / "copy", full)
     assert [file.read_bytes() for file in tmp_path.iterdir() if file.is_file()] == [b"old"]
+
+
+def test_a_folder_goes_with_its_last_file_and_the_stores_own_stays(folder_store: Store, tmp_path: Path) -> None:
+    folder_store.create("iris/1/a", b"x")
+    folder_store.delete("iris/1/a")
+    assert list((tmp_path / "a store" / "100%").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_deleted_is_named(folder_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "a store" / "100%" / "iris/1/a").mkdir(parents=True)
+    with pytest.raises(ObjectRefused, match=rf"^{folder_store.url}/iris/1/a cannot be deleted \("):
+        folder_store.delete("iris/1/a")

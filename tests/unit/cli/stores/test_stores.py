@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,28 @@ def test_replace_writes_over_what_is_there(store: Store) -> None:
     assert store.read("iris/aliases/production.json") == b"2"
 
 
+def test_a_deleted_object_is_gone_and_its_neighbours_are_not(store: Store) -> None:
+    for key in ("iris/1/golden.json", "iris/1/model.onnx", "iris/2/model.onnx"):
+        store.create(key, b"x")
+
+    store.delete("iris/1/golden.json")
+    assert list(store.keys("")) == ["iris/1/model.onnx", "iris/2/model.onnx"]
+    store.delete("iris/1/model.onnx")
+    store.delete("iris/1/model.onnx")
+    assert list(store.keys("")) == ["iris/2/model.onnx"]
+    store.create("iris/1/model.onnx", b"y")
+    assert store.read("iris/1/model.onnx") == b"y"
+
+
+def test_an_object_knows_when_it_was_written(store: Store) -> None:
+    store.create("iris/1/golden.json", b"x")
+
+    written = store.modified("iris/1/golden.json")
+    assert datetime(2023, 1, 1, tzinfo=UTC) < written <= datetime.now(UTC) + timedelta(hours=1)
+    with pytest.raises(ObjectRefused):
+        store.modified("iris/1/model.onnx")
+
+
 def test_keys_below_a_folder_are_not_those_of_its_neighbour(store: Store) -> None:
     for key in ("iris/2/a", "iris/10/a", "iris-2/1/a", "iris.json"):
         store.create(key, b"x")
@@ -196,6 +219,8 @@ def test_a_key_that_leads_elsewhere_is_refused(store: Store, key: str) -> None:
         store.create(key, b"x")
     with pytest.raises(StoreError, match="cannot be a key"):
         store.read(key)
+    with pytest.raises(StoreError, match="cannot be a key"):
+        store.delete(key)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Inspecting a source: its file, together with what the files beside it say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pilotlight.errors import FormatError
+from pilotlight.model.signature import Signature, write_signature
+from pilotlight_cli.registry.json_document import to_bytes
+from pilotlight_cli.sandbox.inspection import Inspection, inspect
+from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
+from pilotlight_cli.sources.declared import Declared, Source, agreed
+
+
+def inspect_source(
+    source: Source,
+    *,
+    format: str | None,  # noqa: A002 - the option's name
+    signature: bytes | None,
+    golden: bytes | None,
+    allow: Sequence[str],
+    method: str = "",
+    pipeline: Sequence[str] = (),
+    limit_options: LimitOptions = DEFAULT,
+) -> Inspection:
+    """Inspect a source as `inspect` does a file. The publisher's own `signature` and `golden` win over its files.
+
+    Raise what `inspect` raises, and ModelError where a file beside the model contradicts it.
+    """
+
+    def inspected(signature: bytes | None, golden: bytes | None) -> Inspection:
+        return inspect(
+            source.path,
+            format=format,
+            signature=signature,
+            golden=golden,
+            allow=allow,
+            method=method,
+            pipeline=pipeline,
+            limit_options=limit_options,
+        )
+
+    declared = source.declared or Declared("")
+    rows = to_bytes({"instances": list(declared.rows)}) if declared.rows and not golden else None
+    notes = list(source.notes)
+    if rows:
+        notes.append(f"the golden samples are the {len(declared.rows)} rows of {declared.rows_place}")
+    if signature:
+        found = inspected(signature, golden or rows)
+        if source.declared:
+            notes.append(f"the signature is that of --signature, not of {declared.place}")
+        return replace(found, notes=(*notes, *found.notes))
+    given = golden or rows
+    try:
+        found = inspected(None, given)
+    except FormatError:  # the samples fit the declared signature alone, or none
+        if source.declared is None or given is None:
+            raise
+        found, given = inspected(None, None), b""
+    merged = agreed(declared, found.signature, guessed=found.format != "onnx")
+    notes += _taken(declared, found.signature, merged)
+    if merged != found.signature or given == b"":
+        try:
+            found = inspected(to_bytes(write_signature(merged)), golden or rows)
+        except FormatError as error:
+            raise (error if golden else error.within(declared.rows_place or declared.place)) from None
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _taken(declared: Declared, found: Signature, merged: Signature) -> list[str]:
+    """Return notes about what a signature has from the file that declares it."""
+    notes = []
+    if merged.feature_names != found.feature_names:
+        notes.append(f"the features have their names from {declared.place}")
+    if [tensor.datatype for tensor in merged.inputs] != [tensor.datatype for tensor in found.inputs]:
+        notes.append(f"the features have their datatypes from {declared.place}")
+    missing = [tensor.name for tensor in merged.inputs if tensor.missing]
+    if missing != [tensor.name for tensor in found.inputs if tensor.missing]:
+        notes.append(f"values may be missing, says {declared.place}: {', '.join(missing)}")
+    if merged.labels != found.labels:
+        notes.append(f"the labels are from {declared.place}: {', '.join(map(str, merged.labels[:6]))}")
+    return notes
