@@ -154,10 +154,10 @@ lock: $(VENV)/.run  ## Resolve uv.lock, all requirements.lock and tools/*.txt ag
 	done
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
-	@for name in checkers clients descriptions emulator fuzzers mlflow release signing; do \
+	@for name in checkers clients descriptions emulator fuzzers registries release signing; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			$$(test $$name = descriptions && echo --no-deps) \
-			$$(test $$name = mlflow && echo --overrides tools/mlflow-overrides.txt) \
+			$$(test $$name = registries && echo --overrides tools/registries-overrides.txt) \
 			--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) tools/$$name.in --output-file tools/$$name.txt \
 			|| exit 1; \
 	done

@@ -18,6 +18,7 @@ from pilotlight_cli.commands import (
     collecting,
     comparing,
     gcp,
+    inspecting,
     keys,
     models,
     optimizing,
@@ -113,6 +114,8 @@ app.command("add", rich_help_panel=PROJECT)(projects.add)
 app.command("status", rich_help_panel=PROJECT)(status.status)
 app.command("summary", rich_help_panel=PROJECT)(status.summary)
 app.command("upgrade", rich_help_panel=PROJECT)(status.upgrade)
+app.command("inspect", rich_help_panel=MODEL)(inspecting.inspect)
+app.command("repair", rich_help_panel=MODEL)(inspecting.repair)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("diff", rich_help_panel=MODEL)(comparing.diff)
 app.command("publish", rich_help_panel=STORE)(models.publish)

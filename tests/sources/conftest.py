@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +20,13 @@ from waiting import wait_until
 
 
 @pytest.fixture(scope="session")
-def mlflow_packages() -> Path:
-    """Give an environment with MLflow, which is too large to share the tests'."""
-    return host_packages(ROOT / "tools" / "mlflow.txt")
+def registry_packages() -> Path:
+    """Give an environment with MLflow and ORAS, which is too large to share the tests'."""
+    return host_packages(ROOT / "tools" / "registries.txt")
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(mlflow_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_server(registry_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of an MLflow server that has nothing yet."""
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
@@ -36,20 +37,20 @@ def mlflow_server(mlflow_packages: Path, tmp_path_factory: pytest.TempPathFactor
         "--artifacts-destination",
         f"{folder}/artifacts",
     ]
-    environ = mlflow_environ(mlflow_packages) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environ = mlflow_environ(registry_packages) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     url = f"http://127.0.0.1:{port}"
     with running([*isolated_python(), "-m", "mlflow", "server", *options], environ, f"{url}/health", folder):
         yield url
 
 
 @pytest.fixture(scope="session")
-def mlflow_folders(mlflow_packages: Path, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mlflow_folders(registry_packages: Path, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give model folders that MLflow wrote; it has registered `churn` with the server too."""
     folder = tmp_path_factory.mktemp("folders")
     script = str(Path(__file__).with_name("log_models.py"))
     done = subprocess.run(
         [*isolated_python(), script, str(folder), mlflow_server, str(SAMPLE / "model.onnx")],
-        env=mlflow_environ(mlflow_packages),
+        env=mlflow_environ(registry_packages),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -89,3 +90,18 @@ def running(command: list[str], environ: Mapping[str, str], ready: str, folder: 
     finally:
         process.terminate()
         process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give HOST:PORT of Debian's registry of OCI artifacts, which has nothing yet."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed (Debian's package docker-registry)")
+    folder = tmp_path_factory.mktemp("registry")
+    address = f"127.0.0.1:{free_port()}"
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\nhttp:\n  addr: {address}\n"
+    )
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with running(["docker-registry", "serve", "config.yml"], environ, f"http://{address}/v2/", folder):
+        yield address

@@ -14,13 +14,18 @@ from pilotlight.model.formats import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
+    AllowedNames,
     AsJson,
-    Format,
+    EstimatorMethod,
+    FileFormat,
+    FileOfSource,
+    GoldenRows,
     MaxMemory,
     MaxSeconds,
-    Method,
+    PipelineKeys,
     Reference,
     SignKey,
+    SourceModel,
     StoreUrl,
     Versioned,
     versioned,
@@ -52,34 +57,13 @@ if TYPE_CHECKING:
 
 
 def publish(
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATH",
-            help="Model file, folder or archive; or models:/NAME/VERSION, hf://ORG/REPO@COMMIT, oci://REGISTRY/NAME:TAG.",
-            show_default=False,
-        ),
-    ],
+    path: SourceModel,
     *,
     name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
-    file: Annotated[
-        str,
-        typer.Option("--file", metavar="FILE", help="Model file in a folder that has several.", show_default=False),
-    ] = "",
+    file: FileOfSource = "",
     store: StoreUrl = "",
-    format: Annotated[  # noqa: A002 - the option's name
-        Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
-    ] = None,
-    golden: Annotated[
-        Path | None,
-        typer.Option(
-            "--golden",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Golden samples: rows in CSV or JSON, or a golden.json, with or without expected outputs.",
-        ),
-    ] = None,
+    format: FileFormat = None,  # noqa: A002 - the option's name
+    golden: GoldenRows = None,
     signature: Annotated[
         Path | None,
         typer.Option(
@@ -91,28 +75,10 @@ def publish(
         ),
     ] = None,
     alias: Annotated[str | None, typer.Option("--alias", help="Point this alias to the new version.")] = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow",
-            metavar="MODULE.NAME",
-            help="Allow a pickle or skops file to use this name, which Pilotlight does not list. Repeatable.",
-        ),
-    ] = None,
+    allow: AllowedNames = None,
     sign: SignKey = None,
-    method: Annotated[
-        Method | None,
-        typer.Option("--method", help="Method of a scikit-learn estimator to serve, if not predict and predict_proba."),
-    ] = None,
-    pipeline: Annotated[
-        str,
-        typer.Option(
-            "--pipeline",
-            metavar="KEY,KEY",
-            help="Keys or positions of the objects in a dict or tuple that make a pipeline, in their order.",
-            show_default=False,
-        ),
-    ] = "",
+    method: EstimatorMethod = None,
+    pipeline: PipelineKeys = "",
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,

@@ -118,3 +118,52 @@ def versioned(reference: str) -> tuple[str, int]:
     if parsed.version is None:
         raise NameRefused(f"{reference!r} names no version; expected NAME:VERSION, like {parsed.name}:3")
     return parsed.name, parsed.version
+
+
+# What `publish` and `inspect` ask about a model.
+SourceModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="Model file, folder or archive; or models:/NAME/VERSION, hf://ORG/REPO@COMMIT, oci://REGISTRY/NAME:TAG.",
+        show_default=False,
+    ),
+]
+FileOfSource = Annotated[
+    str,
+    typer.Option("--file", metavar="FILE", help="Model file in a folder that has several.", show_default=False),
+]
+FileFormat = Annotated[
+    Format | None, typer.Option("--format", help="File format, if it cannot be detected from the content.")
+]
+GoldenRows = Annotated[
+    Path | None,
+    typer.Option(
+        "--golden",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Golden samples: rows in CSV or JSON, or a golden.json, with or without expected outputs.",
+    ),
+]
+AllowedNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="MODULE.NAME",
+        help="Allow a pickle or skops file to use this name, which Pilotlight does not list. Repeatable.",
+    ),
+]
+EstimatorMethod = Annotated[
+    Method | None,
+    typer.Option("--method", help="Method of a scikit-learn estimator to serve, if not predict and predict_proba."),
+]
+PipelineKeys = Annotated[
+    str,
+    typer.Option(
+        "--pipeline",
+        metavar="KEY,KEY",
+        help="Keys or positions of the objects in a dict or tuple that make a pipeline, in their order.",
+        show_default=False,
+    ),
+]

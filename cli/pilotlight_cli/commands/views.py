@@ -20,6 +20,7 @@ from pilotlight_cli.signing.stored import Signed
 if TYPE_CHECKING:
     from pilotlight_cli.comparing.contract import Change
     from pilotlight_cli.local.verify import VerifyReport
+    from pilotlight_cli.sandbox.inspection import Inspection
 
 _DIGITS = 12
 _NAMES = 8  # of a model's features; --json has them all
@@ -135,6 +136,20 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
     return Group(title, Text(), _pairs(rows), Text(), listed, Text(), signature(model.signature))
 
 
+def inspection(found: Inspection) -> RenderableType:
+    """Return what publish would make of a model file."""
+    packages = ", ".join(f"{name} {version}" for name, version in found.runtime.packages.items())
+    rows = [("runtime", f"{found.format} on {found.runtime.engine}"), ("packages", packages)]
+    if found.allowed_globals:
+        rows.append(("known globals", ", ".join(found.allowed_globals)))
+    count = len(found.golden.samples)
+    source = "generated" if found.golden.generated else "given"
+    rows.append(("golden samples", f"{count}, {source}" if count else "none"))
+    files = [(file.name, bytes_text(file.stat().st_size)) for file in found.files]
+    listed = table(("file", "size"), files, right=("size",))
+    return Group(_pairs(rows), Text(), listed, Text(), signature(found.signature))
+
+
 def signature(found: Signature) -> RenderableType:
     """Return a model's inputs, outputs and labels as tables."""
     rows = [("input", *_tensor(tensor), _features(tensor)) for tensor in found.inputs]
@@ -185,7 +200,8 @@ def _features(tensor: Input) -> str:
         is_matrix = tensor.role == "features" and len(tensor.shape) == 2 and tensor.shape[1] > 1
         return f"{tensor.shape[1]} features: f0 to f{tensor.shape[1] - 1}" if is_matrix else ""
     shown = names if len(names) <= _NAMES else (*names[: _NAMES - 2], "...", names[-1])
-    return f"{len(names)} features: {', '.join(shown)}"
+    listed = f"{len(names)} features: {', '.join(shown)}" if names else ""
+    return "; ".join(filter(None, (listed, "may be missing" if tensor.missing else "")))
 
 
 def _range(tensor: Output) -> str:

@@ -23,6 +23,7 @@ _WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
     (1, 8): ("numpy>=2.1,<2.5", "scipy>=1.14.1,<1.18"),
 }
 _ONNX: Final = ("numpy==2.4.6", "onnxruntime==1.31.1")  # as in uv.lock for the oldest Python
+_REWRITING: Final = "onnx==1.23.2"  # likewise
 _LATER: Final = ("numpy>=2.1,<3", "scipy>=1.14.1")
 
 
@@ -38,8 +39,8 @@ class Kind:
     requirements: Callable[[str, Recognised], list[str]]
 
 
-def _onnx(_name: str, _found: Recognised) -> list[str]:
-    return list(_ONNX)
+def _onnx(_name: str, found: Recognised) -> list[str]:
+    return [*_ONNX, *([_REWRITING] if found.repairs else [])]
 
 
 def _sklearn(name: str, found: Recognised) -> list[str]:

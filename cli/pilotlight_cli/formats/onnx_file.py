@@ -1,4 +1,4 @@
-"""Reading an ONNX file's protocol buffer without any library: external files, labels, vocabulary.
+"""Reading an ONNX file's protocol buffer without any library: external files, labels, vocabulary, repairs.
 
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto: ModelProto.graph = 7; AttributeProto.name = 1, ints = 8,
 strings = 9.
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from pilotlight.errors import ModelError
 from pilotlight.model.lock import FILE_NAME
-from pilotlight.runtimes.onnx.external import Content, Field, Malformed, fields, locations, varint, walk
+from pilotlight.runtimes.onnx.external import Content, Malformed, fields, locations, walk
+from pilotlight_cli.formats.onnx_graph import Graph, Message, Node, read_classes, read_graph, read_node
 
 _MOST_WORDS = 10_000
 _LONGEST_WORD = 1_000
+_TEXTS = ("case_change_action", "locale")
 
 # What no path of a model has: control characters, other separators, and what is not UTF-8.
 _ODD = re.compile(r"[\x00-\x1f\\\ufffd]")
@@ -27,13 +29,14 @@ class OnnxFile:
 
     `places` are the positions in the file at which names have to be replaced by those for the store, of equal length.
     `labels` are the classes of its classifier, empty where it has none or several. `vocabulary` has some of the strings
-    that its encoders know, for generated samples.
+    that its encoders know, for generated samples. `repairs`: the graph has what publish may rewrite.
     """
 
     external: Mapping[str, str]
     labels: tuple[str | int, ...]
     vocabulary: tuple[str, ...]
     places: tuple[tuple[int, str], ...] = ()
+    repairs: bool = False
 
 
 def read(content: Content) -> OnnxFile | None:
@@ -43,21 +46,23 @@ def read(content: Content) -> OnnxFile | None:
     """
     labels: set[tuple[str | int, ...]] = set()
     vocabulary: set[str] = set()
+    repairs = False
     try:
         if not any(number == 7 and kind == 2 for number, kind, _, _ in fields(content, 0, len(content))):
             return None
         external, places = _external(content)
         for message, start, end in walk(content):
-            found = list(fields(content, start, end)) if message == "AttributeProto" else []
-            name = _name(content, found)
-            if name.startswith("classlabels_"):
-                labels.add(_strings(content, found) or _integers(content, found))
-            elif name in ("cats_strings", "keys_strings"):
-                vocabulary.update(_strings(content, found))
+            if message == "NodeProto":
+                node = read_node(Message(content, start, end))
+                repairs = repairs or depends_on_locale(node)
+                labels.update({classes} if (classes := read_classes(node)) else ())
+                for name in ("cats_strings", "keys_strings", "pool_strings"):
+                    vocabulary.update(node.strings(name))
+        repairs = repairs or _needs_repair(read_graph(content))
     except Malformed:
         return None
     known = sorted(word for word in vocabulary if len(word) <= _LONGEST_WORD)[:_MOST_WORDS]
-    return OnnxFile(external, labels.pop() if len(labels) == 1 else (), tuple(known), places)
+    return OnnxFile(external, labels.pop() if len(labels) == 1 else (), tuple(known), places, repairs)
 
 
 def _external(content: Content) -> tuple[dict[str, str], tuple[tuple[int, str], ...]]:
@@ -90,21 +95,23 @@ def _stored(name: bytes) -> str:
     return re.sub(rb"^[._-]", b"0", plain).decode()
 
 
-def _name(content: Content, found: list[Field]) -> str:
-    names = [content[first:last] for number, kind, first, last in found if (number, kind) == (1, 2)]
-    return names[-1].decode("utf-8", "replace") if names else ""
+def fixed_batch(graph: Graph) -> int:
+    """Return the first length that all inputs and at least one output have, 0 if there is none."""
+    firsts = {(value.shape or ("",))[0] if value.kind == "tensor" else "" for value in graph.inputs}
+    batch = firsts.pop() if len(firsts) == 1 else 0
+    if not isinstance(batch, int) or not any(value.shape and value.shape[0] == batch for value in graph.outputs):
+        return 0
+    return batch
 
 
-def _strings(content: Content, found: list[Field]) -> tuple[str, ...]:
-    return tuple(content[first:last].decode("utf-8", "replace") for number, _, first, last in found if number == 9)
+def _needs_repair(graph: Graph) -> bool:
+    return fixed_batch(graph) > 0 or any(value.kind != "tensor" for value in (*graph.inputs, *graph.outputs))
 
 
-def _integers(content: Content, found: list[Field]) -> tuple[int, ...]:
-    """Return integers, one a field or packed into one field."""
-    values = []
-    for number, _, first, last in found:
-        position = first if number == 8 else last
-        while position < last:
-            value, position = varint(content, position, last)
-            values.append(value - 2**64 if value >= 2**63 else value)
-    return tuple(values)
+def depends_on_locale(node: Node) -> bool:
+    """Return whether a node needs a locale that not every system has."""
+    if node.operator != "StringNormalizer":
+        return False
+    action, locale = (node.attributes[name].text(4) if name in node.attributes else "" for name in _TEXTS)
+    used = action not in ("", "NONE") or (bool(node.strings("stopwords")) and not node.integer("is_case_sensitive"))
+    return used and locale not in ("C", "C.UTF-8", "POSIX")

@@ -79,7 +79,8 @@ class Recognised:
 
     `size` is its size in bytes, unpacked, and `lz4` whether lz4 unpacks it. `external_files` are the external data
     files of an ONNX model, `external_names` their names in a store, and `places` the positions in the file at which
-    these replace others of the same length. `labels` and `vocabulary` are the classes and the strings in it.
+    these replace others of the same length. `labels` and `vocabulary` are the classes and the strings in it; `repairs`:
+    it has what publish may rewrite.
     """
 
     kind: str
@@ -92,6 +93,7 @@ class Recognised:
     vocabulary: tuple[str, ...] = ()
     size: int = 0
     lz4: bool = False
+    repairs: bool = False
 
 
 def recognise(path: Path) -> Recognised:
@@ -134,6 +136,7 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
         labels=onnx.labels,
         vocabulary=onnx.vocabulary,
         size=size,
+        repairs=onnx.repairs,
     )
 
 

@@ -80,7 +80,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = _gather(path, found, folder / "given")
+    linked, *external_files = gather_files(path, found, folder / "given")
     job = Job(
         path=linked,
         kind=found.kind,
@@ -97,6 +97,7 @@ def inspect(
         vocabulary=found.vocabulary,
         method=method,
         pipeline=tuple(pipeline),
+        repairs=found.repairs,
     )
     packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
     limits = limit_options.limits(found.size)
@@ -138,7 +139,7 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     )
 
 
-def _gather(path: Path, found: Recognised, folder: Path) -> list[Path]:
+def gather_files(path: Path, found: Recognised, folder: Path) -> list[Path]:
     """Put a model and its external data files into a new folder, under the names that a store can have."""
     folder.mkdir()
     names = [path.name, *found.external_names]

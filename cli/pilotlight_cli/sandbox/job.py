@@ -41,8 +41,8 @@ class Job:
     `kind` is the file's kind and `requested_format` the publisher's --format, or empty. `signature` and `golden` are
     the texts of the publisher's files, or empty. `admitted` are the globals that Pilotlight ships and `allow` those
     that the publisher adds; `packages` provide the latter, by their names on PyPI. A file that is saved again goes to
-    `folder`. `method` and `pipeline` are the publisher's options, or empty. `external_files`, `labels` and
-    `vocabulary` are those of an ONNX file.
+    `folder`. `method` and `pipeline` are the publisher's options, or empty. `external_files`, `labels`,
+    `vocabulary` and `repairs` are those of an ONNX file.
     """
 
     path: Path
@@ -60,6 +60,7 @@ class Job:
     vocabulary: tuple[str, ...] = ()
     method: str = ""
     pipeline: tuple[str, ...] = ()
+    repairs: bool = False
 
 
 def read_job(document: dict[str, Any]) -> Job:
@@ -98,6 +99,7 @@ def write_job(job: Job) -> dict[str, Any]:
         "vocabulary": list(job.vocabulary),
         "method": job.method,
         "pipeline": list(job.pipeline),
+        "repairs": job.repairs,
     }
 
 

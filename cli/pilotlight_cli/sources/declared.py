@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, Datatype
 
 # The names that inspection makes up: of columns, and of the text that a vectorizer takes.
-_MADE_UP: Final = re.compile(r"f(0|[1-9][0-9]*)")
 _TEXT: Final = "text"
 
 
@@ -87,9 +85,10 @@ def _with_columns(declared: Declared, found: Signature, *, guessed: bool) -> Sig
         raise _disagreement(
             declared, f"{len(columns)} columns ({_shown(columns)})", f"takes {len(names)}: {_list(names)}"
         )
-    columns = _renamed(declared, names, columns, matrix=bool(found.inputs[0].feature_names))
-    if found.inputs[0].feature_names:
-        return replace(found, inputs=_matrix(declared, found.inputs[0], columns, guessed=guessed))
+    if found.matrix is None or found.matrix.feature_names:
+        columns = _renamed(declared, names, columns, matrix=found.matrix is not None)
+    if found.matrix is not None:
+        return replace(found, inputs=_matrix(declared, found.matrix, columns, guessed=guessed))
     return replace(
         found,
         inputs=tuple(
@@ -102,7 +101,7 @@ def _with_columns(declared: Declared, found: Signature, *, guessed: bool) -> Sig
 def _renamed(declared: Declared, names: list[str], columns: tuple[Column, ...], *, matrix: bool) -> tuple[Column, ...]:
     """Return the columns in the model's order. Raise ModelError if the model has other names of its own."""
     told = [column.name for column in columns]
-    if (matrix and all(_MADE_UP.fullmatch(name) for name in names)) or names == [_TEXT]:
+    if names == [_TEXT]:
         return columns
     if not matrix and sorted(told) == sorted(names):  # each column is an input by name
         return tuple(columns[told.index(name)] for name in names)

@@ -38,6 +38,17 @@ FORMS = {
     "status": ([], set(), {"--model", "--offline", "--json"}),
     "summary": ([], {"--base"}, {"--compare"}),
     "upgrade": ([], set(), {"--yes", "--dry-run"}),
+    "inspect": (
+        ["path"],
+        set(),
+        {"--file", "--signature", "--golden", "--format", "--allow", "--method", "--pipeline"}
+        | {"--max-memory", "--max-seconds", "--json"},
+    ),
+    "repair": (
+        ["path", "out"],
+        set(),
+        {"--names", "--labels", "--signature", "--golden", "--max-memory", "--max-seconds", "--json"},
+    ),
     "optimize": (
         ["path", "folder"],
         set(),

@@ -62,6 +62,10 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         from pilotlight_cli.sandbox.child import onnx_optimizing
 
         return onnx_optimizing.optimize(document)
+    if task == "repair":
+        from pilotlight_cli.sandbox.child import onnx_repair
+
+        return onnx_repair.repair(document)
     if task == "measure":
         from pilotlight_cli.sandbox.child import onnx_measuring
 

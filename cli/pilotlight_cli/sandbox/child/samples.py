@@ -10,7 +10,7 @@ from math import prod
 
 from pilotlight.codec.encode import json_values
 from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
-from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor
+from pilotlight.model.golden import Golden, Sample, Values, differences, read_golden, to_tensor, write_golden
 from pilotlight.model.json_document import read_json
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import BOOL, BYTES, Tensor
@@ -23,6 +23,8 @@ MOST_VALUES = 20_000
 MOST_GIVEN_VALUES = 500_000
 MOST_GENERATED_OUTPUTS = 100_000
 MOST_OUTPUTS = 1_000_000
+MOST_GENERATED_BYTES = 4_000_000
+MOST_BYTES = 30_000_000
 
 # Google Cloud accepts 32 MiB in a request, which is this many values of a byte; Lambda accepts 6 MB.
 MOST_IN_A_REQUEST = 2**25
@@ -39,7 +41,7 @@ class _Cells(Values):
     """A column of a file that expects an output, as texts, until the outputs are known."""
 
 
-def make_samples(text: str, signature: Signature, vocabulary: Mapping[str, Sequence[str]]) -> Golden:
+def make_samples(text: str, signature: Signature, vocabulary: Mapping[str, Sequence[str]], below: int = 10) -> Golden:
     """Read the publisher's samples if there is a text, else generate some; none if that is impossible.
 
     Raise FormatError, or ModelError if the smallest request would be too large for any cloud.
@@ -54,7 +56,7 @@ def make_samples(text: str, signature: Signature, vocabulary: Mapping[str, Seque
         return _read_samples(text, signature)
     rows = _ROWS if signature.batch == -1 else 1
     large = sum(prod(_shape(tensor, rows)) for tensor in signature.inputs) > MOST_VALUES
-    return (None if large else generate(signature, vocabulary, rows, below=10)) or Golden((), generated=True)
+    return (None if large else generate(signature, vocabulary, rows, below)) or Golden((), generated=True)
 
 
 def golden_notes(golden: Golden, filled: Golden) -> tuple[str, ...]:
@@ -63,7 +65,10 @@ def golden_notes(golden: Golden, filled: Golden) -> tuple[str, ...]:
         return ()
     if not filled.samples:
         none = "the version has no golden samples, so its predictions cannot be verified; give some with --golden"
-        many = f"the outputs for generated inputs have more than {MOST_GENERATED_OUTPUTS:,} values and are not kept"
+        many = (
+            f"the outputs for generated inputs have more than {MOST_GENERATED_OUTPUTS:,} values or "
+            f"{MOST_GENERATED_BYTES:,} bytes and are not kept"
+        )
         return (many, none) if golden.samples else (none,)
     return ("the golden samples are generated from a fixed seed; real ones, given with --golden, verify more",)
 
@@ -123,17 +128,28 @@ def fill_outputs(golden: Golden, signature: Signature, predict: Predict) -> Gold
     Raise ModelError if the model fails on a sample, or its outputs differ from the given ones or are too many.
     """
     try:
-        return replace(
+        filled = replace(
             golden,
             samples=tuple(
                 _fill_sample(golden, sample, signature, predict, f"golden sample {index}")
                 for index, sample in enumerate(golden.samples)
             ),
         )
+        _check_size(filled)
+        return filled
     except _TooMany:
         if not golden.generated:
             raise
         return replace(golden, samples=())
+
+
+def _check_size(golden: Golden) -> None:
+    size, most = len(json.dumps(write_golden(golden))), MOST_GENERATED_BYTES if golden.generated else MOST_BYTES
+    if size > most:
+        raise _TooMany(
+            f"the golden samples take {size:,} bytes with the model's outputs, expected at most {most:,}; give fewer "
+            "or smaller rows with --golden"
+        )
 
 
 def input_tensors(sample: Sample, signature: Signature, about: str) -> tuple[Tensor, ...]:

@@ -244,6 +244,24 @@ def test_a_row_that_no_request_holds_is_refused_before_one_is_made(tmp_path: Pat
         inspected(wide(tmp_path, 2**33), limit_options=LimitOptions(megabytes=700))
 
 
+def test_a_rewritten_model_keeps_its_external_data(tmp_path: Path) -> None:
+    path = with_external_data(tmp_path, "vector.bin")
+    (tmp_path / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    model = onnx.load(path, load_external_data=False)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    path.write_bytes(model.SerializeToString())
+    given = path.read_bytes()
+    found = inspected(path)
+    assert found.notes[0].startswith("the batch, fixed at 1, was made free")
+    assert [file.name for file in found.files] == ["model.onnx", "vector.bin"]
+    assert found.signature.inputs[0].shape == (-1, 4)
+    values = found.golden.samples[0]
+    moved = np.array(values.outputs[0].data) - np.array(values.inputs[0].data)
+    assert moved.reshape(-1, 4) == pytest.approx(np.tile(np.arange(4), (5, 1)), abs=1e-6)
+    assert path.read_bytes() == given
+
+
 def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
     found = inspected(wide(tmp_path, 2**20 + 1))
     assert (found.signature.inputs[0].role, found.golden.samples) == ("tensor", ())
@@ -252,7 +270,10 @@ def test_columns_that_are_too_many_to_name_are_a_tensor(tmp_path: Path) -> None:
 def test_made_up_samples_with_large_answers_are_not_kept(tmp_path: Path) -> None:
     found = inspected(repeating(tmp_path, 20_001))
     assert not found.golden.samples
-    assert "the outputs for generated inputs have more than 100,000 values and are not kept" in found.notes
+    assert (
+        "the outputs for generated inputs have more than 100,000 values or 4,000,000 bytes and are not kept"
+        in found.notes
+    )
     assert inspected(repeating(tmp_path, 20_000)).golden.samples
 
 

@@ -21,6 +21,10 @@ def matrix(*names: str) -> Signature:
     return replace(CLASSIFIER, inputs=(Input("features", FP64, (-1, len(names)), "features", names),))
 
 
+def without_names(width: int) -> Signature:
+    return replace(CLASSIFIER, inputs=(Input("features", FP64, (-1, width), "features"),))
+
+
 def columns(**inputs: object) -> Signature:
     found = (Input(name, FP64 if kind is FP64 else BYTES, (-1, 1), "features") for name, kind in inputs.items())
     return replace(CLASSIFIER, inputs=tuple(found))
@@ -41,7 +45,7 @@ def inputs(signature: Signature) -> list[str]:
 AGREED = [
     # The columns, what inspection found, whether its types are guesses, and the inputs.
     (table(Column("a", FP64), Column("b", FP64)), matrix("a", "b"), True, ["a,b FP64"]),
-    (table(Column("a", FP64), Column("b", FP64)), matrix("f0", "f1"), True, ["a,b FP64"]),
+    (table(Column("a", FP64), Column("b", FP64)), without_names(2), True, ["a,b FP64"]),
     (table(Column("a", FP64, optional=True), Column("b", FP64)), matrix("a", "b"), True, ["?a,b FP64"]),
     (table(Column("a", INT64), Column("b", INT64)), matrix("a", "b"), True, ["a,b INT64"]),
     (table(Column("a", INT64), Column("b", INT64)), matrix("a", "b"), False, ["a,b FP64"]),
