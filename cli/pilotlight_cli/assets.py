@@ -10,4 +10,5 @@ _COPY = Path(__file__).with_name("bundle")  # pyproject.toml names what a wheel 
 
 ROOT = _COPY if _COPY.is_dir() else Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
+IS_CLONE = ROOT != _COPY
 CORE = Path(pilotlight.__file__).resolve().parent

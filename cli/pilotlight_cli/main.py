@@ -23,6 +23,7 @@ from pilotlight_cli.commands import (
     models,
     optimizing,
     projects,
+    publishing,
     releases,
     sam,
     signing,
@@ -118,7 +119,7 @@ app.command("inspect", rich_help_panel=MODEL)(inspecting.inspect)
 app.command("repair", rich_help_panel=MODEL)(inspecting.repair)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("diff", rich_help_panel=MODEL)(comparing.diff)
-app.command("publish", rich_help_panel=STORE)(models.publish)
+app.command("publish", rich_help_panel=STORE)(publishing.publish)
 app.command("sign", rich_help_panel=STORE)(signing.sign)
 app.command("list", rich_help_panel=STORE)(models.list_)
 app.command("show", rich_help_panel=STORE)(models.show)
@@ -129,6 +130,7 @@ app.command("pin", rich_help_panel=RELEASE)(releases.pin)
 app.command("rollback", rich_help_panel=RELEASE)(releases.rollback)
 app.command("verify", rich_help_panel=RELEASE)(releases.verify)
 app.command("serve", rich_help_panel=RELEASE)(releases.serve)
+app.command("dev", rich_help_panel=RELEASE)(releases.dev)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)

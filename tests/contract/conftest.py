@@ -14,7 +14,7 @@ import pytest
 import drivers
 import models
 from aws_events import function_url_event, rest_api_event
-from browser_fixtures import browser
+from browser_fixtures import axe, browser
 from dialects import ACCEPTED, CELLS, KINDS
 from doubles import Records
 from drivers import Addresses, Drivers
@@ -30,7 +30,7 @@ from pilotlight_cli.local.gateway import gateway
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime
 from repository import SAMPLE
 
-__all__ = ["browser"]
+__all__ = ["axe", "browser"]
 
 
 @pytest.fixture(params=["aws", "gcp"])

@@ -38,7 +38,8 @@ def logged(browser: Chrome, kind: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def opened(browser: Chrome, url: str) -> Chrome:
     browser.get(f"{url}/docs")
-    logged(browser, "browser")  # what pages before this one left there
+    for kind in ("browser", "performance"):
+        logged(browser, kind)  # what pages before this one left there
     return browser
 
 

@@ -105,6 +105,14 @@ def lines_until(process: subprocess.Popen[str], wanted: set[str]) -> str:
     raise AssertionError(said)
 
 
+def test_a_second_version_answers_beside_the_pinned_one(cloud: str, lock: Path) -> None:
+    with python(COMMAND, *serve(cloud, lock, "--compare", "breast-cancer:1")) as process:
+        url = said_url(process)
+        pinned, other = (send(url, f"{prefix}/health/ready") for prefix in ("", "/other"))
+        assert (pinned.status, other.status) == (200, 200)
+        assert '"prefix": "/other"' in send(url, "/docs").body.decode()
+
+
 def test_a_port_that_is_taken_is_a_sentence_and_an_exit_code(cloud: str, lock: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arguments = ["serve", "--cloud", cloud, "--lock", str(lock), "--port", str(listener.getsockname()[1])]

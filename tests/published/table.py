@@ -21,6 +21,7 @@ from sklearn import (
     dummy,
     ensemble,
     gaussian_process,
+    impute,
     kernel_ridge,
     linear_model,
     mixture,
@@ -237,4 +238,46 @@ def _pipelines() -> Iterator[Row]:
     yield Row("hashed texts", _texts(make_pipeline(HashingVectorizer(n_features=64), logistic())), form="skops")
 
 
-ROWS = [*_classifiers(), *_regressors(), *_of_several_targets(), *_without_targets(), *_pipelines()]
+def _with_missing_values() -> Iterator[Row]:
+    ridge, forest = linear_model.Ridge, ensemble.RandomForestRegressor
+    gaps = NUMBERS.copy()
+    gaps[_RANDOM.random(gaps.shape) < 0.1] = np.nan
+    for name, estimator in {
+        "imputed": make_pipeline(impute.SimpleImputer(), ridge()),
+        "imputed with indicators": make_pipeline(impute.SimpleImputer(add_indicator=True), ridge()),
+        "imputed by neighbours": make_pipeline(impute.KNNImputer(), ridge()),
+        "scaled, then imputed": make_pipeline(preprocessing.StandardScaler(), impute.SimpleImputer(), svm.SVR()),
+        "histogram boosting with gaps": ensemble.HistGradientBoostingRegressor(max_iter=5),
+        "a forest with gaps": forest(5, random_state=0),
+        "a bag of trees with gaps": ensemble.BaggingRegressor(tree.DecisionTreeRegressor(), 3, random_state=0),
+    }.items():
+        yield Row(name, _on(gaps, VALUES)(estimator))
+    yield Row("an imputer", _on(gaps)(impute.SimpleImputer()), method="transform")
+    flats = FLATS[["city", "area", "floor"]].assign(new=NUMBERS[:, 0] > 0)
+    flats = flats.assign(city=flats["city"].mask(NUMBERS[:, 1] > 1), area=flats["area"].mask(NUMBERS[:, 2] > 1))
+    most = make_pipeline(impute.SimpleImputer(strategy="most_frequent"), preprocessing.OneHotEncoder())
+    numbers = make_pipeline(impute.SimpleImputer(strategy="median"), preprocessing.StandardScaler())
+    one_hot, ordinal = preprocessing.OneHotEncoder(handle_unknown="ignore"), preprocessing.OrdinalEncoder()
+    for name, steps, model in (
+        ("strings and numbers imputed", [(most, ["city"]), (numbers, ["area", "floor"])], ridge()),
+        ("a missing string as a category", [(one_hot, ["city", "new"]), (numbers, ["area"])], ridge()),
+        (
+            "missing categories in boosting",
+            [(ordinal, ["city"]), ("passthrough", ["area", "floor"])],
+            ensemble.HistGradientBoostingRegressor(max_iter=5, categorical_features=[0]),
+        ),
+    ):
+        yield Row(name, _on(flats, VALUES)(make_pipeline(make_column_transformer(*steps), model)), real=True)
+    categories = flats.drop(columns="new").astype({"city": "category"})
+    boosting = ensemble.HistGradientBoostingRegressor(max_iter=5, categorical_features="from_dtype")
+    yield Row("categories of a frame with gaps", _on(categories, VALUES)(boosting))
+
+
+ROWS = [
+    *_classifiers(),
+    *_regressors(),
+    *_of_several_targets(),
+    *_without_targets(),
+    *_pipelines(),
+    *_with_missing_values(),
+]

@@ -106,7 +106,7 @@ def written(form: str, estimator: Any, folder: Path) -> Path:
 def instances(rows: Rows) -> str:
     """Return a few rows as a file of golden samples."""
     assert isinstance(rows, pd.DataFrame)
-    return json.dumps({"instances": rows[:5].to_dict("records")})
+    return json.dumps({"instances": rows[:5].astype(object).where(rows[:5].notna(), None).to_dict("records")})
 
 
 def inspected_here(path: Path, folder: Path, **options: Any) -> Inspection:
@@ -171,11 +171,12 @@ def tensors(model: Description, rows: Rows) -> list[dict[str, Any]]:
         return [tensor(inputs[0].name, inputs[0].datatype.name, data)]
     assert isinstance(rows, pd.DataFrame)
     assert [column.name for column in inputs if column.datatype is BYTES] == [
-        name for name in rows if rows[name].dtype == object
+        name for name in rows if rows[name].dtype in (object, "category")
     ]
     return [tensor(item.name, item.datatype.name, rows[[item.name]].to_numpy()) for item in inputs]
 
 
 def tensor(name: str, datatype: str, data: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return one input."""
-    return {"name": name, "datatype": datatype, "shape": list(data.shape), "data": data.ravel().tolist()}
+    """Return one input; a missing value is null."""
+    values = [None if value != value else value for value in data.ravel().tolist()]  # noqa: PLR0124 - NaN
+    return {"name": name, "datatype": datatype, "shape": list(data.shape), "data": values}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from pilotlight_cli.hostenv import host_packages, isolated_python
 from pilotlight_cli.local.process import free_port, tethered
 from repository import SAMPLE
 from waiting import wait_until
+
+USERS = "ann:$2b$05$BDHKT.cR13kFlP5xPLrWZe6a1RKcO3Jhsje18.N3QvjgJenKej4BW"  # the password is `secret`
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +40,7 @@ def mlflow_server(registry_packages: Path, tmp_path_factory: pytest.TempPathFact
         "--artifacts-destination",
         f"{folder}/artifacts",
     ]
-    environ = mlflow_environ(registry_packages) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environ = environ_with(registry_packages) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     url = f"http://127.0.0.1:{port}"
     with running([*isolated_python(), "-m", "mlflow", "server", *options], environ, f"{url}/health", folder):
         yield url
@@ -50,7 +53,7 @@ def mlflow_folders(registry_packages: Path, mlflow_server: str, tmp_path_factory
     script = str(Path(__file__).with_name("log_models.py"))
     done = subprocess.run(
         [*isolated_python(), script, str(folder), mlflow_server, str(SAMPLE / "model.onnx")],
-        env=mlflow_environ(registry_packages),
+        env=environ_with(registry_packages),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -61,8 +64,32 @@ def mlflow_folders(registry_packages: Path, mlflow_server: str, tmp_path_factory
     return folder
 
 
-def mlflow_environ(packages: Path) -> dict[str, str]:
-    """Return the variables of MLflow's processes: nothing of the tests, and nothing that asks the internet."""
+@pytest.fixture(scope="session")
+def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a registry that lets in the user `ann` alone, with the password `secret`."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip(
+            "docker-registry is not on this machine (Debian's package docker-registry): no artifact was pulled from a "
+            "real registry"
+        )
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "users").write_text(USERS)
+    address = f"127.0.0.1:{free_port()}"
+    config = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "models", "path": str(folder / "users")}},
+    }
+    (folder / "config.yml").write_text(json.dumps(config))  # which is YAML too
+    with running([program, "serve", str(folder / "config.yml")], os.environ, f"http://{address}/v2/", folder):
+        yield address
+
+
+def environ_with(packages: Path) -> dict[str, str]:
+    """Return the variables of a process with these packages: nothing of the tests, nothing that asks the internet."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet", "PYTHONUTF8": "1"}
     return kept | quiet | {"PYTHONPATH": str(packages)}
@@ -80,7 +107,7 @@ def running(command: list[str], environ: Mapping[str, str], ready: str, folder: 
     def answers() -> bool:
         assert process.poll() is None, log.read_text()
         try:
-            return requests.get(ready, timeout=5).ok
+            return requests.get(ready, timeout=5).status_code in (200, 401)
         except requests.RequestException:
             return False
 
@@ -90,18 +117,3 @@ def running(command: list[str], environ: Mapping[str, str], ready: str, folder: 
     finally:
         process.terminate()
         process.wait(60)
-
-
-@pytest.fixture(scope="session")
-def oci_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give HOST:PORT of Debian's registry of OCI artifacts, which has nothing yet."""
-    if not shutil.which("docker-registry"):
-        pytest.skip("docker-registry is not installed (Debian's package docker-registry)")
-    folder = tmp_path_factory.mktemp("registry")
-    address = f"127.0.0.1:{free_port()}"
-    (folder / "config.yml").write_text(
-        f"version: 0.1\nstorage:\n  filesystem: {{rootdirectory: {folder}/data}}\nhttp:\n  addr: {address}\n"
-    )
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    with running(["docker-registry", "serve", "config.yml"], environ, f"http://{address}/v2/", folder):
-        yield address

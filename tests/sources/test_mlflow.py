@@ -41,7 +41,7 @@ def test_a_folder_of_scikit_learn_is_published_with_its_signature(
     assert document["manifest"]["runtime"]["engine"] == "scikit-learn"
     assert inputs(document) == SKLEARN
     assert "values may be missing, says MLmodel: months" in document["notes"]
-    assert "the golden samples are the 2 rows of input_example.json" in document["notes"]
+    assert "the golden samples are the rows of input_example.json" in document["notes"]
 
 
 def test_a_folder_of_onnx_is_published_with_its_example(mlflow_folders: Path, tmp_path: Path) -> None:
@@ -65,6 +65,7 @@ def test_a_registered_model_is_published_from_its_server(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     document = published(argument, tmp_path)
     assert inputs(document) == SKLEARN
+    assert document["manifest"]["source"] == f"{mlflow_server}#models:/churn/1"
     notes = "\n".join(document["notes"])
     assert f"models:/churn/1 is downloaded from {mlflow_server}, where it is mlflow-artifacts:/0/models/m-" in notes
     assert ("models:/churn@champion is version 1" in notes) == argument.endswith("champion")

@@ -1,64 +1,90 @@
-"""Models that the real ORAS pushed to Debian's registry of OCI artifacts."""
+"""Models that ORAS pushed to Debian's registry, published from there."""
 
 from __future__ import annotations
 
-import os
-import re
+import base64
+import hashlib
+import json
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from pilotlight.errors import ObjectRefused, PilotlightError
-from pilotlight_cli.formats.recognition import NotRecognised
+from pilotlight.errors import ObjectRefused
 from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.main import app
 from pilotlight_cli.sources import obtained
-from pilotlight_cli.sources.oci import artifact
 from repository import SAMPLE
+from sources.conftest import environ_with
 
-PUSH = "import sys, oras.client; oras.client.OrasClient(insecure=True).push(sys.argv[1], files=sys.argv[2:])"
-
-
-@pytest.fixture(scope="module")
-def pushed(oci_registry: str, registry_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give a registry with `models/tumours:1`, which has two files, and `models/notes:1`, which has no model."""
-    folder = tmp_path_factory.mktemp("push")
-    shutil.copyfile(SAMPLE / "model.onnx", folder / "model.onnx")
-    (folder / "README.md").write_text("Tumours\n")
-    for reference, files in (("models/tumours:1", ["model.onnx", "README.md"]), ("models/notes:1", ["README.md"])):
-        subprocess.run(
-            [*isolated_python(), "-c", PUSH, f"{oci_registry}/{reference}", *files],
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(registry_packages)},
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-    return oci_registry
+MODEL = (SAMPLE / "model.onnx").read_bytes()
 
 
-def test_a_tag_is_resolved_to_a_digest_which_names_the_same_files(pushed: str) -> None:
-    source = obtained(f"oci://{pushed}/models/tumours:1")
-    assert source.path.name == "model.onnx"
-    assert source.path.read_bytes() == (SAMPLE / "model.onnx").read_bytes()
-    resolved = re.search(rf"oci://{re.escape(pushed)}/models/tumours:1 is (sha256:[0-9a-f]{{64}})", source.notes[0])
-    assert resolved
-    assert source.origin == f"oci://{pushed}/models/tumours@{resolved[1]}"
-    assert artifact(source.origin).sizes == {"model.onnx": source.path.stat().st_size, "README.md": 8}
+@pytest.fixture
+def pushed(oci_registry: str, registry_packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the digest of `team/churn:v1`, a file, beside `team/folder:v1`, a folder; and be signed in."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    shutil.copy(SAMPLE / "model.onnx", folder)
+    (folder / "MLmodel").write_text("flavors: {onnx: {data: model.onnx}}")
+    sign_in(oci_registry, "ann:secret", tmp_path, monkeypatch)
+    push(registry_packages, tmp_path, oci_registry, "team/folder:v1", "model")
+    return push(registry_packages, folder, oci_registry, "team/churn:v1", "model.onnx")
 
 
-REFUSED: list[tuple[str, type[PilotlightError], str]] = [
-    ("models/tumours:2", ObjectRefused, "not found (404: manifest unknown); check the name and the version"),
-    ("models/nothing:1", ObjectRefused, "not found (404: manifest unknown)"),
-    (f"models/tumours@sha256:{'0' * 64}", ObjectRefused, "not found (404: manifest unknown)"),
-    ("models/notes:1", NotRecognised, "has README.md; expected one model file"),
-]
+def push(packages: Path, folder: Path, *arguments: str) -> str:
+    script = str(Path(__file__).with_name("push_files.py"))
+    done = subprocess.run(
+        [*isolated_python(), script, *arguments],
+        env=environ_with(packages),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
 
 
-@pytest.mark.parametrize(("reference", "kind", "sentence"), REFUSED)
-def test_what_a_registry_does_not_have_is_said(
-    reference: str, kind: type[PilotlightError], sentence: str, pushed: str
+def sign_in(registry: str, user: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Docker's stored credentials for a registry, as `docker login` writes them."""
+    auth = base64.b64encode(user.encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+
+
+def test_an_artifact_is_pulled_by_tag_and_by_digest_and_published(
+    pushed: str, oci_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(kind, match=re.escape(sentence)):
-        obtained(f"oci://{pushed}/{reference}")
+    by_tag = obtained(f"oci://{oci_registry}/team/churn:v1")
+    assert by_tag.path.read_bytes() == MODEL
+    assert by_tag.notes == (f"oci://{oci_registry}/team/churn:v1 is {pushed}",)
+    assert by_tag.origin == f"oci://{oci_registry}/team/churn@{pushed}"
+    store = tmp_path / "store"
+    command = ["publish", by_tag.origin, "--name", "churn", "--store", store.as_uri(), "--json"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    manifest = json.loads(result.stdout)["manifest"]
+    assert manifest["source"] == by_tag.origin
+    assert manifest["artifact"]["files"][0]["sha256"] == hashlib.sha256(MODEL).hexdigest()
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_folder_is_pulled_and_its_layout_known(oci_registry: str) -> None:
+    source = obtained(f"oci://{oci_registry}/team/folder:v1")
+    assert source.path.read_bytes() == MODEL
+    assert source.notes[1] == f"{source.origin} is an MLflow model of the flavor onnx; model.onnx is taken"
+
+
+@pytest.mark.usefixtures("pushed")
+def test_what_a_registry_does_not_have_or_refuses_is_said(
+    oci_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ObjectRefused, match="manifests/v9: not found .404: manifest unknown.; check the name and the"):
+        obtained(f"oci://{oci_registry}/team/churn:v9")
+    sign_in(oci_registry, "ann:wrong", tmp_path, monkeypatch)
+    with pytest.raises(ObjectRefused, match="access denied .401: authentication required.; sign in with 'docker login"):
+        obtained(f"oci://{oci_registry}/team/churn:v1")

@@ -1,13 +1,18 @@
-"""Fixture: headless Chromium for tests of pages. They are skipped, with the reason, where it is not installed."""
+"""Fixtures: headless Chromium and axe-core for tests of pages, skipped with the reason where they cannot be had."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pilotlight_cli.assets import ROOT
+from pilotlight_cli.hostenv import CACHE
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -37,3 +42,21 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     chrome = webdriver.Chrome(options=options, service=Service(str(Path(driver))))
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Give the script of axe-core, which npm installs once, as the lock in tools/axe/ pins it by hash."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm, which installs axe-core, is not on this machine (Debian's package npm)")
+    project = ROOT / "tools" / "axe"
+    lock = project / "package-lock.json"
+    folder = CACHE / f"axe-{hashlib.sha256(lock.read_bytes()).hexdigest()[:20]}"
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", lock.name):
+            shutil.copyfile(project / name, folder / name)
+        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder], check=True)
+    return script.read_text(encoding="utf-8")

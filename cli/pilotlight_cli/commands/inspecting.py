@@ -13,7 +13,6 @@ from pilotlight.model.lock import write_runtime
 from pilotlight.model.signature import write_signature
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
-from pilotlight_cli.commands.models import inspected
 from pilotlight_cli.commands.options import (
     AllowedNames,
     AsJson,
@@ -26,6 +25,7 @@ from pilotlight_cli.commands.options import (
     PipelineKeys,
     SourceModel,
 )
+from pilotlight_cli.commands.publishing import inspected
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import LimitOptions
 from pilotlight_cli.sources import obtained

@@ -1,11 +1,11 @@
-"""Commands for a model store: publish, list, show, alias, copy."""
+"""Commands for a model store: list, show, alias, copy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,26 +14,14 @@ from pilotlight.model.formats import too_old
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
-    AllowedNames,
     AsJson,
-    EstimatorMethod,
-    FileFormat,
-    FileOfSource,
-    GoldenRows,
-    MaxMemory,
-    MaxSeconds,
-    PipelineKeys,
     Reference,
-    SignKey,
-    SourceModel,
     StoreUrl,
     Versioned,
     versioned,
 )
-from pilotlight_cli.commands.signing import signing, signing_key
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import find_project
-from pilotlight_cli.registry.availability import project_store
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.registry.versions import (
     Unreadable,
@@ -45,127 +33,9 @@ from pilotlight_cli.registry.versions import (
     versions,
 )
 from pilotlight_cli.registry.versions import show as read_version
-from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.signing.demanded import demanded_keys
-from pilotlight_cli.signing.stored import Signed, signers
-from pilotlight_cli.sources import Source, obtained
+from pilotlight_cli.signing.stored import signers
 from pilotlight_cli.stores import Store, open_store
-
-if TYPE_CHECKING:
-    from pilotlight_cli.sandbox.inspection import Inspection
-    from pilotlight_cli.signing.keys import PrivateKey
-
-
-def publish(
-    path: SourceModel,
-    *,
-    name: Annotated[str, typer.Option("--name", help="Name of the model.", show_default=False)],
-    file: FileOfSource = "",
-    store: StoreUrl = "",
-    format: FileFormat = None,  # noqa: A002 - the option's name
-    golden: GoldenRows = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            "--signature",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Signature of the model: inputs, outputs, labels.",
-        ),
-    ] = None,
-    alias: Annotated[str | None, typer.Option("--alias", help="Point this alias to the new version.")] = None,
-    allow: AllowedNames = None,
-    sign: SignKey = None,
-    method: EstimatorMethod = None,
-    pipeline: PipelineKeys = "",
-    max_memory: MaxMemory = None,
-    max_seconds: MaxSeconds = None,
-    json: AsJson = False,
-) -> None:
-    """Upload a model file as the next version of a model."""
-    check_name(name, "a model's name")
-    if alias is not None:
-        check_name(alias, "an alias")
-    target = open_store(store)
-    key = signing_key(sign) if sign else None
-    signed = Signed(key.key_id) if key else None
-
-    where = "" if target.url == project_store(Path()) else f" --store {target.url}"
-    limits = LimitOptions(max_memory, max_seconds)
-    source = obtained(path, file)
-    inspection = inspected(
-        source,
-        golden,
-        signature,
-        format=format,
-        allow=allow or (),
-        method=method or "",
-        pipeline=pipeline.split(",") if pipeline else (),
-        limits=limits,
-    )
-    manifest = uploaded(target, inspection, name, alias, key)
-    model = manifest.model
-    if json:
-        document = {"store": target.url, "alias": alias, "signer": views.signer_document(signed)}
-        console.print_json({**document, "notes": list(inspection.notes), "manifest": write_manifest(manifest)})
-        return
-    shown = console.output()
-    shown.print(views.details(manifest, {alias: model.version} if alias else {}, signed))
-    shown.print(f"\nPublished {model.name}:{model.version} to {target.url}", soft_wrap=True)
-    shown.print(f"Pin it with: pilotlight pin {model.name}:{model.version}{where}", soft_wrap=True)
-
-
-def inspected(
-    source: Source,
-    golden: Path | None,
-    signature: Path | None,
-    *,
-    format: str | None = None,  # noqa: A002 - as the option
-    allow: Sequence[str] = (),
-    method: str = "",
-    pipeline: Sequence[str] = (),
-    limits: LimitOptions = DEFAULT,
-) -> Inspection:
-    """Inspect a model, and print what the inspection notes."""
-    from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sources.inspecting import inspect_source
-
-    with console.doing(f"Inspecting {source.path.name}"):
-        inspection = inspect_source(
-            source,
-            format=format,
-            signature=read(signature) if signature else None,
-            golden=read(golden) if golden else None,
-            allow=allow,
-            method=method,
-            pipeline=pipeline,
-            limit_options=limits,
-        )
-    for note in inspection.notes:
-        console.note(note)
-    if inspection.extra_globals:
-        console.warning(f"allowed by --allow: {', '.join(inspection.extra_globals)}")
-    return inspection
-
-
-def uploaded(
-    target: Store, inspection: Inspection, name: str, alias: str | None = None, key: PrivateKey | None = None
-) -> Manifest:
-    """Publish an inspected model, signed with `key` if given, with a progress bar."""
-    from pilotlight_cli.registry.publish import publish as upload
-
-    size = sum(file.stat().st_size for file in inspection.files)
-    with console.transferring(f"Uploading {inspection.files[0].name}", size) as progress:
-        return upload(
-            target,
-            inspection,
-            name,
-            alias=alias,
-            sign=signing(key) if key else None,
-            clock=lambda: datetime.now(UTC),
-            progress=progress,
-        )
 
 
 def list_(

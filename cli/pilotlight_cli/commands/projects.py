@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.models import inspected, uploaded
 from pilotlight_cli.commands.options import SignKey
+from pilotlight_cli.commands.publishing import inspected, uploaded
 from pilotlight_cli.commands.releases import pinned_in, show_pinned
 from pilotlight_cli.commands.signing import signing_key
 from pilotlight_cli.project import ProjectUsageError

@@ -1,4 +1,4 @@
-"""Commands for a pinned model: pin, verify, serve, build."""
+"""Commands for a pinned model: pin, rollback, verify, serve, dev, build."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from pilotlight_cli.commands.options import (
     Reference,
     StoreUrl,
 )
-from pilotlight_cli.project.folders import CLOUDS, find_project, selected
+from pilotlight_cli.project.folders import CLOUDS, find_project, project_above, selected
+from pilotlight_cli.registry.manifest import check_name
 from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ ServingCloud = Annotated[
         "--cloud", help="Cloud whose runtime to use (default: the store's, or one of the project).", show_default=False
     ),
 ]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free port.")]
 
 
 def pin(
@@ -204,9 +206,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free port.")
-    ] = 8080,
+    port: Port = 8080,
+    compare: Annotated[
+        str,
+        typer.Option(
+            "--compare",
+            metavar="NAME:VERSION",
+            help="Serve this version of the store too: the page shows both answers.",
+            show_default=False,
+        ),
+    ] = "",
     once: Annotated[bool, typer.Option("--once", help="Exit after the first response.")] = False,
 ) -> None:
     """Serve the pinned model on this machine in the cloud's own runtime."""
@@ -216,7 +225,46 @@ def serve(
 
     path = selected(model, lock).lock
     served = cloud or usual_cloud(store or project_store(path.parent), _clouds(lock))
-    run_serve(served, path, store, port, once=once)
+    run_serve(served, path, store, port, compare, once=once)
+
+
+def dev(
+    *,
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL_FILE",
+            exists=True,
+            dir_okay=False,
+            help="Model file, which need not be published (default: what the project pins).",
+            show_default=False,
+        ),
+    ] = None,
+    cloud: ServingCloud = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Model of the project, if it has several; with MODEL_FILE, the name that it answers by.",
+            show_default=False,
+        ),
+    ] = "",
+    port: Port = 8080,
+) -> None:
+    """Serve a model on this machine and, at each save, switch to what changed."""
+    from pilotlight_cli.developing.command import run_dev
+    from pilotlight_cli.developing.subjects import ModelFile, PinnedModel, name_of
+    from pilotlight_cli.local.verify import usual_cloud
+    from pilotlight_cli.registry.availability import project_store
+
+    if path is None:
+        lock = selected(model).lock
+        run_dev(cloud or usual_cloud(project_store(lock.parent), _clouds(None)), PinnedModel(lock), port)
+        return
+    clouds = project.clouds if (project := project_above(Path())) else CLOUDS
+    subject = ModelFile(path, check_name(model or name_of(path), "a model's name"))
+    run_dev(cloud or usual_cloud("file:", clouds), subject, port)
 
 
 def build(

@@ -117,6 +117,7 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
     packages = ", ".join(f"{name} {version}" for name, version in model.runtime.packages.items())
     rows: list[tuple[str, str | Text]] = [
         ("created", _when(manifest.created_at)),
+        *([("source", manifest.source)] if manifest.source else []),
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]
@@ -195,13 +196,16 @@ def _tensor(tensor: Input | Output) -> tuple[str, str, str, str]:
 
 
 def _features(tensor: Input) -> str:
+    return "; ".join(filter(None, (_listed(tensor), "may be missing" if tensor.missing else "")))
+
+
+def _listed(tensor: Input) -> str:
     names = tensor.feature_names
     if not names:
         is_matrix = tensor.role == "features" and len(tensor.shape) == 2 and tensor.shape[1] > 1
         return f"{tensor.shape[1]} features: f0 to f{tensor.shape[1] - 1}" if is_matrix else ""
     shown = names if len(names) <= _NAMES else (*names[: _NAMES - 2], "...", names[-1])
-    listed = f"{len(names)} features: {', '.join(shown)}" if names else ""
-    return "; ".join(filter(None, (listed, "may be missing" if tensor.missing else "")))
+    return f"{len(names)} features: {', '.join(shown)}"
 
 
 def _range(tensor: Output) -> str:

@@ -63,17 +63,23 @@ def run_both(sides: tuple[Side, Side], rows: str, rounds: int, step: Callable[[s
 
 def golden_rows(sides: tuple[Side, Side]) -> tuple[str, int]:
     """Return the rows of both models' golden samples that both can read, as a file, and how many cannot be read."""
-    signatures = (sides[0].model.signature, sides[1].model.signature)
+    first, second = sides
+    texts, skipped = shared_instances((first.golden, second.golden), (first.model.signature, second.model.signature))
+    return (f'{{"instances": [{", ".join(texts)}]}}' if texts else ""), skipped
+
+
+def shared_instances(golden: tuple[Golden, Golden], signatures: tuple[Signature, Signature]) -> tuple[list[str], int]:
+    """Return the instances of golden samples that both models can read, in JSON, and how many cannot be read."""
     texts: dict[str, None] = {}
     skipped = 0
-    for side in sides:
-        for instance in instances(side.golden, side.model.signature):
+    for samples, signature in zip(golden, signatures, strict=True):
+        for instance in instances(samples, signature):
             shared = _for_both(instance, signatures)
             if shared is None:
                 skipped += 1
             else:
                 texts[json.dumps(shared)] = None
-    return (f'{{"instances": [{", ".join(texts)}]}}' if texts else ""), skipped
+    return list(texts), skipped
 
 
 def instances(golden: Golden, signature: Signature) -> Instances:
@@ -89,10 +95,7 @@ def _instances(sample: Sample, signature: Signature) -> Instances:
         return [_named(tensors, nested)]
     if not signature.takes_features:
         return [_named(tensors, list(row)) for row in zip(*nested, strict=True)]
-    if signature.inputs[0].feature_names:
-        rows = nested[0]
-    else:
-        rows = list(zip(*(values.data for values in tensors), strict=True))
+    rows = nested[0] if signature.matrix else list(zip(*(values.data for values in tensors), strict=True))
     return [dict(zip(signature.feature_names, row, strict=True)) for row in rows]
 
 
@@ -143,8 +146,8 @@ def _run(side: Side, other: Side, rows: str, *, predict: bool) -> dict[str, Any]
 
 def _with_names(signature: Signature, other: Signature) -> Signature:
     """Return a signature with the other's names of features."""
-    if signature.inputs[0].feature_names:
-        return replace(signature, inputs=(replace(signature.inputs[0], feature_names=other.feature_names),))
+    if signature.matrix:
+        return replace(signature, inputs=(replace(signature.matrix, feature_names=other.feature_names),))
     named = zip(signature.inputs, other.feature_names, strict=True)
     return replace(signature, inputs=tuple(replace(tensor, name=name) for tensor, name in named))
 

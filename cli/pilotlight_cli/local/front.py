@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from pilotlight_cli.local.page import PATH
+from pilotlight_cli.local.page import OTHER, PATH
 from pilotlight_cli.local.wsgi import BROKEN_BODY
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ _POLICY = (
 )
 
 
-def with_page(application: WSGIApplication, page: bytes) -> WSGIApplication:
-    """Return the application with the page in front of it."""
+def with_page(application: WSGIApplication, page: bytes, other: WSGIApplication | None = None) -> WSGIApplication:
+    """Return the application with the page in front of it, and another application at `OTHER`, if given."""
 
     def front(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if other and environ["PATH_INFO"].startswith(f"{OTHER}/"):
+            below = {name: environ[name].removeprefix(OTHER) for name in ("PATH_INFO", "REQUEST_URI")}
+            return other({**environ, **below}, start_response)
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return application(environ, start_response)
         headers = {"content-security-policy": _POLICY, "cache-control": "no-store"}

@@ -8,9 +8,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import group_packages, host_packages
@@ -28,6 +29,11 @@ from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.sources import stage_sources
 from pilotlight_cli.stores import StoreUrlError, open_store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+Front: TypeAlias = "Callable[[WSGIApplication], WSGIApplication]"
 
 _SCHEMES = {"aws": ("s3", "file"), "gcp": ("gs", "file")}
 
@@ -116,12 +122,14 @@ def serving(
     environ: Mapping[str, str] = os.environ,
     timeout: float = 60,
     page: bytes | None = None,
+    other: str | None = None,
 ) -> Iterator[Server]:
     """Serve the model of a lock as a cloud would, on 127.0.0.1.
 
     Without a store's URL, use the store of the lock's project: a bucket itself, or an embedded one with a copy of the
     pinned version if it is a folder. Port 0 is any free one. `environ` has the store's credentials and the settings.
-    `page` is the document at /docs; without it, no proxy is in front of the function.
+    `page` is the document at /docs; without it, no proxy is in front of the function. `other` is the URL of a second
+    function that the page asks too.
     Raise PilotlightError: ServeError with the function's own error if it is not ready within `timeout` seconds,
     PortTaken, StoreUrlError, FormatError.
     """
@@ -136,7 +144,9 @@ def serving(
         variables.pop("PILOTLIGHT_LOCK", None)
         variables |= {"PILOTLIGHT_STORE": store, "TMPDIR": str(temporary)}
         function = prepare(cloud, lock, folder / "function", variables)
-        runtime, url = stack.enter_context(_running(cloud, function, port, timeout, page))
+        second = forwarding(other, timeout) if other else None
+        in_front = None if page is None else partial(with_page, page=page, other=second)
+        runtime, url = stack.enter_context(_running(cloud, function, port, timeout, in_front))
         yield Server(url, store, runtime, temporary, timeout)
 
 
@@ -168,21 +178,21 @@ def _reachable(
 
 @contextmanager
 def _running(
-    cloud: str, function: Function, port: int, timeout: float, page: bytes | None
+    cloud: str, function: Function, port: int, timeout: float, in_front: Front | None
 ) -> Iterator[tuple[Runtime, str]]:
-    """Yield a function in its runtime, and its URL."""
+    """Yield a function in its runtime, and its URL. `in_front` puts the page in front of an application."""
     if cloud == "aws":
         with lambda_runtime(function) as environment:
             application = gateway_application(environment.invoke)
-            with serving_wsgi(application if page is None else with_page(application, page), port) as url:
+            with serving_wsgi(in_front(application) if in_front else application, port) as url:
                 yield environment, url
-    elif page is None:
+    elif in_front is None:
         with functions_runtime(function, port=port, timeout=timeout) as instance:
             yield instance, instance.url
     else:
         with (
             functions_runtime(function, timeout=timeout) as instance,
-            serving_wsgi(with_page(forwarding(instance.url, timeout), page), port) as url,
+            serving_wsgi(in_front(forwarding(instance.url, timeout)), port) as url,
         ):
             yield instance, url
 

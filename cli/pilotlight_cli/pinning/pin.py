@@ -96,7 +96,9 @@ def pin(
     _check_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = stored_golden(store, model)
-    requirements = _requirements(model, lock_path.with_name(REQUIREMENTS), upgrade=upgrade)
+    file = lock_path.with_name(REQUIREMENTS)
+    previous = decode_text(file.read_bytes(), str(file)) if file.exists() else ""
+    requirements = resolve_requirements(model, previous, upgrade=upgrade)
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
     companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
     written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
@@ -169,12 +171,16 @@ def _unknown(model: Description) -> list[str]:
     return sorted(model.runtime.packages.keys() - LIBRARIES.keys())
 
 
-def _requirements(model: Description, file: Path, *, upgrade: bool) -> str:
+def resolve_requirements(model: Description, previous: str, *, upgrade: bool = False) -> str:
+    """Return a `requirements.lock` for a model. Keep the versions of the previous one, where there is one.
+
+    Raise Unresolvable or ResolverFailed.
+    """
     engine = [f"{package}=={version}" for package, version in sorted(model.runtime.packages.items())]
     return resolve_pins(
         [*engine, *CORE_PACKAGES],
         constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
-        previous=decode_text(file.read_bytes(), str(file)) if file.exists() else "",
+        previous=previous,
         header=_HEADER,
         upgrade=upgrade,
     )

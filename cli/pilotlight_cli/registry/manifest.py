@@ -30,10 +30,14 @@ class NameRefused(PilotlightError):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`manifest.json` of a published version. `created_at` is UTC to the second, `2026-07-31T12:00:00Z`."""
+    """`manifest.json` of a published version. `created_at` is UTC to the second, `2026-07-31T12:00:00Z`.
+
+    `source` is the URL that the model was downloaded from, with its version, commit or digest; empty for local files.
+    """
 
     model: Description
     created_at: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +59,18 @@ class Reference:
 
 def read_manifest(content: bytes) -> Manifest:
     """Parse the bytes of a `manifest.json`; shared/schema/manifest.schema.json is its format."""
-    fields = Node(read_json(content)).document(MANIFEST_FORMAT, "created_at", *FIELDS, optional=OPTIONAL_FIELDS)
+    optional = (*OPTIONAL_FIELDS, "source")
+    fields = Node(read_json(content)).document(MANIFEST_FORMAT, "created_at", *FIELDS, optional=optional)
     created_at = fields["created_at"].string(CREATED_AT, 'a time in UTC like "2026-07-31T12:00:00Z"')
-    return Manifest(read_description(fields), created_at)
+    source = fields["source"].string(r"(?s).+", "a URL") if "source" in fields else ""
+    return Manifest(read_description(fields), created_at, source)
 
 
 def write_manifest(manifest: Manifest) -> dict[str, object]:
     """Return the JSON form of a manifest."""
-    return {"format": MANIFEST_FORMAT, "created_at": manifest.created_at, **write_description(manifest.model)}
+    source = {"source": manifest.source} if manifest.source else {}
+    document = {"format": MANIFEST_FORMAT, "created_at": manifest.created_at, **source}
+    return document | write_description(manifest.model)
 
 
 def read_alias(content: bytes) -> Alias:

@@ -59,9 +59,19 @@ def publish(
         check_name(alias, "an alias")
     golden = to_bytes(write_golden(inspection.golden))
     states = file_states(inspection.files)
-    model = _describe(inspection, name, golden)
+    model = describe(inspection, name, golden)
     numbers = free_versions(store, name)
-    manifest = upload(store, model, golden, states, numbers, sign=sign, clock=clock, progress=progress)
+    manifest = upload(
+        store,
+        model,
+        golden,
+        states,
+        numbers,
+        sign=sign,
+        source=inspection.source,
+        clock=clock,
+        progress=progress,
+    )
     if alias is not None:
         _set_alias(store, manifest.model, alias)
     return manifest
@@ -75,15 +85,16 @@ def upload(
     numbers: Iterable[int],
     *,
     sign: Sign | None = None,
+    source: str = "",
     clock: Callable[[], datetime],
     progress: Progress,
 ) -> Manifest:
-    """Upload a described model as the first version of `numbers` that is free.
+    """Upload a described model, downloaded from `source` if that is given, as the first free version of `numbers`.
 
     The keys of `states` are the files in the order of the description, its values the state of each when it was
     described: a file that has changed since then is not published. Raise what `publish` raises.
     """
-    _check(Manifest(model, _timestamp(clock)), golden)
+    _check(Manifest(model, _timestamp(clock), source), golden)
     model = replace(model, version=_claim(store, model.name, golden, numbers))
     for path, file in zip(states, model.files, strict=True):
         _put(store, model.key(file.name), file, path, progress)
@@ -92,7 +103,7 @@ def upload(
             raise PublishRefused(
                 f"{path} changed while it was being published; nothing was published, publish it again"
             )
-    manifest = Manifest(model, _timestamp(clock))
+    manifest = Manifest(model, _timestamp(clock), source)
     content = to_bytes(write_manifest(manifest))
     if sign:
         _create(store, model.key(BUNDLE), sign(model, content))
@@ -137,7 +148,8 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
     return path
 
 
-def _describe(inspection: Inspection, name: str, golden: bytes) -> Description:
+def describe(inspection: Inspection, name: str, golden: bytes) -> Description:
+    """Return the first version of an inspected model. Raise PublishRefused for files of reserved names."""
     for path in inspection.files:
         if path.name in (GOLDEN, MANIFEST, BUNDLE):
             raise PublishRefused(f"{path}: the name {path.name} is reserved in the store; rename the file")

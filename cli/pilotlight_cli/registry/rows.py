@@ -74,6 +74,42 @@ def expected_outputs(others: Mapping[str, Sequence[str]], outputs: Sequence[Outp
     return tuple(_typed(cells, by_name[name]) for name, cells in others.items())
 
 
+def column_types(text: str) -> dict[str | int, set[type]]:
+    """Return the types of the values in each column of a text, without those that are missing.
+
+    Columns go by name, and those of lists by position. It is empty for a text that is no table; `parse_rows` says what
+    is wrong with it.
+    """
+    found: dict[str | int, set[type]] = {}
+    try:
+        records = _records(text.removeprefix("\ufeff"))
+    except (FormatError, csv.Error):
+        return {}
+    for record in records:
+        for name, value in record.items():
+            found.setdefault(name, set()).update([] if value in (None, "") else [type(value)])
+    return found
+
+
+def _records(text: str) -> list[dict[str | int, object]]:
+    if text.lstrip()[:1] in ("{", "["):
+        rows = [dict(enumerate(item)) if isinstance(item, list) else item for item in _instances(text)[0]]
+        return [row for row in rows if isinstance(row, dict)]
+    lines = [line for line in csv.reader(StringIO(text, newline=""), strict=True) if line]
+    names = lines[0] if lines else []
+    return [dict(zip(names, map(_cell, line), strict=False)) for line in lines[1:]]
+
+
+def _cell(text: str) -> object:
+    """Return the value that a cell has by its text."""
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def take(batch: Sequence[Tensor], start: int, stop: int) -> tuple[Tensor, ...]:
     """Return some rows of a batch."""
     return tuple(

@@ -36,10 +36,16 @@ __all__ = ["Inspection", "UsageError", "inspect"]
 
 _KNOWN_ROOTS: Final = frozenset({"_loss", "numpy", "scipy", "sklearn"})
 
+# The folder with links to the given files, in that of the inspection.
+_GIVEN: Final = "given"
+
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed."""
+    """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed.
+
+    `source` is the URL that the model was downloaded from, if it was.
+    """
 
     format: str
     files: tuple[Path, ...]
@@ -49,6 +55,7 @@ class Inspection:
     allowed_globals: tuple[str, ...] = ()
     extra_globals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: str = ""
 
 
 def inspect(
@@ -80,7 +87,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = gather_files(path, found, folder / "given")
+    linked, *external_files = gather_files(path, found, folder / _GIVEN)
     job = Job(
         path=linked,
         kind=found.kind,
@@ -125,6 +132,12 @@ def _renamed(path: Path, found: Recognised) -> list[str]:
         for name, stored in zip(names, found.external_names, strict=True)
         if name != stored
     ]
+
+
+def discard(inspection: Inspection) -> None:
+    """Remove the folder of the inspected files, which would last as long as this process."""
+    folder = inspection.files[0].parent
+    shutil.rmtree(folder.parent if folder.name == _GIVEN else folder)
 
 
 def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:

@@ -30,17 +30,15 @@ def obtained(argument: str, file: str = "") -> Source:
         from pilotlight_cli.sources.mlflow_server import registered
 
         return layouts.take(registered(argument), file)
+    if argument.startswith("hf:"):
+        from pilotlight_cli.sources.huggingface_hub import repository
+
+        files, inside = repository(argument)
+        return layouts.take(files, file or inside)
     if argument.startswith("oci:"):
         from pilotlight_cli.sources.oci import artifact
 
         return layouts.take(artifact(argument), file)
-    if argument.startswith("hf:"):
-        from pilotlight_cli.sources.huggingface_hub import repository
-
-        files, path = repository(argument)
-        if file and path:
-            raise UsageError(f"{argument} names a file; leave --file {file} out")
-        return layouts.take(files, file or path)
     return _local(Path(argument), file)
 
 

@@ -148,14 +148,19 @@ def _column(declared: Declared, tensor: Input, column: Column, *, guessed: bool)
 def _with_labels(declared: Declared, found: Signature) -> Signature:
     """Return the signature with its labels, which have to be as many as the columns of the scores."""
     labels = declared.labels
+    told = f"{len(labels)} labels ({_list(labels)})"
     if found.output("label") or found.output("probabilities"):
         if len(found.labels) != len(labels):
-            raise _disagreement(declared, f"{len(labels)} labels ({_list(labels)})", f"has {len(found.labels)}")
-        names = all(isinstance(label, str) for label in found.labels) or not found.output("label")
-        return replace(found, labels=labels) if names else found
+            raise _disagreement(declared, told, f"has {len(found.labels)}")
+        label = found.output("label")
+        if label is None:
+            return replace(found, labels=labels)
+        if label.datatype is BYTES and found.labels != labels:
+            raise _disagreement(declared, told, f"returns {_list([str(name) for name in found.labels])}")
+        return found  # the model returns them itself
     widths = [output.shape[-1] for output in found.outputs if output.datatype.is_float and len(output.shape) > 1]
     if len(labels) not in widths and -1 not in widths:
-        raise _disagreement(declared, f"{len(labels)} labels ({_list(labels)})", f"returns {_shapes(found.outputs)}")
+        raise _disagreement(declared, told, f"returns {_shapes(found.outputs)}")
     return replace(found, labels=labels)
 
 

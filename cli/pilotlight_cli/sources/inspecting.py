@@ -45,12 +45,12 @@ def inspect_source(
     rows = to_bytes({"instances": list(declared.rows)}) if declared.rows and not golden else None
     notes = list(source.notes)
     if rows:
-        notes.append(f"the golden samples are the {len(declared.rows)} rows of {declared.rows_place}")
+        notes.append(f"the golden samples are the rows of {declared.rows_place}")
     if signature:
         found = inspected(signature, golden or rows)
         if source.declared:
             notes.append(f"the signature is that of --signature, not of {declared.place}")
-        return replace(found, notes=(*notes, *found.notes))
+        return replace(found, notes=(*notes, *found.notes), source=source.origin)
     given = golden or rows
     try:
         found = inspected(None, given)
@@ -65,7 +65,7 @@ def inspect_source(
             found = inspected(to_bytes(write_signature(merged)), golden or rows)
         except FormatError as error:
             raise (error if golden else error.within(declared.rows_place or declared.place)) from None
-    return replace(found, notes=(*notes, *found.notes))
+    return replace(found, notes=(*notes, *found.notes), source=source.origin)
 
 
 def _taken(declared: Declared, found: Signature, merged: Signature) -> list[str]:

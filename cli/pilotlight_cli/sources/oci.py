@@ -9,16 +9,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import DigestMismatch, ModelError, StoreError
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
+from pilotlight_cli.sources.archive import unpacked
 from pilotlight_cli.sources.client import Client, check_https, limited
-from pilotlight_cli.sources.files import Entry, Files, remote
+from pilotlight_cli.sources.files import Entry, Files, local, remote
 from pilotlight_cli.sources.oci_auth import signed_in
 from pilotlight_cli.stores import Progress
 
@@ -33,17 +34,19 @@ _MANIFESTS: Final = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _TITLE: Final = "org.opencontainers.image.title"
+# How ORAS marks the archive of a folder: the program by an annotation, the Python package by the type alone.
 _UNPACK: Final = "io.deis.oras.content.unpack"
+_FOLDER: Final = "application/vnd.oci.image.layer.v1.tar+gzip"
 _DIGEST: Final = r"sha256:[0-9a-f]{64}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer of a manifest: a file by its title, `folder` if it is an archive of one."""
+    """A layer of a manifest: a file by its title; `packed` if it is an archive that ORAS made of a folder."""
 
     title: str
     entry: Entry
-    folder: bool
+    packed: bool
 
 
 def artifact(argument: str, environ: Mapping[str, str] = os.environ) -> Files:
@@ -75,7 +78,21 @@ def artifact(argument: str, environ: Mapping[str, str] = os.environ) -> Files:
         client.download(f"{base}/blobs/{entry.digest}", file, entry.size, progress)
 
     entries = {title: layer.entry for title, layer in layers.items()}
-    return remote(place, entries, fetch, origin=place, notes=notes)
+    files = remote(place, entries, fetch, origin=place, notes=notes)
+    packed = [title for title, layer in layers.items() if layer.packed]
+    return _inside(files, packed) if packed else files
+
+
+def _inside(files: Files, packed: Sequence[str]) -> Files:
+    """Return the files of the folder that is an artifact's only layer. Raise NotRecognised if there is more."""
+    if len(files.sizes) > 1:
+        raise NotRecognised(
+            f"{files.place} has the folder {packed[0]} as an archive beside other layers; expected one folder or files"
+        )
+    found = unpacked(files.get(packed[0]))
+    folder = found.get(packed[0])
+    inside = local(folder) if folder.is_dir() else found
+    return replace(files, sizes=inside.sizes, get=inside.get)
 
 
 def _manifest(client: Client, url: str) -> bytes:
@@ -103,9 +120,6 @@ def _layers(content: bytes, place: str) -> dict[str, _Layer]:
     if untitled or not layers:
         found = f"{len(untitled)} layers without a file's name ({_TITLE})" if layers else "no layers"
         raise NotRecognised(f"{place} has {found}, expected files as 'oras push' adds them")
-    folders = [layer.title for layer in layers if layer.folder]
-    if folders:
-        raise NotRecognised(f"{place} has {', '.join(folders)} as archives of folders; push the files themselves")
     titles = {layer.title: layer for layer in layers}
     if len(titles) != len(layers):
         raise ModelError(f"{place} has two files of one name, expected each name once")
@@ -117,4 +131,5 @@ def _layer(item: Mapping[str, Any]) -> _Layer:
     notes = item.get("annotations") or {}
     if not re.fullmatch(_DIGEST, item["digest"]):
         raise ValueError(item["digest"])
-    return _Layer(str(notes.get(_TITLE, "")), Entry(int(item["size"]), item["digest"]), notes.get(_UNPACK) == "true")
+    packed = notes.get(_UNPACK) == "true" or item.get("mediaType") == _FOLDER
+    return _Layer(str(notes.get(_TITLE, "")), Entry(int(item["size"]), item["digest"]), packed)

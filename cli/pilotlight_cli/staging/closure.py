@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from pilotlight_cli.staging.package import BuildError
@@ -36,9 +37,14 @@ def _files(name: str, package: Path) -> Iterator[Path]:
                 yield file
 
 
-def _imports(file: Path) -> Iterator[str]:
+def _imports(file: Path) -> tuple[str, ...]:
+    return _imported(file, file.read_bytes())
+
+
+@cache
+def _imported(file: Path, source: bytes) -> tuple[str, ...]:
     try:
-        yield from _names(ast.parse(file.read_bytes(), str(file)), file)
+        return tuple(_names(ast.parse(source, str(file)), file))
     except SyntaxError as error:
         raise BuildError(f"{file}, line {error.lineno}: {error.msg}") from None
 

@@ -116,13 +116,18 @@ def disagreements(signature: Signature, golden: Golden, sample: Sample, response
     messages = []
     for output in signature.outputs:
         expected = published[output.name]
-        found = _flat(_served(signature, output, response))
+        found = output_values(signature, output, response)
         if len(found) != prod(expected.shape):
             messages.append(f"output {output.name!r}: found {len(found)} values, expected {prod(expected.shape)}")
             continue
         actual = Values(expected.name, expected.datatype, expected.shape, tuple(found))
         messages.extend(differences(golden, [expected], [actual]))
     return messages
+
+
+def output_values(signature: Signature, output: Output, response: Mapping[str, Any]) -> list[Any]:
+    """Return an output's values, flat, in a response of /predict or /predict_batch; none where it lacks them."""
+    return _flat(_served(signature, output, response))
 
 
 def _served(signature: Signature, output: Output, response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - nested lists

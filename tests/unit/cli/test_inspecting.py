@@ -31,7 +31,7 @@ def test_inspect_prints_what_publish_would_make_of_a_file(tmp_path: Path) -> Non
     shown = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert shown[0] == "runtime onnx on onnxruntime-python"
     assert "golden samples 1, generated" in shown
-    assert "input input FP32 [any, 4] features 4 features: f0, f1, f2, f3; may be missing" in shown
+    assert "input input FP32 [any, 4] features 4 features: f0 to f3; may be missing" in shown
     assert shown[-1].endswith("--signature > signature.json")
     assert "note: ZipMap was taken out" in result.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / "model.onnx"]

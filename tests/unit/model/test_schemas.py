@@ -81,7 +81,10 @@ FORMATS_BY_NAME = {
     "manifest": Format(
         "manifest.schema.json",
         read_manifest,
-        tuple(write_manifest(Manifest(model, descriptions.CREATED_AT)) for model in MODELS),
+        (
+            *(write_manifest(Manifest(model, descriptions.CREATED_AT)) for model in MODELS),
+            write_manifest(Manifest(MODELS[0], descriptions.CREATED_AT, "oci://registry.example.com/iris@sha256:0")),
+        ),
     ),
     "golden": Format(
         "golden.schema.json",

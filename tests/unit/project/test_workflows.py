@@ -91,7 +91,12 @@ def test_a_commit_is_checked_by_what_a_developer_runs() -> None:
 
 
 def test_dependabot_looks_where_something_is_pinned() -> None:
-    pinned = {"github-actions": ".github/workflows", "uv": "uv.lock", "pip": "tools/bootstrap.txt"}
+    pinned = {
+        "github-actions": ".github/workflows",
+        "uv": "uv.lock",
+        "pip": "tools/bootstrap.txt",
+        "npm": "tools/axe/package-lock.json",
+    }
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {update["package-ecosystem"] for update in updates} == set(pinned)
     for update in updates:

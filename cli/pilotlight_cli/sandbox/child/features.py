@@ -1,14 +1,14 @@
-"""The features of a fitted scikit-learn estimator: their number, their names, and which are strings."""
+"""The features of a fitted scikit-learn estimator: their number, their names, and their types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pilotlight.errors import ModelError
-from pilotlight.model.signature import Input
-from pilotlight.model.tensor import BYTES, FP64
+from pilotlight.model.signature import Input, Signature
+from pilotlight.model.tensor import BOOL, BYTES, FP64, Datatype
 
 # Each may have a name in the lock. This is also scikit-learn's default number of columns for hashed texts.
 MOST_FEATURES = 2**20
@@ -31,17 +31,32 @@ _VECTORIZERS = ("CountVectorizer", "HashingVectorizer", "TfidfVectorizer")
 class Features:
     """Inputs of the signature; `vocabulary` are strings that the encoders know, by input; `notes` say what was guessed.
 
-    `named` is whether the model itself names its features.
+    `named` is whether the model itself names its features. `names` are those of the columns of the rows that it gets,
+    and `unused` the columns that it drops.
     """
 
     inputs: tuple[Input, ...]
     vocabulary: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
     named: bool = False
+    names: tuple[str, ...] = ()
+    unused: frozenset[int] = frozenset()
 
 
-def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn has no types
-    """Read the inputs from the estimator's attributes. Raise ModelError if it has none."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What encoders know of columns: the strings of some, and that others are booleans."""
+
+    strings: dict[int, set[str]] = field(default_factory=dict)
+    booleans: set[int] = field(default_factory=set)
+
+
+def find_features(estimator: Any, types: Mapping[str | int, Collection[type]] | None = None) -> Features:  # noqa: ANN401
+    """Read the inputs from the estimator's attributes.
+
+    `types` are those of the values in the publisher's rows, by name or position of their column. Raise ModelError if
+    the estimator does not have them.
+    """
     count = _first(estimator, "n_features_in_")
     if count is None:
         vectorizer = next(_entries(estimator), None)
@@ -63,17 +78,79 @@ def find_features(estimator: Any) -> Features:  # noqa: ANN401 - scikit-learn ha
         names = [f"f{index}" for index in range(count)]
         notes.append(f"the model does not name its {count} features; they are called {_shown(names)}")
     names = [str(name) for name in names]
-    known: dict[int, set[str]] = {}
-    _find_strings(estimator, list(range(count)), known)
-    if not known:
+    columns = list(range(count))
+    known = _Known()
+    _find_strings(estimator, columns, known)
+    unused = frozenset(columns) - _used(estimator, columns)
+    types = types or {}
+    shown = [types.get(name, types.get(index, ())) for index, name in enumerate(names)]
+    datatypes = [_datatype(index, known, shown[index]) for index in columns]
+    notes += _type_notes(names, datatypes, [names[index] for index in sorted(unused) if not shown[index]])
+    inputs: tuple[Input, ...]
+    if set(datatypes) == {FP64}:
         stored = tuple(names) if named or count == 1 else ()  # the core makes up others, which a lock need not have
-        return Features((Input("features", FP64, (-1, count), "features", stored),), {}, tuple(notes), named)
-    strings = [names[index] for index in sorted(known)]
-    notes.append(f"strings: {_shown(strings)}; all other features are numbers, by the model's encoders")
-    inputs = tuple(
-        Input(name, BYTES if index in known else FP64, (-1, 1), "features") for index, name in enumerate(names)
-    )
-    return Features(inputs, {names[index]: tuple(sorted(known[index])) for index in known}, tuple(notes), named)
+        inputs = (Input("features", FP64, (-1, count), "features", stored),)
+    else:
+        inputs = tuple(
+            Input(name, datatype, (-1, 1), "features") for name, datatype in zip(names, datatypes, strict=True)
+        )
+    vocabulary = {
+        names[index]: tuple(sorted(known.strings.get(index, {"a text"})))
+        for index in columns
+        if datatypes[index] is BYTES
+    }
+    return Features(inputs, vocabulary, tuple(notes), named, tuple(names), unused)
+
+
+def with_missing(features: Features, columns: Collection[int], *, as_columns: bool) -> Features:
+    """Mark the columns in which values may be missing.
+
+    A matrix in which only some may be missing becomes a column for each feature, unless `as_columns` is not set.
+    """
+    used = set(columns) - features.unused
+    if not used:
+        return features
+    names = [features.names[column] for column in sorted(used)]
+    matrix = Signature(features.inputs, ()).matrix
+    everywhere = len(columns) == len(features.names)
+    inputs: tuple[Input, ...] = features.inputs
+    if matrix and everywhere:
+        inputs = (replace(matrix, missing=True),)
+    else:
+        if matrix and not as_columns:
+            return features
+        if matrix:
+            inputs = tuple(Input(name, FP64, (-1, 1), "features") for name in features.names)
+        inputs = tuple(
+            replace(tensor, missing=index in columns and tensor.datatype is not BOOL)
+            for index, tensor in enumerate(inputs)
+        )
+    where = "every feature" if everywhere else _shown(names)
+    return replace(features, inputs=inputs, notes=(*features.notes, f"values may be missing in {where}"))
+
+
+def _datatype(index: int, known: _Known, types: Collection[type]) -> Datatype:
+    """Return the datatype of a column, by the model's encoders or else by the publisher's rows."""
+    if index in known.strings or str in types:
+        return BYTES
+    if index in known.booleans or set(types) == {bool}:
+        return BOOL
+    return FP64
+
+
+def _type_notes(names: Sequence[str], datatypes: Sequence[Datatype], unknown: Sequence[str]) -> Iterator[str]:
+    """Yield what was found about the types of columns; nothing shows those of the `unknown`, which the model drops."""
+    found = []
+    for word, datatype in (("strings", BYTES), ("booleans", BOOL)):
+        of_type = [name for name, own in zip(names, datatypes, strict=True) if own is datatype]
+        found += [f"{word}: {_shown(of_type)}"] if of_type else []
+    if found:
+        yield f"{'; '.join(found)}; all other features are numbers, by the model's encoders"
+    if unknown:
+        yield (
+            f"the model does not use {_shown(unknown)}, taken as numbers; if they are strings or booleans, give rows "
+            "with --golden"
+        )
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -116,13 +193,23 @@ def _members(estimator: Any) -> list[Any]:  # noqa: ANN401 - scikit-learn has no
     return [member for member in found if hasattr(member, "__dict__") and not isinstance(member, type)]
 
 
-def _find_strings(estimator: Any, columns: list[int], known: dict[int, set[str]]) -> None:  # noqa: ANN401
-    """Collect, by column of the model's input, the strings that fitted encoders know."""
+def _used(estimator: Any, columns: list[int]) -> set[int]:  # noqa: ANN401 - scikit-learn has no types
+    """Return the columns that the estimator, or those that get its columns, do not drop."""
+    if hasattr(estimator, "_transformer_to_input_indices"):
+        indices = estimator._transformer_to_input_indices  # noqa: SLF001 - where scikit-learn itself keeps them
+        kept = [name for name, step, _ in estimator.transformers_ if not (isinstance(step, str) and step == "drop")]
+        return {columns[index] for name in kept for index in indices.get(name, ())}
+    members = _members(estimator)
+    return set().union(*(_used(member, columns) for member in members)) if members else set(columns)
+
+
+def _find_strings(estimator: Any, columns: list[int], known: _Known) -> None:  # noqa: ANN401
+    """Collect, by column of the model's input, the strings that fitted encoders know, and booleans."""
     if hasattr(estimator, "_transformer_to_input_indices"):
         for name, transformer, chosen in estimator.transformers_:
             inner = [columns[index] for index in estimator._transformer_to_input_indices.get(name, ())]  # noqa: SLF001
             if type(transformer).__name__ in _VECTORIZERS and isinstance(chosen, (str, int)):
-                known.setdefault(inner[0], set()).update(_texts(transformer))
+                known.strings.setdefault(inner[0], set()).update(_texts(transformer))
             else:
                 _find_strings(transformer, inner, known)
         return
@@ -143,12 +230,15 @@ def _texts(vectorizer: Any) -> list[str]:  # noqa: ANN401 - scikit-learn has no 
     return [str(word) for word in sorted(getattr(vectorizer, "vocabulary_", ()))[:50]] or ["a text"]
 
 
-def _note_strings(values: Sequence[Any], columns: list[int], known: dict[int, set[str]]) -> None:
+def _note_strings(values: Sequence[Any], columns: list[int], known: _Known) -> None:
     for column, found in zip(columns, values, strict=True):
         items = found.tolist() if hasattr(found, "tolist") else [found]
-        vocabulary = {str(item) for item in (items if isinstance(items, list) else [items]) if isinstance(item, str)}
+        items = items if isinstance(items, list) else [items]
+        vocabulary = {str(item) for item in items if isinstance(item, str)}
         if vocabulary:
-            known.setdefault(column, set()).update(vocabulary)
+            known.strings.setdefault(column, set()).update(vocabulary)
+        elif items and all(isinstance(item, bool) for item in items):
+            known.booleans.add(column)
 
 
 def _keeps_columns(step: Any) -> bool:  # noqa: ANN401 - scikit-learn has no types

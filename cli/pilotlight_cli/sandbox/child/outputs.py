@@ -28,6 +28,12 @@ class Outputs:
     methods: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def called(self) -> list[str]:
+        """The names of the estimator's methods that are called."""
+        by_role = ("predict_proba" if output.role == "probabilities" else "predict" for output in self.outputs)
+        return sorted({method.partition("[")[0] for method in self.methods or by_role})
+
 
 def check_fitted(estimator: Any) -> None:  # noqa: ANN401 - scikit-learn has no types
     """Raise ModelError for an estimator that was never fitted."""

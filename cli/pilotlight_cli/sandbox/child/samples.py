@@ -92,6 +92,11 @@ def _read_samples(text: str, signature: Signature) -> Golden:
     )
 
 
+def is_golden_document(text: str) -> bool:
+    """Return whether the publisher's samples name inputs and outputs, and are no rows."""
+    return _golden_document(text) is not None
+
+
 def _golden_document(text: str) -> dict[str, object] | None:
     try:
         document = read_json(text.encode())
@@ -103,7 +108,8 @@ def _golden_document(text: str) -> dict[str, object] | None:
 def generate(signature: Signature, vocabulary: Mapping[str, Sequence[str]], rows: int, below: int) -> Golden | None:
     """Generate inputs from a fixed seed: floats around zero, integers below `below`, strings of `vocabulary`.
 
-    Return None if the vocabulary of an input of strings is empty.
+    Where values may be missing, they are in the last of several rows. Return None if the vocabulary of an input of
+    strings is empty.
     """
     shapes = {tensor.name: _shape(tensor, rows) for tensor in signature.inputs}
     source = random.Random(_SEED)  # noqa: S311 - reproducible
@@ -112,7 +118,9 @@ def generate(signature: Signature, vocabulary: Mapping[str, Sequence[str]], rows
         known = vocabulary.get(tensor.name, ())
         if tensor.datatype is BYTES and not known:
             return None
-        data = tuple(_make(tensor, known, source, below) for _ in range(prod(shapes[tensor.name])))
+        count = prod(shapes[tensor.name])
+        filled = count - count // rows if tensor.missing and rows > 1 else count
+        data = (*(_make(tensor, known, source, below) for _ in range(filled)), *[None] * (count - filled))
         inputs.append(Values(tensor.name, tensor.datatype, shapes[tensor.name], data))
     return Golden((Sample(tuple(inputs), ()),), generated=True)
 

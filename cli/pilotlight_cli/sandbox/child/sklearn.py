@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +10,22 @@ from pilotlight import runtimes
 from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden, differences
 from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import BYTES, FP64
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
+from pilotlight_cli.registry.rows import column_types
 from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, match_outputs, read_given
-from pilotlight_cli.sandbox.child.features import Features, find_features
+from pilotlight_cli.sandbox.child.features import Features, find_features, with_missing
+from pilotlight_cli.sandbox.child.missing import complete_rows, missing_columns
 from pilotlight_cli.sandbox.child.outputs import Outputs, check_fitted, check_method, find_outputs
 from pilotlight_cli.sandbox.child.parts import assemble
-from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes, input_tensors, make_samples, predict_sample
+from pilotlight_cli.sandbox.child.samples import (
+    fill_outputs,
+    golden_notes,
+    input_tensors,
+    is_golden_document,
+    make_samples,
+    predict_sample,
+)
 from pilotlight_cli.sandbox.child.storage import Stored, load, save
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
 
@@ -30,14 +41,18 @@ def inspect(job: Job) -> Findings:
     forms = save(job, estimator, requested, made_of)  # before the estimator is changed for arrays
     given = read_given(job.signature) if job.signature else None
     try:
-        features = _features(estimator, given)
+        features = _features(estimator, given, _types(job))
     except ModelError:
         check_fitted(estimator)
         raise
+    serve(estimator, Signature(features.inputs, ()))
+    rows = _sample_rows(job, features, given)
+    outputs = _outputs(estimator, rows, job)
+    if given is None:
+        columns = missing_columns(estimator, rows, outputs.called)
+        features = with_missing(features, columns, as_columns=not is_golden_document(job.golden))
     inputs = Signature(features.inputs, ())
     golden = make_samples(job.golden, inputs, features.vocabulary)
-    serve(estimator, inputs)
-    outputs = _outputs(estimator, inputs, golden, job.method)
     signature, methods = _agreed(inputs, outputs, given)
     original = SklearnModel(estimator, signature, methods)
     for index, stored in enumerate(forms):
@@ -53,10 +68,17 @@ def inspect(job: Job) -> Findings:
     raise ModelError(f"{job.path.name} predicts differently once it is saved again; publish it as an ONNX model")
 
 
-def _features(estimator: Any, given: Signature | None) -> Features:  # noqa: ANN401 - scikit-learn has no types
-    """Return the model's inputs, or the publisher's if they match. Raise FormatError."""
+def _types(job: Job) -> Mapping[str | int, Collection[type]]:
+    return {} if is_golden_document(job.golden) else column_types(job.golden)
+
+
+def _features(estimator: Any, given: Signature | None, types: Mapping[str | int, Collection[type]]) -> Features:  # noqa: ANN401
+    """Return the model's inputs, or the publisher's if they match. Raise FormatError.
+
+    `types` are those of the values in the publisher's rows, by column.
+    """
     if given is None:
-        return find_features(estimator)
+        return find_features(estimator, types)
     try:
         features = find_features(estimator)
     except ModelError:
@@ -65,19 +87,31 @@ def _features(estimator: Any, given: Signature | None) -> Features:  # noqa: ANN
     return Features(given.inputs, features.vocabulary, ())
 
 
-def _outputs(estimator: Any, inputs: Signature, golden: Golden, method: str) -> Outputs:  # noqa: ANN401
-    """Return the outputs, from the model's answers to the first sample."""
-    rows = to_rows(input_tensors(golden.samples[0], inputs, "golden sample 0")) if golden.samples else None
+def _sample_rows(job: Job, features: Features, given: Signature | None) -> Any:  # noqa: ANN401 - an array
+    """Return the rows of the first sample, complete ones if there are any; None without a sample.
+
+    Before it is known where values may be missing, a sample may miss any.
+    """
+    open_ = [replace(tensor, missing=tensor.datatype in (BYTES, FP64)) for tensor in features.inputs]
+    inputs = Signature(features.inputs if given else tuple(open_), ())
+    golden = make_samples(job.golden, inputs, features.vocabulary)
+    if not golden.samples:
+        return None
+    return complete_rows(to_rows(input_tensors(golden.samples[0], inputs, "golden sample 0")))
+
+
+def _outputs(estimator: Any, rows: Any, job: Job) -> Outputs:  # noqa: ANN401 - scikit-learn has no types
+    """Return the outputs, from the model's answers to some rows."""
     try:
-        return find_outputs(estimator, rows, method)
+        return find_outputs(estimator, rows, job.method)
     except ModelError:
         raise
     except Exception as error:  # a model can raise any error
         check_fitted(estimator)
-        hint = "give it real rows with --golden" if golden.generated else "correct the golden samples"
+        hint = "correct the golden samples" if job.golden else "give it real rows with --golden"
         raise ModelError(
-            f"the model fails on {'generated' if golden.generated else 'the given'} rows: {type(error).__name__}: "
-            f"{error}; {hint}"
+            f"the model fails on {'the given' if job.golden else 'generated'} rows: {type(error).__name__}: {error}; "
+            f"{hint}"
         ) from error
 
 

@@ -65,3 +65,9 @@ def test_a_body_that_is_broken_off_or_malformed_is_the_callers_mistake(rest: str
 def test_a_function_that_is_gone_is_a_502(closed_port: int) -> None:
     with serving_wsgi(forwarding(f"http://127.0.0.1:{closed_port}", 1)) as url:
         assert requests.get(url).status_code == 502
+
+
+def test_a_second_function_is_asked_below_its_own_path() -> None:
+    with serving_wsgi(echo) as behind, serving_wsgi(with_page(echo, b"", forwarding(behind, 60))) as url:
+        assert requests.get(f"{url}/other/predict?a=1").headers["x-target"] == "/predict?a=1"
+        assert requests.get(f"{url}/otherwise").headers["x-target"] == "/otherwise"

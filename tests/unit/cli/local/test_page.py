@@ -5,6 +5,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from doubles import description
 from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description
@@ -36,7 +38,10 @@ PIXELS = Signature((Input("pixels", FP32, (-1, 2, 2), "tensor"),), (Output("y", 
 def test_each_row_of_the_golden_samples_is_an_instance_to_fill_in() -> None:
     golden = Golden((sample(Values("n", INT64, (2, 1), (1, 2)), Values("s", BYTES, (2, 1), ("a", "b"))),))
     found = data(page(model(COLUMNS), golden))
-    assert found["features"] == [{"name": "n", "datatype": "INT64"}, {"name": "s", "datatype": "BYTES"}]
+    assert found["features"] == [
+        {"name": "n", "datatype": "INT64", "missing": False},
+        {"name": "s", "datatype": "BYTES", "missing": False},
+    ]
     assert found["instances"] == [[1, "a"], [2, "b"]]
 
 
@@ -60,3 +65,32 @@ def test_the_first_instance_is_there_whatever_its_size_and_the_others_as_far_as_
     signature = Signature((Input("x", FP32, (-1, 60_000), "tensor"),), (Output("y", FP32, (-1,), "tensor"),))
     large = sample(Values("x", FP32, (1, 60_000), (0.25,) * 60_000))
     assert len(data(page(model(signature), Golden((large, large))))["instances"]) == 1
+
+
+def test_a_feature_that_may_be_missing_says_so() -> None:
+    signature = Signature((Input("x", FP32, (-1, 1), "features", missing=True),), ())
+    assert data(page(model(signature), Golden(())))["features"] == [{"name": "x", "datatype": "FP32", "missing": True}]
+
+
+@pytest.mark.parametrize(
+    ("shape", "datatype", "form"),
+    [
+        ((-1, 3, 8, 9), "FP32", {"height": 8, "width": 9, "first": True, "isInteger": False}),
+        ((1, 8, 9, 3), "UINT8", {"height": 8, "width": 9, "first": False, "isInteger": True}),
+        ((-1, 3, -1, -1), "FP16", {"height": -1, "width": -1, "first": True, "isInteger": False}),
+        ((-1, 4, 8, 9), "FP32", None),
+        ((-1, 3, 8), "FP32", None),
+        ((-1, 3, 8, 9), "INT64", None),
+    ],
+)
+def test_an_input_of_three_channels_takes_an_image(
+    shape: tuple[int, ...], datatype: str, form: dict[str, object] | None
+) -> None:
+    signature = Signature((Input("pixels", DATATYPES[datatype], shape, "tensor"),), ())
+    assert data(page(model(signature), Golden(())))["image"] == form
+
+
+def test_a_second_model_has_its_own_labels_and_a_place_to_ask_it() -> None:
+    other = replace(description(), version=7)
+    found = data(page(model(COLUMNS), Golden(()), other))["other"]
+    assert found == {"name": other.name, "version": 7, "labels": list(other.signature.labels), "prefix": "/other"}

@@ -17,11 +17,16 @@ import scipy.stats
 import sklearn
 import skops.io
 from sklearn.cluster import DBSCAN, KMeans
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn.impute import SimpleImputer
+from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -32,7 +37,7 @@ from sklearn.preprocessing import FunctionTransformer, LabelEncoder, OneHotEncod
 from sklearn.svm import SVC
 
 import pickles
-from estimators import FLATS, NAMES, POINTS, VALUES, with_schema
+from estimators import FLATS, NAMES, POINTS, RANDOM, VALUES, with_schema
 from pilotlight.errors import FormatError, ModelError, UnsafePickle
 from pilotlight.model.signature import write_signature
 from pilotlight.model.tensor import BYTES, FP64
@@ -114,7 +119,7 @@ def test_columns_of_strings_show_in_the_encoders(name: str, tmp_path: Path) -> N
         "floor FP64 [-1, 1] features",
     ]
     assert any("strings: city" in note for note in answer.notes)
-    assert set(answer.golden.samples[0].inputs[0].data) <= {"Bath", "Ely", "Hull"}
+    assert set(answer.golden.samples[0].inputs[0].data) <= {"Bath", "Ely", "Hull", None}
 
 
 def test_categories_of_boosting_are_strings(tmp_path: Path) -> None:
@@ -129,6 +134,130 @@ def test_a_vectorizer_within_a_column_transformer_takes_strings(tmp_path: Path) 
     columns = ColumnTransformer([("t", TfidfVectorizer(), "note"), ("n", StandardScaler(), ["area"])])
     answer = inspected(tmp_path, make_pipeline(columns, Ridge()).fit(FLATS[["note", "area"]], VALUES))
     assert shown(answer)[:2] == ["note BYTES [-1, 1] features", "area FP64 [-1, 1] features"]
+
+
+GAPS = NUMBERS.mask(RANDOM.random(NUMBERS.shape) < 0.2)
+CITIES = FLATS[["city", "area"]].mask(np.arange(60)[:, None] % 7 == [0, 9]).astype({"city": object})
+
+
+def pipeline(*steps: Any, rest: str = "drop") -> Any:
+    return make_pipeline(make_column_transformer(*steps, remainder=rest), Ridge())
+
+
+MISSING: dict[str, tuple[Callable[[], Any], set[str]]] = {
+    "nothing that replaces them": (lambda: make_pipeline(StandardScaler(), Ridge()).fit(NUMBERS, VALUES), set()),
+    "an imputer": (lambda: make_pipeline(SimpleImputer(), Ridge()).fit(GAPS, VALUES), {"features"}),
+    "neighbours": (lambda: make_pipeline(KNNImputer(), Ridge()).fit(GAPS, VALUES), {"features"}),
+    "an imputer after a scaler": (
+        lambda: make_pipeline(StandardScaler(), SimpleImputer(), Ridge()).fit(GAPS, VALUES),
+        {"features"},
+    ),
+    "boosting": (lambda: HistGradientBoostingRegressor(max_iter=3).fit(NUMBERS, VALUES), {"features"}),
+    "a forest that saw them": (lambda: RandomForestRegressor(3, random_state=0).fit(GAPS, VALUES), {"features"}),
+    "a forest that did not": (lambda: RandomForestRegressor(3, random_state=0).fit(NUMBERS, VALUES), set()),
+    "an imputer before such a forest": (
+        lambda: make_pipeline(SimpleImputer(), RandomForestRegressor(3, random_state=0)).fit(GAPS, VALUES),
+        {"features"},
+    ),
+    "an imputer of one column": (
+        lambda: pipeline((SimpleImputer(), ["a"]), (StandardScaler(), ["b", "c"])).fit(NUMBERS, VALUES),
+        {"a"},
+    ),
+    "a matrix of which one column is unused": (
+        lambda: pipeline((StandardScaler(), ["a", "b"])).fit(NUMBERS, VALUES),
+        set(),
+    ),
+    "a category of its own": (
+        lambda: pipeline((OneHotEncoder(), ["city"]), rest="passthrough").fit(CITIES, VALUES),
+        {"city"},
+    ),
+    "no such category": (
+        lambda: pipeline((OneHotEncoder(), ["city"]), rest="passthrough").fit(FLATS[["city", "area"]], VALUES),
+        set(),
+    ),
+    "unknown ones ignored": (
+        lambda: pipeline((OneHotEncoder(handle_unknown="ignore"), ["city"]), (StandardScaler(), ["area"])).fit(
+            FLATS[["city", "area"]], VALUES
+        ),
+        {"city"},
+    ),
+    "an unused column beside an imputer": (
+        lambda: pipeline((OneHotEncoder(), ["city"]), (SimpleImputer(), ["area"])).fit(
+            FLATS[["city", "area", "floor"]], VALUES
+        ),
+        {"area", "floor"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_values_may_be_missing_where_the_model_answers_without(name: str, tmp_path: Path) -> None:
+    make, expected = MISSING[name]
+    answer = inspected(tmp_path, make())
+    inputs = answer.signature.inputs
+    assert {tensor.name for tensor in inputs if tensor.missing} == expected
+    for tensor, values in zip(inputs, answer.golden.samples[0].inputs, strict=True):
+        assert (None in values.data[-len(values.data) // 5 :]) is tensor.missing, "the last row proves it"
+    assert any(note.startswith("values may be missing in") for note in answer.notes) is bool(expected)
+
+
+def test_missing_values_of_a_signature_are_proved(tmp_path: Path) -> None:
+    estimator = Ridge().fit(POINTS, VALUES)
+    own = signature_of(tmp_path, estimator)
+    own["inputs"][0]["missing"] = True
+    with pytest.raises(ModelError, match="the model fails on"):
+        inspected(tmp_path, estimator, signature=json.dumps(own))
+
+
+def test_golden_rows_may_miss_values_where_the_model_takes_it(tmp_path: Path) -> None:
+    rows = json.dumps({"instances": [{"a": 1.0, "b": None, "c": 2.0}, {"a": 1.0, "b": 2.0, "c": 2.0}]})
+    answer = inspected(tmp_path, make_pipeline(SimpleImputer(), Ridge()).fit(GAPS, VALUES), golden=rows)
+    assert answer.golden.samples[0].inputs[0].data[:3] == (1.0, None, 2.0)
+    with pytest.raises(FormatError, match=r"\$\.instances\[0\]\.b: expected a number \(FP64\), found null"):
+        inspected(tmp_path, Ridge().fit(NUMBERS, VALUES), golden=rows)
+
+
+def test_a_matrix_of_given_samples_stays_one(tmp_path: Path) -> None:
+    estimator = pipeline((SimpleImputer(), ["a"]), (StandardScaler(), ["b", "c"])).fit(NUMBERS, VALUES)
+    sample = {"inputs": [{"name": "features", "datatype": "FP64", "shape": [1, 3], "data": [1.0, 2.0, 3.0]}]}
+    golden = {"format": 1, "source": "given", "tolerance": {"absolute": 0, "relative": 1e-6}, "samples": [sample]}
+    answer = inspected(tmp_path, estimator, golden=json.dumps(golden))
+    assert shown(answer)[0] == "features FP64 [-1, 3] features"
+
+
+# What people's frames have beside numbers.
+FRAME = FLATS[["city", "area", "note"]].assign(new=POINTS[:, 0] > 0, sold=POINTS[:, 1] > 0, floor=FLATS["floor"])
+
+
+def test_booleans_show_in_an_encoder(tmp_path: Path) -> None:
+    estimator = pipeline((OneHotEncoder(), ["city", "new"]), (StandardScaler(), ["area"])).fit(
+        FRAME[["city", "new", "area"]], VALUES
+    )
+    answer = inspected(tmp_path, estimator)
+    assert [tensor.datatype.name for tensor in answer.signature.inputs] == ["BYTES", "BOOL", "FP64"]
+    assert "strings: city; booleans: new; all other features are numbers, by the model's encoders" in answer.notes
+
+
+@pytest.mark.parametrize("form", ["records", "lists", "CSV"])
+def test_the_publishers_rows_show_the_types_of_columns_that_the_model_does_not(form: str, tmp_path: Path) -> None:
+    estimator = pipeline((OneHotEncoder(), ["city"]), ("passthrough", ["area", "sold"])).fit(FRAME, VALUES)
+    answer = inspected(tmp_path, estimator)
+    assert [tensor.datatype.name for tensor in answer.signature.inputs] == ["BYTES", *["FP64"] * 5]
+    assert any(
+        note.startswith("the model does not use note, new, floor, taken as numbers; if they are strings")
+        for note in answer.notes
+    )
+    texts = {
+        "records": json.dumps({"instances": FRAME[:3].to_dict("records")}),
+        "lists": json.dumps({"instances": FRAME[:3].to_numpy().tolist()}),
+        "CSV": FRAME[:3].to_csv(index=False),
+    }
+    answer = inspected(tmp_path, estimator, golden=texts[form])
+    assert [tensor.datatype.name for tensor in answer.signature.inputs] == [
+        *("BYTES", "FP64", "BYTES", "BOOL", "BOOL", "FP64"),
+    ]
+    assert not any("does not use" in note for note in answer.notes)
+    assert list(answer.golden.samples[0].outputs[0].data) == pytest.approx(estimator.predict(FRAME[:3]).tolist())
 
 
 @pytest.mark.parametrize("vectorizer", [TfidfVectorizer(), HashingVectorizer(n_features=16)])

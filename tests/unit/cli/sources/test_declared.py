@@ -121,6 +121,12 @@ DISAGREEING: list[tuple[Declared, Signature, bool, str]] = [
         "declares 2 labels (a, b), but the model returns logits FP32 [-1, 3]",
     ),
     (
+        Declared("MLmodel", labels=("yes", "no")),
+        matrix("a"),
+        True,
+        "declares 2 labels (yes, no), but the model returns no, yes",
+    ),
+    (
         Declared("MLmodel", labels=("a", "b", "c")),
         matrix("a"),
         True,
@@ -142,7 +148,8 @@ NUMBERED = Signature((), (Output("label", INT64, (-1,), "label"), SCORES), (0, 1
 LABELS = [
     (LOGITS, ("a", "b", "c"), ("a", "b", "c")),
     (replace(LOGITS, outputs=(Output("logits", FP32, (-1, -1), "tensor"),)), ("a", "b"), ("a", "b")),
-    (replace(CLASSIFIER, inputs=LOGITS.inputs), ("a", "b"), ("a", "b")),
+    (replace(CLASSIFIER, inputs=LOGITS.inputs), ("no", "yes"), ("no", "yes")),
+    (Signature(LOGITS.inputs, (SCORES,), ("0", "1")), ("a", "b"), ("a", "b")),
     (replace(NUMBERED, inputs=LOGITS.inputs), ("a", "b"), (0, 1)),  # the model returns numbers
 ]
 

@@ -321,7 +321,9 @@ def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
     assert obtained(str(file)).path == file
     with pytest.raises(PilotlightError, match=re.escape(f"{file} is a file; --file a chooses a file of a folder")):
         obtained(str(file), "a")
-    with pytest.raises(PilotlightError, match="nowhere does not exist; expected a model file, a model folder"):
+    with pytest.raises(
+        PilotlightError, match="nowhere does not exist; expected a model file, a model folder, models:/"
+    ):
         obtained("nowhere")
 
 
