@@ -14,7 +14,7 @@ from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
 def optimize(
     path: Annotated[
         Path,
-        typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="ONNX model.", show_default=False),
+        typer.Argument(metavar="MODEL.onnx", exists=True, help="ONNX model.", show_default=False),
     ],
     folder: Annotated[Path, typer.Argument(metavar="OUTDIR", help="Output folder, new or empty.", show_default=False)],
     *,

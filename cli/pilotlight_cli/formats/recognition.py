@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.formats import onnx_file
+from pilotlight_cli.formats.foreign import foreign, foreign_archive
 
 # The limit of the unpacked size: a multiple of the file's, and at least so many bytes. Models seldom reach 30 times.
 TIMES: Final = 200
@@ -48,10 +49,7 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
 # How pickles of protocol 0 and 1 begin: with an object, a dictionary, a list or a tuple.
 _OLD_PICKLES: Final = (b"ccopy_re", b"(dp0", b"(lp0", b"}q", b"]q", b"(c", b"(V", b"(X")
 _BOOSTERS: Final = {b"catboost": "CatBoost", b"lightgbm": "LightGBM", b"xgboost": "XGBoost"}
-_UNSUPPORTED: Final = (
-    (b"\x89HDF", "an HDF5 file, as Keras writes them; convert the model to ONNX"),
-    (b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),
-)
+_UNSUPPORTED: Final = ((b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),)
 # The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
 _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
 _FIELD_AS_TEXT: Final = re.compile(rb"V_sklearn_version\np[0-9]+\nV([^\n]{1,31})\n")
@@ -80,14 +78,17 @@ class Recognised:
     """A model file's kind, and the versions that saved a scikit-learn model.
 
     `size` is its size in bytes, unpacked, and `lz4` whether lz4 unpacks it. `external_files` are the external data
-    files of an ONNX model, `labels` and `vocabulary` the classes and the strings in it; `repairs`: it has what publish
-    may rewrite.
+    files of an ONNX model, `external_names` their names in a store, and `places` the positions in the file at which
+    these replace others of the same length. `labels` and `vocabulary` are the classes and the strings in it; `repairs`:
+    it has what publish may rewrite.
     """
 
     kind: str
     sklearn: str = ""
     numpy_major: int = 2
     external_files: tuple[Path, ...] = ()
+    external_names: tuple[str, ...] = ()
+    places: tuple[tuple[int, str], ...] = ()
     labels: tuple[str | int, ...] = ()
     vocabulary: tuple[str, ...] = ()
     size: int = 0
@@ -108,8 +109,9 @@ def recognise(path: Path) -> Recognised:
         if found := recogniser(path, head):
             return found
     raise NotRecognised(
-        f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model as a "
-        "skops file, a pickle or a joblib file"
+        foreign(path)
+        or f"{path.name} is not a model file that Pilotlight serves; expected an ONNX model, or a scikit-learn model "
+        "as a skops file, a pickle or a joblib file"
     )
 
 
@@ -129,6 +131,8 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
     return Recognised(
         "onnx",
         external_files=external_files,
+        external_names=tuple(onnx.external.values()),
+        places=onnx.places,
         labels=onnx.labels,
         vocabulary=onnx.vocabulary,
         size=size,
@@ -136,24 +140,30 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
     )
 
 
-def _external_files(path: Path, names: Collection[str]) -> tuple[Path, ...]:
-    """Return the external data files, which have to be beside the model. Raise NotRecognised."""
-    if path.name in names:
+def _external_files(path: Path, names: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the external data files, which have to be where the model says. Raise NotRecognised."""
+    if path.name in names.values():
         raise NotRecognised(f"{path.name} names itself as external data, expected another file; save it again")
-    external_files = tuple(path.parent / name for name in names)
-    for file in external_files:
-        if not file.is_file():
+    if len(set(names.values())) != len(names):
+        raise NotRecognised(
+            f"{path.name} has external data in {', '.join(names)}, of which two would have one name in a store; save "
+            "it again with onnx.save(..., save_as_external_data=True, location='model.data')"
+        )
+    for name in names:
+        if not (path.parent / name).is_file():
             raise NotRecognised(
-                f"{path.name} has external data in {file.name}, but there is no such file beside it; copy it there"
+                f"{path.name} has external data in {name}, but there is no such file beside it; copy it there"
             )
-    return external_files
+    return tuple(path.parent / name for name in names)
 
 
 def read_recognised(document: dict[str, Any]) -> Recognised:
     """Read what `write_recognised` wrote."""
-    external_files = tuple(map(Path, document["external_files"]))
-    labels, vocabulary = tuple(document["labels"]), tuple(document["vocabulary"])
-    return Recognised(**document | {"external_files": external_files, "labels": labels, "vocabulary": vocabulary})
+    lists = {name: tuple(values) for name, values in document.items() if isinstance(values, list)}
+    places = tuple((position, name) for position, name in document["places"])
+    return Recognised(
+        **document | lists | {"external_files": tuple(map(Path, document["external_files"])), "places": places}
+    )
 
 
 def write_recognised(found: Recognised) -> dict[str, Any]:
@@ -195,12 +205,16 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
         return None
     content = decompress(path)
     versions = set(_pickled_versions(content))
+    if not versions and foreign(path):
+        return None
     if content[:1] != b"\x80" and not (content.startswith(_OLD_PICKLES) and versions):
         if content[:8] == head:
             return None
         raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
     if not versions:
         _check_booster(path, content)
+        if not content.endswith(b"."):
+            raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")
@@ -237,11 +251,13 @@ def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = _check_entries(path, archive.infolist())
+            if "schema.json" not in archive.namelist():
+                raise NotRecognised(foreign_archive(path, archive.namelist()))
             schema = json.loads(archive.read("schema.json"))
     except _UNZIPPING as error:
-        raise NotRecognised(
-            f"{path.name} is a zip file but not a skops file: {error}; convert PyTorch and Keras models to ONNX"
-        ) from None
+        if not zipfile.is_zipfile(path):
+            raise NotRecognised(f"{path.name} is a zip file that was truncated; copy or save it again") from None
+        raise NotRecognised(f"{path.name} is a zip file but not a skops file: {error}; save the model again") from None
     versions = set(_versions(schema))
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"

@@ -59,7 +59,7 @@ def optimize(
     found = recognise_file(path, limit_options)
     if found.kind != "onnx":
         raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
-    if any(companion.name == MODEL for companion in found.external_files):
+    if MODEL in found.external_names:
         raise UsageError(
             f"{path.name} keeps tensors in {MODEL}, which is the output's name; save them under another name"
         )

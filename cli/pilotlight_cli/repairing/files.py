@@ -12,7 +12,7 @@ from pilotlight.model.lock import FILE_NAME
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
-from pilotlight_cli.sandbox.inspection import link_files, recognise_file
+from pilotlight_cli.sandbox.inspection import gather_files, recognise_file
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
@@ -53,7 +53,7 @@ def repair(
             f"{data.name} cannot be the name of external data; choose a name of letters, digits, ., _ and -"
         )
     folder = temporary_folder()
-    linked, *external = link_files((path, *found.external_files), folder / "given")
+    linked, *external = gather_files(path, found, folder / "given")
     job = Job(
         path=linked,
         kind="onnx",

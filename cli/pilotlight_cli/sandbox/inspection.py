@@ -22,6 +22,7 @@ from pilotlight.model.lock import GLOBAL, Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted_globals
+from pilotlight_cli.formats.foreign import foreign_folder
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import LZ4, LZ4_PACKAGES, Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
@@ -89,7 +90,7 @@ def inspect(
     before = file_states((path, *found.external_files))
     providers = _providers(allow)
     folder = temporary_folder()
-    linked, *external_files = link_files((path, *found.external_files), folder / _GIVEN)
+    linked, *external_files = gather_files(path, found, folder / _GIVEN)
     module = pack(with_module, folder) if with_module else None
     job = Job(
         path=linked,
@@ -124,8 +125,18 @@ def inspect(
         golden=findings.golden,
         allowed_globals=allowed,
         extra_globals=extra,
-        notes=findings.notes,
+        notes=(*_renamed(path, found), *findings.notes),
     )
+
+
+def _renamed(path: Path, found: Recognised) -> list[str]:
+    """Return a note for each external data file that a store has under another name."""
+    names = [str(file.relative_to(path.parent)) for file in found.external_files]
+    return [
+        f"the external data in {name} is published as {stored}"
+        for name, stored in zip(names, found.external_names, strict=True)
+        if name != stored
+    ]
 
 
 def discard(inspection: Inspection) -> None:
@@ -136,6 +147,8 @@ def discard(inspection: Inspection) -> None:
 
 def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
     """Recognise the file at `path`. Raise UsageError if it is not a regular file, NotRecognised or ModelError."""
+    if path.is_dir():
+        raise UsageError(foreign_folder(path))
     limits = limit_options.limits(check_regular(path).st_size)
     with path.open("rb") as file:
         packages = host_packages(list(LZ4_PACKAGES)) if file.read(len(LZ4)) == LZ4 else None
@@ -144,16 +157,28 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     )
 
 
-def link_files(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Link the files into a new folder, or copy those that cannot be linked."""
+def gather_files(path: Path, found: Recognised, folder: Path) -> list[Path]:
+    """Put a model and its external data files into a new folder, under the names that a store can have."""
     folder.mkdir()
-    targets = [folder / file.name for file in files]
-    for file, target in zip(files, targets, strict=True):
-        try:
-            os.link(file.resolve(), target)
-        except OSError:  # another file system, or another user's file
-            shutil.copyfile(file, target)
-    return targets
+    names = [path.name, *found.external_names]
+    files = [_linked(file, folder / name) for file, name in zip((path, *found.external_files), names, strict=True)]
+    if found.places:
+        files[0].unlink()  # a link to the publisher's own file
+        shutil.copyfile(path, files[0])
+        with files[0].open("r+b") as model:
+            for position, name in found.places:
+                model.seek(position)
+                model.write(name.encode())
+    return files
+
+
+def _linked(file: Path, target: Path) -> Path:
+    """Link a file, or copy it if it cannot be linked."""
+    try:
+        os.link(file.resolve(), target)
+    except OSError:  # another file system, or another user's file
+        shutil.copyfile(file, target)
+    return target
 
 
 def _check_allowed(allow: Sequence[str]) -> None:

@@ -135,7 +135,7 @@ def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove:
 
 def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
     """Load the model as a function does, by its own inputs and outputs. Raise ModelError or FormatError."""
-    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"), "load")
+    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"))
     metadata = session.get_modelmeta().custom_metadata_map
     facts = read_facts(job.path)
     if facts.training:

@@ -25,5 +25,5 @@ def optimize(document: dict[str, Any]) -> dict[str, Any]:
         prefix = "session.optimized_model_external_initializers"
         options.add_session_config_entry(f"{prefix}_file_name", document["data"])
         options.add_session_config_entry(f"{prefix}_min_size_in_bytes", str(_SMALLEST))
-    open_session(Path(document["path"]), options, "optimise")
+    open_session(Path(document["path"]), options)
     return {"external_files": list(map(str, recognise(Path(document["file"])).external_files))}

@@ -88,7 +88,7 @@ def _save(model: ModelProto, examined: Examined, out: Path, external: Sequence[P
         files += [file for file in [out.with_suffix(".data")] if file.exists()]
     else:
         out.write_bytes(model.SerializeToString())
-    session = open_session(out, idle_options("ORT_ENABLE_ALL"), "load")
+    session = open_session(out, idle_options("ORT_ENABLE_ALL"))
     problem = find_difference(session, Rewriting(model), examined.names, examined.runs, lambda _: {})
     if problem:
         raise ModelError(f"{out.name} answers differently once it is saved: {problem}; publish the given file instead")

@@ -77,7 +77,7 @@ def _proof(original: Job, rewriting: Rewriting) -> Prove:
                 f"no rows can be generated to prove that nothing else changes when {_list(rewriting)}; give rows with "
                 "--golden"
             )
-        session = open_session(original.path, idle_options("ORT_ENABLE_ALL"), "load")
+        session = open_session(original.path, idle_options("ORT_ENABLE_ALL"))
         try:
             problem = find_difference(session, rewriting, names, runs, again)
         except Exception as error:  # a model can raise any error
@@ -96,7 +96,7 @@ def _list(rewriting: Rewriting) -> str:
 
 def _opens(path: Path) -> bool:
     try:
-        open_session(path, idle_options("ORT_DISABLE_ALL"), "load")
+        open_session(path, idle_options("ORT_DISABLE_ALL"))
     except ModelError as error:
         if is_exhaustion(error):
             raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pilotlight.errors import ModelError
 from pilotlight.runtimes.onnx.binding import library, session_options
+from pilotlight.runtimes.onnx.refusals import load_error
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, SessionOptions
@@ -23,10 +23,10 @@ def idle_options(optimization: str) -> SessionOptions:
     return options
 
 
-def open_session(path: Path, options: SessionOptions, action: str) -> InferenceSession:
-    """Open a session on a model. Raise ModelError where ONNX Runtime cannot do the `action` that needs it."""
+def open_session(path: Path, options: SessionOptions) -> InferenceSession:
+    """Open a session on a model. Raise ModelError where ONNX Runtime does not load it."""
     try:
         session: InferenceSession = library().InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the binding's errors have no common base
-        raise ModelError(f"ONNX Runtime cannot {action} {path.name}: {error}") from error
+        raise load_error(path.name, error, library().__version__) from error
     return session

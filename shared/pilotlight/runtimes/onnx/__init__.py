@@ -73,4 +73,6 @@ def check_refusal(error: Exception) -> None:
     run without enough memory ends with the same codes, and only its message differs.
     """
     if "alloc" not in str(error):
-        raise InvalidRequest("the model does not accept these values") from error
+        from pilotlight.runtimes.onnx.refusals import OnnxRuntimeError, cleaned  # noqa: PLC0415 - a start does not need it
+
+        raise InvalidRequest("the model does not accept these values") from OnnxRuntimeError(cleaned(str(error)))

@@ -78,7 +78,7 @@ def library() -> ModuleType:
 def load(model: Description, folder: Path, threads: int) -> OnnxModel:
     """Load `files[0]`, which may keep tensors in the other files, into a session.
 
-    Raises RuntimeMismatch, ModelError if the file does not match the signature, or ONNX Runtime's own errors.
+    Raises RuntimeMismatch, or ModelError if the file cannot be loaded or does not match the signature.
     """
     try:
         onnxruntime = library()
@@ -86,7 +86,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
         raise RuntimeMismatch(f"cannot import onnxruntime, which the lock requires: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
     check_files(model, folder)
-    session = _session(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
+    session = _open(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
     check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
     check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
     return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
@@ -104,11 +104,20 @@ def session_options(onnxruntime: ModuleType) -> SessionOptions:
     return options
 
 
+def _open(onnxruntime: ModuleType, path: Path, session: Session, threads: int) -> InferenceSession:
+    try:
+        return _session(onnxruntime, path, session, threads)
+    except Exception as error:  # the binding's errors have no common base
+        from pilotlight.runtimes.onnx.refusals import load_error  # noqa: PLC0415 - a start does not need it
+
+        raise load_error(path.name, error, onnxruntime.__version__) from error
+
+
 def _session(onnxruntime: ModuleType, model: Path | bytes, session: Session, threads: int) -> InferenceSession:
     options = session_options(onnxruntime)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised, and need no line of their own on stderr
     if session.graph_optimization == "off":
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not session.prepacking:

@@ -15,7 +15,7 @@ from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.onnx import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
-from pilotlight.runtimes.onnx.c_library import ERRORS_ONLY, Api, Function, OrtError, library
+from pilotlight.runtimes.onnx.c_library import NO_LOG, Api, Function, OrtError, library
 from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, Nodes, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
 
@@ -106,7 +106,7 @@ class Run:
 def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
     """Load `files[0]`, which may keep tensors in the other files, into a session.
 
-    Raises RuntimeMismatch, ModelError if the file does not match the signature, or OrtError.
+    Raises RuntimeMismatch, ModelError if the file cannot be loaded or does not match the signature, or OrtError.
     """
     api = library(model.runtime.packages)
     check_files(model, folder)
@@ -115,10 +115,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
         memory = Memory(api)
         stack.callback(api.release_memory_info, memory.info)
         options = _options(api, stack, model.runtime.session, threads)
-        path = os.fsencode(folder / model.files[0].name)
-        session = _create(
-            api, stack, api.release_session, lambda out: api.create_session(api.environment, path, options, out)
-        )
+        session = _open(api, stack, folder / model.files[0].name, options)
         nodes = Nodes(api, memory, session)
         check_signature("input", signature.inputs, nodes.inputs())
         check_signature("output", signature.outputs, nodes.outputs())
@@ -152,11 +149,23 @@ def preload(packages: Mapping[str, str]) -> None:
         )
 
 
+def _open(api: Api, stack: ExitStack, path: Path, options: c_void_p) -> c_void_p:
+    name = os.fsencode(path)
+    try:
+        return _create(
+            api, stack, api.release_session, lambda out: api.create_session(api.environment, name, options, out)
+        )
+    except OrtError as error:
+        from pilotlight.runtimes.onnx.refusals import load_error  # noqa: PLC0415 - a start does not need it
+
+        raise load_error(path.name, error, api.version) from error
+
+
 def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_void_p:
     options = _create(api, stack, api.release_session_options, api.create_session_options)
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
-    api.check(api.set_session_log_severity_level(options, ERRORS_ONLY))
+    api.check(api.set_session_log_severity_level(options, NO_LOG))
     # For any file name: by default one that ends in .ort means another format.
     api.check(api.add_session_config_entry(options, b"session.load_model_format", b"ONNX"))
     if session.graph_optimization == "off":

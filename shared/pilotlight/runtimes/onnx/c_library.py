@@ -42,7 +42,8 @@ _RELEASE = PYFUNCTYPE(None)
 # stop for that long.
 _OPEN = CFUNCTYPE(c_void_p, c_char_p, c_int)(("dlopen", CDLL(None)))
 
-ERRORS_ONLY = c_int(3)  # ORT_LOGGING_LEVEL_ERROR
+# Errors are raised, and need no line of their own on stderr.
+NO_LOG = c_int(4)  # ORT_LOGGING_LEVEL_FATAL
 
 Function = Callable[..., Any]
 
@@ -71,8 +72,9 @@ class Api:
     every operator: most of the time that `bench/onnx_engines.py` prints for the library.
     """
 
-    def __init__(self, table: int) -> None:
+    def __init__(self, table: int, version: str) -> None:
         """Create the environment. Raises OrtError if that fails."""
+        self.version = version
 
         def entry(index: int) -> int:
             return c_void_p.from_address(table + index * sizeof(c_void_p)).value or 0
@@ -119,7 +121,7 @@ class Api:
         self.get_tensor_element_type_and_shape_data_reference: Function = _QUICK(entry(414))
         self.environment = c_void_p()
         create_env = _LONG(entry(3))
-        self.check(create_env(ERRORS_ONLY, b"pilotlight", byref(self.environment)))
+        self.check(create_env(NO_LOG, b"pilotlight", byref(self.environment)))
 
     def check(self, status: int | None) -> None:
         """Raise a status as an OrtError, and release it."""
@@ -129,7 +131,9 @@ class Api:
         code = self._code(pointer)
         message = self._message(pointer).decode(errors="replace")
         self.discard(status)
-        raise OrtError(_CODES[code] if code < len(_CODES) else str(code), message)
+        from pilotlight.runtimes.onnx.refusals import cleaned  # noqa: PLC0415 - a start does not need it
+
+        raise OrtError(_CODES[code] if code < len(_CODES) else str(code), cleaned(message))
 
     def discard(self, status: int | None) -> None:
         """Release a status without looking at it."""
@@ -152,7 +156,7 @@ def library(packages: Mapping[str, str]) -> Api:
     base = _base(str(path))
     version = base.get_version_string().decode()
     check_version("onnxruntime", version, packages)
-    return _api(base.get_api(API_VERSION))
+    return _api(base.get_api(API_VERSION), version)
 
 
 def _base(path: str) -> _Base:

@@ -70,15 +70,17 @@ def check_external(model: Description, path: Path) -> None:
 
 def external_files(content: Content) -> set[str]:
     """Return the names of the files that hold a model's tensors, as written in its bytes. Raises Malformed."""
-    names = set()
+    return {content[first:last].decode("utf-8", "replace") for first, last in locations(content)}
+
+
+def locations(content: Content) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each name of a file that holds tensors. Raises Malformed."""
     for message, start, end in walk(content, LOCATION):
         if message == "StringStringEntryProto":
-            texts = {
-                number: content[first:last] for number, kind, first, last in fields(content, start, end) if kind == 2
-            }
-            if texts.get(1) == LOCATION:
-                names.add(texts.get(2, b"").decode("utf-8", "replace"))
-    return names
+            texts = {number: (first, last) for number, kind, first, last in fields(content, start, end) if kind == 2}
+            key, last = texts.get(1, (0, 0)), texts.get(2, (end, end))
+            if content[key[0] : key[1]] == LOCATION:
+                yield last
 
 
 def walk(content: Content, wanted: bytes = b"") -> Iterator[tuple[str, int, int]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import onnx
 import pytest
 import sklearn
 import skops.io
@@ -23,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 import models
 from estimators import NAMES, POINTS
 from onnx_hiding import PLACES
-from onnx_models import with_external_data
+from onnx_models import external, with_external_data
 from pilotlight.errors import ModelError
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.formats.kinds import KINDS
@@ -175,7 +176,6 @@ def zipped(folder: Path, name: str, content: str) -> Path:
         (b"\x04\x22\x4d\x18rest", "looks compressed but cannot be decompressed"),
         (b"(not a pickle at all", "not a model file that Pilotlight serves"),
         (pickle.dumps({"a": 1}, 0), "not a model file that Pilotlight serves"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
         (b"ZFfile", "a file of joblib before 0.10"),
         (pickle.dumps({"a": 1}), "holds no scikit-learn estimator"),
         (pickle.dumps("xgboost.core Booster"), "holds a model of XGBoost .* 'pilotlight convert model model.onnx'"),
@@ -194,7 +194,6 @@ def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [
-        ("data.npy", "", "not a skops file"),
         ("schema.json", "{", "not a skops file"),
         ("schema.json", "[" * 200_000, "not a skops file: .*recursion"),
         ("schema.json", "1" * 200_000, "not a skops file: .*digits"),
@@ -229,10 +228,39 @@ def test_a_file_that_no_protocol_buffer_can_be_is_told_what_to_do(tmp_path: Path
         recognise(path)
 
 
-@pytest.mark.parametrize("location", ["../vector.bin", "/etc/passwd", "folder/vector.bin", "..", ""])
+@pytest.mark.parametrize(
+    "location", ["../vector.bin", "/etc/passwd", "a/../../vector.bin", "a//b", "..", "", "a\\b", "x" * 129]
+)
 def test_external_data_outside_of_the_folder_is_refused(location: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected the name of a file beside the model"):
+    with pytest.raises(ModelError, match="expected a file in the model's folder or below it"):
         recognise(with_external_data(tmp_path, location))
+
+
+@pytest.mark.parametrize(
+    ("location", "stored"),
+    [
+        ("weights/vector.bin", "weights-vector.bin"),
+        ("./vector.bin", "0-vector.bin"),
+        ("Gewichte für 1.bin", "Gewichte-f--r-1.bin"),
+    ],
+)
+def test_external_data_below_the_folder_gets_a_name_for_the_store(location: str, stored: str, tmp_path: Path) -> None:
+    file = tmp_path / location
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(bytes(16))
+    found = recognise(with_external_data(tmp_path, location))
+    assert found.external_files == (file,)
+    assert found.external_names == (stored,)
+    assert [name for _, name in found.places] == [stored]
+    assert read_recognised(json.loads(json.dumps(write_recognised(found)))) == found
+
+
+def test_two_names_that_a_store_cannot_tell_apart_are_refused(tmp_path: Path) -> None:
+    model = onnx.load(with_external_data(tmp_path, "a/b"), load_external_data=False)
+    model.graph.initializer.append(external("a-b"))
+    path = written(tmp_path, model.SerializeToString(), "model.onnx")
+    with pytest.raises(NotRecognised, match="external data in a-b, a/b, of which two would have one name in a store"):
+        recognise(path)
 
 
 def test_external_data_in_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:

@@ -107,6 +107,28 @@ def test_files_with_external_data_are_published_too(tmp_path: Path) -> None:
     assert sample.outputs[0].data == pytest.approx(moved, rel=1e-6)
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_external_data_in_a_folder_is_published_beside_the_model(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linked:
+        monkeypatch.setattr(os, "link", another_file_system)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "vector.bin").write_bytes(np.ones(4, np.float32).tobytes())
+    path = with_external_data(tmp_path, "weights/vector.bin")
+    before = path.read_bytes()
+
+    found = inspected(path)
+
+    assert [file.name for file in found.files] == ["model.onnx", "weights-vector.bin"]
+    assert found.files[0].read_bytes() == before.replace(b"weights/vector.bin", b"weights-vector.bin")
+    assert path.read_bytes() == before
+    assert "the external data in weights/vector.bin is published as weights-vector.bin" in found.notes
+    (sample,) = found.golden.samples
+    moved = [value + 1 for value in sample.inputs[0].data if isinstance(value, float)]
+    assert sample.outputs[0].data == pytest.approx(moved, rel=1e-6)
+
+
 def another_file_system(source: Path, target: Path) -> None:
     raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(source), None, str(target))
 

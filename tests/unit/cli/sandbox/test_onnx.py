@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import pytest
 import skl2onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -191,7 +191,7 @@ def test_a_file_that_the_library_does_not_load_is_refused(tmp_path: Path) -> Non
     model = onnx.load(path)
     model.graph.node[0].op_type = "NoSuchThing"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load model\.onnx"):
+    with pytest.raises(ModelError, match=r"model\.onnx uses the operator NoSuchThing, which onnxruntime \S+ does not"):
         inspected(path)
 
 
@@ -360,3 +360,14 @@ def test_the_datatypes_of_an_answer_are_those_of_the_model(tmp_path: Path) -> No
     answer = inspected(identity(tmp_path, TensorProto.INT64, "N"))
     assert (answer.signature.inputs[0].datatype, answer.signature.outputs[0].datatype) == (INT64, INT64)
     assert answer.runtime.packages.keys() == {"numpy", "onnxruntime"}
+
+
+def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    node = helper.make_node("Constant", [], ["y"], value_floats=[1.0])
+    graph = helper.make_graph([node], "constant", [], [output])
+    path = tmp_path / "model.onnx"
+    opsets = [helper.make_opsetid("", 13)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+    with pytest.raises(ModelError, match=r"model\.onnx has no inputs, .*; expected at least one"):
+        inspected(path)
