@@ -12,9 +12,16 @@ import onnx
 
 from pilotlight.errors import ModelError, origin
 from pilotlight.model.signature import Signature
-from pilotlight_cli.repairing.proof import RunOutputs, find_difference
-from pilotlight_cli.repairing.rewriting import LOCALE, Rewriting, free_batch, keep_labels, make_tensors, set_locale
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
+from pilotlight_cli.sandbox.child.onnx_proof import RunOutputs, find_difference
+from pilotlight_cli.sandbox.child.onnx_rewriting import (
+    LOCALE,
+    Rewriting,
+    free_batch,
+    keep_labels,
+    make_tensors,
+    set_locale,
+)
 from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_trial import Run
 from pilotlight_cli.sandbox.job import Job

@@ -9,7 +9,7 @@ import numpy as np
 
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.arrays import to_numpy
-from pilotlight_cli.repairing.rewriting import End, Rewriting
+from pilotlight_cli.sandbox.child.onnx_rewriting import End, Rewriting
 from pilotlight_cli.sandbox.child.onnx_trial import Run, row_of, take_rows
 
 if TYPE_CHECKING:
