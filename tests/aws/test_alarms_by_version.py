@@ -79,7 +79,7 @@ def test_errors_of_a_version_raise_the_alarm_of_that_version_alone(versions: dic
 
 def test_what_callers_do_wrong_raises_none(versions: dict[str, LambdaRuntime]) -> None:
     assert answered(versions["2"], HttpRequest("GET", "/nowhere")) == 404
-    refused = json.dumps({"instances": [[1], [1]]}).encode()  # the model takes one at a time, which no signature says
+    refused = json.dumps({"instances": [[9], [9]]}).encode()  # more than the model takes, which no signature says
     headers = (("content-type", "application/json"),)
     assert answered(versions["2"], HttpRequest("POST", "/predict_batch", headers, refused)) == 400
     assert rung(versions) == []

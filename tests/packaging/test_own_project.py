@@ -101,7 +101,7 @@ def test_a_project_and_its_tests_outlive_every_change_of_its_models(wheels: Path
     assert project.commit("Serve the tumours") == ["tumours"]
 
     project.run(pilotlight, "publish", str(rents(home).files["onnx"]), "--name", "rents")
-    project.run(pilotlight, "pin", "rents")
+    project.run(pilotlight, "pin", "rents", "--breaking")
     assert project.commit("Serve the rents instead") == ["tumours"]
     assert '"model_name": "rents"' in project.served()
 

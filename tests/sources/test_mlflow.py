@@ -40,7 +40,7 @@ def test_a_folder_of_scikit_learn_is_published_with_its_signature(
     document = published(str(mlflow_folders / form), tmp_path)
     assert document["manifest"]["runtime"]["engine"] == "scikit-learn"
     assert inputs(document) == SKLEARN
-    assert "values may be missing, says MLmodel: months" in document["notes"]
+    assert "values may be missing in months" in document["notes"]
     assert "the golden samples are the rows of input_example.json" in document["notes"]
 
 

@@ -169,21 +169,27 @@ def zeros(folder: Path) -> Path:
 
 
 def head(folder: Path) -> Path:
-    """Write a model of one column `count` that answers with so many entries of a table: too many rows but for 1."""
+    """Write a model of one column `count` that answers with so many entries of a table: too many rows but for ones.
+
+    It accepts no sum above nine.
+    """
     tensor = helper.make_tensor_value_info
     table = numpy_helper.from_array(np.arange(20, 30, dtype=np.float32).reshape(10, 1), "table")
+    lengths = numpy_helper.from_array(np.arange(10, dtype=np.int64), "lengths")
     first, flat = (
         numpy_helper.from_array(np.array([value], np.int64), name) for value, name in ((0, "first"), (-1, "flat"))
     )
     graph = helper.make_graph(
         [
-            helper.make_node("Reshape", ["count", "flat"], ["end"]),
+            helper.make_node("ReduceSum", ["count"], ["sum"]),
+            helper.make_node("Reshape", ["sum", "flat"], ["asked"]),
+            helper.make_node("Gather", ["lengths", "asked"], ["end"]),
             helper.make_node("Slice", ["table", "first", "end", "first"], ["entries"]),
         ],
         "head",
         [tensor("count", TensorProto.INT64, ["N", 1])],
         [tensor("entries", TensorProto.FLOAT, ["N", 1])],
-        [table, first, flat],
+        [table, lengths, first, flat],
     )
     return _written(folder, graph)
 
