@@ -1,9 +1,9 @@
 """Builds a stand-in for AWS's image of Lambda's Python, so that `sam local` runs without pulling an image.
 
-Usage: python tools/lambda_image.py
+Usage: python tools/lambda_image.py. The exit code is 3 where this machine lacks what it takes.
 
-It consists of this machine's own Python of the functions' version, its C library, AWS's runtime client and SDK as
-pinned in uv.lock, and the runtime interface emulator of the SAM CLI's wheel. It has the name that SAM uses for the
+It consists of this machine's own Python of the functions' version, its C library, AWS's runtime client and SDK as the
+command pins them, and the runtime interface emulator of the SAM CLI's wheel. It has the name that SAM uses for the
 image, and a label that marks it as a stand-in. An image of that name without the label is AWS's own and is kept.
 
 It differs from AWS's: the C library has another version, the function runs as root, and the rest of Amazon Linux is
@@ -20,7 +20,7 @@ from host_files import Python, python_of
 from host_image import NoImageError, digest, docker, functions_python, import_image, stand_in_label
 from lambda_files import lay_out
 from pilotlight_cli.aws.sam_local import IMAGE
-from pilotlight_cli.hostenv import run_uv
+from pilotlight_cli.hostenv import PINNED, run_uv
 from pilotlight_cli.local.lambda_runtime import emulator
 
 # SAM's own image on top, which it does not rebuild for a new base.
@@ -35,6 +35,7 @@ _ENVIRONMENT = {
     "LD_LIBRARY_PATH": _LIBRARY_PATH,
 }
 _CHANGES = ("WORKDIR /var/task", 'ENTRYPOINT ["/lambda-entrypoint.sh"]')
+CANNOT = 3  # the exit code where this machine lacks something, which is no fault of the tool
 _RECIPES = ("lambda_files.py", "lambda_image.py")
 
 
@@ -43,7 +44,8 @@ def main() -> None:
     try:
         print(ensure_image())
     except NoImageError as error:
-        sys.exit(f"no stand-in for {IMAGE}: {error}")
+        print(f"no stand-in for {IMAGE}: {error}", file=sys.stderr)
+        sys.exit(CANNOT)
 
 
 def ensure_image() -> str:
@@ -52,7 +54,7 @@ def ensure_image() -> str:
     if label == "":
         return f"{IMAGE} exists and is no stand-in; it is kept"
     program = functions_python()
-    requirements = run_uv(["export", "--frozen", "--only-group", "lambda-runtime", "--no-emit-project", "--no-header"])
+    requirements = (PINNED / "lambda-runtime.txt").read_text()
     wanted = digest(program, _RECIPES, requirements, emulator().stat().st_size)
     if label == wanted:
         return f"the stand-in for {IMAGE} is up to date"

@@ -27,7 +27,7 @@ PYTHON: str = getattr(sys, "_base_executable", None) or sys.executable
 CACHE = user_cache_path("pilotlight", appauthor=False)
 
 # The packages that runtimes need beside a function's own, from the groups of pyproject.toml.
-_PINNED = Path(__file__).with_name("pinned")
+PINNED = Path(__file__).with_name("pinned")
 
 
 class InstallError(PilotlightError):
@@ -69,7 +69,7 @@ def host_packages(
 
 def group_packages(group: str, *, python: str = PYTHON) -> Path:
     """Return a folder with the packages that pinned/GROUP.txt lists, `lambda-runtime` or `sam-cli`."""
-    return host_packages(_PINNED / f"{group}.txt", python=python)
+    return host_packages(PINNED / f"{group}.txt", python=python)
 
 
 @contextmanager
