@@ -26,6 +26,7 @@ from pilotlight_cli.commands import (
     publishing,
     releases,
     sam,
+    serving,
     signing,
     status,
 )
@@ -128,9 +129,9 @@ app.command("copy", rich_help_panel=STORE)(models.copy)
 app.command("gc", rich_help_panel=STORE)(collecting.gc)
 app.command("pin", rich_help_panel=RELEASE)(releases.pin)
 app.command("rollback", rich_help_panel=RELEASE)(releases.rollback)
-app.command("verify", rich_help_panel=RELEASE)(releases.verify)
-app.command("serve", rich_help_panel=RELEASE)(releases.serve)
-app.command("dev", rich_help_panel=RELEASE)(releases.dev)
+app.command("verify", rich_help_panel=RELEASE)(serving.verify)
+app.command("serve", rich_help_panel=RELEASE)(serving.serve)
+app.command("dev", rich_help_panel=RELEASE)(serving.dev)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)

@@ -24,6 +24,7 @@ from pilotlight_cli.commands.options import (
     MaxSeconds,
     OwnModule,
     PipelineKeys,
+    RowsToRun,
     SourceModel,
 )
 from pilotlight_cli.commands.publishing import inspected
@@ -33,13 +34,6 @@ from pilotlight_cli.sources import obtained
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
-
-Golden = Annotated[
-    Path | None,
-    typer.Option(
-        "--golden", metavar="FILE", exists=True, dir_okay=False, help="Rows to run (default: generated ones)."
-    ),
-]
 
 
 def inspect(
@@ -114,7 +108,7 @@ def repair(
             "--signature", metavar="FILE", exists=True, dir_okay=False, help="Signature with names, labels and shapes."
         ),
     ] = None,
-    golden: Golden = None,
+    golden: RowsToRun = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,

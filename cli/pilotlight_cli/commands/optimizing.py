@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
+from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds, RowsToRun, SignatureFile
 
 
 def optimize(
@@ -22,26 +22,8 @@ def optimize(
         int, typer.Option("--requests", min=1, help="Number of requests an instance serves in its lifetime.")
     ] = 20,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of measurements of each form.")] = 5,
-    golden: Annotated[
-        Path | None,
-        typer.Option(
-            "--golden",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Golden samples to run (default: generated ones).",
-        ),
-    ] = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            "--signature",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Signature of the model: inputs, outputs, labels.",
-        ),
-    ] = None,
+    golden: RowsToRun = None,
+    signature: SignatureFile = None,
     max_memory: MaxMemory = None,
     max_seconds: MaxSeconds = None,
     json: AsJson = False,

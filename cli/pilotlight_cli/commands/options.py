@@ -112,15 +112,7 @@ Reference = Annotated[
 Versioned = Annotated[str, typer.Argument(metavar="NAME:VERSION", help="Model version.", show_default=False)]
 
 
-def versioned(reference: str) -> tuple[str, int]:
-    """Parse `NAME:VERSION`. Raises NameRefused."""
-    parsed = parse_reference(reference)
-    if parsed.version is None:
-        raise NameRefused(f"{reference!r} names no version; expected NAME:VERSION, like {parsed.name}:3")
-    return parsed.name, parsed.version
-
-
-# What `publish` and `inspect` ask about a model.
+# What commands that inspect a model ask about it.
 SourceModel = Annotated[
     str,
     typer.Argument(
@@ -144,6 +136,12 @@ GoldenRows = Annotated[
         exists=True,
         dir_okay=False,
         help="Golden samples: rows in CSV or JSON, or a golden.json, with or without expected outputs.",
+    ),
+]
+RowsToRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--golden", metavar="FILE", exists=True, dir_okay=False, help="Golden samples to run (default: generated ones)."
     ),
 ]
 AllowedNames = Annotated[
@@ -176,3 +174,21 @@ OwnModule = Annotated[
         help="Your own module, a .py file or a package folder, whose classes a scikit-learn model names.",
     ),
 ]
+SignatureFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--signature",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="Signature of the model: inputs, outputs, labels.",
+    ),
+]
+
+
+def versioned(reference: str) -> tuple[str, int]:
+    """Parse `NAME:VERSION`. Raises NameRefused."""
+    parsed = parse_reference(reference)
+    if parsed.version is None:
+        raise NameRefused(f"{reference!r} names no version; expected NAME:VERSION, like {parsed.name}:3")
+    return parsed.name, parsed.version

@@ -22,6 +22,7 @@ from pilotlight_cli.commands.options import (
     MaxSeconds,
     OwnModule,
     PipelineKeys,
+    SignatureFile,
     SignKey,
     SourceModel,
     StoreUrl,
@@ -47,16 +48,7 @@ def publish(
     store: StoreUrl = "",
     format: FileFormat = None,  # noqa: A002 - the option's name
     golden: GoldenRows = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(
-            "--signature",
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="Signature of the model: inputs, outputs, labels.",
-        ),
-    ] = None,
+    signature: SignatureFile = None,
     alias: Annotated[str | None, typer.Option("--alias", help="Point this alias to the new version.")] = None,
     allow: AllowedNames = None,
     sign: SignKey = None,

@@ -1,4 +1,4 @@
-"""Commands for a pinned model: pin, rollback, verify, serve, dev, build."""
+"""Commands that pin a model and build its packages: pin, rollback, build."""
 
 from __future__ import annotations
 
@@ -20,21 +20,12 @@ from pilotlight_cli.commands.options import (
     Reference,
     StoreUrl,
 )
-from pilotlight_cli.project.folders import CLOUDS, find_project, project_above, selected
-from pilotlight_cli.registry.manifest import check_name
+from pilotlight_cli.project.folders import clouds_of, selected
 from pilotlight_cli.stores import Store, open_store
 
 if TYPE_CHECKING:
     from pilotlight_cli.pinning.pin import Pinned
     from pilotlight_cli.staging import Package
-
-ServingCloud = Annotated[
-    Cloud | None,
-    typer.Option(
-        "--cloud", help="Cloud whose runtime to use (default: the store's, or one of the project).", show_default=False
-    ),
-]
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free port.")]
 
 
 def pin(
@@ -158,115 +149,6 @@ def rollback(model: ModelName = "", json: AsJson = False) -> None:
     _note_edited(edited)
 
 
-def verify(
-    store: StoreUrl = "",
-    model: ModelName = "",
-    lock: LockPath = None,
-    cloud: ServingCloud = None,
-    json: AsJson = False,
-) -> None:
-    """Serve the pinned model on this machine and check its digests and its golden samples."""
-    from pilotlight_cli.local.verify import usual_cloud
-    from pilotlight_cli.local.verify import verify as check
-
-    path = selected(model, lock).lock
-    console.say(f"Verifying {path}: serving the pinned model and sending the golden samples")
-    report = check(path, store, cloud or usual_cloud(store, _clouds(lock)))
-    if json:
-        console.print_json(
-            {
-                "ok": report.ok,
-                "cloud": report.cloud,
-                "name": report.model_name,
-                "version": report.model_version,
-                "checks": [{"name": item.name, "ok": item.ok, "detail": item.detail} for item in report.checks],
-            }
-        )
-    else:
-        console.output().print(views.checks(report))
-        if report.ok:
-            console.output().print(f"\n{report.model_name}:{report.model_version} passes all checks")
-    if not report.ok:
-        failed = [item.name for item in report.checks if not item.ok]
-        console.error(f"{report.model_name}:{report.model_version} fails: {', '.join(failed)}")
-        raise typer.Exit(1)
-
-
-def serve(
-    *,
-    cloud: ServingCloud = None,
-    model: ModelName = "",
-    lock: LockPath = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            "--store",
-            metavar="URL",
-            help="Model store (default: the project's; a folder is copied to an embedded one of the cloud's kind).",
-            show_default=False,
-        ),
-    ] = None,
-    port: Port = 8080,
-    compare: Annotated[
-        str,
-        typer.Option(
-            "--compare",
-            metavar="NAME:VERSION",
-            help="Serve this version of the store too: the page shows both answers.",
-            show_default=False,
-        ),
-    ] = "",
-    once: Annotated[bool, typer.Option("--once", help="Exit after the first response.")] = False,
-) -> None:
-    """Serve the pinned model on this machine in the cloud's own runtime."""
-    from pilotlight_cli.local.command import run_serve
-    from pilotlight_cli.local.verify import usual_cloud
-    from pilotlight_cli.registry.availability import project_store
-
-    path = selected(model, lock).lock
-    served = cloud or usual_cloud(store or project_store(path.parent), _clouds(lock))
-    run_serve(served, path, store, port, compare, once=once)
-
-
-def dev(
-    *,
-    path: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="MODEL_FILE",
-            exists=True,
-            dir_okay=False,
-            help="Model file, which need not be published (default: what the project pins).",
-            show_default=False,
-        ),
-    ] = None,
-    cloud: ServingCloud = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            help="Model of the project, if it has several; with MODEL_FILE, the name that it answers by.",
-            show_default=False,
-        ),
-    ] = "",
-    port: Port = 8080,
-) -> None:
-    """Serve a model on this machine and, at each save, switch to what changed."""
-    from pilotlight_cli.developing.command import run_dev
-    from pilotlight_cli.developing.subjects import ModelFile, PinnedModel, name_of
-    from pilotlight_cli.local.verify import usual_cloud
-    from pilotlight_cli.registry.availability import project_store
-
-    if path is None:
-        lock = selected(model).lock
-        run_dev(cloud or usual_cloud(project_store(lock.parent), _clouds(None)), PinnedModel(lock), port)
-        return
-    clouds = project.clouds if (project := project_above(Path())) else CLOUDS
-    subject = ModelFile(path, check_name(model or name_of(path), "a model's name"))
-    run_dev(cloud or usual_cloud("file:", clouds), subject, port)
-
-
 def build(
     *,
     cloud: Annotated[
@@ -296,7 +178,7 @@ def build(
 
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
-    clouds = [cloud] if cloud else _clouds(lock) if function == "predict" else ["aws"]
+    clouds = [cloud] if cloud else clouds_of(lock) if function == "predict" else ["aws"]
     chosen, packages = selected(model, lock), []
     for one in clouds:
         console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")
@@ -307,11 +189,6 @@ def build(
         return
     rows = [(package.cloud, str(package.folder), _of_budget(package), _largest(package.parts)) for package in packages]
     console.output().print(console.table(("cloud", "folder", "size", "largest parts"), rows, right=("size",)))
-
-
-def _clouds(lock: Path | None) -> Sequence[str]:
-    """Return the clouds of the project; all for a lock that was named."""
-    return CLOUDS if lock else find_project().clouds
 
 
 def _say_below(doing: str) -> None:

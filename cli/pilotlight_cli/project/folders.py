@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +168,11 @@ def selected(model: str = "", lock: Path | None = None) -> ModelFolder:
     if model:
         raise ProjectUsageError("--model and --lock are mutually exclusive")
     return ModelFolder(lock.resolve().parent.name, lock, lock.resolve().parent)
+
+
+def clouds_of(lock: Path | None = None) -> Sequence[str]:
+    """Return the clouds of the project; all for a lock that --lock names. Raise ProjectUsageError."""
+    return CLOUDS if lock else find_project().clouds
 
 
 def shown(path: Path) -> Path:
