@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,19 +108,24 @@ def inspected(
 ) -> Inspection:
     """Inspect a model, and print what the inspection notes."""
     from pilotlight_cli.regular_files import read
+    from pilotlight_cli.sandbox.inspection import inspect
     from pilotlight_cli.sources.inspecting import inspect_source
 
+    asked = partial(
+        inspect,
+        format=format,
+        allow=allow,
+        method=method,
+        pipeline=pipeline,
+        with_module=with_module,
+        limit_options=limits,
+    )
     with console.doing(f"Inspecting {source.path.name}"):
         inspection = inspect_source(
             source,
-            format=format,
+            asked,
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,
-            allow=allow,
-            method=method,
-            pipeline=pipeline,
-            with_module=with_module,
-            limit_options=limits,
         )
     for note in inspection.notes:
         console.note(note)

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeAlias
 
 from pilotlight.errors import FormatError
 from pilotlight.model.signature import Signature, write_signature
 from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.sandbox.inspection import Inspection, inspect
-from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
+from pilotlight_cli.sandbox.inspection import Inspection
 from pilotlight_cli.sources.declared import Declared, Source, agreed
 
+Inspect: TypeAlias = Callable[..., Inspection]
+"""`sandbox.inspection.inspect` with the publisher's options, but without the file, the signature and the samples."""
 
-def inspect_source(
-    source: Source,
-    *,
-    format: str | None,  # noqa: A002 - the option's name
-    signature: bytes | None,
-    golden: bytes | None,
-    allow: Sequence[str],
-    method: str = "",
-    pipeline: Sequence[str] = (),
-    with_module: Path | None = None,
-    limit_options: LimitOptions = DEFAULT,
-) -> Inspection:
+
+def inspect_source(source: Source, inspect: Inspect, *, signature: bytes | None, golden: bytes | None) -> Inspection:
     """Inspect a source as `inspect` does a file. The publisher's own `signature` and `golden` win over its files.
 
     Raise what `inspect` raises, and ModelError where a file beside the model contradicts it.
     """
 
     def inspected(signature: bytes | None, golden: bytes | None) -> Inspection:
-        return inspect(
-            source.path,
-            format=format,
-            signature=signature,
-            golden=golden,
-            allow=allow,
-            method=method,
-            pipeline=pipeline,
-            with_module=with_module,
-            limit_options=limit_options,
-        )
+        return inspect(source.path, signature=signature, golden=golden)
 
     declared = source.declared or Declared("")
     rows = to_bytes({"instances": list(declared.rows)}) if declared.rows and not golden else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from onnx_models import wide
 from pilotlight.errors import FormatError, ModelError
 from pilotlight.model.signature import write_signature
 from pilotlight_cli.registry.json_document import to_bytes
-from pilotlight_cli.sandbox.inspection import Inspection
+from pilotlight_cli.sandbox.inspection import Inspection, inspect
 from pilotlight_cli.sources import obtained
 from pilotlight_cli.sources.inspecting import inspect_source
 from repository import SAMPLE
@@ -37,7 +38,8 @@ def describe(folder: Path, columns: list[dict[str, object]]) -> None:
 
 
 def inspected(folder: Path, signature: bytes | None = None, golden: bytes | None = None) -> Inspection:
-    return inspect_source(obtained(str(folder)), format=None, signature=signature, golden=golden, allow=())
+    asked = partial(inspect, format=None, allow=())
+    return inspect_source(obtained(str(folder)), asked, signature=signature, golden=golden)
 
 
 def test_a_signature_and_an_example_of_mlflow_are_taken_over(folder: Path) -> None:
