@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pilotlight.model.lock import Description
 from pilotlight_cli.registry.golden_file import stored_golden
 from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.publish import download
@@ -19,8 +20,13 @@ def verify_stored(store: Store, name: str, version: int, progress: Progress) -> 
     bytes, or StoreError for a file that is missing.
     """
     manifest = show(store, name, version)
-    stored_golden(store, manifest.model)
-    for file in manifest.model.files:
-        with TemporaryDirectory(prefix="pilotlight-") as folder:  # one file at a time takes the least room
-            download(store, manifest.model.key(file.name), file, Path(folder), progress)
+    check_stored_files(store, manifest.model, progress)
     return manifest
+
+
+def check_stored_files(store: Store, model: Description, progress: Progress) -> None:
+    """Read all files of a version back. Raise as `verify_stored` does."""
+    stored_golden(store, model)
+    with TemporaryDirectory(prefix="pilotlight-") as folder:
+        for file in model.files:  # one file at a time takes the least room
+            download(store, model.key(file.name), file, Path(folder), progress).unlink()

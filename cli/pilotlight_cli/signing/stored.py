@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pilotlight.errors import FormatError, ObjectRefused
 from pilotlight.model.lock import Description, Signer
-from pilotlight_cli.registry.publish import Sign, download
+from pilotlight_cli.registry.publish import Sign
+from pilotlight_cli.registry.verification import check_stored_files
 from pilotlight_cli.registry.versions import MANIFEST, place, read_at
 from pilotlight_cli.signing import BUNDLE, SignatureRefused
 from pilotlight_cli.signing.bundle import check_files, described, read_bundle, verify
@@ -50,9 +49,7 @@ def sign_stored(store: Store, name: str, version: int, sign: Sign, progress: Pro
     model = manifest.model
     bundle = sign(model, content)
     _check_names(store, model, _names(store, model))
-    with TemporaryDirectory(prefix="pilotlight-") as folder:
-        for file in (model.golden, *model.files):
-            download(store, model.key(file.name), file, Path(folder), progress).unlink()
+    check_stored_files(store, model, progress)
     key = model.key(BUNDLE)
     try:
         store.create(key, bundle)
