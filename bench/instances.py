@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from http_wire import Reply, ask, post
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.functions_runtime import framework_environment
-from pilotlight_cli.local.lambda_runtime import runtime_command, runtime_environment
+from pilotlight_cli.local.lambda_runtime import free_ports, runtime_command, runtime_environment
 from pilotlight_cli.local.process import free_port, tethered
 from quota import limited
 from sample import EVENTS
@@ -76,11 +76,11 @@ class Launch:
         body = str(result.get("body", "")).encode()
         return Reply(result["statusCode"], base64.b64decode(body) if result.get("isBase64Encoded") else body)
 
-    def command(self, port: int) -> list[str]:
-        """Return what runs it on a port."""
-        python = isolated_python(self.python)
+    def command(self, ports: Sequence[int]) -> list[str]:
+        """Return what runs it on the first of the ports."""
+        python, port = isolated_python(self.python), ports[0]
         if self.kind == "lambda":
-            return runtime_command(port, [*python, "-m", "awslambdaric", self.entry])
+            return runtime_command(ports, [*python, "-m", "awslambdaric", self.entry])
         if self.kind == "uvicorn":
             return [*python, "-m", "uvicorn", self.entry, "--host", "127.0.0.1", "--port", str(port)]
         return [*python, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)]
@@ -111,8 +111,11 @@ class FirstAnswer:
 class Instance:
     """A server that waits for its start."""
 
-    def __init__(self, launch: Launch, process: subprocess.Popen[bytes], go: IO[bytes], port: int, log: Path) -> None:
-        self.port = port
+    def __init__(
+        self, launch: Launch, process: subprocess.Popen[bytes], go: IO[bytes], ports: Sequence[int], log: Path
+    ) -> None:
+        self.port = ports[0]
+        self._ports = ports
         self._launch = launch
         self._process = process
         self._go = go
@@ -175,8 +178,7 @@ class Instance:
     def _is_there(self) -> bool:
         if self._launch.kind != "lambda":
             return bool(self._log.stat().st_size)
-        with socket.socket() as caller:
-            return caller.connect_ex(("127.0.0.1", self.port)) == 0
+        return all(_listens(port) for port in self._ports)
 
 
 @contextmanager
@@ -186,7 +188,7 @@ def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
     A Lambda function waits in AWS's emulator, which starts it with the first request, any other in an interpreter that
     becomes the server. Both are under the condition's quota; the file cache is dropped last. Raises QuotaError.
     """
-    port = free_port()
+    ports = free_ports() if launch.kind == "lambda" else (free_port(),)
     with ExitStack() as stack:
         admit = stack.enter_context(limited(condition.quota))
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="pilotlight-bench-")))
@@ -197,7 +199,7 @@ def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
         )
         first = [] if launch.kind == "lambda" else [*isolated_python(), "-c", _WAIT]
         process = subprocess.Popen(
-            tethered([*first, *launch.command(port)], os.getpid()),
+            tethered([*first, *launch.command(ports)], os.getpid()),
             cwd=launch.traced or launch.function.folder,
             env={**launch.environ(condition), "TMPDIR": str(temporary)},
             stdin=stdin,
@@ -207,11 +209,16 @@ def waiting(launch: Launch, condition: Condition = WARM) -> Iterator[Instance]:
         )
         stack.callback(_kill, process)
         admit(process.pid)
-        instance = Instance(launch, process, go, port, log)
+        instance = Instance(launch, process, go, ports, log)
         instance.wait_until_there()
         if condition.cold:
             file_cache.drop([*launch.function.packages, launch.function.folder, _library(launch.python)])
         yield instance
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _library(python: str) -> Path:

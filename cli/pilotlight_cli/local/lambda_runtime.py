@@ -99,18 +99,19 @@ class LambdaRuntime:
                 self._child, self._port = self._start()
 
     def _start(self, attempts: int = 3) -> tuple[Child, int]:
-        port = free_port()
-        command = runtime_command(port, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
+        ports = free_ports()
+        command = runtime_command(ports, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
         environ = runtime_environment(self._function, self._timeout, self._version)
         child = Child(command, self._function.folder, environ, self.log)
         try:
-            child.wait_for_port(port, seconds=60)
+            for port in ports:
+                child.wait_for_port(port, seconds=60)
         except BaseException as error:  # including an interrupt, so that no process is left behind
             child.stop(seconds=1)
             if isinstance(error, ServeError) and attempts > 1 and "address already in use" in str(error):
                 return self._start(attempts - 1)  # another program took a free port first
             raise
-        return child, port
+        return child, ports[0]
 
     def _post(self, payload: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout + 60)
@@ -124,10 +125,19 @@ class LambdaRuntime:
             connection.close()
 
 
-def runtime_command(port: int, runtime: Sequence[str]) -> list[str]:
-    """Return the command of the emulator on a port of this machine; its first event starts `runtime`."""
-    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port(other_than=port)}"]
+def free_ports() -> tuple[int, int]:
+    """Return ports for the emulator's events and for the runtime.
+
+    The emulator may open the second later than the first: an event before that ends the runtime.
+    """
+    port = free_port()
+    return port, free_port(other_than=port)
+
+
+def runtime_command(ports: Sequence[int], runtime: Sequence[str]) -> list[str]:
+    """Return the command of the emulator on `free_ports` of this machine; its first event starts `runtime`."""
+    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}"]
+    addresses += ["--runtime-api-address", f"127.0.0.1:{ports[1]}"]
     return [str(emulator()), "--log-level", "info", *addresses, *runtime]
 
 
