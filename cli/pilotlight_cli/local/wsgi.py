@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from werkzeug.exceptions import ClientDisconnected
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from pilotlight_cli.local.process import listen
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from socket import socket
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    _Connection: TypeAlias = socket | tuple[bytes, socket]
+
+# How long a server that stops waits for an answer, and for a connection that has sent no request.
+_ANSWER_SECONDS = 30
+_UNSENT_SECONDS = 1
 
 
 # What reading a body raises for malformed chunks, or fewer bytes than content-length.
@@ -37,6 +45,45 @@ class QuietHandler(WSGIRequestHandler):
         """Write nothing."""
 
 
+class _Server(ThreadedWSGIServer):
+    """A server with a thread for each connection, each with one request, that can wait for their answers."""
+
+    def __init__(self, host: str, application: WSGIApplication, handler: type[WSGIRequestHandler], fd: int) -> None:
+        self._ended = threading.Condition()
+        self._connections = 0
+        self._asked: set[int] = set()  # threads whose connection has sent the head of its request
+        self._application = application
+        # werkzeug copies the descriptor. With a port that is taken, it would end the process.
+        super().__init__(host, 0, self._answer, handler, fd=fd)
+
+    def process_request(self, request: _Connection, client_address: object) -> None:
+        """Count a connection before its thread starts."""
+        with self._ended:
+            self._connections += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: _Connection, client_address: object) -> None:
+        """Answer the request of a connection."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._ended:
+                self._connections -= 1
+                self._asked.discard(threading.get_ident())
+                self._ended.notify_all()
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._ended:
+            self._asked.add(threading.get_ident())
+        return self._application(environ, start_response)
+
+    def drain(self) -> None:
+        """Wait until what has been accepted is answered."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._connections, _UNSENT_SECONDS)
+            self._ended.wait_for(lambda: not self._asked, _ANSWER_SECONDS)
+
+
 @contextmanager
 def serving_wsgi(
     application: WSGIApplication,
@@ -44,10 +91,12 @@ def serving_wsgi(
     handler: type[WSGIRequestHandler] = QuietHandler,
     host: str = "127.0.0.1",
 ) -> Iterator[str]:
-    """Serve an application with a thread for each connection; yield its URL. Raise PortTaken."""
+    """Serve an application with a thread for each connection; yield its URL. Raise PortTaken.
+
+    At the end, what has been accepted is answered.
+    """
     with listen(port, host) as listener:
-        # werkzeug copies the descriptor. With a port that is taken, it would end the process.
-        server = make_server(host, 0, application, threaded=True, fd=listener.fileno(), request_handler=handler)
+        server = _Server(host, application, handler, listener.fileno())
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="http", daemon=True)
         thread.start()
         try:
@@ -55,4 +104,5 @@ def serving_wsgi(
         finally:
             server.shutdown()
             thread.join()
+            server.drain()
             server.server_close()

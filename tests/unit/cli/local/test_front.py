@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -71,3 +72,22 @@ def test_a_second_function_is_asked_below_its_own_path() -> None:
     with serving_wsgi(echo) as behind, serving_wsgi(with_page(echo, b"", forwarding(behind, 60))) as url:
         assert requests.get(f"{url}/other/predict?a=1").headers["x-target"] == "/predict?a=1"
         assert requests.get(f"{url}/otherwise").headers["x-target"] == "/otherwise"
+
+
+def test_a_server_that_stops_answers_what_it_has_accepted() -> None:
+    begun, going_on, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        begun.set()
+        going_on.wait(60)
+        answered.set()
+        return echo(environ, start_response)
+
+    with serving_wsgi(slow) as url:
+        connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 60)
+        connection.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert begun.wait(60)
+        threading.Timer(0.3, going_on.set).start()
+    assert answered.is_set()
+    with connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 418")
