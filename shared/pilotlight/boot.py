@@ -96,6 +96,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         clock=time.monotonic,
         golden=golden,
         cors_origins=settings.cors_origins,
+        base_path=settings.base_path,
     )
     loader.finish()
     return service, loader

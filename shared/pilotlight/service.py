@@ -48,25 +48,29 @@ class Service:
         clock: Callable[[], float],
         golden: Path | None = None,
         cors_origins: Sequence[str] = (),
+        base_path: str = "",
     ) -> None:
         """`clock` is the monotonic clock of a Request's deadline, in seconds.
 
         A body of more than `max_body_bytes` is refused; a function folder may cut it off one byte above that.
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
-        `cors_origins` are the origins whose pages may call from a browser, or `*`.
+        `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
+        route's path: a domain's mapping or a load balancer's rule.
         """
+        self.model = model
         self._plane = DataPlane(model, loader, clock=clock, golden=golden)
         self._report = report
         self.max_body_bytes = max_body_bytes
         self._clock = clock
         self._cors_origins = cors_origins
+        self._base_path = base_path
 
     def handle(self, request: Request) -> Response:
         """Answer a request. Never raise: an internal error becomes a 500 and a line in the log."""
         call, values = self._call(request)
         try:
             answer = self._route(request, call.route, values)
-            body = self._encode(answer)
+            body = self._encode(answer, request.reply_limit)
         except RequestError as error:
             cause = error.__cause__
             answer = _refusal(error, call.id, "" if cause is None else f"{type(cause).__name__}: {cause}")
@@ -82,15 +86,22 @@ class Service:
         answer = _refusal(error, call.id)
         return self._reply(call, answer, to_json(answer.document))
 
+    def find(self, path: str) -> tuple[Route, Values] | None:
+        """Return the route of a request's path and the values in the path, or None."""
+        if self._base_path and f"{path}/".startswith(f"{self._base_path}/"):
+            path = path[len(self._base_path) :] or "/"
+        return find(path)
+
     def _call(self, request: Request) -> tuple[_Call, Values]:
-        route, values = find(request.path) or (None, EMPTY)
+        route, values = self.find(request.path) or (None, EMPTY)
         return _Call(request, choose_request_id(request), route, self._clock()), values
 
-    def _encode(self, answer: Answer) -> bytes:
+    def _encode(self, answer: Answer, platform_limit: int | None) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
-        if len(body) > self.max_body_bytes:
+        limit = self.max_body_bytes if platform_limit is None else min(platform_limit, self.max_body_bytes)
+        if len(body) > limit:
             advice = "; send fewer rows" if answer.rows > 1 else ""
-            raise TooLarge(f"the response would have {len(body)} bytes, the limit is {self.max_body_bytes}{advice}")
+            raise TooLarge(f"the response would have {len(body)} bytes, the limit is {limit}{advice}")
         return body
 
     def _reply(self, call: _Call, answer: Answer, body: bytes) -> Response:
@@ -108,8 +119,8 @@ class Service:
             route=call.route.path if call.route else "",
             status=answer.status,
             latency_ms=round((self._clock() - call.started) * 1000, 3),
-            model_name=self._plane.model.name,
-            model_version=self._plane.model.version,
+            model_name=self.model.name,
+            model_version=self.model.version,
             rows=answer.rows,
             out_of_range=answer.out_of_range,
             request_bytes=len(request.body),

@@ -57,6 +57,11 @@ def _is_release(value: str) -> bool:
     return bool(re.fullmatch(r"([0-9a-f]{64})?", value, re.ASCII))
 
 
+def _is_base_path(value: str) -> bool:
+    """Apply the rule of the parameter BasePath in template.yaml."""
+    return bool(re.fullmatch(r"(/[A-Za-z0-9._~!$'()*+,;=@-]+)*", value))
+
+
 def _are_origins(value: str) -> bool:
     """Apply the rule of the parameter CorsOrigins in template.yaml."""
     return bool(re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value))
@@ -128,6 +133,23 @@ SETTINGS = (
         _are_origins,
         "origins like https://example.com separated by commas, or *, or nothing",
     ),
+    Setting(
+        "BASE_PATH",
+        "what may precede every route's path",
+        "",
+        _is_base_path,
+        "a path like /models/fraud without a slash at its end, or nothing",
+        parameter="BasePath",
+    ),
+    Setting(
+        "REST_API_BINARY",
+        "whether a REST API in front decodes base64",
+        "false",
+        ("true", "false").__contains__,
+        "true or false",
+        parameter="RestApiBinary",
+        is_gcp_variable=False,
+    ),
 )
 
 
@@ -137,7 +159,7 @@ class Settings:
 
     `max_body_bytes` bounds a decoded request and a decoded response. `threads` is one for each whole processor where
     the variable is empty or missing. `release` is empty where the deployment named none, and `cors_origins` may hold
-    `*`.
+    `*`. The settings of one platform alone are read by its function folder.
     """
 
     store: str
@@ -148,6 +170,7 @@ class Settings:
     threads: int
     release: str = ""
     cors_origins: tuple[str, ...] = ()
+    base_path: str = ""
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
@@ -171,6 +194,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         threads=int(values["THREADS"] or processors),
         release=values["RELEASE"],
         cors_origins=tuple(values["CORS_ORIGINS"].split(",")) if values["CORS_ORIGINS"] else (),
+        base_path=values["BASE_PATH"],
     )
 
 

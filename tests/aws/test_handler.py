@@ -38,24 +38,119 @@ def function(model: Pinned) -> Iterator[LambdaRuntime]:
 @pytest.mark.parametrize(
     ("event", "found"),
     [
-        ({}, r"the fields \[\]"),
-        ([], "list"),
-        ("ping", "str"),
-        (None, "NoneType"),
-        ({"version": "0", "source": "aws.events", "detail": {}}, r"the fields \['detail', 'source', 'version'\]"),
-        ({"version": "2.0", "requestContext": None}, r"the fields \['requestContext', 'version'\]"),
-        ({key: value for key, value in PREDICT.items() if key != "requestContext"}, "the fields .*rawPath"),
-        ({key: value for key, value in REST_PREDICT.items() if key != "path"}, "the fields .*httpMethod"),
+        ([], "an array"),
+        ("ping", 'found "ping"'),
+        (None, "null"),
+        ({"hello": "world"}, r"the fields ['hello']"),
+        ({"version": "0", "source": "orders", "detail": {}}, "the fields ['detail', 'source', 'version']"),
+        ({"version": "2.0", "requestContext": None}, "the fields ['requestContext', 'version']"),
+        ({key: value for key, value in PREDICT.items() if key != "requestContext"}, "'rawPath'"),
+        ({key: value for key, value in REST_PREDICT.items() if key != "path"}, "'httpMethod'"),
     ],
 )
-def test_an_event_that_is_no_http_is_an_error_that_names_what_came(
+def test_an_unknown_event_gets_a_document_that_names_what_came_and_a_metric_of_its_own(
     event: Any, found: str, function: LambdaRuntime
 ) -> None:
-    with pytest.raises(
-        FunctionFailed, match=f"ValueError: expected an HTTP event of API Gateway or a function URL, found {found}"
-    ):
-        function.invoke(event)
+    before = len(unknown_events(function))
+    document = function.invoke(event)
+    assert document["code"] == "unknown_event"
+    assert document["error"].startswith("expected an HTTP event, or a document with features, instances, inputs")
+    assert found in document["error"]
+    wait_until(lambda: len(unknown_events(function)) > before, limit=60)
+    line = unknown_events(function)[-1]
+    assert (line["UnknownEvents"], line["message"]) == (1, document["error"])
+    assert line["_aws"]["CloudWatchMetrics"][0]["Metrics"] == [{"Name": "UnknownEvents", "Unit": "Count"}]
     assert function.invoke(PREDICT)["statusCode"] == 200
+
+
+def unknown_events(function: LambdaRuntime) -> list[dict[str, Any]]:
+    return [line for line in function.log.events("warning") if "UnknownEvents" in line]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]},
+        {"eventSource": "aws:kafka", "records": {}},
+        {"rmqMessagesByQueue": {}},
+        {"messages": []},
+    ],
+)
+def test_records_are_an_error_since_their_source_would_forget_them(
+    event: dict[str, Any], function: LambdaRuntime
+) -> None:
+    with pytest.raises(FunctionFailed, match="ValueError: expected an HTTP event"):
+        function.invoke(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"key1": "value1", "key2": "value2", "key3": "value3"},
+        {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
+        {"source": "serverless-plugin-warmup"},
+        {"warmer": True, "concurrency": 3},
+    ],
+)
+def test_a_warmer_a_schedule_and_the_consoles_test_get_the_models_readiness(
+    event: dict[str, Any], function: LambdaRuntime
+) -> None:
+    assert function.invoke(event) == {"status": "ready", "model_name": "breast-cancer", "model_version": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        ("/predict", {"features": [1.0] * 30}),
+        ("/predict", {"features": [1.0] * 29}),
+        ("/predict_batch", {"instances": [[1.0] * 30, [2.0] * 30]}),
+        ("/invocations", {"dataframe_split": {"columns": ["a"], "data": [[1]]}}),
+        ("/invocations", {"dataframe_records": []}),
+        ("/v2/models/breast-cancer/infer", {"inputs": [{"name": "x"}]}),
+        ("/predict_batch", {"instances": [[1.0] * 30], "also": 1}),
+    ],
+)
+def test_a_plain_document_gets_the_body_that_its_route_answers(
+    path: str, event: dict[str, Any], function: LambdaRuntime
+) -> None:
+    by_http = function.invoke(http_api_event(HttpRequest("POST", path, JSON, json.dumps(event).encode())))
+    found, expected = function.invoke(event), json.loads(by_http["body"])
+    assert {**found, "request_id": ""} == {**expected, "request_id": ""}
+    assert ("error" in found) == (by_http["statusCode"] != 200)
+
+
+def test_a_path_in_front_of_the_routes_is_taken_off_where_the_setting_names_it(model: Pinned) -> None:
+    with (
+        stored("aws", model) as store,
+        in_lambda(model, store, PILOTLIGHT_BASE_PATH="/models/fraud") as runtime,
+    ):
+        statuses = {
+            path: runtime.invoke(http_api_event(HttpRequest("GET", path)))["statusCode"]
+            for path in ("/models/fraud/health", "/health", "/models/fraud", "/models/fraudulent/health", "/health/x")
+        }
+    assert statuses == {
+        "/models/fraud/health": 200,
+        "/health": 200,
+        "/models/fraud": 200,
+        "/models/fraudulent/health": 404,
+        "/health/x": 404,
+    }
+
+
+def test_a_rest_api_gets_no_bytes_and_no_compression_unless_it_decodes_base64(function: LambdaRuntime) -> None:
+    """The first would arrive as base64, by the second a client would fail to decompress it."""
+    rows = json.dumps({"instances": [[1.0] * 30] * 200}).encode()
+    many = HttpRequest("POST", "/predict_batch", (*JSON, ("accept-encoding", "gzip")), rows)
+    reply = function.invoke(rest_api_event(many, binary=False))
+    assert (reply["isBase64Encoded"], "content-encoding" in reply["headers"]) == (False, False)
+    assert len(json.loads(reply["body"])["predictions"]) == 200
+    tensor = {"name": "features", "datatype": "FP64", "shape": [1, 30], "data": [1.0] * 30}
+    asked = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    request = HttpRequest("POST", "/v2/models/breast-cancer/infer", JSON, json.dumps(asked).encode())
+    reply = function.invoke(rest_api_event(request, binary=False))
+    assert (reply["statusCode"], json.loads(reply["body"])["path"]) == (400, "$.outputs")
+    assert "PILOTLIGHT_REST_API_BINARY" in json.loads(reply["body"])["error"]
 
 
 @pytest.mark.parametrize("event", [PREDICT, REST_PREDICT], ids=["http-api", "rest-api"])

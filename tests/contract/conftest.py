@@ -13,7 +13,7 @@ import pytest
 
 import drivers
 import models
-from aws_events import function_url_event, rest_api_event
+from aws_events import function_url_event, lattice_event, load_balancer_event, rest_api_event
 from browser_fixtures import axe, browser
 from dialects import ACCEPTED, CELLS, KINDS
 from doubles import Records
@@ -90,7 +90,7 @@ def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
         bindings = {name: on_engine(model, "onnxruntime-python") for name, model in pins.items()}
         yield {
             name: Running(
-                stack.enter_context(in_lambda(model, buckets["aws"])),
+                stack.enter_context(in_lambda(model, buckets["aws"], PILOTLIGHT_REST_API_BINARY="true")),
                 stack.enter_context(in_functions_framework(model, buckets["gcp"])),
                 bindings[name],
                 stack.enter_context(in_functions_framework(bindings[name], buckets["gcp"])),
@@ -108,6 +108,8 @@ def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factor
             ("http-api", http_api_event),
             ("rest-api", rest_api_event),
             ("function-url", function_url_event),
+            ("load-balancer", load_balancer_event),
+            ("lattice", lattice_event),
         ):
             drivers_by_way[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
         drivers_by_way["functions-framework", name] = drivers.http(functions[name].on_gcp.url)

@@ -1,4 +1,4 @@
-"""Events of front ends that the local gateway does not emulate: function URLs and REST APIs."""
+"""Events of front ends that the local gateway does not emulate."""
 
 from __future__ import annotations
 
@@ -66,4 +66,71 @@ def _rest_context(request: HttpRequest, stage: str) -> dict[str, object]:
         "resourceId": "proxy0",
         "resourcePath": "/{proxy+}",
         "stage": stage,
+    }
+
+
+# Content types that a load balancer passes on as text, unless the body is compressed.
+_TEXT_TYPES = ("application/json", "application/javascript", "application/xml")
+
+
+def load_balancer_event(request: HttpRequest, *, several: bool = False) -> dict[str, object]:
+    """Return the event of an application load balancer; `several`: its target group passes on several values a name.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+    """
+    group = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/predict/6d0ecf831eec9f09"
+    headers = values_by_name((name.lower(), value) for name, value in request.headers)
+    query = values_by_name(parse_qsl(request.query, keep_blank_values=True))
+    content_type = request.header("content-type").partition(";")[0]
+    is_text = content_type in _TEXT_TYPES or content_type.startswith("text/")
+    is_text = is_text and not request.header("content-encoding")
+    return {
+        "requestContext": {"elb": {"targetGroupArn": group}},
+        "httpMethod": request.method,
+        "path": request.path,
+        **_by_name(headers, "headers", "multiValueHeaders", several=several),
+        **_by_name(query, "queryStringParameters", "multiValueQueryStringParameters", several=several),
+        "body": request.body.decode(errors="replace") if is_text else b64encode(request.body).decode(),
+        "isBase64Encoded": bool(request.body) and not is_text,
+    }
+
+
+def _by_name(values: dict[str, list[str]], one: str, all_of_them: str, *, several: bool) -> dict[str, object]:
+    return {all_of_them: values} if several else {one: {name: of_name[-1] for name, of_name in values.items()}}
+
+
+def lattice_event(request: HttpRequest) -> dict[str, object]:
+    """Return the event of VPC Lattice, version 2; `lattice_1_event` returns the older form.
+
+    https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
+    """
+    arn = f"arn:aws:vpc-lattice:{REGION}:{ACCOUNT}"
+    return {
+        "version": "2.0",
+        "path": request.target,
+        "method": request.method,
+        "headers": values_by_name((name.lower(), value) for name, value in request.headers),
+        "queryStringParameters": values_by_name(parse_qsl(request.query, keep_blank_values=True)),
+        "body": b64encode(request.body).decode(),
+        "isBase64Encoded": True,
+        "requestContext": {
+            "serviceNetworkArn": f"{arn}:servicenetwork/sn-0bf3f2882e9cc805a",
+            "serviceArn": f"{arn}:service/svc-0a40eebed65f8d69c",
+            "targetGroupArn": f"{arn}:targetgroup/tg-6d0ecf831eec9f09",
+            "identity": {"sourceVpcArn": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/vpc-0b8276c84697e7339"},
+            "region": REGION,
+            "timeEpoch": str(int(request.time * 1_000_000)),
+        },
+    }
+
+
+def lattice_1_event(request: HttpRequest) -> dict[str, object]:
+    """Return the event of VPC Lattice, version 1."""
+    return {
+        "raw_path": request.target,
+        "method": request.method,
+        "headers": {name.lower(): value for name, value in request.headers},
+        "query_string_parameters": dict(parse_qsl(request.query, keep_blank_values=True)),
+        "body": b64encode(request.body).decode(),
+        "is_base64_encoded": True,
     }

@@ -39,6 +39,8 @@ SHAPING = {
     "EphemeralStorageMb": "1024",
     "Threads": "2",
     "MaxBodyBytes": "1000000",
+    "BasePath": "/models/fraud",
+    "RestApiBinary": "true",
     "StoreUrl": "s3://elsewhere/models",
     "Tracing": "true",
     "LogLevel": "DEBUG",

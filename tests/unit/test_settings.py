@@ -76,6 +76,10 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("CORS_ORIGINS", "example.com", "PILOTLIGHT_CORS_ORIGINS is 'example.com'; expected origins"),
         ("CORS_ORIGINS", "https://a.example/", "PILOTLIGHT_CORS_ORIGINS is 'https://a.example/'; expected"),
         ("CORS_ORIGINS", "https://a.example, *", "PILOTLIGHT_CORS_ORIGINS is"),
+        ("BASE_PATH", "models", "PILOTLIGHT_BASE_PATH is 'models'; expected a path like /models/fraud without"),
+        ("BASE_PATH", "/", "PILOTLIGHT_BASE_PATH is '/'; expected"),
+        ("BASE_PATH", "/a//b", "PILOTLIGHT_BASE_PATH is '/a//b'; expected"),
+        ("REST_API_BINARY", "yes", "PILOTLIGHT_REST_API_BINARY is 'yes'; expected true or false"),
         (
             "STOER",
             "s3://bucket",
@@ -90,7 +94,8 @@ def test_a_wrong_setting_is_named_at_the_start(name: str, value: str, message: s
 
 
 def test_the_table_has_a_row_for_each_field() -> None:
-    assert {setting.name.lower() for setting in SETTINGS} == set(Settings.__slots__)
+    of_aws_alone = {"rest_api_binary"}  # its folder reads it
+    assert {setting.name.lower() for setting in SETTINGS} == {*Settings.__slots__, *of_aws_alone}
 
 
 def variables_of_the_stack() -> dict[str, Any]:

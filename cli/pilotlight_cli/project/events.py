@@ -1,7 +1,8 @@
 """The files in events/: one request to the pinned model in every event format of Lambda's front ends.
 
-The formats are those of API Gateway's HTTP APIs (payload format 2.0) and REST APIs, and of Lambda function URLs. Ids,
-addresses and times are invented. The row is from the first golden sample.
+The formats are those of API Gateway's HTTP APIs (payload format 2.0) and REST APIs, of Lambda function URLs, load
+balancers and VPC Lattice, and a document as a direct invocation has it. Ids, addresses and times are invented. The row
+is from the first golden sample.
 """
 
 from __future__ import annotations
@@ -161,6 +162,58 @@ def rest_api(method: str, path: str, body: str) -> Document:
     }
 
 
+def load_balancer(method: str, path: str, body: str) -> Document:
+    """Return a load balancer's event, with one value for each header."""
+    group = f"arn:aws:elasticloadbalancing:eu-west-1:{_ACCOUNT}:targetgroup/predict/6d0ecf831eec9f09"
+    headers = {
+        "accept": "*/*",
+        "content-length": str(len(body.encode())),
+        "content-type": "application/json",
+        "host": "models-1234567890.eu-west-1.elb.amazonaws.com",
+        "user-agent": _AGENT,
+        "x-amzn-trace-id": _TRACE,
+        "x-forwarded-for": _CALLER,
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    }
+    return {
+        "requestContext": {"elb": {"targetGroupArn": group}},
+        "httpMethod": method,
+        "path": path,
+        "queryStringParameters": {},
+        "headers": headers,
+        **_payload(body),
+    }
+
+
+def lattice(method: str, path: str, body: str) -> Document:
+    """Return VPC Lattice's event, version 2, whose body is always base64."""
+    arn = f"arn:aws:vpc-lattice:eu-west-1:{_ACCOUNT}"
+    headers = {
+        "accept": "*/*",
+        "content-type": "application/json",
+        "host": "models-0a40eebed65f8d69c.7d67968.vpc-lattice-svcs.eu-west-1.on.aws",
+        "user-agent": _AGENT,
+        "x-forwarded-for": _CALLER,
+    }
+    return {
+        "version": "2.0",
+        "path": path,
+        "method": method,
+        "headers": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": {},
+        **_payload(body, binary=True),
+        "requestContext": {
+            "serviceNetworkArn": f"{arn}:servicenetwork/sn-0bf3f2882e9cc805a",
+            "serviceArn": f"{arn}:service/svc-0a40eebed65f8d69c",
+            "targetGroupArn": f"{arn}:targetgroup/tg-6d0ecf831eec9f09",
+            "identity": {"sourceVpcArn": f"arn:aws:ec2:eu-west-1:{_ACCOUNT}:vpc/vpc-0b8276c84697e7339"},
+            "region": "eu-west-1",
+            "timeEpoch": str(_EPOCH * 1000),
+        },
+    }
+
+
 def _payload(body: str, *, binary: bool = False) -> Document:
     if not body:
         return {"isBase64Encoded": False}
@@ -196,6 +249,9 @@ def events(path: str, request: Document) -> dict[str, Document]:
         "http-api-v2-health.json": http_api("GET", "/health"),
         "rest-api-v1-predict.json": rest_api("POST", path, body),
         "function-url-predict.json": function_url("POST", path, body),
+        "load-balancer-predict.json": load_balancer("POST", path, body),
+        "vpc-lattice-predict.json": lattice("POST", path, body),
+        "direct-predict.json": request,
     }
 
 

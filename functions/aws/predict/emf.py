@@ -20,7 +20,7 @@ from pilotlight.codec.encode import to_json
 from pilotlight.telemetry import ColdStart, Record, Report, Served, fields, is_written, level
 
 _MILLISECONDS = ("Latency", "InitTime")
-_COUNTS = ("Requests", "ClientErrors", "ServerErrors", "Rows", "OutOfRange")
+_COUNTS = ("Requests", "ClientErrors", "ServerErrors", "Rows", "OutOfRange", "UnknownEvents")
 _METRICS = {
     name: {"Name": name, "Unit": unit}
     for unit, names in (("Milliseconds", _MILLISECONDS), ("Count", _COUNTS))
@@ -38,9 +38,10 @@ def reporter(log_level: str, namespace: str) -> Report:
     return report
 
 
-def warn(message: str) -> None:
-    """Write a line for a problem that does not stop the function."""
-    _write({"level": "WARNING", "event": "warning", "message": message, **_dimensions()})
+def warn(message: str, counted: str = "", namespace: str = "") -> None:
+    """Write a line for a problem that does not stop the function; `counted` is the metric that counts it."""
+    line: dict[str, object] = {"level": "WARNING", "event": "warning", "message": message, **_dimensions()}
+    _write(_with_metrics(line, {counted: 1}, namespace, time.time()) if counted else line)
 
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
@@ -51,8 +52,12 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
         **_dimensions(),
     }
     metrics = _metrics(record)
-    if not metrics:
-        return line
+    return _with_metrics(line, metrics, namespace, now) if metrics else line
+
+
+def _with_metrics(
+    line: dict[str, object], metrics: Mapping[str, float], namespace: str, now: float
+) -> dict[str, object]:
     return line | {
         **metrics,
         "_aws": {

@@ -14,10 +14,8 @@ from typing import Any
 
 import emf
 import execution_environment
-from http_events import read_body, to_head, to_reply
+import http_events
 from pilotlight.boot import Platform, boot
-from pilotlight.errors import InvalidRequest
-from pilotlight.frozen import replace
 from s3_store import S3Store
 
 # Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
@@ -39,20 +37,22 @@ execution_environment.finish_init(_LOADER, _INITIALIZATION_TYPE)
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
-    """Answer an HTTP event of an HTTP API, a REST API or a function URL, or describe this version for a deployment.
+    """Answer an HTTP event of any front end, a plain document, or describe this version for a deployment.
 
-    Raises ValueError for any other event.
+    Raises ValueError for records of a queue or a stream, which are not for this function.
     """
     if event == {"pilotlight": "describe"}:
         from version_document import version_document  # noqa: PLC0415 - no request needs it
 
         return version_document(_FOLDER, os.environ)
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    request = to_head(event, context.aws_request_id, deadline)
-    try:
-        response = _SERVICE.handle(replace(request, body=read_body(event, request.headers)))
-    except InvalidRequest as error:
-        response = _SERVICE.refuse(request, error)
+    invocation = http_events.Invocation(event, context.aws_request_id, deadline)
+    if http_events.is_format_2(event):
+        reply = http_events.answer(_SERVICE, invocation)
+    else:
+        import other_events  # noqa: PLC0415 - an HTTP API and a function URL do not need it
+
+        reply = other_events.answer(_SERVICE, invocation, os.environ)
     if _LOADER.state == "failed":  # after the init phase: this environment could never answer a prediction
         raise SystemExit("the model cannot be served; Lambda starts again in a new execution environment")
-    return to_reply(response)
+    return reply

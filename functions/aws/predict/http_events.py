@@ -1,21 +1,22 @@
-"""HTTP events of API Gateway and of function URLs: requests in, replies out.
+"""HTTP events of an HTTP API and of function URLs, payload format 2.0: requests in, replies out.
 
-Payload format 2.0, of an HTTP API or a function URL:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-Payload format 1.0, of a REST API:
-https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+`other_events` has the forms of other front ends, and what is no HTTP.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.errors import InvalidRequest
+from pilotlight.frozen import TYPE_CHECKING, dataclass, replace
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.json_document import describe
+
+if TYPE_CHECKING:
+    from pilotlight.service import Service
 
 # Lambda accepts replies of 6 MB, written as JSON: a body may triple there as text, and grows by a third in base64.
 _MAX_TEXT_BYTES = 2_000_000
@@ -24,52 +25,59 @@ _MAX_TEXT_BYTES = 2_000_000
 _REPLACEMENT = "\ufffd"
 
 
-def to_head(event: Any, request_id: str, deadline: float) -> Request:  # noqa: ANN401 - events have any form
-    """Return the request in an event, without its body. Raises ValueError if the event is not an HTTP request."""
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """An event of the function, with Lambda's id of it and its deadline on the clock of `time.monotonic`."""
+
+    event: Any
+    id: str
+    deadline: float
+
+
+def is_format_2(event: Any) -> bool:  # noqa: ANN401 - events have any form
+    """Whether this is an event of payload format 2.0."""
     match event:
         case {"version": "2.0", "rawPath": str(), "requestContext": {"http": {"method": str()}}}:
-            return _head_v2(event, request_id, deadline)
-        case {"httpMethod": str(), "path": str()}:
-            return _head_v1(event, request_id, deadline)
-    found = f"the fields {sorted(event)}" if isinstance(event, dict) else type(event).__name__
-    raise ValueError(f"expected an HTTP event of API Gateway or a function URL, found {found}")
+            return True
+    return False
 
 
-def _head_v2(event: dict[str, Any], request_id: str, deadline: float) -> Request:
-    """Return the head of payload format 2.0.
+def answer(service: Service, invocation: Invocation) -> dict[str, Any]:
+    """Answer an event of payload format 2.0."""
+    event = invocation.event
+    head = to_head(event, invocation.id, invocation.deadline)
+    return to_reply(ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded")))
 
-    The path of a named stage begins with the stage, which is not part of the route. An HTTP API decodes the path, a
-    function URL passes it on percent-encoded.
+
+def ask(service: Service, head: Request, body: object, *, is_base64: object) -> Response:
+    """Return the service's response to a request whose body is as in an event."""
+    try:
+        return service.handle(replace(head, body=read_body(body, is_base64=is_base64)))
+    except InvalidRequest as error:
+        return service.refuse(head, error)
+
+
+def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
+    """Return the request in an event of payload format 2.0, without its body.
+
+    A named stage precedes the path at the API's own address, and not at a domain of one's own. An HTTP API decodes the
+    path, a function URL passes it on percent-encoded.
     """
     context = event["requestContext"]
-    path, stage = event["rawPath"], context.get("stage", "$default")
-    if f"{path}/".startswith(f"/{stage}/"):
+    path, stage, domain = event["rawPath"], context.get("stage", "$default"), context.get("domainName", "")
+    if stage != "$default" and ".execute-api." in domain and f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
     return Request(
         method=context["http"]["method"],
-        path=_decoded(path) if ".lambda-url." in context.get("domainName", "") else path,
+        path=decoded(path) if ".lambda-url." in domain else path,
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         id=request_id,
         deadline=deadline,
     )
 
 
-def _head_v1(event: dict[str, Any], request_id: str, deadline: float) -> Request:
-    """Return the head of payload format 1.0.
-
-    `path` comes percent-encoded and without the stage. The values of a repeated header are joined by commas.
-    """
-    headers = event.get("multiValueHeaders") or {}
-    return Request(
-        method=event["httpMethod"],
-        path=_decoded(event["path"]),
-        headers={name.lower(): ",".join(values) for name, values in headers.items()},
-        id=request_id,
-        deadline=deadline,
-    )
-
-
-def _decoded(path: str) -> str:
+def decoded(path: str) -> str:
+    """Return a path without percent-encoding."""
     if "%" not in path:
         return path
     from urllib.parse import unquote  # noqa: PLC0415 - few requests need it, and every cold start would import it
@@ -77,35 +85,32 @@ def _decoded(path: str) -> str:
     return unquote(path)
 
 
-def read_body(event: dict[str, Any], headers: Mapping[str, str]) -> bytes:
-    """Return the bytes of an event's body, in either payload format; header names are lower-case.
+def read_body(text: object, *, is_base64: object = False) -> bytes:
+    """Return the bytes of an event's body.
 
     Raises InvalidRequest if the bytes that the caller sent cannot be recovered.
     """
-    text = event.get("body") or ""
+    text = text or ""
     if not isinstance(text, str):
         raise InvalidRequest(f"expected the event's body as a string, found {describe(text)}")
     try:
-        if event.get("isBase64Encoded"):
+        if is_base64:
             return a2b_base64(text, strict_mode=True)
         body = text.encode()
     except UnicodeEncodeError:
         raise InvalidRequest("the event's body contains an unpaired surrogate") from None
     except ValueError as error:
         raise InvalidRequest(f"the event's body is marked as base64 but is not valid base64: {error}") from None
-    if _REPLACEMENT in text and headers.get("content-length") != str(len(body)):
+    if _REPLACEMENT in text:  # its length proves nothing: a gateway's replacement may be as long as what it replaced
         raise InvalidRequest(
-            "the body is not UTF-8: it arrived with U+FFFD in place of other bytes; send UTF-8, and U+FFFD itself "
-            "with its content-length or, in JSON, as \\ufffd"
+            "the body is not UTF-8: it arrived with U+FFFD, which a gateway writes in place of other bytes; send "
+            "UTF-8, and U+FFFD itself in JSON as \\ufffd, or in a compressed body"
         )
     return body
 
 
 def to_reply(response: Response) -> dict[str, Any]:
-    """Return a handler's reply, for either payload format. A body that is large or not JSON is sent as base64.
-
-    A REST API decodes it only if `*/*` is among its binary media types.
-    """
+    """Return a reply for a front end that decodes base64, which has every body that is large or not JSON."""
     headers = response.headers
     is_json = headers.get("content-type") == "application/json" and "content-encoding" not in headers
     as_base64 = not is_json or len(response.body) > _MAX_TEXT_BYTES

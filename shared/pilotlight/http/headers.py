@@ -43,7 +43,7 @@ def decompress(request: Request, limit: int) -> Request:
 
 def compress(request: Request, headers: dict[str, str], body: bytes) -> bytes:
     """Return the body in the encoding that the caller prefers; update `headers`."""
-    if len(body) < SHORTEST_COMPRESSED or "accept-encoding" not in request.headers:
+    if len(body) < SHORTEST_COMPRESSED or "accept-encoding" not in request.headers or request.is_text_only:
         return body
     from pilotlight.http.compression import encode_body  # noqa: PLC0415 - most replies are short
 

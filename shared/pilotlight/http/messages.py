@@ -22,7 +22,8 @@ class Request:
 
     `headers` have lower-case names. `path` is absolute, decoded, without query or stage. `id` is the platform's
     request id, or empty. `deadline` is when the platform gives up, on the clock of `time.monotonic`, or None. `trace`
-    has the platform's fields for every log line of this request.
+    has the platform's fields for every log line of this request. `is_text_only`: the platform passes on no bytes that
+    are not text. `reply_limit` is the platform's own limit of a reply's body in bytes, or None.
     """
 
     method: str
@@ -32,6 +33,8 @@ class Request:
     id: str = ""
     deadline: float | None = None
     trace: Mapping[str, object] = EMPTY
+    is_text_only: bool = False
+    reply_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

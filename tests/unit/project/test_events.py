@@ -12,6 +12,7 @@ from pilotlight_cli.project.events import pinned_events
 from repository import EVENTS, LOCK, SAMPLE, sample_request
 
 PREDICT = ["function-url-predict", "http-api-v2-predict", "http-api-v2-predict-base64", "rest-api-v1-predict"]
+OTHERS = ["load-balancer-predict", "vpc-lattice-predict"]
 
 
 def read(name: str) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def test_the_sample_request_has_every_feature_of_the_model() -> None:
     assert list(request["features"]) == signature["inputs"][0]["feature_names"]
 
 
-@pytest.mark.parametrize("name", PREDICT)
+@pytest.mark.parametrize("name", [*PREDICT, *OTHERS])
 def test_every_predict_event_carries_the_sample_request(name: str) -> None:
     assert json.loads(body(read(name))) == sample_request()[1]
 

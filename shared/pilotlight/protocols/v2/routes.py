@@ -11,8 +11,10 @@ from pilotlight import __version__
 from pilotlight.codec.body import read_body
 from pilotlight.codec.encode import json_values, to_json
 from pilotlight.dataplane import DataPlane
+from pilotlight.errors import InvalidRequest
 from pilotlight.http.messages import Action, Answer, Request, Values, check_model, predicted
 from pilotlight.model.formats import FORMATS
+from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import Tensor
@@ -64,11 +66,24 @@ def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     header, data = binary.split(request.headers, request.body)
     document = read_body(request.headers if data is None else {}, header)
     inference = read_inference(model, document, binary.Data(data))
+    if request.is_text_only:
+        _check_text(inference)
     features = model.signature.takes_features
     rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
     outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
     answer = predicted(model, {}, outputs, rows)
     return _reply(answer, model, inference, outputs)
+
+
+def _check_text(inference: Inference) -> None:
+    """Raise InvalidRequest for an output as bytes, which would arrive as something else."""
+    for output in inference.outputs:
+        if output.is_binary:
+            raise InvalidRequest(
+                f"the REST API in front passes on no binary replies: request the output {describe(output.name)} as "
+                "JSON, or see the setting PILOTLIGHT_REST_API_BINARY",
+                "$.outputs",
+            )
 
 
 def _reply(answer: Answer, model: Description, inference: Inference, outputs: Sequence[Tensor]) -> Answer:

@@ -1,0 +1,124 @@
+"""Events of other forms than payload format 2.0, among them HTTP from other front ends: requests in, replies out.
+
+Payload format 1.0, of a REST API, private or not, and of an HTTP API that is set up for it:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+Application load balancers: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+VPC Lattice, both versions: https://docs.aws.amazon.com/vpc-lattice/latest/ug/lambda-functions.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from http_events import Invocation, ask, decoded, to_reply
+from pilotlight.frozen import TYPE_CHECKING
+from pilotlight.http.messages import Request, Response
+
+if TYPE_CHECKING:
+    from pilotlight.service import Service
+
+# Bytes of a reply's body. Lambda takes replies of 6 MB and a load balancer of 1 MB, written as JSON, where text may
+# double.
+_REST_API_LIMIT = 3_000_000
+_LOAD_BALANCER_LIMIT = 500_000
+
+
+def answer(service: Service, invocation: Invocation, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Answer an event of any other form than payload format 2.0. Raises ValueError as `direct_events` does."""
+    event = invocation.event
+    match event:
+        case {"httpMethod": str(), "path": str(), "requestContext": {"elb": _}}:
+            return _load_balancer(service, invocation)
+        case {"httpMethod": str(), "path": str()}:
+            return _format_1(service, invocation, environ)
+        case {"method": str(), "raw_path": str()}:
+            return _lattice(service, invocation, "raw_path", "is_base64_encoded")
+        case {"method": str(), "path": str(), "version": "2.0"}:
+            return _lattice(service, invocation, "path", "isBase64Encoded")
+    import direct_events  # noqa: PLC0415 - no HTTP event needs it
+
+    return direct_events.answer(service, invocation, environ)
+
+
+def _format_1(service: Service, invocation: Invocation, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Answer payload format 1.0.
+
+    An HTTP API decodes base64 in replies and names its version. A REST API decodes it only where its binary media types
+    say so, which no event tells: without the setting it gets text.
+    """
+    event = invocation.event
+    decodes = event.get("version") == "1.0" or environ.get("PILOTLIGHT_REST_API_BINARY") == "true"
+    head = Request(
+        method=event["httpMethod"],
+        path=_path_1(service, event),
+        headers=_headers(event),
+        id=invocation.id,
+        deadline=invocation.deadline,
+        is_text_only=not decodes,
+        reply_limit=None if decodes else _REST_API_LIMIT,
+    )
+    response = ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded"))
+    return to_reply(response) if decodes else _as_text(response)
+
+
+def _path_1(service: Service, event: dict[str, Any]) -> str:
+    """Return the path of a route: `path` comes percent-encoded, with a mapping's key and without the stage.
+
+    Where that is no route, the part that `{proxy+}` matched may be one.
+    """
+    path = decoded(event["path"])
+    proxy = (event.get("pathParameters") or {}).get("proxy")
+    if isinstance(proxy, str) and service.find(path) is None:
+        part = f"/{decoded(proxy)}"
+        before = path.removesuffix(part)
+        if before not in ("", path) and "" not in before.split("/")[1:] and service.find(part) is not None:
+            return part
+    return path
+
+
+def _load_balancer(service: Service, invocation: Invocation) -> dict[str, Any]:
+    """Answer a load balancer, which passes on the path as sent, and takes headers in the form that it sends."""
+    event = invocation.event
+    head = Request(
+        method=event["httpMethod"],
+        path=decoded(event["path"]),
+        headers=_headers(event),
+        id=invocation.id,
+        deadline=invocation.deadline,
+        reply_limit=_LOAD_BALANCER_LIMIT,
+    )
+    reply = to_reply(ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded")))
+    reply["statusDescription"] = f"{reply['statusCode']} {HTTPStatus(reply['statusCode']).phrase}"
+    if "multiValueHeaders" in event:
+        reply["multiValueHeaders"] = {name: [value] for name, value in reply.pop("headers").items()}
+    return reply
+
+
+def _lattice(service: Service, invocation: Invocation, path: str, encoded: str) -> dict[str, Any]:
+    """Answer VPC Lattice, whose path may have the query behind it. `path` and `encoded` are the names of its fields."""
+    event = invocation.event
+    head = Request(
+        method=event["method"],
+        path=decoded(event[path].partition("?")[0]),
+        headers=_headers(event),
+        id=invocation.id,
+        deadline=invocation.deadline,
+    )
+    return to_reply(ask(service, head, event.get("body"), is_base64=event.get(encoded)))
+
+
+def _headers(event: dict[str, Any]) -> dict[str, str]:
+    """Return the headers of an event with one value a name, or with several, which are joined by commas."""
+    found = event.get("multiValueHeaders") or event.get("headers") or {}
+    return {name.lower(): value if isinstance(value, str) else ",".join(value) for name, value in found.items()}
+
+
+def _as_text(response: Response) -> dict[str, Any]:
+    return {
+        "statusCode": response.status,
+        "headers": dict(response.headers),
+        "body": response.body.decode(),
+        "isBase64Encoded": False,
+    }
