@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "", quiet_seconds:
         stderr=subprocess.PIPE,
         text=True,
         cwd=tempfile.gettempdir(),  # uv would read the settings of the project here
-        env=os.environ | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
+        env=os.environ | _find_links(os.environ) | {"NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"},
     )
     try:
         output, errors = _communicate(process, text, doing, quiet_seconds)
@@ -132,6 +132,14 @@ def run_uv(arguments: list[str], text: str = "", doing: str = "", quiet_seconds:
         last = "\n".join(lines[-12:])
         raise InstallError(f"'uv {arguments[0]}' ended with exit code {process.returncode}:\n{last}")
     return output
+
+
+def _find_links(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return pip's folders of private packages in uv's form, unless uv has its own. Both take several."""
+    if "UV_FIND_LINKS" in environ:
+        return {}
+    places = [place for place in environ.get("PIP_FIND_LINKS", "").split() if "://" in place or Path(place).exists()]
+    return {"UV_FIND_LINKS": ",".join(places)} if places else {}
 
 
 def _communicate(process: subprocess.Popen[str], text: str, doing: str, quiet_seconds: float) -> tuple[str, str]:

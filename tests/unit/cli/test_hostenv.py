@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.package_index import PackageIndex
 from pilotlight_cli.hostenv import InstallError, group_packages, host_packages, isolated_python, run_uv
 
 # Small, pure Python, without dependencies; the hash is that of its wheel on PyPI.
@@ -84,6 +85,21 @@ def test_a_failed_install_can_be_tried_again(tmp_path: Path) -> None:
         host_packages(IDNA.replace("946d", "0000"), tmp_path)
 
     assert host_packages(IDNA, tmp_path).is_dir()
+
+
+@pytest.mark.parametrize("variable", ["PIP_FIND_LINKS", "UV_FIND_LINKS"])
+def test_private_packages_are_found_where_pip_finds_them(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PackageIndex.at(tmp_path / "index") as index:
+        index.add("ours", "1.0")
+        wheels = sorted((tmp_path / "index").rglob("*.whl"))
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path}/none")
+    separator = " " if variable == "PIP_FIND_LINKS" else ","
+    monkeypatch.setenv(variable, f"{wheels[0].parent}{separator}{tmp_path}")
+
+    assert list(host_packages(["ours==1.0"], tmp_path / "packages").glob("ours-1.0.dist-info"))
 
 
 def test_callers_at_once_get_one_whole_folder(tmp_path: Path) -> None:
