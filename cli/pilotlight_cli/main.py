@@ -17,6 +17,7 @@ from pilotlight_cli.commands import (
     aws,
     collecting,
     comparing,
+    converting,
     gcp,
     inspecting,
     keys,
@@ -118,6 +119,7 @@ app.command("summary", rich_help_panel=PROJECT)(status.summary)
 app.command("upgrade", rich_help_panel=PROJECT)(status.upgrade)
 app.command("inspect", rich_help_panel=MODEL)(inspecting.inspect)
 app.command("repair", rich_help_panel=MODEL)(inspecting.repair)
+app.command("convert", rich_help_panel=MODEL)(converting.convert)
 app.command("optimize", rich_help_panel=MODEL)(optimizing.optimize)
 app.command("diff", rich_help_panel=MODEL)(comparing.diff)
 app.command("publish", rich_help_panel=STORE)(publishing.publish)

@@ -5,6 +5,7 @@ A marker is a comment on the line above a fence, which readers do not see:
     <!-- stays up -->          the command goes on; the next such block, or the page's end, ends it
     <!-- file: NAME -->        the block is the content of that file
     <!-- given: SITUATION -->  the request goes to a function in that situation, see exchanges.py
+    <!-- needs: PACKAGES -->   the Python block runs with these packages, installed apart from this environment
     <!-- not run: REASON -->   the block cannot run in a test
 """
 
@@ -32,7 +33,7 @@ OF_PROJECT = tuple(
 # Pages beside what they describe. Their links are checked, their examples are not run.
 NOTES = ("bench/README.md", "shared/schema/README.md", "examples/breast-cancer/README.md", "starter/README.md")
 
-_MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|not run)(: (?P<text>.+?))? -->")
+_MARKER = re.compile(r"<!-- (?P<kind>stays up|file|given|needs|not run)(: (?P<text>.+?))? -->")
 
 
 class BadPage(ValueError):

@@ -18,6 +18,7 @@ from queue import Empty, Queue
 from docs.matching import ANYTHING, difference
 from docs.pages import Block
 from pilotlight_cli.assets import ROOT
+from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.process import free_port
 from repository import SAMPLE
 
@@ -114,7 +115,9 @@ class Session:
     def _python(self, block: Block) -> None:
         script = self.folder.parent / f"line-{block.line}.py"
         script.write_text(block.text.replace(PORT, f":{self._port}"))
-        status, printed = self._do(f"{sys.executable} -W error {script}")
+        # A library's own warnings are no error of the page.
+        packages = f"PYTHONPATH={host_packages(block.note.split())} " if block.kind == "needs" else ""
+        status, printed = self._do(f"{packages}{sys.executable} {'' if packages else '-W error '}{script}")
         if status:
             raise ExampleFailed(f"{block.place}: ended with exit code {status}:\n{printed}")
 

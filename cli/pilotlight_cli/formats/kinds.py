@@ -17,6 +17,11 @@ from pilotlight_cli.formats.recognition import LZ4_PACKAGES, Recognised
 
 # What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
 _WITH: Final[dict[tuple[int, ...], tuple[str, ...]]] = {
+    (1, 0): ("numpy<1.24", "scipy<1.10", "pandas<2"),
+    (1, 1): ("numpy<1.24", "scipy<1.11", "pandas<2"),
+    (1, 2): ("numpy<1.25", "scipy<1.11", "pandas<2.1"),
+    (1, 3): ("numpy<2", "scipy<1.12", "pandas<2.2"),
+    (1, 4): ("numpy<2", "scipy<1.14", "pandas<2.3"),
     (1, 5): ("numpy>=2.1,<2.2", "scipy>=1.14.1,<1.15"),
     (1, 6): ("numpy>=2.1,<2.3", "scipy>=1.14.1,<1.16"),
     (1, 7): ("numpy>=2.1,<2.4", "scipy>=1.14.1,<1.17"),
@@ -39,6 +44,11 @@ class Kind:
     requirements: Callable[[str, Recognised], list[str]]
 
 
+def with_sklearn(version: str) -> tuple[str, ...]:
+    """Return the requirements of numpy and scipy, and before 1.5 of pandas, for a release of scikit-learn."""
+    return _WITH.get(tuple(map(int, version.split(".")[:2])), _LATER)
+
+
 def _onnx(_name: str, found: Recognised) -> list[str]:
     return [*_ONNX, *([_REWRITING] if found.repairs else [])]
 
@@ -51,9 +61,14 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
             "the functions' Python 3.13; train it again with one, or convert it with "
             f"'pilotlight convert {name} model.onnx', which makes an environment of that version"
         )
-    needs = _WITH.get(tuple(map(int, found.sklearn.split(".")[:2])), _LATER)
     unpacking = LZ4_PACKAGES if found.lz4 else ()
-    return [f"scikit-learn=={found.sklearn}", *needs, "joblib", f"skops=={LIBRARIES['skops'].oldest}", *unpacking]
+    return [
+        f"scikit-learn=={found.sklearn}",
+        *with_sklearn(found.sklearn),
+        "joblib",
+        f"skops=={LIBRARIES['skops'].oldest}",
+        *unpacking,
+    ]
 
 
 KINDS: dict[str, Kind] = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.formats import onnx_file
+from pilotlight_cli.formats import convertible, onnx_file
 from pilotlight_cli.formats.foreign import foreign, foreign_archive
 
 # The limit of the unpacked size: a multiple of the file's, and at least so many bytes. Models seldom reach 30 times.
@@ -38,7 +38,7 @@ LZ4: Final = b"\x04\x22\x4d\x18"
 LZ4_PACKAGES: Final = ("lz4==4.4.5",)
 
 _ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
-_COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
+COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
     b"\x78": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
     b"BZh": bz2.BZ2Decompressor,
@@ -48,7 +48,6 @@ _COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
 }
 # How pickles of protocol 0 and 1 begin: with an object, a dictionary, a list or a tuple.
 _OLD_PICKLES: Final = (b"ccopy_re", b"(dp0", b"(lp0", b"}q", b"]q", b"(c", b"(V", b"(X")
-_BOOSTERS: Final = {b"catboost": "CatBoost", b"lightgbm": "LightGBM", b"xgboost": "XGBoost"}
 _UNSUPPORTED: Final = ((b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),)
 # The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
 _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
@@ -99,12 +98,14 @@ class Recognised:
 def recognise(path: Path) -> Recognised:
     """Recognise the file at `path`. Raise NotRecognised, or ModelError for external data outside its folder."""
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(convertible.HEAD)
     if not head:
         raise NotRecognised(f"{path.name} is empty, expected a model")
     for magic, description in _UNSUPPORTED:
         if head.startswith(magic):
             raise NotRecognised(f"{path.name} is {description}")
+    if other := convertible.recognise(path, head):
+        raise NotRecognised(f"{path.name} is {other.description}; {convertible.advice(path)}")
     for recogniser in _RECOGNISERS:
         if found := recogniser(path, head):
             return found
@@ -174,7 +175,7 @@ def write_recognised(found: Recognised) -> dict[str, Any]:
 def decompress(path: Path) -> bytes:
     """Return the bytes of a pickle or joblib file, decompressed if necessary. Raise NotRecognised."""
     content = path.read_bytes()
-    machine = next((machine for magic, machine in _COMPRESSED.items() if content.startswith(magic)), None)
+    machine = next((machine for magic, machine in COMPRESSED.items() if content.startswith(magic)), None)
     if machine is None:
         return content
     decompressor = machine()
@@ -201,18 +202,19 @@ def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
 
 
 def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
-    if head[:1] != b"\x80" and not head.startswith((*_COMPRESSED, *_OLD_PICKLES)):
+    if head[:1] != b"\x80" and not head.startswith((*COMPRESSED, *_OLD_PICKLES)):
         return None
     content = decompress(path)
-    versions = set(_pickled_versions(content))
+    versions = set(pickled_versions(content))
     if not versions and foreign(path):
         return None
     if content[:1] != b"\x80" and not (content.startswith(_OLD_PICKLES) and versions):
         if content[:8] == head:
             return None
         raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
+    if library := convertible.pickled_booster(content):
+        raise NotRecognised(f"{path.name} is a pickle of {library}; {convertible.advice(path)}")
     if not versions:
-        _check_booster(path, content)
         if not content.endswith(b"."):
             raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
@@ -225,18 +227,8 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
     return Recognised(kind, versions.pop(), 1 if old else 2, size=len(content), lz4=head.startswith(LZ4))
 
 
-def _check_booster(path: Path, content: bytes) -> None:
-    """Raise NotRecognised for a model of another library's own class."""
-    for module, library in _BOOSTERS.items():
-        if module in content:
-            raise NotRecognised(
-                f"{path.name} holds a model of {library} and no scikit-learn estimator; convert it with "
-                f"'pilotlight convert {path.name} model.onnx', and publish that"
-            )
-
-
-def _pickled_versions(content: bytes) -> Iterator[str]:
-    """Yield the versions that a pickle has as strings; later ones are references to the first."""
+def pickled_versions(content: bytes) -> Iterator[str]:
+    """Yield the versions of scikit-learn that a pickle has as strings; later ones are references to the first."""
     for field in _FIELD.finditer(content):
         length = int.from_bytes(field[1] or field[2], "little")
         version = content[field.end() : field.end() + length]

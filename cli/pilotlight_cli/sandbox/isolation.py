@@ -23,7 +23,7 @@ import pilotlight_cli
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
 from pilotlight_cli.assets import CORE
 from pilotlight_cli.formats.recognition import NotRecognised
-from pilotlight_cli.hostenv import isolated_python
+from pilotlight_cli.hostenv import PYTHON, isolated_python
 from pilotlight_cli.local.process import tethered
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, mentions_exhaustion
 from pilotlight_cli.sandbox.job import UsageError
@@ -36,7 +36,7 @@ _ERRORS: Final[dict[str, type[PilotlightError]]] = {
 
 # The variables that the child inherits, and one thread for its libraries: they reserve memory for each thread, on a
 # large machine more than a model takes.
-_ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+_ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PATH", "TMPDIR")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 _POLL_INTERVAL: Final = 0.1  # seconds between measurements of its memory
@@ -48,18 +48,28 @@ class _TooLarge(Exception):
 
 
 def run_task(
-    task: str, job: dict[str, Any], packages: Path | None, folder: Path, about: str, *, limits: Limits
+    task: str,
+    job: dict[str, Any],
+    packages: Path | None,
+    folder: Path,
+    about: str,
+    *,
+    limits: Limits,
+    module: str = "pilotlight_cli.sandbox.child",
+    python: str = PYTHON,
 ) -> dict[str, Any]:
-    """Run a task of `pilotlight_cli.sandbox.child` with those packages and the standard library alone.
+    """Run a task of a child's module with those packages and the standard library alone.
 
-    `job` and the result are JSON documents, exchanged in `folder`; `about` is the model's name in messages. Raise the
-    PilotlightError that the child raised, or ModelError if it reached a limit or died.
+    `python` may be older than this one. `job` and the result are JSON documents, exchanged in `folder`; `about` is the
+    model's name in messages. Raise the PilotlightError that the child raised, or ModelError if it reached a limit or
+    died.
     """
     job_file, result_file = folder / f"{task}-job.json", folder / f"{task}-result.json"
     job_file.write_text(json.dumps(job))
     result_file.unlink(missing_ok=True)
     memory_limit = "0" if limits.polled else str(limits.memory)
-    command = [*isolated_python(), "-P", "-m", "pilotlight_cli.sandbox.child", task, str(job_file), str(result_file)]
+    safe = ["-P"] if python == PYTHON else []  # from Python 3.11; the current folder is the job's own
+    command = [*isolated_python(python), *safe, "-m", module, task, str(job_file), str(result_file)]
     output = folder / f"{task}-output.txt"
     try:
         code = _run(

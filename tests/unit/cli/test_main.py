@@ -49,6 +49,11 @@ FORMS = {
         set(),
         {"--names", "--labels", "--signature", "--golden", "--max-memory", "--max-seconds", "--json"},
     ),
+    "convert": (
+        ["path", "out"],
+        set(),
+        {"--rows", "--with", "--trust", "--force", "--max-memory", "--max-seconds", "--json"},
+    ),
     "optimize": (
         ["path", "folder"],
         set(),

@@ -58,6 +58,10 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         from pilotlight_cli.formats.recognition import recognise, write_recognised
 
         return write_recognised(recognise(Path(document["path"])))
+    if task == "describe":
+        from pilotlight_cli.converting.sources import describe, write_source
+
+        return write_source(describe(Path(document["path"])))
     if task == "optimize":
         from pilotlight_cli.sandbox.child import onnx_optimizing
 

@@ -176,9 +176,16 @@ def zipped(folder: Path, name: str, content: str) -> Path:
         (b"\x04\x22\x4d\x18rest", "looks compressed but cannot be decompressed"),
         (b"(not a pickle at all", "not a model file that Pilotlight serves"),
         (pickle.dumps({"a": 1}, 0), "not a model file that Pilotlight serves"),
+        (b'{"learner":{"attributes":{}}}', "an XGBoost model; convert it first: pilotlight convert model model.onnx"),
+        (b"{L\0\0\0\0\0\0\0\x07learner{}", "an XGBoost model; convert it first"),
+        (b"tree\nversion=v4\n", "a LightGBM model; convert it first"),
+        (b"CBM1\x10)\0\0", "a CatBoost model; convert it first"),
+        (b"\x80\x04\x8c\x0exgboost.sklearn\x94.", "a pickle of XGBoost; convert it first"),
+        (PICKLE[:-1] + b"\x8c\x0cxgboost.core\x8c\x09bytearray.", "a pickle of XGBoost; convert it first"),
+        (b"\x80\x04\x8c\x0elightgbm.basic\x94.", "a pickle of LightGBM; convert it first"),
+        (b"\x80\x04\x8c\x0dcatboost.core\x94.", "a pickle of CatBoost; convert it first"),
         (b"ZFfile", "a file of joblib before 0.10"),
         (pickle.dumps({"a": 1}), "holds no scikit-learn estimator"),
-        (pickle.dumps("xgboost.core Booster"), "holds a model of XGBoost .* 'pilotlight convert model model.onnx'"),
         (PICKLE + PICKLE.replace(sklearn.__version__.encode(), b"1.0.2"), "objects of scikit-learn 1.0.2, "),
         (gzip.compress(b"hello", mtime=0), "its content is not a pickle"),
         (gzip.compress(PICKLE, mtime=0)[:-30], "is truncated"),
@@ -189,6 +196,23 @@ def zipped(folder: Path, name: str, content: str) -> Path:
 def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp_path: Path) -> None:
     with pytest.raises(NotRecognised, match=why):
         recognise(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        ({"config.json": "{}", "metadata.json": '{"keras_version": "3.15.1"}'}, "a Keras model"),
+        ({"net/data.pkl": "", "net/code/__torch__.py": "", "net/version": "3"}, "a TorchScript model of PyTorch"),
+        ({"net/data.pkl": "", "net/version": "3"}, "a pickle of PyTorch"),
+        ({"net/archive_format": "pt2", "net/models/model.json": "{}"}, "a PyTorch ExportedProgram"),
+    ],
+)
+def test_a_zip_file_of_another_library_is_named_with_its_way(files: dict[str, str], what: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(NotRecognised, match=f"net.zip is {what}; convert it first: pilotlight convert net.zip"):
+        recognise(tmp_path / "net.zip")
 
 
 @pytest.mark.parametrize(

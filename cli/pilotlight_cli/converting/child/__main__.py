@@ -1,0 +1,60 @@
+"""python -m pilotlight_cli.converting.child TASK JOB RESULT BYTES SECONDS: run the job in JOB, write RESULT.
+
+BYTES of memory, 0 for no limit, and SECONDS of processor time are its limits. `convert` writes model.onnx and rows.npz,
+the rows with the library's answers, into the job's folder; `compare` compares these where the model will be served.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pilotlight_cli.converting.child.compare import compare, document, read_rows
+from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
+
+MODEL, ROWS = "model.onnx", "rows.npz"
+
+
+def main(task: str, job_file: str, result_file: str, memory: str, seconds: str) -> None:
+    """Run the job. An error of the model goes into the result."""
+    confine(int(memory), int(seconds))
+    warnings.simplefilter("ignore")  # of libraries about old files: the comparison shows whether they matter
+    job = json.loads(Path(job_file).read_text())
+    try:
+        result = _compare(job) if task == "compare" else _convert(job)
+    except CannotConvert as error:
+        result = {"error": "ModelError", "message": str(error)}
+    except Exception as error:
+        if not is_exhaustion(error):
+            raise
+        result = {"error": OUT_OF_MEMORY}
+    Path(result_file).write_text(json.dumps(result))
+
+
+def _compare(job: dict[str, Any]) -> dict[str, Any]:
+    folder = Path(job["folder"])
+    return document(compare(str(folder / MODEL), read_rows(folder / ROWS)))
+
+
+def _convert(job: dict[str, Any]) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    from onnx import save
+
+    from pilotlight_cli.converting.child.attempts import prove
+    from pilotlight_cli.converting.child.loading import load
+
+    folder = Path(job["folder"])
+    proven = prove(load(Path(job["path"]), job["form"]), job["rows"], job["count"])
+    save(proven.converted.model, str(folder / MODEL))
+    proven.rows.save(folder / ROWS)
+    libraries = {name: version(name) for name in job["libraries"]}
+    return {"libraries": libraries, "thresholds": len(proven.rows.features), "notes": list(proven.converted.notes)}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,121 @@
+"""Converting a loaded model: the first graph whose answers agree with the library's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+
+from pilotlight_cli.converting.child import rows, thresholds
+from pilotlight_cli.converting.child.compare import Agreement, Rows, compare
+from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.converting.child.estimators import convert
+from pilotlight_cli.converting.child.models import Converted
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A conversion, the rows that it was compared on, and how their answers compare."""
+
+    converted: Converted
+    rows: Rows
+    agreement: Agreement
+
+
+def prove(model: Any, given: str, count: int) -> Proven:  # noqa: ANN401 - the libraries may be untyped
+    """Convert a model and compare the answers for the rows of a file, or for so many made up.
+
+    Graphs are tried in double precision and in FP32, in which converters support more. Raise CannotConvert with the
+    first reason if none agrees.
+    """
+    problems: list[str] = []
+    made: list[Converted] = []
+    for missing in (True, False):
+        for attempt in made or _graphs(model, made, problems):
+            try:
+                proven = compared(attempt, given, count, missing=missing)
+            except CannotConvert as error:
+                problems.append(str(error))
+                continue
+            if not proven.agreement.problem:
+                return replace(proven, converted=_noted(attempt, missing=missing))
+            problems.append(proven.agreement.problem)
+        if given:
+            break
+    raise CannotConvert(problems[0])
+
+
+def _graphs(model: Any, made: list[Converted], problems: list[str]) -> Iterator[Converted]:  # noqa: ANN401
+    for dtype in ("float64", "float32"):
+        try:
+            made.append(convert(model, dtype))
+        except CannotConvert as error:
+            problems.append(str(error))
+            continue
+        yield made[-1]
+        if made[-1].exact:
+            return
+
+
+def _noted(converted: Converted, *, missing: bool) -> Converted:
+    """Say what holds for some rows alone."""
+    notes = list(converted.notes)
+    if not missing:
+        notes.append("with missing values the library answers otherwise: send complete rows")
+    whole = thresholds.categories(thresholds.nodes(converted.model)) if converted.table.matrix else ()
+    if whole:
+        names = ", ".join(converted.table.columns[index].name for index in sorted(whole))
+        notes.append(f"codes of categories, to be sent as whole numbers: {names}")
+    return replace(converted, notes=notes)
+
+
+def compared(converted: Converted, given: str, count: int, *, missing: bool = True) -> Proven:
+    """Answer the rows with the library and with ONNX Runtime. Raise CannotConvert."""
+    found = _rows(converted, given, count, missing=missing)
+    return Proven(converted, found, compare(converted.model.SerializeToString(), found))
+
+
+def _rows(converted: Converted, given: str, count: int, *, missing: bool) -> Rows:
+    """Return the rows of the file, or made up, then those on thresholds, with the library's answers."""
+    table = converted.table
+    splits = thresholds.nodes(converted.model) if table.matrix else []
+    known = thresholds.by_feature(splits)
+    if given:
+        columns = rows.read(Path(given), table)
+    else:
+        whole = thresholds.categories(splits)
+        columns = rows.generate(table, known, whole, count, missing=missing and _takes_missing(converted))
+    columns = [values if values.dtype == object else values.astype(table.dtype) for values in columns]
+    features = np.zeros(0, np.int64)
+    if splits:
+        probes, features = thresholds.probe(splits, np.stack(columns, axis=1), table.dtype)
+        columns = [np.concatenate([values, probes[:, index]]) for index, values in enumerate(columns)]
+    answers = _answers(converted, columns, bool(given))
+    return Rows({column.name: values for column, values in zip(table.columns, columns)}, answers, features)
+
+
+def _takes_missing(converted: Converted) -> bool:
+    """Return whether the library answers a row whose numbers are missing."""
+    row = rows.generate(converted.table, {}, (), 1, missing=False)
+    empty = [values if values.dtype == object else np.full(1, np.nan) for values in row]
+    try:
+        converted.predict(rows.arrange(converted.table, empty))
+    except Exception:  # noqa: BLE001 - any library's own error for them
+        return False
+    return True
+
+
+def _answers(converted: Converted, columns: list[Any], given: bool) -> dict[str, Any]:
+    try:
+        return converted.predict(rows.arrange(converted.table, columns))
+    except Exception as error:  # any library's own error
+        raise CannotConvert(
+            "the model fails on {}: {}: {}{}".format(
+                "the rows of --rows" if given else "rows made up for it",
+                type(error).__name__,
+                error,
+                "" if given else "; give real ones with --rows",
+            )
+        ) from error

@@ -1,0 +1,143 @@
+"""The command: what it asks, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import joblib
+import onnx
+import pytest
+import skops.io
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
+
+from boosters import data, named
+from pilotlight.errors import ModelError
+from pilotlight_cli.converting.environment import requirements
+from pilotlight_cli.converting.sources import Source, describe
+from pilotlight_cli.main import app
+from pilotlight_cli.sandbox.job import UsageError
+
+
+def run(*arguments: str | Path, code: int = 0) -> Any:
+    result = CliRunner().invoke(app, ["convert", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a forest, saved in every form."""
+    made = tmp_path_factory.mktemp("forest")
+    forest = named(RandomForestClassifier(5, random_state=0))
+    joblib.dump(forest, made / "forest.joblib")
+    (made / "forest.pkl").write_bytes(pickle.dumps(forest, protocol=2))
+    skops.io.dump(forest, made / "forest.skops")
+    return made
+
+
+@pytest.mark.parametrize("name", ["forest.joblib", "forest.pkl", "forest.skops"])
+def test_a_file_becomes_an_onnx_model_with_names_and_labels(name: str, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.onnx"
+
+    result = run(folder / name, out, "--trust")
+
+    assert "loading it imports and may call: " in result.stderr
+    assert "sklearn.ensemble._forest.RandomForestClassifier" in result.stderr
+    shown = " ".join(result.stdout.split())
+    assert "scikit-learn 1." in shown
+    assert "of them on thresholds of its trees labels equal 1" in shown
+    assert f"Publish it with: pilotlight publish {out} --name NAME" in shown
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(out).metadata_props}
+    assert metadata["pilotlight.labels"] == ["setosa", "versicolor", "virginica"]
+    assert metadata["pilotlight.feature_names"] == [f"leaf_{index}" for index in range(8)]
+
+
+def test_the_result_is_json_for_programs(folder: Path, tmp_path: Path) -> None:
+    found = json.loads(run(folder / "forest.joblib", tmp_path / "out.onnx", "--trust", "--json").stdout)
+
+    assert found["rows"] == found["labels"] > 10_000
+    assert found["size"] == (tmp_path / "out.onnx").stat().st_size
+
+
+def test_a_pickle_is_not_loaded_without_consent(folder: Path, tmp_path: Path) -> None:
+    result = run(folder / "forest.joblib", tmp_path / "out.onnx", code=2)
+
+    assert "which can run any code; if you trust its source, add --trust" in result.stderr
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_nothing_is_overwritten_without_being_asked(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.onnx"
+    out.write_text("mine")
+
+    result = run(folder / "forest.pkl", out, "--trust", code=2)
+
+    assert "exists; choose another name, or overwrite it with --force" in result.stderr
+    assert out.read_text() == "mine"
+    assert "expected one that ends with .onnx" in run(folder / "forest.pkl", tmp_path / "out", code=2).stderr
+
+
+def test_an_onnx_model_needs_no_conversion(tmp_path: Path) -> None:
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.save(model, tmp_path / "model.onnx")
+
+    assert "is an ONNX model already" in run(tmp_path / "model.onnx", tmp_path / "out.onnx", code=2).stderr
+    assert "is the file to convert" in run(tmp_path / "model.onnx", tmp_path / "model.onnx", code=2).stderr
+
+
+def test_rows_that_do_not_fit_write_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("leaf_0\n1\n")
+    result = run(folder / "forest.pkl", tmp_path / "out.onnx", "--trust", "--rows", tmp_path / "rows.csv", code=1)
+
+    assert "rows.csv: row 0 has no 'leaf_1'" in result.stderr
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_file_that_holds_no_model_is_refused(tmp_path: Path) -> None:
+    joblib.dump({"model": LogisticRegression().fit(*data())}, tmp_path / "dict.joblib")
+
+    result = run(tmp_path / "dict.joblib", tmp_path / "out.onnx", "--trust", code=1)
+
+    assert "holds a dict, expected a model with predict" in result.stderr
+
+
+def test_a_model_of_the_training_script_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"c__main__\nNet\n)R.")
+    with pytest.raises(ModelError, match=r"asks for __main__\.Net, which is in the script that trained it"):
+        requirements(describe(tmp_path / "model.pkl"), ())
+
+
+def source(*names: str, **versions: str) -> Source:
+    return Source("pickle", "a pickle", versions, names)
+
+
+def test_the_requirements_are_the_versions_in_the_file() -> None:
+    found = requirements(source("xgboost.sklearn.XGBClassifier", xgboost="3.2.0"), ())
+    assert "xgboost==3.2.0" in found
+    assert "scikit-learn" in found
+
+    old = requirements(Source("skops", "", {"scikit-learn": "1.0.2"}), ())
+    assert {"scikit-learn==1.0.2", "numpy<1.24"} <= set(old)
+
+
+def test_a_version_that_the_file_does_not_say_can_be_given() -> None:
+    assert "lightgbm==4.5.0" in requirements(source("lightgbm.basic.Booster"), ["lightgbm==4.5.0"])
+    given = ["imbalanced-learn==0.14.0", "ours==1.0"]
+    found = requirements(source("imblearn.pipeline.Pipeline", "ours.steps.Step"), given)
+    assert [line for line in found if line in given] == given
+
+
+def test_a_package_that_is_unknown_has_to_be_named() -> None:
+    with pytest.raises(ModelError, match="asks for the package of 'ours'; name it with --with PACKAGE==VERSION"):
+        requirements(source("ours.steps.Step"), ())
+
+
+@pytest.mark.parametrize("given", ["--index-url=x", "ours", "git+ssh://x", "ours==1.0; x", "-r x"])
+def test_a_requirement_has_to_be_a_package_and_its_version(given: str) -> None:
+    with pytest.raises(UsageError, match="expected PACKAGE==VERSION"):
+        requirements(source("ours.steps.Step"), [given])
