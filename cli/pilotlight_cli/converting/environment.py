@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pilotlight.errors import ModelError
+from pilotlight.model.formats import is_before
 from pilotlight_cli.converting.sources import Source
 from pilotlight_cli.formats.kinds import with_sklearn
 from pilotlight_cli.hostenv import PYTHON, InstallError, host_packages, run_uv
@@ -20,6 +21,7 @@ from pilotlight_cli.sandbox.job import UsageError
 # The newest releases that were tried. A file that does not name its version is read by the newest, too.
 _CONVERTERS: Final = ("onnx>=1.14,<1.24", "onnxruntime>=1.16,<1.33", "numpy", "pandas", "joblib")
 _SKL2ONNX: Final = "skl2onnx>=1.16,<1.21"
+_OLD_ONNX: Final = "onnx<1.17"  # what skl2onnx takes that converts releases of scikit-learn before 1.5
 _NEWEST: Final = {"catboost": "1.2.10", "lightgbm": "4.7.0"}
 
 _WITHOUT_PACKAGE: Final = frozenset({"joblib", "numpy", "pandas", "scipy", "sklearn", "_loss"})
@@ -91,14 +93,15 @@ def _given(requirement: str) -> tuple[str, str]:
 def _scikit_learn(version: str) -> list[str]:
     if not version:
         return ["scikit-learn"]
-    return [f"scikit-learn=={version}", *with_sklearn(version)]
+    old = [_OLD_ONNX] if is_before(version, "1.5") else []
+    return [f"scikit-learn=={version}", *with_sklearn(version), *old]
 
 
 def prepare(needed: Sequence[str], name: str) -> Environment:
     """Install what a file needs for this machine's Python, or for another one that has it. Raise InstallError."""
     first: InstallError | None = None
     tried = []
-    for python in _pythons():
+    for python in pythons():
         for chosen in _variants(needed):
             try:
                 return Environment(host_packages(chosen, python=python), tuple(chosen), python)
@@ -119,7 +122,7 @@ def _variants(needed: Sequence[str]) -> Iterator[list[str]]:
     yield list(needed)
 
 
-def _pythons() -> Iterator[str]:
+def pythons() -> Iterator[str]:
     """Yield this machine's Python, then others that are installed: as uv finds them, or of pyenv."""
     yield PYTHON
     seen = {f"{sys.version_info.major}.{sys.version_info.minor}"}

@@ -58,8 +58,7 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
         raise ModelError(
             f"{name} was made with scikit-learn {found.sklearn}, expected release {oldest} or later, the first for "
-            "the functions' Python 3.13; train it again with one, or convert it with "
-            f"'pilotlight convert {name} model.onnx', which makes an environment of that version"
+            f"the functions' Python 3.13; train it again with one, or convert it: pilotlight convert {name} model.onnx"
         )
     unpacking = LZ4_PACKAGES if found.lz4 else ()
     return [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from typer.testing import CliRunner
 
 from boosters import data, named
 from pilotlight.errors import ModelError
-from pilotlight_cli.converting.environment import requirements
+from pilotlight_cli.converting.environment import prepare, pythons, requirements
 from pilotlight_cli.converting.sources import Source, describe
+from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.main import app
 from pilotlight_cli.sandbox.job import UsageError
 
@@ -110,6 +114,46 @@ def test_a_model_of_the_training_script_is_refused_before_anything_is_installed(
     (tmp_path / "model.pkl").write_bytes(b"c__main__\nNet\n)R.")
     with pytest.raises(ModelError, match=r"asks for __main__\.Net, which is in the script that trained it"):
         requirements(describe(tmp_path / "model.pkl"), ())
+
+
+_OLD = """
+import joblib, sys
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+random = np.random.RandomState(0)
+rows = pd.DataFrame({"a": random.normal(size=200), "b": random.normal(size=200)})
+rows["c"] = random.choice(["x", "y"], 200)
+target = np.where(rows["a"] + (rows["c"] == "x") > 0.5, "yes", "no")
+numbers = make_pipeline(SimpleImputer(), StandardScaler())
+columns = make_column_transformer((numbers, ["a", "b"]), (OneHotEncoder(), ["c"]))
+joblib.dump(make_pipeline(columns, LogisticRegression()).fit(rows, target), "pipeline.joblib")
+joblib.dump(RandomForestClassifier(5, random_state=0).fit(rows[["a", "b"]], target), "forest.joblib")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("version", "minors"), [("1.0.2", "8|9|10"), ("1.3.2", "8|9|10|11|12")])
+def test_a_model_of_an_old_scikit_learn_is_converted_with_that(version: str, minors: str, tmp_path: Path) -> None:
+    if not any(re.search(rf"python3\.({minors})$", python) for python in map(os.path.realpath, pythons())):
+        pytest.skip(f"no Python 3.{minors} is on this machine, so no model of scikit-learn {version} was converted")
+    old = prepare(requirements(Source("pickle", "a pickle", {"scikit-learn": version}), ()), "the models")
+    subprocess.run(
+        [*isolated_python(old.python), "-W", "ignore", "-c", _OLD],
+        env={"PYTHONPATH": str(old.packages), "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        check=True,
+    )
+
+    for name in ("pipeline", "forest"):
+        result = run(tmp_path / f"{name}.joblib", tmp_path / f"{name}.onnx", "--trust")
+        assert f"scikit-learn {version}" in result.stdout
 
 
 def source(*names: str, **versions: str) -> Source:
