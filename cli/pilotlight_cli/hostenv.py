@@ -89,6 +89,9 @@ def _install(text: str, target: Path, python: str, *, pinned: bool) -> None:
         made.chmod(0o755)
         # Compile now, with the interpreter that will run it: the runtimes write no bytecode.
         options = ["--target", str(made), "--python", python, "--only-binary", ":all:", "--compile-bytecode"]
+        # PyTorch's own index has builds for the processor alone, a tenth of the size. pip's folders come first.
+        if any(line.startswith("torch==") for line in text.splitlines()) and not _find_links(os.environ):
+            options += ["--torch-backend", "cpu"]
         hashes = ["--require-hashes", "--no-deps"] if pinned else []
         interpreter = "this machine's Python" if python == PYTHON else python
         run_uv(

@@ -10,6 +10,7 @@ import pytest
 from docs import pages
 from docs.pages import OF_PROJECT, PAGES
 from docs.session import beside_a_model, clone, opened
+from torch_builds import require_cpu_build
 
 RUN = ("console", "sh", "python")
 WITH_EXAMPLES = [page for page in PAGES if any(block.language in RUN for block in pages.blocks(page, pages.read(page)))]
@@ -19,6 +20,8 @@ WITH_EXAMPLES = [page for page in PAGES if any(block.language in RUN for block i
 def test_the_examples_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine: the examples in the pages were not run")
+    if any(block.kind == "needs" and "torch" in block.note for block in pages.blocks(page, pages.read(page))):
+        require_cpu_build()
     with opened((beside_a_model if page in OF_PROJECT else clone)(tmp_path)) as session:
         for block in pages.blocks(page, pages.read(page)):
             if block.kind != "not run":

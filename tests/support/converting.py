@@ -25,7 +25,7 @@ def result(model: Any) -> dict[str, Any]:
         proven = prove(model, "", ROWS)
     except CannotConvert as error:
         return {"refused": str(error)}
-    return document(proven.agreement) | {"thresholds": len(proven.rows.features), "notes": proven.converted.notes}
+    return document(proven.agreement) | {"thresholds": len(proven.rows.features), "notes": list(proven.notes)}
 
 
 def main(library: str) -> None:

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 def convert(
-    path: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="Model file.", show_default=False)
-    ],
+    path: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="Model file.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="ONNX model to write.", show_default=False)],
     *,
     rows: Annotated[

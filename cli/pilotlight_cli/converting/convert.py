@@ -45,6 +45,11 @@ class Report:
 
 def describe(path: Path, limit_options: LimitOptions = DEFAULT) -> Source:
     """Say what a file is, without loading it. Raise UsageError, NotRecognised, UnsafePickle or ModelError."""
+    if (path / "saved_model.pb").exists():
+        raise UsageError(
+            f"{path} is a SavedModel of TensorFlow; convert it where TensorFlow is: python -m tf2onnx.convert "
+            f"--saved-model {path} --output model.onnx"
+        )
     limits = limit_options.limits(check_regular(path).st_size)
     job = {"path": str(path.absolute())}
     return read_source(run_task("describe", job, None, temporary_folder(), path.name, limits=limits))

@@ -19,10 +19,12 @@ from pilotlight_cli.hostenv import PYTHON, InstallError, host_packages, run_uv
 from pilotlight_cli.sandbox.job import UsageError
 
 # The newest releases that were tried. A file that does not name its version is read by the newest, too.
-_CONVERTERS: Final = ("onnx>=1.14,<1.24", "onnxruntime>=1.16,<1.33", "numpy", "pandas", "joblib")
+_CONVERTERS: Final = ("onnx>=1.14,<1.24", "onnxruntime>=1.16,<1.33", "numpy")
+_TABLES: Final = ("pandas", "joblib")
+_NETWORKS: Final = ("onnxscript>=0.5,<0.8",)
 _SKL2ONNX: Final = "skl2onnx>=1.16,<1.21"
 _OLD_ONNX: Final = "onnx<1.17"  # what skl2onnx takes that converts releases of scikit-learn before 1.5
-_NEWEST: Final = {"catboost": "1.2.10", "lightgbm": "4.7.0"}
+_NEWEST: Final = {"catboost": "1.2.10", "lightgbm": "4.7.0", "torch": "2.13.0"}
 
 _WITHOUT_PACKAGE: Final = frozenset({"joblib", "numpy", "pandas", "scipy", "sklearn", "_loss"})
 _OLD_NAMES: Final = frozenset({"__builtin__", "copy_reg"})  # of Python 2, in pickles of protocol 0 to 2
@@ -64,6 +66,9 @@ def requirements(source: Source, extra: Sequence[str]) -> list[str]:
             "one, or train without it"
         )
     versions = source.versions | dict(map(_given, extra))
+    if source.form in ("exported", "keras", "torchscript"):
+        versions = {"torch": _NEWEST["torch"]} | versions
+        return [*(f"{package}=={version}" for package, version in versions.items()), *_NETWORKS, *_CONVERTERS]
     found: list[str] = []
     if "scikit-learn" in versions or roots & {"sklearn"} or source.form in ("pickle", "skops"):
         found += [*_scikit_learn(versions.pop("scikit-learn", "")), _SKL2ONNX]
@@ -79,7 +84,7 @@ def requirements(source: Source, extra: Sequence[str]) -> list[str]:
         version = versions.pop(package, _NEWEST.get(package, ""))
         found.append(f"{package}=={version}" if version else package)
     found += [f"{package}=={version}" if version else package for package, version in versions.items()]
-    return [*found, *_CONVERTERS]
+    return [*found, *_TABLES, *_CONVERTERS]
 
 
 def _given(requirement: str) -> tuple[str, str]:

@@ -20,21 +20,34 @@ _WRAPPER: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 
 def of_pickle(path: Path) -> tuple[str, ...]:
-    """Return the sorted names in a pickle or joblib file, or in a zip file of PyTorch. Raise UnsafePickle."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            (entry,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            content = archive.read(entry)
-    else:
-        content = decompress(path)
+    """Return the sorted names in a pickle or joblib file. Raise UnsafePickle."""
+    return tuple(sorted(_listed(decompress(path), path.name)))
+
+
+def of_archive(path: Path) -> tuple[str, ...]:
+    """Return the sorted names of the pickles in a zip file of PyTorch, and in those within it. Raise UnsafePickle."""
+    found: set[str] = set()
+    waiting = [path.read_bytes()]
+    while waiting:
+        with zipfile.ZipFile(io.BytesIO(waiting.pop())) as archive:
+            for entry in archive.namelist():
+                content = archive.read(entry)
+                if zipfile.is_zipfile(io.BytesIO(content)):
+                    waiting.append(content)
+                elif entry.endswith(".pkl"):
+                    found |= _listed(content, path.name)
+    return tuple(sorted(found))
+
+
+def _listed(content: bytes, about: str) -> set[str]:
     names: set[str] = set()
     try:
         _Names(io.BytesIO(content), names).load()
     except Exception as error:  # a broken pickle can fail anywhere
         raise UnsafePickle(
-            f"the names in {path.name} cannot be listed: {type(error).__name__}: {error}; copy or save it again"
+            f"the names in {about} cannot be listed: {type(error).__name__}: {error}; copy or save it again"
         ) from error
-    return tuple(sorted(names))
+    return names
 
 
 class _Inert:

@@ -14,8 +14,6 @@ from pilotlight_cli.formats import convertible, recognition
 from pilotlight_cli.formats.recognition import NotRecognised, decompress
 from pilotlight_cli.sandbox.job import UsageError
 
-_PICKLES = ("pickle", "torch")
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -35,7 +33,13 @@ def describe(path: Path) -> Source:
     size = path.stat().st_size
     found = convertible.recognise(path, head)
     if found is not None:
-        listed = names.of_pickle(path) if found.form in _PICKLES else ()
+        if found.form == "torch":
+            raise NotRecognised(
+                f"{path.name} is a pickle of PyTorch, which needs the classes of the script that trained it; export "
+                "the network there: torch.export.save(torch.export.export(model.eval(), (example,), "
+                "dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2')"
+            )
+        listed = names.of_archive(path) if found.form == "exported" else ()
         return Source(found.form, found.description, found.versions, listed, size)
     if _is_pickle(head):
         content = decompress(path)

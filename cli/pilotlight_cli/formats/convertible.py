@@ -16,6 +16,7 @@ HEAD: Final = 64
 # The version of XGBoost, in JSON and in UBJ, there as three small integers.
 _XGBOOST_JSON: Final = re.compile(rb'"version"\s*:\s*\[(\d+),\s*(\d+),\s*(\d+)\]')
 _XGBOOST_UBJ: Final = re.compile(rb"version\[#L\0{7}\x03i(.)i(.)i(.)", re.DOTALL)
+_TORCH: Final = re.compile(rb'"torch_version":\s*"(\d+(?:\.\d+)+)')
 _CATBOOST: Final = re.compile(rb"CatBoost release (\d+(?:\.\d+)+)|Branch: (?:tags/|release/)?v?(\d+(?:\.\d+)+)")
 
 
@@ -80,16 +81,25 @@ def _recognise_zip(path: Path) -> Convertible | None:
             if {"config.json", "metadata.json"} <= names:
                 found = json.loads(archive.read("metadata.json")).get("keras_version")
                 return Convertible("keras", "a Keras model", {"keras": str(found)}) if found else None
+            torch = _torch_version(archive)
     except (zipfile.BadZipFile, OSError, RuntimeError, ValueError):
         return None
     within = {name.partition("/")[2] for name in names}
     if "archive_format" in within or "serialized_exported_program.json" in names:
-        return Convertible("exported", "a PyTorch ExportedProgram", {})
+        return Convertible("exported", "an ExportedProgram of PyTorch", torch)
     if "data.pkl" in within:
         if any(name.startswith("code/") for name in within):
             return Convertible("torchscript", "a TorchScript model of PyTorch", {})
         return Convertible("torch", "a pickle of PyTorch", {})
     return None
+
+
+def _torch_version(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Return the version in an ExportedProgram, without the build's own part (`+cpu`)."""
+    for name in archive.namelist():
+        if name.endswith("models/model.json") and (found := _TORCH.search(archive.read(name))):
+            return {"torch": found[1].decode()}
+    return {}
 
 
 _BOOSTERS: Final = (

@@ -10,12 +10,16 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilotlight_cli.converting.child.compare import compare, document, read_rows
 from pilotlight_cli.converting.child.errors import CannotConvert
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 
+if TYPE_CHECKING:
+    from pilotlight_cli.converting.child.attempts import Proven
+
+NETWORKS = ("exported", "keras", "torchscript")
 MODEL, ROWS = "model.onnx", "rows.npz"
 
 
@@ -45,15 +49,23 @@ def _convert(job: dict[str, Any]) -> dict[str, Any]:
 
     from onnx import save
 
+    folder = Path(job["folder"])
+    proven = _prove(Path(job["path"]), job["form"], job["rows"], job["count"])
+    save(proven.model, str(folder / MODEL))
+    proven.rows.save(folder / ROWS)
+    libraries = {name: version(name) for name in job["libraries"]}
+    return {"libraries": libraries, "thresholds": len(proven.rows.features), "notes": list(proven.notes)}
+
+
+def _prove(path: Path, form: str, rows: str, count: int) -> Proven:
+    if form in NETWORKS:
+        from pilotlight_cli.converting.child import networks
+
+        return networks.prove(path, form, rows, count)
     from pilotlight_cli.converting.child.attempts import prove
     from pilotlight_cli.converting.child.loading import load
 
-    folder = Path(job["folder"])
-    proven = prove(load(Path(job["path"]), job["form"]), job["rows"], job["count"])
-    save(proven.converted.model, str(folder / MODEL))
-    proven.rows.save(folder / ROWS)
-    libraries = {name: version(name) for name in job["libraries"]}
-    return {"libraries": libraries, "thresholds": len(proven.rows.features), "notes": list(proven.converted.notes)}
+    return prove(load(path, form), rows, count)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from pilotlight_cli.converting.child.models import Converted
 
 @dataclass(frozen=True)
 class Proven:
-    """A conversion, the rows that it was compared on, and how their answers compare."""
+    """An ONNX model, the rows that it was compared on, how the answers compare, and what holds for some rows alone."""
 
-    converted: Converted
+    model: Any
     rows: Rows
     agreement: Agreement
+    notes: Sequence[str] = ()
 
 
 def prove(model: Any, given: str, count: int) -> Proven:  # noqa: ANN401 - the libraries may be untyped
@@ -40,7 +41,7 @@ def prove(model: Any, given: str, count: int) -> Proven:  # noqa: ANN401 - the l
                 problems.append(str(error))
                 continue
             if not proven.agreement.problem:
-                return replace(proven, converted=_noted(attempt, missing=missing))
+                return replace(proven, notes=_notes(attempt, missing=missing))
             problems.append(proven.agreement.problem)
         if given:
             break
@@ -59,8 +60,7 @@ def _graphs(model: Any, made: list[Converted], problems: list[str]) -> Iterator[
             return
 
 
-def _noted(converted: Converted, *, missing: bool) -> Converted:
-    """Say what holds for some rows alone."""
+def _notes(converted: Converted, *, missing: bool) -> list[str]:
     notes = list(converted.notes)
     if not missing:
         notes.append("with missing values the library answers otherwise: send complete rows")
@@ -68,13 +68,13 @@ def _noted(converted: Converted, *, missing: bool) -> Converted:
     if whole:
         names = ", ".join(converted.table.columns[index].name for index in sorted(whole))
         notes.append(f"codes of categories, to be sent as whole numbers: {names}")
-    return replace(converted, notes=notes)
+    return notes
 
 
 def compared(converted: Converted, given: str, count: int, *, missing: bool = True) -> Proven:
     """Answer the rows with the library and with ONNX Runtime. Raise CannotConvert."""
     found = _rows(converted, given, count, missing=missing)
-    return Proven(converted, found, compare(converted.model.SerializeToString(), found))
+    return Proven(converted.model, found, compare(converted.model.SerializeToString(), found))
 
 
 def _rows(converted: Converted, given: str, count: int, *, missing: bool) -> Rows:

@@ -108,12 +108,23 @@ def _run(model: str, rows: Rows) -> dict[str, Any]:
     return dict(zip((output.name for output in session.get_outputs()), found))
 
 
+_KINDS = {
+    "tensor(bool)": np.bool_,
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(string)": object,
+}
+
+
 def _feed(inputs: Sequence[Any], columns: dict[str, Any]) -> dict[str, Any]:
     """Return the rows as inputs: a matrix of all columns, or the columns that the model uses."""
-    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object}
+    kinds = {each.name: _KINDS[each.type] for each in inputs}
     if len(inputs) == 1 and inputs[0].name not in columns:
-        return {inputs[0].name: np.stack(list(columns.values()), axis=1).astype(kinds[inputs[0].type])}
-    return {each.name: columns[each.name].reshape(-1, 1).astype(kinds[each.type]) for each in inputs}
+        return {inputs[0].name: np.stack(list(columns.values()), axis=1).astype(kinds[inputs[0].name])}
+    shaped = {name: values if values.ndim > 1 else values.reshape(-1, 1) for name, values in columns.items()}
+    return {name: shaped[name].astype(kind) for name, kind in kinds.items()}
 
 
 def _close(answer: Any, expected: Any) -> Any:  # noqa: ANN401 - arrays
@@ -142,12 +153,17 @@ def _problem(differing: Sequence[Any], rows: Rows) -> str:
     where = ""
     if index >= first:
         where = f", on a threshold of {list(rows.columns)[int(rows.features[index - first])]}"
-    shown = {column: np.asarray(values[index]).item() for column, values in list(rows.columns.items())[:_MOST_SHOWN]}
+    shown = {column: _shown(values[index]) for column, values in list(rows.columns.items())[:_MOST_SHOWN]}
     more = "" if len(rows.columns) <= _MOST_SHOWN else f" and {len(rows.columns) - _MOST_SHOWN} more columns"
     return (
         f"{name}: found {_value(answer[index])} from ONNX Runtime, expected {_value(expected[index])} as the library "
         f"answers, for the row {json.dumps(shown)}{more}{where}; {int(wrong.sum())} of {len(wrong)} rows differ"
     )
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - of an array, or an array
+    found = np.asarray(value)
+    return found.item() if found.ndim == 0 else found.ravel()[:_MOST_SHOWN].tolist()
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - of an array, or an array

@@ -94,6 +94,11 @@ def test_an_onnx_model_needs_no_conversion(tmp_path: Path) -> None:
     assert "is the file to convert" in run(tmp_path / "model.onnx", tmp_path / "model.onnx", code=2).stderr
 
 
+def test_a_folder_of_tensorflow_is_told_its_way(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").touch()
+    assert "python -m tf2onnx.convert --saved-model" in run(tmp_path, tmp_path / "out.onnx", code=2).stderr
+
+
 def test_rows_that_do_not_fit_write_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("leaf_0\n1\n")
     result = run(folder / "forest.pkl", tmp_path / "out.onnx", "--trust", "--rows", tmp_path / "rows.csv", code=1)

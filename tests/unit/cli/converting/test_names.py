@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from boosters import data
 from pickles import executing
 from pilotlight.errors import UnsafePickle
-from pilotlight_cli.converting.names import of_pickle
+from pilotlight_cli.converting.names import of_archive, of_pickle
 
 OBJECTS: dict[str, Any] = {
     "plain": [1, "a", {"b": 2.0}, (None, True), {3}],
@@ -81,9 +81,12 @@ def test_what_a_pickle_would_run_does_not_run(tmp_path: Path) -> None:
 
 
 def test_the_pickle_in_a_zip_file_of_pytorch_is_listed(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "inner.pt", "w") as archive:
         archive.writestr("net/data.pkl", pickle.dumps(Decimal("1.5"), protocol=2))
-    assert of_pickle(tmp_path / "net.pt") == ("decimal.Decimal",)
+    with zipfile.ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("net/models/model.json", "{}")
+        archive.write(tmp_path / "inner.pt", "net/data/sample_inputs/model.pt")
+    assert of_archive(tmp_path / "net.pt2") == ("decimal.Decimal",)
 
 
 @pytest.mark.parametrize("content", [b"\x80\x04.", b"\x80\x04K", b"\x80\x04K\x01)R.", b"c", b"\x80\x04\x8c\x01a)R."])

@@ -104,7 +104,7 @@ def test_a_threshold_in_fp32_is_refused_with_the_row_and_its_feature() -> None:
     proven = prove(HistGradientBoostingClassifier(max_iter=20).fit(*data()), "", ROWS)
     assert proven.agreement.problem == ""
 
-    found = compare(rounded(proven.converted.model).SerializeToString(), proven.rows)
+    found = compare(rounded(proven.model).SerializeToString(), proven.rows)
 
     assert "as the library answers, for the row {" in found.problem
     assert re.search(r"on a threshold of f[0-7]; [0-9]+ of [0-9]+ rows differ$", found.problem)
