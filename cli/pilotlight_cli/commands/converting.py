@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -40,6 +40,21 @@ def convert(
             help="Package that the model needs, or its version if the file does not say it. Repeatable.",
         ),
     ] = None,
+    quantize: Annotated[
+        Literal["int8"] | None,
+        typer.Option("--quantize", help="Keep weights of 8 bits if they are faster and within --golden's tolerance."),
+    ] = None,
+    golden: Annotated[
+        Path | None,
+        typer.Option(
+            "--golden",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Golden samples with a tolerance, for --quantize.",
+            show_default=False,
+        ),
+    ] = None,
     trust: Annotated[
         bool, typer.Option("--trust", help="Load a pickle or skops file without asking; it may run any code.")
     ] = False,
@@ -49,16 +64,30 @@ def convert(
     json: AsJson = False,
 ) -> None:
     """Write a model of another library as ONNX, if its answers stay the same."""
+    from pilotlight.model.golden import read_golden
     from pilotlight_cli.converting import convert as converting
+    from pilotlight_cli.regular_files import read
     from pilotlight_cli.sandbox.limits import LimitOptions
 
     limits = LimitOptions(max_memory, max_seconds)
+    if (quantize is None) != (golden is None):
+        raise UsageError("--quantize and --golden belong together: the golden samples have the tolerance")
+    samples = read_golden(read(golden)) if golden else None
     converting.check_target(path, out, force=force)
     source = converting.describe(path, limits)
     if source.names:
         _ask(path, source, trust=trust)
     with console.stepping(f"Converting {path.name}") as step:
-        report = converting.convert(path, out, source, rows=rows, extra=package or (), limit_options=limits, step=step)
+        report = converting.convert(
+            path,
+            out,
+            source,
+            rows=rows,
+            extra=package or (),
+            quantize_on=samples,
+            limit_options=limits,
+            step=step,
+        )
     for note in report.notes:
         console.note(note)
     if json:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import ModelError
+from pilotlight.model.golden import Golden
 from pilotlight_cli.converting.environment import prepare, requirements
+from pilotlight_cli.converting.quantizing import quantize
 from pilotlight_cli.converting.sources import Source, read_source
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised
@@ -72,10 +74,13 @@ def convert(
     *,
     rows: Path | None = None,
     extra: Sequence[str] = (),
+    quantize_on: Golden | None = None,
     limit_options: LimitOptions = DEFAULT,
     step: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Convert a file that the user trusts, and compare its answers. `step` gets the name of each next step.
+
+    With `quantize_on`, keep a graph of int8 if it is faster and within the tolerance of these golden samples.
 
     Raise ModelError for a model that cannot be converted or answers otherwise, UsageError or InstallError.
     """
@@ -113,7 +118,12 @@ def convert(
         raise ModelError(f"the converted model answers otherwise than {path.name}: {found['problem']}")
     if file_states(before) != before:
         raise ModelError(f"{path} changed while it was being converted; convert it again when it is complete")
-    content = (folder / "model.onnx").read_bytes()
+    kept = folder / "model.onnx"
+    if quantize_on:
+        step("quantizing")
+        kept, note = quantize(kept, quantize_on, path.name, limits, CHILD)
+        made["notes"].append(note)
+    content = kept.read_bytes()
     with arriving(out.absolute()) as file:
         file.write(content)
     return _report(out, len(content), made, found)

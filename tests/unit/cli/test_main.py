@@ -52,7 +52,7 @@ FORMS = {
     "convert": (
         ["path", "out"],
         set(),
-        {"--rows", "--with", "--trust", "--force", "--max-memory", "--max-seconds", "--json"},
+        {"--rows", "--with", "--quantize", "--golden", "--trust", "--force", "--max-memory", "--max-seconds", "--json"},
     ),
     "optimize": (
         ["path", "folder"],

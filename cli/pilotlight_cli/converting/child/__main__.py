@@ -1,7 +1,8 @@
 """python -m pilotlight_cli.converting.child TASK JOB RESULT BYTES SECONDS: run the job in JOB, write RESULT.
 
 BYTES of memory, 0 for no limit, and SECONDS of processor time are its limits. `convert` writes model.onnx and rows.npz,
-the rows with the library's answers, into the job's folder; `compare` compares these where the model will be served.
+the rows with the library's answers, into the job's folder; `compare` compares these where the model will be served;
+`quantize` writes another model, and measures both.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main(task: str, job_file: str, result_file: str, memory: str, seconds: str) 
     warnings.simplefilter("ignore")  # of libraries about old files: the comparison shows whether they matter
     job = json.loads(Path(job_file).read_text())
     try:
-        result = _compare(job) if task == "compare" else _convert(job)
+        result = _TASKS[task](job)
     except CannotConvert as error:
         result = {"error": "ModelError", "message": str(error)}
     except Exception as error:
@@ -67,6 +68,14 @@ def _prove(path: Path, form: str, rows: str, count: int) -> Proven:
 
     return prove(load(path, form), rows, count)
 
+
+def _quantize(job: dict[str, Any]) -> dict[str, Any]:
+    from pilotlight_cli.converting.child.quantizing import quantize
+
+    return quantize(job)
+
+
+_TASKS = {"compare": _compare, "convert": _convert, "quantize": _quantize}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -93,14 +93,19 @@ def compare(model: str, rows: Rows) -> Agreement:
     return Agreement(count, labels, largest, ties, _problem(differing, rows) if differing else "")
 
 
-def _run(model: str, rows: Rows) -> dict[str, Any]:
+def opened(model: Any) -> Any:  # noqa: ANN401 - a path or bytes; onnxruntime has no types
+    """Return a session on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _run(model: str, rows: Rows) -> dict[str, Any]:
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = opened(model)
         found = session.run(None, _feed(session.get_inputs(), rows.columns))
     except Exception as error:  # ONNX Runtime has several errors for what it does not support
         first = str(error).strip().splitlines()[0]
