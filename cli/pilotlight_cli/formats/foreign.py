@@ -90,25 +90,7 @@ def _any_ends(*ends: str) -> Callable[[Collection[str]], object]:
     return lambda names: any(name.endswith(ends) for name in names)
 
 
-_ARCHIVES: Final = (
-    Archive(
-        _any_ends("constants.pkl"),
-        "a TorchScript module",
-        "export the module that it was made from with torch.onnx.export",
-    ),
-    Archive(_any_ends("data.pkl"), "a file of torch.save", "load it and export the model with torch.onnx.export"),
-    Archive(
-        _any_ends("archive_format", "serialized_exported_program.json"),
-        "a program of torch.export",
-        "load it with torch.export.load and export it with torch.onnx.export",
-    ),
-    Archive(
-        _any_ends("model.weights.h5"),
-        "a Keras model",
-        "load it and export it to ONNX: model.export('model.onnx', format='onnx')",
-    ),
-    Archive(_any_ends(".npy"), "a file of numpy's arrays", "publish the model itself"),
-)
+_ARCHIVES: Final = (Archive(_any_ends(".npy"), "a file of numpy's arrays", "publish the model itself"),)
 
 
 def foreign(path: Path) -> str | None:

@@ -209,14 +209,13 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
     if not versions and foreign(path):
         return None
     if content[:1] != b"\x80" and not (content.startswith(_OLD_PICKLES) and versions):
-        if content[:8] == head:
+        if content.startswith(head):  # it was not compressed
             return None
         raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
     if library := convertible.pickled_booster(content):
         raise NotRecognised(f"{path.name} is a pickle of {library}; {convertible.advice(path)}")
-    if not versions:
-        if not content.endswith(b"."):
-            raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
+    if not versions and not content.endswith(b"."):
+        raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
         found = f"objects of scikit-learn {', '.join(sorted(versions))}" if versions else "no scikit-learn estimator"
         raise NotRecognised(f"{path.name} holds {found}, expected those of one version; save a fitted estimator again")

@@ -20,6 +20,14 @@ from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_job, writ
 # A function reads the whole description of its model at each start.
 LARGEST_RESULT: Final = 64 * 10**6
 
+# The module and the function of a task on a document, which returns one.
+_TASKS: Final = {
+    "compare": ("comparing", "compare"),
+    "measure": ("onnx_measuring", "measure"),
+    "optimize": ("onnx_optimizing", "optimize"),
+    "repair": ("onnx_repair", "repair"),
+}
+
 
 def main(task: str, job_file: str, result_file: str, memory: str, seconds: str) -> None:
     """Run the job. A PilotlightError goes into the result."""
@@ -62,25 +70,13 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
         from pilotlight_cli.converting.sources import describe, write_source
 
         return write_source(describe(Path(document["path"])))
-    if task == "optimize":
-        from pilotlight_cli.sandbox.child import onnx_optimizing
-
-        return onnx_optimizing.optimize(document)
-    if task == "repair":
-        from pilotlight_cli.sandbox.child import onnx_repair
-
-        return onnx_repair.repair(document)
-    if task == "measure":
-        from pilotlight_cli.sandbox.child import onnx_measuring
-
-        return onnx_measuring.measure(document)
-    if task == "compare":
-        from pilotlight_cli.sandbox.child import comparing
-
-        return comparing.compare(document)
     if task == "inspect":
         return write_findings(_inspect(read_job(document)))
-    raise UsageError(f"the sandbox has no task {task!r}")
+    if task not in _TASKS:
+        raise UsageError(f"the sandbox has no task {task!r}")
+    module, function = _TASKS[task]
+    result: dict[str, Any] = getattr(import_module(f"pilotlight_cli.sandbox.child.{module}"), function)(document)
+    return result
 
 
 def _inspect(job: Job) -> Findings:

@@ -56,10 +56,10 @@ def test_a_file_of_another_kind_is_named(content: bytes, what: str, way: str, tm
 @pytest.mark.parametrize(
     ("names", "what", "way"),
     [
-        (["net/data.pkl", "net/version", "net/data/0"], r"a file of torch\.save", r"torch\.onnx\.export"),
-        (["net/data.pkl", "net/constants.pkl", "net/code/net.py"], "a TorchScript module", r"torch\.onnx\.export"),
-        (["net/archive_format", "net/models/model.json"], r"a program of torch\.export", r"torch\.export\.load"),
-        (["metadata.json", "config.json", "model.weights.h5"], "a Keras model", r"model\.export\("),
+        (["net/data.pkl", "net/version", "net/data/0"], "a pickle of PyTorch", "pilotlight convert model.zip model.onnx"),
+        (["net/data.pkl", "net/constants.pkl", "net/code/net.py"], "a TorchScript model of PyTorch", "pilotlight convert model.zip"),
+        (["net/archive_format", "net/models/model.json"], "a PyTorch ExportedProgram", "pilotlight convert model.zip"),
+        (["metadata.json", "config.json", "model.weights.h5"], "a Keras model", "pilotlight convert model.zip"),
         (["x.npy", "y.npy"], "a file of numpy's arrays", "publish the model"),
         (["c", "a", "d", "b"], "a zip file with a, b, c in it", "or another model"),
         ([], "a zip file with nothing in it", "or another model"),
@@ -69,7 +69,7 @@ def test_a_zip_file_of_another_kind_is_named(names: list[str], what: str, way: s
     path = tmp_path / "model.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
-            archive.writestr(name, "x")
+            archive.writestr(name, '{"keras_version": "3.15.1"}')
     if not names:
         path.write_bytes(b"PK\x03\x04" + path.read_bytes())
     with pytest.raises(NotRecognised, match=rf"^model\.zip is {what}.*; .*{way}"):
