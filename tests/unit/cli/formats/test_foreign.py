@@ -56,9 +56,21 @@ def test_a_file_of_another_kind_is_named(content: bytes, what: str, way: str, tm
 @pytest.mark.parametrize(
     ("names", "what", "way"),
     [
-        (["net/data.pkl", "net/version", "net/data/0"], "a pickle of PyTorch", "pilotlight convert model.zip model.onnx"),
-        (["net/data.pkl", "net/constants.pkl", "net/code/net.py"], "a TorchScript model of PyTorch", "pilotlight convert model.zip"),
-        (["net/archive_format", "net/models/model.json"], "a PyTorch ExportedProgram", "pilotlight convert model.zip"),
+        (
+            ["net/data.pkl", "net/version", "net/data/0"],
+            "a pickle of PyTorch",
+            "pilotlight convert model.zip model.onnx",
+        ),
+        (
+            ["net/data.pkl", "net/constants.pkl", "net/code/net.py"],
+            "a TorchScript model of PyTorch",
+            "pilotlight convert model.zip",
+        ),
+        (
+            ["net/archive_format", "net/models/model.json"],
+            "an ExportedProgram of PyTorch",
+            "pilotlight convert model.zip",
+        ),
         (["metadata.json", "config.json", "model.weights.h5"], "a Keras model", "pilotlight convert model.zip"),
         (["x.npy", "y.npy"], "a file of numpy's arrays", "publish the model"),
         (["c", "a", "d", "b"], "a zip file with a, b, c in it", "or another model"),
