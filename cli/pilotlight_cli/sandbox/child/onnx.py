@@ -24,9 +24,9 @@ from pilotlight_cli.sandbox.child.onnx_trial import (
     row_problem,
     run_once,
     seen_outputs,
-    try_out,
+    try_batches,
     unstable_outputs,
-    with_width,
+    with_widths,
 )
 from pilotlight_cli.sandbox.child.samples import fill_outputs, golden_notes
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_description, runtime_of
@@ -118,7 +118,7 @@ def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove:
     notes: list[str] = []
     model = _load(job, given, notes)
     inputs = Signature(_inputs(model, given, notes), model.plain.outputs)
-    golden, runs = try_out(model.predict(inputs), inputs, job.golden, job.vocabulary)
+    inputs, golden, runs = try_batches(model.predict(inputs), inputs, job, notes, given=given is not None)
     names = tuple(tensor.name for tensor in inputs.inputs)
     if prove:
         prove(names, runs, lambda batch: run_once(model.predict(inputs), inputs, batch).outputs)
@@ -187,7 +187,7 @@ def _inputs(model: _Model, given: Signature | None, notes: list[str]) -> tuple[I
                 raise ModelError(f"the input {tensor.name!r} has no declared shape; give its shape with --signature")
     else:
         plain = _completed(model, given)
-    plain = with_width(model.predict(plain), plain, model.facts, given=given is not None)
+    plain = with_widths(model.predict(plain), plain, model.facts, given=given is not None)
     if given is None:
         guessed = guess_inputs(plain.inputs, model.names, notes)
         return tuple(
@@ -222,7 +222,8 @@ def _signature(
         check_tensors(given.outputs, found.outputs, "outputs", all_of=False)
         for index, output in enumerate(given.outputs):
             if problem := row_problem(found, output, runs):
-                raise FormatError(f"{problem}; leave it out", f"$.outputs[{index}]", "the signature")
+                hint = "leave it out, or give the inputs the first length 1"
+                raise FormatError(f"{problem}; {hint}", f"$.outputs[{index}]", "the signature")
         note_scores(given, runs, notes)
         return given
     served = []
@@ -231,8 +232,6 @@ def _signature(
             notes.append(f"{problem} for a request of several rows, so it is left out")
         else:
             served.append(output)
-    if not served:
-        raise ModelError(f"the model has no output with a row for each row of its input: {problem}")
     outputs, labels = guess_outputs(served, known, runs, notes)
     return Signature(found.inputs, outputs, labels)
 

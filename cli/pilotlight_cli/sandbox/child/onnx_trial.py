@@ -15,6 +15,7 @@ from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight_cli.formats.onnx_facts import Facts
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.samples import generate, input_tensors, make_samples, shared_vocabulary
+from pilotlight_cli.sandbox.job import Job
 
 Predict = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
@@ -31,6 +32,32 @@ class Run:
     rows: int | None
     inputs: tuple[Tensor, ...]
     outputs: Mapping[str, Tensor]
+
+
+def try_batches(
+    predict: Predict, signature: Signature, job: Job, notes: list[str], *, given: bool
+) -> tuple[Signature, Golden, tuple[Run, ...]]:
+    """Run the model as `try_out` does, and again on single rows if no output has a row for each row.
+
+    Return the signature, whose inputs then have one row, unless it is the publisher's. Raise FormatError or ModelError.
+    """
+    golden, runs = try_out(predict, signature, job.golden, job.vocabulary)
+    if given or any(_has_rows(output.name, runs) for output in signature.outputs):
+        return signature, golden, runs
+    inputs = tuple(replace(tensor, shape=(1, *tensor.shape[1:])) for tensor in signature.inputs)
+    single = replace(signature, inputs=inputs)
+    golden, again = try_out(predict, single, job.golden, job.vocabulary)
+    if not any(_has_rows(output.name, again) for output in signature.outputs):
+        shapes = (f"{name!r} of shape {list(tensor.shape)}" for name, tensor in runs[-1].outputs.items())
+        raise ModelError(f"the model has no output with a row for each row of its input, only {', '.join(shapes)}")
+    notes.append("the model gives one value for all rows, so each request has one row")
+    return single, golden, again
+
+
+def _has_rows(name: str, runs: Sequence[Run]) -> bool:
+    """Return whether an output has a row for each row; a single value is that of one row."""
+    shapes = [(run.rows, run.outputs[name].shape) for run in runs]
+    return all(rows is None or shape[:1] == (rows,) or (rows == 1 and not shape) for rows, shape in shapes)
 
 
 def try_out(
@@ -115,27 +142,27 @@ def row_of(tensor: Tensor, row: int) -> Tensor:
     )
 
 
-def with_width(predict: Predict, signature: Signature, facts: Facts, *, given: bool) -> Signature:
-    """Return the signature with the number of columns that the weights show, or that running it shows.
+def with_widths(predict: Predict, signature: Signature, facts: Facts, *, given: bool) -> Signature:
+    """Return the signature with the numbers of columns that the weights show, or that running it shows.
 
     Raise ModelError for a matrix whose width nothing shows: not a name for any length, nor the publisher's signature.
     """
-    (first, *others) = signature.inputs
-    if others or len(first.shape) != 2 or first.shape[1] != -1:
-        return signature
-    width, declared = facts.widths.get(first.name), facts.shapes.get(first.name)
-    if width is None or declared is None:
-        return signature
-    count = width.exact or (0 if width.unchecked or width.least else _width_by_running(predict, signature, facts))
-    if count:
-        return replace(signature, inputs=(replace(first, shape=(first.shape[0], count)),))
-    if width.unchecked or not (given or declared[1]):
-        least = f", only that it reads {width.least} at least" if width.least else ""
-        raise ModelError(
-            f"the model does not say how many columns its input {first.name!r} of shape [any, any] has{least}; give "
-            f"them with --signature, or convert the model again with the shape [None, the number of columns]"
-        )
-    return signature
+    inputs = []
+    for tensor in signature.inputs:
+        width, declared = facts.widths.get(tensor.name), facts.shapes.get(tensor.name)
+        if len(tensor.shape) != 2 or tensor.shape[1] != -1 or width is None or declared is None:
+            inputs.append(tensor)
+            continue
+        runs = len(signature.inputs) == 1 and not (width.unchecked or width.least)
+        count = width.exact or (_width_by_running(predict, signature, facts) if runs else 0)
+        if not count and (width.unchecked or not (given or declared[1])):
+            least = f", only that it reads {width.least} at least" if width.least else ""
+            raise ModelError(
+                f"the model does not say how many columns its input {tensor.name!r} of shape [any, any] has{least}; "
+                "give them with --signature, or convert the model again with the shape [None, the number of columns]"
+            )
+        inputs.append(replace(tensor, shape=(tensor.shape[0], count or -1)))
+    return replace(signature, inputs=tuple(inputs))
 
 
 def _width_by_running(predict: Predict, signature: Signature, facts: Facts) -> int:

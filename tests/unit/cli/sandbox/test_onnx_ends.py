@@ -187,6 +187,17 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
     "no width, KNN": (of_sklearn(KNeighborsClassifier(), shape=None, **PLAIN), LABELLED, ""),
     "no width, naive Bayes": (of_sklearn(GaussianNB(), shape=None, **PLAIN), LABELLED, ""),
     "no width, SVC": (of_sklearn(SVC(), shape=None, **PLAIN), SCORED, SCORES),
+    "no width, two matrices": (
+        lambda folder: save(
+            folder,
+            [node("MatMul", ["a", "w"], ["c"]), node("Gemm", ["b", "w"], ["d"]), node("Sub", ["c", "d"], ["y"])],
+            [floats("a", None, None), floats("b", None, None)],
+            [floats("y", None, 2)],
+            [constant("w", np.ones((3, 2), np.float32))],
+        ),
+        "a[any,3] tensor; b[any,3] tensor -> y[any,2] tensor",
+        "",
+    ),
     "an imputer before a model": (
         of_sklearn(make_pipeline(SimpleImputer(), LogisticRegression()), **PLAIN),
         LABELLED.replace("features", "features missing"),
@@ -231,6 +242,11 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         lambda folder: summed(folder, "rows", "total"),
         "x[any,4] features -> rows[any,1] tensor",
         "output 'total' has the shape []",
+    ),
+    "one value for all rows": (
+        lambda folder: summed(folder, "total"),
+        "x[1,4] features -> total[] tensor",
+        "the model gives one value for all rows, so each request has one row",
     ),
     "an output of other rows": (
         lambda folder: summed(folder, "rows", "columns"),
@@ -512,9 +528,18 @@ REFUSED: dict[str, tuple[Make, str]] = {
         "does not say how many columns",
     ),
     "any width": (negated(None, None), "does not say how many columns its input 'x'"),
+    "any width of one of two": (
+        lambda folder: save(
+            folder,
+            [node("Add", ["a", "b"], ["y"])],
+            [floats("a", "N", 2), floats("b", None, None)],
+            [floats("y", "N", 2)],
+        ),
+        "does not say how many columns its input 'b'",
+    ),
     "no output with rows": (
-        lambda folder: summed(folder, "total"),
-        r"no output with a row for each row of its input: output 'total' has the shape \[\]",
+        lambda folder: summed(folder, "columns"),
+        r"no output with a row for each row of its input, only 'columns' of shape \[4\]",
     ),
     "Dropout in training": (untrained("Dropout"), r"Dropout in training mode; .* model\.eval\(\)"),
     "normalisation in training": (untrained("BatchNormalization"), "BatchNormalization in training mode"),
@@ -600,6 +625,11 @@ GIVEN: dict[str, tuple[Make, str, str]] = {
         described([tensor("features", -1, 4)], [tensor("predictions", -1, 1)]),
         "features[any,4] tensor -> predictions[any,1] tensor",
     ),
+    "one value for each request": (
+        lambda folder: summed(folder, "total"),
+        described([tensor("x", 1, 4)], [tensor("total")]),
+        "x[1,4] tensor -> total[] tensor",
+    ),
     "outputs that do not change": (
         noisy,
         described([tensor("x", -1, 2)], [tensor("z", -1, 2)]),
@@ -637,7 +667,7 @@ def test_a_signature_says_what_a_graph_does_not(case: str, tmp_path: Path) -> No
         (
             lambda folder: summed(folder, "total"),
             described([tensor("x", -1, 4)], [tensor("total")]),
-            r"\$\.outputs\[0\]: output 'total' has the shape \[\], expected \[5\]; leave it out",
+            r"\$\.outputs\[0\]: output 'total' has the shape \[\], expected \[5\]; leave it out, or give the inputs",
         ),
         (
             noisy,
