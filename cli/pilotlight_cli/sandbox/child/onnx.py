@@ -155,6 +155,7 @@ def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
     if defaults:
         more = f" and {len(defaults) - 3} more" if len(defaults) > 3 else ""
         notes.append(f"the default value is always used of {', '.join(defaults[:3])}{more}, inputs that have one")
+    _check_outputs(job, outputs)
     plain = Signature(inputs, outputs)
     settings = read_session(metadata)
     runtime = runtime_of("onnx", plain, job.packages, settings)
@@ -171,11 +172,20 @@ def _check_inputs(job: Job, inputs: Sequence[Input]) -> None:
             "its inputs"
         )
     for tensor in inputs:
+        if not tensor.name:
+            raise ModelError(f"{job.path.name} has an input without a name; export it with a name for each")
         if 0 in tensor.shape:
             raise ModelError(
                 f"the input {tensor.name!r} has the shape {list(tensor.shape)}, which holds no values; export it with "
                 "another length than 0, or with a dynamic one"
             )
+
+
+def _check_outputs(job: Job, outputs: Sequence[Output]) -> None:
+    names = [output.name for output in outputs]
+    if not names or len(set(names)) < len(names):
+        found = ", ".join(map(repr, names[:6])) or "nothing"
+        raise ModelError(f"{job.path.name} has {found} as outputs, expected at least one, each with its own name")
 
 
 def _inputs(model: _Model, given: Signature | None, notes: list[str]) -> tuple[Input, ...]:
