@@ -63,7 +63,7 @@ ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
 	@$(BIN)/python -m pytest -m alone; status=$$?; test $$status -le 1 || exit $$status; \
-	$(BIN)/python -m pytest -m 'not alone and not whole' -n $(WORKERS) --dist loadfile --durations=10 --cov --cov-report= && exit $$status
+	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --durations=10 --cov --cov-report= && exit $$status
 endif
 
 check: $(VENV)/.dev  ## Check format, lint and types

@@ -11,7 +11,7 @@ import pytest
 from pilotlight_cli.assets import ROOT
 
 ALONE = "-m pytest -m alone"
-OTHERS = "-m pytest -m not alone and not whole -n 3 --dist loadfile --durations=10 --cov --cov-report="
+OTHERS = "-m pytest -m not alone -n 3 --dist loadfile --durations=10 --cov --cov-report="
 
 NOTES = """#!/bin/sh
 cd '{}' && echo "$*" >> calls && code=$(head -n 1 codes) && tail -n +2 codes > rest && mv rest codes && exit $code
