@@ -122,8 +122,15 @@ def test_without_a_repository_nobody_deploys_from_github() -> None:
 
 
 @pytest.mark.parametrize(("role", "environment"), [("DeployRoleStaging", "staging"), ("DeployRoleProd", "prod")])
-def test_a_role_is_for_one_environment_of_one_repository(role: str, environment: str) -> None:
-    made = properties(bootstrap(**GITHUB), role)
+@pytest.mark.parametrize(
+    ("ids", "repositories"),
+    [({}, ["someone/pilotlight"]), ({"GitHubIds": "12/345"}, ["someone/pilotlight", "someone@12/pilotlight@345"])],
+)
+def test_a_role_is_for_one_environment_of_one_repository(
+    ids: dict[str, str], repositories: list[str], role: str, environment: str
+) -> None:
+    """GitHub's tokens have the ids too since July 15, 2026, for repositories made or renamed after that."""
+    made = properties(bootstrap(**GITHUB, **ids), role)
     (statement,) = made["AssumeRolePolicyDocument"]["Statement"]
     issuer = "token.actions.githubusercontent.com"
     assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
@@ -131,7 +138,7 @@ def test_a_role_is_for_one_environment_of_one_repository(role: str, environment:
     assert statement["Condition"] == {
         "StringEquals": {
             f"{issuer}:aud": "sts.amazonaws.com",
-            f"{issuer}:sub": f"repo:someone/pilotlight:environment:{environment}",
+            f"{issuer}:sub": [f"repo:{repository}:environment:{environment}" for repository in repositories],
         }
     }
     assert made["Tags"] == [{"Key": "pilotlight-env", "Value": environment}]
