@@ -64,6 +64,14 @@ def test_a_line_joins_its_requests_trace(headers: dict[str, str], span: str | No
     assert cloud_logging.trace_fields(headers, {}) == expected
 
 
+@pytest.mark.parametrize(
+    ("sent", "label"), [("yUPcNJXaDUSh", True), ("8a6f-00-1", True), ("", False), ("a b", False), ("x" * 65, False)]
+)
+def test_a_line_has_the_executions_id_as_a_label(sent: str, label: bool) -> None:
+    expected = {"logging.googleapis.com/labels": {"execution_id": sent}} if label else {}
+    assert cloud_logging.trace_fields({"function-execution-id": sent}, {}) == expected
+
+
 def test_a_trace_names_its_project_where_that_is_known() -> None:
     found = cloud_logging.trace_fields({"x-cloud-trace-context": TRACE}, {"GOOGLE_CLOUD_PROJECT": "mine"})
     assert found["logging.googleapis.com/trace"] == f"projects/mine/traces/{TRACE}"

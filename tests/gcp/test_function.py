@@ -206,6 +206,29 @@ def test_every_line_of_a_request_joins_its_trace(model: Pinned, google: Google) 
         assert "logging.googleapis.com/trace" not in runtime.log.events("cold_start")[0]
 
 
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_no_line_of_eight_callers_is_broken_whatever_writes_the_execution_id(
+    setting: str, model: Pinned, google: Google
+) -> None:
+    """gcloud sets it on what it deploys, and functions-framework then writes a line in two steps."""
+    ids = [f"{caller:02}x{number:02}" for caller in range(8) for number in range(25)]
+    trace = {"x-cloud-trace-context": f"{TRACE}/74;o=1"}
+
+    def call(name: str) -> int:
+        headers = {**trace, "x-request-id": name, "function-execution-id": name}
+        return requests.post(f"{runtime.url}/predict", json=GOOD, headers=headers, timeout=60).status_code
+
+    with running(model, google, LOG_EXECUTION_ID=setting) as runtime:
+        with ThreadPoolExecutor(8) as callers:
+            assert set(callers.map(call, ids)) == {200}
+        wait_until(lambda: len(runtime.log.events("request")) >= len(ids), limit=60)
+        lines = {line["request_id"]: line for line in runtime.log.events("request")}
+    assert sorted(lines) == ids
+    for name, line in lines.items():
+        assert line["logging.googleapis.com/labels"] == {"execution_id": name}
+        assert line["logging.googleapis.com/spanId"] == f"{74:016x}"
+
+
 def test_a_model_that_proves_wrong_after_the_start_ends_the_instance_when_all_is_answered(
     model: Pinned, google: Google
 ) -> None:

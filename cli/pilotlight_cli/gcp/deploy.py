@@ -163,6 +163,7 @@ def _deploy_revision(google: Google, out: Path, release: str, expected: Expected
         **settings.variables,
         "PILOTLIGHT_STORE": settings.store,
         "PILOTLIGHT_RELEASE": release,
+        "LOG_EXECUTION_ID": "false",  # or functions-framework breaks lines of other libraries in two
         "GOOGLE_CLOUD_PROJECT": settings.project,  # for trace ids; the 2nd generation's runtimes do not set it
     }
     labels = {

@@ -68,15 +68,22 @@ def framework_command() -> list[str]:
 
 
 def framework_environment(function: Function, target: str = "predict") -> dict[str, str]:
-    """Return the environment of the function and its framework, without PORT."""
-    return function.environment | {
-        "FUNCTION_SIGNATURE_TYPE": "http",
-        "FUNCTION_TARGET": target,
-        "K_CONFIGURATION": "pilotlight",
-        "K_REVISION": "pilotlight-00001-local",
-        "K_SERVICE": "pilotlight",
-        "PYTHONUNBUFFERED": "1",
-    }
+    """Return the environment of the function and its framework, without PORT.
+
+    gcloud sets LOG_EXECUTION_ID unless a deployment does.
+    """
+    return (
+        {"LOG_EXECUTION_ID": "true"}
+        | function.environment
+        | {
+            "FUNCTION_SIGNATURE_TYPE": "http",
+            "FUNCTION_TARGET": target,
+            "K_CONFIGURATION": "pilotlight",
+            "K_REVISION": "pilotlight-00001-local",
+            "K_SERVICE": "pilotlight",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 @contextmanager

@@ -18,6 +18,9 @@ _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)
 _GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;o=(\d))?", re.ASCII)
 _ZEROS = re.compile("0+")
 
+# The id that the platform, or functions-framework, gives a request. A caller may send any.
+_EXECUTION_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+
 
 def reporter(log_level: str, namespace: str) -> Report:
     """Return a function that writes a record as one line on standard output. Metrics filter by `namespace`."""
@@ -35,29 +38,39 @@ def warn(message: str) -> None:
 
 
 def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, object]:
-    """Return the fields that link a line to its request's trace, from W3C's header or Google's own, in lower case.
+    """Return the fields that link a line to its request: the execution's id, and the trace that a header names.
+
+    The trace's header is W3C's or Google's own; `headers` have lower-case names.
 
     Cloud Logging accepts a trace's bare id, and in its older form one that names the project. A function of the second
     generation can learn its project only by a request to the metadata server: it is named only if
     GOOGLE_CLOUD_PROJECT is set.
     """
+    line: dict[str, object] = {}
+    if _EXECUTION_ID.fullmatch(execution := headers.get("function-execution-id", "")):
+        line["logging.googleapis.com/labels"] = {"execution_id": execution}
     if match := _W3C.fullmatch(headers.get("traceparent", "")):
         trace, span, sampled = match[1], match[2], bool(int(match[3], 16) & 1)
     elif match := _GOOGLE.fullmatch(headers.get("x-cloud-trace-context", "")):
         trace, span, sampled = match[1].lower(), f"{int(match[2] or 0):016x}", match[3] == "1"
     else:
-        return {}
+        return line
     if _ZEROS.fullmatch(trace):
-        return {}
+        return line
     project = environ.get("GOOGLE_CLOUD_PROJECT", "")
-    line: dict[str, object] = {
-        "logging.googleapis.com/trace": f"projects/{project}/traces/{trace}" if project else trace
-    }
+    line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace}" if project else trace
     if len(span) == 16 and not _ZEROS.fullmatch(span):
         line["logging.googleapis.com/spanId"] = span
     return line | {"logging.googleapis.com/trace_sampled": sampled}
 
 
 def _write(line: Mapping[str, object]) -> None:
-    sys.stdout.write(f"{to_json(line).decode()}\n")
-    sys.stdout.flush()
+    """Write a line at once.
+
+    While a request runs, functions-framework may put a stream of its own before the process's (LOG_EXECUTION_ID=true,
+    as gcloud sets it). That one writes a line and its end in two steps, so that lines of two threads become one that
+    no metric counts, and makes span ids decimal.
+    """
+    stream = getattr(sys.stdout, "stream", sys.stdout)
+    stream.write(f"{to_json(line).decode()}\n")
+    stream.flush()

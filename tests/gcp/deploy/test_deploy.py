@@ -63,6 +63,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
     assert environment == {
         "PILOTLIGHT_CORS_ORIGINS": "https://a.example,https://b.example",
         "PILOTLIGHT_STORE": "gs://models/team",
+        "LOG_EXECUTION_ID": "false",
         "GOOGLE_CLOUD_PROJECT": PROJECT,
     }
     assert re.fullmatch("[0-9a-f]{64}", release)
@@ -123,6 +124,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
         "PILOTLIGHT_CORS_ORIGINS": "https://a.example,https://b.example",
         "PILOTLIGHT_STORE": "gs://models/team",
         "PILOTLIGHT_RELEASE": document["release"],
+        "LOG_EXECUTION_ID": "false",
         "GOOGLE_CLOUD_PROJECT": PROJECT,
     }
     assert body["labels"] == {
