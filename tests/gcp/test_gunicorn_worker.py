@@ -63,7 +63,7 @@ def test_an_instance_that_cannot_serve_answers_what_it_has_and_ends_with_three(f
         replies: list[requests.Response] = []
         slow = threading.Thread(target=lambda: replies.append(requests.get(f"{runtime.url}/slow", timeout=60)))
         slow.start()
-        wait_until(lambda: "/slow" in runtime.log.lines, limit=60)
+        wait_until(lambda: any("/slow" in line for line in list(runtime.log.lines)), limit=60)
         replies.append(requests.get(f"{runtime.url}/end", timeout=60))
         slow.join()
         assert [reply.status_code for reply in replies] == [200, 200]
