@@ -109,11 +109,11 @@ def read_body(text: object, *, is_base64: object = False) -> bytes:
     return body
 
 
-def to_reply(response: Response) -> dict[str, Any]:
-    """Return a reply for a front end that decodes base64, which has every body that is large or not JSON."""
+def to_reply(response: Response, *, is_text_only: bool = False) -> dict[str, Any]:
+    """Return a reply. A body that is large or not JSON is in base64, unless the front end takes text alone."""
     headers = response.headers
     is_json = headers.get("content-type") == "application/json" and "content-encoding" not in headers
-    as_base64 = not is_json or len(response.body) > _MAX_TEXT_BYTES
+    as_base64 = not is_text_only and (not is_json or len(response.body) > _MAX_TEXT_BYTES)
     return {
         "statusCode": response.status,
         "headers": dict(headers),

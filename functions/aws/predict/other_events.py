@@ -34,9 +34,9 @@ def answer(service: Service, invocation: Invocation, environ: Mapping[str, str])
         case {"httpMethod": str(), "path": str()}:
             return _format_1(service, invocation, environ)
         case {"method": str(), "raw_path": str()}:
-            return _lattice(service, invocation, "raw_path", "is_base64_encoded")
+            return _lattice(service, invocation, event["raw_path"])
         case {"method": str(), "path": str(), "version": "2.0"}:
-            return _lattice(service, invocation, "path", "isBase64Encoded")
+            return _lattice(service, invocation, event["path"])
     import direct_events  # noqa: PLC0415 - no HTTP event needs it
 
     return direct_events.answer(service, invocation, environ)
@@ -50,17 +50,9 @@ def _format_1(service: Service, invocation: Invocation, environ: Mapping[str, st
     """
     event = invocation.event
     decodes = event.get("version") == "1.0" or environ.get("PILOTLIGHT_REST_API_BINARY") == "true"
-    head = Request(
-        method=event["httpMethod"],
-        path=_path_1(service, event),
-        headers=_headers(event),
-        id=invocation.id,
-        deadline=invocation.deadline,
-        is_text_only=not decodes,
-        reply_limit=None if decodes else _REST_API_LIMIT,
-    )
-    response = ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded"))
-    return to_reply(response) if decodes else _as_text(response)
+    limits = {} if decodes else {"is_text_only": True, "reply_limit": _REST_API_LIMIT}
+    response = _ask(service, invocation, event["httpMethod"], _path_1(service, event), **limits)
+    return to_reply(response, is_text_only=not decodes)
 
 
 def _path_1(service: Service, event: dict[str, Any]) -> str:
@@ -81,44 +73,29 @@ def _path_1(service: Service, event: dict[str, Any]) -> str:
 def _load_balancer(service: Service, invocation: Invocation) -> dict[str, Any]:
     """Answer a load balancer, which passes on the path as sent, and takes headers in the form that it sends."""
     event = invocation.event
-    head = Request(
-        method=event["httpMethod"],
-        path=decoded(event["path"]),
-        headers=_headers(event),
-        id=invocation.id,
-        deadline=invocation.deadline,
-        reply_limit=_LOAD_BALANCER_LIMIT,
-    )
-    reply = to_reply(ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded")))
+    path = decoded(event["path"])
+    reply = to_reply(_ask(service, invocation, event["httpMethod"], path, reply_limit=_LOAD_BALANCER_LIMIT))
     reply["statusDescription"] = f"{reply['statusCode']} {HTTPStatus(reply['statusCode']).phrase}"
     if "multiValueHeaders" in event:
         reply["multiValueHeaders"] = {name: [value] for name, value in reply.pop("headers").items()}
     return reply
 
 
-def _lattice(service: Service, invocation: Invocation, path: str, encoded: str) -> dict[str, Any]:
-    """Answer VPC Lattice, whose path may have the query behind it. `path` and `encoded` are the names of its fields."""
+def _lattice(service: Service, invocation: Invocation, target: str) -> dict[str, Any]:
+    """Answer VPC Lattice, whose path may have the query behind it."""
+    path = decoded(target.partition("?")[0])
+    return to_reply(_ask(service, invocation, invocation.event["method"], path))
+
+
+def _ask(service: Service, invocation: Invocation, method: str, path: str, **limits: Any) -> Response:  # noqa: ANN401
+    """Return the response to an event with that method and decoded path; `limits` are fields of a Request."""
     event = invocation.event
-    head = Request(
-        method=event["method"],
-        path=decoded(event[path].partition("?")[0]),
-        headers=_headers(event),
-        id=invocation.id,
-        deadline=invocation.deadline,
-    )
-    return to_reply(ask(service, head, event.get("body"), is_base64=event.get(encoded)))
+    head = Request(method, path, _headers(event), id=invocation.id, deadline=invocation.deadline, **limits)
+    is_base64 = event.get("isBase64Encoded") or event.get("is_base64_encoded")  # as the first version of Lattice has it
+    return ask(service, head, event.get("body"), is_base64=is_base64)
 
 
 def _headers(event: dict[str, Any]) -> dict[str, str]:
     """Return the headers of an event with one value a name, or with several, which are joined by commas."""
     found = event.get("multiValueHeaders") or event.get("headers") or {}
     return {name.lower(): value if isinstance(value, str) else ",".join(value) for name, value in found.items()}
-
-
-def _as_text(response: Response) -> dict[str, Any]:
-    return {
-        "statusCode": response.status,
-        "headers": dict(response.headers),
-        "body": response.body.decode(),
-        "isBase64Encoded": False,
-    }
