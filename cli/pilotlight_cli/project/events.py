@@ -48,19 +48,7 @@ _UNKNOWN = (
 
 def http_api(method: str, path: str, body: str = "", *, binary: bool = False) -> Document:
     """Return an HTTP API's event. It encodes a body without a text content type in base64."""
-    host = "a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
-    headers = {
-        "accept": "*/*",
-        "content-length": str(len(body.encode())),
-        "content-type": "application/json",
-        "host": host,
-        "user-agent": _AGENT,
-        "x-amzn-trace-id": _TRACE,
-        "x-api-key": "an-example-key",
-        "x-forwarded-for": _CALLER,
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
-    }
+    headers = _headers("a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com", body, {"x-api-key": "an-example-key"})
     if binary or not body:
         del headers["content-type"]
     authorizer = {"lambda": {"client": "example"}}
@@ -70,21 +58,26 @@ def http_api(method: str, path: str, body: str = "", *, binary: bool = False) ->
 
 def function_url(method: str, path: str, body: str) -> Document:
     """Return a function URL's event, for a public URL."""
-    headers = {
+    tls = {"x-amzn-tls-cipher-suite": "TLS_AES_128_GCM_SHA256", "x-amzn-tls-version": "TLSv1.3"}
+    headers = _headers("k7q2m9x4v1b8n3z6w5r0t2y4u6i8o1p3.lambda-url.eu-west-1.on.aws", body, tls)
+    context = {"accountId": "anonymous", "requestId": "5e0d6c1a-8f24-4b7e-9a53-1c2d3e4f5a6b"}
+    return _format_2(method, path, headers, context) | _payload(body)
+
+
+def _headers(host: str, body: str, more: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the headers of a caller's request with what a front end adds, in lower case and in their order."""
+    common = {
         "accept": "*/*",
         "content-length": str(len(body.encode())),
         "content-type": "application/json",
-        "host": "k7q2m9x4v1b8n3z6w5r0t2y4u6i8o1p3.lambda-url.eu-west-1.on.aws",
+        "host": host,
         "user-agent": _AGENT,
-        "x-amzn-tls-cipher-suite": "TLS_AES_128_GCM_SHA256",
-        "x-amzn-tls-version": "TLSv1.3",
         "x-amzn-trace-id": _TRACE,
         "x-forwarded-for": _CALLER,
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
-    context = {"accountId": "anonymous", "requestId": "5e0d6c1a-8f24-4b7e-9a53-1c2d3e4f5a6b"}
-    return _format_2(method, path, headers, context) | _payload(body)
+    return dict(sorted({**common, **more}.items()))
 
 
 def _format_2(method: str, path: str, headers: dict[str, str], context: Document) -> Document:
@@ -165,23 +158,12 @@ def rest_api(method: str, path: str, body: str) -> Document:
 def load_balancer(method: str, path: str, body: str) -> Document:
     """Return a load balancer's event, with one value for each header."""
     group = f"arn:aws:elasticloadbalancing:eu-west-1:{_ACCOUNT}:targetgroup/predict/6d0ecf831eec9f09"
-    headers = {
-        "accept": "*/*",
-        "content-length": str(len(body.encode())),
-        "content-type": "application/json",
-        "host": "models-1234567890.eu-west-1.elb.amazonaws.com",
-        "user-agent": _AGENT,
-        "x-amzn-trace-id": _TRACE,
-        "x-forwarded-for": _CALLER,
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
-    }
     return {
         "requestContext": {"elb": {"targetGroupArn": group}},
         "httpMethod": method,
         "path": path,
         "queryStringParameters": {},
-        "headers": headers,
+        "headers": _headers("models-1234567890.eu-west-1.elb.amazonaws.com", body),
         **_payload(body),
     }
 
