@@ -72,18 +72,15 @@ def framework_environment(function: Function, target: str = "predict") -> dict[s
 
     gcloud sets LOG_EXECUTION_ID unless a deployment does.
     """
-    return (
-        {"LOG_EXECUTION_ID": "true"}
-        | function.environment
-        | {
-            "FUNCTION_SIGNATURE_TYPE": "http",
-            "FUNCTION_TARGET": target,
-            "K_CONFIGURATION": "pilotlight",
-            "K_REVISION": "pilotlight-00001-local",
-            "K_SERVICE": "pilotlight",
-            "PYTHONUNBUFFERED": "1",
-        }
-    )
+    return function.environment | {
+        "FUNCTION_SIGNATURE_TYPE": "http",
+        "FUNCTION_TARGET": target,
+        "K_CONFIGURATION": "pilotlight",
+        "K_REVISION": "pilotlight-00001-local",
+        "K_SERVICE": "pilotlight",
+        "LOG_EXECUTION_ID": function.environment.get("LOG_EXECUTION_ID", "true"),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 @contextmanager

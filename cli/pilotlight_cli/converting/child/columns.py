@@ -90,12 +90,11 @@ def _note(part: Any, columns: Sequence[Column]) -> None:  # noqa: ANN401
         texts = [value for value in values if isinstance(value, str)]
         column.text = column.text or bool(texts)
         column.known += texts or [float(value) for value in values if _is_number(value)]
-    for low, high in (("data_min_", "data_max_"),):
-        for column, least, most in zip(columns, each(low), each(high)):
-            if least is not None and np.isfinite(least) and np.isfinite(most):
-                column.low, column.high = float(least), float(most)
-    for center, scale in (("mean_", "scale_"), ("center_", "scale_")):
-        for column, middle, width in zip(columns, each(center), each(scale)):
+    for column, least, most in zip(columns, each("data_min_"), each("data_max_")):
+        if least is not None and np.isfinite(least) and np.isfinite(most):
+            column.low, column.high = float(least), float(most)
+    for center in ("mean_", "center_"):
+        for column, middle, width in zip(columns, each(center), each("scale_")):
             if middle is not None and width is not None:
                 column.low, column.high = float(middle - 3 * width), float(middle + 3 * width)
 

@@ -74,7 +74,6 @@ def _regressor(loss: str) -> Any:  # noqa: ANN401
 
 _LOADERS = {
     "catboost": _catboost,
-    "joblib": _pickle,
     "lightgbm": _lightgbm,
     "pickle": _pickle,
     "skops": _skops,
