@@ -108,6 +108,8 @@ def test_a_warmer_a_schedule_and_the_consoles_test_get_the_models_readiness(
         ("/invocations", {"dataframe_split": {"columns": ["a"], "data": [[1]]}}),
         ("/invocations", {"dataframe_records": []}),
         ("/v2/models/breast-cancer/infer", {"inputs": [{"name": "x"}]}),
+        ("/invocations", {"inputs": [[1.0] * 30]}),
+        ("/invocations", {"inputs": {"features": [[1.0] * 30]}}),
         ("/predict_batch", {"instances": [[1.0] * 30], "also": 1}),
     ],
 )

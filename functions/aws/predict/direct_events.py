@@ -65,7 +65,10 @@ def _route(name: str, event: dict[str, Any]) -> str:
     for field, route in _ROUTES.items():
         if field in event:
             return route
-    return f"/v2/models/{name}/infer" if isinstance(event.get("inputs"), list) else ""
+    inputs = event.get("inputs")
+    if isinstance(inputs, list) and all(isinstance(tensor, dict) for tensor in inputs):
+        return f"/v2/models/{name}/infer"
+    return "" if inputs is None else "/invocations"  # MLflow's tensors, without or with names
 
 
 def _is_harmless(event: dict[str, Any]) -> bool:
