@@ -44,12 +44,12 @@ $(UV): tools/bootstrap.txt
 
 $(VENV)/.run: $(UV) pyproject.toml uv.lock
 	@echo 'Setting up: the command pilotlight and the local runtimes'
-	@$(UV) sync --frozen --inexact --no-default-groups --extra local
+	@$(UV) sync --quiet --frozen --inexact --no-default-groups --extra local
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
 	@echo 'Setting up: the dependencies of tests and checks'
-	@$(UV) sync --frozen --inexact --extra local
+	@$(UV) sync --quiet --frozen --inexact --extra local
 	@touch $@
 
 run: $(VENV)/.run  ## Serve the sample's model in the cloud's local runtime and send it a request
