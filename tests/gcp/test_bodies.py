@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from error_shape import check_refusal
 from harness import Pinned, in_functions_framework, prepared, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.stores import EmbeddedStore
+from processes import children
 from waiting import wait_until
 
 LIMIT = 4_500_000
@@ -134,6 +137,43 @@ def test_a_body_over_the_limit_without_a_length_is_refused_as_one_with_it(
         connection.shutdown(socket.SHUT_WR)
         message = "the body exceeds the limit of 4500000 bytes"
         check_refusal(answer(connection), Case("large", status=413, code="too_large", message=message))
+
+
+MIB = 1 << 20
+CALLERS = 8
+
+
+@pytest.mark.parametrize(
+    ("headers", "part", "ending", "kept"),
+    [(f"Content-Length: {32 * MIB}", bytes(MIB), b"", 0), (CHUNKED, chunk(bytes(MIB)), b"0\r\n\r\n", LIMIT)],
+    ids=["length", "chunks"],
+)
+def test_bodies_that_will_be_refused_do_not_take_the_memory_of_their_bytes(
+    headers: str, part: bytes, ending: bytes, kept: int, runtime: FunctionsRuntime
+) -> None:
+    """Eight at once, of 32 MiB each, the most that the platform passes on."""
+    (worker,) = children(runtime.pid)
+    before = memory(worker, "VmRSS")
+    Path(f"/proc/{worker}/clear_refs").write_text("5")  # the peak starts again
+
+    def send() -> int:
+        with connected(runtime, posted(headers)) as connection:
+            for _ in range(32):
+                connection.sendall(part)
+            connection.sendall(ending)
+            return answer(connection).status
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        replies = [pool.submit(send) for _ in range(CALLERS)]
+        assert {reply.result() for reply in replies} == {413}
+    buffers = 8 * MIB  # gunicorn copies up to a MiB several times
+    assert memory(worker, "VmHWM") - before < CALLERS * (kept + buffers)
+
+
+def memory(pid: int, name: str) -> int:
+    """Return a process's memory in bytes: VmRSS now, VmHWM at its peak."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.parametrize("lengths", ["3\r\nContent-Length: 4", "-3", "three", f"3\r\n{CHUNKED}"])

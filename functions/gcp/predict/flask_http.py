@@ -41,26 +41,30 @@ def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:
 
 
 def _body(request: flask.Request, limit: int) -> bytes:
-    """Return the body; of one longer than `limit` bytes only the beginning, still longer than the limit.
+    """Return the body; instead of one longer than `limit` bytes, zeros, which the service refuses for their number.
 
-    The rest is read and discarded, because a client that is cut off while it sends never reads the response. Raises
-    InvalidRequest for a body that does not match its headers, and RequestTimeout.
+    What will be refused is read and discarded, because a client that is cut off while it sends never reads the
+    response: it takes no memory, and neither do zeros that nobody writes. Raises InvalidRequest for a body that does
+    not match its headers, and RequestTimeout.
     """
     stream = request.stream
     request.stream = BytesIO()  # functions-framework reads the rest, of any length
+    declared = request.content_length or 0
     kept: list[bytes] = []
     size = 0
     try:
         while chunk := stream.read(_STEP):
-            if size <= limit:
-                kept.append(chunk)
             size += len(chunk)
-        if size < (request.content_length or 0):
+            if max(size, declared) <= limit:
+                kept.append(chunk)
+            else:
+                kept.clear()
+        if size < declared:
             raise EOFError
     except _body_errors() as error:
         if size <= limit:
             raise _to_request_error(error, request.content_length) from None
-    return b"".join(kept)
+    return b"".join(kept) if size <= limit else bytes(limit + 1)
 
 
 def _body_errors() -> tuple[type[Exception], ...]:
