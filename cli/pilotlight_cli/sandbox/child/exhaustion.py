@@ -26,12 +26,12 @@ def confine(memory: int, seconds: int) -> None:
 
 def is_exhaustion(error: BaseException) -> bool:
     """Return whether an error, or a cause of it, reports exhausted memory."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, MemoryError) or mentions_exhaustion(str(seen)):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and not any(cause is each for each in causes):  # a chain can be a cycle
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return any(isinstance(each, MemoryError) or mentions_exhaustion(str(each)) for each in causes)
 
 
 def mentions_exhaustion(text: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 from pilotlight.errors import ModelError
 from pilotlight_cli.sandbox import isolation
+from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.job import Job, write_job
 from pilotlight_cli.sandbox.limits import Limits
@@ -37,6 +38,15 @@ def failure(folder: Path, code: str, limits: Limits = LIMITS) -> str:
     with pytest.raises(ModelError) as caught:
         run_task("inspect", job(folder), library(folder, code), folder, "a.pkl", limits=limits)
     return str(caught.value)
+
+
+def test_a_cycle_of_causes_ends() -> None:
+    first, second = ValueError("one"), ValueError("other")
+    first.__context__, second.__context__ = second, first
+
+    assert not is_exhaustion(first)
+    second.__cause__ = MemoryError()
+    assert is_exhaustion(first)
 
 
 MEMORY = "inspecting a.pkl takes more than the limit of 300 MB of memory; .* raise the limit with --max-memory MB"
@@ -100,6 +110,7 @@ def test_nothing_that_the_process_started_outlives_it(tmp_path: Path) -> None:
 PARENT = """
 import json, signal, sys
 from pathlib import Path
+from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.isolation import run_task
 from pilotlight_cli.sandbox.limits import Limits
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background lacks
