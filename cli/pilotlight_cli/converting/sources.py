@@ -11,7 +11,7 @@ from typing import Any
 
 from pilotlight_cli.converting import names
 from pilotlight_cli.formats import convertible, recognition
-from pilotlight_cli.formats.recognition import NotRecognised, decompress
+from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
 
 
@@ -41,8 +41,8 @@ def describe(path: Path) -> Source:
             )
         listed = names.of_archive(path) if found.form == "exported" else ()
         return Source(found.form, found.description, found.versions, listed, size)
-    if _is_pickle(head):
-        content = decompress(path)
+    content = recognition.pickle_in(path, head)
+    if content is not None:
         versions = convertible.booster_versions(content)
         saved_by = set(recognition.pickled_versions(content))
         if len(saved_by) == 1:
@@ -64,11 +64,6 @@ def read_source(document: dict[str, Any]) -> Source:
 def write_source(source: Source) -> dict[str, Any]:
     """Return the JSON form."""
     return asdict(source)
-
-
-def _is_pickle(head: bytes) -> bool:
-    """Return whether a file begins as a pickle of any protocol, or as a compressed one."""
-    return head[:1] in (b"\x80", b"c", b"(") or head.startswith(tuple(recognition.COMPRESSED))
 
 
 def _skops_names(path: Path) -> tuple[str, ...]:

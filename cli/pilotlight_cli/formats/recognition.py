@@ -46,8 +46,8 @@ COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x5d\x00\x00": lambda: lzma.LZMADecompressor(memlimit=_LZMA_MEMORY),
     LZ4: lambda: import_module("lz4.frame").LZ4FrameDecompressor(),
 }
-# How pickles of protocol 0 and 1 begin: with an object, a dictionary, a list or a tuple.
-_OLD_PICKLES: Final = (b"ccopy_re", b"(dp0", b"(lp0", b"}q", b"]q", b"(c", b"(V", b"(X")
+# How pickles begin: those of protocol 0 and 1 with a class or function, a dictionary, a list or a tuple.
+_PICKLE: Final = re.compile(rb"\x80|\(?c[A-Za-z_][\w.]*\n|\([dl]p0|[}\]]q|\([VX]")
 _UNSUPPORTED: Final = ((b"ZF", "a file of joblib before 0.10; save the model again with a newer joblib"),)
 # The field's name, its memo entry, and the length of the string that follows, in one byte or in four.
 _FIELD: Final = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c(.)|X(.{4}))", re.DOTALL)
@@ -201,17 +201,27 @@ def _check_unpacked(path: Path, size: int, unpacked: int) -> None:
         )
 
 
-def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
-    if head[:1] != b"\x80" and not head.startswith((*COMPRESSED, *_OLD_PICKLES)):
+def pickle_in(path: Path, head: bytes) -> bytes | None:
+    """Return the pickle, decompressed, of a file that begins with `head`, or None for what does not begin as one.
+
+    Raise NotRecognised for a file that is compressed and no pickle.
+    """
+    compressed = head.startswith(tuple(COMPRESSED))
+    if not compressed and (not _PICKLE.match(head) or foreign(path)):
         return None
     content = decompress(path)
-    versions = set(pickled_versions(content))
-    if not versions and foreign(path):
-        return None
-    if content[:1] != b"\x80" and not (content.startswith(_OLD_PICKLES) and versions):
-        if content.startswith(head):  # it was not compressed
-            return None
+    if not _PICKLE.match(content):
         raise NotRecognised(f"{path.name} is compressed, but its content is not a pickle; expected a joblib file")
+    return content
+
+
+def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
+    content = pickle_in(path, head)
+    if content is None:
+        return None
+    versions = set(pickled_versions(content))
+    if not versions and content[:1] != b"\x80" and not content.endswith(b"."):
+        return None
     if library := convertible.pickled_booster(content):
         raise NotRecognised(f"{path.name} is a pickle of {library}; {convertible.advice(path)}")
     if not versions and not content.endswith(b"."):

@@ -26,6 +26,7 @@ from estimators import NAMES, POINTS
 from onnx_hiding import PLACES
 from onnx_models import external, with_external_data
 from pilotlight.errors import ModelError
+from pilotlight_cli.converting.sources import describe
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import (
@@ -88,6 +89,23 @@ def test_a_compressed_pickle_counts_as_a_joblib_file(compress: object, tmp_path:
     path = written(tmp_path, compress(PICKLE))  # type: ignore[operator]
     assert recognise(path).kind == "joblib"
     assert decompress(path) == PICKLE
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_convert_takes_for_a_pickle_what_publish_does(protocol: int, tmp_path: Path) -> None:
+    for model in (MODEL, {"model": MODEL}, [MODEL], (MODEL, 1)):
+        path = written(tmp_path, pickle.dumps(model, protocol))
+        assert describe(path).versions["scikit-learn"] == recognise(path).sklearn
+
+
+@pytest.mark.parametrize("content", [b"column,other\n1,2\n", b"(not a pickle", gzip.compress(b"hello", mtime=0)])
+def test_convert_refuses_as_publish_does(content: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(NotRecognised) as published:
+        recognise(path)
+    with pytest.raises(NotRecognised) as converted:
+        describe(path)
+    assert str(converted.value) == str(published.value)
 
 
 def test_a_pickle_of_numpy_1_is_told_by_its_names(tmp_path: Path) -> None:
@@ -175,7 +193,7 @@ def zipped(folder: Path, name: str, content: str) -> Path:
         (b"\x08\x07\x12\x00", "not a model file that Pilotlight serves"),
         (b"\x04\x22\x4d\x18rest", "looks compressed but cannot be decompressed"),
         (b"(not a pickle at all", "not a model file that Pilotlight serves"),
-        (pickle.dumps({"a": 1}, 0), "not a model file that Pilotlight serves"),
+        (pickle.dumps({"a": 1}, 0), "holds no scikit-learn estimator"),
         (b'{"learner":{"attributes":{}}}', "an XGBoost model; convert it first: pilotlight convert model model.onnx"),
         (b"{L\0\0\0\0\0\0\0\x07learner{}", "an XGBoost model; convert it first"),
         (b"tree\nversion=v4\n", "a LightGBM model; convert it first"),
