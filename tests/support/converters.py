@@ -59,15 +59,17 @@ def save(
     return path
 
 
-def sklearn(folder: Path, estimator: Any, classes: Any = TENS, shape: Any = WIDTH, **options: Any) -> Path:
-    """Fit an estimator and write it with skl2onnx, with its columns as one matrix."""
+def sklearn(
+    folder: Path, estimator: Any, classes: Any = TENS, shape: Any = WIDTH, *, double: bool = False, **options: Any
+) -> Path:
+    """Fit an estimator and write it with skl2onnx, with its columns as one matrix of FP32, or `double`s."""
     from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     estimator.fit(POINTS, classes)
     model = convert_sklearn(
         estimator,
-        initial_types=[("X", FloatTensorType([None, shape]))],
+        initial_types=[("X", (DoubleTensorType if double else FloatTensorType)([None, shape]))],
         options=options or None,
         target_opset=OPSETS,
     )

@@ -81,7 +81,7 @@ def _difference(expected: Arrays, found: Mapping[str, Tensor]) -> str:
 
 
 def _equal(expected: NDArray[Any], found: Tensor) -> bool:
-    array = to_numpy(found)
+    array = to_numpy(found).astype(expected.dtype, copy=False)  # maps have floats, their tensor may have doubles
     if expected.shape != array.shape:
         return False
     return expected.tolist() == array.tolist() if array.dtype == object else expected.tobytes() == array.tobytes()

@@ -21,6 +21,7 @@ from pilotlight_cli.sandbox.child.onnx_rewriting import (
     keep_labels,
     make_tensors,
     set_locale,
+    with_float_maps,
 )
 from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_trial import Run
@@ -51,13 +52,15 @@ def fixes_batch(given: Signature | None) -> bool:
 def repaired(job: Job, *, free: bool) -> Repaired:
     """Rewrite what a function could not serve; with `free`, make a fixed batch free, which the proof may not bear."""
     rewriting = Rewriting(onnx.load(job.path, load_external_data=False))
+    floats = with_float_maps(rewriting.model)
+    original = written(job, Rewriting(floats), "floats") if floats else job
     set_locale(rewriting)
     if rewriting.locales:
-        compared = _opens(job.path)
+        compared = _opens(original.path)
         rewriting.changes.append(_locale_change(rewriting.locales, compared=compared))
-        original = job if compared else written(job, rewriting, "relocated")
-    else:
-        original = job
+        if not compared:
+            relocated = with_float_maps(rewriting.model) or rewriting.model
+            original = written(job, Rewriting(relocated), "relocated")
     make_tensors(rewriting)
     keep_labels(rewriting)
     if free:

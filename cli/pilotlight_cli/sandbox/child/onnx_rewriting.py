@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 
 from pilotlight_cli.formats.onnx_file import depends_on_locale, fixed_batch
 from pilotlight_cli.formats.onnx_graph import Message, read_graph, read_node
@@ -73,6 +83,28 @@ def make_tensors(rewriting: Rewriting) -> None:
             _stack(rewriting, value, node)
         elif value.type.optional_type.elem_type.HasField("tensor_type"):
             _take_value(rewriting, value)
+
+
+def with_float_maps(model: ModelProto) -> ModelProto | None:
+    """Return a copy whose ZipMaps of doubles, which ONNX Runtime does not load, have them as floats; None without any.
+
+    skl2onnx writes such maps for double inputs; the operator takes float tensors alone.
+    """
+    copy = ModelProto.FromString(model.SerializeToString())
+    maps = {
+        value.name: value.type.sequence_type.elem_type.map_type.value_type.tensor_type for value in copy.graph.output
+    }
+    found = [
+        (place, node)
+        for place, node in enumerate(copy.graph.node)
+        if node.op_type == "ZipMap" and maps[node.output[0]].elem_type == TensorProto.DOUBLE
+    ]
+    for place, node in reversed(found):
+        maps[node.output[0]].elem_type = TensorProto.FLOAT
+        floats = f"{node.output[0]}_floats"
+        copy.graph.node.insert(place, _new_node(copy, "Cast", node.input, [floats], to=TensorProto.FLOAT))
+        node.input[:] = [floats]
+    return copy if found else None
 
 
 def put_metadata(rewriting: Rewriting, key: str, values: Sequence[str | int]) -> None:

@@ -273,6 +273,11 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         f"X[any,4] features -> output_label[any] label; output_probability[any,3] probabilities {NAMES}",
         "ZipMap was taken out",
     ),
+    "ZipMap of doubles": (
+        of_sklearn(LogisticRegression(), WORDS, double=True),
+        f"X[any,4] features -> output_label[any] label; output_probability[any,3] probabilities {NAMES}",
+        "ZipMap was taken out",
+    ),
     "ZipMap of CatBoost": (
         made.catboost_classifier,
         "features[any,4] features -> label[any] label; probabilities[any,2] probabilities (0, 1)",
@@ -445,6 +450,16 @@ def test_probabilities_without_zipmap_are_those_with_it_bit_for_bit(make: Make, 
     assert again.tolist() == label.tolist()
     given = np.array([[row[each] for each in found.signature.labels] for row in maps], np.float32)
     assert given.tobytes() == probabilities.tobytes()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_probabilities_of_doubles_stay_doubles_without_zipmap(tmp_path: Path) -> None:
+    estimator = LogisticRegression()
+    found = inspected(made.sklearn(tmp_path, estimator, double=True))
+    label, probabilities = models.run_onnx(found.path, {"X": made.POINTS.astype(np.float64)}).values()
+    assert label.tolist() == estimator.predict(made.POINTS).tolist()
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities, estimator.predict_proba(made.POINTS.astype(np.float64)), rtol=1e-12)
 
 
 def test_a_rewriting_that_cannot_be_tried_asks_for_rows(tmp_path: Path) -> None:
