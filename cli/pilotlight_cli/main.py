@@ -15,6 +15,7 @@ from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.commands import (
     aws,
+    calling,
     collecting,
     comparing,
     converting,
@@ -138,6 +139,7 @@ app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)
 app.add_typer(prune, name="prune", rich_help_panel=DEPLOYMENT)
+app.command("call", rich_help_panel=DEPLOYMENT)(calling.call)
 app.add_typer(keys.app, name="keys", rich_help_panel=STACK)
 app.add_typer(sam.app, name="sam", rich_help_panel=STACK)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,9 +20,13 @@ AWS = """#!/bin/sh
 case "$*" in
 *"--stack-name pilotlight-test "*ApiUrl*) echo "$API_URL" ;;
 *"--stack-name pilotlight-test "*Authorization*) echo "$AUTHORIZATION" ;;
+"configure export-credentials --format env")
+    echo export AWS_ACCESS_KEY_ID=AKID AWS_SECRET_ACCESS_KEY="'a secret'" AWS_SESSION_TOKEN="'a token'" ;;
 *) exit 254 ;;
 esac
 """
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "a secret", "AWS_SESSION_TOKEN": "a token"}
 
 SETTINGS = """
 [test.global.parameters]
@@ -64,7 +68,9 @@ def gateway() -> Iterator[Gateway]:
         thread.join()
 
 
-def smoke(gateway: Gateway, folder: Path, authorization: str, *names: str) -> tuple[int, str]:
+def smoke(
+    gateway: Gateway, folder: Path, authorization: str, *names: str, keys: Mapping[str, str] = KEYS
+) -> tuple[int, str]:
     """Run the script of a project in `folder`, for an environment and a model; a stack has the name of both."""
     script = folder / "deploy/aws/smoke.sh"
     for model, settings in (("pilotlight", folder), ("second", folder / "models/second")):
@@ -80,9 +86,7 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, *names: str) -> tu
         "API_URL": f"http://127.0.0.1:{gateway.server_port}",
         "AUTHORIZATION": authorization,
         "AWS_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "AKID",
-        "AWS_SECRET_ACCESS_KEY": "a secret",
-        "AWS_SESSION_TOKEN": "a token",
+        **keys,
     }
     done = subprocess.run(
         ["bash", script, *(names or ["test"])], env=environ, capture_output=True, text=True, check=False
@@ -90,8 +94,9 @@ def smoke(gateway: Gateway, folder: Path, authorization: str, *names: str) -> tu
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_caller_of_aws_signs_the_request(gateway: Gateway, tmp_path: Path) -> None:
-    code, said = smoke(gateway, tmp_path, "iam")
+@pytest.mark.parametrize("keys", [KEYS, {}], ids=["variables", "profile"])
+def test_a_caller_of_aws_signs_the_request(keys: Mapping[str, str], gateway: Gateway, tmp_path: Path) -> None:
+    code, said = smoke(gateway, tmp_path, "iam", keys=keys)
 
     assert (code, "/health/ready returned 200" in said) == (0, True)
     ((path, headers),) = gateway.requests

@@ -51,7 +51,7 @@ NOT_RUN = {
     ("docs/guides/pin-and-verify.md", "it serves until Ctrl-C"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs an MLflow server; the tests publish from a real one"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs a registry; the tests publish from a real one"): 1,
-    ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 5,
+    ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 6,
     ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 11,
     ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
     ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 5,

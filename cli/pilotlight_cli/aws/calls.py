@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, overload
 
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -75,6 +77,17 @@ def client(
             return boto3.Session().client(service, region_name=region or None, config=_CONFIG)
         except ValueError as error:
             raise AwsError(f"{error}; see AWS_ENDPOINT_URL and the profile in use") from error
+
+
+def signed(method: str, url: str, body: bytes, service: str, region: str) -> Mapping[str, str]:
+    """Return the headers of a JSON request with AWS Signature Version 4, by whatever boto3 finds. Raise AwsError."""
+    request = AWSRequest(method, url, {"content-type": "application/json"}, body)
+    with calling(f"signing a request to {url}"):
+        credentials = boto3.Session().get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        SigV4Auth(credentials, service, region).add_auth(request)
+    return dict(request.headers.items())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotlight_cli import console
+from pilotlight_cli.commands.calling import calling_command
 from pilotlight_cli.commands.options import AsJson, ModelName
 from pilotlight_cli.project.folders import find_project
 
@@ -53,7 +54,7 @@ def deploy(
     if json:
         console.print_json(_document(done))
     else:
-        _print(done)
+        _print(done, calling_command(environment, "aws", model))
 
 
 def prune(
@@ -133,16 +134,17 @@ def _ask(question: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _print(done: Deployed) -> None:
+def _print(done: Deployed, call: str) -> None:
     served, shown = done.served, console.output()
     what = f"version {served.version} with the release {served.release[:12]}"
     shown.print(
         f"{done.stack.name} now serves {what}" if done.changed else f"No change: {done.stack.name} still serves {what}",
         soft_wrap=True,
     )
-    for name in ("ApiUrl", "Dashboard", "Curl"):
+    for name in ("ApiUrl", "Dashboard"):
         if name in done.stack.outputs:
             shown.print(f"{name}: {done.stack.outputs[name]}", soft_wrap=True)
+    shown.print(f"Call it: {call}", soft_wrap=True)
 
 
 def _document(done: Deployed) -> dict[str, object]:

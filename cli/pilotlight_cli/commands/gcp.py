@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotlight_cli import console
+from pilotlight_cli.commands.calling import calling_command
 from pilotlight_cli.commands.options import AsJson, LockPath, ModelName
 from pilotlight_cli.project.folders import selected
 
@@ -80,6 +81,7 @@ def deploy(
     before = f" (before: {done.before})" if done.before else " (first deployment, no traffic to shift)"
     console.output().print(f"{done.revision} has all traffic of {done.service}{before}", soft_wrap=True)
     console.output().print(f"URL: {done.uri}", soft_wrap=True)
+    console.output().print(f"Call it: {calling_command(environment, 'gcp', model)}", soft_wrap=True)
 
 
 def rollout(

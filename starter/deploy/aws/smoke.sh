@@ -20,6 +20,8 @@ expected=200
 options=(--silent --show-error --max-time 40 --retry 3 --output /dev/null --write-out '%{http_code}')
 case $authorization in
 iam)
+	# The keys of a profile or of SSO are in no variable yet.
+	[ -n "${AWS_ACCESS_KEY_ID:-}" ] || eval "$(aws configure export-credentials --format env)"
 	options+=(--aws-sigv4 "aws:amz:${AWS_REGION:-$AWS_DEFAULT_REGION}:execute-api")
 	options+=(--header "x-amz-security-token: ${AWS_SESSION_TOKEN:-}")
 	;;

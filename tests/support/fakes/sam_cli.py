@@ -140,7 +140,6 @@ class FakeSam:
             "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {}}},
             "Outputs": {
                 "ApiUrl": {"Value": f"https://{name}.example.com"},
-                "Curl": {"Value": "curl"},
                 "Store": {"Value": values["StoreUrl"] or "s3://pilotlight-models-123456789012-us-east-1"},
             },
         }
