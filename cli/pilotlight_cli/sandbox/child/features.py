@@ -117,7 +117,7 @@ def with_missing(features: Features, columns: Collection[int], *, as_columns: bo
     if matrix and everywhere:
         inputs = (replace(matrix, missing=True),)
     else:
-        if matrix and not as_columns:
+        if matrix and (not as_columns or matrix.datatype is not FP64):  # columns become rows of FP64
             return features
         if matrix:
             inputs = tuple(Input(name, FP64, (-1, 1), "features") for name in features.names)

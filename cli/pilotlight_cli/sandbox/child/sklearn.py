@@ -10,7 +10,7 @@ from pilotlight import runtimes
 from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden, differences
 from pilotlight.model.signature import Signature
-from pilotlight.model.tensor import BYTES, FP64
+from pilotlight.model.tensor import BYTES, FP32, FP64
 from pilotlight.runtimes.sklearn import SklearnModel, check, serve, to_rows
 from pilotlight_cli.registry.rows import column_types
 from pilotlight_cli.sandbox.child.agreement import check_columns, check_labels, match_outputs, read_given
@@ -48,8 +48,7 @@ def inspect(job: Job) -> Findings:
         check_fitted(estimator)
         raise
     serve(estimator, Signature(features.inputs, ()))
-    rows = _sample_rows(job, features, given)
-    outputs = _outputs(estimator, rows, job)
+    features, rows, outputs = _tried(estimator, features, given, job)
     if given is None:
         columns = missing_columns(estimator, rows, outputs.called)
         features = with_missing(features, columns, as_columns=not is_golden_document(job.golden))
@@ -100,6 +99,29 @@ def _sample_rows(job: Job, features: Features, given: Signature | None) -> Any: 
     if not golden.samples:
         return None
     return complete_rows(to_rows(input_tensors(golden.samples[0], inputs, "golden sample 0")))
+
+
+def _tried(estimator: Any, features: Features, given: Signature | None, job: Job) -> tuple[Features, Any, Outputs]:  # noqa: ANN401
+    """Return the features, sample rows of them, and the model's outputs. Raise ModelError.
+
+    The features are FP32 where the model refuses FP64: k-means keeps the precision of the rows that trained it.
+    """
+    rows = _sample_rows(job, features, given)
+    try:
+        return features, rows, _outputs(estimator, rows, job)
+    except ModelError:
+        if given or rows is None or len(features.inputs) > 1 or features.inputs[0].datatype is not FP64:
+            raise
+        narrow = rows.astype("float32")
+        try:
+            outputs = find_outputs(estimator, narrow, job.method)
+        except Exception:  # noqa: BLE001 - a model can raise any error; the one with FP64 is the one to tell
+            outputs = None
+        if outputs is None:
+            raise
+        note = "the features are FP32: the model was trained in that precision and refuses FP64"
+        inputs = (replace(features.inputs[0], datatype=FP32),)
+        return replace(features, inputs=inputs, notes=(*features.notes, note)), narrow, outputs
 
 
 def _outputs(estimator: Any, rows: Any, job: Job) -> Outputs:  # noqa: ANN401 - scikit-learn has no types

@@ -308,6 +308,15 @@ def test_a_clustering_gives_whole_numbers(tmp_path: Path) -> None:
     assert shown(inspected(tmp_path, KMeans(2, n_init=1).fit(POINTS)))[1:] == ["prediction INT64 [-1] tensor"]
 
 
+@pytest.mark.parametrize("steps", [(), (StandardScaler(),)])
+def test_a_model_that_refuses_fp64_has_features_of_fp32(steps: tuple[Any, ...], tmp_path: Path) -> None:
+    points = POINTS.astype(np.float32)
+    found = inspected(tmp_path, make_pipeline(*steps, KMeans(2, n_init=1)).fit(points))
+    assert found.signature.inputs[0].datatype.name == "FP32"
+    assert any("refuses FP64" in note for note in found.notes)
+    assert found.golden.samples
+
+
 COLOURS = np.where(POINTS[:, 1] > 0.5, "red", np.where(POINTS[:, 1] > -0.5, "green", "blue"))
 BOTH = np.c_[NAMES, COLOURS]
 FLAGS = np.c_[POINTS[:, 0] > 0, POINTS[:, 1] > 0, POINTS[:, 2] > 0].astype(int)
