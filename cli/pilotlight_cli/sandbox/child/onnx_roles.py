@@ -64,6 +64,8 @@ def guess_outputs(
     scores = next((tensor for tensor in outputs if _is_scores(tensor, outputs, label, known.named)), None)
     if scores is not None and scores.shape[1] == -1:
         scores = _with_width(scores, len(known.named), notes)
+    if scores is None and label is not None and any(_is_single_score(tensor, label) for tensor in outputs):
+        return _with_label_alone(outputs, label, 2, known, runs, notes=notes)
     if scores is None:
         return _without_scores(outputs, known, notes)
     if not all(_is_distribution(run.outputs[scores.name].values(), scores.shape[1]) for run in runs):
@@ -240,6 +242,13 @@ def _is_label(tensor: Output, outputs: Sequence[Output]) -> bool:
     discrete = tensor.datatype is BYTES or tensor.datatype.is_integer
     vector = len(tensor.shape) == 1 or (len(tensor.shape) == 2 and tensor.shape[1] == 1)
     return discrete and vector and ("label" in tensor.name.lower() or len(outputs) == 2)
+
+
+def _is_single_score(tensor: Output, label: Output) -> bool:
+    """Return whether an output is the one score of a row beside its label, as of a binary classifier."""
+    names = f"{label.name} {tensor.name}".lower()
+    single = len(tensor.shape) in (1, 2) and tensor.shape[1:] in ((), (1,))
+    return tensor.datatype.is_float and single and any(word in names for word in ("label", "score", "prob"))
 
 
 def _is_scores(tensor: Output, outputs: Sequence[Output], label: Output | None, named: Sequence[str | int]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from sklearn.ensemble import RandomForestClassifier, StackingClassifier, VotingClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -80,6 +80,19 @@ def argmax(folder: Path, *, bias: float = 0.0, hidden: bool = False) -> Path:
     return save(
         folder, nodes, [floats("x", "N", 3)], [integers("label", "N"), floats("probabilities", "N", 3)], constants
     )
+
+
+def binary(folder: Path, *shape: Any, label: str = "label", score: str = "score") -> Path:
+    """Write a binary classifier of a label and a single score of each row."""
+    nodes = [
+        node("ReduceSum", ["x", "one"], ["sum"]),
+        node("Squeeze", ["sum", "one"], ["flat"]),
+        node("Sigmoid", ["sum" if len(shape) == 2 else "flat"], [score]),
+        node("Greater", ["flat", "zero"], ["positive"]),
+        node("Cast", ["positive"], [label], to=TensorProto.INT64),
+    ]
+    constants = [constant("one", np.array([1])), constant("zero", np.float32(0))]
+    return save(folder, nodes, [floats("x", "N", 4)], [integers(label, "N"), floats(score, *shape)], constants)
 
 
 def summed(folder: Path, *outputs: str) -> Path:
@@ -157,6 +170,31 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
     "Perceptron": (of_sklearn(Perceptron(), **PLAIN), SCORED, SCORES),
     "Ridge": (of_sklearn(RidgeClassifier(), **PLAIN), SCORED, SCORES),
     "raw scores": (of_sklearn(LogisticRegression(), raw_scores=True, **PLAIN), SCORED, SCORES),
+    "a column of scores": (
+        lambda folder: binary(folder, "N", 1),
+        "x[any,4] features -> label[any] label; score[any,1] tensor",
+        "assuming that the output 'label' is the label",
+    ),
+    "a vector of probabilities": (
+        lambda folder: binary(folder, "N", label="output_1", score="probability"),
+        "x[any,4] features -> output_1[any] label; probability[any] tensor",
+        "assuming that the output 'output_1' is the label",
+    ),
+    "two numbers": (
+        lambda folder: binary(folder, "N", label="count", score="mean"),
+        "x[any,4] features -> count[any] tensor; mean[any] tensor",
+        "",
+    ),
+    "names beside a single score": (
+        named(lambda folder: binary(folder, "N", 1), ["no", "yes"]),
+        "x[any,4] features -> label[any] label; score[any,1] tensor",
+        "is not used: it can only name the columns of probabilities",
+    ),
+    "isolation forest": (
+        of_sklearn(IsolationForest(n_estimators=4, random_state=0)),
+        "X[any,4] features -> label[any,1] label; scores[any,1] tensor",
+        "assuming that the output 'label' is the label",
+    ),
     "KNN": (of_sklearn(KNeighborsClassifier(), **PLAIN), LABELLED, ""),
     "naive Bayes": (of_sklearn(GaussianNB(), **PLAIN), LABELLED, ""),
     "voting": (
