@@ -71,7 +71,7 @@ RULES: Final[dict[Kind, str]] = {
     "output's role": "/predict answers in another form",
     "output's range": "",
     "labels added": "the reply can have a label that callers do not know",
-    "labels removed": "the probabilities have another length",
+    "labels removed": "the probabilities have other columns",
     "labels in another order": "the probabilities have another order",
 }
 
@@ -136,11 +136,10 @@ def paired_outputs(before: Signature, after: Signature) -> list[tuple[Output, Ou
 def _inputs(before: Signature, after: Signature) -> Iterator[Change]:
     if before.takes_features and after.takes_features:
         yield from _features(before.feature_names, after.feature_names)
-        matrices = [bool(signature.inputs[0].feature_names) for signature in (before, after)]
-        if matrices == [True, True]:
-            yield from _input(before.inputs[0], after.inputs[0], width=False)
+        if before.matrix and after.matrix:
+            yield from _input(before.matrix, after.matrix, width=False)
             return
-        if matrices != [False, False]:
+        if before.matrix or after.matrix:
             yield Change("features in another form", "", _form(before), _form(after))
             return
     old, new = ({tensor.name: tensor for tensor in signature.inputs} for signature in (before, after))
@@ -237,8 +236,8 @@ def _label(label: object) -> str:
 
 
 def _form(signature: Signature) -> str:
-    inputs = signature.inputs
-    return _described(inputs[0]) if inputs[0].feature_names else f"{len(inputs)} columns"
+    count = len(signature.inputs)
+    return _described(signature.matrix) if signature.matrix else f"{count} column{'' if count == 1 else 's'}"
 
 
 def _described(tensor: Input | Output) -> str:

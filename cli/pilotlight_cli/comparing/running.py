@@ -134,6 +134,7 @@ def _run(side: Side, other: Side, rows: str, *, predict: bool) -> dict[str, Any]
         "rows": rows,
         "readings": [write_signature(reading) for reading in readings],
         "others": [*other.model.signature.feature_names, *(output.name for output in other.model.signature.outputs)],
+        "texts": _of_other_datatype(signature, other.model.signature),
         "predict": predict,
     }
     try:
@@ -142,6 +143,12 @@ def _run(side: Side, other: Side, rows: str, *, predict: bool) -> dict[str, Any]
         raise FormatError(f"the rows do not fit {side.name}: {error}", "") from None
     except ModelError as error:
         raise ModelError(f"{side.name}: {error}") from error
+
+
+def _of_other_datatype(signature: Signature, other: Signature) -> list[str]:
+    """Return the outputs that both models have, with another datatype."""
+    theirs = {output.name: output.datatype for output in other.outputs}
+    return [one.name for one in signature.outputs if theirs.get(one.name, one.datatype) is not one.datatype]
 
 
 def _with_names(signature: Signature, other: Signature) -> Signature:

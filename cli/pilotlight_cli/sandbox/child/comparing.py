@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from pilotlight.errors import FormatError, InvalidRequest, ModelError, origin
 from pilotlight.model.json_document import Node
 from pilotlight.model.lock import FIELDS, OPTIONAL_FIELDS, Description, read_description
 from pilotlight.model.signature import Signature, read_signature
-from pilotlight.model.tensor import Tensor
+from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight_cli.registry.rows import Rows, expected_outputs, parse_rows, take
 from pilotlight_cli.sandbox.child.samples import MOST_OUTPUTS
 from pilotlight_cli.sandbox.child.timing import median_seconds
@@ -27,8 +28,9 @@ def compare(document: dict[str, Any]) -> dict[str, Any]:
     """Load the model in `folder` and time it, on one thread, in milliseconds of the processor.
 
     `rows` is the text of a file of rows, or empty; `readings` are signatures by which it may be read, the model's own
-    or one with the other model's names; `others` are columns that only the other model knows. With `predict`, the
-    result has the outputs for all rows. Raise ModelError or FormatError.
+    or one with the other model's names; `others` are columns that only the other model knows; `texts` are outputs of
+    which it has another datatype, so that the file may expect what this model cannot answer. With `predict`, the result
+    has the outputs for all rows. Raise ModelError or FormatError.
     """
     model = read_description(Node(document["model"]).fields(*FIELDS, optional=OPTIONAL_FIELDS))
     rows = _read(document) if document["rows"] else None
@@ -41,7 +43,7 @@ def compare(document: dict[str, Any]) -> dict[str, Any]:
     batches = _split(rows, model.signature)
     if document["predict"]:
         found |= _predict(loaded, batches, model)
-        found["expected"] = _expected(rows, model.signature, document["others"])
+        found["expected"] = _expected(rows, model.signature, document["others"], document["texts"])
     first = take(batches[0], 0, 1) if model.signature.batch is not None else batches[0]
     with suppress(InvalidRequest):  # the model refuses the row
         found["row_ms"] = median_seconds(lambda: loaded.predict(first)) * 1000
@@ -68,11 +70,12 @@ def _split(rows: Rows, signature: Signature) -> list[tuple[Tensor, ...]]:
     return [take(batch, start, min(start + _ROWS_AT_ONCE, count)) for start in range(0, count, _ROWS_AT_ONCE)]
 
 
-def _expected(rows: Rows, signature: Signature, others: Sequence[str]) -> dict[str, list[Any]]:
+def _expected(rows: Rows, signature: Signature, others: Sequence[str], texts: Sequence[str]) -> dict[str, list[Any]]:
     """Return the outputs that the file expects. Raise FormatError for a column that neither model knows."""
+    outputs = [replace(output, datatype=BYTES) if output.name in texts else output for output in signature.outputs]
     names = {output.name for output in signature.outputs}
-    cells = {name: texts for name, texts in rows.others.items() if name in names or name not in others}
-    return {values.name: list(values.data) for values in expected_outputs(cells, signature.outputs)}
+    cells = {name: found for name, found in rows.others.items() if name in names or name not in others}
+    return {values.name: list(values.data) for values in expected_outputs(cells, outputs)}
 
 
 def _predict(loaded: runtimes.Model, batches: Sequence[Sequence[Tensor]], model: Description) -> dict[str, Any]:

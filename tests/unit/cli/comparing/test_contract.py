@@ -79,6 +79,24 @@ CASES: dict[str, tuple[Signature, Signature, list[tuple[Kind, str, str, str]]]] 
         replace(CLASSIFIER, inputs=COLUMNS.inputs),
         [("features in another form", "", "FP32 [any, 2], features", "2 columns")],
     ),
+    "matrices without names": (
+        matrix(feature_names=(), shape=(-1, 3)),
+        matrix("a", "b", "c"),
+        [("features renamed", "", "f0, f1, f2", "a, b, c")],
+    ),
+    "matrix without names, to columns": (
+        matrix(feature_names=()),
+        replace(CLASSIFIER, inputs=COLUMNS.inputs),
+        [
+            ("features renamed", "", "f0, f1", "city, area"),
+            ("features in another form", "", "FP32 [any, 2], features", "2 columns"),
+        ],
+    ),
+    "matrix without names, of doubles": (
+        matrix(feature_names=()),
+        matrix(feature_names=(), datatype=FP64, shape=(-1, 3)),
+        [("features added", "", "none", "f2"), ("input's datatype", "features", "FP32", "FP64")],
+    ),
     "column more": (
         COLUMNS,
         columns(CITY, AREA, replace(AREA, name="floor")),

@@ -44,10 +44,15 @@ def document(*arguments: str, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def classifier(file: Path, threshold: float, names: tuple[str, ...] = ("width", "height")) -> Path:
-    """Write an ONNX classifier that answers "large" from a width on, with names of its features."""
+def classifier(
+    file: Path,
+    threshold: float,
+    names: tuple[str, ...] = ("width", "height"),
+    labels: tuple[str | int, ...] = ("large", "small"),
+) -> Path:
+    """Write an ONNX classifier that answers "large" from a width on, with names of its features if any are given."""
     estimator = LogisticRegression()
-    estimator.classes_ = np.array(["large", "small"])
+    estimator.classes_ = np.array(labels)
     estimator.coef_, estimator.intercept_ = np.array([[-4.0, 0.0]]), np.array([4.0 * threshold])
     estimator.n_features_in_ = 2
     model = skl2onnx.convert_sklearn(
@@ -56,8 +61,9 @@ def classifier(file: Path, threshold: float, names: tuple[str, ...] = ("width", 
         options={"zipmap": False},
         target_opset=models.OPSETS,
     )
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "pilotlight.feature_names", json.dumps(names)
+    if names:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "pilotlight.feature_names", json.dumps(names)
     file.write_bytes(model.SerializeToString())
     return file
 
@@ -128,6 +134,19 @@ def test_features_without_a_name_in_common_are_compared_by_position(
     assert found["predictions"]["outputs"][0]["flips"]["count"] == 0
     assert [change["change"] for change in found["contract"]] == ["features renamed"]
     assert document(pair[0], other)["predictions"]["rows"] == 5  # the golden samples are the same for both
+
+
+def test_features_without_names_are_compared_by_position(pair: tuple[str, str], rows: Path, tmp_path: Path) -> None:
+    unnamed = str(classifier(tmp_path / "other.onnx", 0.75, ()))
+    found = document(pair[0], unnamed, "--rows", str(rows))
+    assert [change["change"] for change in found["contract"]] == ["features renamed"]
+    assert found["predictions"]["outputs"][0]["flips"]["total"] == 4
+
+
+def test_labels_that_a_model_cannot_answer_count_as_wrong(pair: tuple[str, str], rows: Path, tmp_path: Path) -> None:
+    numbered = str(classifier(tmp_path / "other.onnx", 0.75, labels=(0, 1)))
+    label = document(pair[0], numbered, "--rows", str(rows))["predictions"]["outputs"][0]
+    assert (label["right"], label["flips"]["count"]) == ({"before": 3, "after": 0}, 4)
 
 
 def test_rows_without_a_feature_of_one_model_say_which(pair: tuple[str, str], tmp_path: Path) -> None:
