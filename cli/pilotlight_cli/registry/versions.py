@@ -97,7 +97,10 @@ def read_at(store: Store, name: str, version: int) -> tuple[Manifest, bytes]:
         found = version_numbers(store, name)
         if version in found:
             raise
-        raise NotPublished(f"{store.url} has no version {version} of {name!r}; {_choices(store, found)}") from error
+        _check_any(store, name, found)
+        newest = ", ".join(str(number) for number in reversed(found[-10:]))
+        older = " and older ones" if len(found) > 10 else ""
+        raise NotPublished(f"{store.url} has no version {version} of {name!r}; it has {newest}{older}") from error
     try:
         manifest = read_manifest(content)
     except FormatError as error:
@@ -120,8 +123,7 @@ def resolve(store: Store, reference: str) -> Manifest:
     if parsed.alias is not None:
         return _resolve_alias(store, parsed.name, parsed.alias)
     found = version_numbers(store, parsed.name)
-    if not found:
-        raise NotPublished(f"{store.url} has no model {parsed.name!r}; {_other_models(store)}")
+    _check_any(store, parsed.name, found)
     return show(store, parsed.name, found[-1])
 
 
@@ -220,6 +222,7 @@ def _resolve_alias(store: Store, name: str, alias: str) -> Manifest:
         found = aliases(store, name).versions
         if alias in found:
             raise
+        _check_any(store, name, version_numbers(store, name))
         known = ", ".join(f"{key} ({number})" for key, number in found.items()) or "none"
         raise NotPublished(
             f"{store.url} has no alias {alias!r} of {name!r}; it has {known}. Set one with "
@@ -231,11 +234,10 @@ def _resolve_alias(store: Store, name: str, alias: str) -> Manifest:
         raise NotPublished(f"the alias {alias!r} points to version {version}: {error}") from error
 
 
-def _choices(store: Store, found: tuple[int, ...]) -> str:
-    if not found:
-        return f"it has no model of that name, {_other_models(store)}"
-    newest = ", ".join(str(number) for number in reversed(found[-10:]))
-    return f"it has {newest}{' and older ones' if len(found) > 10 else ''}"
+def _check_any(store: Store, name: str, versions: tuple[int, ...]) -> None:
+    """Raise NotPublished for a model without versions."""
+    if not versions:
+        raise NotPublished(f"{store.url} has no model {name!r}; {_other_models(store)}")
 
 
 def _other_models(store: Store) -> str:

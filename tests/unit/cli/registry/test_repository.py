@@ -294,12 +294,9 @@ def test_a_reference_that_is_none_is_refused(store: Store, reference: str) -> No
 def test_what_is_not_there_is_said_with_what_is(store: Store, model: Inspection) -> None:
     put(store, model, alias="staging")
 
-    with pytest.raises(NotPublished, match=r"has no model 'other'; it has breast-cancer$"):
-        resolve(store, "other")
-    with pytest.raises(
-        NotPublished, match=r"no version 1 of 'other'; it has no model of that name, it has breast-cancer$"
-    ):
-        resolve(store, "other:1")
+    for reference in ("other", "other:1", "other@staging"):
+        with pytest.raises(NotPublished, match=r"has no model 'other'; it has breast-cancer$"):
+            resolve(store, reference)
     with pytest.raises(
         NotPublished, match=r"has no alias 'production' of 'breast-cancer'; it has staging \(1\)\. Set one"
     ):
