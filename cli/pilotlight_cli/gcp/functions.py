@@ -15,6 +15,10 @@ from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 RUNTIME = f"python{PYTHON_VERSION.replace('.', '')}"
 ENTRY_POINT = "predict"
 
+# The buildpack compiles all modules and then sets every file's time to 1980: bytecode that names another time is stale,
+# and every start would compile its imports again. With this variable bytecode names its source's hash (PEP 552).
+BUILD = {"SOURCE_DATE_EPOCH": "315532801"}
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -54,6 +58,7 @@ def deploy(
         *(f"--min-instances={settings.min_instances}", f"--max-instances={settings.max_instances}"),
         *(f"--service-account={settings.service_account}", "--no-allow-unauthenticated"),
         f"--set-env-vars=^|^{_pairs(environment, '|')}",
+        f"--update-build-env-vars={_pairs(BUILD, ',')}",
         f"--update-labels={_pairs(labels, ',')}",
         *([f"--build-service-account=projects/{settings.project}/serviceAccounts/{build}"] if build else []),
     )

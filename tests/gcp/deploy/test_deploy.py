@@ -41,7 +41,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
         "buildConfig": {
             "runtime": "python313",
             "entryPoint": "predict",
-            "environmentVariables": {},
+            "environmentVariables": {"SOURCE_DATE_EPOCH": "315532801"},
             "source": {"storageSource": {"bucket": "gcf-uploads", "object": "source-1.zip"}},
         },
         "serviceConfig": {

@@ -17,6 +17,7 @@ from fakes.cloud_run import PROJECT
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, needs_gcloud
 from harness import sample
+from pilotlight_cli.gcp.functions import BUILD
 from pilotlight_cli.staging import build
 from pilotlight_cli.staging.bytecode import interpreter
 from repository import LOCK, SAMPLE
@@ -112,7 +113,12 @@ def test_what_googles_builder_does_works_in_an_empty_environment(package: Path, 
     python = tmp_path / "venv" / "bin" / "python"
     store = sample(tmp_path / "store").store
     run([interpreter() or sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], tmp_path)
-    run([str(python), "-m", "compileall", "-q", "."], package)
+    run([str(python), "-m", "compileall", "-q", "."], package, BUILD)
+    bytecode = {file: file.read_bytes() for file in package.rglob("*.pyc")}
+    assert bytecode
+    assert {content[4] & 1 for content in bytecode.values()} == {
+        1
+    }  # PEP 552: by hash, which no file's time makes stale
     uv = [find_uv_bin(), "pip"]
     at = ["--no-config", "--python", str(python)]
     run(
