@@ -132,6 +132,11 @@ def _verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: 
 def _confirm(
     settings: GcpSettings, operator: Operator, service: Service | None, release: str, model: Description
 ) -> None:
+    if "PILOTLIGHT_CORS_ORIGINS" in settings.variables and not settings.public:
+        operator.say(
+            "PILOTLIGHT_CORS_ORIGINS works for browsers only behind a proxy that signs its own requests: a browser "
+            "asks without credentials first, and Cloud Run refuses that. Otherwise set public = true"
+        )
     cost = costs.cost_text(settings)
     if cost:
         operator.say(cost)
@@ -161,6 +166,7 @@ def _deploy_revision(google: Google, out: Path, release: str, expected: Expected
     settings = google.settings
     environment = {
         **settings.variables,
+        **({"WORKERS": str(settings.workers)} if settings.workers > 1 else {}),  # functions-framework's own name
         "PILOTLIGHT_STORE": settings.store,
         "PILOTLIGHT_RELEASE": release,
         "LOG_EXECUTION_ID": "false",  # or functions-framework breaks lines of other libraries in two

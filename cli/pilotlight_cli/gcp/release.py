@@ -13,7 +13,8 @@ from pilotlight_cli.gcp.settings import GcpSettings
 def release_digest(settings: GcpSettings, package: Path) -> str:
     """Return the digest of a package and of the settings that shape a revision: 64 hexadecimal digits."""
     files = sorted(file for file in package.rglob("*") if file.is_file())
-    shape = (settings.memory, settings.cpu, settings.concurrency, settings.service_account, settings.store)
+    shape = [settings.memory, settings.cpu, settings.concurrency, settings.service_account, settings.store]
+    shape += [settings.workers, *settings.options]
     document = {
         "package": {file.relative_to(package).as_posix(): _sha256(file) for file in files},
         "settings": [RUNTIME, ENTRY_POINT, *shape],

@@ -13,6 +13,7 @@ from pilotlight.model.json_document import Node
 from pilotlight.settings import SETTINGS
 from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
+from pilotlight_cli.gcp.instances import OPTIONS, read_options, read_size, read_workers
 from pilotlight_cli.gcp.plan import Plan
 
 # The tag under which the new revision can be called before it has traffic. Cloud Run joins tag and service name to one
@@ -24,7 +25,7 @@ _REQUIRED = (
     *("project", "region", "function", "store", "memory", "cpu", "concurrency", "min_instances", "max_instances"),
     *("service_account", "steps", "step_seconds", "step_requests", "error_budget", "latency_budget_ms"),
 )
-_OPTIONAL = ("invoker", "build_service_account", "variables")
+_OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", *OPTIONS)
 
 # The function's own settings, except those that a deployment sets.
 VARIABLES = tuple(setting.variable for setting in SETTINGS if setting.is_gcp_variable)
@@ -38,7 +39,8 @@ class GcpSettings:
 
     `invoker` is the service account that sends the golden samples (empty: the signed-in account),
     `build_service_account` the one that builds (empty: the project's default). `variables` are settings of the
-    function itself.
+    function itself, `workers` its processes in an instance. `public`: everybody may call it, without credentials.
+    `options` are further options of gcloud.
     """
 
     environment: str
@@ -56,6 +58,9 @@ class GcpSettings:
     invoker: str = ""
     build_service_account: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 1
+    public: bool = False
+    options: tuple[str, ...] = ()
 
 
 def environment_names(file: Path) -> list[str]:
@@ -93,6 +98,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
     if least > most:
         raise fields["min_instances"].fail(f"at most max_instances, which is {most}")
     store = _store(fields["store"], project)
+    memory, cpu, concurrency = read_size(fields["memory"], fields["cpu"], fields["concurrency"])
     return GcpSettings(
         environment=environment,
         project=project,
@@ -102,9 +108,9 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
             f"a name of at most {_NAME} of a-z, 0-9 and -, a letter first",
         ),
         store=store,
-        memory=fields["memory"].string(r"[1-9][0-9]*(Mi|Gi|M|G)", "an amount of memory, like 512Mi"),
-        cpu=_cpu(fields["cpu"]),
-        concurrency=_concurrency(fields["concurrency"], fields["cpu"].number()),
+        memory=memory,
+        cpu=cpu,
+        concurrency=concurrency,
         min_instances=least,
         max_instances=most,
         service_account=_account(fields["service_account"]) or f"pilotlight-run@{project}.iam.gserviceaccount.com",
@@ -112,6 +118,9 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
         invoker=_account(fields.get("invoker", Node(""))),
         build_service_account=_account(fields.get("build_service_account", Node(""))),
         variables=_variables(fields.get("variables", Node({})), store),
+        workers=read_workers(fields.get("workers", Node(1)), cpu),
+        public=fields.get("public", Node(False)).boolean(),
+        options=read_options(fields),
     )
 
 
@@ -131,23 +140,6 @@ def _store(node: Node, project: str) -> str:
     """Read the store's URL. A comma would end the value in gcloud's list of environment variables."""
     store = node.string(r"|gs://[a-z0-9][a-z0-9._-]+[a-z0-9](/[^\s,/]+)*", 'gs://bucket, gs://bucket/prefix or ""')
     return store or f"gs://{project}-pilotlight-models"
-
-
-def _cpu(node: Node) -> float:
-    cpu = node.number()
-    if not 0.08 <= cpu <= 8:
-        raise node.fail("vCPUs, 0.08 to 8")
-    return cpu
-
-
-def _concurrency(node: Node, cpu: float) -> int:
-    """Below one vCPU an instance handles one request: https://cloud.google.com/run/docs/configuring/services/cpu."""
-    concurrency = node.integer(at_least=1)
-    if concurrency > 1000:
-        raise node.fail("at most 1000 requests at once")
-    if concurrency > 1 and cpu < 1:
-        raise node.fail("1, because Cloud Run allows more only with a cpu of at least 1")
-    return concurrency
 
 
 def _account(node: Node) -> str:

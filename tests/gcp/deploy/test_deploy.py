@@ -23,6 +23,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
     assert (
         "this is the first deployment of predict: without an old revision there is no traffic to shift" in done.stderr
     )
+    assert "Cloud Run refuses that. Otherwise set public = true" in done.stderr  # of CORS behind IAM
     assert f"{FIRST} has all traffic of predict (first deployment, no traffic to shift)" in done.stdout
     assert deployment.google.service("predict").split == {FIRST: 100}
 
@@ -80,6 +81,30 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
     # Nobody was let in without credentials, and the golden samples came with an identity.
     assert not deployment.google.called("POST", "run.test", "setIamPolicy")
     assert len(deployment.google.called("POST", "predict.run.example")) == len(deployment.expected.golden.samples)
+
+
+def test_what_gcp_toml_may_leave_out_gets_to_google(deployed: Deployment) -> None:
+    more = """timeout = 300
+ingress = "internal-and-gclb"
+vpc_connector = "inside"
+vpc_egress = "all"
+secrets = {API_KEY = "key:1"}
+workers = 2
+public = true
+"""
+    file = deployed.folder / "gcp.toml"
+    file.write_text(file.read_text().replace("cpu = 1", "cpu = 2") + more)
+    deployed.deploy()
+    _, body, _ = deployed.google.functions.deployments[-1]
+    service = body["serviceConfig"]
+    assert service["environmentVariables"]["WORKERS"] == "2"
+    assert (service["timeoutSeconds"], service["ingressSettings"]) == (300, "ALLOW_INTERNAL_AND_GCLB")
+    assert service["vpcConnector"].endswith("/connectors/inside")
+    assert service["vpcConnectorEgressSettings"] == "ALL_TRAFFIC"
+    [secret] = service["secretEnvironmentVariables"]
+    assert (secret["key"], secret["secret"], secret["version"]) == ("API_KEY", "key", "1")
+    [policy] = deployed.google.called("POST", "run.test", "setIamPolicy")
+    assert policy.document["policy"]["bindings"] == [{"members": ["allUsers"], "role": "roles/run.invoker"}]
 
 
 def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) -> None:

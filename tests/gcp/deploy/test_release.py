@@ -41,6 +41,8 @@ def test_the_same_package_with_the_same_settings_has_the_same_digest(settings: G
         {"store": "gs://other"},
         {"service_account": "x@y"},
         {"variables": {"PILOTLIGHT_THREADS": "2"}},
+        {"workers": 2},
+        {"options": ("--timeout=300s",)},
     ],
 )
 def test_whatever_shapes_a_revision_changes_it(change: dict[str, object], settings: GcpSettings, package: Path) -> None:

@@ -12,6 +12,7 @@ from pilotlight.errors import FormatError
 from pilotlight.settings import SETTINGS
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.gcp import GcpUsageError
+from pilotlight_cli.gcp.instances import OPTIONS
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.settings import VARIABLES, GcpSettings, read_settings
 
@@ -63,6 +64,33 @@ def test_all_that_a_file_says_is_taken(file: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cpu", "memory"), [("0.4", "512Mi"), ("0.5", "1Gi"), ("1", "4Gi"), ("2", "8Gi"), ("4", "2Gi"), ("8", "32Gi")]
+)
+def test_sizes_that_cloud_run_accepts_are_taken(cpu: str, memory: str, file: Path) -> None:
+    for name, value in {"cpu": cpu, "memory": f'"{memory}"', "concurrency": "1"}.items():
+        change(file, name, value)
+    settings = read_settings(file, "dev")
+    assert (settings.cpu, settings.memory) == (float(cpu), memory)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "option"),
+    [
+        ("timeout", "300", "--timeout=300s"),
+        ("ingress", '"internal-only"', "--ingress-settings=internal-only"),
+        ("vpc_connector", '"inside"', "--vpc-connector=inside"),
+        ("vpc_connector", '""', "--clear-vpc-connector"),
+        ("secrets", '{API_KEY = "key:1", OTHER = "o:latest"}', "--set-secrets=API_KEY=key:1,OTHER=o:latest"),
+        ("secrets", "{}", "--clear-secrets"),
+    ],
+)
+def test_what_may_be_left_out_becomes_an_option_of_gcloud(name: str, value: str, option: str, file: Path) -> None:
+    assert read_settings(file, "dev").options == ()
+    change(file, name, value)
+    assert read_settings(file, "dev").options == (option,)
+
+
 def test_the_functions_own_settings_are_held_to_what_it_takes(file: Path) -> None:
     change(
         file,
@@ -104,7 +132,24 @@ WRONG = [
     ("memory", "512", "an amount of memory, like 512Mi"),
     ("memory", '"512"', "an amount of memory, like 512Mi"),
     ("cpu", '"1"', "a number"),
-    ("cpu", "0", "vCPUs, 0.08 to 8"),
+    ("cpu", "0", "vCPUs: 0.08 to 1, 2, 4, 6 or 8"),
+    ("cpu", "1.5", "vCPUs: 0.08 to 1, 2, 4, 6 or 8"),
+    ("cpu", "3", "vCPUs: 0.08 to 1, 2, 4, 6 or 8"),
+    ("cpu", "4", "2Gi to 16Gi, because Cloud Run allows no other memory with cpu 4"),
+    ("cpu", "8", "4Gi to 32Gi, because Cloud Run allows no other memory with cpu 8"),
+    ("cpu", "0.4", "1, because Cloud Run allows more only with a cpu of at least 1"),
+    ("memory", '"64Mi"', "128Mi to 4Gi, because Cloud Run allows no other memory with cpu 1"),
+    ("memory", '"8Gi"', "128Mi to 4Gi, because Cloud Run allows no other memory with cpu 1"),
+    ("memory", '"64G"', "128Mi to 4Gi, because Cloud Run allows no other memory with cpu 1"),
+    ("timeout", "0", "a whole number of at least 1"),
+    ("timeout", "3601", "a whole number of at most 3600"),
+    ("ingress", '"public"', "one of all, internal-only, internal-and-gclb"),
+    ("vpc_connector", '"a,b"', "a connector's name"),
+    ("vpc_egress", '"all"', "no vpc_egress without a vpc_connector"),
+    ("secrets", '{API_KEY = "key"}', "a secret and its version, like key:1"),
+    ("secrets", '"key:1"', "an object"),
+    ("workers", "2", "at most one process for each vCPU, and cpu is 1"),
+    ("public", '"yes"', "true or false"),
     ("cpu", "0.5", "1, because Cloud Run allows more only with a cpu of at least 1"),
     ("concurrency", "1001", "at most 1000 requests at once"),
     ("concurrency", "true", "a whole number of at least 1"),
@@ -167,6 +212,9 @@ def test_every_setting_is_explained_in_the_file() -> None:
         "invoker",
         "build_service_account",
         "variables",
+        "workers",
+        "public",
+        *OPTIONS,
         *(f.name for f in fields(Plan)),
     ):
         assert {"seconds": "step_seconds", "requests": "step_requests"}.get(name, name) in comment
