@@ -12,10 +12,13 @@ import pytest
 
 from doubles import COLUMNS, FEATURES, IMAGE, NAMES, Records, service
 from engines import ENGINES, load
+from pilotlight.errors import InvalidRequest
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, DATATYPES, FP32, Tensor
+from pilotlight.protocols.v2.binary import Data
+from pilotlight.protocols.v2.inputs import read_inputs
 from pilotlight.service import Service
 
 INFER = "/v2/models/example/infer"
@@ -305,6 +308,29 @@ def test_another_model_or_version_is_a_404_that_names_the_right_one(classifier: 
     document = json.loads(classifier.handle(Request(method, path)).body)
     assert document["code"] == "not_found"
     assert "this function serves" in document["error"]
+
+
+@pytest.mark.parametrize(
+    ("role", "declared", "sent", "expected"),
+    [
+        ("features", (-1, 3), [3], "[any, 3]"),
+        ("features", (-1, 3), [1, 3, 1], "[any, 3]"),
+        ("features", (-1, 1), [1, 3], "[any, 1] or [any]"),
+        ("tensor", (-1, 3), [3], "[any, 3]"),
+        ("tensor", (-1,), [1, 3], "[any]"),
+    ],
+)
+def test_a_vector_is_no_matrix_and_a_matrix_no_vector(
+    role: Any, declared: tuple[int, ...], sent: list[int], expected: str
+) -> None:
+    signature = Signature((Input("x", FP32, declared, role),), (Output("y", FP32, (-1,), "tensor"),))
+    entry = {"name": "x", "shape": sent, "datatype": "FP32", "data": [1.0, 2.0, 3.0]}
+    with pytest.raises(InvalidRequest) as caught:
+        read_inputs(signature, [entry], Data(None))
+    assert (caught.value.path, caught.value.message) == (
+        "$.inputs[0].shape",
+        f"expected the shape {expected}, found {sent}",
+    )
 
 
 @pytest.mark.parametrize(

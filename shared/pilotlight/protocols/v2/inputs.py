@@ -104,7 +104,7 @@ def _read_shape(tensor: Input, value: object, path: str) -> tuple[int, ...]:
     for index, length in enumerate(value):
         if type(length) is not int or length < 0:
             raise InvalidRequest(f"expected a whole number of at least 0, found {describe(length)}", f"{path}[{index}]")
-    is_column = tensor.role == "features" and not tensor.feature_names
+    is_column = tensor.role == "features" and not tensor.feature_names and tensor.shape[1:] in ((), (1,))
     expected = [tensor.shape, tensor.shape[:1]] if is_column else [tensor.shape]
     if is_column and len(tensor.shape) == 1:
         expected.append((*tensor.shape, 1))
