@@ -246,7 +246,11 @@ def _check_input(tensor: Input, inputs: int, path: str) -> None:
         return
     if tensor.feature_names:
         if inputs != 1 or len(tensor.shape) != 2 or tensor.shape[1] != len(tensor.feature_names):
-            raise FormatError("feature names require a single input of shape [-1, the number of names]", path)
+            raise FormatError(
+                f"feature names require a single input of shape [-1, {len(tensor.feature_names)}], a column for each "
+                f"name; found {inputs} input{'' if inputs == 1 else 's'}, of shape {list(tensor.shape)}",
+                path,
+            )
         return
     is_column = len(tensor.shape) in (1, 2) and tensor.shape[1:] in ((), (1,))
     is_matrix = inputs == 1 and len(tensor.shape) == 2 and tensor.shape[1] > 1

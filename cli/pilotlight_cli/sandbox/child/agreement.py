@@ -48,7 +48,15 @@ def check_columns(given: Signature, found: Signature, *, named: bool) -> None:
     """Check features for scikit-learn's number, its names if it has any, and its strings. Raise FormatError."""
     names, known = _columns(given), _columns(found)
     if len(names) != len(known):
-        raise _disagreement(f"found {len(names)} features, expected {len(known)} as the model has them", "$.inputs")
+        lacking, other = (
+            [name for name in one if named and name not in two] for one, two in ((known, names), (names, known))
+        )
+        which = f"; missing: {', '.join(lacking)}" if lacking else f"; unknown: {', '.join(other)}" if other else ""
+        raise _disagreement(
+            f"found {len(names)} feature{'' if len(names) == 1 else 's'}, expected {len(known)} as the model has "
+            f"them{which}",
+            "$.inputs",
+        )
     if named and names != known:
         first = next(index for index, name in enumerate(names) if name != known[index])
         raise _disagreement(

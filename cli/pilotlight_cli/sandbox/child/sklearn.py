@@ -133,6 +133,8 @@ def _outputs(estimator: Any, rows: Any, job: Job) -> Outputs:  # noqa: ANN401 - 
     except Exception as error:  # a model can raise any error
         check_fitted(estimator)
         hint = "correct the golden samples" if job.golden else "give it real rows with --golden"
+        if job.signature:
+            hint = f"correct the signature, which has to have each column of the model, or {hint}"
         raise ModelError(
             f"the model fails on {'the given' if job.golden else 'generated'} rows: {type(error).__name__}: {error}; "
             f"{hint}"

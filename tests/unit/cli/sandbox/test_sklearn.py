@@ -698,7 +698,7 @@ def test_the_publishers_signature_names_features_and_ranges(tmp_path: Path) -> N
     [
         (
             lambda own: own["inputs"][0].update(shape=[-1, 2], feature_names=["a", "b"]),
-            "found 2 features, expected 3",
+            "found 2 features, expected 3 as the model has them; missing: c",
         ),
         (
             lambda own: own["inputs"][0].update(feature_names=["a", "c", "b"]),
