@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -109,6 +110,19 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "a chunk's length that is no number": (CHUNKED, b"zz\r\n" + ROWS, CHUNKS),
     "a chunk that is longer than it says": (CHUNKED, b"5\r\n" + ROWS, CHUNKS),
     "a chunk's extension that is none": (CHUNKED, b"5;\x01\r\n" + ROWS, CHUNKS),
+    "a size with a sign": (CHUNKED, b"+5\r\na,b\nc\r\n0\r\n\r\n", CHUNKS),
+    "a size with a minus": (CHUNKED, b"-5\r\na,b\nc\r\n0\r\n\r\n", CHUNKS),
+    "a size with an underscore": (CHUNKED, b"1_0\r\n" + bytes(16) + b"\r\n0\r\n\r\n", CHUNKS),
+    "a size with 0x": (CHUNKED, b"0x5\r\na,b\nc\r\n0\r\n\r\n", CHUNKS),
+    "a size with a space before it": (CHUNKED, b" 5\r\na,b\nc\r\n0\r\n\r\n", CHUNKS),
+    "an empty size": (CHUNKED, b"\r\na,b\nc\r\n0\r\n\r\n", CHUNKS),
+    "a size that is longer than any body": (CHUNKED, b"f" * 9000, CHUNKS),
+    "lines that end with LF": (CHUNKED, b"4\na,b\n\n0\n\n", CHUNKS),
+    "an extension that does not end": (CHUNKED, b"4;" + b"e" * 32_000 + b"\r\na,b\n\r\n0\r\n\r\n", CHUNKS),
+    "a trailer about the length": (CHUNKED, chunk(b"a,b\n") + b"0\r\nContent-Length: 4\r\n\r\n", CHUNKS),
+    "a trailer that is folded": (CHUNKED, chunk(b"a,b\n") + b"0\r\na: b\r\n c\r\n\r\n", CHUNKS),
+    "trailers that end with LF": (CHUNKED, chunk(b"a,b\n") + b"0\r\na: b\n\n", CHUNKS),
+    "a trailer that does not end": (CHUNKED, chunk(b"a,b\n") + b"0\r\na: " + b"b" * (1 << 20), CHUNKS),
     "a trailer that is no header": (CHUNKED, chunk(b"a,b\n") + b"0\r\nno header\r\n\r\n", CHUNKS),
 }
 
@@ -121,10 +135,23 @@ def test_a_body_that_is_broken_off_or_malformed_is_the_callers_mistake(
     request_id = name.replace(" ", "-")
     with connected(runtime, posted(headers, request_id) + body.replace(ROWS, csv)) as connection:
         connection.shutdown(socket.SHUT_WR)
-        check_refusal(answer(connection), Case(name, message=message))
+        reply = answer(connection)
+        check_refusal(reply, Case(name, message=message))
+        assert connection.recv(1) == b""  # closed: what comes next could be anything
     line = record(runtime, request_id)
     assert (line["status"], line["code"], line["severity"]) == (400, "invalid_request", "WARNING")
     assert "error" not in line
+    assert "Traceback" not in runtime.log.tail()
+
+
+@pytest.mark.parametrize("headers", ["Content-Length: 9000", CHUNKED], ids=["length", "chunks"])
+def test_a_connection_that_is_reset_is_no_error_of_ours(headers: str, runtime: FunctionsRuntime) -> None:
+    request_id = f"reset-{len(headers)}"
+    with connected(runtime, posted(f"{headers}\r\nExpect: 100-continue", request_id)) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the function reads
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line = record(runtime, request_id)
+    assert (line["status"], line["severity"]) == (400, "WARNING")
     assert "Traceback" not in runtime.log.tail()
 
 
