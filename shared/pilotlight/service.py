@@ -139,7 +139,9 @@ class Service:
         if request.method == "OPTIONS":
             return Answer(204, headers={"allow": ", ".join(route.methods)}, body=b"")
         if request.method not in route.methods:
-            raise MethodNotAllowed(f"{request.path} accepts {route.method}, not {request.method}", route.methods)
+            advice = f"; send instances to {self._base_path}/predict" if route.path == "/" else ""
+            message = f"{request.path} accepts {route.method}, not {request.method}{advice}"
+            raise MethodNotAllowed(message, route.methods)
         if len(request.body) > self.max_body_bytes:
             raise TooLarge(f"the body exceeds the limit of {self.max_body_bytes} bytes")
         if route.accepts:

@@ -142,7 +142,13 @@ def sample_cases(names: list[str]) -> list[Case]:
             message="/predict accepts POST, not GET",
         ),
         Case("a DELETE", method="DELETE", status=405, code="method_not_allowed"),
-        Case("a POST to the root", path="/", status=405, code="method_not_allowed", message="/ accepts GET, not POST"),
+        Case(
+            "a POST to the root",
+            path="/",
+            status=405,
+            code="method_not_allowed",
+            message="/ accepts GET, not POST; send instances to /predict",
+        ),
         Case("a POST for a GET", path="/health", status=405, code="method_not_allowed", message="/health accepts GET"),
         Case(
             "a CSV body",

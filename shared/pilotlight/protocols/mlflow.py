@@ -17,7 +17,7 @@ from pilotlight.http.messages import Action, Answer, Request, Values
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.protocols.v1 import predict
+from pilotlight.protocols.v1 import predict, without
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -33,22 +33,14 @@ def _invoke(plane: DataPlane, request: Request, _values: Values) -> Answer:
         from pilotlight.codec import csv  # noqa: PLC0415 - few callers send it
 
         return predict(plane, request, csv.read(signature, request.headers, request.body))
-    form, value = read_one_of(_without_params(read_body(request.headers, request.body)), _FORMS)
+    document = without(read_body(request.headers, request.body), "params", (None, {}), "this model accepts no ")
+    form, value = read_one_of(document, _FORMS)
     if form == "dataframe_split":
         return predict(plane, request, _read_split(signature, value, f"$.{form}"))
     if form == "dataframe_records":
         _check_records(signature, value, f"$.{form}")
     read = read_inputs if form == "inputs" else read_instances
     return predict(plane, request, read(signature, value, f"$.{form}"))
-
-
-def _without_params(document: object) -> object:
-    """Return the document without `params`, arguments of a predict method, which must be empty here."""
-    if not isinstance(document, dict) or "params" not in document:
-        return document
-    if document["params"] not in (None, {}):
-        raise InvalidRequest(f"this model accepts no params, found {describe(document['params'])}", "$.params")
-    return {name: value for name, value in document.items() if name != "params"}
 
 
 def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:

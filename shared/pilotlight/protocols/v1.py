@@ -12,7 +12,9 @@ from pilotlight.codec.decode import read_instances
 from pilotlight.codec.encode import predictions
 from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
+from pilotlight.errors import InvalidRequest
 from pilotlight.http.messages import Action, Answer, Request, Values, check_model, predicted
+from pilotlight.model.json_document import describe
 from pilotlight.model.tensor import Tensor
 
 
@@ -31,10 +33,25 @@ def _model(plane: DataPlane, request: Request, values: Values) -> Answer:
 
 
 def _predict(plane: DataPlane, request: Request, values: Values) -> Answer:
+    """Read `instances` or `inputs`, beside TensorFlow Serving's `signature_name` and Vertex AI's `parameters`."""
     check_model(plane.model, values)
-    form, value = read_one_of(read_body(request.headers, request.body), ("instances", "inputs"))
+    document = without(read_body(request.headers, request.body), "parameters", (None, {}), "this model accepts no ")
+    document = without(document, "signature_name", (None, "serving_default"), 'expected "serving_default" as ')
+    form, value = read_one_of(document, ("instances", "inputs"))
     read = read_instances if form == "instances" else read_inputs
     return predict(plane, request, read(plane.model.signature, value, f"$.{form}"))
+
+
+def without(document: object, name: str, empty: Sequence[object], expected: str) -> object:
+    """Return a body without a field that clients add and models here have no use for.
+
+    Raises InvalidRequest, a message that `expected` begins, unless the field's value is one of `empty`.
+    """
+    if not isinstance(document, dict) or name not in document:
+        return document
+    if document[name] not in empty:
+        raise InvalidRequest(f"{expected}{name}, found {describe(document[name])}", f"$.{name}")
+    return {field: value for field, value in document.items() if field != name}
 
 
 def predict(plane: DataPlane, request: Request, inputs: Sequence[Tensor]) -> Answer:

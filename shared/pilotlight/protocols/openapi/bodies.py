@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotlight.codec.golden_requests import to_request
+from pilotlight.frozen import EMPTY
 from pilotlight.model.golden import Sample, Values
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
@@ -36,6 +37,10 @@ _LARGEST_EXAMPLE = 20_000
 _PARAMETER: Schema = {"type": ["string", "number", "boolean", "null"]}
 _PARAMETERS: Schema = {"type": ["object", "null"], "additionalProperties": _PARAMETER}
 _CSV = "Also as text/csv with a line of column names first. The columns of a frame may be in any order."
+_V1_FIELDS: Mapping[str, Schema] = {
+    "signature_name": {"enum": ["serving_default", None]},
+    "parameters": {"type": ["object", "null"], "maxProperties": 0},
+}
 _SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _BINARY_DATA: Schema = {
     "type": ["boolean", "null"],
@@ -55,7 +60,7 @@ def requests(model: Description) -> dict[str, Schema]:
         "instance": record({"features": one}),
         **{name: record({name: schema}) for name, schema in forms.items()},
         "v2 inference": _inference(model),
-        "v1 instances": _one_of(forms | inputs),
+        "v1 instances": _one_of(forms | inputs, _V1_FIELDS),
         "mlflow frame": _one_of(forms | inputs | _frames(signature)),
     }
     bodies["mlflow frame"]["description"] = _CSV
@@ -89,8 +94,8 @@ def _frames(signature: Signature) -> dict[str, Schema]:
     return {"dataframe_split": split, "dataframe_records": _batch(signature, by_name(signature))}
 
 
-def _one_of(forms: Mapping[str, Schema]) -> Schema:
-    return {"oneOf": [record({name: schema}) for name, schema in forms.items()]}
+def _one_of(forms: Mapping[str, Schema], beside: Mapping[str, Schema] = EMPTY) -> Schema:
+    return {"oneOf": [record({name: schema, **beside}, optional=tuple(beside)) for name, schema in forms.items()]}
 
 
 def responses(model: Description) -> dict[str, Mapping[str, Any]]:
