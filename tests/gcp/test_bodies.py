@@ -203,12 +203,43 @@ def memory(pid: int, name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-@pytest.mark.parametrize("lengths", ["3\r\nContent-Length: 4", "-3", "three", f"3\r\n{CHUNKED}"])
-def test_a_head_that_leaves_the_bodys_length_open_is_refused_before_it_gets_to_the_function(
-    lengths: str, runtime: FunctionsRuntime
+LONG = "the headers exceed the limit of 8190 bytes each, or of 100"
+HEADS: dict[str, tuple[str, Case]] = {
+    "two lengths": ("Content-Length: 3\r\nContent-Length: 4", Case("two lengths", message="malformed request: ")),
+    "a negative length": ("Content-Length: -3", Case("negative", message="malformed request: ")),
+    "a length in words": ("Content-Length: three", Case("words", message="malformed request: ")),
+    "a length and chunks": (f"Content-Length: 3\r\n{CHUNKED}", Case("both", message="malformed request: ")),
+    "a long header": (f"Cookie: {'c' * 9000}", Case("long", status=431, code="too_large", message=LONG)),
+    "many headers": (
+        "\r\n".join(f"a{n}: b" for n in range(200)),
+        Case("many", status=431, code="too_large", message=LONG),
+    ),
+    "a name with a space": ("a b: c", Case("space", message="malformed request: ")),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_that_gunicorn_refuses_gets_our_error_and_is_counted_as_the_callers(
+    name: str, runtime: FunctionsRuntime
 ) -> None:
-    with connected(runtime, posted(f"Content-Length: {lengths}")) as connection:
-        assert answer(connection).status == 400
+    headers, case = HEADS[name]
+    with connected(runtime, posted(headers)) as connection:
+        reply = answer(connection)
+        check_refusal(reply, case)
+        assert connection.recv(1) == b""
+    line = record(runtime, reply.headers["x-request-id"])
+    assert (line["status"], line["code"], line["severity"]) == (case.status, case.code, "WARNING")
+
+
+def test_an_idle_connection_stays_open_for_a_load_balancers_next_request(runtime: FunctionsRuntime) -> None:
+    with connected(runtime, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n") as connection:
+        assert answer(connection).status == 200
+        connection.settimeout(4)
+        with pytest.raises(TimeoutError):  # gunicorn's own time is two seconds
+            connection.recv(1)
+        connection.settimeout(60)
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answer(connection).status == 200
 
 
 def test_a_body_that_the_caller_announces_is_asked_for(runtime: FunctionsRuntime, csv: bytes) -> None:

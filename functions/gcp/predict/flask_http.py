@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from io import BytesIO
 from urllib.parse import unquote
 
@@ -10,7 +11,7 @@ import flask
 from werkzeug.exceptions import ClientDisconnected
 
 from cloud_logging import trace_fields
-from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout
+from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout, TooLarge
 from pilotlight.frozen import TYPE_CHECKING, replace
 from pilotlight.http.messages import Request, Response
 
@@ -27,6 +28,16 @@ def handle(service: Service, request: flask.Request, environ: Mapping[str, str])
         return service.handle(replace(head, body=_body(request, service.max_body_bytes)))
     except RequestError as error:
         return service.refuse(head, error)
+
+
+def refuse(service: Service, status: int, message: str) -> tuple[Mapping[str, str], bytes]:
+    """Return headers and body of the response to a request whose head gunicorn could not parse."""
+    error: RequestError = InvalidRequest(f"malformed request: {message[:200]}")
+    if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        error = TooLarge("the headers exceed the limit of 8190 bytes each, or of 100")
+    error.status = status
+    response = service.refuse(Request(method="", path=""), error)
+    return response.headers, response.body
 
 
 def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:

@@ -1,8 +1,9 @@
-"""Time limits for clients, so that slow ones cannot occupy all of gunicorn's few threads.
+"""What gunicorn does for clients: time limits, so that slow ones cannot occupy all of its few threads, and refusals.
 
 gunicorn reads a request, head and body, and writes its reply as slowly as the client likes: as many slow clients as
 there are threads would stop the function. And it waits for the client to close a connection in the one thread that
-accepts all others.
+accepts all others. What it cannot parse it answers in HTML, and an idle connection it closes after two seconds, while
+load balancers are about to send on it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial, partialmethod
+from http import HTTPStatus
 
 import gunicorn.http
 from gunicorn import util
@@ -18,12 +20,35 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from gunicorn_worker import Refuse
+
+# Seconds. Load balancers keep idle connections for 600 and advise servers to keep them longer:
+# https://cloud.google.com/load-balancing/docs/https#timeout-keepalive-backends
+_KEEP_ALIVE = 650.0
+
 
 def limit(seconds: float) -> None:
     """Limit the time for a client to send a request, and to receive its reply, to so many seconds each."""
     gunicorn.http.RequestParser = partial(_Parser, seconds)
     ThreadWorker.handle = partialmethod(_handle_and_close, ThreadWorker.handle)
     TConn.close = _close
+    TConn.set_timeout = _keep_alive
+
+
+def refuse_with(refuse: Refuse) -> None:
+    """Let `refuse` answer the requests that gunicorn cannot parse."""
+    write_error = util.write_error
+
+    def write(sock: socket.socket, status: int, reason: str, message: str) -> None:
+        if not 400 <= status < 500:
+            write_error(sock, status, reason, message)
+            return
+        headers, body = refuse(status, message)
+        fields = {**headers, "connection": "close", "content-length": str(len(body))}
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{key}: {fields[key]}" for key in fields)]
+        sock.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+    util.write_error = write
 
 
 def _handle_and_close(worker: ThreadWorker, handle: Callable[..., object], connection: TConn) -> object:
@@ -37,6 +62,10 @@ def _handle_and_close(worker: ThreadWorker, handle: Callable[..., object], conne
 def _close(connection: TConn, graceful: bool = False) -> None:  # noqa: ARG001 - gunicorn's own signature
     """Close a connection in the accepting thread, without a wait; a worker thread may have closed it already."""
     util.close(connection.sock)
+
+
+def _keep_alive(connection: TConn) -> None:
+    connection.timeout = time.monotonic() + _KEEP_ALIVE
 
 
 class _Unreader(SocketUnreader):  # type: ignore[misc]

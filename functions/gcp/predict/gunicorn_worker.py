@@ -8,7 +8,10 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+Refuse = Callable[[int, str], tuple[Mapping[str, str], bytes]]
+"""Takes a status from 400 to 499 and gunicorn's message; returns the headers and the body of the response."""
 
 # gunicorn.arbiter.Arbiter.WORKER_BOOT_ERROR. A worker that exits with it, early or late, ends the master too. After any
 # other exit code the master forks another worker, with the same model or without one.
@@ -41,8 +44,13 @@ def once(work: Callable[[], None]) -> Callable[[], None]:
     return do
 
 
-def first_step(after_fork: Callable[[], None], client_timeout: float = _CLIENT_TIMEOUT) -> Callable[[], None]:
-    """Return a hook for `os.register_at_fork`, which ignores a hook's errors: this hook ends the child on one."""
+def first_step(
+    after_fork: Callable[[], None], client_timeout: float = _CLIENT_TIMEOUT, refuse: Refuse | None = None
+) -> Callable[[], None]:
+    """Return a hook for `os.register_at_fork`, which ignores a hook's errors: this hook ends the child on one.
+
+    `refuse` answers what gunicorn cannot parse.
+    """
 
     def step() -> None:
         try:
@@ -52,6 +60,8 @@ def first_step(after_fork: Callable[[], None], client_timeout: float = _CLIENT_T
 
                 worker.STOP_KEEPALIVE_LINGER = _LINGER  # type: ignore[attr-defined]
                 gunicorn_clients.limit(client_timeout)
+                if refuse is not None:
+                    gunicorn_clients.refuse_with(refuse)
             after_fork()
         except BaseException:  # noqa: BLE001 - a child without its model must not serve, for whatever reason
             traceback.print_exc()

@@ -10,6 +10,7 @@ gc.disable()  # a start makes next to no garbage, and searching for it again and
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 from flask import Request, Response, current_app, has_app_context
@@ -45,7 +46,8 @@ gc.enable()
 # functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it. With --debug
 # Flask's own server answers in this process: the first request then does what a fork does.
 _prepare = gunicorn_worker.once(_LOADER.after_fork)
-os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare))
+_refuse = partial(flask_http.refuse, _SERVICE)
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare, refuse=_refuse))
 
 if has_app_context():  # for paths that functions-framework leaves to Flask: /robots.txt, and any with a line break
     current_app.register_error_handler(404, lambda _: predict(current_request))
