@@ -134,6 +134,13 @@ def test_the_model_is_fetched_once_before_the_port_opens_and_outlives_its_worker
         assert len(google.gcs.requests) == 1
 
 
+def test_two_workers_share_an_instance_and_its_fetch(model: Pinned, google: Google) -> None:
+    with running(model, google, WORKERS="2") as runtime:
+        wait_until(lambda: len(children(runtime.pid)) == 2, limit=60)
+        assert {predict(runtime).status_code for _ in range(20)} == {200}
+        assert len(google.gcs.requests) == 1
+
+
 def test_with_debug_flasks_own_server_answers_though_it_never_forks(model: Pinned, google: Google) -> None:
     def answers() -> bool:
         try:
