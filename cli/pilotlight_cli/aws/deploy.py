@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilotlight.errors import PilotlightError
-from pilotlight.model.lock import load_lock
+from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli.aws import costs, versions
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store
@@ -22,6 +22,7 @@ from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.served import ALIAS, Served
+from pilotlight_cli.aws.sizes import beyond_rules, memory_text
 from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.verify import VerifyReport, verify
@@ -39,12 +40,6 @@ _STORE = "StoreUrl"
 _KEY = "StoreKeyArn"
 _BOUNDARY = "PermissionsBoundary"
 _STORE_OUTPUT = "Store"
-
-# Number parameters that must be whole.
-_WHOLE_NUMBERS = (
-    *("MinProvisioned", "MaxProvisioned", "MemorySize"),
-    *("EphemeralStorageMb", "TimeoutSeconds", "MaxBodyBytes"),
-)
 
 # Lambda reserves these for functions without reserved or provisioned concurrency.
 # https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
@@ -73,10 +68,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A successful deployment: the stack, what it serves, and whether that changed."""
+    """A successful deployment: the stack, what it serves, the model in that, and whether it changed."""
 
     stack: Stack
     served: Served
+    model: Description
     changed: bool
 
 
@@ -107,7 +103,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     now = read_stack(account.cloudformation, environment.stack)
     if now is None:
         raise NotServed(f"the stack {environment.stack} was deleted meanwhile")
-    return Deployed(now, served, served.version != before)
+    return Deployed(now, served, load_lock(package / "model.lock").model, served.version != before)
 
 
 def _wanted(template: Template, environment: Environment) -> dict[str, str]:
@@ -115,29 +111,10 @@ def _wanted(template: Template, environment: Environment) -> dict[str, str]:
     if environment.parameters.get(PARAMETER):
         raise DeployRefused(f"samconfig.toml sets {PARAMETER} for {environment.name}; remove it, deploy computes it")
     values = effective_values(template, environment.parameters)
-    refused = refusals(template, values) or _beyond_rules(values)
+    refused = refusals(template, values) or beyond_rules(values)
     if refused:
         raise DeployRefused(f"the parameters of {environment.name} in samconfig.toml: {'; '.join(refused)}")
     return values
-
-
-def _beyond_rules(values: Values) -> list[str]:
-    """Return a sentence for each error that the template's rules cannot find, since they cannot compare numbers."""
-    if broken := [name for name in _WHOLE_NUMBERS if not values[name].isdecimal()]:
-        return [f"{name} is {values[name]}; expected a whole number" for name in broken]
-    fewest, most, timeout = (int(values[name]) for name in ("MinProvisioned", "MaxProvisioned", "TimeoutSeconds"))
-    budget = float(values["LatencyBudgetMs"])
-    refused = []
-    if fewest > most:
-        refused.append(
-            f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected a maximum of at least the minimum"
-        )
-    if budget > timeout * 1000:
-        refused.append(
-            f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; requests time out before they exceed the "
-            "budget, so the alarm would never fire; expected a budget within the timeout"
-        )
-    return refused
 
 
 def _served_version(account: Account, stack: Stack | None, environment: Environment) -> str:
@@ -243,9 +220,9 @@ def _confirm(
     """Report the cost, and ask for confirmation. Raise DeployRefused without it."""
     function = function_name(environment)
     snapshots = _snapshots(function, account) if stack else 0
-    cost = costs.cost_text(wanted, snapshots)
-    if cost:
-        account.say(cost)
+    for text in (costs.cost_text(wanted, snapshots), memory_text(wanted, stack.parameters if stack else {})):
+        if text:
+            account.say(text)
     if stack is None:
         account.say(
             "this is the stack's first deployment, without a traffic shift and hooks: only the verification, and the "

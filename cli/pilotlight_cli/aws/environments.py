@@ -12,7 +12,10 @@ from typing import Any
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws import AwsUsageError
 
-_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
+# Lambda's names end at 64 characters, and the longest in the template is CodeDeployHook_STACK-post.
+_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,43}")
+STACK_EXPECTED = "at most 44 letters, digits and hyphens, a letter first"
+
 _DEFAULT = "default"  # what SAM CLI uses without --config-env
 _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
@@ -34,6 +37,11 @@ class Environment:
     parameters: Mapping[str, str]
 
 
+def is_stack_name(name: str) -> bool:
+    """Return whether a stack of the template can have this name."""
+    return bool(_STACK.fullmatch(name))
+
+
 def read_environment(name: str, file: Path) -> Environment:
     """Return an environment of a samconfig.toml. Raise AwsUsageError if it has no such table, or SamConfigError."""
     tables = _tables(file)
@@ -43,8 +51,8 @@ def read_environment(name: str, file: Path) -> Environment:
     merged = shared | own
     place = f"{name}.deploy.parameters"
     stack = _text(merged, "stack_name", place, file)
-    if not _STACK.fullmatch(stack):
-        raise _invalid(file, f"{place}.stack_name", stack, "letters, digits and hyphens, a letter first")
+    if not is_stack_name(stack):
+        raise _invalid(file, f"{place}.stack_name", stack, STACK_EXPECTED)
     region = _text(merged, "region", place, file) if "region" in merged else ""
     return Environment(name, stack, region, _overrides(merged.get("parameter_overrides", []), place, file))
 
@@ -82,6 +90,12 @@ def _text(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> s
     return value
 
 
+def parse_parameter(text: str) -> tuple[str, str] | None:
+    """Return name and value of a parameter from NAME=VALUE, or None."""
+    match = _PARAMETER.fullmatch(text)
+    return (match[1], _unquoted(match[2])) if match else None
+
+
 def _overrides(items: object, place: str, file: Path) -> dict[str, str]:
     """Return the values of the template's parameters from a list of NAME=VALUE."""
     place = f"{place}.parameter_overrides"
@@ -89,12 +103,13 @@ def _overrides(items: object, place: str, file: Path) -> dict[str, str]:
         raise _invalid(file, place, items, 'a list of "Name=Value"')
     values: dict[str, str] = {}
     for number, item in enumerate(items):
-        match = _PARAMETER.fullmatch(item) if isinstance(item, str) else None
-        if not match:
+        parsed = parse_parameter(item) if isinstance(item, str) else None
+        if parsed is None:
             raise _invalid(file, f"{place}[{number}]", item, '"Name=Value"')
-        if match[1] in values:
-            raise _invalid(file, f"{place}[{number}]", item, f"{match[1]} only once")
-        values[match[1]] = _unquoted(match[2])
+        name, value = parsed
+        if name in values:
+            raise _invalid(file, f"{place}[{number}]", item, f"{name} only once")
+        values[name] = value
     return values
 
 

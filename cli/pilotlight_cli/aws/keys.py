@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING
 
 from pilotlight_cli.aws import AwsUsageError
 from pilotlight_cli.aws.calls import AwsError, calling
+from pilotlight_cli.aws.environments import STACK_EXPECTED, is_stack_name
+from pilotlight_cli.aws.stacks import read_stack
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_ssm import SSMClient
 
 MAX_LABEL = 200  # characters
 
 _FORMAT = 1
 _ID = re.compile(r"[0-9a-f]{16}")
-_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,35 @@ class ApiKey:
 
 def path(stack: str) -> str:
     """Return the path of a stack's keys. Raise AwsUsageError if the name is invalid."""
-    if not _STACK.fullmatch(stack):
-        raise AwsUsageError(f"invalid stack name {stack!r}; expected letters, digits and hyphens, a letter first")
+    if not is_stack_name(stack):
+        raise AwsUsageError(f"invalid stack name {stack!r}; expected {STACK_EXPECTED}")
     return f"/pilotlight/{stack}/api-keys"
+
+
+def check_stack(cloudformation: CloudFormationClient, name: str) -> None:
+    """Raise AwsError unless a stack lets in who has a key from its own path."""
+    own, stack = path(name), read_stack(cloudformation, name)
+    if stack is None:
+        raise AwsError(f"the stack {name} does not exist, so a key would open nothing; deploy it first")
+    authorization, used = (stack.parameters.get(parameter, "") for parameter in ("Authorization", "ApiKeysPath"))
+    if authorization != "api-key":
+        raise AwsError(
+            f"the stack {name} has Authorization={authorization}, so a key would open nothing; set "
+            "Authorization=api-key in samconfig.toml and deploy it first"
+        )
+    if used not in ("", own):
+        raise AwsError(
+            f"the stack {name} reads its keys from {used} (ApiKeysPath), so a key in {own} would open nothing; create "
+            "it for the stack whose path that is"
+        )
+
+
+def check_key(label: str, expires: date | None, now: datetime) -> None:
+    """Raise AwsUsageError if no key can have this label or last day."""
+    if len(label) > MAX_LABEL or not label.isprintable():
+        raise AwsUsageError(f"invalid label; expected at most {MAX_LABEL} printable characters")
+    if expires is not None and expires < now.astimezone(UTC).date():
+        raise AwsUsageError(f"--expires {expires} is in the past; expected the last day (UTC) on which the key works")
 
 
 def create(
@@ -57,10 +85,7 @@ def create(
 ) -> tuple[ApiKey, str]:
     """Create a key; return its record and the key itself, which is stored nowhere. Raise AwsUsageError or AwsError."""
     below = path(stack)
-    if len(label) > MAX_LABEL or not label.isprintable():
-        raise AwsUsageError(f"invalid label; expected at most {MAX_LABEL} printable characters")
-    if expires is not None and expires < now.astimezone(UTC).date():
-        raise AwsUsageError(f"--expires {expires} is in the past; expected the last day (UTC) on which the key works")
+    check_key(label, expires, now)
     made = ApiKey(random(8).hex(), label, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", expires)
     secret = urlsafe_b64encode(random(32)).rstrip(b"=").decode()
     record = {

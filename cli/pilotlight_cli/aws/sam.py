@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
@@ -31,6 +32,9 @@ _REMOVED = (
 )
 
 
+_TIPS = "Commands you can use next"  # `sam deploy --guided` among them, which would not deploy this project
+
+
 class SamFailed(PilotlightError):
     """A command of SAM CLI failed, after printing the reason."""
 
@@ -47,8 +51,20 @@ def program() -> list[str]:
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> int:
-    """Run a command in a folder; return its exit code. All its output goes to stderr."""
-    return subprocess.run(command, env=dict(environ), cwd=folder, stdout=2, check=False).returncode
+    """Run a command in a folder; return its exit code. All its output goes to stderr, but for SAM's tips at its end."""
+    if "build" not in command:  # only a build ends with tips; a deployment's output stays coloured
+        return subprocess.run(command, env=dict(environ), cwd=folder, stdout=2, check=False).returncode
+    with subprocess.Popen(command, env=dict(environ), cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            lines: Iterator[str] = iter(process.stdout or ())
+            for line in takewhile(lambda line: not line.startswith(_TIPS), lines):
+                sys.stderr.write(line)
+            for _ in lines:
+                pass
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight_cli.aws import AwsUsageError
+from pilotlight_cli.aws.environments import parse_parameter
 from pilotlight_cli.aws.sam import SamFailed, build_variables, clean, program
-from pilotlight_cli.aws.template import load_template
+from pilotlight_cli.aws.template import TemplateError, effective_values, load_template, refusals
 from pilotlight_cli.local.process import Child, Log, PortTaken, listen
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, affects_store, s3_store
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
@@ -90,13 +93,66 @@ def invoke_command(run: Prepared, event: Path, parameters: Sequence[str] = ()) -
     return [*program(), "local", "invoke", FUNCTION, "--event", str(event.resolve()), *_options(run, parameters)]
 
 
-def example_event(lock: Path, run: Prepared) -> Path:
-    """Write an event with the first golden sample beside the template; return its path. Raise SamFailed."""
-    event, made = run.template.with_name("event.json"), pinned_events(lock)
-    if not made:
-        raise SamFailed("JSON cannot represent any golden sample of this model; name a file with an event")
-    event.write_bytes(made["http-api-v2-predict.json"])
+def invoke(run: Prepared, event: bytes, parameters: Sequence[str]) -> int:
+    """Send one event; print the response to stdout and the function's log to stderr. Return the exit code.
+
+    SAM's own is 0 for an exception of the function, whose response then says what was raised.
+    """
+    file = run.template.with_name("event.json")
+    file.write_bytes(event)
+    command = invoke_command(run, file, parameters)
+    done = subprocess.run(command, env=dict(run.environ), stdout=subprocess.PIPE, check=False)
+    sys.stdout.write(done.stdout.decode(errors="replace"))
+    return 1 if done.returncode or is_function_error(done.stdout) else 0
+
+
+def is_function_error(response: bytes) -> bool:
+    """Return whether a response is what Lambda makes of an exception of the function."""
+    try:
+        document = json.loads(response)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and {"errorType", "errorMessage"} <= document.keys()
+
+
+def read_event(file: Path | None, lock: Path) -> bytes:
+    """Return an event: that of a file, for `-` of standard input, without a file one with the first golden sample.
+
+    Raise AwsUsageError if it is not JSON, or not there.
+    """
+    if file is None:
+        made = pinned_events(lock)
+        if not made:
+            raise AwsUsageError("JSON cannot represent any golden sample of this model; name a file with an event")
+        return made["http-api-v2-predict.json"]
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        event = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        json.loads(event)
+    except OSError as error:
+        raise AwsUsageError(
+            f"{name}: {error.strerror}; expected a file with an event, such as those in events/"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise AwsUsageError(f"{name} is not JSON: {error}; expected an event, such as those in events/") from None
     return event
+
+
+def check_parameters(template: Path, parameters: Sequence[str]) -> None:
+    """Raise AwsUsageError unless a template accepts these values, each as NAME=VALUE. SAM CLI ignores unknown names."""
+    given = {}
+    for text in parameters:
+        parsed = parse_parameter(text)
+        if parsed is None:
+            raise AwsUsageError(f"--parameter {text}: expected NAME=VALUE")
+        given[parsed[0]] = parsed[1]
+    document = load_template(template)
+    try:
+        refused = refusals(document, effective_values(document, given))
+    except TemplateError as error:
+        raise AwsUsageError(f"--parameter: {error}") from None
+    if refused:
+        raise AwsUsageError(f"--parameter: {'; '.join(refused)}")
 
 
 @contextmanager

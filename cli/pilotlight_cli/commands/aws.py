@@ -12,7 +12,7 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.calling import calling_command
-from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.commands.options import AsJson, ModelName, in_ci
 from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
@@ -48,13 +48,15 @@ def deploy(
             functions=client("lambda"),
             sam=Sam(chosen, target.name, os.environ),
             say=console.say,
-            confirm=lambda question: yes or bool(os.environ.get("CI")) or _ask(question),
+            confirm=lambda question: yes or in_ci(os.environ) or _ask(question),
         )
         done = deployment.deploy(target, account, source)
     if json:
         console.print_json(_document(done))
     else:
-        _print(done, calling_command(environment, "aws", model))
+        shown = console.output()
+        shown.print(deployed_text(done), soft_wrap=True)
+        shown.print(f"Call it: {calling_command(environment, 'aws', model)}", soft_wrap=True)
 
 
 def prune(
@@ -134,23 +136,20 @@ def _ask(question: str) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _print(done: Deployed, call: str) -> None:
-    served, shown = done.served, console.output()
-    what = f"version {served.version} with the release {served.release[:12]}"
-    shown.print(
-        f"{done.stack.name} now serves {what}" if done.changed else f"No change: {done.stack.name} still serves {what}",
-        soft_wrap=True,
-    )
-    for name in ("ApiUrl", "Dashboard"):
-        if name in done.stack.outputs:
-            shown.print(f"{name}: {done.stack.outputs[name]}", soft_wrap=True)
-    shown.print(f"Call it: {call}", soft_wrap=True)
+def deployed_text(done: Deployed) -> str:
+    """Return what a deployment says at its end: what serves now, and the stack's addresses."""
+    model, name, served = f"{done.model.name}:{done.model.version}", done.stack.name, done.served
+    what = f"{model}, as version {served.version} with the release {served.release[:12]}"
+    lines = [f"{name} now serves {what}" if done.changed else f"No change: {name} still serves {what}"]
+    outputs = done.stack.outputs
+    return "\n".join(lines + [f"{key}: {outputs[key]}" for key in ("ApiUrl", "Dashboard") if key in outputs])
 
 
 def _document(done: Deployed) -> dict[str, object]:
     return {
         "stack": done.stack.name,
         "changed": done.changed,
+        "model": {"name": done.model.name, "version": done.model.version},
         "version": done.served.version,
         "release": done.served.release,
         "lock": done.served.lock,

@@ -13,7 +13,7 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.calling import calling_command
-from pilotlight_cli.commands.options import AsJson, LockPath, ModelName
+from pilotlight_cli.commands.options import AsJson, LockPath, ModelName, in_ci
 from pilotlight_cli.project.folders import selected
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def deploy(
 
     chosen = selected(model, lock)
     google = _connect(settings or chosen.gcp_settings, environment)
-    with _operator(
-        google.settings.plan, lambda question: yes or bool(os.environ.get("CI")) or _confirm(question)
-    ) as operator:
+    with _operator(google.settings.plan, lambda question: yes or in_ci(os.environ) or _confirm(question)) as operator:
         done = deployment.deploy(google, operator, chosen.lock, out or chosen.built("gcp"), source)
     if json:
         console.print_json(
@@ -75,11 +73,15 @@ def deploy(
                 "revision": done.revision,
                 "before": done.before or None,
                 "release": done.release,
+                "model": {"name": done.model.name, "version": done.model.version},
             }
         )
         return
     before = f" (before: {done.before})" if done.before else " (first deployment, no traffic to shift)"
-    console.output().print(f"{done.revision} has all traffic of {done.service}{before}", soft_wrap=True)
+    console.output().print(
+        f"{done.revision} with {done.model.name}:{done.model.version} has all traffic of {done.service}{before}",
+        soft_wrap=True,
+    )
     console.output().print(f"URL: {done.uri}", soft_wrap=True)
     console.output().print(f"Call it: {calling_command(environment, 'gcp', model)}", soft_wrap=True)
 

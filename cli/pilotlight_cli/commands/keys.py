@@ -39,8 +39,10 @@ def create(
     from pilotlight_cli.aws.calls import client
 
     keys.path(stack)
-    last_day = expires.date() if expires else None
-    made, key = keys.create(client("ssm"), stack, label=label, expires=last_day, now=datetime.now(UTC))
+    last_day, now = expires.date() if expires else None, datetime.now(UTC)
+    keys.check_key(label, last_day, now)
+    keys.check_stack(client("cloudformation"), stack)
+    made, key = keys.create(client("ssm"), stack, label=label, expires=last_day, now=now)
     if json:
         console.print_json({"stack": stack, **_document(made), "key": key})
         return

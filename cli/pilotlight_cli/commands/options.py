@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -24,6 +25,11 @@ else:
     Format = Literal[tuple(FORMATS)]
     Engine = Literal[tuple(ENGINES)]
     Method = Literal[METHODS]
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """Return whether CI is set, to anything but a word for no: nobody is there to confirm."""
+    return environ.get("CI", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def _or_of_project(store: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +40,7 @@ def invoke(
         Path | None,
         typer.Argument(
             metavar="FILE",
-            help="The event, such as those in events/ (default: a request with the first golden sample).",
+            help="The event, such as those in events/; - is standard input (default: the first golden sample).",
             show_default=False,
         ),
     ] = None,
@@ -50,14 +49,15 @@ def invoke(
     model: ModelName = "",
 ) -> None:
     """Build the function, send it one event, and print its response."""
-    from pilotlight_cli.aws.sam_local import example_event, invoke_command, prepared
+    from pilotlight_cli.aws import sam_local
 
-    console.say("Building the function with SAM")
     chosen = find_project().model(model)
-    with prepared(chosen, store, os.environ) as run:
-        command = invoke_command(run, event or example_event(chosen.lock, run), parameter or ())
-        done = subprocess.run(command, env=dict(run.environ), check=False)
-    raise typer.Exit(min(done.returncode, 1))
+    content = sam_local.read_event(event, chosen.lock)
+    sam_local.check_parameters(chosen.template, parameter or ())
+    console.say("Building the function with SAM")
+    with sam_local.prepared(chosen, store, os.environ) as run:
+        code = sam_local.invoke(run, content, parameter or ())
+    raise typer.Exit(code)
 
 
 @app.command("start-api")
@@ -70,11 +70,12 @@ def start_api(
     model: ModelName = "",
 ) -> None:
     """Build the function and serve it with SAM's local API, which authorizes every request."""
-    from pilotlight_cli.aws.sam_local import api, prepared
+    from pilotlight_cli.aws.sam_local import api, check_parameters, prepared
     from pilotlight_cli.local.command import interrupted_by_signals, print_log
     from pilotlight_cli.local.process import free_port, listen
 
     chosen = find_project().model(model)
+    check_parameters(chosen.template, parameter or ())
     port = port or free_port()
     listen(port).close()  # fail before the slow steps
     try:

@@ -47,13 +47,14 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A successful deployment: the new revision, the one before ("" for the first), and the release digest."""
+    """A successful deployment: the new revision, the one before ("" for the first), the release digest, the model."""
 
     service: str
     uri: str
     revision: str
     before: str
     release: str
+    model: Description
 
 
 def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: str = "") -> Deployed:
@@ -76,7 +77,7 @@ def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: st
         _roll_out(google, operator, function, old, expected)
     else:
         _check_first_revision(google, operator, function, expected)
-    return Deployed(function.service, function.uri, function.revision, old, release)
+    return Deployed(function.service, function.uri, function.revision, old, release, expected.model)
 
 
 def service_of(google: Google) -> Service | None:

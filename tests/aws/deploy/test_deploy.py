@@ -29,6 +29,7 @@ from pilotlight_cli.aws.deploy import Account, Deployed, DeployRefused, deploy
 from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.serving import read_deployment
+from pilotlight_cli.commands.aws import deployed_text
 from pilotlight_cli.local.verify import Check, VerifyReport, verify
 from pilotlight_cli.project.folders import ModelFolder
 from pilotlight_cli.project.status import Deployment as Status
@@ -125,6 +126,7 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
     scene.store = ""
     done = scene.deploy(check=verify)
     assert (done.served.version, done.changed) == ("1", True)
+    assert deployed_text(done).startswith(f"{scene.stack} now serves breast-cancer:1, as version 1 with the release ")
     assert done.stack.outputs["ApiUrl"] == f"https://{scene.stack}.example.com"
     (values,) = scene.sam.deployments
     assert values.keys() == TEMPLATE["Parameters"].keys()
@@ -164,6 +166,15 @@ def test_the_first_deployment_is_one_update_in_every_start_mode(scene: Scene, mo
     done = scene.deploy(START_MODES[mode])
     assert scene.modes == [(mode, done.served.release, "Linear10PercentEvery1Minute")]
     assert any("a month" in line for line in scene.said) == (mode != "on-demand")
+
+
+def test_memory_that_a_new_account_refuses_is_told_when_it_is_new(scene: Scene) -> None:
+    told = []
+    for size in ("3008", "4096", "4096"):
+        scene.said.clear()
+        scene.deploy({"MemorySize": size})
+        told.append(any("new AWS accounts refuse more than 3008 MB" in line for line in scene.said))
+    assert told == [False, True, False]
 
 
 def test_sam_is_told_all_parameters_and_the_environment_and_nothing_of_a_make_around(scene: Scene) -> None:

@@ -104,3 +104,14 @@ def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) ->
     (built / "template.yaml").write_text("Resources: [")
     with pytest.raises(SamFailed, match=r"^'sam deploy' failed with exit code \d+; see its output above$"):
         sam(built, environ).deploy("sam-deploy", {})
+
+
+def test_a_build_prints_no_tips_to_deploy_by_sam_alone(
+    built: Path, environ: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (built.parents[1] / "template.yaml").write_bytes((built / "template.yaml").read_bytes())
+    sam(built, environ).build("x86_64")
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "Build Succeeded" in said.err
+    assert "sam deploy" not in said.err

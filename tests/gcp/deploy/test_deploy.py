@@ -24,7 +24,10 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
         "this is the first deployment of predict: without an old revision there is no traffic to shift" in done.stderr
     )
     assert "Cloud Run refuses that. Otherwise set public = true" in done.stderr  # of CORS behind IAM
-    assert f"{FIRST} has all traffic of predict (first deployment, no traffic to shift)" in done.stdout
+    assert (
+        f"{FIRST} with breast-cancer:1 has all traffic of predict (first deployment, no traffic to shift)"
+        in done.stdout
+    )
     assert deployment.google.service("predict").split == {FIRST: 100}
 
     # The model is in the store, copied from the repository.
@@ -118,6 +121,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
         "revision": SECOND,
         "before": FIRST,
         "release": document["release"],
+        "model": {"name": "breast-cancer", "version": 1},
     }
     shares = [split.get(SECOND, 0) for split in service.history[before:]]
     # pinned, deployed, policy, tagged, noted, 50 %, 100 %, note removed

@@ -87,7 +87,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("[dev.global.parameters]", r"dev.deploy.parameters.stack_name: found nothing, expected a string"),
         ("dev = {global = 3}", r"dev.global: found 3, expected a table with parameters"),
         ("dev = {global.parameters.stack_name = 3}", r"stack_name: found 3, expected a string"),
-        ("dev = {global.parameters.stack_name = '3'}", r"stack_name: found '3', expected letters, digits and hyphens"),
+        ("dev = {global.parameters.stack_name = '3'}", r"stack_name: found '3', expected at most 44 letters, digits"),
+        (
+            f"dev = {{global.parameters.stack_name = '{'s' * 45}'}}",
+            rf"stack_name: found '{'s' * 45}', expected at most 44 letters",
+        ),
         (
             "dev = {global.parameters = {stack_name = 'a', region = 1}}",
             r"parameters.region: found 1, expected a string",

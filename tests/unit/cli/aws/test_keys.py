@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -59,7 +60,43 @@ def test_the_commands_have_the_forms_that_are_fixed() -> None:
     assert found == FORMS
 
 
-def test_a_key_is_printed_alone_on_stdout_and_stored_as_a_hash(ssm: Any, stack: str) -> None:
+@pytest.fixture
+def keyed(ssm: Any, aws: Callable[[str], Any], stack: str) -> Callable[..., str]:
+    """Give a function that brings the stack with these parameters and returns its name."""
+
+    def bring(**parameters: str) -> str:
+        given = {"Authorization": "api-key", "ApiKeysPath": "", **parameters}
+        template = {
+            "Parameters": {name: {"Type": "String"} for name in given},
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        }
+        values = [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()]
+        aws("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(template), Parameters=values)
+        return stack
+
+    return bring
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        (None, "does not exist, so a key would open nothing; deploy it first"),
+        ({"Authorization": "iam"}, "has Authorization=iam, so a key would open nothing; set Authorization=api-key"),
+        ({"ApiKeysPath": "/team/keys"}, "reads its keys from /team/keys (ApiKeysPath), so a key in /pilotlight/"),
+    ],
+    ids=["no stack", "no keys", "another path"],
+)
+def test_a_key_that_would_open_nothing_is_not_made(
+    ssm: Any, keyed: Callable[..., str], stack: str, parameters: dict[str, str] | None, said: str
+) -> None:
+    if parameters is not None:
+        keyed(**parameters)
+    result = run("create", "--stack", stack, code=1)
+    assert (said in result.stderr, result.stdout, stored(ssm, stack)) == (True, "", {})
+
+
+def test_a_key_is_printed_alone_on_stdout_and_stored_as_a_hash(ssm: Any, keyed: Callable[..., str]) -> None:
+    stack = keyed()
     result = run("create", "--stack", stack, "--label", "nightly batch", "--expires", "2099-12-31")
 
     key = KEY.fullmatch(result.stdout.rstrip("\n"))
@@ -77,7 +114,8 @@ def test_a_key_is_printed_alone_on_stdout_and_stored_as_a_hash(ssm: Any, stack: 
     assert key[2] not in result.stderr + json.dumps(stored(ssm, stack))
 
 
-def test_a_key_as_json(ssm: Any, stack: str) -> None:
+def test_a_key_as_json(ssm: Any, keyed: Callable[..., str]) -> None:
+    stack = keyed()
     document = json.loads(run("create", "--stack", stack, "--json").stdout)
 
     assert document.keys() == {"stack", "id", "label", "created_at", "expires", "key"}
@@ -85,7 +123,8 @@ def test_a_key_as_json(ssm: Any, stack: str) -> None:
     assert (document["stack"], document["label"], document["expires"]) == (stack, "", None)
 
 
-def test_two_keys_are_two(ssm: Any, stack: str) -> None:
+def test_two_keys_are_two(ssm: Any, keyed: Callable[..., str]) -> None:
+    stack = keyed()
     assert run("create", "--stack", stack).stdout != run("create", "--stack", stack).stdout
     assert len(stored(ssm, stack)) == 2
 
@@ -189,6 +228,7 @@ def test_an_id_that_is_not_there_is_a_failure(ssm: Any, stack: str) -> None:
         ("list", "--stack", "no/stack"),
         ("list", "--stack", "../../other"),
         ("create", "--stack", "1st"),
+        ("create", "--stack", "s" * 45),
         ("create", "--stack", "a", "--expires", "tomorrow"),
         ("create", "--stack", "a", "--expires", "2020-01-01"),
         ("create", "--stack", "a", "--label", "x" * (keys.MAX_LABEL + 1)),
