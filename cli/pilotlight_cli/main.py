@@ -24,6 +24,7 @@ from pilotlight_cli.commands import (
     keys,
     models,
     optimizing,
+    places,
     projects,
     publishing,
     releases,
@@ -107,6 +108,11 @@ deploy = typer.Typer(no_args_is_help=True, help="Deploy this working copy to a c
 deploy.command("aws")(aws.deploy)
 deploy.command("gcp")(gcp.deploy)
 
+status_of = typer.Typer(invoke_without_command=True, help="Show what is pinned, stored and served.")
+status_of.callback()(status.status)
+status_of.command("aws")(places.aws)
+status_of.command("gcp")(places.gcp)
+
 rollout = typer.Typer(no_args_is_help=True, help="Resume or roll back an unfinished rollout.")
 rollout.command("gcp")(gcp.rollout)
 
@@ -115,7 +121,7 @@ prune.command("aws")(aws.prune)
 
 app.command("init", rich_help_panel=PROJECT)(projects.init)
 app.command("add", rich_help_panel=PROJECT)(projects.add)
-app.command("status", rich_help_panel=PROJECT)(status.status)
+app.add_typer(status_of, name="status", rich_help_panel=PROJECT)
 app.command("summary", rich_help_panel=PROJECT)(status.summary)
 app.command("upgrade", rich_help_panel=PROJECT)(status.upgrade)
 app.command("inspect", rich_help_panel=MODEL)(inspecting.inspect)

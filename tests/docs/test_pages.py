@@ -191,7 +191,7 @@ def named_commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, s
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from named_commands(command, f"{before}{name} ")
-        else:
+        if not isinstance(command, TyperGroup) or command.invoke_without_command:
             options = {option for parameter in command.params for option in parameter.opts}
             yield f"{before}{name}", options | {"--help"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -65,9 +65,11 @@ def client(service: Literal["cloudformation"], region: str = "") -> CloudFormati
 def client(service: Literal["lambda"], region: str = "") -> LambdaClient: ...
 @overload
 def client(service: Literal["ssm"], region: str = "") -> SSMClient: ...
+@overload
+def client(service: Literal["cloudwatch", "logs"], region: str = "") -> Any: ...  # noqa: ANN401 - boto3 makes the type
 def client(
-    service: Literal["cloudformation", "lambda", "ssm"], region: str = ""
-) -> CloudFormationClient | LambdaClient | SSMClient:
+    service: Literal["cloudformation", "cloudwatch", "lambda", "logs", "ssm"], region: str = ""
+) -> CloudFormationClient | LambdaClient | SSMClient | Any:
     """Return a client of a service, configured by AWS's own variables and configuration files. Raise AwsError.
 
     `region` replaces the region that these configure.

@@ -22,18 +22,26 @@ _DESCRIBE = {"pilotlight": "describe"}
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a version of the function reports: its number, its release digest, the SHA-256 of its model.lock."""
+    """What a version of the function reports: its number, its release digest, the SHA-256 of its model.lock.
+
+    `model` is NAME:VERSION, or empty if the function does not say.
+    """
 
     version: str
     release: str
     lock: str
+    model: str = ""
 
 
 def read_served(functions: LambdaClient, function: str, qualifier: str = ALIAS) -> Served:
     """Return what a version or an alias serves. Raise AwsError if it does not say."""
     description = _invoke(functions, function, qualifier, _DESCRIBE)
     try:
-        return Served(*(str(description[name]) for name in ("function_version", "release", "lock")))
+        facts = [str(description[name]) for name in ("function_version", "release", "lock")]
+        match description.get("model"):
+            case {"name": name, "version": version}:
+                facts.append(f"{name}:{version}")
+        return Served(*facts)
     except (KeyError, TypeError):
         raise AwsError(
             f"{function}:{qualifier} returned {_shown(description)}, expected a description of its version"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws import AwsUsageError, versions
-from pilotlight_cli.aws.calls import NoAccess, NoCredentials, NoRegion, client
+from pilotlight_cli.aws.calls import NoAccess, NoCredentials, NoRegion, calling, client
 from pilotlight_cli.aws.deploy import function_name
 from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
 from pilotlight_cli.aws.served import ALIAS, read_served
 from pilotlight_cli.aws.stacks import read_stack
-from pilotlight_cli.project.status import Deployment, Share
+from pilotlight_cli.project.status import Deployment, Details, Share
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -55,4 +55,20 @@ def _shares(target: Environment, pin: str) -> tuple[Share, ...]:
 
 def _share(functions: LambdaClient, function: str, qualifier: str, percent: int, pin: str) -> Share:
     served = read_served(functions, function, qualifier)
-    return Share(f"version {served.version}", percent, served.release, is_pin=served.lock == pin)
+    return Share(f"version {served.version}", percent, served.release, served.model, served.lock == pin, served.lock)
+
+
+def read_details(target: Environment, shares: tuple[Share, ...]) -> Details:
+    """Return more of an environment whose versions share the traffic like this. Raise AwsError."""
+    stack = read_stack(client("cloudformation", target.region), target.stack)
+    if stack is None:
+        return Details()
+    parts = [f"{share.version} at {share.percent} %" for share in shares[1:]]
+    if stack.status.endswith("_IN_PROGRESS"):
+        parts.append(f"the stack is in {stack.status}")
+    with calling(f"the alarms of {target.stack}", "cloudwatch:DescribeAlarms"):
+        pages = client("cloudwatch", target.region).get_paginator("describe_alarms")
+        found = [one for page in pages.paginate(AlarmNamePrefix=f"{target.stack}-") for one in page["MetricAlarms"]]
+    return Details(
+        stack.outputs.get("ApiUrl", ""), ", ".join(parts), {one["AlarmName"]: one["StateValue"] for one in found}
+    )

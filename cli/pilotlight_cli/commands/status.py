@@ -38,12 +38,15 @@ _UNFINISHED = {
 
 
 def status(
+    context: typer.Context,
     *,
     model: ModelName = "",
     offline: Annotated[bool, typer.Option("--offline", help="Do not ask the clouds.")] = False,
     json: AsJson = False,
 ) -> None:
     """Show what is pinned, what the project's store has, and what serves in each environment."""
+    if context.invoked_subcommand:
+        return
     from pilotlight_cli.project.status import read_status
 
     project = find_project()

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight_cli.gcp import GcpUsageError, NoAccess, NoCredentials, NotFound, functions
+from pilotlight_cli.gcp.deploy import service_of
 from pilotlight_cli.gcp.functions import Function
 from pilotlight_cli.gcp.gcloud import Run, run_gcloud
 from pilotlight_cli.gcp.platform import Google, connect
 from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.gcp.state import rollout_on
-from pilotlight_cli.project.status import Deployment, Share
+from pilotlight_cli.project.status import Deployment, Details, Share
 
 _STATES: dict[type[PilotlightError], str] = {
     NoCredentials: "no credentials",
@@ -56,4 +57,14 @@ def _share(function: Function, revision: str, percent: int, pin: str) -> Share:
         return Share(revision, percent)
     model = f"{labels.get('pilotlight-model')}:{labels.get('pilotlight-version')}"
     is_pin = bool(pin) and pin.startswith(labels["pilotlight-lock"])
-    return Share(revision, percent, labels.get("pilotlight-release", ""), model, is_pin=is_pin)
+    return Share(revision, percent, labels.get("pilotlight-release", ""), model, is_pin, labels["pilotlight-lock"])
+
+
+def read_details(google: Google) -> Details:
+    """Return more of an environment. Raises GcpError."""
+    service = service_of(google)
+    if service is None:
+        return Details()
+    state = rollout_on(service)
+    moving = f"{state.new} at {state.percent} % since {state.started:%Y-%m-%d %H:%M} UTC" if state else ""
+    return Details(service.uri, moving)

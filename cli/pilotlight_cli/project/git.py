@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,22 @@ def git(folder: Path, *arguments: str) -> bytes:
     if done.returncode:
         raise _failed(folder, arguments, done)
     return done.stdout
+
+
+def commit_of(file: Path, digest: str) -> str:
+    """Return the newest commit of a file's history whose content has this SHA-256 (or its first part), or "".
+
+    The id is abbreviated. Outside of a repository there is no such commit.
+    """
+    folder = file.resolve().parent
+    try:
+        commits = git(folder, "log", "--format=%h", "--", file.name).decode().split()
+        for commit in commits if digest else ():
+            if hashlib.sha256(git(folder, "show", f"{commit}:./{file.name}")).hexdigest().startswith(digest):
+                return commit
+    except GitFailed:
+        return ""
+    return ""
 
 
 def merge(mine: bytes, base: bytes, other: bytes, names: tuple[str, str, str]) -> tuple[bytes, bool]:

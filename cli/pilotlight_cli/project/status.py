@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +40,8 @@ class Stored:
 class Share:
     """A version or a revision of a function, with its percentage of the traffic.
 
-    Release and model are empty, and `is_pin` is None, where the cloud does not tell.
+    Release, model and lock are empty, and `is_pin` is None, where the cloud does not tell. `lock` is the SHA-256 of the
+    deployed model.lock, or its first part.
     """
 
     version: str
@@ -48,6 +49,19 @@ class Share:
     release: str = ""
     model: str = ""
     is_pin: bool | None = None
+    lock: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """More of an environment: its URL, the release in progress if any, and the state of each alarm by its name.
+
+    `alarms` is None where the cloud is not asked for them.
+    """
+
+    url: str = ""
+    release: str = ""
+    alarms: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +94,7 @@ def read_status(project: Project, models: Sequence[ModelFolder], *, offline: boo
     """Return the status of models. Only a store in a folder is read if `offline` is set."""
     pool = ThreadPoolExecutor(max_workers=8)
     try:
-        pins = [_pin(folder) for folder in models]
+        pins = [read_pin(folder) for folder in models]
         has_store = not offline or project.store.startswith("file:")
         stored = [
             pool.submit(_stored, project.store, folder, pin) if has_store else None
@@ -98,7 +112,7 @@ def read_status(project: Project, models: Sequence[ModelFolder], *, offline: boo
         pool.shutdown(cancel_futures=True)
 
 
-def _pin(folder: ModelFolder) -> tuple[Pin | None, str]:
+def read_pin(folder: ModelFolder) -> tuple[Pin | None, str]:
     """Return what a model pins, if anything, and why its lock cannot be read."""
     if not folder.lock.exists():
         return None, ""

@@ -146,7 +146,7 @@ def test_the_status_of_what_was_deployed_is_this_pin(scene: Scene, tmp_path: Pat
     file = tmp_path / "samconfig.toml"
     file.write_text(f'[dev.global.parameters]\nstack_name = "{scene.stack}"\n')
     pin = hashlib.sha256((scene.model.lock).read_bytes()).hexdigest()
-    share = Share("version 1", 100, done.served.release, is_pin=True)
+    share = Share("version 1", 100, done.served.release, "breast-cancer:1", is_pin=True, lock=pin)
     assert read_deployment(file, "dev", pin) == Status("aws", "dev", scene.stack, "serving", (share,))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from pilotlight_cli.gcp.serving import read_deployment
 from pilotlight_cli.gcp.state import ANNOTATION, State, annotations_with
 from pilotlight_cli.project import status
 from pilotlight_cli.project.status import Share
-from repository import LOCK
+from repository import LOCK, copied_project
 
 FIRST, SECOND = "predict-00001-abc", "predict-00002-abc"
 PIN = "a" * 64
@@ -66,9 +68,9 @@ def read(tmp_path: Path) -> Read:
 
 
 def test_the_newest_revision_serves_this_pin_or_another(service: RunService, read: Read) -> None:
-    assert read().shares == (Share(SECOND, 100, "cafe", "tumours:2", is_pin=True),)
+    assert read().shares == (Share(SECOND, 100, "cafe", "tumours:2", is_pin=True, lock=PIN[:16]),)
     for other in ("b" * 64, ""):
-        assert read(other).shares == (Share(SECOND, 100, "cafe", "tumours:2", is_pin=False),)
+        assert read(other).shares == (Share(SECOND, 100, "cafe", "tumours:2", is_pin=False, lock=PIN[:16]),)
 
 
 def test_after_a_rollback_the_labels_do_not_describe_what_serves(service: RunService, read: Read) -> None:
@@ -122,3 +124,19 @@ def test_what_deploy_deploys_is_this_pin(deployment: Deployment, monkeypatch: py
     found = read_deployment(deployment.folder / "gcp.toml", "test", pin)
     [share] = found.shares
     assert (share.version, share.percent, share.model, share.is_pin) == (FIRST, 100, "breast-cancer:1", True)
+
+
+@needs_gcloud
+def test_one_environment_is_one_table(deployment: Deployment) -> None:
+    deployment.deploy()
+    root = copied_project(deployment.folder / "project").root
+    (root / "gcp.toml").write_text(SETTINGS)
+    command = [sys.executable, "-m", "pilotlight_cli.main", "-C", str(root), "status", "gcp", "--env", "test"]
+    done = subprocess.run(command, env=deployment.environ, capture_output=True, text=True, check=False)
+    assert [" ".join(line.split()) for line in done.stdout.splitlines() if line] == [
+        "environment test on gcp: predict",
+        "pinned breast-cancer:1",
+        f"serves 100 %, breast-cancer:1, {FIRST}, this pin",
+        "release in progress none",
+        "URL http://predict.run.example",
+    ], done.stderr

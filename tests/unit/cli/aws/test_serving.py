@@ -43,9 +43,9 @@ def read(aws: Callable[[str], Any], name: str, tmp_path: Path) -> Callable[[], D
 
 
 def test_the_alias_serves_this_pin_or_another(deployed: FakeLambda, read: Callable[[], Deployment]) -> None:
-    assert read().shares == (Share("version 2", 100, "release 2", is_pin=True),)
+    assert read().shares == (Share("version 2", 100, "release 2", is_pin=True, lock=PIN),)
     deployed.aliases["live"] = "1"
-    assert read().shares == (Share("version 1", 100, "release 1", is_pin=False),)
+    assert read().shares == (Share("version 1", 100, "release 1", is_pin=False, lock=OTHER),)
 
 
 def test_a_rollout_has_a_share_for_each_version(deployed: FakeLambda, read: Callable[[], Deployment]) -> None:

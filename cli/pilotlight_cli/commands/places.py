@@ -1,0 +1,110 @@
+"""Commands about one environment on a cloud: status aws, status gcp."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pilotlight_cli import console
+from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.project.folders import find_project
+
+if TYPE_CHECKING:
+    from pilotlight_cli.project.folders import ModelFolder
+    from pilotlight_cli.project.status import Deployment, Details
+
+Environment = Annotated[str, typer.Option("--env", metavar="ENV", help="Environment to look at.", show_default=False)]
+
+
+def aws(environment: Environment, model: ModelName = "", json: AsJson = False) -> None:
+    """Show what an environment on AWS serves: version, pin, release in progress, commit, alarms, URL."""
+    from pilotlight_cli.aws.environments import read_environment
+    from pilotlight_cli.aws.serving import read_deployment, read_details
+
+    chosen = find_project().model(model)
+    with console.doing(f"Reading {environment} on AWS"):
+        found = _serving(read_deployment(chosen.environments, environment, _pin(chosen)[1]))
+        details = read_details(read_environment(environment, chosen.environments), found.shares)
+    _show(chosen, found, details, json=json)
+
+
+def gcp(environment: Environment, model: ModelName = "", json: AsJson = False) -> None:
+    """Show what an environment on Google Cloud serves: version, pin, release in progress, commit, URL."""
+    from pilotlight_cli.gcp.platform import connect
+    from pilotlight_cli.gcp.serving import read_deployment, read_details
+    from pilotlight_cli.gcp.settings import read_settings
+
+    chosen = find_project().model(model)
+    with console.doing(f"Reading {environment} on Google Cloud"):
+        found = _serving(read_deployment(chosen.gcp_settings, environment, _pin(chosen)[1]))
+        details = read_details(connect(read_settings(chosen.gcp_settings, environment), os.environ))
+    _show(chosen, found, details, json=json)
+
+
+def _serving(found: Deployment) -> Deployment:
+    """Return a deployment that was read, or end with the reason why it was not."""
+    if found.reason:
+        console.error(found.reason)
+        raise typer.Exit(2 if found.state == "not set up" else 1)
+    return found
+
+
+def _pin(model: ModelFolder) -> tuple[str, str]:
+    """Return what a model pins as NAME:VERSION, and the lock's SHA-256; both empty without a lock."""
+    from pilotlight_cli.project.status import read_pin
+
+    pin, problem = read_pin(model)
+    if problem:
+        console.warning(problem)
+    return (f"{pin.model.name}:{pin.model.version}", pin.lock) if pin else ("", "")
+
+
+def _show(model: ModelFolder, found: Deployment, details: Details, *, json: bool) -> None:
+    from pilotlight_cli.project.git import commit_of
+
+    shares = [(share, commit_of(model.lock, share.lock)) for share in found.shares]
+    pinned = _pin(model)[0]
+    if json:
+        document: dict[str, Any] = {
+            "cloud": found.cloud,
+            "environment": found.environment,
+            "name": found.name,
+            "state": found.state,
+            "pinned": pinned or None,
+            "traffic": [
+                {
+                    "version": share.version,
+                    "percent": share.percent,
+                    "model": share.model or None,
+                    "release": share.release or None,
+                    "this_pin": share.is_pin,
+                    "commit": commit or None,
+                }
+                for share, commit in shares
+            ],
+            "release_in_progress": details.release or None,
+            "alarms": dict(details.alarms) if details.alarms is not None else None,
+            "url": details.url or None,
+        }
+        console.print_json(document)
+        return
+    rows = [("environment", f"{found.environment} on {found.cloud}: {found.name}"), ("pinned", pinned or "nothing")]
+    for share, commit in shares:
+        facts = [f"{share.percent} %", share.model or "an older release", share.version]
+        facts += ["this pin"] if share.is_pin else []
+        rows.append(("serves", ", ".join(facts + ([f"commit {commit}"] if commit else []))))
+    if not shares:
+        rows.append(("serves", found.state))
+    rows.append(("release in progress", details.release or "none"))
+    if details.alarms is not None:
+        rows.append(("alarms", _alarms_text(details.alarms)))
+    rows.append(("URL", details.url))
+    console.output().print(console.table(("", ""), rows))
+
+
+def _alarms_text(alarms: Mapping[str, str]) -> str:
+    ringing = [name for name, state in alarms.items() if state == "ALARM"]
+    return f"ALARM: {', '.join(ringing)}" if ringing else f"none of {len(alarms)} rings"
