@@ -113,6 +113,10 @@ status_of.callback()(status.status)
 status_of.command("aws")(places.aws)
 status_of.command("gcp")(places.gcp)
 
+logs = typer.Typer(no_args_is_help=True, help="Print the records of requests of a deployed function.")
+logs.command("aws")(places.logs_aws)
+logs.command("gcp")(places.logs_gcp)
+
 rollout = typer.Typer(no_args_is_help=True, help="Resume or roll back an unfinished rollout.")
 rollout.command("gcp")(gcp.rollout)
 
@@ -145,6 +149,7 @@ app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)
 app.add_typer(prune, name="prune", rich_help_panel=DEPLOYMENT)
+app.add_typer(logs, name="logs", rich_help_panel=DEPLOYMENT)
 app.command("call", rich_help_panel=DEPLOYMENT)(calling.call)
 app.add_typer(keys.app, name="keys", rich_help_panel=STACK)
 app.add_typer(sam.app, name="sam", rich_help_panel=STACK)

@@ -1,9 +1,13 @@
-"""Commands about one environment on a cloud: status aws, status gcp."""
+"""Commands about one environment on a cloud: status and logs, each of aws and gcp."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +19,9 @@ from pilotlight_cli.project.folders import find_project
 if TYPE_CHECKING:
     from pilotlight_cli.project.folders import ModelFolder
     from pilotlight_cli.project.status import Deployment, Details
+    from pilotlight_cli.records import Read
+
+_POLL_SECONDS = 2.0  # between two looks at a log
 
 Environment = Annotated[str, typer.Option("--env", metavar="ENV", help="Environment to look at.", show_default=False)]
 
@@ -42,6 +49,50 @@ def gcp(environment: Environment, model: ModelName = "", json: AsJson = False) -
         found = _serving(read_deployment(chosen.gcp_settings, environment, _pin(chosen)[1]))
         details = read_details(connect(read_settings(chosen.gcp_settings, environment), os.environ))
     _show(chosen, found, details, json=json)
+
+
+Follow = Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")]
+Since = Annotated[str, typer.Option("--since", metavar="AGE", help="How far back: 30s, 10m, 2h, 1d.")]
+Search = Annotated[
+    str, typer.Option("--search", metavar="TEXT", help="Only records with this text.", show_default=False)
+]
+
+
+def logs_aws(
+    environment: Environment, follow: Follow = False, since: Since = "10m", search: Search = "", model: ModelName = ""
+) -> None:
+    """Print the function's records of requests on AWS, one a line, with cold starts marked."""
+    from pilotlight_cli.aws.environments import read_environment
+    from pilotlight_cli.aws.records import reader
+
+    chosen = find_project().model(model)
+    _print_records(lambda: reader(read_environment(environment, chosen.environments)), since, search, follow=follow)
+
+
+def logs_gcp(
+    environment: Environment, follow: Follow = False, since: Since = "10m", search: Search = "", model: ModelName = ""
+) -> None:
+    """Print the function's records of requests on Google Cloud, one a line, with cold starts marked."""
+    from pilotlight_cli.gcp.platform import connect
+    from pilotlight_cli.gcp.records import reader
+    from pilotlight_cli.gcp.settings import read_settings
+
+    chosen = find_project().model(model)
+    settings = read_settings(chosen.gcp_settings, environment)
+    _print_records(lambda: reader(connect(settings, os.environ)), since, search, follow=follow)
+
+
+def _print_records(reader: Callable[[], Read], since: str, search: str, *, follow: bool) -> None:
+    from pilotlight_cli.local.command import interrupted_by_signals
+    from pilotlight_cli.records import Lines, new_entries, parse_since
+
+    begin, lines = parse_since(since, datetime.now(UTC)), Lines(search)
+    shown, sleep = console.output(), partial(time.sleep, _POLL_SECONDS) if follow else None
+    with suppress(KeyboardInterrupt), interrupted_by_signals():
+        read = reader()
+        shown.print(lines.header, soft_wrap=True)
+        for line in filter(None, map(lines.of, new_entries(read, begin, sleep))):
+            shown.print(line, soft_wrap=True)
 
 
 def _serving(found: Deployment) -> Deployment:

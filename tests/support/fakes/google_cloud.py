@@ -60,12 +60,16 @@ class Trouble:
 
 @dataclass
 class FakeGoogle:
-    """The project `PROJECT`. `backends` has what each revision answers, and `entries` the request log."""
+    """The project `PROJECT`. `backends` has what each revision answers, and `entries` the request log.
+
+    `records` are the lines that the function predict wrote.
+    """
 
     functions: Functions = field(default_factory=Functions)
     backends: dict[str, Backend] = field(default_factory=dict)
     backend: Backend = lambda *_: (200, {})
     entries: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     logs_requests: bool = True
@@ -246,6 +250,10 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
     """entries.list with the few comparisons that we write, newest first."""
     body = asked.document
     wanted = dict(re.findall(r'([\w.]+)(?:=|>=)"([^"]*)"', body["filter"]))
+    if 'jsonPayload.event=("request" OR "cold_start")' in body["filter"]:
+        since, service = wanted["timestamp"].removesuffix("Z"), wanted["resource.labels.service_name"]
+        records = [one for one in google.records if one["timestamp"] >= since]
+        return {"entries": records[::-1][: body["pageSize"]] if service == "predict" else []}
     assert 'log_id("run.googleapis.com/requests")' in body["filter"], body["filter"]
     google.callers(wanted["resource.labels.revision_name"])
     found = [

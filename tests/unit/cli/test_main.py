@@ -110,6 +110,7 @@ FORMS = {
     "deploy": ([], set(), set()),
     "rollout": ([], set(), set()),
     "prune": ([], set(), set()),
+    "logs": ([], set(), set()),
     "call": (["document"], {"--env"}, {"--cloud", "--path", "--print", "--model"}),
     "keys": ([], set(), set()),
     "sam": ([], set(), set()),

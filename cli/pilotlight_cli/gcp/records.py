@@ -1,0 +1,44 @@
+"""The function's records in Cloud Logging."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pilotlight_cli.gcp import GcpError, functions
+from pilotlight_cli.gcp.platform import Google
+from pilotlight_cli.records import EVENTS, Entry, Read
+
+_NEWEST = 1000  # one page
+
+
+def reader(google: Google) -> Read:
+    """Return what reads the newest records of an environment. Both raise GcpError."""
+    function = functions.find(google.gcloud, google.settings)
+    if function is None or not function.service:
+        raise GcpError(f"the function {google.settings.function} is not deployed")
+    events = " OR ".join(f'"{event}"' for event in EVENTS)
+    wanted = " AND ".join(
+        (
+            'resource.type="cloud_run_revision"',
+            f'resource.labels.location="{google.settings.region}"',
+            f'resource.labels.service_name="{function.service}"',
+            f"jsonPayload.event=({events})",
+        )
+    )
+
+    def read(since: datetime) -> list[Entry]:
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found = google.gcloud.json(
+            "logging", "read", f'{wanted} AND timestamp>="{moment}"', f"--limit={_NEWEST}", "--order=desc"
+        )
+        return [
+            Entry(
+                entry["insertId"],
+                datetime.fromisoformat(entry["timestamp"]),
+                entry.get("labels", {}).get("instanceId", ""),
+                entry["jsonPayload"],
+            )
+            for entry in reversed(found or ())
+        ]
+
+    return read
