@@ -25,7 +25,8 @@ from pilotlight_cli.aws.served import ALIAS, Served
 from pilotlight_cli.aws.sizes import beyond_rules, memory_text
 from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
-from pilotlight_cli.local.verify import VerifyReport, verify
+from pilotlight_cli.local.lambda_runtime import has_emulator
+from pilotlight_cli.local.verify import RUNTIME, VerifyReport, verify
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project.folders import ModelFolder
 from pilotlight_cli.registry.availability import ensure_published
@@ -156,13 +157,18 @@ def _of_account(environment: Environment, account: Account) -> dict[str, str]:
 
 
 def _verify_model(store: str, source: str, account: Account) -> None:
-    """Ensure that the store has the pinned version, and that it passes its verification in Lambda's own runtime."""
+    """Ensure that the store has the pinned version, and that it passes its verification on this machine."""
     lock = account.model.lock
     model = load_lock(lock).model
     if ensure_published(lock, open_store(store), source):
         account.say(f"copied {model.name}:{model.version} to {store}")
-    account.say(f"verifying {model.name}:{model.version} from {store} in Lambda's runtime on this machine")
-    failed = [f"{check.name}: {check.detail}" for check in account.verify(lock, store, "aws").checks if not check.ok]
+    runtime = "Lambda's runtime" if has_emulator() else "plain Python"
+    account.say(f"verifying {model.name}:{model.version} from {store} in {runtime} on this machine")
+    checks = account.verify(lock, store, "aws").checks
+    for check in checks:
+        if check.name == RUNTIME:
+            account.say(f"verified in {check.detail}")
+    failed = [f"{check.name}: {check.detail}" for check in checks if not check.ok]
     if failed:
         raise DeployRefused(f"{model.name}:{model.version} failed its verification: {'; '.join(failed)}")
 

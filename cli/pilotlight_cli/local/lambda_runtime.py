@@ -1,4 +1,7 @@
-"""Runs AWS Lambda's own Python runtime on this machine: awslambdaric under the runtime interface emulator."""
+"""Runs AWS Lambda's own Python runtime on this machine: awslambdaric under the runtime interface emulator.
+
+Where the emulator does not run, plain_lambda.py calls the function instead.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import http.client
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import threading
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import PilotlightError
-from pilotlight_cli.hostenv import CACHE, group_packages, isolated_python
+from pilotlight_cli.hostenv import CACHE, PINNED, group_packages, host_packages, isolated_python
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.process import Child, Log, ServeError, free_port, tethered
 
@@ -25,6 +29,7 @@ from pilotlight_cli.local.process import Child, Log, ServeError, free_port, teth
 MAX_EVENT_BYTES = 6_291_456
 
 _TIMEOUT = 30  # seconds; an HTTP API waits no longer
+_PLAIN = Path(__file__).with_name("plain_lambda.py")
 _MEMORY = 1769  # MB; one whole CPU
 _ARCHITECTURES = {"x86_64": "x86_64", "AMD64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -99,8 +104,11 @@ class LambdaRuntime:
                 self._child, self._port = self._start()
 
     def _start(self, attempts: int = 3) -> tuple[Child, int]:
-        ports = free_ports()
-        command = runtime_command(ports, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
+        ports: tuple[int, ...] = free_ports() if has_emulator() else (free_port(),)
+        if has_emulator():
+            command = runtime_command(ports, tethered([*isolated_python(), "-m", "awslambdaric", self._handler]))
+        else:
+            command = [*isolated_python(), "-P", "-u", str(_PLAIN), str(ports[0]), self._handler]
         environ = runtime_environment(self._function, self._timeout, self._version)
         child = Child(command, self._function.folder, environ, self.log)
         try:
@@ -169,14 +177,22 @@ def lambda_runtime(
         runtime.stop()
 
 
+def has_emulator() -> bool:
+    """Return whether AWS's emulator and runtime, programs for Linux on x86_64 or arm64, run on this machine."""
+    return sys.platform == "linux" and platform.machine() in _ARCHITECTURES
+
+
+def runtime_packages() -> Path:
+    """Return a folder with the packages of Lambda's runtime; its own program is left out where it does not run."""
+    if has_emulator():
+        return group_packages("lambda-runtime")
+    entries = re.split(r"^(?=\w)", (PINNED / "lambda-runtime.txt").read_text(), flags=re.MULTILINE)
+    return host_packages("".join(entry for entry in entries if not entry.startswith("awslambdaric==")))
+
+
 def emulator() -> Path:
     """Return the runtime interface emulator that comes with SAM CLI, as an executable. May install SAM CLI."""
-    architecture = _ARCHITECTURES.get(platform.machine())
-    if sys.platform != "linux" or architecture is None:
-        raise ServeError(
-            f"the AWS side needs Linux on x86_64 or arm64 (AWS's emulator is a Linux program), found {sys.platform} on "
-            f"{platform.machine()}; use --cloud gcp, or 'sam local start-api' with Docker"
-        )
+    architecture = _ARCHITECTURES[platform.machine()]
     spec = find_spec("samcli")
     locations = spec.submodule_search_locations if spec else None
     samcli = Path(locations[0]) if locations else group_packages("sam-cli") / "samcli"

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.hostenv import group_packages, host_packages
+from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.front import forwarding, with_page
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import functions_runtime
 from pilotlight_cli.local.gateway import gateway_application
-from pilotlight_cli.local.lambda_runtime import lambda_runtime
+from pilotlight_cli.local.lambda_runtime import lambda_runtime, runtime_packages
 from pilotlight_cli.local.process import Log, ServeError, listen
 from pilotlight_cli.local.stores import acting_in, affects_store, embedded_store
 from pilotlight_cli.local.wsgi import serving_wsgi
@@ -212,5 +212,5 @@ def prepare(cloud: str, lock: Path, folder: Path, environ: Mapping[str, str]) ->
     compileall.compile_dir(folder, quiet=1)
     packages = [host_packages(requirements(cloud, lock))]
     if cloud == "aws":
-        packages.append(group_packages("lambda-runtime"))
+        packages.append(runtime_packages())
     return Function(folder, tuple(packages), environ)

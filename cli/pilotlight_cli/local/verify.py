@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.lambda_runtime import has_emulator
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.digests import read_file_entry
@@ -20,6 +22,13 @@ from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.signing import BUNDLE
 from pilotlight_cli.signing.demanded import check_signer
 from pilotlight_cli.stores import StoreUrlError
+
+RUNTIME = "runtime"  # the check that says what was not run
+
+_NOT_RUN = (
+    "plain Python, since AWS's emulator does not run on {} {}: Lambda's own runtime, its image and its time limit were "
+    "not run; 'pilotlight sam invoke' runs them in Docker"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def verify(lock: Path, store: str, cloud: str | None = None) -> VerifyReport:
 
 
 def cloud_of(store: str) -> str:
-    """Return the cloud whose functions read a store. A folder works with both, but AWS's runtime needs Linux."""
+    """Return the cloud whose functions read a store. A folder works with both; AWS's own runtime needs Linux."""
     scheme = store.partition("://")[0]
     if scheme == "gs" or (scheme == "file" and sys.platform != "linux"):
         return "gcp"
@@ -83,6 +92,8 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
     try:
         with serving(cloud, lock, store) as server:
             yield Check("model", ok=True, detail=_started(server, pinned.model))
+            if cloud == "aws" and not has_emulator():
+                yield Check(RUNTIME, ok=True, detail=_NOT_RUN.format(platform.system(), platform.machine()))
             yield from map(_sample, compare_samples(pinned.model, golden, partial(_send, server.url)))
     except StoreUrlError:
         raise

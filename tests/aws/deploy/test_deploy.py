@@ -141,6 +141,17 @@ def test_the_first_deployment_makes_the_store_fills_it_verifies_and_serves(scene
     assert any("without a traffic shift and hooks" in line for line in scene.said)
 
 
+def test_a_laptop_without_the_emulator_verifies_in_plain_python_and_says_what_was_not_run(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    ensure_published(scene.model.lock, open_store(scene.store), (SAMPLE / "store").as_uri())
+    assert scene.deploy(check=verify).changed
+    assert any(line.endswith("in plain Python on this machine") for line in scene.said)
+    (said,) = [line for line in scene.said if line.startswith("verified in plain Python")]
+    assert "were not run; 'pilotlight sam invoke' runs them in Docker" in said
+
+
 def test_the_status_of_what_was_deployed_is_this_pin(scene: Scene, tmp_path: Path) -> None:
     done = scene.deploy()
     file = tmp_path / "samconfig.toml"
