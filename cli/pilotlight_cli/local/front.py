@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from pilotlight_cli.local.page import OTHER, PATH
-from pilotlight_cli.local.wsgi import BROKEN_BODY
+from pilotlight_cli.local.wsgi import body_status
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,8 +53,8 @@ def forwarding(url: str, seconds: float) -> WSGIApplication:
         request = Request(environ)
         try:
             body = request.get_data()
-        except BROKEN_BODY:
-            return Response("the body does not match its headers\n", 400)(environ, start_response)
+        except OSError as error:
+            return Response("the body does not match its headers\n", body_status(error))(environ, start_response)
         with closing(http.client.HTTPConnection(host, timeout=seconds)) as connection:
             try:
                 connection.request(

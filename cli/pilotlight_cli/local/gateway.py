@@ -10,6 +10,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
@@ -17,7 +18,7 @@ from werkzeug.wrappers import Request, Response
 from pilotlight_cli.local.events import HttpRequest, http_api_event
 from pilotlight_cli.local.lambda_runtime import EventTooLarge, FunctionFailed
 from pilotlight_cli.local.process import ServeError
-from pilotlight_cli.local.wsgi import BROKEN_BODY, serving_wsgi
+from pilotlight_cli.local.wsgi import body_status, serving_wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -99,8 +100,9 @@ def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             request = _read(Request(environ), clock())
-        except BROKEN_BODY:
-            refusal = error_reply(400, "Bad Request")
+        except OSError as error:
+            status = HTTPStatus(body_status(error))
+            refusal = error_reply(status, status.phrase)
             return Response(refusal.body, refusal.status, refusal.headers)(environ, start_response)
         reply = answer(request, invoke)
         headers = [*reply.headers, ("apigw-requestid", request.request_id)]

@@ -44,7 +44,9 @@ def s3_store(host: str = "127.0.0.1") -> Iterator[EmbeddedStore]:
     from pilotlight_cli.local.wsgi import QuietHandler, serving_wsgi
 
     class Handler(QuietHandler, MotoRequestHandler):
-        """Moto's handler without a log."""
+        """Moto's handler without a log. A model may take long to arrive."""
+
+        seconds = None
 
     bucket = f"models-{token_hex(3)}"  # moto keeps the buckets of all its servers in one place
     with serving_wsgi(DomainDispatcherApplication(create_backend_app), handler=Handler, host=host) as endpoint:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from socket import SHUT_WR
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
-from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from pilotlight_cli.local.framing import Arriving, Body, MalformedHead, body_length, read_head
 from pilotlight_cli.local.process import listen
 
 if TYPE_CHECKING:
@@ -24,22 +27,77 @@ _ANSWER_SECONDS = 30
 _UNSENT_SECONDS = 1
 
 
-# What reading a body raises for malformed chunks, or fewer bytes than content-length.
-BROKEN_BODY = (OSError, ClientDisconnected)
+# Seconds for a request to arrive, head and body, as on Google Cloud; and for what comes behind a refused one.
+REQUEST_SECONDS = 30.0
+_REST_SECONDS = 2.0
+
+
+def body_status(error: OSError) -> int:
+    """Return the status for an error in reading a body."""
+    return 408 if isinstance(error, TimeoutError) else 400
 
 
 class QuietHandler(WSGIRequestHandler):
-    """A handler without a log of requests, since the function logs them."""
+    """A handler that reads one request strictly, within a time, and has no log: the function logs requests.
+
+    `seconds` are for the request to arrive; None is no limit.
+    """
+
+    seconds: float | None = REQUEST_SECONDS
+
+    error_content_type = "application/json"
+    error_message_format = '{"message": "%(message)s"}'
+
+    def setup(self) -> None:
+        """Read within the time."""
+        super().setup()
+        self._arriving = Arriving(self.connection, self.seconds)
+        self.rfile = self._stream = io.BufferedReader(self._arriving, 1 << 16)
+        self.command, self.requestline, self.request_version = "", "", "HTTP/1.1"  # a refusal reads them
 
     def parse_request(self) -> bool:
-        """Refuse a head that does not determine the end of its body, as gateways do (RFC 9112, 6.3)."""
-        if not super().parse_request():
+        """Refuse a malformed head, as gateways do."""
+        try:
+            self._target, fields = read_head(self.raw_requestline, self._stream)
+            self.rfile = io.BufferedReader(io.BytesIO(fields))
+            is_parsed = super().parse_request()
+            if is_parsed:
+                self._body = Body(self._stream, body_length(self.headers, self.request_version))
+        except MalformedHead as error:
+            self._refuse(error.status)
             return False
-        lengths = self.headers.get_all("content-length", [])
-        if not lengths or (len(lengths) == 1 and lengths[0].isdecimal() and "transfer-encoding" not in self.headers):
-            return True
-        self.send_error(400)
-        return False
+        finally:
+            self.rfile = self._stream
+        self.path = "/"  # the base classes merge its slashes, and read a host out of it
+        return is_parsed
+
+    def handle_expect_100(self) -> bool:
+        """Leave that to werkzeug, which knows by then that the request is well-formed."""
+        return True
+
+    def make_environ(self) -> WSGIEnvironment:
+        """Return the environment, with the target as sent."""
+        path, _, query = self._target.partition("?")
+        return super().make_environ() | {
+            "PATH_INFO": unquote(path, "latin-1"),
+            "QUERY_STRING": query,
+            "REQUEST_URI": self._target,
+            "RAW_URI": self._target,
+            "wsgi.input": self._body,
+            "wsgi.input_terminated": True,
+        }
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin a response. What the client still sends is read for a short time, so that it reads the response."""
+        self._arriving.limit(_REST_SECONDS)
+        super().send_response(code, message)
+
+    def _refuse(self, status: int) -> None:
+        self.send_error(status)
+        self.wfile.flush()
+        self.connection.shutdown(SHUT_WR)
+        while self._stream.read1(1 << 16):
+            pass
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
         """Write nothing."""
