@@ -264,6 +264,12 @@ def test_an_http_api_decodes_the_path_and_the_others_do_not() -> None:
     assert rest_api_event(REQUEST)["path"] == "/a%20b/c"
 
 
+def test_an_http_api_ends_the_path_at_an_encoded_question_mark() -> None:
+    request = HttpRequest("GET", "/a%3Fx=1?y=2")
+    assert (http_api_event(request)["rawPath"], http_api_event(request)["rawQueryString"]) == ("/a", "y=2")
+    assert function_url_event(request)["rawPath"] == "/a%3Fx=1"
+
+
 def test_payload_format_2_joins_repeated_headers_and_rest_keeps_them() -> None:
     rest: dict[str, Any] = rest_api_event(REQUEST)
     for event in (http_api_event(REQUEST), function_url_event(REQUEST)):

@@ -100,7 +100,12 @@ def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
 
 
 @pytest.fixture(scope="session")
-def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factory: pytest.TempPathFactory) -> Drivers:
+def ways(
+    pins: dict[str, Pinned],
+    functions: dict[str, Running],
+    addresses: Addresses,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Drivers:
     drivers_by_way: Drivers = {}
     for name, model in pins.items():
         drivers_by_way["core", name] = drivers.core(_core(model, tmp_path_factory.mktemp("core")))
@@ -112,6 +117,7 @@ def ways(pins: dict[str, Pinned], functions: dict[str, Running], tmp_path_factor
             ("lattice", lattice_event),
         ):
             drivers_by_way[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
+        drivers_by_way["local front", name] = drivers.http(addresses["aws", name])
         drivers_by_way["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
         drivers_by_way["core on the binding", name] = drivers.core(
             _core(functions[name].binding, tmp_path_factory.mktemp("core"))

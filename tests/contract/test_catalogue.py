@@ -11,11 +11,10 @@ import pytest
 from catalogue import CATALOGUE
 from catalogue.building import FLAT, INFER, ROW, Wrong, bodied, echo
 from contract.conftest import Running
-from drivers import Driver, Drivers
+from drivers import WAYS, Driver, Drivers
 from error_shape import check_refusal
 from processes import descendants
 
-WAYS = ("core", "http-api", "functions-framework")
 ALL = [
     pytest.param(wrong, id=f"{kind}: {wrong.model}: {wrong.case.name}".encode("unicode_escape").decode())
     for kind, found in CATALOGUE.items()

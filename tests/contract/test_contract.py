@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import zip_longest
@@ -20,6 +22,10 @@ from repository import LOCK
 FEATURES = list(load_lock(LOCK).model.signature.feature_names)
 CASES = {"breast-cancer": sample_cases(FEATURES), "rents": rents_cases()}
 ALL = [pytest.param(model, case, id=f"{model}: {case.name}") for model, cases in CASES.items() for case in cases]
+
+
+# They pass on bodies of JSON and CSV as text.
+AS_TEXT = {"http-api", "local front", "function-url", "load-balancer"}
 
 
 def post(driver: Driver, path: str, body: object) -> Any:
@@ -51,10 +57,26 @@ def test_the_character_that_stands_for_others_is_taken_where_no_gateway_can_have
     body = json.dumps({"features": features}, ensure_ascii=False).encode()
     replies = [ways[way, "rents"]("POST", "/predict", JSON, body) for way in WAYS]
     taken = {way: reply.body for way, reply in zip(WAYS, replies, strict=True) if reply.status == 200}
-    assert WAYS - taken.keys() == {"http-api", "function-url", "load-balancer"}  # they pass bodies on as text
+    assert WAYS - taken.keys() == AS_TEXT
     assert len(set(taken.values())) == 1
     escaped = json.dumps({"features": features}).encode()
     assert {ways[way, "rents"]("POST", "/predict", JSON, escaped).body for way in WAYS} == set(taken.values())
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_compressed_csv_is_answered_alike_or_refused_where_it_arrived_as_text(encoding: str, ways: Drivers) -> None:
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    headers = {"content-type": "text/csv", "content-encoding": encoding}
+    csv = b"city,rooms,area,floor\nDerby,2,50.5,3\n"
+    plain = ways["core", "rents"]("POST", "/invocations", {"content-type": "text/csv"}, csv)
+    assert plain.status == 200
+    for way in WAYS:
+        reply = ways[way, "rents"]("POST", "/invocations", headers, pack(csv))
+        # a load balancer encodes bodies that have an encoding
+        if way in AS_TEXT - {"load-balancer"}:
+            check_refusal(reply, Case("compressed", message="the compressed body arrived as text"))
+        else:
+            assert reply.body == plain.body
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from catalogue.building import ROW
-from catalogue.wire import WIRES, Wire
+from catalogue.wire import TARGETS, WIRES, Wire, request
 from drivers import Addresses
 from pilotlight_cli.local.gateway import gateway_application
 from pilotlight_cli.local.wsgi import QuietHandler, serving_wsgi
@@ -48,6 +48,21 @@ def test_a_malformed_request_is_refused_and_a_good_one_behind_it_is_answered(
         assert json.loads(reply.partition(b"\r\n\r\n")[2]) == {"message": HTTPStatus(wire.status).phrase}
     good = requests.post(f"{url}/predict", json={"features": ROW}, timeout=60)
     assert (good.status_code, json.loads(good.content)["model_name"]) == (200, "breast-cancer")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_both_clouds_read_a_target_alike(target: str, addresses: Addresses) -> None:
+    body = json.dumps({"features": ROW}).encode()
+    fields = (
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "X-Request-Id: one",
+        "Connection: close",
+    )
+    sent = request(*fields, line=f"POST {target} HTTP/1.1", body=body)
+    replies = [exchanged(addresses[cloud, "breast-cancer"], sent, ends=False) for cloud in ("aws", "gcp")]
+    assert [status(reply) for reply in replies] == [TARGETS[target]] * 2
+    assert len({reply.partition(b"\r\n\r\n")[2] for reply in replies}) == 1
 
 
 @pytest.fixture

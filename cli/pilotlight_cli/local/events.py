@@ -55,9 +55,11 @@ class HttpRequest:
 def http_api_event(request: HttpRequest) -> dict[str, object]:
     """Return the event of an HTTP API's `$default` route: payload format 2.0, with the path decoded.
 
+    The path ends at a question mark, an encoded one too.
+
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
-    path = unquote(request.path)
+    path = unquote(request.path).partition("?")[0]
     return format_2_event(request, path, _HTTP_API, f"{_HTTP_API}.execute-api.{REGION}.amazonaws.com")
 
 

@@ -52,7 +52,8 @@ def answer(service: Service, invocation: Invocation) -> dict[str, Any]:
 def ask(service: Service, head: Request, body: object, *, is_base64: object) -> Response:
     """Return the service's response to a request whose body is as in an event."""
     try:
-        return service.handle(replace(head, body=read_body(body, is_base64=is_base64)))
+        is_compressed = "content-encoding" in head.headers
+        return service.handle(replace(head, body=read_body(body, is_base64=is_base64, is_compressed=is_compressed)))
     except InvalidRequest as error:
         return service.refuse(head, error)
 
@@ -85,8 +86,8 @@ def decoded(path: str) -> str:
     return unquote(path)
 
 
-def read_body(text: object, *, is_base64: object = False) -> bytes:
-    """Return the bytes of an event's body.
+def read_body(text: object, *, is_base64: object = False, is_compressed: bool = False) -> bytes:
+    """Return the bytes of an event's body. `is_compressed`: as the caller says.
 
     Raises InvalidRequest if the bytes that the caller sent cannot be recovered.
     """
@@ -102,6 +103,11 @@ def read_body(text: object, *, is_base64: object = False) -> bytes:
     except ValueError as error:
         raise InvalidRequest(f"the event's body is marked as base64 but is not valid base64: {error}") from None
     if _REPLACEMENT in text:  # its length proves nothing: a gateway's replacement may be as long as what it replaced
+        if is_compressed:
+            raise InvalidRequest(
+                "the compressed body arrived as text, in which a gateway wrote U+FFFD for what is not UTF-8; send it "
+                "without a content type, which means JSON, and CSV uncompressed"
+            )
         raise InvalidRequest(
             "the body is not UTF-8: it arrived with U+FFFD, which a gateway writes in place of other bytes; send "
             "UTF-8, and U+FFFD itself in JSON as \\ufffd, or in a compressed body"
