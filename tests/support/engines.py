@@ -23,11 +23,13 @@ def load(
     *,
     session: Session = DEFAULT_SESSION,
     beside: str = "",
+    artifact_format: str = "onnx",
 ) -> Model:
     """Load the model in a file on an engine, as a function would; its lock also lists the file `beside`."""
     content = file.read_bytes()
     model = dataclasses.replace(
         description(signature, content),
+        format=artifact_format,
         files=tuple(File(name, 1, "0" * 64) for name in (file.name, beside) if name),
         runtime=Runtime("onnx", engine, packages or {}, session),
     )

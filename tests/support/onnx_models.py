@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
+from pilotlight.runtimes.onnx.binding import library
+
 # ONNX's element type for each datatype.
 ELEMENTS: dict[str, int] = {
     "BOOL": TensorProto.BOOL,
@@ -314,3 +316,15 @@ def _written(folder: Path, graph: GraphProto) -> Path:
     opsets = [helper.make_opsetid("", 18)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
     return path
+
+
+def ort_form(path: Path) -> Path:
+    """Write a model beside itself in ONNX Runtime's own format, as its converter does."""
+    onnxruntime = library()
+    target = path.with_suffix(".ort")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return target

@@ -9,15 +9,16 @@ import json
 import random
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, TensorProto, helper, numpy_helper
 
 from forks import outcome
-from onnx_models import external
+from onnx_models import external, ort_form
 from pilotlight import runtimes
 from pilotlight.model.golden import differences
 from pilotlight_cli.formats.recognition import recognise
@@ -65,7 +66,7 @@ def publish(path: Path) -> str:
     )
     findings = read_findings(write_findings(inspect(job)))
     files = (findings.path, *found.external_files)
-    description = provisional_description(files, "onnx", findings.runtime, findings.signature, ((), ()))
+    description = provisional_description(files, findings.format, findings.runtime, findings.signature, ((), ()))
     model = runtimes.load(description, findings.path.parent, threads=1)
     for sample in findings.golden.samples:
         again = predict_sample(sample, findings.signature, model.predict)
@@ -119,16 +120,28 @@ def changed(change: Callable[[ModelProto], object]) -> Callable[[], ModelProto]:
     return make
 
 
-def truncated(share: float) -> Callable[[], bytes]:
-    content = plain().SerializeToString()
-    return lambda: content[: int(len(content) * share)]
+def plain_bytes() -> bytes:
+    return bytes(plain().SerializeToString())
 
 
-def flipped(seed: int) -> Callable[[], bytes]:
+@cache
+def ort_bytes() -> bytes:
+    """Return the sound model in ONNX Runtime's own format."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(plain_bytes())
+        return ort_form(path).read_bytes()
+
+
+def truncated(share: float, sound: Callable[[], bytes] = plain_bytes) -> Callable[[], bytes]:
+    return lambda: sound()[: int(len(sound()) * share)]
+
+
+def flipped(seed: int, sound: Callable[[], bytes] = plain_bytes) -> Callable[[], bytes]:
     """Return a maker of the sound model in which a fixed seed flips bits of a byte."""
 
     def make() -> bytes:
-        content = bytearray(plain().SerializeToString())
+        content = bytearray(sound())
         source = random.Random(seed)  # noqa: S311 - reproducible
         content[source.randrange(len(content))] ^= source.randrange(1, 256)
         return bytes(content)
@@ -230,6 +243,12 @@ CASES: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     "sound": (plain, PUBLISHED),
     **{f"cut at {share}": (truncated(share), EITHER) for share in (0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99)},
     **{f"a flipped byte {seed}": (flipped(seed), EITHER) for seed in range(12)},
+    "sound, in ORT's own format": (ort_bytes, PUBLISHED),
+    **{
+        f"ORT cut at {share}": (truncated(share, ort_bytes), "own format that is truncated or damaged; copy or make it")
+        for share in (0.01, 0.2, 0.5, 0.8, 0.99)
+    },
+    **{f"a flipped byte of ORT {seed}": (flipped(seed, ort_bytes), EITHER) for seed in range(40)},
     "a node of itself": (lambda: model([node("Add", "x y", "y")]), "the graph is not acyclic"),
     "two nodes in a circle": (
         lambda: model([node("Add", "x b", "a"), node("Add", "a x", "b"), COPY]),

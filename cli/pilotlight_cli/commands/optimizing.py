@@ -22,6 +22,9 @@ def optimize(
         int, typer.Option("--requests", min=1, help="Number of requests an instance serves in its lifetime.")
     ] = 20,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Number of measurements of each form.")] = 5,
+    one_file: Annotated[
+        bool, typer.Option("--one-file", help="Try forms of one file, which ONNX Runtime maps (model.ort).")
+    ] = False,
     golden: RowsToRun = None,
     signature: SignatureFile = None,
     max_memory: MaxMemory = None,
@@ -42,6 +45,7 @@ def optimize(
             golden=read(golden) if golden else None,
             requests=requests,
             rounds=rounds,
+            one_file=one_file,
             step=step,
             limit_options=LimitOptions(max_memory, max_seconds),
         )

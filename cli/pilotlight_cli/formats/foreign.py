@@ -48,11 +48,6 @@ _KINDS: Final = (
         "convert it to ONNX: python -m tf2onnx.convert --tflite FILE --output model.onnx",
     ),
     Foreign(
-        _starts(b"ORTM", at=4),
-        "a model in ONNX Runtime's own format",
-        "publish the ONNX file that it was made from: 'pilotlight optimize' makes one that loads as fast",
-    ),
-    Foreign(
         _starts(b"GGUF"),
         "a GGUF file, the weights of a language model",
         "a server for language models runs it; Pilotlight does not",

@@ -72,6 +72,7 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
 
 KINDS: dict[str, Kind] = {
     "onnx": Kind("onnx", _onnx),
+    "ort": Kind("onnx", _onnx),
     "skops": Kind("sklearn", _sklearn),
     "pickle": Kind("sklearn", _sklearn),
     "joblib": Kind("sklearn", _sklearn),

@@ -37,6 +37,9 @@ _LARGEST_PROTOBUF: Final = 2**31 - 1
 LZ4: Final = b"\x04\x22\x4d\x18"
 LZ4_PACKAGES: Final = ("lz4==4.4.5",)
 
+# A flatbuffer's identifier, which follows the offset of its root.
+_ORT: Final = b"ORTM"
+
 _ZLIB_OR_GZIP: Final = zlib.MAX_WBITS | 32
 COMPRESSED: Final[dict[bytes, Callable[[], Any]]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(_ZLIB_OR_GZIP),
@@ -139,6 +142,10 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
         size=size,
         repairs=onnx.repairs,
     )
+
+
+def _recognise_ort(path: Path, head: bytes) -> Recognised | None:
+    return Recognised("ort", size=path.stat().st_size) if head.startswith(_ORT, 4) else None
 
 
 def _external_files(path: Path, names: Mapping[str, str]) -> tuple[Path, ...]:
@@ -293,5 +300,6 @@ def _versions(schema: object) -> Iterator[str]:
 _RECOGNISERS: Final[tuple[Callable[[Path, bytes], Recognised | None], ...]] = (
     _recognise_zip,
     _recognise_pickle,
+    _recognise_ort,
     _recognise_onnx,
 )

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import DEFAULT_SESSION
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.hostenv import host_packages
-from pilotlight_cli.optimizing.candidates import MODEL, Candidate, make_candidates
+from pilotlight_cli.optimizing.candidates import MODEL, Candidate, Writing, make_candidates
 from pilotlight_cli.optimizing.choice import Evaluation, choose, evaluate
 from pilotlight_cli.optimizing.measuring import Bench, measure_rounds
-from pilotlight_cli.sandbox.child.onnx_session import mark
-from pilotlight_cli.sandbox.inspection import inspect, recognise_file
+from pilotlight_cli.sandbox.child.onnx_metadata import mark, write_session
+from pilotlight_cli.sandbox.inspection import check_onnx, inspect, recognise_file
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.stores.arrivals import working_folder
@@ -46,19 +47,19 @@ def optimize(
     golden: bytes | None,
     requests: int,
     rounds: int,
+    one_file: bool = False,
     step: Callable[[str], None],
     limit_options: LimitOptions = DEFAULT,
 ) -> Report:
     """Make candidates, measure them and the original in so many rounds, and write the best into `folder`.
 
     The best takes the least time to load and serve `requests` requests; if none is measurably better, it is the
-    original. `folder` must be new or empty and is written atomically. `step` gets the name of each next step. Raises
-    UsageError, and what `inspect` raises.
+    original. With `one_file` the candidates are in ONNX Runtime's own format. `folder` must be new or empty and is
+    written atomically. `step` gets the name of each next step. Raises UsageError, and what `inspect` raises.
     """
     path = path.absolute()
     found = recognise_file(path, limit_options)
-    if found.kind != "onnx":
-        raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
+    check_onnx(path, found)
     if MODEL in found.external_names:
         raise UsageError(
             f"{path.name} keeps tensors in {MODEL}, which is the output's name; save them under another name"
@@ -73,12 +74,12 @@ def optimize(
         packages = host_packages(KINDS[found.kind].requirements(path.name, found))
         step("optimising the graph")
         limits = limit_options.limits(found.size)
-        candidates, notes = make_candidates(inspection.files, work, packages, limits)
+        candidates, notes = make_candidates(inspection, Writing(work, packages, limits), one_file=one_file)
         outcomes = measure_rounds(candidates, Bench(inspection, found.vocabulary, packages, work, limits), rounds, step)
         evaluations = evaluate(outcomes, requests)
         kept = choose(evaluations)
         report = Report(
-            folder / MODEL,
+            folder / FORMATS[kept.candidate.format].file_name,
             requests,
             rounds,
             evaluations,
@@ -105,10 +106,11 @@ def _place(candidate: Candidate, folder: Path, *, move: bool) -> None:
     """Put a candidate's files into a new folder: move those made here, copy the publisher's."""
     folder.mkdir()
     model, *others = candidate.files
-    for file, name in ((model, MODEL), *((other, other.name) for other in others)):
+    first = (model, FORMATS[candidate.format].file_name)
+    for file, name in (first, *((other, other.name) for other in others)):
         if move:
             file.rename(folder / name)
         else:
             shutil.copyfile(file, folder / name)
-    if candidate.session != DEFAULT_SESSION:
-        mark(folder / MODEL, candidate.session)
+    if candidate.format == "onnx" and candidate.session != DEFAULT_SESSION:
+        mark(folder / MODEL, write_session(candidate.session))

@@ -79,6 +79,7 @@ def measure_rounds(
 def _measure(candidate: Candidate, bench: Bench, *, compare: bool) -> Measurement:
     inspection = bench.inspection
     job: dict[str, Any] = {
+        "format": candidate.format,
         "files": [str(file) for file in candidate.files],
         "signature": write_signature(inspection.signature),
         "golden": write_golden(inspection.golden),

@@ -12,7 +12,7 @@ from pilotlight.model.lock import FILE_NAME
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
-from pilotlight_cli.sandbox.inspection import gather_files, recognise_file
+from pilotlight_cli.sandbox.inspection import check_onnx, gather_files, recognise_file
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
@@ -43,8 +43,7 @@ def repair(
     """
     path, data = path.absolute(), out.with_suffix(".data")
     found = recognise_file(path, limit_options)
-    if found.kind != "onnx":
-        raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
+    check_onnx(path, found)
     for file in (out, data):
         if file.exists():
             raise UsageError(f"{file} exists, and nothing is overwritten; choose another name")

@@ -157,6 +157,14 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recogni
     )
 
 
+def check_onnx(path: Path, found: Recognised) -> None:
+    """Raise UsageError for a file that is no ONNX model."""
+    if found.kind == "ort":
+        raise UsageError(f"{path.name} is in ONNX Runtime's own format; expected the ONNX model that it was made from")
+    if found.kind != "onnx":
+        raise UsageError(f"{path.name} is a {found.kind} file of scikit-learn; expected an ONNX model")
+
+
 def gather_files(path: Path, found: Recognised, folder: Path) -> list[Path]:
     """Put a model and its external data files into a new folder, under the names that a store can have."""
     folder.mkdir()

@@ -42,7 +42,7 @@ def inspect_source(source: Source, inspect: Inspect, *, signature: bytes | None,
         if source.declared is None or given is None:
             raise
         found, given = inspected(None, None), b""
-    merged = agreed(declared, found.signature, guessed=found.format != "onnx")
+    merged = agreed(declared, found.signature, guessed=found.runtime.name != "onnx")
     notes += _taken(declared, found.signature, merged)
     if merged != found.signature or given == b"":
         try:

@@ -117,6 +117,17 @@ FORMATS: dict[str, Format] = {
             has_session=True,
         ),
         Format(
+            "ort",
+            "onnx",
+            ("onnxruntime-c", "onnxruntime-python"),
+            "model.ort",
+            "onnxruntime_ort",
+            1,
+            "it holds the weights",
+            packages=("numpy",),
+            has_session=True,
+        ),
+        Format(
             "skops",
             "sklearn",
             ("scikit-learn",),

@@ -57,7 +57,7 @@ FORMS = {
     "optimize": (
         ["path", "folder"],
         set(),
-        {"--requests", "--rounds", "--golden", "--signature", "--max-memory", "--max-seconds", "--json"},
+        {"--requests", "--rounds", "--one-file", "--golden", "--signature", "--max-memory", "--max-seconds", "--json"},
     ),
     "diff": (
         ["before", "after"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
 from pilotlight_cli.formats.onnx_facts import Facts, read_facts
 from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
+from pilotlight_cli.sandbox.child.onnx_metadata import SIGNATURE, read_labels, read_names, read_session
 from pilotlight_cli.sandbox.child.onnx_roles import Known, check_labels, guess_inputs, guess_outputs, note_scores
-from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
-from pilotlight_cli.sandbox.child.onnx_session import read_session
+from pilotlight_cli.sandbox.child.onnx_runtime import open_model, session_facts
 from pilotlight_cli.sandbox.child.onnx_trial import (
     Predict,
     Run,
@@ -33,10 +32,6 @@ from pilotlight_cli.sandbox.job import Findings, Job, UsageError, provisional_de
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.child.onnx_repairing import Prove
-
-# Keys of a model's metadata (ModelProto.metadata_props), each a JSON array.
-FEATURE_NAMES = "pilotlight.feature_names"
-LABELS = "pilotlight.labels"
 
 _DATATYPES = {datatype.onnx: datatype for datatype in DATATYPES.values()}
 
@@ -81,20 +76,22 @@ class Examined:
 
 
 def inspect(job: Job) -> Findings:
-    """Inspect an ONNX model. Raise ModelError, FormatError or UsageError."""
-    if job.requested_format not in ("", "onnx"):
+    """Inspect an ONNX model, or one in ONNX Runtime's own format. Raise ModelError, FormatError or UsageError."""
+    if job.requested_format not in ("", job.kind):
         raise UsageError(
-            f"{job.path.name} is an ONNX model, but --format says {job.requested_format}; leave --format out"
+            f"{job.path.name} is an {job.kind.upper()} model, but --format says {job.requested_format}; leave "
+            "--format out"
         )
     if job.allow:
-        raise UsageError(f"{job.path.name} is an ONNX model, which imports no globals; leave --allow out")
+        raise UsageError(f"{job.path.name} is an {job.kind.upper()} model, which imports no globals; leave --allow out")
     examined = examine(job)
     return replace(examined.findings, notes=(*examined.changes, *examined.kept, *examined.findings.notes))
 
 
 def examine(job: Job) -> Examined:
     """Examine the model, rewritten where a function could not serve it as it is. Raise ModelError or FormatError."""
-    given = read_given(job.signature) if job.signature else None
+    signature = job.signature or (open_model(job.path, job.kind)[1].get(SIGNATURE, "") if job.kind == "ort" else "")
+    given = read_given(signature) if signature else None
     if not job.repairs:
         return _examine(job, given, ())
     from pilotlight_cli.sandbox.child.onnx_repairing import explained, fixes_batch, repaired
@@ -127,17 +124,17 @@ def _examine(job: Job, given: Signature | None, changes: tuple[str, ...], prove:
     check_labels(signature, runs)
     _check_stable(signature, unstable_outputs(model.predict(inputs), inputs, runs))
     filled = fill_outputs(golden, signature, model.predict(signature))
-    runtime = runtime_of("onnx", signature, job.packages, model.session)
+    runtime = runtime_of(job.kind, signature, job.packages, model.session)
     notes.extend(golden_notes(golden, filled))
-    findings = Findings("onnx", job.path, runtime, signature, filled, notes=tuple(notes))
+    findings = Findings(job.kind, job.path, runtime, signature, filled, notes=tuple(notes))
     return Examined(findings, changes, names, runs)
 
 
 def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
     """Load the model as a function does, by its own inputs and outputs. Raise ModelError or FormatError."""
-    session = open_session(job.path, idle_options("ORT_DISABLE_ALL"))
-    metadata = session.get_modelmeta().custom_metadata_map
-    facts = read_facts(job.path)
+    session, metadata = open_model(job.path, job.kind)
+    own = given is not None and not job.signature
+    facts = session_facts(session, checked=own) if job.kind == "ort" else read_facts(job.path)
     if facts.training:
         raise ModelError(
             f"{job.path.name} has {facts.training} in training mode; export it in evaluation mode, in PyTorch after "
@@ -158,11 +155,11 @@ def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
     _check_outputs(job, outputs)
     plain = Signature(inputs, outputs)
     settings = read_session(metadata)
-    runtime = runtime_of("onnx", plain, job.packages, settings)
-    description = provisional_description((job.path, *job.external_files), "onnx", runtime, plain, ((), ()))
-    known = Known(_labels(metadata), facts.labels, job.labels)
+    runtime = runtime_of(job.kind, plain, job.packages, settings)
+    description = provisional_description((job.path, *job.external_files), job.kind, runtime, plain, ((), ()))
+    known = Known(read_labels(metadata), facts.labels, job.labels)
     loaded = runtimes.load(description, job.path.parent, threads=1)
-    return _Model(plain, facts, _texts(metadata, FEATURE_NAMES), known, settings, loaded)
+    return _Model(plain, facts, read_names(metadata), known, settings, loaded)
 
 
 def _check_inputs(job: Job, inputs: Sequence[Input]) -> None:
@@ -275,25 +272,3 @@ def _advice(kind: str, what: str) -> str:
     if "map(" in kind:
         return "convert the model again with options={'zipmap': False}, in onnxmltools with zipmap=False"
     return "export the model with a tensor for each of its parts"
-
-
-def _texts(metadata: dict[str, str], key: str) -> tuple[str, ...]:
-    values = _array(metadata, key)
-    if not all(isinstance(value, str) and value for value in values):
-        raise FormatError("expected a JSON array of strings", "", f"the model's metadata {key}")
-    return tuple(values)
-
-
-def _labels(metadata: dict[str, str]) -> tuple[str | int, ...]:
-    values = _array(metadata, LABELS)
-    if not all(type(value) in (str, int) for value in values):
-        raise FormatError("expected a JSON array of strings or integers", "", f"the model's metadata {LABELS}")
-    return tuple(values)
-
-
-def _array(metadata: dict[str, str], key: str) -> list[Any]:
-    try:
-        values = json.loads(metadata.get(key, "[]"))
-    except ValueError as error:
-        raise FormatError(f"not valid JSON: {error}", "", f"the model's metadata {key}") from None
-    return values if isinstance(values, list) else [None]

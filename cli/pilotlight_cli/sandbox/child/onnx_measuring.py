@@ -36,8 +36,8 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     signature = read_signature(Node(document["signature"]))
     golden = read_golden(json.dumps(document["golden"]).encode())
     batches = _inputs(golden, signature, document["vocabulary"])
-    runtime = read_runtime(Node(document["runtime"]), "onnx")
-    model = provisional_description(files, "onnx", runtime, signature, ((), ()))
+    runtime = read_runtime(Node(document["runtime"]), document["format"])
+    model = provisional_description(files, document["format"], runtime, signature, ((), ()))
     runtimes.preload(model)
 
     started = time.thread_time()

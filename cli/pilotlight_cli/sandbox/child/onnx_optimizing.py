@@ -14,13 +14,14 @@ _SMALLEST: Final = 1024
 
 
 def optimize(document: dict[str, Any]) -> dict[str, Any]:
-    """Write the model at `path` to `file`; with `data`, the name of a file beside it, large tensors go there.
+    """Write the model at `path` to `file` in `format`.
 
-    Return the external data files. The level is the highest that is the same for any CPU: the one above lays tensors
-    out for the present one. Raise ModelError.
+    With `data`, the name of a file beside it, large tensors go there. Return the external data files. The level is the
+    highest that is the same for any CPU: the one above lays tensors out for the present one. Raise ModelError.
     """
     options = idle_options("ORT_ENABLE_EXTENDED")
     options.optimized_model_filepath = document["file"]
+    options.add_session_config_entry("session.save_model_format", document["format"].upper())
     if document["data"]:
         prefix = "session.optimized_model_external_initializers"
         options.add_session_config_entry(f"{prefix}_file_name", document["data"])

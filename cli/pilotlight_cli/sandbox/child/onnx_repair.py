@@ -14,10 +14,11 @@ from onnx import ModelProto, ValueInfoProto, helper
 from pilotlight.errors import ModelError
 from pilotlight.model.signature import Input, Output
 from pilotlight_cli.sandbox.child.agreement import read_given
-from pilotlight_cli.sandbox.child.onnx import FEATURE_NAMES, Examined, examine
+from pilotlight_cli.sandbox.child.onnx import Examined, examine
+from pilotlight_cli.sandbox.child.onnx_metadata import FEATURE_NAMES, LABELS
 from pilotlight_cli.sandbox.child.onnx_proof import find_difference
 from pilotlight_cli.sandbox.child.onnx_repairing import written
-from pilotlight_cli.sandbox.child.onnx_rewriting import LABELS, Rewriting, put_metadata
+from pilotlight_cli.sandbox.child.onnx_rewriting import Rewriting, put_metadata
 from pilotlight_cli.sandbox.child.onnx_runtime import idle_options, open_session
 from pilotlight_cli.sandbox.child.onnx_trial import shown
 from pilotlight_cli.sandbox.job import Job, read_job

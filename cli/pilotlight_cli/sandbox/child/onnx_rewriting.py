@@ -22,9 +22,10 @@ from onnx import (
 
 from pilotlight_cli.formats.onnx_file import depends_on_locale, fixed_batch
 from pilotlight_cli.formats.onnx_graph import Message, read_graph, read_node
+from pilotlight_cli.sandbox.child.onnx_metadata import LABELS
 
 LOCALE: Final = "C.UTF-8"
-LABELS: Final = "pilotlight.labels"
+
 _SPLITS: Final = "SplitToSequence"
 _OPSET: Final = 13
 

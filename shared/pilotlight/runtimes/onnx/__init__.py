@@ -13,6 +13,18 @@ from pilotlight.model.tensor import DATATYPES, Datatype
 # ONNX Runtime's codes for a run in which a node failed.
 RUN_FAILURES = ("FAIL", "INVALID_ARGUMENT", "RUNTIME_EXCEPTION")
 
+# What a session's configuration says about a file of each format, whatever its name is: by default one that ends in
+# .ort has another format than ONNX. ONNX Runtime maps its own format and leaves the weights in the mapping.
+# https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
+CONFIGURATIONS = {
+    "onnx": {"session.load_model_format": "ONNX"},
+    "ort": {
+        "session.load_model_format": "ORT",
+        "session.use_memory_mapped_ort_model": "1",
+        "session.use_ort_model_bytes_for_initializers": "1",
+    },
+}
+
 # The key of the entry that names a tensor's file. Without these bytes there is no such entry.
 LOCATION = b"location"
 
@@ -46,8 +58,10 @@ def type_of_code(code: int) -> str:
 def check_files(model: Description, folder: Path) -> None:
     """Raise ModelError if the model in `folder` keeps tensors in files that its lock does not list.
 
-    ONNX Runtime opens any file in the model's folder that a tensor names.
+    ONNX Runtime opens any file in the model's folder that a tensor names. In its own format none can.
     """
+    if model.format == "ort":
+        return
     path = folder / model.files[0].name
     if path.stat().st_size > _SMALL or LOCATION in path.read_bytes():
         from pilotlight.runtimes.onnx.external import check_external  # noqa: PLC0415 - few models need it

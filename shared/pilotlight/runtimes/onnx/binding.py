@@ -16,7 +16,7 @@ from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes import check_version
 from pilotlight.runtimes.arrays import from_numpy, to_numpy
-from pilotlight.runtimes.onnx import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
+from pilotlight.runtimes.onnx import CONFIGURATIONS, RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxModel:
         raise RuntimeMismatch(f"cannot import onnxruntime, which the lock requires: {error}") from error
     check_version("onnxruntime", onnxruntime.__version__, model.runtime.packages)
     check_files(model, folder)
-    session = _open(onnxruntime, folder / model.files[0].name, model.runtime.session, threads)
+    session = _open(onnxruntime, model, folder, threads)
     check_signature("input", model.signature.inputs, {node.name: node.type for node in session.get_inputs()})
     check_signature("output", model.signature.outputs, {node.name: node.type for node in session.get_outputs()})
     return OnnxModel(session, onnxruntime.RunOptions, _failures(), model)
@@ -97,24 +97,28 @@ def preload(_packages: Mapping[str, str]) -> None:
     _session(library(), SMALLEST, DEFAULT_SESSION, threads=1)
 
 
-def session_options(onnxruntime: ModuleType) -> SessionOptions:
-    """Return options that read any file as ONNX: by default a name that ends in .ort means another format."""
+def session_options(onnxruntime: ModuleType, artifact_format: str = "onnx") -> SessionOptions:
+    """Return options that read any file as one of this format."""
     options: SessionOptions = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.load_model_format", "ONNX")
+    for key, value in CONFIGURATIONS[artifact_format].items():
+        options.add_session_config_entry(key, value)
     return options
 
 
-def _open(onnxruntime: ModuleType, path: Path, session: Session, threads: int) -> InferenceSession:
+def _open(onnxruntime: ModuleType, model: Description, folder: Path, threads: int) -> InferenceSession:
+    path = folder / model.files[0].name
     try:
-        return _session(onnxruntime, path, session, threads)
+        return _session(onnxruntime, path, model.runtime.session, threads, model.format)
     except Exception as error:  # the binding's errors have no common base
         from pilotlight.runtimes.onnx.refusals import load_error  # noqa: PLC0415 - a start does not need it
 
         raise load_error(path.name, error, onnxruntime.__version__) from error
 
 
-def _session(onnxruntime: ModuleType, model: Path | bytes, session: Session, threads: int) -> InferenceSession:
-    options = session_options(onnxruntime)
+def _session(
+    onnxruntime: ModuleType, model: Path | bytes, session: Session, threads: int, artifact_format: str = "onnx"
+) -> InferenceSession:
+    options = session_options(onnxruntime, artifact_format)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised, and need no line of their own on stderr

@@ -14,7 +14,7 @@ from pilotlight.errors import PredictionTimeout
 from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
-from pilotlight.runtimes.onnx import RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
+from pilotlight.runtimes.onnx import CONFIGURATIONS, RUN_FAILURES, SMALLEST, check_files, check_refusal, check_signature
 from pilotlight.runtimes.onnx.c_library import NO_LOG, Api, Function, OrtError, library
 from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, Nodes, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
@@ -114,7 +114,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
     with ExitStack() as stack:
         memory = Memory(api)
         stack.callback(api.release_memory_info, memory.info)
-        options = _options(api, stack, model.runtime.session, threads)
+        options = _options(api, stack, model.runtime.session, threads, model.format)
         session = _open(api, stack, folder / model.files[0].name, options)
         nodes = Nodes(api, memory, session)
         check_signature("input", signature.inputs, nodes.inputs())
@@ -161,13 +161,13 @@ def _open(api: Api, stack: ExitStack, path: Path, options: c_void_p) -> c_void_p
         raise load_error(path.name, error, api.version) from error
 
 
-def _options(api: Api, stack: ExitStack, session: Session, threads: int) -> c_void_p:
+def _options(api: Api, stack: ExitStack, session: Session, threads: int, artifact_format: str = "onnx") -> c_void_p:
     options = _create(api, stack, api.release_session_options, api.create_session_options)
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
     api.check(api.set_session_log_severity_level(options, NO_LOG))
-    # For any file name: by default one that ends in .ort means another format.
-    api.check(api.add_session_config_entry(options, b"session.load_model_format", b"ONNX"))
+    for key, value in CONFIGURATIONS[artifact_format].items():
+        api.check(api.add_session_config_entry(options, key.encode(), value.encode()))
     if session.graph_optimization == "off":
         api.check(api.set_session_graph_optimization_level(options, _NO_OPTIMIZATION))
     if not session.prepacking:

@@ -33,6 +33,17 @@ def _newer(what: str, change: str) -> Explain:
     return explain
 
 
+def _ort_version(match: re.Match[str], version: str) -> str:
+    return (
+        f"has version {match['found']} of ONNX Runtime's own format, which onnxruntime {version} does not read; make "
+        "it again from the ONNX model: pilotlight optimize --one-file MODEL.onnx OUTDIR"
+    )
+
+
+def _damaged(_match: re.Match[str], _version: str) -> str:
+    return "is a model in ONNX Runtime's own format that is truncated or damaged; copy or make it again"
+
+
 def _operator(match: re.Match[str], version: str) -> str:
     domain = match.groupdict().get("domain") or ""
     of = f" of the domain {domain}" if domain else ""
@@ -61,6 +72,8 @@ _KNOWN: tuple[tuple[re.Pattern[str], Explain], ...] = (
     ),
     (re.compile(r"Fatal error: (?:(?P<domain>[^\s:]*):)?(?P<name>\w+)\(-?\d+\) is not a registered"), _operator),
     (re.compile(r'In Node, \(".*?", \w*, "(?P<domain>[^"]*)".* No Op registered for (?P<name>\w+)'), _operator),
+    (re.compile(r"ORT format model \(?version \[?(?P<found>\d+)"), _ort_version),
+    (re.compile(r"ORT model verification failed|Invalid ORT format model"), _damaged),
     (re.compile(r"(?:find an implementation|find kernel) for (?P<name>\w+)\((?P<since>\d+)\)"), _no_kernel),
 )
 

@@ -35,7 +35,6 @@ SAFETENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets
             "export the model to ONNX",
         ),
         (b"\x1c\0\0\0TFL3\x14\0", "a TensorFlow Lite model", "--tflite FILE"),
-        (b"\x18\0\0\0ORTM", "a model in ONNX Runtime's own format", "publish the ONNX file"),
         (b"GGUF\x03\0\0\0", "a GGUF file", "a server for language models"),
         (struct.pack("<Q", len(SAFETENSORS)) + SAFETENSORS + bytes(4), "a safetensors file", "export that to ONNX"),
         (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file", r"model\.export\("),

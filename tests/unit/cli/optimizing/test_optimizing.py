@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from onnx_models import LOOKUP_GOLDEN, lookup, with_external_data
 from pilotlight.model.lock import DEFAULT_SESSION, Session
 from pilotlight_cli.formats.recognition import recognise
 from pilotlight_cli.main import app
-from pilotlight_cli.optimizing import Report, choice, optimize
+from pilotlight_cli.optimizing import Report, candidates, choice, optimize
 from pilotlight_cli.sandbox.inspection import inspect
 from pilotlight_cli.sandbox.job import UsageError
 
@@ -93,6 +94,49 @@ def test_every_form_was_measured_and_answers_alike(report: Report) -> None:
 def test_the_answers_are_those_of_the_original(report: Report, dense: tuple[Path, Mapping[str, NDArray[Any]]]) -> None:
     path, feeds = dense
     assert np.allclose(run_onnx(report.file, feeds)["scores"], run_onnx(path, feeds)["scores"], atol=1e-6)
+
+
+@pytest.fixture(scope="module", params=["whole", "external"])
+def one_file(
+    request: pytest.FixtureRequest, dense: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Report:
+    """Return the report of the network made one file, from one file or from one with external data."""
+    folder = tmp_path_factory.mktemp("one")
+    path = dense[0]
+    if request.param == "external":
+        path = folder / "dense.onnx"
+        onnx.save(onnx.load(dense[0]), path, save_as_external_data=True, location="weights.bin")
+    return optimised(path, folder / "out", rounds=ROUNDS, one_file=True)
+
+
+def test_one_file_that_is_mapped_is_made_on_request(one_file: Report) -> None:
+    assert [each.candidate.name for each in one_file.evaluations] == ["as it is", "one file", "one file, not prepacked"]
+    assert all(each.measured.agrees for each in one_file.evaluations)
+    assert one_file.notes == ()
+    assert one_file.improved
+    assert one_file.kept.candidate.session == PLAIN
+    assert names(one_file.file.parent) == ["model.ort"]
+    assert recognise(one_file.file).kind == "ort"
+    assert one_file.kept.measured.load_ms < 0.5 * one_file.evaluations[0].measured.load_ms
+
+
+def test_the_one_file_is_published_as_the_original_is(one_file: Report, dense: tuple[Path, Any]) -> None:
+    found, plain = (
+        inspect(path, format=None, signature=None, golden=None, allow=()) for path in (one_file.file, dense[0])
+    )
+    assert found.runtime == replace(plain.runtime, session=PLAIN)
+    assert found.signature == plain.signature
+
+
+def test_one_file_of_a_huge_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_LARGEST_IN_ONE_FILE", 100)
+    with pytest.raises(UsageError, match=r"bytes, expected at most 100 for --one-file; leave it out"):
+        optimised(models.plain_tensors(tmp_path), tmp_path / "out", one_file=True)
+
+
+def test_the_one_file_is_not_optimised_again(one_file: Report, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"model\.ort is in ONNX Runtime's own format; expected the ONNX model that"):
+        optimised(one_file.file, tmp_path / "again")
 
 
 def test_what_is_made_is_the_same_each_time(report: Report, dense: tuple[Path, Any], tmp_path: Path) -> None:

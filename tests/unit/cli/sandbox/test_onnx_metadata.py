@@ -11,7 +11,7 @@ import models
 from onnx_models import with_external_data
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import DEFAULT_SESSION, Session
-from pilotlight_cli.sandbox.child.onnx_session import GRAPH_OPTIMIZATION, PREPACKING, mark, read_session
+from pilotlight_cli.sandbox.child.onnx_metadata import GRAPH_OPTIMIZATION, PREPACKING, mark, read_session, write_session
 from pilotlight_cli.sandbox.inspection import inspect
 
 
@@ -26,7 +26,7 @@ def test_what_is_written_into_a_model_is_read_from_it(session: Session, tmp_path
     path = models.plain_tensors(tmp_path)
     before = onnx.load(path)
 
-    mark(path, session)
+    mark(path, write_session(session))
 
     after = onnx.load(path)
     assert read_session(metadata(path)) == session
@@ -40,7 +40,7 @@ def test_other_metadata_stays(tmp_path: Path) -> None:
     onnx.helper.set_model_props(model, {"author": "somebody"})
     onnx.save(model, path)
 
-    mark(path, Session("off"))
+    mark(path, write_session(Session("off")))
 
     assert metadata(path) == {"author": "somebody", GRAPH_OPTIMIZATION: "off", PREPACKING: "true"}
 
@@ -64,7 +64,7 @@ def test_what_nobody_writes_there_is_refused_by_its_place(key: str, value: str, 
 def test_publishing_takes_it_over(tmp_path: Path) -> None:
     (tmp_path / "vector.bin").write_bytes(bytes(16))
     path = with_external_data(tmp_path, "vector.bin")
-    mark(path, Session("off", prepacking=False))
+    mark(path, write_session(Session("off", prepacking=False)))
 
     found = inspect(path, format=None, signature=None, golden=None, allow=())
 
