@@ -82,11 +82,11 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their tran
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
-	@$(BIN)/cfn-lint template.yaml bootstrap.yaml
+	@$(BIN)/cfn-lint template.yaml bootstrap.yaml deploy/aws/monitoring.yaml
 	@# W2001: the translation contains the deployment type and no longer uses the parameter.
 	@$(BIN)/cfn-lint --ignore-checks W2001 -- $(TRANSLATION)/*.json
 	@$(CHECKERS)/bin/checkov --framework cloudformation --skip-download --quiet --compact \
-		--file template.yaml bootstrap.yaml $(TRANSLATION)/*.json
+		--file template.yaml bootstrap.yaml deploy/aws/monitoring.yaml $(TRANSLATION)/*.json
 	@$(CHECKERS)/bin/checkov --framework dockerfile --skip-download --quiet --compact \
 		--file functions/gcp/container/Dockerfile
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows \

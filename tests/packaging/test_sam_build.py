@@ -54,7 +54,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_function_is_built_and_nothing_else(clone: Path) -> None:
     built = {path.name for path in (clone / ".aws-sam/build").iterdir()}
-    assert built == {"template.yaml", "PredictFunction", "PreTrafficHook", "PostTrafficHook", "AuthorizerFunction"}
+    assert built == {
+        "template.yaml",
+        "Monitoring",
+        "PredictFunction",
+        "PreTrafficHook",
+        "PostTrafficHook",
+        "AuthorizerFunction",
+    }
     assert not list((clone / ".aws-sam").rglob("Makefile"))
 
 

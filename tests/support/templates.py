@@ -19,6 +19,7 @@ Resources = dict[str, dict[str, Any]]
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 BOOTSTRAP = load_template(ROOT / "bootstrap.yaml")
+MONITORING = load_template(ROOT / TEMPLATE["Resources"]["Monitoring"]["Properties"]["TemplateURL"])
 
 START_MODES: dict[str, dict[str, str]] = {
     "on-demand": {},
@@ -68,6 +69,23 @@ def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
     assert refused(**values) == []
     resources: Resources = deployed(translate(TEMPLATE, values), values)["Resources"]
     return resources
+
+
+def monitoring(**given: str) -> Resources:
+    """Return the resources of the nested stack; a name of a resource of the outer one stands for its value."""
+    from translation import deployed
+
+    passed = {name: _name(value) for name, value in properties(stack(**given), "Monitoring")["Parameters"].items()}
+    assert refusals(MONITORING, effective_values(MONITORING, passed)) == []
+    resources: Resources = deployed(MONITORING, passed)["Resources"]
+    return resources
+
+
+def _name(value: Any) -> str:
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+            return name
+    return str(value)
 
 
 def released(package: str = "s3://packages/first", **given: str) -> Resources:

@@ -19,7 +19,7 @@ from pilotlight_cli.aws.sam import Sam, SamFailed, clean
 from pilotlight_cli.aws.stacks import read_stack
 from pilotlight_cli.aws.template import effective_values
 from pilotlight_cli.project.folders import ModelFolder
-from templates import TEMPLATE
+from templates import MONITORING, TEMPLATE
 
 PACKAGES = "aws-sam-cli-managed-default"
 
@@ -98,6 +98,28 @@ def test_sam_alone_publishes_the_next_package_too(built: Path, environ: dict[str
     stack = read_stack(cloudformation, "sam-alone")
     assert stack is not None
     assert stack.parameters["ReleaseDigest"] == ""
+
+
+def test_the_nested_stack_is_uploaded_and_made_with_its_parameters(
+    built: Path, environ: dict[str, str], cloudformation: Any
+) -> None:
+    template = json.loads((built / "template.yaml").read_text())
+    nested = built / "Monitoring" / "template.yaml"  # where `sam build` puts it
+    nested.parent.mkdir()
+    nested.write_bytes((ROOT / "deploy/aws/monitoring.yaml").read_bytes())
+    given = dict.fromkeys(MONITORING["Parameters"], "1")
+    made = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": str(nested), "Parameters": given}}
+    template["Resources"]["Monitoring"] = made
+    (built / "template.yaml").write_text(json.dumps(template))
+    sam(built, environ).deploy("sam-nested", effective_values(TEMPLATE, GIVEN))
+    (resource,) = (
+        found
+        for found in cloudformation.describe_stack_resources(StackName="sam-nested")["StackResources"]
+        if found["LogicalResourceId"] == "Monitoring"
+    )
+    stack = read_stack(cloudformation, resource["PhysicalResourceId"])
+    assert stack is not None
+    assert stack.parameters == given
 
 
 def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:

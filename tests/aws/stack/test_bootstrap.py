@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pilotlight_cli.aws.template import effective_values, refusals
-from templates import BOOTSTRAP, Resources, bootstrap, of_type, properties, stack, the
+from templates import BOOTSTRAP, Resources, bootstrap, monitoring, of_type, properties, stack, the
 
 BUCKET = "AWS::S3::Bucket"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
@@ -165,13 +165,10 @@ REACHED = {
 
 @pytest.mark.parametrize("name", REACHED)
 def test_a_role_reaches_the_stacks_of_its_project_in_its_environment(name: str) -> None:
-    ((pattern,),) = (
-        found
-        for sid, (_, found) in actions(bootstrap(**GITHUB, Project="tumours"), "DeployPolicy").items()
-        if sid == "Stack"
-    )
-    arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{name}/0a1b2c"
-    assert fnmatchcase(arn, pattern.replace(TAG, "staging")) == REACHED[name]
+    _, patterns = actions(bootstrap(**GITHUB, Project="tumours"), "DeployPolicy")["Stack"]
+    for stack_name in (name, f"{name}-Monitoring-1A2B3C"):
+        arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{stack_name}/0a1b2c"
+        assert any(fnmatchcase(arn, pattern.replace(TAG, "staging")) for pattern in patterns) == REACHED[name]
 
 
 # The ARN of a resource by its type; a name that CloudFormation makes up begins with the stack's and the logical id.
@@ -189,7 +186,8 @@ ARNS = {
 
 def arns() -> Iterator[str]:
     """Yield the ARNs of what a stack has, as far as they begin with a name."""
-    for logical_id, resource in stack(StartMode="provisioned", Authorization="api-key").items():
+    given = {"StartMode": "provisioned", "Authorization": "api-key"}
+    for logical_id, resource in (stack(**given) | monitoring(**given)).items():
         if resource["Type"] in ARNS:
             names = {key: name["Fn::Sub"] if isinstance(name, dict) else name for key, name in named(resource)}
             yield f"arn:aws:{ARNS[resource['Type']].format(**names, made_up=f'pilotlight-dev-{logical_id}-1A2B3C')}"
@@ -211,7 +209,7 @@ def test_a_role_may_make_everything_that_its_stack_names() -> None:
 
 
 @pytest.mark.parametrize("role", ["DeployRoleStaging", "DeployRoleProd"])
-def test_no_role_deletes_a_stack(role: str) -> None:
+def test_no_role_deletes_a_stack_but_the_nested_one_that_a_rollback_deletes(role: str) -> None:
     resources = bootstrap(**GITHUB)
     (denied,) = (
         entry
@@ -219,7 +217,10 @@ def test_no_role_deletes_a_stack(role: str) -> None:
         for entry in properties(resources, policy["Ref"])["PolicyDocument"]["Statement"]
         if entry["Effect"] == "Deny"
     )
-    assert (denied["Action"], denied["Resource"]) == ("cloudformation:DeleteStack", "*")
+    assert denied["Action"] == "cloudformation:DeleteStack"
+    nested = "arn:aws:cloudformation:*:123456789012:stack/pilotlight-*-Monitoring-*/*"
+    assert denied["NotResource"] == nested
+    assert not fnmatchcase("arn:aws:cloudformation:us-east-1:123456789012:stack/pilotlight-prod/0a1b2c", nested)
 
 
 def test_no_role_is_made_without_a_boundary() -> None:

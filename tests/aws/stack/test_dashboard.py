@@ -10,7 +10,7 @@ import pytest
 
 import emf
 from pilotlight.telemetry import ColdStart, Served, fields
-from templates import MODES, properties, stack
+from templates import MODES, monitoring, properties
 
 SERVED = Served("id", "POST", "/predict", 503, 1.25, "example", 3, code="not_ready", error="why")
 READY = ColdStart("ready", "example", 3, {"total": 99.5}, 1000, 1)
@@ -19,8 +19,8 @@ PHASES = {f"phases_ms.{phase}" for phase in ("import", "lock", "runtime", "fetch
 
 def body(**given: str) -> Any:
     """Return the dashboard as CloudWatch gets it, with each reference replaced by its own name."""
-    text = properties(stack(**given), "Dashboard")["DashboardBody"]["Fn::Sub"]
-    return json.loads(re.sub(r"\$\{([^!}]+)\}", r"\1", text).replace("${!", "${"))
+    text = properties(monitoring(**given), "Dashboard")["DashboardBody"]
+    return json.loads(text)
 
 
 def widgets(kind: str) -> list[dict[str, Any]]:

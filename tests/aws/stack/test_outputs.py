@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from pilotlight_cli.assets import ROOT
 from templates import TEMPLATE
 from translation import deployed, translate
 
@@ -19,3 +22,9 @@ def test_a_person_finds_what_they_need() -> None:
     assert found["ApiUrl"] == {"Fn::GetAtt": ["HttpApi", "ApiEndpoint"]}
     assert found["AliasArn"] == {"Ref": "PredictFunctionAliaslive"}
     assert found["Store"] == "s3://models/team"
+
+
+@pytest.mark.parametrize("file", ["template.yaml", "bootstrap.yaml", "deploy/aws/monitoring.yaml"])
+def test_cloudformation_takes_a_template_without_a_bucket_for_it(file: str) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html."""
+    assert (ROOT / file).stat().st_size <= 51_200

@@ -57,7 +57,7 @@ def test_nobody_is_asked_and_an_unchanged_stack_is_no_failure(environment: str) 
     found = settings(environment)
     assert (found["confirm_changeset"], found["fail_on_empty_changeset"]) == (False, False)
     # No role has a name of its own, so that the lesser capability is enough.
-    assert (found["capabilities"], found["resolve_s3"]) == ("CAPABILITY_IAM", True)
+    assert (found["capabilities"], found["resolve_s3"]) == (["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"], True)
     assert not any("RoleName" in entry.get("Properties", {}) for entry in stack(**overrides(environment)).values())
 
 

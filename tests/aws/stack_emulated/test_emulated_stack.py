@@ -143,6 +143,7 @@ def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAw
         "ProvisionedTracking",
         "OutOfRangeAlarm",
         "ReleaseAlarm",
+        "Monitoring",
         "ServerlessDeploymentApplication",
         "PredictFunctionDeploymentGroup",
     ]

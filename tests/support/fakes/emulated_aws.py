@@ -1,7 +1,8 @@
 """AWS as MiniStack emulates it, in a process of its own; functions run in containers of Lambda's image.
 
 Where it differs from AWS, as far as these tests know: its CloudFormation has no CodeDeploy, no scaling, no composite
-alarms and no alarms on a formula; an alarm looks at a metric in all dimensions at once; log lines make no metrics.
+alarms, no nested stacks and no alarms on a formula; an alarm looks at a metric in all dimensions at once; log lines
+make no metrics.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ from pilotlight_cli.local.process import Child, Log, free_port
 from translation import ACCOUNT, REGION
 
 # The types of resources that it refuses to make.
-_REFUSED = ("AWS::ApplicationAutoScaling::", "AWS::CloudWatch::CompositeAlarm", "AWS::CodeDeploy::")
+_REFUSED = (
+    "AWS::ApplicationAutoScaling::",
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CloudFormation::Stack",
+    "AWS::CodeDeploy::",
+)
 
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 

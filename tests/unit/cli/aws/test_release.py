@@ -147,7 +147,7 @@ def test_a_property_that_no_version_has_is_no_change(package: Path, name: str) -
 
 def test_other_resources_are_no_change(package: Path) -> None:
     changed = copy.deepcopy(TEMPLATE)
-    del changed["Resources"]["Dashboard"], changed["Outputs"]
+    del changed["Resources"]["Monitoring"], changed["Outputs"]
     assert digest(package, template=changed) == digest(package)
 
 

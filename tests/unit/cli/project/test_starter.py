@@ -23,6 +23,7 @@ OF_CLOUD = {
         "bootstrap.yaml",
         "samconfig.toml",
         "functions/aws/Makefile",
+        "deploy/aws/monitoring.yaml",
         "deploy/aws/smoke.sh",
         f"{WORKFLOWS}/deploy-aws.yml",
     },
