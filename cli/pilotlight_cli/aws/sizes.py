@@ -7,7 +7,7 @@ from pilotlight_cli.aws.changes import Values
 # Number parameters that must be whole.
 _WHOLE_NUMBERS = (
     *("MinProvisioned", "MaxProvisioned", "MemorySize"),
-    *("EphemeralStorageMb", "TimeoutSeconds", "MaxBodyBytes"),
+    *("EphemeralStorageMb", "TimeoutSeconds", "MaxBodyBytes", "SilenceHours"),
 )
 
 # What a new account may give a function until AWS raises it; no API tells which accounts are new.

@@ -46,12 +46,13 @@ def lambda_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_every_alarm_looks_at_the_new_version_alone(mode: dict[str, str]) -> None:
     resources = stack(**mode)
-    assert len(of_type(resources, ALARM)) == 5
+    assert len(of_type(resources, ALARM)) == 6
     for name in of_type(resources, ALARM):
         for metric in metrics(properties(resources, name)):
             named = dimensions(metric)
             assert named["FunctionName"] == {"Ref": "PredictFunction"}
-            assert named["ExecutedVersion"] == version(resources)
+            if name != "ClientErrorsAlarm" or len(named) > 1:  # which compares it with all versions
+                assert named["ExecutedVersion"] == version(resources)
 
 
 def test_our_own_metrics_have_the_dimensions_that_the_function_writes(lambda_environment: None) -> None:
@@ -60,6 +61,7 @@ def test_our_own_metrics_have_the_dimensions_that_the_function_writes(lambda_env
         metric["MetricName"]: metric
         for name in of_type(resources, ALARM)
         for metric in metrics(properties(resources, name))
+        if len(dimensions(metric)) > 1
     }
     ours = {name: metric for name, metric in found.items() if metric["Namespace"] != "AWS/Lambda"}
     (directive,) = emf.to_line(SERVED, "Elsewhere", 0)["_aws"]["CloudWatchMetrics"]  # type: ignore[index]
@@ -90,7 +92,9 @@ def test_no_data_rings_no_alarm() -> None:
 
 
 def test_thresholds_are_parameters() -> None:
-    resources = stack(ServerErrorsThreshold="7", LatencyBudgetMs="250", OutOfRangeThreshold="12")
+    resources = stack(
+        ServerErrorsThreshold="7", LatencyBudgetMs="250", OutOfRangeThreshold="12", ClientErrorsThreshold="9"
+    )
     found = {name: properties(resources, name)["Threshold"] for name in of_type(resources, ALARM)}
     assert found == {
         "ServerErrorsAlarm": "7",
@@ -98,6 +102,7 @@ def test_thresholds_are_parameters() -> None:
         "LatencyAlarm": "250",
         "InitFailuresAlarm": 1,
         "OutOfRangeAlarm": "12",
+        "ClientErrorsAlarm": "9",
     }
 
 
@@ -164,6 +169,36 @@ def test_predictions_out_of_range_count_as_a_share_of_enough_rows() -> None:
     (result,) = (entry for entry in alarm["Metrics"] if entry["ReturnData"])
     assert result["Expression"] == "IF(rows >= 20, 100 * outside / rows, 0)"
     assert {entry["Id"] for entry in alarm["Metrics"]} == {"share", "outside", "rows"}
+
+
+def more(**sums: float) -> float:
+    """Return what ClientErrorsAlarm compares with its threshold, for sums of five minutes."""
+    (result,) = (entry for entry in properties(stack(), "ClientErrorsAlarm")["Metrics"] if entry["ReturnData"])
+    parts = re.fullmatch(r"IF\((.+), (.+), 0\)", result["Expression"])
+    assert parts
+    condition, share = parts.groups()
+    return float(eval(f"{share} if {condition.replace('AND', 'and')} else 0", {}, sums))  # noqa: S307 - the template's
+
+
+@pytest.mark.parametrize(
+    ("sums", "difference"),
+    [
+        (
+            {"new": 100, "refused": 100, "all": 1000, "allrefused": 145},
+            95,
+        ),  # features renamed: callers know the old ones
+        ({"new": 100, "refused": 40, "all": 1000, "allrefused": 400}, 0),  # callers who are wrong with both
+        ({"new": 19, "refused": 19, "all": 1000, "allrefused": 19}, 0),  # too few
+        ({"new": 1000, "refused": 900, "all": 1000, "allrefused": 900}, 0),  # no old version any more
+        ({"new": 981, "refused": 900, "all": 1000, "allrefused": 900}, 0),
+        ({"new": 100, "refused": 0, "all": 200, "allrefused": 50}, -50),
+    ],
+)
+def test_a_release_that_refuses_more_than_the_version_beside_it_rings(
+    sums: dict[str, float], difference: float
+) -> None:
+    assert more(**sums) == difference
+    assert rings("ClientErrorsAlarm", more(**sums), ClientErrorsThreshold="20") == (difference > 20)
 
 
 def matches(pattern: str, line: dict[str, Any]) -> bool:

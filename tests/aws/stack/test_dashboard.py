@@ -19,8 +19,8 @@ PHASES = {f"phases_ms.{phase}" for phase in ("import", "lock", "runtime", "fetch
 
 def body(**given: str) -> Any:
     """Return the dashboard as CloudWatch gets it, with each reference replaced by its own name."""
-    text = properties(monitoring(**given), "Dashboard")["DashboardBody"]
-    return json.loads(text)
+    text = properties(monitoring(**given), "Dashboard")["DashboardBody"]["Fn::Sub"]
+    return json.loads(re.sub(r"\$\{([^!}]+)\}", r"\1", text).replace("${!", "${"))
 
 
 def widgets(kind: str) -> list[dict[str, Any]]:

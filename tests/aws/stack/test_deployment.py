@@ -13,7 +13,14 @@ from templates import MODES, TEMPLATE, Resources, of_type, properties, stack, st
 
 GROUP = "AWS::CodeDeploy::DeploymentGroup"
 ALIAS = "AWS::Lambda::Alias"
-ALARMS = {"ServerErrorsAlarm", "FunctionErrorsAlarm", "LatencyAlarm", "InitFailuresAlarm", "OutOfRangeAlarm"}
+ALARMS = {
+    "ServerErrorsAlarm",
+    "FunctionErrorsAlarm",
+    "LatencyAlarm",
+    "InitFailuresAlarm",
+    "OutOfRangeAlarm",
+    "ClientErrorsAlarm",
+}
 
 
 def before(resources: Resources, name: str) -> set[str]:
