@@ -37,6 +37,13 @@ VARIANTS = {
         "StartMode": "snapstart",
         "Authorization": "api-key",
         "Layers": f"arn:aws:lambda:us-east-1:{ACCOUNT}:layer:tools:1",
+        "ManagedPolicies": "arn:aws:iam::aws:policy/CloudWatchLambdaInsightsExecutionRolePolicy",
+        "SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b",
+        "SecurityGroupIds": "sg-0a1b2c3d",
+        "ReservedConcurrency": "20",
+        "FailureDestinationArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:failed",
+        "DisableDefaultEndpoint": "true",
+        "SilenceHours": "24",
         "PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     },
     "open-to-everyone": {

@@ -47,6 +47,8 @@ SHAPING = {
     "LogLevel": "DEBUG",
     "MetricsNamespace": "Elsewhere",
     "Layers": "arn:aws:lambda:us-east-1:123456789012:layer:tools:1",
+    "SubnetIds": "subnet-0a1b,subnet-2c3d",
+    "SecurityGroupIds": "sg-4e5f",
     "StartMode": "snapstart",
 }
 

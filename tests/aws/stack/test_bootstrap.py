@@ -18,6 +18,8 @@ GITHUB = {"GitHubRepository": "someone/pilotlight"}
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 TAG = "${aws:PrincipalTag/pilotlight-env}"
 LONGEST = {**GITHUB, "UseKmsKey": "true", "PermissionsBoundary": BOUNDARY, "Project": "a" * 32}
+VPC = {"SubnetIds": "subnet-0a1b,subnet-2c3d", "SecurityGroupIds": "sg-4e5f"}
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:failed"
 STACKS = f"pilotlight-*{TAG}"
 
 
@@ -230,7 +232,9 @@ def test_no_role_is_made_without_a_boundary() -> None:
         assert making["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
 
 
-@pytest.mark.parametrize("mode", [{"Tracing": "true", "Authorization": "api-key"}], ids=str)
+@pytest.mark.parametrize(
+    "mode", [{"Tracing": "true", "Authorization": "api-key", **VPC, "FailureDestinationArn": QUEUE}], ids=str
+)
 def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[str, str]) -> None:
     allowed = {
         action
@@ -248,6 +252,7 @@ def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[s
     assert needed - allowed == set()
     # and no more, but for what AWS's own policy for CodeDeploy has
     assert allowed - needed == {
+        "logs:CreateLogGroup",  # by a layer
         "cloudwatch:DescribeAlarms",
         "lambda:GetProvisionedConcurrencyConfig",
         "lambda:UpdateAlias",
@@ -261,9 +266,12 @@ def test_roles_are_passed_to_the_services_of_the_stack_alone() -> None:
         "StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com", "codedeploy.amazonaws.com"]}
     }
     (attaching,) = (entry for entry in entries if entry["Action"] == "iam:AttachRolePolicy")
-    assert [attaching["Condition"]["ArnEquals"]["iam:PolicyARN"]] == properties(stack(), "CodeDeployRole")[
-        "ManagedPolicyArns"
-    ]
+    own, *of_layers = attaching["Condition"]["ArnEquals"]["iam:PolicyARN"]
+    assert [own] == properties(stack(), "CodeDeployRole")["ManagedPolicyArns"]
+    assert {arn.rpartition("/")[2] for arn in of_layers} == {
+        "AWSXRayDaemonWriteAccess",
+        "CloudWatchLambdaInsightsExecutionRolePolicy",
+    }
 
 
 @pytest.mark.parametrize("policy", ["DeployPolicy", "DeployAccountPolicy"])

@@ -8,7 +8,7 @@ from pilotlight_cli.assets import ROOT
 from templates import TEMPLATE
 from translation import deployed, translate
 
-NAMES = ["ApiUrl", "FunctionName", "FunctionArn", "AliasArn", "Store", "AlarmTopic", "Dashboard"]
+NAMES = ["ApiUrl", "ApiId", "FunctionName", "FunctionArn", "AliasArn", "Store", "AlarmTopic", "Dashboard"]
 
 
 def outputs(**given: str) -> dict[str, Any]:
@@ -20,6 +20,7 @@ def test_a_person_finds_what_they_need() -> None:
     found = outputs(StoreUrl="s3://models/team")
     assert list(found) == NAMES
     assert found["ApiUrl"] == {"Fn::GetAtt": ["HttpApi", "ApiEndpoint"]}
+    assert found["ApiId"] == {"Ref": "HttpApi"}
     assert found["AliasArn"] == {"Ref": "PredictFunctionAliaslive"}
     assert found["Store"] == "s3://models/team"
 

@@ -106,3 +106,43 @@ def test_the_store_that_is_left_stays_readable_for_the_versions_before() -> None
 def test_a_key_without_the_store_that_it_was_for_is_refused() -> None:
     (sentence,) = refused(FormerStoreKeyArn=KEY)
     assert sentence.startswith("FormerStoreKeyArn is the key of FormerStoreUrl")
+
+
+@pytest.mark.parametrize("kind", ["sqs", "sns"])
+def test_a_failed_asynchronous_invocation_goes_where_the_role_may_send_it(kind: str) -> None:
+    arn = f"arn:aws:{kind}:us-east-1:123456789012:failed"
+    resources = stack(FailureDestinationArn=arn)
+    config = properties(resources, "PredictInvokeConfig")
+    assert (config["FunctionName"], config["Qualifier"]) == ({"Ref": "PredictFunction"}, "live")
+    assert config["DestinationConfig"] == {"OnFailure": {"Destination": arn}}
+    sending = statements(resources, "PredictRole")["PassOnFailedInvocations"]
+    assert f"{kind}:{'SendMessage' if kind == 'sqs' else 'Publish'}" in sending["Action"]
+    assert sending["Resource"] == arn
+    assert of_type(stack(), "AWS::Lambda::EventInvokeConfig") == []
+
+
+def test_the_function_alone_is_in_the_vpc_and_its_role_may_connect_it() -> None:
+    resources = stack(SubnetIds="subnet-0a,subnet-0b", SecurityGroupIds="sg-0c")
+    inside = {
+        name: resources[name]["Properties"].get("VpcConfig") for name in of_type(resources, "AWS::Lambda::Function")
+    }
+    assert inside.pop("PredictFunction") == {"SubnetIds": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
+    assert list(inside.values()) == [None, None]
+    assert "ec2:CreateNetworkInterface" in statements(resources, "PredictRole")["ConnectToTheVpc"]["Action"]
+    for half in ({"SubnetIds": "subnet-0a"}, {"SecurityGroupIds": "sg-0c"}):
+        (sentence,) = refused(**half)
+        assert "set both, or leave both empty" in sentence
+
+
+def test_concurrency_is_reserved_and_policies_attached_where_they_are_given() -> None:
+    arn = "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"
+    resources = stack(ReservedConcurrency="20", ManagedPolicies=f"{arn},{arn}2")
+    assert properties(resources, "PredictFunction")["ReservedConcurrentExecutions"] == "20"
+    assert properties(resources, "PredictRole")["ManagedPolicyArns"] == [arn, f"{arn}2"]
+    assert "ReservedConcurrentExecutions" not in properties(stack(), "PredictFunction")
+    assert "ManagedPolicyArns" not in properties(stack(), "PredictRole")
+
+
+@pytest.mark.parametrize("closed", ["true", "false"])
+def test_the_apis_own_url_is_closed_where_that_is_asked_for(closed: str) -> None:
+    assert properties(stack(DisableDefaultEndpoint=closed), "HttpApi")["DisableExecuteApiEndpoint"] == closed
