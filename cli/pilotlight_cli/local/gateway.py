@@ -106,7 +106,11 @@ def gateway_application(invoke: Invoke, clock: Callable[[], float] = time.time) 
             return Response(refusal.body, refusal.status, refusal.headers)(environ, start_response)
         reply = answer(request, invoke)
         headers = [*reply.headers, ("apigw-requestid", request.request_id)]
-        return Response(reply.body, reply.status, headers)(environ, start_response)
+        response = Response(reply.body, reply.status, headers)
+        if request.method == "HEAD":  # the length would be of a GET's body, which a function leaves out
+            response.automatically_set_content_length = False
+            response.headers.pop("content-length", None)
+        return response(environ, start_response)
 
     return application
 

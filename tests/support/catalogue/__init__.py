@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catalogue.building import Wrong
 from catalogue.structure import NAMES, SHAPES, TENSORS
+from catalogue.text import FRONTS, PATHS, TEXT
 from catalogue.transport import BINARY, BOMBS, ENCODINGS, HEADERS, OVERSIZE, ROUTES, VERSIONS
 from catalogue.values import NUMBERS, SYNTAX
 
@@ -20,4 +21,7 @@ CATALOGUE: dict[str, list[Wrong]] = {
     "bombs": BOMBS,
     "versions": VERSIONS,
     "routes": ROUTES,
+    "paths": PATHS,
+    "text": TEXT,
+    "fronts": FRONTS,
 }
