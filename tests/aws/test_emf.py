@@ -75,3 +75,33 @@ def test_each_record_is_one_line_and_those_below_the_level_are_left_out(capsys: 
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["level"], line["error"]) == ("ERROR", "Traceback:\n  line")
     assert line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Mine"
+
+
+ROOT = "1-5759e988-bd862e3fe1be46a994272793"
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("headers", "environ", "expected"),
+    [
+        ({}, {}, {}),
+        ({}, {"_X_AMZN_TRACE_ID": f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1"}, {"xray_trace_id": ROOT}),
+        ({"x-amzn-trace-id": f"Self=1-67891234-12456789abcdef012345678; Root={ROOT}"}, {}, {"xray_trace_id": ROOT}),
+        ({"x-amzn-trace-id": f"Root={ROOT[:-1]}0"}, {"_X_AMZN_TRACE_ID": f"Root={ROOT}"}, {"xray_trace_id": ROOT}),
+        ({"x-amzn-trace-id": ROOT}, {}, {}),
+        ({"x-amzn-trace-id": f"Root={ROOT}0"}, {}, {}),
+        ({"x-amzn-trace-id": "Root=1-5759e988-bd862e3fe1be46a99427279z"}, {}, {}),
+        ({"x-amzn-trace-id": "Root"}, {}, {}),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-01"}, {}, {"trace_id": TRACE, "span_id": SPAN}),
+        ({"traceparent": f"cc-{TRACE}-{SPAN}-03-what-will-be"}, {}, {"trace_id": TRACE, "span_id": SPAN}),
+        ({"traceparent": f"00-{TRACE.upper()}-{SPAN}-01"}, {}, {}),
+        ({"traceparent": f"00-{'0' * 32}-{SPAN}-01"}, {}, {}),
+        ({"traceparent": f"00-{TRACE}-{'0' * 16}-01"}, {}, {}),
+        ({"traceparent": f"00-{TRACE}-{SPAN}"}, {}, {}),
+        ({"traceparent": "nonsense"}, {}, {}),
+    ],
+)
+def test_a_line_names_the_traces_of_its_request(
+    headers: dict[str, str], environ: dict[str, str], expected: dict[str, object]
+) -> None:
+    assert emf.trace_fields(headers, environ) == expected

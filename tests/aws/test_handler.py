@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -185,6 +185,21 @@ def test_an_http_event_that_is_not_right_has_a_reply_of_our_shape(
 def line_of(request_id: str, function: LambdaRuntime) -> dict[str, Any] | None:
     """Return a request's line in the log, once it was read."""
     return next((line for line in function.log.events("request") if line["request_id"] == request_id), None)
+
+
+@pytest.mark.parametrize("to_event", [http_api_event, rest_api_event])
+def test_the_line_of_a_request_names_its_traces(
+    to_event: Callable[[HttpRequest], dict[str, object]], function: LambdaRuntime
+) -> None:
+    root, trace, span = "1-5759e988-bd862e3fe1be46a994272793", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    sent = (("X-Amzn-Trace-Id", f"Root={root}"), ("traceparent", f"00-{trace}-{span}-01"))
+    request_id = f"traced-{to_event.__name__}"
+    event = to_event(HttpRequest("POST", "/predict", (*JSON, *sent, ("x-request-id", request_id)), BODY))
+    assert function.invoke(event)["statusCode"] == 200
+    wait_until(lambda: line_of(request_id, function) is not None, limit=60)
+    line = line_of(request_id, function)
+    assert line is not None
+    assert (line["xray_trace_id"], line["trace_id"], line["span_id"]) == (root, trace, span)
 
 
 @pytest.mark.parametrize("event", [PREDICT, REST_PREDICT], ids=["http-api", "rest-api"])

@@ -14,7 +14,7 @@ from typing import Any
 import emf
 from http_events import Invocation
 from pilotlight.codec.encode import to_json
-from pilotlight.frozen import TYPE_CHECKING
+from pilotlight.frozen import TYPE_CHECKING, replace
 from pilotlight.http.messages import Request
 from pilotlight.model.json_document import describe
 from pilotlight.settings import DEFAULT_NAMESPACE
@@ -45,14 +45,14 @@ def answer(service: Service, invocation: Invocation, environ: Mapping[str, str])
     Raises ValueError for an event with records.
     """
     event = invocation.event
+    trace = emf.trace_fields(_JSON, environ)
+    head = Request("GET", "/health/ready", id=invocation.id, deadline=invocation.deadline, trace=trace)
     if isinstance(event, dict):
         route = _route(service.model.name, event)
         if route:
-            return _ask(
-                service, Request("POST", route, _JSON, to_json(event), id=invocation.id, deadline=invocation.deadline)
-            )
+            return _ask(service, replace(head, method="POST", path=route, headers=_JSON, body=to_json(event)))
         if _is_harmless(event):
-            return _ask(service, Request("GET", "/health/ready", id=invocation.id, deadline=invocation.deadline))
+            return _ask(service, head)
     found = f"the fields {sorted(event)}" if isinstance(event, dict) else describe(event)
     message = f"expected {_EXPECTED}; found {found}"
     emf.warn(message, counted="UnknownEvents", namespace=environ.get("PILOTLIGHT_METRICS_NAMESPACE", DEFAULT_NAMESPACE))

@@ -27,6 +27,8 @@ _METRICS = {
     for name in names
 }
 
+_HEX = frozenset("0123456789abcdef")
+
 
 def reporter(log_level: str, namespace: str) -> Report:
     """Return a function that writes a record as one line on standard output."""
@@ -42,6 +44,32 @@ def warn(message: str, counted: str = "", namespace: str = "") -> None:
     """Write a line for a problem that does not stop the function; `counted` is the metric that counts it."""
     line: dict[str, object] = {"level": "WARNING", "event": "warning", "message": message, **_dimensions()}
     _write(_with_metrics(line, {counted: 1}, namespace, time.time()) if counted else line)
+
+
+def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, object]:
+    """Return the fields that link a line to the traces of its request; `headers` have lower-case names.
+
+    X-Ray's trace is Lambda's own, or the caller's where Lambda has none. A trace in W3C's header is another one:
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    https://www.w3.org/TR/trace-context/#traceparent-header
+    Callers may send anything; a value of another form is ignored.
+    """
+    line: dict[str, object] = {}
+    for part in str(environ.get("_X_AMZN_TRACE_ID") or headers.get("x-amzn-trace-id")).split(";"):
+        name, _, root = part.strip().partition("=")
+        version, *ids = root.split("-")
+        if name == "Root" and version == "1" and [len(one) for one in ids] == [8, 24] and _is_hex("".join(ids)):
+            line["xray_trace_id"] = root
+    version, *ids = str(headers.get("traceparent")).split("-")
+    if [len(one) for one in (version, *ids[:3])] == [2, 32, 16, 2] and _is_hex(version, *ids[:3]):
+        trace, span = ids[:2]
+        if trace.strip("0") and span.strip("0"):
+            line |= {"trace_id": trace, "span_id": span}
+    return line
+
+
+def _is_hex(*texts: str) -> bool:
+    return _HEX.issuperset("".join(texts))
 
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:

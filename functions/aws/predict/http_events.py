@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
 from binascii import a2b_base64
 from typing import Any
 
+import emf
 from pilotlight.errors import InvalidRequest
 from pilotlight.frozen import TYPE_CHECKING, dataclass, replace
 from pilotlight.http.messages import Request, Response
@@ -68,12 +70,14 @@ def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
     path, stage, domain = event["rawPath"], context.get("stage", "$default"), context.get("domainName", "")
     if stage != "$default" and ".execute-api." in domain and f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     return Request(
         method=context["http"]["method"],
         path=decoded(path) if ".lambda-url." in domain else path,
-        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        headers=headers,
         id=request_id,
         deadline=deadline,
+        trace=emf.trace_fields(headers, os.environ),
     )
 
 

@@ -8,10 +8,12 @@ VPC Lattice, both versions: https://docs.aws.amazon.com/vpc-lattice/latest/ug/la
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import emf
 from http_events import Invocation, ask, decoded, to_reply
 from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.http.messages import Request, Response
@@ -90,7 +92,9 @@ def _lattice(service: Service, invocation: Invocation, target: str) -> dict[str,
 def _ask(service: Service, invocation: Invocation, method: str, path: str, **limits: Any) -> Response:  # noqa: ANN401
     """Return the response to an event with that method and decoded path; `limits` are fields of a Request."""
     event = invocation.event
-    head = Request(method, path, _headers(event), id=invocation.id, deadline=invocation.deadline, **limits)
+    headers = _headers(event)
+    trace = emf.trace_fields(headers, os.environ)
+    head = Request(method, path, headers, id=invocation.id, deadline=invocation.deadline, trace=trace, **limits)
     is_base64 = event.get("isBase64Encoded") or event.get("is_base64_encoded")  # as the first version of Lattice has it
     return ask(service, head, event.get("body"), is_base64=is_base64)
 
