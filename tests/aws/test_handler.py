@@ -7,7 +7,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import flask
 import pytest
+from samcli.local.apigw.event_constructor import construct_v1_event
+from samcli.local.apigw.route import Route
 
 from aws_events import rest_api_event
 from fakes.gate import Gate
@@ -185,6 +188,19 @@ def test_an_http_event_that_is_not_right_has_a_reply_of_our_shape(
 def line_of(request_id: str, function: LambdaRuntime) -> dict[str, Any] | None:
     """Return a request's line in the log, once it was read."""
     return next((line for line in function.log.events("request") if line["request_id"] == request_id), None)
+
+
+def test_a_rest_api_of_sam_local_gets_text_which_is_all_that_it_passes_on(function: LambdaRuntime) -> None:
+    app = flask.Flask(__name__)
+    app.add_url_rule("/<path:proxy>", endpoint="/<path:proxy>", methods=["POST"])
+    rows = json.dumps({"instances": [[1.0] * 30] * 200})
+    headers = {**dict(JSON), "accept-encoding": "gzip"}
+    with app.test_request_context("/predict_batch", method="POST", data=rows, headers=headers):
+        event = construct_v1_event(flask.request, 3000, [], stage_name="Prod", api_type=Route.API)
+    reply = function.invoke(event)
+    assert (reply["statusCode"], reply["isBase64Encoded"]) == (200, False)
+    assert "content-encoding" not in reply["headers"]
+    assert len(json.loads(reply["body"])["predictions"]) == 200
 
 
 @pytest.mark.parametrize("to_event", [http_api_event, rest_api_event])
