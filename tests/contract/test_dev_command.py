@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
+import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,7 +16,7 @@ from typing import IO
 import pytest
 
 from local_lock import copy_lock
-from onnx_models import plus
+from onnx_models import plus, with_external_data
 from pilotlight_cli.local.client import send
 from processes import python
 from waiting import wait_until
@@ -97,6 +99,22 @@ def test_a_saved_model_answers_without_a_request_being_dropped_and_a_bad_one_doe
     kinds = [answers[0], *(later for earlier, later in pairwise(answers) if later != earlier)]
     assert kinds[:3] == [(200, values) for values in sent]
     assert {status for status, _ in kinds[3:]} <= {0}  # the command has ended
+
+
+def test_external_data_in_a_folder_is_watched_and_a_save_starts_the_model_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = tmp_path / "data" / "vector.bin"
+    data.write_bytes(array("f", [1, 1, 1, 1]).tobytes())
+    with_external_data(tmp_path, "data/vector.bin")
+    with developing(tmp_path, "model.onnx", "--cloud", "aws") as dev:
+        time.sleep(1)
+        assert not any(line.startswith("Changed") for line in dev.lines)
+        data.write_bytes(array("f", [3, 3, 3, 3]).tobytes())
+        assert dev.line("Changed: ").endswith("data/vector.bin\n")
+        dev.line("model:2 answers after")
+        assert "largest difference 2" in dev.line("  moved, ")
+        time.sleep(1)
+        assert sum(line.startswith("Changed") for line in dev.lines) == 1
 
 
 def test_a_lock_that_does_not_fit_its_files_keeps_the_one_before_answering(lock: Path, tmp_path: Path) -> None:

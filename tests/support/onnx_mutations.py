@@ -326,14 +326,14 @@ CASES: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     ),
     "inputs of two types": (lambda: model([node("Add", "x k", "y")], numbers("k", 1)), "bound to different types"),
     "an attribute of another type": (odd_attribute, "Mismatched attribute type"),
-    "an output made twice": (lambda: model([ADD, COPY]), "Duplicate definition of name"),
+    "an output made twice": (lambda: model([ADD, COPY]), "has two inputs, or values in its graph, named 'y'; export"),
     "an input named twice": (
         lambda: model([COPY], inputs=[end("x", "N", 4), end("x", "N", 4)]),
-        "Duplicate definition-site",
+        "has two inputs, or values in its graph, named 'x'; export it with a name for each",
     ),
     "an output named twice": (
         lambda: model([COPY], outputs=[end("y", "N", 4), end("y", "N", 4)]),
-        "has 'y', 'y' as outputs, expected at least one",
+        "has two outputs named 'y'; export it with a name for each",
     ),
     "weights named twice": (
         lambda: model([node("Add", "x k", "y")], *2 * [numpy_helper.from_array(np.ones(4, np.float32), "k")]),
@@ -345,7 +345,7 @@ CASES: dict[str, tuple[Callable[[], ModelProto | bytes], str]] = {
     "no inputs": (changed(lambda made: made.graph.ClearField("input")), "is not a graph input"),
     "no outputs": (
         changed(lambda made: made.graph.ClearField("output")),
-        "has nothing as outputs, expected at least one",
+        "has no outputs, so it answers nothing; export it with its outputs",
     ),
     "no graph": (changed(lambda made: made.ClearField("graph")), "is not a model file that Pilotlight serves"),
     "no opset": (changed(lambda made: made.ClearField("opset_import")), "Missing opset"),

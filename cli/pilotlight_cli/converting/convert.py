@@ -13,6 +13,7 @@ from pilotlight.model.golden import Golden
 from pilotlight_cli.converting.environment import prepare, requirements
 from pilotlight_cli.converting.quantizing import quantize
 from pilotlight_cli.converting.sources import Source, read_source
+from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised
 from pilotlight_cli.hostenv import host_packages
@@ -48,10 +49,7 @@ class Report:
 def describe(path: Path, limit_options: LimitOptions = DEFAULT) -> Source:
     """Say what a file is, without loading it. Raise UsageError, NotRecognised, UnsafePickle or ModelError."""
     if (path / "saved_model.pb").exists():
-        raise UsageError(
-            f"{path} is a SavedModel of TensorFlow; convert it where TensorFlow is: python -m tf2onnx.convert "
-            f"--saved-model {path} --output model.onnx"
-        )
+        raise UsageError(saved_model(str(path)))
     limits = limit_options.limits(check_regular(path).st_size)
     job = {"path": str(path.absolute())}
     return read_source(run_task("describe", job, None, temporary_folder(), path.name, limits=limits))

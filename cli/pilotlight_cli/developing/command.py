@@ -45,14 +45,16 @@ def _serve(cloud: str, subject: Subject, port: int) -> None:
         console.output().print(f"{development.switch.instance.title} answers on {url}", soft_wrap=True)
         console.output().print(f"A page to try it: {url}{PATH}", soft_wrap=True)
         console.messages().print("\nSave the model, the lock or a source to try it. Press Ctrl-C to stop.")
-        _loop(development, watch)
+        _loop(development, watch, subject)
 
 
-def _loop(development: Development, watch: Watch) -> NoReturn:
+def _loop(development: Development, watch: Watch, subject: Subject) -> NoReturn:
+    watch.take(subject.states())
     while True:
         found = watch.changed()
         if found:
             development.renew(*found)
+            watch.take(subject.states())
         development.tend()
         time.sleep(_POLL_SECONDS)
 

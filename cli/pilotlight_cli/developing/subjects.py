@@ -14,6 +14,7 @@ from pilotlight.model.golden import write_golden
 from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, Lock, write_lock
 from pilotlight_cli import console
 from pilotlight_cli.assets import CORE, FUNCTIONS, IS_CLONE
+from pilotlight_cli.developing.watching import States
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.pin import REQUIREMENTS, resolve_requirements, write_together
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, pins
@@ -32,6 +33,10 @@ class Subject(Protocol):
         """Yield the files to watch."""
         ...
 
+    def states(self) -> States:
+        """Return the states of files as `pin` has read them, empty where it has read none or failed."""
+        ...
+
     def pin(self, folder: Path) -> tuple[Path, str | None]:
         """Return a lock of its present state, and the store that has it. Files may be written to `folder`."""
         ...
@@ -47,6 +52,10 @@ class PinnedModel:
         """See `Subject.files`."""
         yield from (self._lock, self._lock.with_name(REQUIREMENTS), self._lock.with_name(GOLDEN))
 
+    def states(self) -> States:
+        """See `Subject.states`."""
+        return {}
+
     def pin(self, folder: Path) -> tuple[Path, str | None]:  # noqa: ARG002 - as the protocol has it
         """See `Subject.pin`."""
         return self._lock, project_store(self._lock.resolve().parent) or None
@@ -59,16 +68,22 @@ class ModelFile:
         self._path = path
         self._name = name
         self._requirements = ""
-        self._external: tuple[Path, ...] = ()
+        self._files: tuple[Path, ...] = (path,)
+        self._states: States = {}
         self._notes: tuple[str, ...] = ()
         self._versions = iter(range(1, LAST_VERSION + 1))
 
     def files(self) -> Iterator[Path]:
         """See `Subject.files`."""
-        yield from (self._path, *self._external)
+        yield from self._files
+
+    def states(self) -> States:
+        """See `Subject.states`."""
+        return self._states
 
     def pin(self, folder: Path) -> tuple[Path, str | None]:
         """Inspect the file as `publish` does. See `Subject.pin`."""
+        self._states = {}
         found = inspect(self._path, format=None, signature=None, golden=None, allow=())
         try:
             return self._pin(found, folder)
@@ -76,7 +91,8 @@ class ModelFile:
             discard(found)
 
     def _pin(self, found: Inspection, folder: Path) -> tuple[Path, str]:
-        self._external = tuple(self._path.with_name(file.name) for file in found.files[1:])
+        self._states = found.states
+        self._files = tuple(found.states)
         self._note(found.notes)
         store = open_store((folder / "store").as_uri())
         golden = to_bytes(write_golden(found.golden))

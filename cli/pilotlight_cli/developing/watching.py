@@ -40,6 +40,11 @@ class Watch:
         self._known = self._latest
         return changed, self._changed_after
 
+    def take(self, states: States) -> None:
+        """Count the files as known in these states: what was read, or begun with, is no change."""
+        if states:
+            self._known = {path: states.get(path, self._known.get(path)) for path in self._files()}
+
     def _look(self) -> States:
         return {path: _state(path) for path in self._files()}
 

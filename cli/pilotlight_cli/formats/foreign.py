@@ -14,6 +14,8 @@ from typing import Final
 # How many bytes of a file its kind is told by.
 HEAD: Final = 4096
 
+_ON_TENSORFLOW: Final = "convert it where TensorFlow is: python -m tf2onnx.convert"
+
 _AGAIN: Final = "copy or download it again"
 
 
@@ -45,7 +47,10 @@ _KINDS: Final = (
     Foreign(
         _starts(b"TFL3", at=4),
         "a TensorFlow Lite model",
-        "convert it to ONNX: python -m tf2onnx.convert --tflite FILE --output model.onnx",
+        f"{_ON_TENSORFLOW} --tflite FILE --output model.onnx",
+    ),
+    Foreign(
+        _starts(b"\x93NUMPY"), "an array of numpy", "publish the model itself; rows go into --golden, as JSON or CSV"
     ),
     Foreign(
         _starts(b"GGUF"),
@@ -70,7 +75,7 @@ _KINDS: Final = (
     Foreign(
         _starts(b"\x08\x01\x12"),
         "the graph of a TensorFlow SavedModel",
-        "convert its folder to ONNX: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
+        f"{_ON_TENSORFLOW} --saved-model FOLDER --output model.onnx",
     ),
     # ModelProto.ir_version, then its producer or its graph.
     Foreign(_has(rb"\x08[\x02-\x20](\x12.[ -~]{2}|:)"), "an ONNX model that is truncated or damaged", _AGAIN),
@@ -109,9 +114,13 @@ def foreign_archive(path: Path, names: Collection[str]) -> str:
     return f"{path.name} is a zip file with {shown or 'nothing'} in it; expected a skops file, or another model"
 
 
+def saved_model(folder: str) -> str:
+    """Return what a folder with `saved_model.pb` is and what to do."""
+    return f"{folder} is a TensorFlow SavedModel; {_ON_TENSORFLOW} --saved-model {folder} --output model.onnx"
+
+
 def foreign_folder(path: Path) -> str:
     """Return what a folder is and what to do."""
     if (path / "saved_model.pb").is_file():
-        way = "convert it to ONNX: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx"
-        return f"{path} is a TensorFlow SavedModel; {way}"
+        return saved_model(str(path))
     return f"{path} is a folder, expected a model file; name the file in it"

@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import LZ4, LZ4_PACKAGES, Recognised, read_recognised
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
-from pilotlight_cli.regular_files import check_regular, file_states
+from pilotlight_cli.regular_files import FileState, check_regular, file_states
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
@@ -45,7 +45,8 @@ _GIVEN: Final = "given"
 class Inspection:
     """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed.
 
-    `source` is the URL that the model was downloaded from, if it was.
+    `source` is the URL that the model was downloaded from, if it was. `states` are those of the publisher's own files,
+    the model's first, when they were inspected.
     """
 
     format: str
@@ -57,6 +58,7 @@ class Inspection:
     extra_globals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
+    states: Mapping[Path, FileState] = field(default_factory=dict)
 
 
 def inspect(
@@ -126,6 +128,7 @@ def inspect(
         allowed_globals=allowed,
         extra_globals=extra,
         notes=(*_renamed(path, found), *findings.notes),
+        states=before,
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Final
 
+from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sources import huggingface_folder, mlflow_folder, triton
@@ -56,13 +56,18 @@ def _plain(files: Files, file: str) -> Source:
 def _nothing(files: Files) -> str:
     """Return why a folder has no model to publish."""
     names = files.sizes
-    if any(PurePosixPath(name).name == "saved_model.pb" for name in names):
-        what = "is a SavedModel of TensorFlow"
-        return f"{files.place} {what}; convert it with 'pilotlight convert {files.place} model.onnx'"
-    keras = next((name for name in names if suffix(name) in (".keras", ".h5")), "")
-    if keras:
-        convert = f"'pilotlight convert {files.place} model.onnx'"
-        return f"{files.place} has a Keras model, {keras}; convert it with {convert}"
+    for name in names:
+        folder, _, last = f"{files.place}/{name}".rpartition("/")
+        if last == "saved_model.pb":
+            return saved_model(folder)
+        if last == "model.weights.h5":
+            packed = f"python -m zipfile -c model.keras {folder}/. && pilotlight convert model.keras model.onnx"
+            return f"{folder} has the parts of a Keras model; pack and convert them: {packed}"
+        if suffix(name) == ".keras":
+            return f"{folder} has a Keras model, {last}; convert it: pilotlight convert {folder}/{last} model.onnx"
+        if suffix(name) == ".h5":
+            saved = "load it, save it again with model.save('model.keras'), and convert that"
+            return f"{folder} has a Keras model, {last}; {saved}: pilotlight convert model.keras model.onnx"
     found = named(names) if names else "no files"
     return f"{files.place} has {found}; {_EXPECTED}. --file chooses a model file of another name"
 

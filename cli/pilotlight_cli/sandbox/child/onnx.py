@@ -180,9 +180,10 @@ def _check_inputs(job: Job, inputs: Sequence[Input]) -> None:
 
 def _check_outputs(job: Job, outputs: Sequence[Output]) -> None:
     names = [output.name for output in outputs]
-    if not names or len(set(names)) < len(names):
-        found = ", ".join(map(repr, names[:6])) or "nothing"
-        raise ModelError(f"{job.path.name} has {found} as outputs, expected at least one, each with its own name")
+    if not names:
+        raise ModelError(f"{job.path.name} has no outputs, so it answers nothing; export it with its outputs")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ModelError(f"{job.path.name} has two outputs named {twice!r}; export it with a name for each")
 
 
 def _inputs(model: _Model, given: Signature | None, notes: list[str]) -> tuple[Input, ...]:

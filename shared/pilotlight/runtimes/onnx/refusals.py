@@ -33,6 +33,10 @@ def _newer(what: str, change: str) -> Explain:
     return explain
 
 
+def _twice(match: re.Match[str], _version: str) -> str:
+    return f"has two inputs, or values in its graph, named {match['name']!r}; export it with a name for each"
+
+
 def _ort_version(match: re.Match[str], version: str) -> str:
     return (
         f"has version {match['found']} of ONNX Runtime's own format, which onnxruntime {version} does not read; make "
@@ -72,6 +76,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Explain], ...] = (
     ),
     (re.compile(r"Fatal error: (?:(?P<domain>[^\s:]*):)?(?P<name>\w+)\(-?\d+\) is not a registered"), _operator),
     (re.compile(r'In Node, \(".*?", \w*, "(?P<domain>[^"]*)".* No Op registered for (?P<name>\w+)'), _operator),
+    (re.compile(r"Duplicate definition(?:-site for| of name) \((?P<name>.*?)\)"), _twice),
     (re.compile(r"ORT format model \(?version \[?(?P<found>\d+)"), _ort_version),
     (re.compile(r"ORT model verification failed|Invalid ORT format model"), _damaged),
     (re.compile(r"(?:find an implementation|find kernel) for (?P<name>\w+)\((?P<since>\d+)\)"), _no_kernel),

@@ -7,6 +7,7 @@ import pytest
 
 from pilotlight_cli.developing.subjects import name_of, sources
 from pilotlight_cli.developing.watching import Watch
+from pilotlight_cli.regular_files import file_states
 
 
 @pytest.fixture
@@ -50,6 +51,20 @@ def test_a_change_that_is_taken_back_while_it_is_watched_is_none(model: Path, tm
     assert watch.changed() is None
     kept.rename(model)
     assert [watch.changed(), watch.changed()] == [None, None]
+
+
+def test_a_file_that_is_known_from_its_reading_has_not_changed(model: Path, tmp_path: Path) -> None:
+    paths = [model]
+    watch = Watch(lambda: paths, itertools.count().__next__)
+    paths.append(tmp_path / "model.data")
+    paths[1].write_bytes(b"data")
+    model.write_bytes(b"other")
+    watch.take(file_states(paths))
+    assert [watch.changed() for _ in range(3)] == [None] * 3
+    paths[1].write_bytes(b"more data")
+    assert [watch.changed(), watch.changed()] == [None, ((paths[1],), 3)]
+    watch.take({})
+    assert watch.changed() is None
 
 
 def test_the_sources_of_a_clone_are_those_of_the_function_and_of_the_core() -> None:

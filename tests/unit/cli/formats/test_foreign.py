@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from estimators import NAMES, POINTS
 from pilotlight_cli.formats.recognition import NotRecognised, recognise
 from pilotlight_cli.sandbox.inspection import recognise_file
 from pilotlight_cli.sandbox.job import UsageError
+from pilotlight_cli.sources.files import local
+from pilotlight_cli.sources.layouts import take
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 71515\n"
 SAFETENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
@@ -35,6 +40,7 @@ SAFETENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets
             "export the model to ONNX",
         ),
         (b"\x1c\0\0\0TFL3\x14\0", "a TensorFlow Lite model", "--tflite FILE"),
+        (b"\x93NUMPY\x01\0v\0{'descr'", "an array of numpy", "publish the model itself"),
         (b"GGUF\x03\0\0\0", "a GGUF file", "a server for language models"),
         (struct.pack("<Q", len(SAFETENSORS)) + SAFETENSORS + bytes(4), "a safetensors file", "export that to ONNX"),
         (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file", r"model\.export\("),
@@ -115,9 +121,32 @@ def test_a_pickle_that_ends_before_its_version_is_called_truncated(tmp_path: Pat
         recognise(path)
 
 
+def test_an_empty_file_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.touch()
+    with pytest.raises(NotRecognised, match=r"^model\.onnx is empty, expected a model"):
+        recognise(path)
+
+
+def test_the_parts_of_a_keras_model_are_packed_by_the_command_that_is_named(tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name in ("config.json", "metadata.json", "model.weights.h5"):
+        (parts / name).write_text('{"keras_version": "3.15.1"}')
+    with pytest.raises(NotRecognised) as caught:
+        take(local(parts), "")
+    command = re.search(r"python (-m zipfile .*) && pilotlight", str(caught.value))
+    assert command
+    subprocess.run([sys.executable, *command[1].split()], cwd=tmp_path, check=True)
+    with pytest.raises(NotRecognised, match=r"model\.keras is a Keras model"):
+        recognise(tmp_path / "model.keras")
+
+
 def test_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder, expected a model file"):
         recognise_file(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01\x12\x00")
-    with pytest.raises(UsageError, match="is a TensorFlow SavedModel; convert it to ONNX"):
+    with pytest.raises(
+        UsageError, match=r"is a TensorFlow SavedModel; convert it .*: python -m tf2onnx\.convert --saved-model /"
+    ):
         recognise_file(tmp_path)

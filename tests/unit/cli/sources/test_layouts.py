@@ -176,13 +176,20 @@ REFUSED: dict[str, tuple[FILES, str, str]] = {
     "a SavedModel": (
         {"saved_model.pb": "", "variables/variables.index": ""},
         "",
-        "FOLDER is a SavedModel of TensorFlow; convert it with 'pilotlight convert FOLDER model.onnx'",
+        "FOLDER is a TensorFlow SavedModel; convert it where TensorFlow is: python -m tf2onnx.convert --saved-model ",
     ),
+    "a SavedModel below it": ({"1/saved_model.pb": ""}, "", "FOLDER/1 is a TensorFlow SavedModel; "),
     "a Keras folder": (
-        {"config.json": "", "model.weights.h5": ""},
+        {"config.json": "", "metadata.json": "", "model.weights.h5": ""},
         "",
-        ("FOLDER has a Keras model, model.weights.h5; convert it with 'pilotlight convert FOLDER model.onnx'"),
+        "FOLDER has the parts of a Keras model; pack and convert them: python -m zipfile -c model.keras FOLDER/. && ",
     ),
+    "a file of Keras": (
+        {"new/net.keras": ""},
+        "",
+        "FOLDER/new has a Keras model, net.keras; convert it: pilotlight convert FOLDER/new/net.keras model.onnx",
+    ),
+    "an old file of Keras": ({"net.h5": ""}, "", "has a Keras model, net.h5; load it, save it again with model.save("),
     "MLflow, Python code": (
         {"MLmodel": mlmodel("python_function:\n  loader_module: mlflow.pyfunc.model")},
         "",
