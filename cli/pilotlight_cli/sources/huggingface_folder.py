@@ -26,7 +26,7 @@ def take(files: Files, file: str) -> Source:
             f"{named(models)}"
         )
     others = [model for model in models if model != name]
-    notes = [f"{name} is taken" + (f"; --file takes another of {named(others)}" if others else "")]
+    notes = [f"{name} is taken" + (f"; choose another with --file: {named(others)}" if others else "")]
     before = [known for known in _PREPARATION if known in files.sizes]
     if before:
         notes.append(f"what {named(before)} describes is not part of the model: callers send its tensors")

@@ -68,6 +68,10 @@ def _nothing(files: Files) -> str:
         if suffix(name) == ".h5":
             saved = "load it, save it again with model.save('model.keras'), and convert that"
             return f"{folder} has a Keras model, {last}; {saved}: pilotlight convert model.keras model.onnx"
+    weights = next((name for name in names if suffix(name) == ".safetensors" or name == "pytorch_model.bin"), "")
+    if "config.json" in names and weights:
+        export = f"'optimum-cli export onnx --model {files.place} exported'"
+        return f"{files.place} has the weights of a Hugging Face model, {weights}, and no ONNX; export it with {export}"
     found = named(names) if names else "no files"
     return f"{files.place} has {found}; {_EXPECTED}. --file chooses a model file of another name"
 

@@ -68,7 +68,7 @@ def test_a_commits_plain_model_comes_with_its_data_and_nothing_else(hub: Routes)
     assert source.origin == f"{hub.url}/team/sentiment/tree/{COMMIT}"
     assert source.notes[:2] == (
         f"the model is downloaded from {source.origin}",
-        "onnx/model.onnx is taken; --file takes another of onnx/model_quantized.onnx",
+        "onnx/model.onnx is taken; choose another with --file: onnx/model_quantized.onnx",
     )
 
 

@@ -118,7 +118,7 @@ TAKEN: dict[str, tuple[FILES, str, Taken]] = {
             "onnx/model.onnx",
             Declared("config.json", labels=("bad", "good")),
             (
-                "onnx/model.onnx is taken; --file takes another of onnx/model_quantized.onnx",
+                "onnx/model.onnx is taken; choose another with --file: onnx/model_quantized.onnx",
                 "what tokenizer.json describes is not part of the model: callers send its tensors",
             ),
         ),
@@ -126,7 +126,7 @@ TAKEN: dict[str, tuple[FILES, str, Taken]] = {
     "Hugging Face, another file": (
         {"config.json": '{"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}', "model.onnx": "", "model_int8.onnx": ""},
         "model_int8.onnx",
-        Taken("model_int8.onnx", None, ("model_int8.onnx is taken; --file takes another of model.onnx",)),
+        Taken("model_int8.onnx", None, ("model_int8.onnx is taken; choose another with --file: model.onnx",)),
     ),
     "a model of Triton's": (
         {
@@ -165,6 +165,14 @@ TAKEN: dict[str, tuple[FILES, str, Taken]] = {
 
 NOT_UTF8 = "\udcff"
 REFUSED: dict[str, tuple[FILES, str, str]] = {
+    "weights without ONNX": (
+        {"config.json": "{}", "model.safetensors": ""},
+        "",
+        (
+            "FOLDER has the weights of a Hugging Face model, model.safetensors, and no ONNX; export it with "
+            "'optimum-cli export onnx --model FOLDER exported'"
+        ),
+    ),
     "an empty folder": ({}, "", "FOLDER has no files; expected one model file, or the folder of an MLflow model"),
     "other files": ({"a.txt": "", "b.csv": ""}, "", "FOLDER has a.txt, b.csv; expected one model file"),
     "two models": (
