@@ -15,6 +15,8 @@ _SAME: Final = ("Cast", "Identity", "Normalizer")
 _MOVES: Final = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 _COLUMNS: Final = ("Concat", "ArrayFeatureExtractor", "Gather", "Slice", "FeatureVectorizer")
 _BROADCASTS: Final = ("Add", "Sub", "Mul", "Div")
+# Operators that make a missing number of a missing number.
+_KEEPS_MISSING: Final = (*_SAME, *_MOVES, *_COLUMNS, *_BROADCASTS, "Scaler")
 _TREES: Final = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
 # ONNX Runtime reads the columns that these name without comparing them with the width of a row.
 _UNCHECKED: Final = (
@@ -167,11 +169,10 @@ def _named_columns(graph: Graph, node: Node, name: str) -> tuple[int, ...]:
 
 def _takes_missing(graph: Graph, name: str) -> bool:
     """Return whether all that reads the columns of an input expects missing values."""
-    passing = (*_SAME, *_MOVES, *_COLUMNS)
-    readers = list(_readers(graph, name, passing))
+    readers = list(_readers(graph, name, _KEEPS_MISSING))
     ends = {output.name for output in graph.outputs}
-    passed = any(made in ends for node, _ in readers for made in node.outputs if node.operator in passing)
-    reading = [node for node, _ in readers if node.operator not in passing]
+    passed = any(made in ends for node, _ in readers for made in node.outputs if node.operator in _KEEPS_MISSING)
+    reading = [node for node, _ in readers if node.operator not in _KEEPS_MISSING]
     return bool(reading) and not passed and name not in ends and all(map(_expects_missing, reading))
 
 

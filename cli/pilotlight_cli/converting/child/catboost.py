@@ -49,7 +49,8 @@ def read(model: Any) -> Trees:  # noqa: ANN401 - CatBoost may be untyped
             "vectorizer before it in a pipeline".format(" and ".join(kind.replace("_", " ") for kind in others))
         )
     scale, biases = document["scale_and_bias"]
-    ensemble = Ensemble(len(biases), [float(bias) for bias in biases])
+    missing = any(feature["nan_value_treatment"] != "AsIs" for feature in features)
+    ensemble = Ensemble(len(biases), [float(bias) for bias in biases], missing=missing)
     described = _Features(scale, {feature["feature_index"]: feature for feature in features})
     for index, tree in enumerate(document.get("oblivious_trees") or ()):
         _add_oblivious(ensemble, index, tree, described)

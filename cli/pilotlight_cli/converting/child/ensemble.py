@@ -19,6 +19,9 @@ ABOVE = "BRANCH_GT"
 EQUAL = "BRANCH_EQ"
 LEAF = "LEAF"
 
+# The comparison that is true where another is false, but for missing numbers.
+_OPPOSITES = {AT_MOST: ABOVE, BELOW: AT_LEAST, AT_LEAST: BELOW, ABOVE: AT_MOST}
+
 Place = Tuple[int, int]
 
 
@@ -51,10 +54,14 @@ class Ensemble:
 
     A place is the number of a tree and of a node in it. Nodes may share a first child, but not a second one: ONNX
     Runtime expects that right behind its parent.
+
+    `missing` is whether the model was trained with missing numbers: then, and only then, some split tracks them, where
+    a reader of the graph sees that they are expected. None leaves the splits as they are.
     """
 
     targets: int
     base: list[float] = field(default_factory=list)
+    missing: bool | None = None
     columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _COLUMNS})
     weights: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _WEIGHTS})
 
@@ -88,6 +95,7 @@ class Ensemble:
         """Return the attributes of the ONNX node; numbers as tensors of doubles."""
         from onnx import helper, numpy_helper
 
+        self._show_missing()
         found: dict[str, Any] = {"n_targets": self.targets, "aggregate_function": "SUM", "post_transform": "NONE"}
         for name, values in (*self.columns.items(), *self.weights.items()):
             if name in ("nodes_values", "target_weights"):
@@ -97,3 +105,14 @@ class Ensemble:
         if any(self.base):
             found["base_values_as_tensor"] = helper.make_tensor("base", 11, [len(self.base)], self.base)
         return found
+
+    def _show_missing(self) -> None:
+        """Ask opposite questions, of children in the other order, where missing numbers are tracked otherwise."""
+        modes, tracks = self.columns["nodes_modes"], self.columns["nodes_missing_value_tracks_true"]
+        if self.missing is None or (self.missing and any(tracks)):
+            return
+        first, second = self.columns["nodes_truenodeids"], self.columns["nodes_falsenodeids"]
+        for index, mode in enumerate(modes):
+            if mode in _OPPOSITES and tracks[index] != self.missing:
+                modes[index], tracks[index] = _OPPOSITES[mode], int(self.missing)
+                first[index], second[index] = second[index], first[index]

@@ -53,11 +53,6 @@ def add_sums(graph: Graph, features: str, trees: Trees) -> str:
     """
     rounded = graph.add("Cast", [features], to=FLOAT) if trees.narrow else features
     wide = graph.add("Cast", [rounded], to=DOUBLE)
-    if trees.zero:
-        least, zero = (graph.constant(np.array(value, np.float64)) for value in (trees.zero, 0.0))
-        large = graph.add("Greater", [graph.add("Abs", [wide]), least])
-        kept = graph.add("Or", [large, graph.add("IsNaN", [wide])])
-        wide = graph.add("Where", [kept, wide, zero])
     return graph.add("TreeEnsembleRegressor", [wide], domain=ML, **trees.ensemble.attributes())
 
 

@@ -7,7 +7,7 @@ from typing import Any, Iterator
 
 import numpy as np
 
-from pilotlight_cli.converting.child.ensemble import ABOVE, AT_LEAST, AT_MOST, EQUAL, Ensemble, Place, Test
+from pilotlight_cli.converting.child.ensemble import ABOVE, AT_LEAST, AT_MOST, BELOW, EQUAL, Ensemble, Place, Test
 from pilotlight_cli.converting.child.errors import CannotConvert
 from pilotlight_cli.converting.child.models import Trees
 
@@ -33,7 +33,7 @@ def read(booster: Any) -> Trees:  # noqa: ANN401 - LightGBM may be untyped
     _check_categories(document)
     name, *options = (document.get("objective") or "custom").split()
     classes = int(document["num_tree_per_iteration"])
-    ensemble = Ensemble(classes)
+    ensemble = Ensemble(classes, missing=False)
     trees = document["tree_info"]
     scale = classes / len(trees) if document.get("average_output") and trees else 1.0
     for index, tree in enumerate(trees):
@@ -44,11 +44,9 @@ def read(booster: Any) -> Trees:  # noqa: ANN401 - LightGBM may be untyped
     names = document["feature_names"]
     if names == [f"Column_{index}" for index in range(len(names))]:
         names = ()
-    zero = _ZERO if any(abs(threshold) <= _ZERO for threshold in ensemble.columns["nodes_values"]) else 0.0
     labels = 2 if name == "binary" else classes if name.startswith("multiclass") else 0
-    return Trees(
-        ensemble, _link(name, options), labels, names, int(document["max_feature_idx"]) + 1, narrow=False, zero=zero
-    )
+    width = int(document["max_feature_idx"]) + 1
+    return Trees(ensemble, _link(name, options), labels, names, width, narrow=False)
 
 
 def _link(name: str, options: list[str]) -> str:
@@ -81,6 +79,7 @@ def _add(ensemble: Ensemble, index: int, root: dict[str, Any], target: int, scal
         if "split_feature" not in node:
             ensemble.leaf((index, number), [node["leaf_value"] * scale], target)
             continue
+        ensemble.missing = ensemble.missing or node["missing_type"] != "None"
         children = (next(numbers), next(numbers))
         _split(ensemble, (index, number), node, children, numbers)
         waiting += zip((node["left_child"], node["right_child"]), children)
@@ -105,4 +104,7 @@ def _split(
         ensemble.split(place, Test(feature, ABOVE, _ZERO, missing=False), (compare, low))
         ensemble.split((place[0], low), Test(feature, AT_LEAST, -_ZERO, missing=True), (default, compare))
         place = (place[0], compare)
-    ensemble.split(place, Test(feature, AT_MOST, threshold, missing), children)
+    mode = AT_MOST
+    if abs(threshold) <= _ZERO:  # on zeros
+        mode, threshold = (AT_MOST, _ZERO) if threshold >= 0.0 else (BELOW, -_ZERO)
+    ensemble.split(place, Test(feature, mode, threshold, missing), children)

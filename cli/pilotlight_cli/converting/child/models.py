@@ -12,8 +12,7 @@ from pilotlight_cli.converting.child.ensemble import Ensemble
 class Trees:
     """The trees of a model. `link` turns their sums into predictions; `labels` is the number of classes, or 0.
 
-    `names` are the names of its `width` features, or none; `narrow` is whether it rounds them to FP32, and
-    `zero` the size up to which it takes a number as zero.
+    `names` are the names of its `width` features, or none; `narrow` is whether it rounds them to FP32.
     """
 
     ensemble: Ensemble
@@ -22,7 +21,6 @@ class Trees:
     names: Sequence[str]
     width: int
     narrow: bool
-    zero: float = 0.0
 
 
 @dataclass

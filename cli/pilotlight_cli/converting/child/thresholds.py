@@ -12,8 +12,10 @@ from pilotlight_cli.converting.child.ensemble import ABOVE, AT_MOST, BELOW, EQUA
 # Nodes of which a row is made; of more, every so many.
 MOST_NODES = 30_000
 
-# Operators that change no number but in its precision, or to zero.
-_PASSING = ("Cast", "Identity", "Where")
+# Operators that change no number but in its precision.
+_PASSING = ("Cast", "Identity")
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 Path_ = Tuple[Tuple[int, str, float, bool], ...]
 
@@ -41,10 +43,10 @@ def nodes(model: Any) -> list[Node]:  # noqa: ANN401 - onnx may be untyped
 
 
 def by_feature(splits: list[Node]) -> dict[int, Any]:
-    """Return the different finite thresholds of each feature, as sorted arrays."""
+    """Return the different thresholds of each feature that separate numbers, as sorted arrays."""
     found: dict[int, set] = {}  # type: ignore[type-arg] # Python 3.8
     for split in splits:
-        if np.isfinite(split.threshold):  # an infinite one separates missing numbers from all others
+        if abs(split.threshold) < _LARGEST:  # others separate missing numbers from all
             found.setdefault(split.feature, set()).add(split.threshold)
     return {feature: np.array(sorted(values)) for feature, values in found.items()}
 

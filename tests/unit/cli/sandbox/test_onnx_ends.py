@@ -296,6 +296,11 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         "features[any,4] features missing -> predictions[any,1] tensor",
         "",
     ),
+    "trees that expect missing values behind a scaler": (
+        lambda folder: boosted(folder, 1, scaled=True),
+        "features[any,4] features missing -> predictions[any,1] tensor",
+        "",
+    ),
     "trees that expect none": (
         lambda folder: boosted(folder, 0),
         "features[any,4] features -> predictions[any,1] tensor",
@@ -408,17 +413,19 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
 }
 
 
-def boosted(folder: Path, missing: int) -> Path:
+def boosted(folder: Path, missing: int, *, scaled: bool = False) -> Path:
+    scaler = node("Scaler", ["features"], ["scaled"], domain="ai.onnx.ml", offset=[1.0] * 4, scale=[2.0] * 4)
     trees = node(
         "TreeEnsembleRegressor",
-        ["features"],
+        ["scaled" if scaled else "features"],
         ["predictions"],
         domain="ai.onnx.ml",
         n_targets=1,
         **made.stumps(missing),
         **made.leaves("target", 0),
     )
-    return save(folder, [trees], [floats("features", None, 4)], [floats("predictions", None, 1)])
+    steps = [scaler, trees] if scaled else [trees]
+    return save(folder, steps, [floats("features", None, 4)], [floats("predictions", None, 1)])
 
 
 def test_a_lookup_of_words_without_its_locale_is_published(tmp_path: Path) -> None:
