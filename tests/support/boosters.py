@@ -66,12 +66,13 @@ def prepared(final: Model) -> Model:
     return make_pipeline(encoded, final).fit(*frame())
 
 
-def scaled(final: Model) -> Model:
-    """Return a pipeline of a scaler and a model of numbers."""
+def scaled(final: Model, *, gaps: bool = False) -> Model:
+    """Return a pipeline of a scaler and a model of numbers, of which some may be missing."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), final).fit(*data())
+    table, target = data()
+    return make_pipeline(StandardScaler(), final).fit(with_gaps(table) if gaps else table, target)
 
 
 def named(final: Model) -> Model:
@@ -143,6 +144,7 @@ XGBOOST: dict[str, Callable[[], Model]] = {
     "booster": lambda: xgb().fit(*data()).get_booster(),
     "booster of three classes": lambda: xgb().fit(*data(3)).get_booster(),
     "behind a scaler": lambda: scaled(xgb()),
+    "missing values behind a scaler": lambda: scaled(xgb(), gaps=True),
     "behind columns": lambda: prepared(xgb()),
 }
 
@@ -163,6 +165,7 @@ LIGHTGBM: dict[str, Callable[[], Model]] = {
     "quantile": _lightgbm_regressor("quantile"),
     "booster": lambda: lgbm().fit(*data()).booster_,
     "behind a scaler": lambda: scaled(lgbm()),
+    "missing values behind a scaler": lambda: scaled(lgbm(), gaps=True),
     "behind columns": lambda: prepared(lgbm()),
 }
 
@@ -178,6 +181,7 @@ CATBOOST: dict[str, Callable[[], Model]] = {
     "poisson": lambda: cat("CatBoostRegressor", loss_function="Poisson").fit(*values(positive=True)),
     "two outputs": lambda: cat("CatBoostRegressor", loss_function="MultiRMSE").fit(*_two_values()),
     "behind a scaler": lambda: scaled(cat()),
+    "missing values behind a scaler": lambda: scaled(cat(), gaps=True),
     "behind columns": lambda: prepared(cat()),
 }
 

@@ -1,5 +1,6 @@
-"""python converting.py LIBRARY: train the library's models, convert each, print how the answers compare as JSON.
+"""python converting.py LIBRARY FOLDER: train the library's models, convert each, print how the answers compare as JSON.
 
+The models go to FOLDER/NAME.onnx, the rows that they were compared on and the library's answers to FOLDER/NAME.npz.
 A process with the library's environment runs it once for all of its models, as training and conversion share imports.
 """
 
@@ -9,6 +10,7 @@ import json
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import boosters
@@ -19,17 +21,20 @@ from pilotlight_cli.converting.child.errors import CannotConvert
 ROWS = 10_000
 
 
-def result(model: Any) -> dict[str, Any]:
-    """Convert a model; return how it compares, or why it cannot be converted."""
+def result(model: Any, path: Path | None = None) -> dict[str, Any]:
+    """Convert a model and write it, if there is a path; return how it compares, or why it cannot be converted."""
     try:
         proven = prove(model, "", ROWS)
     except CannotConvert as error:
         return {"refused": str(error)}
+    if path:
+        path.with_suffix(".onnx").write_bytes(proven.model.SerializeToString())
+        proven.rows.save(path.with_suffix(".npz"))
     return document(proven.agreement) | {"thresholds": len(proven.rows.features), "notes": list(proven.notes)}
 
 
-def main(library: str) -> None:
-    """Print the results of a library's models."""
+def main(library: str, folder: str) -> None:
+    """Write a library's models and print the results."""
     warnings.simplefilter("ignore")
     factories = boosters.FACTORIES[library] | {
         f"refused: {name}": train for name, (train, _) in boosters.REFUSED[library].items()
@@ -37,7 +42,7 @@ def main(library: str) -> None:
     found = {}
     for name, train in factories.items():
         try:
-            found[name] = result(train())
+            found[name] = result(train(), Path(folder) / name)
         except Exception:  # noqa: BLE001 - the test of this model shows it
             found[name] = {"refused": traceback.format_exc()}
     sys.stdout.write(json.dumps(found))
