@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -58,8 +59,10 @@ def main() -> None:
     """Create the folder and write the files into it."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of unused features
     folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
     template = load_template(ROOT / "template.yaml")
+    nested = template["Resources"]["Monitoring"]["Properties"]["TemplateURL"]
+    (folder / nested).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / nested, folder / nested)  # cfn-lint compares its parameters with the outer template's
     documents = {name: deployed(translate(template, given), given) for name, given in VARIANTS.items()}
     for name, document in {"translated": translate(template, {}), **documents}.items():
         (folder / f"{name}.json").write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")

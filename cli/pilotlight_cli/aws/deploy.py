@@ -24,6 +24,7 @@ from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.served import ALIAS, Served
 from pilotlight_cli.aws.sizes import beyond_rules, memory_text
 from pilotlight_cli.aws.stacks import Stack, aftermath, check_deployable, read_stack
+from pilotlight_cli.aws.tags import release_tags
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.lambda_runtime import has_emulator
 from pilotlight_cli.local.verify import RUNTIME, VerifyReport, verify
@@ -248,7 +249,7 @@ def _snapshots(function: str, account: Account) -> int:
 def _update(environment: Environment, update: Update, account: Account) -> None:
     account.say(f"{environment.stack}: {update.purpose}")
     try:
-        account.sam.deploy(environment.stack, update.values)
+        account.sam.deploy(environment.stack, update.values, {**environment.tags, **release_tags(account.model)})
     except SamFailed as error:
         after = aftermath(read_stack(account.cloudformation, environment.stack))
         raise SamFailed(f"{error}. {after}") from error

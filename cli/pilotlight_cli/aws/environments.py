@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ _STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,43}")
 STACK_EXPECTED = "at most 44 letters, digits and hyphens, a letter first"
 
 _DEFAULT = "default"  # what SAM CLI uses without --config-env
-_PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
+_PAIR = re.compile(r"([\w.:/@-]+)=(.*)", re.DOTALL)
 
 
 class SamConfigError(PilotlightError):
@@ -28,13 +28,14 @@ class SamConfigError(PilotlightError):
 class Environment:
     """A stack to deploy to, and the values of the template's parameters there.
 
-    `region` is empty if AWS's own variables and configuration files decide.
+    `region` is empty if AWS's own variables and configuration files decide. `tags` are the stack's own.
     """
 
     name: str
     stack: str
     region: str
     parameters: Mapping[str, str]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_stack_name(name: str) -> bool:
@@ -54,7 +55,8 @@ def read_environment(name: str, file: Path) -> Environment:
     if not is_stack_name(stack):
         raise _invalid(file, f"{place}.stack_name", stack, STACK_EXPECTED)
     region = _text(merged, "region", place, file) if "region" in merged else ""
-    return Environment(name, stack, region, _overrides(merged.get("parameter_overrides", []), place, file))
+    overrides, tags = (_pairs(merged, key, place, file) for key in ("parameter_overrides", "tags"))
+    return Environment(name, stack, region, overrides, tags)
 
 
 def environment_names(file: Path) -> list[str]:
@@ -91,14 +93,14 @@ def _text(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> s
 
 
 def parse_parameter(text: str) -> tuple[str, str] | None:
-    """Return name and value of a parameter from NAME=VALUE, or None."""
-    match = _PARAMETER.fullmatch(text)
+    """Return name and value of a parameter or of a tag from NAME=VALUE, or None."""
+    match = _PAIR.fullmatch(text)
     return (match[1], _unquoted(match[2])) if match else None
 
 
-def _overrides(items: object, place: str, file: Path) -> dict[str, str]:
-    """Return the values of the template's parameters from a list of NAME=VALUE."""
-    place = f"{place}.parameter_overrides"
+def _pairs(parameters: Mapping[str, Any], name: str, place: str, file: Path) -> dict[str, str]:
+    """Return the values in a list of NAME=VALUE: of the template's parameters, or of tags."""
+    place, items = f"{place}.{name}", parameters.get(name, [])
     if not isinstance(items, list):
         raise _invalid(file, place, items, 'a list of "Name=Value"')
     values: dict[str, str] = {}
@@ -106,10 +108,10 @@ def _overrides(items: object, place: str, file: Path) -> dict[str, str]:
         parsed = parse_parameter(item) if isinstance(item, str) else None
         if parsed is None:
             raise _invalid(file, f"{place}[{number}]", item, '"Name=Value"')
-        name, value = parsed
-        if name in values:
-            raise _invalid(file, f"{place}[{number}]", item, f"{name} only once")
-        values[name] = value
+        key, value = parsed
+        if key in values:
+            raise _invalid(file, f"{place}[{number}]", item, f"{key} only once")
+        values[key] = value
     return values
 
 

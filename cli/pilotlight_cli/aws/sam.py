@@ -93,8 +93,10 @@ class Sam:
         ]
         self._run("build", options, build_variables(self.model) | {"ARCHITECTURE": architecture})
 
-    def deploy(self, stack: str, parameters: Mapping[str, str]) -> None:
+    def deploy(self, stack: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Deploy the built template to a stack with values for all parameters. Raise SamFailed if that fails.
+
+        `tags` are all of the stack's: SAM CLI does not read those of samconfig.toml besides.
 
         A parameter without a value would keep that of the last deployment, whatever the template's default.
         """
@@ -106,6 +108,8 @@ class Sam:
             f"file://{values}",
             "--no-confirm-changeset",
             "--no-fail-on-empty-changeset",
+            "--tags",
+            *(f"{name}={value}" for name, value in tags.items()),
         ]
         self._run("deploy", options, {})
 

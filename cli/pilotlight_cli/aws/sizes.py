@@ -26,6 +26,11 @@ def beyond_rules(values: Values) -> list[str]:
         refused.append(
             f"MinProvisioned is {fewest} and MaxProvisioned {most}; expected a maximum of at least the minimum"
         )
+    if values["ReservedConcurrency"] and most > int(values["ReservedConcurrency"]):
+        refused.append(
+            f"MaxProvisioned is {most} and ReservedConcurrency {values['ReservedConcurrency']}; expected a reserved "
+            "concurrency of at least the provisioned instances"
+        )
     if budget > timeout * 1000:
         refused.append(
             f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; requests time out before they exceed the "

@@ -318,6 +318,10 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"StartMode": "snapstart", "EphemeralStorageMb": "1024"}, "SnapStart supports EphemeralStorageMb 512 only"),
         ({"Authorization": "jwt"}, "Authorization jwt needs JwtIssuer"),
         ({"StartMode": "provisioned", "MinProvisioned": "3"}, "MinProvisioned is 3 and MaxProvisioned 1"),
+        (
+            {"StartMode": "provisioned", "MaxProvisioned": "3", "ReservedConcurrency": "2"},
+            "MaxProvisioned is 3 and ReservedConcurrency 2",
+        ),
         ({"MemorySize": "1769.5"}, "MemorySize is 1769.5; expected a whole number"),
         ({"MaxBodyBytes": "1000.5"}, "MaxBodyBytes is 1000.5; expected a whole number"),
         ({"TimeoutSeconds": "2", "LatencyBudgetMs": "2001"}, "LatencyBudgetMs is 2001 and TimeoutSeconds 2"),

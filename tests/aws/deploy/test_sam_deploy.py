@@ -31,6 +31,8 @@ GIVEN = {
     "AlarmEmail": "a+b@c.example",
 }
 
+TAGS = {"team": "blue", "pilotlight:commit": "1a2b-dirty"}
+
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
@@ -77,7 +79,7 @@ def test_every_parameter_gets_its_value_and_the_values_of_before_are_forgotten(
     body = (built / "template.yaml").read_text()
     cloudformation.create_stack(StackName="sam-deploy", TemplateBody=body, Parameters=before)
     values = effective_values(TEMPLATE, GIVEN)
-    sam(built, environ).deploy("sam-deploy", values)
+    sam(built, environ).deploy("sam-deploy", values, TAGS)
     stack = read_stack(cloudformation, "sam-deploy")
     assert stack is not None
     assert stack.parameters == values
@@ -106,12 +108,16 @@ def test_the_nested_stack_is_uploaded_and_made_with_its_parameters(
     template = json.loads((built / "template.yaml").read_text())
     nested = built / "Monitoring" / "template.yaml"  # where `sam build` puts it
     nested.parent.mkdir()
-    nested.write_bytes((ROOT / "deploy/aws/monitoring.yaml").read_bytes())
+    # moto makes neither metric filters nor alarms on formulas.
+    dashboard = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {"DashboardBody": "{}"}}
+    nested.write_text(json.dumps({"Parameters": MONITORING["Parameters"], "Resources": {"Dashboard": dashboard}}))
     given = dict.fromkeys(MONITORING["Parameters"], "1")
     made = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": str(nested), "Parameters": given}}
     template["Resources"]["Monitoring"] = made
     (built / "template.yaml").write_text(json.dumps(template))
-    sam(built, environ).deploy("sam-nested", effective_values(TEMPLATE, GIVEN))
+    sam(built, environ).deploy("sam-nested", effective_values(TEMPLATE, GIVEN), TAGS)
+    (made,) = cloudformation.describe_stacks(StackName="sam-nested")["Stacks"]
+    assert {tag["Key"]: tag["Value"] for tag in made["Tags"]} == TAGS
     (resource,) = (
         found
         for found in cloudformation.describe_stack_resources(StackName="sam-nested")["StackResources"]
@@ -125,7 +131,7 @@ def test_the_nested_stack_is_uploaded_and_made_with_its_parameters(
 def test_what_sam_cannot_do_is_an_error(built: Path, environ: dict[str, str]) -> None:
     (built / "template.yaml").write_text("Resources: [")
     with pytest.raises(SamFailed, match=r"^'sam deploy' failed with exit code \d+; see its output above$"):
-        sam(built, environ).deploy("sam-deploy", {})
+        sam(built, environ).deploy("sam-deploy", {}, TAGS)
 
 
 def test_a_build_prints_no_tips_to_deploy_by_sam_alone(

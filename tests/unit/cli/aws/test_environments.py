@@ -114,8 +114,15 @@ def test_a_place_that_nothing_can_be_deployed_by_is_named(tmp_path: Path, line: 
         ("['A=1', 'A=2']", r"parameter_overrides\[1\]: found 'A=2', expected A only once"),
     ],
 )
-def test_parameters_that_cannot_be_read_are_named(tmp_path: Path, overrides: str, message: str) -> None:
+def test_parameters_and_tags_that_cannot_be_read_are_named(tmp_path: Path, overrides: str, message: str) -> None:
     file = tmp_path / "samconfig.toml"
-    file.write_text(f"[dev]\nglobal.parameters.stack_name = 'a'\ndeploy.parameters.parameter_overrides = {overrides}\n")
-    with pytest.raises(SamConfigError, match=message):
-        read_environment("dev", file)
+    for key in ("parameter_overrides", "tags"):
+        file.write_text(f"[dev]\nglobal.parameters.stack_name = 'a'\ndeploy.parameters.{key} = {overrides}\n")
+        with pytest.raises(SamConfigError, match=message.replace("parameter_overrides", key)):
+            read_environment("dev", file)
+
+
+def test_tags_of_a_stack_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "samconfig.toml"
+    file.write_text("[dev.deploy.parameters]\nstack_name = 'a'\ntags = ['cost:centre=12', 'team=blue = green']\n")
+    assert read_environment("dev", file).tags == {"cost:centre": "12", "team": "blue = green"}

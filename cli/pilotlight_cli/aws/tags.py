@@ -1,0 +1,27 @@
+"""The tags of a deployment: what model a stack serves, and the commit that deployed it.
+
+CloudFormation passes a stack's tags on to all its resources that can have some.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pilotlight.model.lock import load_lock
+from pilotlight_cli.project.folders import ModelFolder
+from pilotlight_cli.project.git import GitFailed, git
+
+_PREFIX = "pilotlight:"
+_DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def release_tags(model: ModelFolder) -> dict[str, str]:
+    """Return the tags model, version and commit; no commit outside of a git repository or before the first one.
+
+    A commit ends in -dirty if the working copy differs from it.
+    """
+    pinned = load_lock(model.lock).model
+    tags = {"model": pinned.name, "version": str(pinned.version)}
+    with suppress(GitFailed):
+        tags["commit"] = git(model.root, *_DESCRIBE).decode().strip()
+    return {f"{_PREFIX}{name}": value for name, value in tags.items()}
