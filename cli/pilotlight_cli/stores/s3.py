@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -47,6 +50,8 @@ _THREADS = 4
 
 # Metadata by which a publisher recognises its own object.
 _WRITER = "pilotlight-writer"
+
+_OF_ACCOUNT = re.compile(r"pilotlight-models-([0-9]{12})-[a-z0-9-]+")
 
 _SIGN_IN = "sign in with 'aws sso login', or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
@@ -223,7 +228,8 @@ class S3Store:
         if status in (403, 404):
             return ObjectRefused(
                 f"{where} was refused ({found}). Either it or the bucket {self.bucket!r} does not exist, or these "
-                f"credentials lack {permission} (without s3:ListBucket a missing object is a 403 too)"
+                f"credentials lack {permission} (without s3:ListBucket a missing object is a 403 too), or "
+                "another account owns the bucket"
             )
         if status >= 500 or code in ("RequestTimeout", "TooManyRequests"):
             return StoreUnavailable(f"{where}: {self.client.meta.endpoint_url} responded with {found}; try again later")
@@ -239,7 +245,24 @@ def open_s3(url: str) -> S3Store:
         raise StoreError(f"{url}: {error}; {_SIGN_IN}") from error
     except (BotoCoreError, ValueError) as error:
         raise StoreUrlError(f"{url}: {error}; see AWS_ENDPOINT_URL_S3 and the profile in use") from error
+    if owner := _owner(bucket):
+        expected = partial(_expecting, owner)
+        client.meta.events.register("provide-client-params.s3", expected)  # type: ignore[arg-type]
     return S3Store(url.rstrip("/"), client, bucket, prefix)
+
+
+def _expecting(owner: str, params: Mapping[str, object], **_: object) -> dict[str, object]:
+    """Return the parameters of a call for a bucket of that account."""
+    return {**params, "ExpectedBucketOwner": owner}
+
+
+def _owner(bucket: str) -> str:
+    """Return the account that must own a bucket, or nothing if any may: S3 refuses every request to another's.
+
+    Anybody can take a name that bootstrap.yaml would make, since it is easy to guess; but it has the account.
+    """
+    named = _OF_ACCOUNT.fullmatch(bucket)
+    return named[1] if named else os.environ.get("PILOTLIGHT_BUCKET_OWNER", "")
 
 
 def _status(error: ClientError) -> int:

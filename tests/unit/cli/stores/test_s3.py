@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from doubles import StepClock
 from fakes.s3_server import S3Server
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
 from pilotlight_cli.stores import AlreadyExists, StoreUrlError, open_store
-from pilotlight_cli.stores.s3 import S3Store
+from pilotlight_cli.stores.s3 import S3Store, open_s3
 
 LARGE = 12_345_678
 
@@ -226,3 +227,47 @@ def test_a_malformed_endpoint_is_named(aws_environ: None, monkeypatch: pytest.Mo
 
     with pytest.raises(StoreUrlError, match=r"127.0.0.1:9000.*AWS_ENDPOINT_URL_S3"):
         open_store("s3://models")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "setting", "owner"),
+    [
+        ("pilotlight-models-123456789012-us-east-1", "", "123456789012"),
+        ("pilotlight-models-123456789012-us-east-1", "210987654321", "123456789012"),
+        ("of-a-team", "210987654321", "210987654321"),
+        ("of-a-team", "", None),
+    ],
+)
+def test_every_request_names_the_account_that_must_own_the_bucket(
+    bucket: str,
+    setting: str,
+    owner: str | None,
+    *,
+    s3_server: S3Server,
+    aws_environ: None,
+    large: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Anybody can take a name that is easy to guess, and would get our models, or give us theirs."""
+    monkeypatch.setenv("PILOTLIGHT_BUCKET_OWNER", setting)
+    s3_server.make_bucket(bucket)
+    store = replace(open_s3(f"s3://{bucket}/{setting or 'any'}"), part_size=5 << 20)
+    sent: list[str | None] = []
+    store.client.meta.events.register(
+        "before-send.s3", lambda request, **_: sent.append(_text(request.headers.get("x-amz-expected-bucket-owner")))
+    )
+    store.create("small", b"1")
+    store.create_from("large", large, nothing)
+    assert store.read("small") == b"1"
+    store.download("large", large, nothing)
+    store.replace("small", b"2")
+    store.modified("small")
+    assert list(store.keys("")) == ["large", "small"]
+    store.delete("small")
+    store.delete("large")
+    assert len(sent) > 8
+    assert set(sent) == {owner}
+
+
+def _text(header: bytes | str | None) -> str | None:
+    return header.decode() if isinstance(header, bytes) else header
