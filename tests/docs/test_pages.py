@@ -34,6 +34,7 @@ from pilotlight_cli.sandbox.child.__main__ import LARGEST_RESULT
 from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 from pilotlight_cli.sandbox.limits import LimitOptions
 from pilotlight_cli.sources import files
+from pilotlight_cli.stores import OWNER_VARIABLE
 
 LOGS = pages.read("docs/reference/logs-and-metrics.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
@@ -52,6 +53,8 @@ NOT_RUN = {
     ("docs/guides/publish-from-a-registry.md", "it needs an MLflow server; the tests publish from a real one"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs a registry; the tests publish from a real one"): 1,
     ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 6,
+    ("docs/guides/recipes-for-aws.md", "a template; cfn-lint checks it"): 2,
+    ("docs/guides/recipes-for-aws.md", "it pulls an image"): 1,
     ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 11,
     ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
     ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 6,
@@ -253,7 +256,7 @@ def test_the_settings_table_is_the_code() -> None:
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
     of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
-    assert named <= {setting.variable for setting in SETTINGS} | of_commands | {PASSPHRASE}
+    assert named <= {setting.variable for setting in SETTINGS} | of_commands | {PASSPHRASE, OWNER_VARIABLE}
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
+from pilotlight_cli.stores import OWNER_VARIABLE
 
 # Variables for the developer's store and proxies, and those that every program needs. A function gets no others of the
 # developer's environment: it would work here and fail in the cloud.
@@ -16,7 +17,7 @@ _PASSED = (
     *("HOME", "PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "STORAGE_EMULATOR_HOST"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
-_WITHHELD = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", MEMORY_VARIABLE, SECONDS_VARIABLE)
+_WITHHELD = ("AWS_LAMBDA_", "AWS_EXECUTION_ENV", MEMORY_VARIABLE, SECONDS_VARIABLE, OWNER_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ it is subtracted as a negative number. Never called by two threads at once."""
 # Manifests, aliases and golden samples are read whole; all are far smaller.
 LARGEST = 100_000_000
 
+# The account that must own a bucket in S3; for the command alone.
+OWNER_VARIABLE = "PILOTLIGHT_BUCKET_OWNER"
+
 
 class StoreUrlError(PilotlightError):
     """A store's URL or endpoint setting is malformed."""

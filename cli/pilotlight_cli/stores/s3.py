@@ -33,7 +33,16 @@ from botocore.exceptions import (
 from s3transfer.exceptions import RetriesExceededError
 
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import AlreadyExists, Progress, StoreUrlError, below, check_key, check_size, split_url
+from pilotlight_cli.stores import (
+    OWNER_VARIABLE,
+    AlreadyExists,
+    Progress,
+    StoreUrlError,
+    below,
+    check_key,
+    check_size,
+    split_url,
+)
 from pilotlight_cli.stores.arrivals import arriving
 
 if TYPE_CHECKING:
@@ -262,7 +271,7 @@ def _owner(bucket: str) -> str:
     Anybody can take a name that bootstrap.yaml would make, since it is easy to guess; but it has the account.
     """
     named = _OF_ACCOUNT.fullmatch(bucket)
-    return named[1] if named else os.environ.get("PILOTLIGHT_BUCKET_OWNER", "")
+    return named[1] if named else os.environ.get(OWNER_VARIABLE, "")
 
 
 def _status(error: ClientError) -> int:

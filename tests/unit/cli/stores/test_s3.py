@@ -15,7 +15,8 @@ import pytest
 from doubles import StepClock
 from fakes.s3_server import S3Server
 from pilotlight.errors import ObjectRefused, StoreError, StoreUnavailable
-from pilotlight_cli.stores import AlreadyExists, StoreUrlError, open_store
+from pilotlight_cli.local.function import passed_on
+from pilotlight_cli.stores import OWNER_VARIABLE, AlreadyExists, StoreUrlError, open_store
 from pilotlight_cli.stores.s3 import S3Store, open_s3
 
 LARGE = 12_345_678
@@ -249,7 +250,8 @@ def test_every_request_names_the_account_that_must_own_the_bucket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Anybody can take a name that is easy to guess, and would get our models, or give us theirs."""
-    monkeypatch.setenv("PILOTLIGHT_BUCKET_OWNER", setting)
+    monkeypatch.setenv(OWNER_VARIABLE, setting)
+    assert OWNER_VARIABLE not in passed_on(os.environ)  # which would refuse it as an unknown setting
     s3_server.make_bucket(bucket)
     store = replace(open_s3(f"s3://{bucket}/{setting or 'any'}"), part_size=5 << 20)
     sent: list[str | None] = []
