@@ -1,4 +1,4 @@
-"""Commands for the stack on AWS: deploy, prune."""
+"""Commands for the stack on AWS: deploy, rollback, prune."""
 
 from __future__ import annotations
 
@@ -98,6 +98,39 @@ def prune(
         console.print_json(document)
     else:
         console.output().print(pruning.prune_text(function, selection, dry_run=dry_run), soft_wrap=True)
+
+
+def rollback(
+    environment: Annotated[str, typer.Option("--env", metavar="ENV", help="The environment.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
+    model: ModelName = "",
+    json: AsJson = False,
+) -> None:
+    """Give the version before all traffic again, during a release and after it."""
+    from pilotlight_cli.aws.calls import client
+    from pilotlight_cli.aws.environments import read_environment
+    from pilotlight_cli.aws.rollback import Account, roll_back
+
+    target = read_environment(environment, find_project().model(model).environments)
+    with _acting_in(target):
+        account = Account(
+            cloudformation=client("cloudformation"),
+            codedeploy=client("codedeploy"),
+            functions=client("lambda"),
+            confirm=lambda question: yes or in_ci(os.environ) or _ask(question),
+        )
+        done = roll_back(target, account)
+    if json:
+        document = {"stack": target.stack, "version": done.version, "replaced": done.replaced, "stopped": done.stopped}
+        console.print_json(document)
+        return
+    what = "the release was stopped, and " if done.stopped else ""
+    console.output().print(f"{what}version {done.version} of {target.stack} has all traffic again", soft_wrap=True)
+    if not done.stopped:
+        console.note(
+            f"CloudFormation still takes version {done.replaced} for live: run 'pilotlight rollback', commit, and "
+            "deploy with DeploymentType=AllAtOnce before anything else"
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Commands for the function on Google Cloud: deploy, rollout."""
+"""Commands for the function on Google Cloud: deploy, rollout, rollback."""
 
 from __future__ import annotations
 
@@ -121,6 +121,33 @@ def rollout(
         console.print_json({"service": service.name, "outcome": outcome.kind, "revision": outcome.revision or None})
     else:
         console.output().print(_outcome_text(outcome, service.name), soft_wrap=True)
+
+
+def rollback(
+    environment: Environment,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
+    model: ModelName = "",
+    json: AsJson = False,
+) -> None:
+    """Give the revision before all traffic again, during a rollout and after it."""
+    from pilotlight_cli.gcp import GcpError
+    from pilotlight_cli.gcp.deploy import rollout_of, service_of
+
+    google = _connect(selected(model, None).gcp_settings, environment)
+    service = service_of(google)
+    if service is None:
+        raise GcpError(
+            f"the function {google.settings.function} is not deployed, so there is no revision to go back to"
+        )
+    with _operator(google.settings.plan, _confirm) as operator:
+        outcome = rollout_of(google, operator, service.name, None).put_back(
+            lambda question: yes or in_ci(os.environ) or _confirm(question)
+        )
+    if json:
+        console.print_json({"service": service.name, "revision": outcome.revision})
+        return
+    console.output().print(_outcome_text(outcome, service.name), soft_wrap=True)
+    console.note("the pin is as before: 'pilotlight rollback' and a commit keep the next deployment from undoing this")
 
 
 def _outcome_text(outcome: Outcome, service: str) -> str:

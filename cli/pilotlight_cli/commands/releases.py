@@ -120,8 +120,10 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
         shown.print(views.contract(pinned.changes))
 
 
-def rollback(model: ModelName = "", json: AsJson = False) -> None:
+def rollback(context: typer.Context, model: ModelName = "", json: AsJson = False) -> None:
     """Move the pin back to the one before, from git's history."""
+    if context.invoked_subcommand:
+        return
     from pilotlight_cli.project.events import former_events, refresh_events
     from pilotlight_cli.project.rollback import roll_back
 

@@ -23,10 +23,12 @@ from pilotlight_cli.gcp.services import Service, Share
 from pilotlight_cli.gcp.state import (
     State,
     all_traffic,
+    annotations_after,
     annotations_with,
     check_traffic,
     full_traffic_revision,
     is_tagged,
+    revision_before,
     rollout_on,
     traffic_of,
     untagged,
@@ -114,6 +116,22 @@ class Rollout:
         self._finish(state, state.old)
         return Outcome("back", state.old)
 
+    def put_back(self, confirm: Callable[[str], bool]) -> Outcome:
+        """Route all traffic to the revision before: that of the rollout in progress, or of the last one.
+
+        Raises UnexpectedState after changing nothing, Conflict.
+        """
+        service, state = self._read_rollout()
+        before = state.old if state else revision_before(service)
+        if not before:
+            raise UnexpectedState(f"no rollout of {service.name} recorded a revision before the one with all traffic")
+        if not confirm(f"Give {before} all traffic of {service.name} again?"):
+            raise UnexpectedState("nothing was changed")
+        if state:
+            return self.roll_back(state.new)
+        self.platform.write(service, annotations_with(service, None), all_traffic(service, before))
+        return Outcome("back", before)
+
     def _advance(self, state: State) -> Outcome:
         while True:
             self._complete_step(state)
@@ -196,7 +214,9 @@ class Rollout:
         return after
 
     def _finish(self, state: State, revision: str) -> None:
-        self._write(state, state, lambda service: (annotations_with(service, None), all_traffic(service, revision)))
+        self._write(
+            state, state, lambda service: (annotations_after(service, state, revision), all_traffic(service, revision))
+        )
 
     def _write(self, recorded: State | None, split: State, change: _Change) -> None:
         """Write the change, provided that the service is as expected. Raises UnexpectedState, Conflict."""

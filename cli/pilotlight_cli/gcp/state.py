@@ -15,6 +15,9 @@ from pilotlight_cli.gcp.settings import TAG
 ANNOTATION = "pilotlight.dev/rollout"
 FORMAT = 1
 
+# The revision that the last rollout put into service, and the one before it, separated by a slash.
+BEFORE = "pilotlight.dev/before"
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -89,6 +92,18 @@ def annotations_with(service: Service, state: State | None) -> dict[str, str]:
         "lock": state.lock,
     }
     return others | {ANNOTATION: json.dumps(document)}
+
+
+def annotations_after(service: Service, state: State, revision: str) -> dict[str, str]:
+    """Return the service's annotations after a rollout that gave all traffic to a revision."""
+    done = {BEFORE: f"{state.new}/{state.old}"} if revision == state.new else {}
+    return annotations_with(service, None) | done
+
+
+def revision_before(service: Service) -> str:
+    """Return the revision before the one with all traffic, or "" where no rollout recorded it."""
+    new, _, old = service.annotations.get(BEFORE, "").partition("/")
+    return old if new and new == full_traffic_revision(service) else ""
 
 
 def traffic_of(service: Service, state: State) -> tuple[Share, ...]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
+import sys
 import time
 
 from fakes.cloud_run import PROJECT, REGION, Target
 from gcloud_fixtures import needs_gcloud
-from gcp.deploy.conftest import Deployment
-from pilotlight_cli.gcp.state import ANNOTATION
+from gcp.deploy.conftest import SETTINGS, Deployment
+from pilotlight_cli.gcp.state import ANNOTATION, BEFORE
+from repository import copied_project
 
 pytestmark = needs_gcloud
 
@@ -127,7 +130,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
     # pinned, deployed, policy, tagged, noted, 50 %, 100 %, note removed
     assert shares == [0, 0, 0, 0, 50, 100, 100]
     assert service.traffic == [Target(SECOND, 100)]
-    assert service.annotations == {}
+    assert service.annotations == {BEFORE: f"{SECOND}/{FIRST}"}
 
     # By gcloud: the pin before the deployment, the tag after it. By our own hand: the note, with each split.
     pin, tag = (asked.document for asked in deployed.google.called("PUT", "run.test"))
@@ -143,7 +146,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
         (FIRST, SECOND, 50),
         (FIRST, SECOND, 100),
     ]
-    assert last.document["annotations"] == {}
+    assert last.document["annotations"] == {BEFORE: f"{SECOND}/{FIRST}"}
     verb, body, mask = deployed.google.functions.deployments[-1]
     assert verb == "PATCH"
     assert "all_traffic_on_latest_revision" not in mask
@@ -231,7 +234,7 @@ def test_a_killed_rollout_keeps_its_split_and_the_next_one_finishes_it(deployed:
     deployed.google.callers = lambda revision: deployed.google.log(revision, 20)
     assert deployed.rollout() == {"service": "predict", "outcome": "done", "revision": SECOND}
     assert service.traffic == [Target(SECOND, 100)]
-    assert service.annotations == {}
+    assert service.annotations == {BEFORE: f"{SECOND}/{FIRST}"}
 
 
 def test_a_rollback_needs_nothing_but_the_service(deployed: Deployment) -> None:
@@ -263,3 +266,27 @@ def test_before_the_first_deployment_there_is_nothing_to_roll_out(deployment: De
     assert "the function is not deployed yet: the first deployment has no traffic to shift" in told
     assert "20 requests, or 600 s and the golden samples" in told
     assert "the function is not deployed yet" in deployment.run("rollout", "gcp", "--rollback").stdout
+
+
+def test_the_revision_before_has_all_traffic_again_by_one_command(deployed: Deployment) -> None:
+    deployed.deploy()
+    root = copied_project(deployed.folder / "project").root
+    (root / "gcp.toml").write_text(SETTINGS)
+    command = [
+        sys.executable,
+        "-m",
+        "pilotlight_cli.main",
+        "-C",
+        str(root),
+        "rollback",
+        "gcp",
+        "--env",
+        "test",
+        "--yes",
+    ]
+    done, again = (
+        subprocess.run(command, env=deployed.environ, capture_output=True, text=True, check=False) for _ in range(2)
+    )
+    assert done.stdout == f"{FIRST} has all traffic of predict again\n", done.stderr
+    assert deployed.google.service("predict").traffic == [Target(FIRST, 100)]
+    assert (again.returncode, "no rollout of predict recorded a revision before" in again.stderr) == (1, True)

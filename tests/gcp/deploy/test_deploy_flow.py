@@ -23,6 +23,7 @@ from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
+from pilotlight_cli.gcp.state import BEFORE
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.registry.availability import NotAvailable, ensure_published
 from pilotlight_cli.stores import open_store
@@ -245,7 +246,7 @@ def test_a_deployment_killed_before_its_rollout_leaves_the_callers_where_they_we
     assert second.service.split == {FIRST: 100}
     assert second.deploy().before == FIRST
     assert second.service.traffic == [Target(second.service.revisions[-1], 100)]
-    assert second.service.annotations == {}
+    assert second.service.annotations == {BEFORE: f"{second.service.revisions[-1]}/{FIRST}"}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from fakes.google_cloud import FakeGoogle
 from gcp.deploy.answers import publisher
 from gcp.deploy.conftest import SETTINGS
 from pilotlight_cli.gcp.golden import expected_of
+from pilotlight_cli.gcp.state import BEFORE
 from repository import LOCK
 from waiting import wait_until
 
@@ -95,7 +96,7 @@ def test_after_kill_9_the_next_process_ends_the_rollout(percent: int, google: Fa
     google.callers = lambda revision: google.log(revision, 20)
     assert finish(google, tmp_path) == f"Outcome(kind='done', revision='{NEW}')\n"
     assert google.service("predict").traffic == [Target(NEW, 100)]
-    assert google.service("predict").annotations == {}
+    assert google.service("predict").annotations == {BEFORE: f"{NEW}/{OLD}"}
 
 
 def test_after_kill_9_of_a_bad_revision_the_next_process_goes_back(google: FakeGoogle, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.plan import Plan
 from pilotlight_cli.gcp.rollout import Outcome
 from pilotlight_cli.gcp.settings import TAG
-from pilotlight_cli.gcp.state import ANNOTATION
+from pilotlight_cli.gcp.state import ANNOTATION, BEFORE
 
 
 def percentages(world: World) -> list[int]:
@@ -48,7 +48,7 @@ def test_other_annotations_and_tags_stay() -> None:
     world.service.annotations["team"] = "fraud"
     world.service.send(Target(OLD, 100), Target(OLD, tag="audit"), Target(NEW, tag=TAG))
     Process(world).rollout().start(OLD, NEW)
-    assert world.service.annotations == {"team": "fraud"}
+    assert world.service.annotations == {"team": "fraud", BEFORE: f"{NEW}/{OLD}"}
     assert world.service.tags == {"audit": OLD}
 
 
@@ -305,3 +305,17 @@ def test_whoever_watches_is_told_of_each_step() -> None:
         50,
         100,
     ]
+
+
+def test_the_revision_before_comes_back_once_during_a_rollout_and_after_it() -> None:
+    for runs in (True, False):
+        world = started()
+        rollout = Process(world).rollout()
+        if runs:
+            rollout.run()
+        with pytest.raises(UnexpectedState, match="nothing was changed"):
+            rollout.put_back(lambda _: False)
+        assert rollout.put_back(lambda _: True) == Outcome("back", OLD)
+        assert_whole(world, OLD)
+        with pytest.raises(UnexpectedState, match="no rollout of predict recorded a revision before"):
+            rollout.put_back(lambda _: True)

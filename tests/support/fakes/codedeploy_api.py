@@ -1,4 +1,4 @@
-"""moto's CodeDeploy with what it lacks: reading a revision, and taking a hook's report.
+"""moto's CodeDeploy with what it lacks: reading a revision, states of deployments, and taking a hook's report.
 
 As in deployments that CloudFormation makes, GetDeployment names a revision by its digest, and GetApplicationRevision
 has its content.
@@ -32,6 +32,8 @@ ACCOUNT = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+GROUP = "group"
+
 # Where a revision of a type has its AppSpec.
 _PLACES = {"AppSpecContent": "appSpecContent", "String": "string"}
 
@@ -46,19 +48,20 @@ class CodeDeploy:
         self.failures = 0  # so many reports are answered with a 500 first
         self._refused = refused
         self._revisions: dict[str, dict[str, Any]] = {}
+        self.statuses: dict[str, str] = {}  # of deployments that are listed, oldest first; moto's are all created
 
     def deploy(
-        self, function: str, target: str, content: str | None = None, kind: str = "AppSpecContent"
+        self, function: str, target: str, content: str | None = None, kind: str = "AppSpecContent", current: str = "1"
     ) -> dict[str, str]:
         """Make a deployment's record; the event with which CodeDeploy calls its hook. `kind` is its revision's type."""
-        appspec = json.dumps(_appspec(function, target)) if content is None else content
+        appspec = json.dumps(_appspec(function, target, current)) if content is None else content
         revision = _revision(kind, appspec)
         self._revisions[_named(revision)] = revision
         with acting_in(self.environ):
             client = boto3.Session().client("codedeploy")
             made = client.create_deployment(
                 applicationName=self.application,
-                deploymentGroupName="group",
+                deploymentGroupName=GROUP,
                 revision=cast("RevisionLocationTypeDef", revision),
             )
             client.close()
@@ -79,6 +82,16 @@ class CodeDeploy:
             return _json({"applicationName": document["applicationName"], "revision": revision})
         if call == "GetDeployment" and self._refused:
             return _json({"__type": "AccessDeniedException", "message": "not authorized"}, 400)
+        return self._answer_history(call, document)
+
+    def _answer_history(self, call: str, document: dict[str, Any]) -> Response | None:
+        if call == "ListDeployments":
+            wanted = document["includeOnlyStatuses"]
+            return _json({"deployments": [one for one in reversed(self.statuses) if self.statuses[one] in wanted]})
+        if call == "StopDeployment":
+            assert document["autoRollbackEnabled"]
+            self.statuses[document["deploymentId"]] = "Stopped"
+            return _json({"status": "Pending"})
         return None
 
 
@@ -107,15 +120,15 @@ def codedeploy_api(codedeploy: CodeDeploy) -> Iterator[CodeDeploy]:
             client.create_application(applicationName=codedeploy.application, computePlatform="Lambda")
             client.create_deployment_group(
                 applicationName=codedeploy.application,
-                deploymentGroupName="group",
+                deploymentGroupName=GROUP,
                 serviceRoleArn="arn:aws:iam::123456789012:role/codedeploy",
             )
             client.close()
         yield codedeploy
 
 
-def _appspec(function: str, target: str) -> dict[str, object]:
-    properties = {"Name": function, "Alias": "live", "CurrentVersion": "1", "TargetVersion": target}
+def _appspec(function: str, target: str, current: str) -> dict[str, object]:
+    properties = {"Name": function, "Alias": "live", "CurrentVersion": current, "TargetVersion": target}
     return {"version": 0.0, "Resources": [{function: {"Type": "AWS::Lambda::Function", "Properties": properties}}]}
 
 

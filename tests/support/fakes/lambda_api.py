@@ -39,6 +39,10 @@ class FakeLambda:
         if found := _INVOKE.fullmatch(request.path):
             return self._invoke(found[1], request.args.get("Qualifier", ""), json.loads(request.get_data()))
         if found := _ALIAS.fullmatch(request.path):
+            if request.method == "PUT":
+                change = json.loads(request.get_data())
+                self.aliases[found[2]] = change["FunctionVersion"]
+                self.weights[found[2]] = change["RoutingConfig"]["AdditionalVersionWeights"]
             return self._alias(found[1], found[2])
         return _missing(request.path)
 
