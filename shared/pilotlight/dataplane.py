@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Seconds: how long a request waits for the model if the platform sets no deadline, how much of a deadline is reserved
 # for the response, and how long a probe waits.
 REQUEST_TIMEOUT = 25.0
-_RESERVE = 0.5
+RESERVE = 0.5
 _PROBE_TIMEOUT = 1.0
 
 # The minimum in seconds that a prediction gets, out of the reserve: most need a thousandth of it.
@@ -44,6 +44,10 @@ class DataPlane:
 
         return first_sample(self._golden)
 
+    def wait(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
+        """Wait for a model that is being loaded, as `run` does. Raise NotReady."""
+        self._loader.model(deadline - RESERVE, trace)
+
     def run(
         self,
         inputs: Sequence[Tensor],
@@ -57,7 +61,7 @@ class DataPlane:
         fields for every log line of this call. Raise NotReady, PredictionTimeout, InvalidRequest if the model refuses
         the values, and whatever else its library raises.
         """
-        deadline = deadline - _RESERVE if deadline is not None else self._clock() + REQUEST_TIMEOUT
+        deadline = deadline - RESERVE if deadline is not None else self._clock() + REQUEST_TIMEOUT
         model = self._loader.model(deadline, trace)
         outputs = model.predict(inputs, max(deadline - self._clock(), _MIN_PREDICTION_TIME))
         check_outputs(self.model.signature, outputs, rows)

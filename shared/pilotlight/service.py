@@ -58,7 +58,7 @@ class Service:
         route's path: a domain's mapping or a load balancer's rule.
         """
         self.model = model
-        self._plane = DataPlane(model, loader, clock=clock, golden=golden)
+        self.plane = DataPlane(model, loader, clock=clock, golden=golden)
         self._report = report
         self.max_body_bytes = max_body_bytes
         self._clock = clock
@@ -146,7 +146,7 @@ class Service:
             raise TooLarge(f"the body exceeds the limit of {self.max_body_bytes} bytes")
         if route.accepts:
             request = decompress(request, self.max_body_bytes)
-        return _actions(route.path)[route.path](self._plane, request, values)
+        return _actions(route.path)[route.path](self.plane, request, values)
 
 
 def _actions(path: str) -> Mapping[str, Action]:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "dataplane": {"codec", "model", "start"},
     "http": {"codec", "dataplane", "model"},
     "protocols": {"codec", "dataplane", "http", "model"},
+    "records": {"codec", "dataplane", "model", "protocols"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
     "boot": {"fetch", "model", "service", "settings", "start", "telemetry"},
 }

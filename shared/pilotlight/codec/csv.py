@@ -40,6 +40,22 @@ def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple
         raise InvalidRequest(f"{error.path}: {error.message}") from None
 
 
+def read_line(signature: Signature, text: str) -> tuple[Tensor, ...]:
+    """Return the inputs of one instance: a line without column names, with a cell for each feature in their order."""
+    names = signature.feature_names
+    order = column_order(signature, names, None)
+    try:
+        lines = [cells for cells in csv.reader(StringIO(text, newline=""), strict=True) if cells]
+    except csv.Error as error:
+        raise InvalidRequest(f"the line is not valid CSV: {error}") from None
+    if len(lines) != 1:
+        raise InvalidRequest(f"expected one line of CSV, found {len(lines)}")
+    if len(lines[0]) != len(names):
+        raise InvalidRequest(f"expected {len(names)} cells, found {len(lines[0])}")
+    cells = [reader(cell) for reader, cell in zip(_readers(signature, order), lines[0], strict=True)]
+    return read_table(signature, order, [cells], lambda _, column: f"column {describe(names[column])}")
+
+
 def _check_parameters(content_type: str) -> None:
     for parameter in content_type.split(";")[1:]:
         name, _, value = (part.strip().lower() for part in parameter.partition("="))

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pilotlight.codec.body import read_body, read_fields
 from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import further_outputs, predictions, probabilities, probability
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.messages import Action, Answer, Request, Values, predicted
+from pilotlight.model.lock import Description
+from pilotlight.model.tensor import Tensor
 
 
 def _predict(plane: DataPlane, request: Request, _values: Values) -> Answer:
-    signature = plane.model.signature
-    inputs = read_instance(signature, _field(request, "features"), "$.features")
+    inputs = read_instance(plane.model.signature, _field(request, "features"), "$.features")
     outputs = plane.run(inputs, 1, request.deadline, request.trace)
-    (prediction,) = predictions(signature, outputs)
-    document: dict[str, object] = {"prediction": prediction}
+    (document,) = instance_documents(plane.model, outputs)
+    return predicted(plane.model, document, outputs, 1)
+
+
+def instance_documents(model: Description, outputs: Sequence[Tensor]) -> list[dict[str, object]]:
+    """Return for each instance in the model's outputs the document that /predict answers."""
+    signature = model.signature
+    documents: list[dict[str, object]] = [{"prediction": each} for each in predictions(signature, outputs)]
     rows = probabilities(signature, outputs)
-    if rows is not None:
-        document |= {"probability": probability(signature.labels, prediction, rows[0]), "probabilities": rows[0]}
     further = further_outputs(signature, outputs)
-    if further:
-        document["outputs"] = {name: value for name, (value,) in further.items()}
-    return predicted(plane.model, document | _name(plane), outputs, 1)
+    for index, document in enumerate(documents):
+        if rows is not None:
+            label: Any = document["prediction"]
+            document["probability"] = probability(signature.labels, label, rows[index])
+            document["probabilities"] = rows[index]
+        if further:
+            document["outputs"] = {name: values[index] for name, values in further.items()}
+        document.update(_name(model))
+    return documents
 
 
 def _predict_batch(plane: DataPlane, request: Request, _values: Values) -> Answer:
-    signature = plane.model.signature
-    inputs = read_instances(signature, _field(request, "instances"), "$.instances")
+    inputs = read_instances(plane.model.signature, _field(request, "instances"), "$.instances")
     rows = inputs[0].shape[0]
     outputs = plane.run(inputs, rows, request.deadline, request.trace)
+    return predicted(plane.model, batch_document(plane.model, outputs), outputs, rows)
+
+
+def batch_document(model: Description, outputs: Sequence[Tensor]) -> dict[str, object]:
+    """Return the document that /predict_batch answers with the model's outputs."""
+    signature = model.signature
     document: dict[str, object] = {"predictions": predictions(signature, outputs)}
     columns = probabilities(signature, outputs)
     if columns is not None:
@@ -38,16 +55,16 @@ def _predict_batch(plane: DataPlane, request: Request, _values: Values) -> Answe
     further = further_outputs(signature, outputs)
     if further:
         document["outputs"] = further
-    return predicted(plane.model, document | _name(plane), outputs, rows)
+    return document | _name(model)
 
 
 def _live(plane: DataPlane, _request: Request, _values: Values) -> Answer:
-    return Answer(200, {"status": "live", **_name(plane)})
+    return Answer(200, {"status": "live", **_name(plane.model)})
 
 
 def _ready(plane: DataPlane, request: Request, _values: Values) -> Answer:
     plane.check_ready(request.trace)
-    return Answer(200, {"status": "ready", **_name(plane)})
+    return Answer(200, {"status": "ready", **_name(plane.model)})
 
 
 def _field(request: Request, name: str) -> object:
@@ -55,8 +72,8 @@ def _field(request: Request, name: str) -> object:
     return read_fields(read_body(request.headers, request.body), "$", (name,))[name]
 
 
-def _name(plane: DataPlane) -> dict[str, object]:
-    return {"model_name": plane.model.name, "model_version": plane.model.version}
+def _name(model: Description) -> dict[str, object]:
+    return {"model_name": model.name, "model_version": model.version}
 
 
 ACTIONS: Mapping[str, Action] = {

@@ -21,6 +21,8 @@ from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.v2 import binary
 from pilotlight.protocols.v2.request import Inference, RequestedOutput, read_inference
 
+_REST_API_ADVICE = ", or see the setting PILOTLIGHT_REST_API_BINARY"
+
 
 def _server(_plane: DataPlane, _request: Request, _values: Values) -> Answer:
     return Answer(200, {"name": "pilotlight", "version": __version__, "extensions": ["binary_tensor_data"]})
@@ -67,7 +69,7 @@ def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     document = read_body(request.headers if data is None else {}, header)
     inference = read_inference(model, document, binary.Data(data))
     if request.is_text_only:
-        _check_text(inference)
+        check_text(inference, "the REST API in front passes on no binary replies", _REST_API_ADVICE)
     features = model.signature.takes_features
     rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
     outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
@@ -75,28 +77,33 @@ def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     return _reply(answer, model, inference, outputs)
 
 
-def _check_text(inference: Inference) -> None:
+def check_text(inference: Inference, reason: str, advice: str = "") -> None:
     """Raise InvalidRequest for an output as bytes, which would arrive as something else."""
     for output in inference.outputs:
         if output.is_binary:
-            raise InvalidRequest(
-                f"the REST API in front passes on no binary replies: request the output {describe(output.name)} as "
-                "JSON, or see the setting PILOTLIGHT_REST_API_BINARY",
-                "$.outputs",
-            )
+            message = f"{reason}: request the output {describe(output.name)} as JSON{advice}"
+            raise InvalidRequest(message, "$.outputs")
 
 
 def _reply(answer: Answer, model: Description, inference: Inference, outputs: Sequence[Tensor]) -> Answer:
-    document: dict[str, object] = {"model_name": model.name, "model_version": str(model.version)}
-    if inference.id is not None:
-        document["id"] = inference.id
     buffers: list[bytes | memoryview] = []
-    document["outputs"] = [_output(requested, outputs[requested.index], buffers) for requested in inference.outputs]
+    document = inference_document(model, inference, outputs, buffers)
     if not any(requested.is_binary for requested in inference.outputs):
         return Answer(200, document, answer.rows, answer.out_of_range)
     header = to_json(document)
     headers = {"content-type": binary.MEDIA_TYPE, binary.HEADER: str(len(header))}
     return Answer(200, {}, answer.rows, answer.out_of_range, headers=headers, body=b"".join((header, *buffers)))
+
+
+def inference_document(
+    model: Description, inference: Inference, outputs: Sequence[Tensor], buffers: list[bytes | memoryview]
+) -> dict[str, object]:
+    """Return a response's document; append to `buffers` the outputs that are requested as bytes."""
+    document: dict[str, object] = {"model_name": model.name, "model_version": str(model.version)}
+    if inference.id is not None:
+        document["id"] = inference.id
+    document["outputs"] = [_output(requested, outputs[requested.index], buffers) for requested in inference.outputs]
+    return document
 
 
 def _output(requested: RequestedOutput, tensor: Tensor, buffers: list[bytes | memoryview]) -> Mapping[str, object]:

@@ -1,0 +1,142 @@
+"""From a record's payload to validated tensors, by the code that HTTP uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pilotlight.codec import csv
+from pilotlight.codec.body import read_fields, read_json
+from pilotlight.codec.decode import read_instance, read_instances
+from pilotlight.errors import InvalidRequest, TooLarge, UnsupportedMediaType
+from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.model.json_document import describe
+from pilotlight.model.lock import Description
+from pilotlight.model.signature import Signature
+from pilotlight.model.tensor import Tensor
+from pilotlight.protocols.predict import batch_document
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """A record: its id, its payload, and its attributes by lower-case name.
+
+    The payload is bytes or text, or a JSON object where its envelope contained it as one. The attributes `content-type`
+    and `content-encoding` (only `base64`) say how to read it; without them it is JSON, or a line of CSV if it does not
+    begin like a JSON object, array or string.
+    """
+
+    id: str
+    payload: bytes | str | dict[str, Any]
+    attributes: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A record's inputs.
+
+    `rows` is their number of instances, None if they have to run alone. `checked_rows` is the number of rows that each
+    output must have if they do run alone, None if only the signature's shapes count. `document` makes the result from
+    this record's outputs; None for a single instance.
+    """
+
+    inputs: tuple[Tensor, ...]
+    rows: int | None
+    checked_rows: int | None
+    document: Callable[[Sequence[Tensor]], dict[str, object]] | None = None
+
+
+def decode(model: Description, record: EventRecord, max_bytes: int) -> Decoded:
+    """Return a record's inputs. Raise a RequestError with the path of the fault.
+
+    The forms: what /predict, /predict_batch and V2's infer take, an instance by itself, and a line of CSV.
+    """
+    payload = record.payload
+    if isinstance(payload, dict):
+        return _read_document(model, payload)
+    content = _to_bytes(payload, record.attributes.get("content-encoding", ""))
+    if len(content) > max_bytes:
+        raise TooLarge(f"the payload has {len(content)} bytes, the limit is {max_bytes}")
+    if _is_csv(model, content, record.attributes.get("content-type", "")):
+        return _instance(model, csv.read_line(model.signature, _to_text(content)))
+    return _read_document(model, read_json(content))
+
+
+def _to_bytes(payload: bytes | str, encoding: str) -> bytes:
+    try:
+        content = payload if isinstance(payload, bytes) else payload.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("the payload contains an unpaired surrogate") from None
+    if not encoding:
+        return content
+    if encoding.strip().lower() != "base64":
+        raise UnsupportedMediaType(f"found content encoding {describe(encoding)}, expected base64 or none")
+    from binascii import Error, a2b_base64  # noqa: PLC0415 - few records need it
+
+    try:
+        return a2b_base64(content, strict_mode=True)
+    except Error as error:
+        raise InvalidRequest(f"the payload is not valid base64: {error}") from None
+
+
+def _is_csv(model: Description, content: bytes, content_type: str) -> bool:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "text/csv":
+        return True
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return False
+    if media_type not in ("", "text/plain", "application/octet-stream"):
+        raise UnsupportedMediaType(f"found content type {describe(media_type)}, expected application/json or text/csv")
+    return model.signature.takes_features and content.lstrip()[:1] not in (b"", b"{", b"[", b'"')
+
+
+def _to_text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"the payload is not UTF-8: {error.reason} at byte {error.start}") from None
+
+
+def _read_document(model: Description, document: object) -> Decoded:
+    """Read a JSON value. A feature's own name takes precedence over a field of a request."""
+    signature = model.signature
+    if isinstance(document, dict):
+        fields = document.keys() - set(_names(signature))
+        if "features" in fields:
+            value = read_fields(document, "$", ("features",))["features"]
+            return _instance(model, read_instance(signature, value, "$.features"))
+        if "instances" in fields:
+            value = read_fields(document, "$", ("instances",))["instances"]
+            inputs = read_instances(signature, value, "$.instances")
+            rows = inputs[0].shape[0]
+            return Decoded(inputs, rows, rows, lambda outputs: batch_document(model, outputs))
+        if "inputs" in fields:
+            return _read_inference(model, document)
+    return _instance(model, read_instance(signature, document, "$"))
+
+
+def _names(signature: Signature) -> tuple[str, ...]:
+    """Return the names in an instance that is an object."""
+    if signature.takes_features or len(signature.inputs) == 1:
+        return signature.feature_names
+    return tuple(tensor.name for tensor in signature.inputs)
+
+
+def _instance(model: Description, inputs: tuple[Tensor, ...]) -> Decoded:
+    return Decoded(inputs, None if model.signature.batch is None else 1, 1)
+
+
+def _read_inference(model: Description, document: dict[str, Any]) -> Decoded:
+    from pilotlight.protocols.v2 import routes  # noqa: PLC0415 - other forms do without
+    from pilotlight.protocols.v2.binary import Data  # noqa: PLC0415
+    from pilotlight.protocols.v2.request import read_inference  # noqa: PLC0415
+
+    inference = read_inference(model, document, Data(None))
+    routes.check_text(inference, "a record's result is JSON")
+    signature = model.signature
+    rows = inference.inputs[0].shape[0] if signature.batch is not None else None
+
+    def to_document(outputs: Sequence[Tensor]) -> dict[str, object]:
+        return routes.inference_document(model, inference, outputs, [])
+
+    return Decoded(inference.inputs, rows or None, rows if signature.takes_features else None, to_document)
