@@ -34,6 +34,7 @@ class Platform:
     level and a metrics namespace, the function that writes records as log lines and metrics. `deadline` limits the init
     phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
     after the start, and its children serve. `primes`: the start includes a first prediction.
+    `scores_records`: results have to go somewhere, and a start without a destination fails.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Platform:
     forks: bool = False
     machine: Machine = Machine()
     primes: bool = False
+    scores_records: bool = False
 
 
 def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
@@ -57,6 +59,8 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     try:
         settings = read_settings(environ, platform.folder, platform.machine.processors)
         report = platform.reporter(settings.log_level, settings.metrics_namespace)
+        if platform.scores_records and not settings.results:
+            raise SettingsError("PILOTLIGHT_RESULTS is missing: without a destination all results would be lost")
         model = load_lock(settings.lock).model
         store = open_store(settings.store, platform.stores)
     except PilotlightError as error:

@@ -59,7 +59,7 @@ class Service:
         """
         self.model = model
         self.plane = DataPlane(model, loader, clock=clock, golden=golden)
-        self._report = report
+        self.report = report
         self.max_body_bytes = max_body_bytes
         self._clock = clock
         self._cors_origins = cors_origins
@@ -130,7 +130,7 @@ class Service:
             trace=log_trace(request, call.id),
         )
         with suppress(Exception):  # a failing log must not fail the request
-            self._report(record)
+            self.report(record)
         return Response(answer.status, headers, body)
 
     def _route(self, request: Request, route: Route | None, values: Values) -> Answer:

@@ -67,6 +67,11 @@ def _are_origins(value: str) -> bool:
     return bool(re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value))
 
 
+def _is_destination(value: str) -> bool:
+    arn = r"arn:[a-z-]+:(sqs|sns|events|kinesis|dynamodb):[a-z0-9-]+:\d{12}:\S+"
+    return bool(re.fullmatch(rf"|s3://[^/\s]+(/\S*)?|{arn}", value, re.ASCII))
+
+
 SETTINGS = (
     Setting(
         "STORE",
@@ -150,6 +155,14 @@ SETTINGS = (
         parameter="RestApiBinary",
         is_gcp_variable=False,
     ),
+    Setting(
+        "RESULTS",
+        "where the results of records go",
+        "",
+        _is_destination,
+        "s3://bucket/prefix, or the ARN of an SQS queue, SNS topic, EventBridge bus, Kinesis stream or DynamoDB table",
+        is_gcp_variable=False,
+    ),
 )
 
 
@@ -171,6 +184,7 @@ class Settings:
     release: str = ""
     cors_origins: tuple[str, ...] = ()
     base_path: str = ""
+    results: str = ""
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
@@ -195,6 +209,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         release=values["RELEASE"],
         cors_origins=tuple(values["CORS_ORIGINS"].split(",")) if values["CORS_ORIGINS"] else (),
         base_path=values["BASE_PATH"],
+        results=values["RESULTS"],
     )
 
 

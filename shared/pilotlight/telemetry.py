@@ -1,8 +1,11 @@
-"""What a function logs: one record for each request and each cold start. The function folders write them."""
+"""What a function logs: a record for each request, each event of records and each cold start.
+
+The function folders write them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.settings import LEVELS
@@ -61,7 +64,29 @@ class Served:
         return self.route.startswith(("/health", "/v2/health")) or self.route in _PROBES
 
 
-Record = ColdStart | Served
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The records of one event of a queue or a stream.
+
+    `records` are those of the event, `failed` of them are to come again; `faults` of these failed through no fault of
+    their own. `runs` and `rows` are the model's. `failures` has the first failures, for the log.
+    """
+
+    request_id: str
+    source: str
+    records: int
+    failed: int
+    faults: int
+    runs: int
+    rows: int
+    out_of_range: int
+    latency_ms: float
+    model_name: str
+    model_version: int
+    failures: Sequence[Mapping[str, object]] = ()
+
+
+Record = ColdStart | Served | Scored
 Report = Callable[[Record], None]
 
 
@@ -69,6 +94,8 @@ def level(record: Record) -> str:
     """Return the log level of a record's line."""
     if isinstance(record, ColdStart):
         return {"ready": "INFO", "waiting": "WARNING"}.get(record.state, "ERROR")
+    if isinstance(record, Scored):
+        return "ERROR" if record.faults else "WARNING" if record.failed else "INFO"
     if record.status >= 500:
         return "ERROR"
     return "WARNING" if record.status >= 400 else "INFO"
@@ -92,6 +119,10 @@ def fields(record: Record) -> dict[str, object]:
             "attempts": record.attempts,
         }
         return line | ({"error": record.error} if record.error else {}) | dict(record.trace)
+    if isinstance(record, Scored):
+        names = ("request_id", "source", "records", "failed", "faults", "runs", "rows", "out_of_range", "latency_ms")
+        line = {"event": "records"} | {name: getattr(record, name) for name in (*names, "model_name", "model_version")}
+        return line | ({"failures": list(record.failures)} if record.failures else {})
     line = {
         "event": "request",
         "request_id": record.request_id,

@@ -75,6 +75,16 @@ def test_each_function_gets_the_part_of_the_core_that_it_imports_and_no_more(tmp
     } <= predict - hooks
 
 
+def test_the_function_for_records_has_the_predict_package_and_its_own_folder_and_predict_has_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    predict, records = (build(function, tmp_path / function).folder for function in ("predict", "records"))
+    own = {f"{file.stem}.py" for file in (FUNCTIONS / "aws" / "records").glob("*.py")}
+    added = {name for name in checksums(records).keys() - checksums(predict).keys() if name.endswith(".py")}
+    assert added == own | {f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "score")}
+    assert checksums(predict).keys() < checksums(records).keys()
+
+
 @pytest.mark.parametrize("function", ["hooks", "authorizer"])
 def test_a_small_package_is_the_same_wherever_it_is_built(function: str, tmp_path: Path) -> None:
     first, second = (build(function, tmp_path / place / function) for place in ("here", "elsewhere"))
@@ -91,7 +101,7 @@ def test_libraries_come_for_the_processor_that_is_asked_for(tmp_path: Path) -> N
 
 
 def test_a_function_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(staging.BuildError, match=r"has no function 'hook'; it has authorizer, hooks, predict"):
+    with pytest.raises(staging.BuildError, match=r"has no function 'hook'; it has authorizer, hooks, predict, records"):
         build("hook", tmp_path / "hook")
 
 

@@ -102,6 +102,17 @@ def in_lambda(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[
 
 
 @contextmanager
+def records_in_lambda(model: Pinned, store: EmbeddedStore, results: str, timeout: int = 30) -> Iterator[LambdaRuntime]:
+    """Run the function for records in AWS's runtime; it starts with the first event. The store's server has queues."""
+    settings = {"PILOTLIGHT_RESULTS": results, "AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"]}
+    with (
+        prepared("aws", model, store, settings, "records") as function,
+        lambda_runtime(function, "records_handler.lambda_handler", timeout) as runtime,
+    ):
+        yield runtime
+
+
+@contextmanager
 def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
     """Run the function under functions-framework and gunicorn; its module has been imported."""
     with prepared("gcp", model, store, settings) as function, functions_runtime(function) as runtime:
@@ -109,14 +120,16 @@ def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str)
 
 
 @contextmanager
-def prepared(cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[str, str]) -> Iterator[Function]:
-    """Stage the function, with its own empty folder for temporary files."""
+def prepared(
+    cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[str, str], function: str = "predict"
+) -> Iterator[Function]:
+    """Stage a function, with its own empty folder for temporary files."""
     with TemporaryDirectory(prefix="pilotlight-test-") as folder:
         temporary = Path(folder) / "tmp"
         temporary.mkdir()
         own = {"PILOTLIGHT_STORE": store.url, "TMPDIR": str(temporary)}
         environ = {**passed_on(os.environ), **store.environ, **settings, **own}
-        yield prepare(cloud, model.lock, Path(folder) / "function", environ)
+        yield prepare(cloud, model.lock, Path(folder) / "function", environ, function)
 
 
 def delete(store: EmbeddedStore, key: str) -> None:

@@ -79,6 +79,11 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ("BASE_PATH", "models", "PILOTLIGHT_BASE_PATH is 'models'; expected a path like /models/fraud without"),
         ("BASE_PATH", "/", "PILOTLIGHT_BASE_PATH is '/'; expected"),
         ("BASE_PATH", "/a//b", "PILOTLIGHT_BASE_PATH is '/a//b'; expected"),
+        (
+            "RESULTS",
+            "sqs://queue",
+            "PILOTLIGHT_RESULTS is 'sqs://queue'; expected s3://bucket/prefix, or the ARN of an",
+        ),
         ("REST_API_BINARY", "yes", "PILOTLIGHT_REST_API_BINARY is 'yes'; expected true or false"),
         (
             "STOER",

@@ -159,7 +159,7 @@ def build(
     model: ModelName = "",
     lock: LockPath = None,
     function: Annotated[
-        str, typer.Option("--function", help="Function to package: predict; on AWS also hooks or authorizer.")
+        str, typer.Option("--function", help="Function to package: predict; on AWS also records, hooks or authorizer.")
     ] = "predict",
     out: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.registry.availability import ensure_published, project_store
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
-from pilotlight_cli.staging.sources import stage_sources
+from pilotlight_cli.staging.sources import PREDICT, stage_sources
 from pilotlight_cli.stores import StoreUrlError, open_store
 
 if TYPE_CHECKING:
@@ -206,9 +206,9 @@ def _check_store(cloud: str, store: str | None) -> None:
         )
 
 
-def prepare(cloud: str, lock: Path, folder: Path, environ: Mapping[str, str]) -> Function:
-    """Stage the function for this machine's Python in `folder`, which must be new; with bytecode, as in a package."""
-    stage_sources(cloud, lock, folder)
+def prepare(cloud: str, lock: Path, folder: Path, environ: Mapping[str, str], function: str = PREDICT) -> Function:
+    """Stage a function for this machine's Python in `folder`, which must be new; with bytecode, as in a package."""
+    stage_sources(cloud, lock, folder, function)
     compileall.compile_dir(folder, quiet=1)
     packages = [host_packages(requirements(cloud, lock))]
     if cloud == "aws":

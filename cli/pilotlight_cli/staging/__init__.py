@@ -17,7 +17,7 @@ from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
-from pilotlight_cli.staging.sources import PREDICT, beside, check_golden, check_replaceable, stage_sources
+from pilotlight_cli.staging.sources import PREDICT, WITH_MODEL, beside, check_golden, check_replaceable, stage_sources
 
 __all__ = ["BuildError", "Package", "build"]
 
@@ -34,7 +34,7 @@ def build(
 ) -> Package:
     """Stage the package of a cloud's function in `out`, which is replaced. `say` gets a line for each slow step.
 
-    On AWS the libraries of the predict function go into the folder, for one of `requirements.PLATFORMS`; Google's
+    On AWS the libraries of a function with the model go into the folder, for one of `requirements.PLATFORMS`; Google's
     builder installs them itself, from requirements.txt. `limit` is the size in bytes that AWS accepts. Raise
     BuildError, FormatError, LockMismatch or SignatureRefused.
     """
@@ -42,10 +42,10 @@ def build(
     staged = out.with_name(f".{out.name}.{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        if function == PREDICT:
+        if function in WITH_MODEL:
             _check(lock)
         stage_sources(cloud, lock, staged, function)
-        if function == PREDICT:
+        if function in WITH_MODEL:
             _add_libraries(cloud, lock, staged, architecture, say)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)
@@ -59,7 +59,7 @@ def build(
 
 def _budget(cloud: str, lock: Path, function: str) -> int:
     """Return the bytes that a package should stay below; 0 if its libraries are not in it."""
-    return ENGINES[load_lock(lock).model.runtime.engine].budget if (cloud, function) == ("aws", PREDICT) else 0
+    return ENGINES[load_lock(lock).model.runtime.engine].budget if cloud == "aws" and function in WITH_MODEL else 0
 
 
 def _check(lock: Path) -> None:

@@ -14,8 +14,9 @@ from pilotlight_cli.registry.digests import content_entry, difference
 from pilotlight_cli.staging.closure import imported_modules
 from pilotlight_cli.staging.package import BuildError
 
-# The function with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
-PREDICT = "predict"
+# The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
+PREDICT, RECORDS = "predict", "records"
+WITH_MODEL = (PREDICT, RECORDS)
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
 
@@ -27,10 +28,12 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     `pin` wrote is missing; the function itself checks the lock.
     """
     root = _function_folder(cloud, function)
-    written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function == PREDICT else {}
+    written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function in WITH_MODEL else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
-    engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function == PREDICT else []
-    for file in imported_modules(sorted(root.rglob("*.py")), CORE, engines):
+    if function == RECORDS:  # which starts, fetches the model and logs by the modules of the predict function
+        shutil.copytree(_function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
+    engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
+    for file in imported_modules(sorted(out.rglob("*.py")), CORE, engines):
         copy = out / file.relative_to(CORE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)

@@ -45,14 +45,13 @@ def answer(service: Service, invocation: Invocation, environ: Mapping[str, str])
     Raises ValueError for an event with records.
     """
     event = invocation.event
-    trace = emf.trace_fields(_JSON, environ)
-    head = Request("GET", "/health/ready", id=invocation.id, deadline=invocation.deadline, trace=trace)
     if isinstance(event, dict):
         route = _route(service.model.name, event)
         if route:
+            head = _probe(invocation, environ)
             return _ask(service, replace(head, method="POST", path=route, headers=_JSON, body=to_json(event)))
-        if _is_harmless(event):
-            return _ask(service, head)
+        if is_harmless(event):
+            return readiness(service, invocation, environ)
     found = f"the fields {sorted(event)}" if isinstance(event, dict) else describe(event)
     message = f"expected {_EXPECTED}; found {found}"
     emf.warn(message, counted="UnknownEvents", namespace=environ.get("PILOTLIGHT_METRICS_NAMESPACE", DEFAULT_NAMESPACE))
@@ -71,7 +70,7 @@ def _route(name: str, event: dict[str, Any]) -> str:
     return "" if inputs is None else "/invocations"  # MLflow's tensors, without or with names
 
 
-def _is_harmless(event: dict[str, Any]) -> bool:
+def is_harmless(event: dict[str, Any]) -> bool:
     """Whether an event comes from a schedule, a warmer or the console's test."""
     match event:
         case {"source": "aws.events" | "aws.scheduler" | "serverless-plugin-warmup" | "warmup"}:
@@ -81,6 +80,16 @@ def _is_harmless(event: dict[str, Any]) -> bool:
         case {"key1": str()}:  # the console's first test event
             return True
     return not event
+
+
+def readiness(service: Service, invocation: Invocation, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the document of /health/ready."""
+    return _ask(service, _probe(invocation, environ))
+
+
+def _probe(invocation: Invocation, environ: Mapping[str, str]) -> Request:
+    trace = emf.trace_fields(_JSON, environ)
+    return Request("GET", "/health/ready", id=invocation.id, deadline=invocation.deadline, trace=trace)
 
 
 def _ask(service: Service, request: Request) -> dict[str, Any]:

@@ -17,10 +17,19 @@ import time
 from collections.abc import Mapping
 
 from pilotlight.codec.encode import to_json
-from pilotlight.telemetry import ColdStart, Record, Report, Served, fields, is_written, level
+from pilotlight.telemetry import ColdStart, Record, Report, Scored, Served, fields, is_written, level
 
 _MILLISECONDS = ("Latency", "InitTime")
-_COUNTS = ("Requests", "ClientErrors", "ServerErrors", "Rows", "OutOfRange", "UnknownEvents")
+_COUNTS = (
+    "Requests",
+    "ClientErrors",
+    "ServerErrors",
+    "Rows",
+    "OutOfRange",
+    "UnknownEvents",
+    "Records",
+    "FailedRecords",
+)
 _METRICS = {
     name: {"Name": name, "Unit": unit}
     for unit, names in (("Milliseconds", _MILLISECONDS), ("Count", _COUNTS))
@@ -116,6 +125,15 @@ def _write(line: Mapping[str, object]) -> None:
 def _metrics(record: Record) -> dict[str, float]:
     if isinstance(record, ColdStart):
         return {"InitTime": record.phases_ms["total"]} if "total" in record.phases_ms else {}
+    if isinstance(record, Scored):
+        return {
+            "Records": record.records,
+            "FailedRecords": record.failed,
+            "ServerErrors": record.faults,
+            "Latency": record.latency_ms,
+            "Rows": record.rows,
+            "OutOfRange": record.out_of_range,
+        }
     return {} if record.is_probe else _request_metrics(record)
 
 

@@ -112,7 +112,13 @@ def test_the_functions_own_settings_are_held_to_what_it_takes(file: Path) -> Non
 
 
 def test_every_setting_of_the_function_can_be_given_or_is_the_deployments_own() -> None:
-    ours = {"PILOTLIGHT_STORE", "PILOTLIGHT_LOCK", "PILOTLIGHT_RELEASE", "PILOTLIGHT_REST_API_BINARY"}
+    ours = {
+        "PILOTLIGHT_STORE",
+        "PILOTLIGHT_LOCK",
+        "PILOTLIGHT_RELEASE",
+        "PILOTLIGHT_REST_API_BINARY",
+        "PILOTLIGHT_RESULTS",
+    }
     assert {*VARIABLES, *ours} == {setting.variable for setting in SETTINGS}
     assert not ours & {*VARIABLES}
 

@@ -1,0 +1,136 @@
+"""One event of records: score them, write the results, report the failures by the rule of the source.
+
+What the source delivers again has no result yet: a record that failed, and those that a queue's or stream's order puts
+behind it. A tombstone's result is null, which tells a reader that the last one is void.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import direct_events
+from destinations import Destination, Failures, Result
+from event_sources import Batch, Delivery, read_event
+from failure_rules import Position, redelivered, reply
+from http_events import Invocation
+from pilotlight.codec.encode import to_json
+from pilotlight.errors import RequestError
+from pilotlight.records.score import Outcome, Scorer, Scoring
+from pilotlight.service import Service
+from pilotlight.telemetry import Scored
+
+# The part of an invocation's time that is reserved to write the results, at most so many seconds; and the seconds
+# before the deadline by which the function returns.
+_WRITING_SHARE, _MAX_WRITING = 0.25, 10.0
+_RETURN = 0.3
+
+# Failures in a log line.
+_MAX_LOGGED = 20
+
+# Errors of a record itself. Others say something about this version of the function or its surroundings.
+_OWN_ERRORS = ("invalid_request", "too_large", "unsupported_media_type")
+
+_Pair: TypeAlias = "tuple[Delivery, Outcome | None]"
+"""A record and its outcome, None for a tombstone."""
+
+
+class RecordEvents:
+    """Answers events with a service's model."""
+
+    def __init__(self, service: Service, destination: Destination) -> None:
+        """`destination` is where the results go."""
+        self._service = service
+        self._scorer = Scorer(service.plane, max_bytes=service.max_body_bytes, clock=time.monotonic)
+        self._destination = destination
+        self._names = frozenset(service.model.signature.feature_names)
+
+    def answer(self, invocation: Invocation) -> dict[str, Any]:
+        """Return which records are to come again; or to a warmer or a test, the model's readiness.
+
+        Raises ValueError for any other event, which its source then delivers again.
+        """
+        if isinstance(invocation.event, dict) and direct_events.is_harmless(invocation.event):
+            return direct_events.readiness(self._service, invocation)
+        began = time.monotonic()
+        batch = read_event(invocation.event, self._names)
+        writing = min((invocation.deadline - began) * _WRITING_SHARE, _MAX_WRITING)
+        records = [delivery.record for delivery in batch.deliveries if delivery.record is not None]
+        scoring = self._scorer.score(records, invocation.deadline - writing)
+        pairs = _paired(batch.deliveries, scoring)
+        errors = {delivery.id: outcome.error for delivery, outcome in pairs if outcome and outcome.error}
+        held_back = _ids(batch, _again(batch, errors))
+        results = {
+            delivery.id: _result(delivery, outcome) for delivery, outcome in pairs if delivery.id not in held_back
+        }
+        unwritten = self._destination.write(list(results.values()), invocation.deadline - _RETURN)
+        errors |= _unwritten(unwritten)
+        again = _again(batch, errors)
+        with suppress(Exception):  # a failing log must not fail the records
+            took = round((time.monotonic() - began) * 1000, 3)
+            record = self._record(invocation.id, batch, scoring, errors, failed=len(again), latency_ms=took)
+            self._service.report(record)
+        return reply(batch.rule, again)
+
+    def _record(
+        self,
+        request_id: str,
+        batch: Batch,
+        scoring: Scoring,
+        errors: Mapping[str, RequestError],
+        *,
+        failed: int,
+        latency_ms: float,
+    ) -> Scored:
+        faults = {outcome.record.id: outcome.fault for outcome in scoring.outcomes if outcome.fault}
+        return Scored(
+            request_id=request_id,
+            source=batch.deliveries[0].source if batch.deliveries else "",
+            records=len(batch.deliveries),
+            failed=failed,
+            faults=sum(error.code not in _OWN_ERRORS for error in errors.values()),
+            runs=scoring.runs,
+            rows=scoring.rows,
+            out_of_range=scoring.out_of_range,
+            latency_ms=latency_ms,
+            model_name=self._service.model.name,
+            model_version=self._service.model.version,
+            failures=[_logged(id_, error, faults.get(id_, "")) for id_, error in list(errors.items())[:_MAX_LOGGED]],
+        )
+
+
+def _paired(deliveries: Sequence[Delivery], scoring: Scoring) -> list[_Pair]:
+    outcomes = iter(scoring.outcomes)
+    return [(delivery, None if delivery.record is None else next(outcomes)) for delivery in deliveries]
+
+
+def _again(batch: Batch, errors: Mapping[str, RequestError]) -> list[Position]:
+    failed = {delivery.position.identifier for delivery in batch.deliveries if delivery.id in errors}
+    return redelivered(batch.rule, [delivery.position for delivery in batch.deliveries], failed)
+
+
+def _ids(batch: Batch, positions: Iterable[Position]) -> set[str]:
+    identifiers = {position.identifier for position in positions}
+    return {delivery.id for delivery in batch.deliveries if delivery.position.identifier in identifiers}
+
+
+def _result(delivery: Delivery, outcome: Outcome | None) -> Result:
+    document: dict[str, object] = {"id": delivery.id, "source": delivery.source}
+    if delivery.key is not None:
+        document["key"] = delivery.key
+    document["result"] = None if outcome is None else outcome.result
+    return Result(delivery.id, delivery.source, delivery.time, to_json(document).decode())
+
+
+def _unwritten(failures: Failures) -> dict[str, RequestError]:
+    return {
+        id_: RequestError(f"the result could not be written: {reason}", code="destination")
+        for id_, reason in failures.items()
+    }
+
+
+def _logged(id_: str, error: RequestError, fault: str) -> dict[str, object]:
+    document: dict[str, object] = {"id": id_, "code": error.code, "error": error.message, "path": error.path}
+    return document | ({"fault": fault} if fault else {})

@@ -1,0 +1,60 @@
+"""The AWS Lambda function for records: events of queues and streams in, results to a destination, failures out.
+
+It starts as the predict function does, whose modules are in the same package.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+
+_STARTED = time.monotonic()  # the imports below are the first phase of a cold start
+gc.disable()  # a start makes next to no garbage, and searching for it again and again takes time
+
+import os
+from pathlib import Path
+from typing import Any
+
+import emf
+import execution_environment
+from http_events import Invocation
+from pilotlight.boot import Platform, boot
+from s3_store import S3Store
+
+# Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
+_INITIALIZATION_TYPE = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+_FOLDER = Path(__file__).parent
+_SERVICE, _LOADER = boot(
+    Platform(
+        folder=_FOLDER,
+        stores={"s3": S3Store},
+        reporter=emf.reporter,
+        deadline=9.0 if _INITIALIZATION_TYPE == "on-demand" else 120.0,
+        started=_STARTED,
+        machine=execution_environment.machine(os.environ),
+        primes=_INITIALIZATION_TYPE != "on-demand",
+        scores_records=True,
+    ),
+    os.environ,
+)
+from destinations import Destination  # imports boto3, which only the results need
+from record_events import RecordEvents
+
+_EVENTS = RecordEvents(_SERVICE, Destination(os.environ["PILOTLIGHT_RESULTS"]))
+execution_environment.finish_init(_LOADER, _INITIALIZATION_TYPE)
+
+
+def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
+    """Score an event's records, write their results, and return which records are to come again.
+
+    Describes this version for a deployment, and answers warmers and tests. Raises ValueError for any other event.
+    """
+    if event == {"pilotlight": "describe"}:
+        from version_document import version_document  # noqa: PLC0415 - no event of records needs it
+
+        return version_document(_FOLDER, os.environ)
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    reply = _EVENTS.answer(Invocation(event, context.aws_request_id, deadline))
+    if _LOADER.state == "failed":  # after the init phase: this environment could never score a record
+        raise SystemExit("the model cannot be served; Lambda starts again in a new execution environment")
+    return reply
