@@ -17,7 +17,7 @@ import pilotlight
 from docs import pages
 from docs.pages import NOTES, OF_PROJECT, PAGES, Block
 from pilotlight.settings import SETTINGS
-from pilotlight.telemetry import ColdStart, Record, Served, fields
+from pilotlight.telemetry import ColdStart, Record, Scored, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
@@ -80,6 +80,7 @@ NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
 REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why")
+SCORED = Scored("id", "rows", 1, 1, 1, 1, 1, 0, 1.0, "m", 1, [{"id": "a"}])
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
@@ -259,7 +260,7 @@ def test_the_settings_that_a_page_names_exist(page: str) -> None:
     assert named <= {setting.variable for setting in SETTINGS} | of_commands | {PASSPHRASE, OWNER_VARIABLE}
 
 
-@pytest.mark.parametrize("record", [COLD_START, REQUEST], ids=["cold_start", "request"])
+@pytest.mark.parametrize("record", [COLD_START, REQUEST, SCORED], ids=["cold_start", "request", "records"])
 def test_the_tables_of_log_fields_are_the_code(record: Record) -> None:
     event = str(fields(record)["event"])
     after = LOGS.partition(f"| Field of `{event}` |")[2]
@@ -293,7 +294,9 @@ def test_the_table_of_limits_is_the_code() -> None:
 
 def test_the_table_of_metrics_is_the_code() -> None:
     units = {
-        metric["Name"]: metric["Unit"] for record in (COLD_START, REQUEST) for metric in metrics(record)["Metrics"]
+        metric["Name"]: metric["Unit"]
+        for record in (COLD_START, REQUEST, SCORED)
+        for metric in metrics(record)["Metrics"]
     }
     rows = pages.table(pages.section(LOGS, "## Metrics on AWS"))
     assert {row[0].strip("`"): row[1] for row in rows} == units

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,9 +18,11 @@ from harness import Pinned, in_lambda, records_in_lambda, sample, stored
 from mixes import event_of, record_of
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in
+from repository import EVENTS
 from waiting import wait_until
 
 GOOD = json.dumps({"features": [1.0] * 30})
+PREDICTION = "malignant"
 ACCOUNT = "us-east-1:123456789012"
 
 
@@ -68,6 +71,20 @@ def test_an_events_results_are_objects_by_day_and_a_redelivery_writes_them_again
     assert key.startswith("results/rows/dt=2025-12-02/")
     assert key.endswith(".jsonl")
     assert found["result"]["model_name"] == "breast-cancer"
+
+
+@pytest.mark.parametrize("file", sorted((EVENTS / "records").glob("*.json")), ids=lambda file: file.stem)
+def test_the_real_events_of_each_source_get_the_sample_requests_answer(
+    file: Path, function: LambdaRuntime, model: Pinned, store: EmbeddedStore
+) -> None:
+    event = json.loads(file.read_bytes())
+    deliveries = read_event(event, model.model.signature.feature_names).deliveries
+    assert function.invoke(event) == {"batchItemFailures": []}
+    found = {each["id"]: each["result"] for each in objects(store).values()}
+    answers = [found[each.id] for each in deliveries if each.record is not None]
+    assert [(each["prediction"], each["model_version"]) for each in answers] == [(PREDICTION, 1)] * len(answers)
+    assert answers
+    assert all(found[each.id] is None for each in deliveries if each.record is None)
 
 
 def test_a_start_without_a_destination_fails_with_a_sentence(model: Pinned, store: EmbeddedStore) -> None:
