@@ -40,8 +40,9 @@ _Pair: TypeAlias = "tuple[Delivery, Outcome | None]"
 class RecordEvents:
     """Answers events with a service's model."""
 
-    def __init__(self, service: Service, destination: Destination) -> None:
+    def __init__(self, service: Service, destination: Destination, environ: Mapping[str, str]) -> None:
         """`destination` is where the results go."""
+        self._environ = environ
         self._service = service
         self._scorer = Scorer(service.plane, max_bytes=service.max_body_bytes, clock=time.monotonic)
         self._destination = destination
@@ -53,7 +54,7 @@ class RecordEvents:
         Raises ValueError for any other event, which its source then delivers again.
         """
         if isinstance(invocation.event, dict) and direct_events.is_harmless(invocation.event):
-            return direct_events.readiness(self._service, invocation)
+            return direct_events.readiness(self._service, invocation, self._environ)
         began = time.monotonic()
         batch = read_event(invocation.event, self._names)
         writing = min((invocation.deadline - began) * _WRITING_SHARE, _MAX_WRITING)

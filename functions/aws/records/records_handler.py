@@ -40,7 +40,7 @@ _SERVICE, _LOADER = boot(
 from destinations import Destination  # imports boto3, which only the results need
 from record_events import RecordEvents
 
-_EVENTS = RecordEvents(_SERVICE, Destination(os.environ["PILOTLIGHT_RESULTS"]))
+_EVENTS = RecordEvents(_SERVICE, Destination(os.environ["PILOTLIGHT_RESULTS"]), os.environ)
 execution_environment.finish_init(_LOADER, _INITIALIZATION_TYPE)
 
 

@@ -52,7 +52,7 @@ def predict(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 def events(records: Records | None = None) -> tuple[RecordEvents, Memory]:
     memory = Memory()
-    return RecordEvents(service(FEATURES, predict, records=records), memory), memory
+    return RecordEvents(service(FEATURES, predict, records=records), memory, {}), memory
 
 
 def answer(subject: RecordEvents, event: Any) -> list[Any]:
