@@ -85,7 +85,7 @@ def test_a_lock_of_files_that_the_project_does_not_have_is_refused(cloud: str, t
 
 
 def test_a_version_that_the_store_has_not_is_named_at_once(cloud: str, lock: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotPublished, match="has no version 1 of"), serving(cloud, lock, tmp_path.as_uri()):
+    with pytest.raises(NotPublished, match="has no model 'breast-cancer'"), serving(cloud, lock, tmp_path.as_uri()):
         pass
 
 

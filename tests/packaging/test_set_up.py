@@ -12,9 +12,8 @@ from pilotlight_cli.assets import ROOT
 
 
 def set_up(folder: Path) -> subprocess.CompletedProcess[str]:
-    environ = {
-        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")
-    }
+    own = ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")  # of what runs the tests
+    environ = {name: value for name, value in os.environ.items() if name not in own}
     return subprocess.run(
         ["make", ".venv/.run"], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=600
     )

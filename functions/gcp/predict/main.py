@@ -43,11 +43,9 @@ _SERVICE, _LOADER = boot(
 gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
 gc.enable()
 
-# functions-framework imports this file in gunicorn's master, opens the port and forks its workers from it. With --debug
-# Flask's own server answers in this process: the first request then does what a fork does.
+# gunicorn forks its workers from this process. With --debug, Flask answers here: the first request does what a fork does.
 _prepare = gunicorn_worker.once(_LOADER.after_fork)
-_refuse = partial(flask_http.refuse, _SERVICE)
-os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare, refuse=_refuse))
+os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare, refuse=partial(flask_http.refuse, _SERVICE)))
 
 if has_app_context():  # for paths that functions-framework leaves to Flask: /robots.txt, and any with a line break
     current_app.register_error_handler(404, lambda _: predict(current_request))

@@ -55,7 +55,7 @@ def test_the_console_shows_every_parameter_in_a_group(template: dict[str, Any]) 
 
 def test_the_checks_of_the_translation_see_every_resource(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "tools/translate.py", str(tmp_path)], cwd=ROOT, check=True)
-    documents = {path.stem: json.loads(path.read_text()) for path in tmp_path.iterdir()}
+    documents = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     plain = documents.pop("translated")
     assert {name for document in documents.values() for name in document["Resources"]} >= {
         name for name in plain["Resources"] if not name.startswith("PredictFunctionVersion")

@@ -142,6 +142,7 @@ def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAw
         "ProvisionedTarget",
         "ProvisionedTracking",
         "OutOfRangeAlarm",
+        "ClientErrorsAlarm",
         "ReleaseAlarm",
         "Monitoring",
         "ServerlessDeploymentApplication",

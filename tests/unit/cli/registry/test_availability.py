@@ -47,7 +47,7 @@ def test_without_a_source_the_option_that_names_one_is_told(other: Pinned, folde
 
 def test_a_source_that_lacks_it_too_is_named(other: Pinned, folder_store: Store, tmp_path: Path) -> None:
     empty = open_store((tmp_path / "empty").as_uri())
-    with pytest.raises(NotPublished, match=f"{empty.url} has no version 1 of 'other'"):
+    with pytest.raises(NotPublished, match=f"{empty.url} has no model 'other'"):
         ensure_published(other.lock, folder_store, empty.url)
 
 

@@ -32,6 +32,7 @@ def document(path: Path, found: Inspection, **changes: Any) -> dict[str, Any]:
         "files": [str(path)],
         "signature": write_signature(found.signature),
         "golden": write_golden(found.golden),
+        "format": found.format,
         "runtime": write_runtime(found.runtime),
         "vocabulary": [],
         "outputs": str(path.with_name("outputs.npz")),
