@@ -43,7 +43,7 @@ _SERVICE, _LOADER = boot(
 gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
 gc.enable()
 
-# gunicorn forks its workers from this process. With --debug, Flask answers here: the first request does what a fork does.
+# gunicorn forks its workers from this process. With --debug Flask answers here: its first request does as a fork does.
 _prepare = gunicorn_worker.once(_LOADER.after_fork)
 os.register_at_fork(after_in_child=gunicorn_worker.first_step(_prepare, refuse=partial(flask_http.refuse, _SERVICE)))
 

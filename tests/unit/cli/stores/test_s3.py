@@ -233,8 +233,8 @@ def test_a_malformed_endpoint_is_named(aws_environ: None, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("bucket", "setting", "owner"),
     [
-        ("pilotlight-models-123456789012-us-east-1", "", "123456789012"),
-        ("pilotlight-models-123456789012-us-east-1", "210987654321", "123456789012"),
+        ("pilotlight-models-123456789012-us-west-2", "", "123456789012"),
+        ("pilotlight-models-123456789012-us-west-2", "210987654321", "123456789012"),
         ("of-a-team", "210987654321", "210987654321"),
         ("of-a-team", "", None),
     ],
