@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.commands.status import place_document
 from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def aws(environment: Environment, model: ModelName = "", json: AsJson = False) -
     from pilotlight_cli.aws.serving import read_deployment, read_details
 
     chosen = find_project().model(model)
+    pinned, lock = _pin(chosen)
     with console.doing(f"Reading {environment} on AWS"):
-        found = _serving(read_deployment(chosen.environments, environment, _pin(chosen)[1]))
+        found = _serving(read_deployment(chosen.environments, environment, lock))
         details = read_details(read_environment(environment, chosen.environments), found.shares)
-    _show(chosen, found, details, json=json)
+    _show(chosen, found, details, pinned, json=json)
 
 
 def gcp(environment: Environment, model: ModelName = "", json: AsJson = False) -> None:
@@ -45,10 +47,11 @@ def gcp(environment: Environment, model: ModelName = "", json: AsJson = False) -
     from pilotlight_cli.gcp.settings import read_settings
 
     chosen = find_project().model(model)
+    pinned, lock = _pin(chosen)
     with console.doing(f"Reading {environment} on Google Cloud"):
-        found = _serving(read_deployment(chosen.gcp_settings, environment, _pin(chosen)[1]))
+        found = _serving(read_deployment(chosen.gcp_settings, environment, lock))
         details = read_details(connect(read_settings(chosen.gcp_settings, environment), os.environ))
-    _show(chosen, found, details, json=json)
+    _show(chosen, found, details, pinned, json=json)
 
 
 Follow = Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C.")]
@@ -113,29 +116,16 @@ def _pin(model: ModelFolder) -> tuple[str, str]:
     return (f"{pin.model.name}:{pin.model.version}", pin.lock) if pin else ("", "")
 
 
-def _show(model: ModelFolder, found: Deployment, details: Details, *, json: bool) -> None:
+def _show(model: ModelFolder, found: Deployment, details: Details, pinned: str, *, json: bool) -> None:
     from pilotlight_cli.project.git import commit_of
 
     shares = [(share, commit_of(model.lock, share.lock)) for share in found.shares]
-    pinned = _pin(model)[0]
     if json:
-        document: dict[str, Any] = {
-            "cloud": found.cloud,
-            "environment": found.environment,
-            "name": found.name,
-            "state": found.state,
+        document = place_document(found)
+        for entry, (_, commit) in zip(document["traffic"], shares, strict=True):
+            entry["commit"] = commit or None
+        document |= {
             "pinned": pinned or None,
-            "traffic": [
-                {
-                    "version": share.version,
-                    "percent": share.percent,
-                    "model": share.model or None,
-                    "release": share.release or None,
-                    "this_pin": share.is_pin,
-                    "commit": commit or None,
-                }
-                for share, commit in shares
-            ],
             "release_in_progress": details.release or None,
             "alarms": dict(details.alarms) if details.alarms is not None else None,
             "url": details.url or None,

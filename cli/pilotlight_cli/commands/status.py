@@ -188,7 +188,7 @@ def _document(one: ModelStatus) -> dict[str, Any]:
         if one.stored.reason:
             document["store"]["reason"] = one.stored.reason
     if one.deployments:
-        document["environments"] = [_place_document(place) for place in one.deployments]
+        document["environments"] = [place_document(place) for place in one.deployments]
     return document
 
 
@@ -204,7 +204,8 @@ def _pin_document(pin: Pin) -> dict[str, Any]:
     }
 
 
-def _place_document(place: Deployment) -> dict[str, Any]:
+def place_document(place: Deployment) -> dict[str, Any]:
+    """Return an environment as JSON."""
     document: dict[str, Any] = {
         "cloud": place.cloud,
         "environment": place.environment,

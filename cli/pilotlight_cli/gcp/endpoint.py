@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pilotlight_cli.calling import Credentials, Endpoint
-from pilotlight_cli.gcp import GcpError, functions
+from pilotlight_cli.gcp import functions
 from pilotlight_cli.gcp.platform import Google
 
 _PYTHON = """
@@ -18,13 +18,7 @@ headers = {{"content-type": "application/json", "authorization": "Bearer " + tok
 def endpoint(google: Google) -> Endpoint:
     """Return the endpoint of an environment's function. Raises GcpError."""
     settings = google.settings
-    function = functions.find(google.gcloud, settings)
-    if function is None or not function.uri:
-        raise GcpError(
-            f"the function {settings.function} is not deployed; 'pilotlight deploy gcp --env {settings.environment}' "
-            "deploys it"
-        )
-    url = function.uri.rstrip("/")
+    url = functions.deployed(google.gcloud, settings).uri.rstrip("/")
     command = ["gcloud", "auth", "print-identity-token"]
     if settings.invoker:
         command += [f"--audiences={url}", f"--impersonate-service-account={settings.invoker}", "--include-email"]

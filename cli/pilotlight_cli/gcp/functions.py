@@ -46,6 +46,17 @@ def find(gcloud: Gcloud, settings: GcpSettings) -> Function | None:
     return _read(document)
 
 
+def deployed(gcloud: Gcloud, settings: GcpSettings) -> Function:
+    """Return the function of an environment, which serves. Raises GcpError."""
+    function = find(gcloud, settings)
+    if function is None or not function.uri:
+        raise GcpError(
+            f"the function {settings.function} is not deployed; 'pilotlight deploy gcp --env {settings.environment}' "
+            "deploys it"
+        )
+    return function
+
+
 def deploy(
     gcloud: Gcloud, settings: GcpSettings, source: Path, environment: Mapping[str, str], labels: Mapping[str, str]
 ) -> Function:

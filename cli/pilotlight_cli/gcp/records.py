@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from pilotlight_cli.gcp import GcpError, functions
+from pilotlight_cli.gcp import functions
 from pilotlight_cli.gcp.platform import Google
 from pilotlight_cli.records import EVENTS, Entry, Read
 
@@ -13,9 +13,7 @@ _NEWEST = 1000  # one page
 
 def reader(google: Google) -> Read:
     """Return what reads the newest records of an environment. Both raise GcpError."""
-    function = functions.find(google.gcloud, google.settings)
-    if function is None or not function.service:
-        raise GcpError(f"the function {google.settings.function} is not deployed")
+    function = functions.deployed(google.gcloud, google.settings)
     events = " OR ".join(f'"{event}"' for event in EVENTS)
     wanted = " AND ".join(
         (

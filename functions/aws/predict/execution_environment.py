@@ -1,4 +1,4 @@
-"""Lambda's execution environment: what it gives a function, and how an initialization in it ends.
+"""Lambda's execution environment: what it gives a function, and how an initialization in it begins and ends.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html: memory is configured, processors come in
 proportion to it.
@@ -9,14 +9,36 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
+import emf
+from pilotlight.boot import Platform
 from pilotlight.start.loading import Loader
 from pilotlight.start.machine import Machine, here, visible_processors
+from s3_store import S3Store
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
 # MB for a whole processor. With less, a function sees two processors and gets a share of one.
 _MB_PER_PROCESSOR = 1769
+
+
+def platform(folder: Path, started: float, environ: Mapping[str, str], *, scores_records: bool = False) -> Platform:
+    """Return what the core needs to start a function in `folder` that began at `started`, by time.monotonic().
+
+    Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
+    """
+    on_demand = _initialization_type(environ) == "on-demand"
+    return Platform(
+        folder=folder,
+        stores={"s3": S3Store},
+        reporter=emf.reporter,
+        deadline=9.0 if on_demand else 120.0,
+        started=started,
+        machine=machine(environ),
+        primes=not on_demand,
+        scores_records=scores_records,
+    )
 
 
 def machine(environ: Mapping[str, str]) -> Machine:
@@ -29,18 +51,22 @@ def machine(environ: Mapping[str, str]) -> Machine:
     return Machine(processors, memory, max(0, memory - _own_memory()))
 
 
-def finish_init(loader: Loader, initialization_type: str) -> None:
-    """Enable garbage collection again, without what exists by now. The type is AWS_LAMBDA_INITIALIZATION_TYPE.
+def finish_init(loader: Loader, environ: Mapping[str, str]) -> None:
+    """Enable garbage collection again, without what exists by now.
 
     Before a snapshot `snapstart` freezes the objects, because it has to collect first.
     """
-    if initialization_type == "snap-start":
+    if _initialization_type(environ) == "snap-start":
         import snapstart  # noqa: PLC0415 - no other initialization type needs it
 
         snapstart.register(loader)
     else:
         gc.freeze()
     gc.enable()
+
+
+def _initialization_type(environ: Mapping[str, str]) -> str:
+    return environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
 
 
 def _own_memory() -> int:

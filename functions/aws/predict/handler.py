@@ -12,28 +12,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import emf
 import execution_environment
 import http_events
-from pilotlight.boot import Platform, boot
-from s3_store import S3Store
+from pilotlight.boot import boot
 
-# Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
-_INITIALIZATION_TYPE = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
 _FOLDER = Path(__file__).parent
-_SERVICE, _LOADER = boot(
-    Platform(
-        folder=_FOLDER,
-        stores={"s3": S3Store},
-        reporter=emf.reporter,
-        deadline=9.0 if _INITIALIZATION_TYPE == "on-demand" else 120.0,
-        started=_STARTED,
-        machine=execution_environment.machine(os.environ),
-        primes=_INITIALIZATION_TYPE != "on-demand",
-    ),
-    os.environ,
-)
-execution_environment.finish_init(_LOADER, _INITIALIZATION_TYPE)
+_SERVICE, _LOADER = boot(execution_environment.platform(_FOLDER, _STARTED, os.environ), os.environ)
+execution_environment.finish_init(_LOADER, os.environ)
 
 
 def lambda_handler(event: Any, context: Any) -> dict[str, Any]:  # noqa: ANN401 - awslambdaric has no types
