@@ -24,7 +24,7 @@ ROWS = 10_000
 def result(model: Any, path: Path | None = None) -> dict[str, Any]:
     """Convert a model and write it, if there is a path; return how it compares, or why it cannot be converted."""
     try:
-        proven = prove(model, "", ROWS)
+        proven = prove(model, None, ROWS)
     except CannotConvert as error:
         return {"refused": str(error)}
     if path:

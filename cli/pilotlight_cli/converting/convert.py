@@ -17,6 +17,7 @@ from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised
 from pilotlight_cli.hostenv import host_packages
+from pilotlight_cli.registry.rows import read_records
 from pilotlight_cli.regular_files import check_regular, file_states
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
 from pilotlight_cli.sandbox.job import UsageError
@@ -80,20 +81,22 @@ def convert(
 
     With `quantize_on`, keep a graph of int8 if it is faster and within the tolerance of these golden samples.
 
-    Raise ModelError for a model that cannot be converted or answers otherwise, UsageError or InstallError.
+    Raise ModelError for a model that cannot be converted or answers otherwise, FormatError for the rows, UsageError or
+    InstallError.
     """
+    given = {"file": rows.name, "rows": read_records(rows)} if rows else None
     before = file_states([path])
     step("installing its libraries")
     environment = prepare(requirements(source, extra), path.name)
     folder = temporary_folder()
-    given = folder / "given"
-    given.mkdir()
-    shutil.copyfile(path, given / path.name)
+    copy = folder / "given" / path.name
+    copy.parent.mkdir()
+    shutil.copyfile(path, copy)
     limits = limit_options.limits(source.size)
     job = {
-        "path": str(given / path.name),
+        "path": str(copy),
         "form": source.form,
-        "rows": str(rows.absolute()) if rows else "",
+        "given": given,
         "count": ROWS,
         "folder": str(folder),
         "libraries": environment.libraries,

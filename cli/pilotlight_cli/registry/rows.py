@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from math import prod
@@ -55,7 +55,7 @@ def parse_rows(text: str, signature: Signature) -> Rows:
     """Read a text: JSON if it begins like an object or an array, otherwise CSV. Raise FormatError with the place."""
     text = text.removeprefix("\ufeff")
     try:
-        if text.lstrip()[:1] not in ("{", "["):
+        if not _is_json_text(text):
             return _from_csv(text, signature)
         instances, places = _instances(text)
         kept, others = _without_others(instances, places, signature)
@@ -82,22 +82,38 @@ def column_types(text: str) -> dict[str | int, set[type]]:
     """
     found: dict[str | int, set[type]] = {}
     try:
-        records = _records(text.removeprefix("\ufeff"))
-    except (FormatError, csv.Error):
+        rows = _records(text, _cell)
+    except (FormatError, InvalidRequest):
         return {}
-    for record in records:
-        for name, value in record.items():
+    for row in rows:
+        columns = row if isinstance(row, dict) else dict(enumerate(row)) if isinstance(row, list) else {}
+        for name, value in columns.items():
             found.setdefault(name, set()).update([] if value in (None, "") else [type(value)])
     return found
 
 
-def _records(text: str) -> list[dict[str | int, object]]:
-    if text.lstrip()[:1] in ("{", "["):
-        rows = [dict(enumerate(item)) if isinstance(item, list) else item for item in _instances(text)[0]]
-        return [row for row in rows if isinstance(row, dict)]
-    lines = [line for line in csv.reader(StringIO(text, newline=""), strict=True) if line]
-    names = lines[0] if lines else []
-    return [dict(zip(names, map(_cell, line), strict=False)) for line in lines[1:]]
+def read_records(path: Path) -> list[object]:
+    """Return the rows of a file as they are, without a signature. Raise FormatError with the file's name.
+
+    CSV has a text for each column's name; JSON has objects, lists or single values.
+    """
+    try:
+        return _records(decode_text(path.read_bytes(), str(path)), str)
+    except FormatError as error:
+        raise error.within(str(path)) from None
+    except InvalidRequest as error:
+        raise FormatError(error.message, error.path or "", str(path)) from None
+
+
+def _records(text: str, cell: Callable[[str], object]) -> list[object]:
+    text = text.removeprefix("\ufeff")
+    if _is_json_text(text):
+        return _instances(text)[0]
+    names, lines, _ = csv_codec.split(text)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"duplicate column {describe(twice)}", "")
+    return [dict(zip(names, map(cell, line), strict=True)) for line in lines]
 
 
 def _cell(text: str) -> object:
@@ -163,6 +179,10 @@ def _instances(text: str) -> tuple[list[object], list[str]]:
         document = [document]  # the only line
     instances = list(Node(document, path).items(lambda item: item.value, at_least=1))
     return instances, [f"{path}[{index}]" for index in range(len(instances))]
+
+
+def _is_json_text(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
 
 
 def _is_json(line: str) -> bool:

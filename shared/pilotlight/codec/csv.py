@@ -26,7 +26,7 @@ def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-    columns, rows, lines = _split(text)
+    columns, rows, lines = split(text)
     order = column_order(signature, columns, None)
     readers = _readers(signature, order)
     cells = [[reader(cell) for reader, cell in zip(readers, row, strict=True)] for row in rows]
@@ -64,8 +64,8 @@ def _check_parameters(content_type: str) -> None:
             raise UnsupportedMediaType(f"found {name} {describe(value)} for text/csv, expected {expected}")
 
 
-def _split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
-    """Return the names, the rows, and the line at which each row ends; skip empty lines."""
+def split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return the names, the rows, and the line at which each row ends; skip empty lines. Raise InvalidRequest."""
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     columns: list[str] = []
     rows: list[list[str]] = []

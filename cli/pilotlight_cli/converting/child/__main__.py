@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight_cli.converting.child.compare import compare, document, read_rows
 from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.converting.child.rows import Given
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 
 if TYPE_CHECKING:
@@ -51,22 +52,23 @@ def _convert(job: dict[str, Any]) -> dict[str, Any]:
     from onnx import save
 
     folder = Path(job["folder"])
-    proven = _prove(Path(job["path"]), job["form"], job["rows"], job["count"])
+    given = Given(**job["given"]) if job["given"] else None
+    proven = _prove(Path(job["path"]), job["form"], given, job["count"])
     save(proven.model, str(folder / MODEL))
     proven.rows.save(folder / ROWS)
     libraries = {name: version(name) for name in job["libraries"]}
     return {"libraries": libraries, "thresholds": len(proven.rows.features), "notes": list(proven.notes)}
 
 
-def _prove(path: Path, form: str, rows: str, count: int) -> Proven:
+def _prove(path: Path, form: str, given: Given | None, count: int) -> Proven:
     if form in NETWORKS:
         from pilotlight_cli.converting.child import networks
 
-        return networks.prove(path, form, rows, count)
+        return networks.prove(path, form, given, count)
     from pilotlight_cli.converting.child.attempts import prove
     from pilotlight_cli.converting.child.loading import load
 
-    return prove(load(path, form), rows, count)
+    return prove(load(path, form), given, count)
 
 
 def _quantize(job: dict[str, Any]) -> dict[str, Any]:

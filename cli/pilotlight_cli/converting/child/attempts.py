@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 import numpy as np
@@ -25,8 +24,8 @@ class Proven:
     notes: Sequence[str] = ()
 
 
-def prove(model: Any, given: str, count: int) -> Proven:  # noqa: ANN401 - the libraries may be untyped
-    """Convert a model and compare the answers for the rows of a file, or for so many made up.
+def prove(model: Any, given: rows.Given | None, count: int) -> Proven:  # noqa: ANN401 - the libraries may be untyped
+    """Convert a model and compare the answers for the given rows, or for so many made up.
 
     Graphs are tried in double precision and in FP32, in which converters support more. Raise CannotConvert with the
     first reason if none agrees.
@@ -71,19 +70,19 @@ def _notes(converted: Converted, *, missing: bool) -> list[str]:
     return notes
 
 
-def compared(converted: Converted, given: str, count: int, *, missing: bool = True) -> Proven:
+def compared(converted: Converted, given: rows.Given | None, count: int, *, missing: bool = True) -> Proven:
     """Answer the rows with the library and with ONNX Runtime. Raise CannotConvert."""
     found = _rows(converted, given, count, missing=missing)
     return Proven(converted.model, found, compare(converted.model.SerializeToString(), found))
 
 
-def _rows(converted: Converted, given: str, count: int, *, missing: bool) -> Rows:
-    """Return the rows of the file, or made up, then those on thresholds, with the library's answers."""
+def _rows(converted: Converted, given: rows.Given | None, count: int, *, missing: bool) -> Rows:
+    """Return the given rows, or made up ones, then those on thresholds, with the library's answers."""
     table = converted.table
     splits = thresholds.nodes(converted.model) if table.matrix else []
     known = thresholds.by_feature(splits)
     if given:
-        columns = rows.read(Path(given), table)
+        columns = rows.read(given, table)
     else:
         whole = thresholds.categories(splits)
         columns = rows.generate(table, known, whole, count, missing=missing and _takes_missing(converted))
@@ -92,7 +91,7 @@ def _rows(converted: Converted, given: str, count: int, *, missing: bool) -> Row
     if splits:
         probes, features = thresholds.probe(splits, np.stack(columns, axis=1), table.dtype)
         columns = [np.concatenate([values, probes[:, index]]) for index, values in enumerate(columns)]
-    answers = _answers(converted, columns, bool(given))
+    answers = _answers(converted, columns, given=given is not None)
     return Rows({column.name: values for column, values in zip(table.columns, columns)}, answers, features)
 
 
@@ -107,7 +106,7 @@ def _takes_missing(converted: Converted) -> bool:
     return True
 
 
-def _answers(converted: Converted, columns: list[Any], given: bool) -> dict[str, Any]:
+def _answers(converted: Converted, columns: list[Any], *, given: bool) -> dict[str, Any]:
     try:
         return converted.predict(rows.arrange(converted.table, columns))
     except Exception as error:  # any library's own error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from pilotlight_cli.converting.child.attempts import Proven
 from pilotlight_cli.converting.child.compare import Rows, compare
 from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.converting.child.rows import Given, to_number
 
 # Rows are fewer if they would have more numbers than this in total.
 _MOST_NUMBERS = 20_000_000
@@ -41,12 +40,12 @@ class Network:
     predict: Callable[[Sequence[Any]], Sequence[Any]]
 
 
-def prove(path: Path, form: str, given: str, count: int) -> Proven:
+def prove(path: Path, form: str, given: Given | None, count: int) -> Proven:
     """Convert a network and compare the answers. Raise CannotConvert."""
     found = _READERS[form](path, given)
     _check_batch(found.model)
     _name_ends(found.model)
-    arrays = [read(Path(given), found.inputs)] if given else generate(found.inputs, count)
+    arrays = [read(given, found.inputs)] if given else generate(found.inputs, count)
     names = [value.name for value in found.model.graph.input]
     outputs = [value.name for value in found.model.graph.output]
     answers = _answers(found, arrays)
@@ -68,33 +67,32 @@ def generate(inputs: Sequence[Input], count: int) -> list[Any]:
     return made
 
 
-def read(path: Path, inputs: Sequence[Input]) -> Any:  # noqa: ANN401 - an array
-    """Read the rows of a file for the only input. Raise CannotConvert."""
+def read(given: Given, inputs: Sequence[Input]) -> Any:  # noqa: ANN401 - an array
+    """Return the given rows for the only input. Raise CannotConvert."""
     if len(inputs) != 1:
-        raise CannotConvert(f"the network has {len(inputs)} inputs, and {path.name} has rows for one; leave --rows out")
-    rows = rows_of(path)
+        raise CannotConvert(
+            f"the network has {len(inputs)} inputs, and {given.file} has rows for one; leave --rows out"
+        )
+    rows = rows_of(given)
     if rows.shape[1:] != tuple(inputs[0].shape):
         raise CannotConvert(
-            f"{path.name} has rows of shape {list(rows.shape[1:])}, expected {list(inputs[0].shape)} as the network's"
+            f"{given.file} has rows of shape {list(rows.shape[1:])}, expected {list(inputs[0].shape)} as the network's"
         )
     return rows.astype(inputs[0].dtype)
 
 
-def rows_of(path: Path) -> Any:  # noqa: ANN401 - an array
-    """Read the numbers of a CSV file with a header, or of a list in JSON. Raise CannotConvert."""
+def rows_of(given: Given) -> Any:  # noqa: ANN401 - an array
+    """Return the numbers of the given rows, those of objects in the order of the first one. Raise CannotConvert."""
+    rows = given.rows
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() == ".csv":
-            _, *lines = csv.reader(text.splitlines())
-            rows = np.array(lines, np.float64)
-        else:
-            document = json.loads(text)
-            rows = np.array(document["instances"] if isinstance(document, dict) else document, np.float64)
+        if isinstance(rows[0], dict):
+            rows = [[to_number(row[name]) for name in rows[0]] for row in rows]
+        numbers = np.array(rows, np.float64)
     except (KeyError, TypeError, ValueError) as error:
-        raise CannotConvert(f"{path.name}: expected rows of numbers, all of one shape: {error}") from None
-    if rows.ndim < 2 or not len(rows):
-        raise CannotConvert(f"{path.name}: found the shape {list(rows.shape)}, expected rows of numbers")
-    return rows
+        raise CannotConvert(f"{given.file}: expected rows of numbers, all of one shape: {error}") from None
+    if numbers.ndim < 2:
+        raise CannotConvert(f"{given.file}: found the shape {list(numbers.shape)}, expected rows of numbers")
+    return numbers
 
 
 def _answers(network: Network, arrays: Sequence[Any]) -> list[Any]:
@@ -135,7 +133,7 @@ def _name_ends(model: Any) -> None:  # noqa: ANN401
         value.name = name
 
 
-def _torchscript(path: Path, given: str) -> Network:
+def _torchscript(path: Path, given: Given | None) -> Network:
     import torch
 
     if not given:
@@ -143,7 +141,7 @@ def _torchscript(path: Path, given: str) -> Network:
             "a TorchScript file does not say the shape of its input; give rows with --rows FILE, or save the network "
             "with torch.export.save"
         )
-    rows = rows_of(Path(given))
+    rows = rows_of(given)
     module = torch.jit.load(str(path), map_location="cpu").eval()
     example = torch.zeros((2, *rows.shape[1:]))
     target = path.with_name("exported.onnx")
@@ -163,7 +161,7 @@ def _torchscript(path: Path, given: str) -> Network:
     return Network(_loaded(target), [Input(rows.shape[1:], "float32")], _torch_predict(module))
 
 
-def _exported(path: Path, _given: str) -> Network:
+def _exported(path: Path, _given: Given | None) -> Network:
     import torch
 
     program = torch.export.load(str(path))
@@ -199,7 +197,7 @@ def _torch_predict(module: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:  # 
     return predict
 
 
-def _keras(path: Path, _given: str) -> Network:
+def _keras(path: Path, _given: Given | None) -> Network:
     os.environ |= {"KERAS_BACKEND": "torch", "KERAS_HOME": str(path.parent)}
     import keras
 

@@ -1,10 +1,8 @@
-"""Rows to compare on: those of a file, or made up from what the model knows of its columns."""
+"""Rows to compare on: those given, or made up from what the model knows of its columns."""
 
 from __future__ import annotations
 
-import csv
-import json
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Collection, Sequence
 
 import numpy as np
@@ -15,39 +13,30 @@ from pilotlight_cli.converting.child.models import Column, Table
 _MISSING = 0.05  # the share of missing numbers in rows made up for a model that takes them
 
 
-def read(path: Path, table: Table) -> list[Any]:
-    """Read the columns of a CSV or JSON file. Raise CannotConvert."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix.lower() == ".csv":
-        records: list[Any] = list(csv.DictReader(text.splitlines()))
-    else:
-        records = _records(text, path.name)
-    if not records:
-        raise CannotConvert(f"{path.name} has no rows")
-    return [_column(column, index, records, path.name) for index, column in enumerate(table.columns)]
+@dataclass(frozen=True)
+class Given:
+    """The rows of the user's file: objects, lists, or single values, and the file's name for messages."""
+
+    file: str
+    rows: Sequence[Any]
 
 
-def _records(text: str, name: str) -> list[Any]:
-    try:
-        if text.lstrip()[:1] == "{" and "\n{" in text.strip():
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        document = json.loads(text)
-    except ValueError as error:
-        raise CannotConvert(f"{name} is not valid JSON: {error}") from None
-    found = document.get("instances") if isinstance(document, dict) else document
-    if not isinstance(found, list) or not all(isinstance(row, (dict, list)) for row in found):
-        raise CannotConvert(f'{name}: expected a list of rows, or {{"instances": [...]}}')
-    return found
+def read(given: Given, table: Table) -> list[Any]:
+    """Return the given rows as columns. Raise CannotConvert."""
+    return [_column(column, index, given, alone=len(table.columns) == 1) for index, column in enumerate(table.columns)]
 
 
-def _column(column: Column, index: int, records: Sequence[Any], name: str) -> Any:  # noqa: ANN401 - an array
+def _column(column: Column, index: int, given: Given, *, alone: bool) -> Any:  # noqa: ANN401 - an array
     values = []
-    for number, record in enumerate(records):
+    for number, row in enumerate(given.rows):
+        place = f"{given.file}: row {number}"
+        if not isinstance(row, (dict, list)) and not alone:
+            raise CannotConvert(f"{place}: found {row!r}, expected an object or a list")
         try:
-            value = record[column.name] if isinstance(record, dict) else record[index]
+            value = row[column.name] if isinstance(row, dict) else row[index] if isinstance(row, list) else row
         except (IndexError, KeyError):
-            raise CannotConvert(f"{name}: row {number} has no {column.name!r}") from None
-        values.append(_value(column, value, f"{name}: row {number}, {column.name}"))
+            raise CannotConvert(f"{place} has no {column.name!r}") from None
+        values.append(_value(column, value, f"{place}, {column.name}"))
     return np.array(values, object if column.text else np.float64)
 
 
@@ -57,9 +46,14 @@ def _value(column: Column, value: Any, where: str) -> Any:  # noqa: ANN401 - of 
             raise CannotConvert(f"{where}: found {value!r}, expected a string")
         return value
     try:
-        return np.nan if value in (None, "") else float(value)
+        return to_number(value)
     except (TypeError, ValueError):
         raise CannotConvert(f"{where}: found {value!r}, expected a number") from None
+
+
+def to_number(value: Any) -> float:  # noqa: ANN401 - of JSON or CSV
+    """Convert a value of a column of numbers; a missing one is NaN. Raise TypeError or ValueError."""
+    return float("nan") if value in (None, "") else float(value)
 
 
 def generate(

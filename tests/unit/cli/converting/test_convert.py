@@ -99,11 +99,19 @@ def test_a_folder_of_tensorflow_is_told_its_way(tmp_path: Path) -> None:
     assert "python -m tf2onnx.convert --saved-model" in run(tmp_path, tmp_path / "out.onnx", code=2).stderr
 
 
-def test_rows_that_do_not_fit_write_nothing(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("leaf_0\n1\n")
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"leaf_0\n1\n", "rows.csv: row 0 has no 'leaf_1'"),
+        (b"leaf_0,leaf_1\n1\n", "rows.csv: line 2: expected 2 cells, found 1"),
+        (b"\xff", "rows.csv: not UTF-8"),
+    ],
+)
+def test_rows_that_do_not_fit_write_nothing(content: bytes, why: str, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
     result = run(folder / "forest.pkl", tmp_path / "out.onnx", "--trust", "--rows", tmp_path / "rows.csv", code=1)
 
-    assert "rows.csv: row 0 has no 'leaf_1'" in result.stderr
+    assert why in " ".join(result.stderr.split())
     assert not (tmp_path / "out.onnx").exists()
 
 

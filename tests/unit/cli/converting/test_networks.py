@@ -9,10 +9,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from typer.testing import CliRunner
 
+from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.converting.child.networks import rows_of
+from pilotlight_cli.converting.child.rows import Given
 from pilotlight_cli.converting.environment import prepare, requirements
 from pilotlight_cli.converting.sources import Source
 from pilotlight_cli.hostenv import isolated_python
@@ -119,3 +123,20 @@ def test_rows_of_another_shape_are_refused(folder: Path, tmp_path: Path) -> None
     result = run(folder / "dense.keras", tmp_path / "out.onnx", "--rows", tmp_path / "rows.csv", code=1)
 
     assert "rows.csv has rows of shape [2], expected [4] as the network's" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers"),
+    [
+        ([{"a": "1", "b": ""}, {"b": "4", "a": "3"}], [[1, np.nan], [3, 4]]),
+        ([[[1], [2]], [[3], [None]]], [[[1], [2]], [[3], [np.nan]]]),
+    ],
+)
+def test_rows_are_the_numbers_of_one_tensor(rows: list[Any], numbers: list[Any]) -> None:
+    np.testing.assert_array_equal(rows_of(Given("rows.csv", rows)), numbers)
+
+
+@pytest.mark.parametrize("rows", [[1, 2], [[1, 2], [3]], [{"a": "x"}], [{"a": 1}, {"b": 1}], [{"a": 1}, [1]]])
+def test_rows_that_are_no_tensor_are_refused(rows: list[Any]) -> None:
+    with pytest.raises(CannotConvert, match=r"^rows\.csv: (found the shape \[2\], )?expected rows of numbers"):
+        rows_of(Given("rows.csv", rows))

@@ -40,6 +40,8 @@ from converting import ROWS, result
 from pilotlight_cli.converting.child.attempts import prove
 from pilotlight_cli.converting.child.compare import compare, read_rows
 from pilotlight_cli.converting.child.errors import CannotConvert
+from pilotlight_cli.converting.child.rows import Given
+from pilotlight_cli.registry.rows import read_records
 
 Model = Any
 
@@ -101,7 +103,7 @@ def rounded(model: Any) -> Any:
 
 
 def test_a_threshold_in_fp32_is_refused_with_the_row_and_its_feature() -> None:
-    proven = prove(HistGradientBoostingClassifier(max_iter=20).fit(*data()), "", ROWS)
+    proven = prove(HistGradientBoostingClassifier(max_iter=20).fit(*data()), None, ROWS)
     assert proven.agreement.problem == ""
 
     found = compare(rounded(proven.model).SerializeToString(), proven.rows)
@@ -115,11 +117,11 @@ def test_a_model_whose_graphs_all_differ_is_refused() -> None:
     model.predict = lambda rows: 1 - DecisionTreeClassifier.predict(model, rows)
 
     with pytest.raises(CannotConvert, match=r"label: found [01] from ONNX Runtime, expected [01] as the library"):
-        prove(model, "", ROWS)
+        prove(model, None, ROWS)
 
 
 def test_the_rows_are_the_same_after_their_way_through_a_file(tmp_path: Path) -> None:
-    rows = prove(prepared(LogisticRegression()), "", 50).rows
+    rows = prove(prepared(LogisticRegression()), None, 50).rows
     rows.save(tmp_path / "rows.npz")
     again = read_rows(tmp_path / "rows.npz")
 
@@ -128,35 +130,51 @@ def test_the_rows_are_the_same_after_their_way_through_a_file(tmp_path: Path) ->
     assert again.expected["label"].tolist() == rows.expected["label"].tolist()
 
 
+def given(file: Path, content: str) -> Given:
+    file.write_text(content)
+    return Given(file.name, read_records(file))
+
+
 def test_given_rows_are_compared_and_no_others_but_those_on_thresholds(tmp_path: Path) -> None:
     columns, _ = frame()
-    columns.head(20).to_csv(tmp_path / "rows.csv")
+    rows = given(tmp_path / "rows.csv", columns.head(20).to_csv())
 
-    assert prove(prepared(LogisticRegression()), str(tmp_path / "rows.csv"), ROWS).agreement.rows == 20
+    assert prove(prepared(LogisticRegression()), rows, ROWS).agreement.rows == 20
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "why"),
+    ("content", "why"),
     [
-        ("rows.csv", "f0,f1\n1,2\n", "rows.csv: row 0 has no 'f2'"),
-        ("rows.csv", "", "rows.csv has no rows"),
-        ("rows.json", "[1]", "rows.json: expected a list of rows"),
-        ("rows.json", "{", "rows.json is not valid JSON"),
-        ("rows.json", '[{"f0": "x"}]', "rows.json: row 0, f0: found 'x', expected a number"),
+        ("f0,f1\n1,2\n", "rows: row 0 has no 'f2'"),
+        ("[1]", "rows: row 0: found 1, expected an object or a list"),
+        ("[[1, 2]]", "rows: row 0 has no 'f2'"),
+        ('[{"f0": "x"}]', "rows: row 0, f0: found 'x', expected a number"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused_with_their_place(name: str, content: str, why: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
+def test_rows_that_do_not_fit_are_refused_with_their_place(content: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(CannotConvert, match=why):
-        prove(LogisticRegression().fit(*data()), str(tmp_path / name), ROWS)
+        prove(LogisticRegression().fit(*data()), given(tmp_path / "rows", content), ROWS)
 
 
-@pytest.mark.parametrize("text", ['{"instances": [[1, 2, 3, 4, 5, 6, 7, null]]}', "[[1, 2, 3, 4, 5, 6, 7, 8]]"])
-def test_rows_may_be_lists(text: str, tmp_path: Path) -> None:
-    (tmp_path / "rows.json").write_text(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"instances": [[1, 2, 3, 4, 5, 6, 7, null]]}',
+        "[[1, 2, 3, 4, 5, 6, 7, 8]]",
+        "[1, 2, 3, 4, 5, 6, 7, null]\n[1, 2, 3, 4, 5, 6, 7, 8]",
+        "\ufefff7,f6,f5,f4,f3,f2,f1,f0\n,7,6,5,4,3,2,1\n",
+    ],
+)
+def test_rows_may_be_in_any_form_and_miss_numbers(text: str, tmp_path: Path) -> None:
     model = HistGradientBoostingClassifier(max_iter=2).fit(*data())
 
-    assert prove(model, str(tmp_path / "rows.json"), ROWS).agreement.rows > 1
+    assert prove(model, given(tmp_path / "rows", text), ROWS).agreement.rows > 1
+
+
+def test_rows_of_one_text_may_be_bare(tmp_path: Path) -> None:
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(*_TEXTS)
+
+    assert prove(model, given(tmp_path / "rows", '["a good film", "bad"]'), ROWS).agreement.rows == 2
 
 
 @pytest.mark.parametrize(
@@ -168,7 +186,7 @@ def test_rows_may_be_lists(text: str, tmp_path: Path) -> None:
 )
 def test_what_cannot_be_converted_is_refused_with_a_sentence(train: Callable[[], Model], why: str) -> None:
     with pytest.raises(CannotConvert, match=why):
-        prove(train(), "", ROWS)
+        prove(train(), None, ROWS)
 
 
 def test_a_graph_that_is_right_for_complete_rows_alone_says_so() -> None:

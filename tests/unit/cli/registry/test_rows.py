@@ -12,7 +12,7 @@ from descriptions import CLASSIFIER, COLUMNS
 from pilotlight.errors import FormatError
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, FP32
-from pilotlight_cli.registry.rows import expected_outputs, parse_rows, read_rows, take
+from pilotlight_cli.registry.rows import expected_outputs, parse_rows, read_records, read_rows, take
 
 ONE_AT_A_TIME = replace(CLASSIFIER, inputs=(replace(CLASSIFIER.inputs[0], shape=(1, 2)),))
 WITHOUT_BATCH = Signature((Input("x", FP32, (2,), "tensor"),), (Output("y", FP32, (2,), "tensor"),))
@@ -137,6 +137,43 @@ def test_an_error_names_the_file(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=r"rows\.csv: ") as error:
             read_rows(file, CLASSIFIER)
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        ('\ufeffa,"b c"\n1,\n\n"x, y",NaN\n', [{"a": "1", "b c": ""}, {"a": "x, y", "b c": "NaN"}]),
+        ('{"instances": [{"a": 1, "b": null}, [1, "1"], "text"]}', [{"a": 1, "b": None}, [1, "1"], "text"]),
+        ('{"a": 1}\n{"a": 2}\n', [{"a": 1}, {"a": 2}]),
+        ('{"a": 1}', [{"a": 1}]),
+        ("[[[1], [2]], [[3], [4]]]", [[[1], [2]], [[3], [4]]]),
+    ],
+)
+def test_rows_without_a_signature_are_as_in_the_file(content: str, records: list[object], tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text(content)
+    assert read_records(tmp_path / "rows") == records
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected a line of column names and at least one line of values"),
+        (b"a,b\n", "expected a line of column names and at least one line of values"),
+        (b"a,b\n1\n", "line 2: expected 2 cells, found 1"),
+        (b"a,b,a\n1,2,3\n", 'duplicate column "a"'),
+        (b"[1", "$: not valid JSON"),
+        (b'[{"a": NaN}]', "$: not valid JSON: NaN is not JSON"),
+        (b'{"a": 1}\n{"a" 2}', "line 2: not valid JSON"),
+        (b'{"instances": 3}', "$.instances: expected"),
+        (b"\xff", "not UTF-8"),
+    ],
+)
+def test_rows_that_cannot_be_read_have_their_file_and_place(content: bytes, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_bytes(content)
+    with pytest.raises(FormatError) as error:
+        read_records(file)
+    assert str(error.value).startswith(f"{file}: {message}")
 
 
 def test_a_batch_cannot_have_rows_of_a_model_that_takes_one(tmp_path: Path) -> None:
