@@ -185,12 +185,13 @@ def _kafka(record: dict[str, Any]) -> Delivery:
         for header in record.get("headers") or ()
         for key, value in header.items()
     }
+    headers["content-encoding"] = f"{headers.get('content-encoding', '')},base64"
     value = record.get("value")
     return Delivery(
         name,
         topic,
         Position((f"{topic}-{partition}", offset)),
-        None if value is None else EventRecord(name, value, headers | _BASE64),
+        None if value is None else EventRecord(name, value, headers),
         record["timestamp"] / 1000,
         _text(record.get("key")),
     )

@@ -16,14 +16,19 @@ from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.predict import batch_document
 
+# The names and the first bytes of gzip: RFC 9110, 8.4.1.3, and RFC 1952, 2.3.1.
+_GZIP_NAMES = ("gzip", "x-gzip")
+_GZIP_BYTES = b"\x1f\x8b"
+
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
     """A record: its id, its payload, and its attributes by lower-case name.
 
     The payload is bytes or text, or a JSON object where its envelope contained it as one. The attributes `content-type`
-    and `content-encoding` (only `base64`) say how to read it; without them it is JSON, or a line of CSV if it does not
-    begin like a JSON object, array or string.
+    and `content-encoding` (`gzip` and `base64`, in the order in which they were applied) say how to read it; without
+    them it is JSON, or a line of CSV if it does not begin like a JSON object, array or string. Gzip is known by its
+    first bytes too.
     """
 
     id: str
@@ -54,7 +59,7 @@ def decode(model: Description, record: EventRecord, max_bytes: int) -> Decoded:
     payload = record.payload
     if isinstance(payload, dict):
         return _read_document(model, payload)
-    content = _to_bytes(payload, record.attributes.get("content-encoding", ""))
+    content = _to_bytes(payload, record.attributes.get("content-encoding", ""), max_bytes)
     if len(content) > max_bytes:
         raise TooLarge(f"the payload has {len(content)} bytes, the limit is {max_bytes}")
     if _is_csv(model, content, record.attributes.get("content-type", "")):
@@ -62,21 +67,51 @@ def decode(model: Description, record: EventRecord, max_bytes: int) -> Decoded:
     return _read_document(model, read_json(content))
 
 
-def _to_bytes(payload: bytes | str, encoding: str) -> bytes:
+def _to_bytes(payload: bytes | str, encoding: str, max_bytes: int) -> bytes:
+    """Return a payload without its encodings. They are named in the order in which they were applied."""
     try:
         content = payload if isinstance(payload, bytes) else payload.encode()
     except UnicodeEncodeError:
         raise InvalidRequest("the payload contains an unpaired surrogate") from None
-    if not encoding:
-        return content
-    if encoding.strip().lower() != "base64":
-        raise UnsupportedMediaType(f"found content encoding {describe(encoding)}, expected base64 or none")
+    encodings = [name.strip().lower() for name in encoding.split(",") if name.strip()]
+    if isinstance(payload, str) and encodings and encodings[-1] in _GZIP_NAMES:
+        encodings.append("base64")  # no text has gzip's first bytes
+    while encodings:
+        content = _decoded(encodings.pop(), content, max_bytes)
+    return unzipped(content, max_bytes) if content.startswith(_GZIP_BYTES) else content
+
+
+def _decoded(encoding: str, content: bytes, max_bytes: int) -> bytes:
+    if encoding == "base64":
+        return _from_base64(content)
+    if encoding in _GZIP_NAMES:
+        return unzipped(content, max_bytes)
+    raise UnsupportedMediaType(f"found content encoding {describe(encoding)}, expected gzip, base64 or none")
+
+
+def _from_base64(content: bytes) -> bytes:
     from binascii import Error, a2b_base64  # noqa: PLC0415 - few records need it
 
     try:
         return a2b_base64(content, strict_mode=True)
     except Error as error:
         raise InvalidRequest(f"the payload is not valid base64: {error}") from None
+
+
+def unzipped(content: bytes, max_bytes: int) -> bytes:
+    """Return what gzip packed, also in several members, of at most so many bytes. Raise TooLarge or InvalidRequest."""
+    import zlib  # noqa: PLC0415 - few records need it
+    from gzip import GzipFile  # noqa: PLC0415
+    from io import BytesIO  # noqa: PLC0415
+
+    try:
+        with GzipFile(fileobj=BytesIO(content)) as file:
+            unpacked = file.read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidRequest(f"the payload is not valid gzip: {error}") from None
+    if len(unpacked) > max_bytes:
+        raise TooLarge(f"the payload has more than {max_bytes} bytes after gzip, the limit")
+    return unpacked
 
 
 def _is_csv(model: Description, content: bytes, content_type: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
@@ -174,6 +176,19 @@ def test_a_messages_own_attributes_say_how_to_read_it() -> None:
     refused["messageAttributes"] = {"content-type": {"stringValue": "image/png", "dataType": "String"}}
     assert answer(subject, event_of("sqs", [csv, refused])) == [refused["messageId"]]
     assert [result.id for result in memory.written] == [csv["messageId"]]
+
+
+@pytest.mark.parametrize(("source", "headers"), [("kinesis", []), ("msk", []), ("kafka", [b"gzip"])])
+def test_gzip_in_a_stream_is_unpacked(source: str, headers: list[bytes]) -> None:
+    subject, memory = events()
+    packed = b64encode(gzip.compress(b'{"features": [1, 2, 3]}')).decode()
+    record = record_of(source, 1, 0, "good")
+    if source == "kinesis":
+        record["kinesis"]["data"] = packed
+    else:
+        record |= {"value": packed, "headers": [{"Content-Encoding": list(value)} for value in headers]}
+    assert answer(subject, event_of(source, [record])) == []
+    assert json.loads(memory.written[0].content)["result"]["prediction"] == "large"
 
 
 def test_an_items_attributes_are_the_features_and_its_key_is_none() -> None:

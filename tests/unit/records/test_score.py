@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 from base64 import b64encode
@@ -21,6 +22,8 @@ from pilotlight.records.score import Outcome, Scorer, Scoring
 from pilotlight.start.loading import Loader, Plan
 
 LATER = 1e9
+PACKED = gzip.compress(b"[0.75, 2, 3]")
+BOMB = gzip.compress(bytes(100_001))
 V2 = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}
 ONE_AT_A_TIME = Signature((Input("x", FP32, (1, 3), "features"),), (Output("y", FP32, (1, 1), "tensor"),))
 
@@ -100,6 +103,12 @@ def failure(outcome: Outcome) -> tuple[str, str, str | None]:
         ('"0.75",2,3', {"content_type": "text/csv"}),
         (b64encode(b'{"features": [0.75, 2, 3]}'), {"content_encoding": "base64"}),
         (b64encode(b"0.75,2,3").decode(), {"content_encoding": "BASE64"}),
+        (gzip.compress(b"0.75,2,3"), {"content_encoding": "gzip"}),
+        (gzip.compress(b"0.75,") + gzip.compress(b"2,3"), {"content_encoding": "x-gzip"}),
+        (gzip.compress(b'{"features": [0.75, 2, 3]}'), {}),
+        (b64encode(gzip.compress(b"[0.75, 2, 3]")), {"content_encoding": "base64"}),
+        (b64encode(gzip.compress(b"[0.75, 2, 3]")).decode(), {"content_encoding": "GZIP"}),
+        (b64encode(gzip.compress(b"[0.75, 2, 3]")).decode(), {"content_encoding": "gzip, base64"}),
     ],
 )
 def test_every_form_of_a_record_gets_the_document_of_predict(payload: Any, attributes: dict[str, str]) -> None:
@@ -128,8 +137,17 @@ def test_every_form_of_a_record_gets_the_document_of_predict(payload: Any, attri
         ("hello", {"content_encoding": "base64"}, ("invalid_request", "the payload is not valid base64:", None)),
         (
             "x",
+            {"content_encoding": "br"},
+            ("unsupported_media_type", 'found content encoding "br", expected gzip, base64 or none', None),
+        ),
+        (b"x", {"content_encoding": "gzip"}, ("invalid_request", "the payload is not valid gzip: Not a gzipped", None)),
+        (PACKED[:-9], {}, ("invalid_request", "the payload is not valid gzip: Compressed file ended", None)),
+        (PACKED[:-8] + bytes(8), {}, ("invalid_request", "the payload is not valid gzip: CRC check failed", None)),
+        (BOMB, {}, ("too_large", "the payload has more than 100000 bytes after gzip, the limit", None)),
+        (
+            b64encode(gzip.compress(BOMB)).decode(),
             {"content_encoding": "gzip"},
-            ("unsupported_media_type", 'found content encoding "gzip", expected base64 or none', None),
+            ("too_large", "the payload has more than 100000 bytes after gzip, the limit", None),
         ),
         (
             "x",
