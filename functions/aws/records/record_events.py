@@ -16,22 +16,15 @@ from destinations import Destination, Failures, Result
 from event_sources import Batch, Delivery, read_event
 from failure_rules import Position, redelivered, reply
 from http_events import Invocation
-from pilotlight.codec.encode import to_json
 from pilotlight.errors import RequestError
+from pilotlight.records.results import result_document, scored
 from pilotlight.records.score import Outcome, Scorer, Scoring
 from pilotlight.service import Service
-from pilotlight.telemetry import Scored
 
 # The part of an invocation's time that is reserved to write the results, at most so many seconds; and the seconds
 # before the deadline by which the function returns.
 _WRITING_SHARE, _MAX_WRITING = 0.25, 10.0
 _RETURN = 0.3
-
-# Failures in a log line.
-_MAX_LOGGED = 20
-
-# Errors of a record itself. Others say something about this version of the function or its surroundings.
-_OWN_ERRORS = ("invalid_request", "too_large", "unsupported_media_type")
 
 _Pair: TypeAlias = "tuple[Delivery, Outcome | None]"
 """A record and its outcome, None for a tombstone."""
@@ -70,36 +63,19 @@ class RecordEvents:
         errors |= _unwritten(unwritten)
         again = _again(batch, errors)
         with suppress(Exception):  # a failing log must not fail the records
-            took = round((time.monotonic() - began) * 1000, 3)
-            record = self._record(invocation.id, batch, scoring, errors, failed=len(again), latency_ms=took)
-            self._service.report(record)
+            self._service.report(
+                scored(
+                    scoring,
+                    errors,
+                    self._service.model,
+                    request_id=invocation.id,
+                    source=batch.deliveries[0].source if batch.deliveries else "",
+                    records=len(batch.deliveries),
+                    failed=len(again),
+                    latency_ms=round((time.monotonic() - began) * 1000, 3),
+                )
+            )
         return reply(batch.rule, again)
-
-    def _record(
-        self,
-        request_id: str,
-        batch: Batch,
-        scoring: Scoring,
-        errors: Mapping[str, RequestError],
-        *,
-        failed: int,
-        latency_ms: float,
-    ) -> Scored:
-        faults = {outcome.record.id: outcome.fault for outcome in scoring.outcomes if outcome.fault}
-        return Scored(
-            request_id=request_id,
-            source=batch.deliveries[0].source if batch.deliveries else "",
-            records=len(batch.deliveries),
-            failed=failed,
-            faults=sum(error.code not in _OWN_ERRORS for error in errors.values()),
-            runs=scoring.runs,
-            rows=scoring.rows,
-            out_of_range=scoring.out_of_range,
-            latency_ms=latency_ms,
-            model_name=self._service.model.name,
-            model_version=self._service.model.version,
-            failures=[_logged(id_, error, faults.get(id_, "")) for id_, error in list(errors.items())[:_MAX_LOGGED]],
-        )
 
 
 def _paired(deliveries: Sequence[Delivery], scoring: Scoring) -> list[_Pair]:
@@ -118,11 +94,8 @@ def _ids(batch: Batch, positions: Iterable[Position]) -> set[str]:
 
 
 def _result(delivery: Delivery, outcome: Outcome | None) -> Result:
-    document: dict[str, object] = {"id": delivery.id, "source": delivery.source}
-    if delivery.key is not None:
-        document["key"] = delivery.key
-    document["result"] = None if outcome is None else outcome.result
-    return Result(delivery.id, delivery.source, delivery.time, to_json(document).decode())
+    content = result_document(delivery.id, delivery.source, delivery.key, outcome).decode()
+    return Result(delivery.id, delivery.source, delivery.time, content)
 
 
 def _unwritten(failures: Failures) -> dict[str, RequestError]:
@@ -130,8 +103,3 @@ def _unwritten(failures: Failures) -> dict[str, RequestError]:
         id_: RequestError(f"the result could not be written: {reason}", code="destination")
         for id_, reason in failures.items()
     }
-
-
-def _logged(id_: str, error: RequestError, fault: str) -> dict[str, object]:
-    document: dict[str, object] = {"id": id_, "code": error.code, "error": error.message, "path": error.path}
-    return document | ({"fault": fault} if fault else {})

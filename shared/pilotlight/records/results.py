@@ -1,0 +1,63 @@
+"""What becomes of scored records, whatever their source: the document of a result, and the log line of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilotlight.codec.encode import to_json
+from pilotlight.errors import RequestError
+from pilotlight.model.lock import Description
+from pilotlight.records.score import Outcome, Scoring
+from pilotlight.telemetry import Scored
+
+# Errors of a record itself. Others say something about this version of the function or its surroundings.
+OWN_ERRORS = ("invalid_request", "too_large", "unsupported_media_type")
+
+# Failures in a log line.
+_MAX_LOGGED = 20
+
+
+def result_document(id_: str, source: str, key: object, outcome: Outcome | None) -> bytes:
+    """Return a result as JSON: the record's id, its source, its key unless it is None, and the outcome's result.
+
+    Without an outcome the record is a tombstone, and its result is null: the last one of its key is void.
+    """
+    document: dict[str, object] = {"id": id_, "source": source}
+    if key is not None:
+        document["key"] = key
+    document["result"] = None if outcome is None else outcome.result
+    return to_json(document)
+
+
+def scored(
+    scoring: Scoring,
+    errors: Mapping[str, RequestError],
+    model: Description,
+    *,
+    request_id: str,
+    source: str,
+    records: int,
+    failed: int,
+    latency_ms: float,
+) -> Scored:
+    """Return the log line of a batch of so many `records`, tombstones included. `errors` are by the record's id."""
+    faults = {outcome.record.id: outcome.fault for outcome in scoring.outcomes if outcome.fault}
+    return Scored(
+        request_id=request_id,
+        source=source,
+        records=records,
+        failed=failed,
+        faults=sum(error.code not in OWN_ERRORS for error in errors.values()),
+        runs=scoring.runs,
+        rows=scoring.rows,
+        out_of_range=scoring.out_of_range,
+        latency_ms=latency_ms,
+        model_name=model.name,
+        model_version=model.version,
+        failures=[_logged(id_, error, faults.get(id_, "")) for id_, error in list(errors.items())[:_MAX_LOGGED]],
+    )
+
+
+def _logged(id_: str, error: RequestError, fault: str) -> dict[str, object]:
+    document: dict[str, object] = {"id": id_, "code": error.code, "error": error.message, "path": error.path}
+    return document | ({"fault": fault} if fault else {})
