@@ -18,7 +18,6 @@ import onnxruntime
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from pilotlight.codec import json_fast
 from pilotlight.http.messages import Request
 from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight.model.lock import Description, File, Lock, Runtime, write_lock
@@ -90,7 +89,6 @@ def _start(case: Case, engine: str) -> Mapping[str, Any]:
     (folder / model.key("model.onnx")).write_bytes(content)
     (folder / "golden.json").write_bytes(_GOLDEN)
     (folder / "model.lock").write_bytes(to_bytes(write_lock(Lock(model, model.golden.sha256))))
-    json_fast.library(sys.maxsize)
     if str(_HANDLER) not in sys.path:
         sys.path.append(str(_HANDLER))
     settings = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pilotlight.codec import json_fast
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.fetch import FolderStore, ObjectStore
 from pilotlight.frozen import dataclass
@@ -90,6 +92,8 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         phases,
         platform.started,
     )
+    if model.runtime.name == "onnx" and threading.active_count() == 1:  # a pickled model runs code of others
+        json_fast.import_without_types()
     loader.begin(platform.deadline)
     make_service = loader.timed("import", _import_service)
     service = make_service(

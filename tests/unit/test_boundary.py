@@ -17,7 +17,7 @@ CORE = PROJECT / "shared" / "pilotlight"
 RUNTIME_LIBRARIES = {"numpy", "onnxruntime", "scipy", "sklearn", "skops"}
 RUNTIME_ROOMS = ("pickles", "runtimes")
 
-# What a large body is read by, where it is there.
+# What bodies are read by, where it is there.
 PARSERS = {"json_fast.py": {"orjson"}}
 
 # What takes longer to import than most tests take.

@@ -20,13 +20,13 @@ MAY_IMPORT = {
     "fetch": {"model"},
     "pickles": {"model"},
     "runtimes": {"model", "pickles"},
-    "start": {"codec", "fetch", "model", "runtimes", "telemetry"},
+    "start": {"fetch", "model", "runtimes", "telemetry"},
     "dataplane": {"codec", "model", "start"},
     "http": {"codec", "dataplane", "model"},
     "protocols": {"codec", "dataplane", "http", "model"},
     "records": {"codec", "dataplane", "model", "protocols"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
-    "boot": {"fetch", "model", "service", "settings", "start", "telemetry"},
+    "boot": {"codec", "fetch", "model", "service", "settings", "start", "telemetry"},
 }
 EVERYWHERE = {"errors", "frozen"}
 

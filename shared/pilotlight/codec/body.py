@@ -23,7 +23,7 @@ def read_body(headers: Mapping[str, str], body: bytes) -> object:
 
 def read_json(body: bytes) -> object:
     """Parse a body, whatever its headers say. Raise InvalidRequest."""
-    orjson = json_fast.library(len(body))
+    orjson = json_fast.library()
     if orjson is not None:
         try:
             return json_fast.parse(orjson, body)

@@ -14,7 +14,7 @@ from pilotlight.model.tensor import Tensor
 
 def to_json(document: object) -> bytes:
     """Encode a JSON body. Both libraries write the same bytes, see `json_strict.write`."""
-    orjson = json_fast.library(0)
+    orjson = json_fast.library()
     if orjson is not None:
         try:
             return orjson.dumps(document)  # type: ignore[no-any-return]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from pilotlight.codec import json_fast
 from pilotlight.errors import FormatError, ModelError, origin
 from pilotlight.model.golden import Golden, read_golden, to_tensor
 from pilotlight.model.lock import Description
@@ -13,12 +11,11 @@ from pilotlight.runtimes import Model
 
 
 def prime(model: Model, described: Description, file: Path) -> None:
-    """Run the first golden sample in `file`, if there is one, and import the parser of large bodies.
+    """Run the first golden sample in `file`, if there is one.
 
     Raises ModelError if the model fails, FormatError if the file cannot be read. The outputs are not compared with the
     sample: that is the deployment's task, and an instance with wrong predictions is better than none.
     """
-    json_fast.library(sys.maxsize)
     samples = _read(file).samples
     if not samples:
         return

@@ -120,26 +120,39 @@ def test_numbers_of_many_digits_that_64_bits_hold_are_read_by_the_fast_parser(nu
 @given(VALUES)
 @example([1e-5, -1.5e-5, 1e-6, -9.5e-9, 1e-10, 1e16, 1e22, 5e-324, "1.5e-05", {"e-06": 1e-6}])
 def test_both_writers_write_the_same_bytes(value: object) -> None:
-    assert orjson_loaded()
+    assert json_fast.library() is orjson
     assert to_json(value) == json_strict.write(value)
     assert json.loads(to_json(value)) == value
 
 
-def orjson_loaded() -> bool:
-    return json_fast.library(0) is orjson
+ALONE = """
+import sys, threading
+from pilotlight.codec import json_fast
+{first}
+json_fast.import_without_types()
+print(*(name for name in ("dataclasses", "uuid") if name in sys.modules))
+from pilotlight.codec.encode import to_json
+from dataclasses import dataclass
+from uuid import UUID
+print(to_json([0.5, "a", {{"b": None}}]).decode(), UUID(int=1).hex[-2:], dataclass(type("A", (), {{}}))())
+"""
 
 
-def test_a_large_body_brings_the_fast_parser_and_a_small_one_does_not() -> None:
-    seen = "import sys; from pilotlight.codec.body import read_json; read_json({}); print('orjson' in sys.modules)"
-    for body, loaded in (("b'[1]'", "False"), ("b'[' + b'1,' * 40000 + b'1]'", "True")):
-        done = subprocess.run([sys.executable, "-c", seen.format(body)], capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == loaded
+@pytest.mark.parametrize(
+    ("first", "present"), [("", ""), ("import uuid", "uuid"), ("import dataclasses", "dataclasses")]
+)
+def test_a_start_imports_the_parser_without_what_it_does_not_need(first: str, present: str) -> None:
+    code = [sys.executable, "-I", "-c", ALONE.format(first=first)]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [present, '[0.5,"a",{"b":null}] 01 A()']
 
 
-def test_without_the_fast_parser_large_bodies_are_read_and_written_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_the_fast_parser_bodies_are_read_and_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "orjson", None)
-    numbers = [0.5] * 40_000
-    assert read_json(to_json(numbers)) == numbers
-    assert json_fast.library(1_000_000) is None
+    json_fast.library.cache_clear()
+    try:
+        numbers = [0.5] * 40_000
+        assert read_json(to_json(numbers)) == numbers
+        assert json_fast.library() is None
+    finally:
+        json_fast.library.cache_clear()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,14 +51,6 @@ def test_the_first_sample_is_predicted_whatever_comes_out(tmp_path: Path) -> Non
     asked = Asked()
     prime(FunctionModel(asked), description(), written(tmp_path, GOLDEN))
     assert asked.values == [[1.0, 2.0, 3.0]]
-
-
-def test_what_large_bodies_are_read_by_is_there_before_anybody_sends_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delitem(sys.modules, "orjson", raising=False)
-    prime(FunctionModel(Asked()), description(), written(tmp_path, GOLDEN))
-    assert "orjson" in sys.modules
 
 
 def test_without_samples_nothing_is_predicted(tmp_path: Path) -> None:
