@@ -67,16 +67,18 @@ def _by_input(signature: Signature, value: object, path: str) -> list[tuple[Inpu
     names = [tensor.name for tensor in signature.inputs]
     if not isinstance(value, dict):
         raise InvalidRequest(f"expected an object with the inputs {', '.join(names)}, found {describe(value)}", path)
-    _check_names(names, value, "input", path)
+    check_names(names, value, "input", path)
     return [(tensor, value[tensor.name], child(path, tensor.name)) for tensor in signature.inputs]
 
 
-def _check_names(expected: Sequence[str], found: dict[str, object], noun: str, path: str) -> None:
-    if found.keys() == set(expected):
+def check_names(expected: Sequence[str], found: dict[str, object], noun: str, path: str) -> None:
+    """Raise InvalidRequest for the first unknown or missing name of an object."""
+    known = set(expected)  # a model may have thousands of names
+    if found.keys() == known:
         return
-    for name in found:
-        if name not in expected:
-            raise InvalidRequest(f"unknown {noun} {describe(name)}", path)
+    unknown = next((name for name in found if name not in known), None)
+    if unknown is not None:
+        raise InvalidRequest(f"unknown {noun} {describe(unknown)}", path)
     missing = next(name for name in expected if name not in found)
     raise InvalidRequest(f"the {noun} {describe(missing)} is missing", path)
 
@@ -133,7 +135,7 @@ def _feature_row(names: tuple[str, ...], instance: object, path: str) -> list[ob
             raise InvalidRequest(f"expected {len(names)} features, found {len(instance)}", path)
         return instance
     if isinstance(instance, dict):
-        _check_names(names, instance, "feature", path)
+        check_names(names, instance, "feature", path)
         return [instance[name] for name in names]
     features = f"{len(names)} features" if len(names) > 1 else f"the feature {describe(names[0])}"
     raise InvalidRequest(f"expected {features} as an array or as an object by name, found {describe(instance)}", path)

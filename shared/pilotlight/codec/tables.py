@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from pilotlight.codec.decode import pack_nested, read_instances
+from pilotlight.codec.decode import check_names, pack_nested, read_instances
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
 from pilotlight.model.signature import Signature
@@ -74,7 +74,7 @@ def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor,
         value = {names[0]: value}
     if not isinstance(value, dict):
         raise InvalidRequest(f"expected an object with the inputs {', '.join(names)}, found {describe(value)}", path)
-    _check_inputs(names, value, path)
+    check_names(names, value, "input", path)
     tensors = [pack_nested(one, one.shape, value[one.name], child(path, one.name)) for one in signature.inputs]
     if signature.batch is not None and len({tensor.shape[0] for tensor in tensors}) > 1:
         lengths = ", ".join(
@@ -82,15 +82,6 @@ def read_inputs(signature: Signature, value: object, path: str) -> tuple[Tensor,
         )
         raise InvalidRequest(f"expected the same number of instances in each input, found {lengths}", path)
     return tuple(tensors)
-
-
-def _check_inputs(names: Sequence[str], value: dict[str, Any], path: str) -> None:
-    for name in value:
-        if name not in names:
-            raise InvalidRequest(f"unknown input {describe(name)}", path)
-    missing = next((name for name in names if name not in value), None)
-    if missing is not None:
-        raise InvalidRequest(f"the input {describe(missing)} is missing", path)
 
 
 def _read_features(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:

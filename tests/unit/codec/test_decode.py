@@ -11,6 +11,7 @@ import pytest
 from doubles import COLUMNS, FEATURES, IMAGE, PAIR
 from pilotlight.codec.decode import pack_nested, read_instance, read_instances
 from pilotlight.codec.encode import nest
+from pilotlight.codec.tables import read_inputs
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, FP32, FP64, INT64, Tensor, pack
@@ -65,6 +66,37 @@ def test_several_inputs_come_by_name() -> None:
     left, right = read_instances(PAIR, [{"left": [1, 2], "right": 0.5}, {"left": [3, 4], "right": 1}], "$")
     assert (left.shape, left.values()) == ((2, 2), [1, 2, 3, 4])
     assert (right.shape, right.values()) == ((2,), [0.5, 1.0])
+
+
+class Counted(str):
+    """A name that counts what it is compared with."""
+
+    __slots__ = ()
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+
+MANY = tuple(Counted(f"x{index}") for index in range(2000))
+WIDE = [
+    (Signature((Input("x", FP32, (-1, 2000), "features", MANY),), COLUMNS.outputs), read_instance, 1.0),
+    (Signature(tuple(Input(name, FP32, (-1, 1), "features") for name in MANY), COLUMNS.outputs), read_instance, 1.0),
+    (Signature(tuple(Input(name, FP32, (-1, 2), "tensor") for name in MANY), COLUMNS.outputs), read_instance, [1, 2]),
+    (Signature(tuple(Input(name, FP32, (-1, 2), "tensor") for name in MANY), COLUMNS.outputs), read_inputs, [[1, 2]]),
+    (Signature(tuple(Input(name, FP32, (-1, 1), "features") for name in MANY), COLUMNS.outputs), read_inputs, [1.0]),
+]
+
+
+@pytest.mark.parametrize(("signature", "read", "value"), WIDE)
+def test_a_wrong_name_among_thousands_is_compared_with_few(signature: Signature, read: Any, value: object) -> None:
+    sent = dict.fromkeys((*map(str, MANY[:-1]), "y"), value)
+    Counted.comparisons = 0
+    with pytest.raises(InvalidRequest, match='unknown .* "y"'):
+        read(signature, sent, "$")
+    assert Counted.comparisons <= 4 * len(MANY)
 
 
 def test_a_model_without_a_batch_dimension_takes_its_whole_input() -> None:
