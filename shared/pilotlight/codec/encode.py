@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite, prod
+from math import inf, isfinite, prod
 from typing import Any
 
 from pilotlight.codec import json_fast, json_strict
@@ -52,13 +52,12 @@ def further_outputs(signature: Signature, outputs: Sequence[Tensor]) -> dict[str
 
 
 def _by_instance(signature: Signature, tensor: Tensor) -> list[Any]:
-    """Return an output's value for each instance."""
-    values = nest(tensor.shape, json_values(tensor))
+    """Return an output's value for each instance; of a regressor's column one number."""
+    values = json_values(tensor)
     if signature.batch is None or not tensor.shape:
-        return [values]
-    if len(tensor.shape) == 2 and tensor.shape[1] == 1:  # a regressor's column: one number for each instance
-        return [value for (value,) in values]
-    return values  # type: ignore[no-any-return]
+        return [nest(tensor.shape, values)]
+    is_column = len(tensor.shape) == 2 and tensor.shape[1] == 1
+    return values if is_column else nest(tensor.shape, values)
 
 
 def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[float | None]] | None:
@@ -84,7 +83,7 @@ def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence
 def json_values(tensor: Tensor) -> list[Any]:
     """Return the values, flat; NaN and the infinities, which JSON lacks, as None."""
     values = tensor.values()
-    if tensor.datatype.is_float and not _are_finite(values):
+    if tensor.datatype.is_float and not tensor.is_finite:
         return [value if isfinite(value) else None for value in values]
     return values
 
@@ -98,11 +97,6 @@ def nest(shape: Sequence[int], values: list[Any]) -> Any:  # noqa: ANN401 - a va
         starts = range(0, len(values), length) if length else [0] * prod(shape[:dimension])
         values = [values[start : start + length] for start in starts]
     return values
-
-
-def _are_finite(values: Sequence[float]) -> bool:
-    """Whether all values are finite. A finite sum, which is quick, proves it; an infinite one may be an overflow."""
-    return isfinite(sum(values)) or all(map(isfinite, values))
 
 
 def check_outputs(signature: Signature, outputs: Sequence[Tensor], rows: int | None) -> None:
@@ -131,21 +125,25 @@ def count_out_of_range(signature: Signature, outputs: Sequence[Tensor]) -> int:
     unexpected = {
         index * rows // tensor.count
         for output, tensor in zip(signature.outputs, outputs, strict=True)
-        for index in _unexpected(output, signature.labels, tensor.values())
+        for index in _unexpected(output, signature.labels, tensor)
     }
     return len(unexpected)
 
 
-def _unexpected(output: Output, labels: Sequence[Label], values: list[Any]) -> list[int]:
+def _unexpected(output: Output, labels: Sequence[Label], tensor: Tensor) -> list[int]:
     """Return the positions of unexpected values; C code alone decides the common case, none."""
     if output.role == "label":
         known = set(labels)
-        if not known or known.issuperset(values):
-            return []
-        return [index for index, value in enumerate(values) if value not in known]
-    if not values or not (output.datatype.is_float or output.datatype.is_integer):
+        values = tensor.values() if known else []
+        return [] if known.issuperset(values) else [index for index, value in enumerate(values) if value not in known]
+    is_float = tensor.datatype.is_float
+    if not tensor.count or not (is_float or tensor.datatype.is_integer):
         return []
-    low, high = output.range or (-float("inf"), float("inf"))
-    if low <= min(values) and max(values) <= high and (not output.datatype.is_float or _are_finite(values)):
+    is_finite = not is_float or tensor.is_finite
+    if output.range is None and is_finite:
+        return []
+    low, high = output.range or (-inf, inf)
+    values = tensor.values()
+    if is_finite and low <= min(values) and max(values) <= high:
         return []
     return [index for index, value in enumerate(values) if not (low <= value <= high and isfinite(value))]

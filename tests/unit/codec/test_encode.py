@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from array import array
 from dataclasses import replace
 from math import inf, nan
@@ -129,3 +130,13 @@ def test_instances_outside_of_what_the_publisher_expects_are_counted(
     signature: Signature, outputs: list[Tensor], expected: int
 ) -> None:
     assert count_out_of_range(signature, outputs) == expected
+
+
+def test_outputs_without_a_published_range_are_looked_at_as_bytes() -> None:
+    outputs = [Tensor(FP32, (1, 1_000_000), memoryview(bytes(4_000_000))), floats((1,))]
+    tracemalloc.start()
+    try:
+        assert count_out_of_range(IMAGE, outputs) == 0
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000  # a list of as many floats has 32 MB
+    finally:
+        tracemalloc.stop()
