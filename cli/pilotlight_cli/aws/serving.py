@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,13 @@ from pilotlight_cli.aws.calls import NoAccess, NoCredentials, NoRegion, calling,
 from pilotlight_cli.aws.deploy import function_name
 from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
 from pilotlight_cli.aws.served import ALIAS, read_served
-from pilotlight_cli.aws.stacks import read_stack
+from pilotlight_cli.aws.stacks import read_stack, resource_names
 from pilotlight_cli.project.status import Deployment, Details, Share
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+
+_NAMES = 100  # of alarms, that one call takes
 
 _STATES: dict[type[PilotlightError], str] = {
     NoCredentials: "no credentials",
@@ -60,15 +63,20 @@ def _share(functions: LambdaClient, function: str, qualifier: str, percent: int,
 
 def read_details(target: Environment, shares: tuple[Share, ...]) -> Details:
     """Return more of an environment whose versions share the traffic like this. Raise AwsError."""
-    stack = read_stack(client("cloudformation", target.region), target.stack)
+    cloudformation = client("cloudformation", target.region)
+    stack = read_stack(cloudformation, target.stack)
     if stack is None:
         return Details()
     parts = [f"{share.version} at {share.percent} %" for share in shares[1:]]
     if stack.status.endswith("_IN_PROGRESS"):
         parts.append(f"the stack is in {stack.status}")
+    names = resource_names(cloudformation, target.stack, "AWS::CloudWatch::Alarm")
+    return Details(stack.outputs.get("ApiUrl", ""), ", ".join(parts), _states(target, names))
+
+
+def _states(target: Environment, alarms: Sequence[str]) -> Mapping[str, str]:
+    """Return the state of each alarm by its name. An alarm that somebody deleted has none."""
     with calling(f"the alarms of {target.stack}", "cloudwatch:DescribeAlarms"):
         pages = client("cloudwatch", target.region).get_paginator("describe_alarms")
-        found = [one for page in pages.paginate(AlarmNamePrefix=f"{target.stack}-") for one in page["MetricAlarms"]]
-    return Details(
-        stack.outputs.get("ApiUrl", ""), ", ".join(parts), {one["AlarmName"]: one["StateValue"] for one in found}
-    )
+        parts = [pages.paginate(AlarmNames=alarms[first : first + _NAMES]) for first in range(0, len(alarms), _NAMES)]
+        return {one["AlarmName"]: one["StateValue"] for part in parts for page in part for one in page["MetricAlarms"]}

@@ -75,6 +75,21 @@ def read_stack(cloudformation: CloudFormationClient, name: str) -> Stack | None:
     )
 
 
+def resource_names(cloudformation: CloudFormationClient, stack: str, kind: str) -> list[str]:
+    """Return the names of a stack's resources of one type, those of its nested stacks included. Raise AwsError."""
+    names: list[str] = []
+    with calling(f"the resources of {stack}", "cloudformation:ListStackResources"):
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        found = [one for page in pages for one in page["StackResourceSummaries"]]
+    for one in found:
+        name = one.get("PhysicalResourceId")  # missing until the resource is made
+        if name and one["ResourceType"] == kind:
+            names.append(name)
+        elif name and one["ResourceType"] == "AWS::CloudFormation::Stack":
+            names += resource_names(cloudformation, name, kind)
+    return names
+
+
 def check_deployable(stack: Stack) -> None:
     """Raise NotDeployable if a stack cannot be updated."""
     if stack.status in _REMEDIES:
