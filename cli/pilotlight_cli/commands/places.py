@@ -41,7 +41,7 @@ def aws(environment: Environment, model: ModelName = "", json: AsJson = False) -
 
 
 def gcp(environment: Environment, model: ModelName = "", json: AsJson = False) -> None:
-    """Show what an environment on Google Cloud serves: version, pin, release in progress, commit, URL."""
+    """Show what an environment on Google Cloud serves: version, pin, release in progress, commit, alarms, URL."""
     from pilotlight_cli.gcp.platform import connect
     from pilotlight_cli.gcp.serving import read_deployment, read_details
     from pilotlight_cli.gcp.settings import read_settings
@@ -128,6 +128,7 @@ def _show(model: ModelFolder, found: Deployment, details: Details, pinned: str, 
             "pinned": pinned or None,
             "release_in_progress": details.release or None,
             "alarms": dict(details.alarms) if details.alarms is not None else None,
+            "alarms_problem": details.alarms_problem or None,
             "url": details.url or None,
         }
         console.print_json(document)
@@ -140,12 +141,12 @@ def _show(model: ModelFolder, found: Deployment, details: Details, pinned: str, 
     if not shares:
         rows.append(("serves", found.state))
     rows.append(("release in progress", details.release or "none"))
-    if details.alarms is not None:
-        rows.append(("alarms", _alarms_text(details.alarms)))
+    rows.append(("alarms", details.alarms_problem or _alarms_text(details.alarms or {})))
     rows.append(("URL", details.url))
     console.output().print(console.table(("", ""), rows))
 
 
 def _alarms_text(alarms: Mapping[str, str]) -> str:
-    ringing = [name for name, state in alarms.items() if state == "ALARM"]
-    return f"ALARM: {', '.join(ringing)}" if ringing else f"none of {len(alarms)} rings"
+    ringing, disabled = ([name for name, state in alarms.items() if state == one] for one in ("ALARM", "DISABLED"))
+    text = f"ALARM: {', '.join(ringing)}" if ringing else f"none of {len(alarms)} rings"
+    return f"{text}; {len(disabled)} disabled" if disabled else text

@@ -16,8 +16,8 @@ from pilotlight_cli.gcp.plan import Observation
 from pilotlight_cli.gcp.services import Service, Services, Share
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
 
-# gcloud's own variable for another endpoint of Cloud Run, such as a private one.
-_ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"
+# gcloud's own variables for another endpoint of an API, such as a private one.
+_ENDPOINT = "CLOUDSDK_API_ENDPOINT_OVERRIDES_{}"
 
 _TOKEN_SECONDS = 1200.0  # a token is valid for an hour; gcloud may return one that expires in five minutes
 _RETRY_PAUSES = (2.0, 5.0)  # seconds before each retry of a log query
@@ -30,6 +30,7 @@ class Google:
     settings: GcpSettings
     gcloud: Gcloud
     services: Services
+    monitoring: Api
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
@@ -85,10 +86,13 @@ def connect(
 ) -> Google:
     """Return a client of an environment. Makes no call yet."""
     gcloud = Gcloud(settings.project, run)
-    endpoint = environ.get(_ENDPOINT) or "https://run.googleapis.com/"
-    api = Api(endpoint, _CachedToken(gcloud, clock), sleep=sleep)
-    services = Services(api, settings.project, settings.region, clock=clock, sleep=sleep)
-    return Google(settings, gcloud, services, clock, sleep)
+    token = _CachedToken(gcloud, clock)
+    run_api, monitoring = (
+        Api(environ.get(_ENDPOINT.format(name.upper())) or f"https://{name}.googleapis.com/", token, sleep=sleep)
+        for name in ("run", "monitoring")
+    )
+    services = Services(run_api, settings.project, settings.region, clock=clock, sleep=sleep)
+    return Google(settings, gcloud, services, monitoring, clock, sleep)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight_cli.gcp import GcpUsageError, NoAccess, NoCredentials, NotFound, functions
+from pilotlight_cli.gcp.alerts import read_alarms
 from pilotlight_cli.gcp.deploy import service_of
 from pilotlight_cli.gcp.functions import Function
 from pilotlight_cli.gcp.gcloud import Run, run_gcloud
@@ -67,4 +68,4 @@ def read_details(google: Google) -> Details:
         return Details()
     state = rollout_on(service)
     moving = f"{state.new} at {state.percent} % since {state.started:%Y-%m-%d %H:%M} UTC" if state else ""
-    return Details(service.uri, moving)
+    return Details(service.uri, moving, *read_alarms(google.monitoring, google.settings.project, service.name))

@@ -56,12 +56,13 @@ class Share:
 class Details:
     """More of an environment: its URL, the release in progress if any, and the state of each alarm by its name.
 
-    `alarms` is None where the cloud is not asked for them.
+    `alarms` is None where they could not be read; `alarms_problem` says what could not, and where to look.
     """
 
     url: str = ""
     release: str = ""
     alarms: Mapping[str, str] | None = None
+    alarms_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fakes.cloud_functions import PARENT
-from fakes.cloud_run import RunService, Target
-from fakes.google_cloud import FakeGoogle
+from fakes.cloud_run import PROJECT, RunService, Target
+from fakes.google_cloud import FakeGoogle, Trouble
 from gcloud_fixtures import needs_gcloud
 from gcp.deploy.conftest import SETTINGS, Deployment
 from gcp.deploy.stand_in import gcloud
+from gcp.test_monitoring import POLICY
+from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.services import Service
-from pilotlight_cli.gcp.serving import read_deployment
+from pilotlight_cli.gcp.serving import read_deployment, read_details
+from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.gcp.state import ANNOTATION, State, annotations_with
 from pilotlight_cli.project import status
 from pilotlight_cli.project.status import Share
@@ -41,7 +46,8 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
     with FakeGoogle() as google:
         monkeypatch.setenv("http_proxy", google.proxy)
         monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-        monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN", "http://run.test")
+        for api in ("run", "monitoring"):
+            monkeypatch.setenv(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}", f"http://{api}.test")
         yield google
 
 
@@ -115,6 +121,70 @@ def test_an_account_that_may_not_look_has_no_access(google: FakeGoogle, read: Re
     assert read().state == "no access"
 
 
+ERRORS, START, LATENCY, RANGE = (condition["displayName"] for condition in POLICY["conditions"])
+OK = dict.fromkeys((ERRORS, START, LATENCY, RANGE), "OK")
+
+
+def incident(metric: str, service: str, state: str = "OPEN", policy: str = "Pilotlight") -> dict[str, Any]:
+    """Return an incident as alerts.list has it."""
+    return {
+        "name": f"projects/{PROJECT}/alerts/0.abc",
+        "state": state,
+        "openTime": "2026-07-31T10:00:00Z",
+        "resource": {"type": "cloud_run_revision", "labels": {"service_name": service, "revision_name": SECOND}},
+        "metric": {"type": f"logging.googleapis.com/user/pilotlight_{metric}"},
+        "policy": {"name": f"projects/{PROJECT}/alertPolicies/1", "displayName": policy},
+    }
+
+
+@pytest.fixture
+def details(google: FakeGoogle, service: RunService, tmp_path: Path) -> Callable[[], status.Details]:
+    """Give a function that reads the details; the project has the alert policy, and one of somebody else's."""
+    google.policies = [{"displayName": "Disks", "conditions": []}, POLICY | {"enabled": True}]
+    google.functions.documents["predict"]["serviceConfig"] = {"service": f"{PARENT}/services/predict"}
+    file = tmp_path / "gcp.toml"
+    file.write_text(SETTINGS)
+    google_cloud = connect(read_settings(file, "test"), os.environ, run=gcloud, sleep=lambda _: None)
+    return lambda: read_details(google_cloud)
+
+
+def test_an_incident_rings_the_condition_of_its_metric(google: FakeGoogle, details: Callable[[], Any]) -> None:
+    assert (details().alarms, details().alarms_problem) == (OK, "")
+    google.alerts = [
+        incident("latency", "predict"),
+        incident("server_errors", "another-service"),
+        incident("init_failures", "predict", "CLOSED"),
+        incident("out_of_range", "predict", policy="Another"),
+    ]
+    assert details().alarms == OK | {LATENCY: "ALARM"}
+
+
+def test_a_policy_that_is_switched_off_says_so(google: FakeGoogle, details: Callable[[], Any]) -> None:
+    google.policies[1]["enabled"] = False
+    assert details().alarms == dict.fromkeys(OK, "DISABLED")
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_where_incidents_cannot_be_read_status_says_where_to_look(
+    status: int, google: FakeGoogle, details: Callable[[], Any]
+) -> None:
+    google.troubles = [Trouble("GET", "/alerts", status)] * 4
+    found = details()
+    assert found.alarms == dict.fromkeys(OK, "UNKNOWN")
+    assert "https://console.cloud.google.com/monitoring/alerting/incidents?project=pilotlight-test" in (
+        found.alarms_problem
+    )
+
+
+def test_without_the_right_to_read_policies_status_names_the_role(
+    google: FakeGoogle, details: Callable[[], Any]
+) -> None:
+    google.troubles = [Trouble("GET", "/alertPolicies", 403)]
+    found = details()
+    assert found.alarms is None
+    assert "roles/monitoring.viewer" in found.alarms_problem
+
+
 @needs_gcloud
 def test_what_deploy_deploys_is_this_pin(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     deployment.deploy()
@@ -138,5 +208,6 @@ def test_one_environment_is_one_table(deployment: Deployment) -> None:
         "pinned breast-cancer:1",
         f"serves 100 %, breast-cancer:1, {FIRST}, this pin",
         "release in progress none",
+        f"alarms no alert policy Pilotlight in {PROJECT}; 'deploy/gcp/monitoring/apply.sh {PROJECT}' makes it",
         "URL http://predict.run.example",
     ], done.stderr

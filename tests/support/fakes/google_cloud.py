@@ -24,7 +24,7 @@ from servers.gcs_objects import Refused
 
 APIS = (
     *("cloudbuild", "cloudfunctions", "cloudresourcemanager", "iamcredentials", "logging", "run", "serviceusage"),
-    *("artifactregistry", "iam", "storage"),
+    *("artifactregistry", "iam", "monitoring", "storage"),
 )
 
 Backend = Callable[[str, str, bytes], tuple[int, object]]
@@ -62,13 +62,15 @@ class Trouble:
 class FakeGoogle:
     """The project `PROJECT`. `backends` has what each revision answers, and `entries` the request log.
 
-    `records` are the lines that the function predict wrote.
+    `records` are the lines that the function predict wrote; `policies` and `alerts` are Cloud Monitoring's.
     """
 
     functions: Functions = field(default_factory=Functions)
     backends: dict[str, Backend] = field(default_factory=dict)
     backend: Backend = lambda *_: (200, {})
     entries: list[dict[str, Any]] = field(default_factory=list)
+    policies: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
@@ -266,6 +268,16 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
     return {"entries": found[: body["pageSize"]]}
 
 
+def _monitoring(google: FakeGoogle, asked: Asked) -> object:
+    """alertPolicies.list in pages of one, and alerts.list, newest first."""
+    if asked.path == f"/v3/projects/{PROJECT}/alerts":
+        return {"alerts": sorted(google.alerts, key=lambda one: str(one["openTime"]), reverse=True)}
+    assert asked.path == f"/v3/projects/{PROJECT}/alertPolicies", asked.path
+    first = int(asked.query.get("pageToken", 0))
+    page = {"alertPolicies": google.policies[first : first + 1]}
+    return page if first + 1 >= len(google.policies) else page | {"nextPageToken": str(first + 1)}
+
+
 def _oauth(_: FakeGoogle, asked: Asked) -> object:
     """Exchange a service account's key for a token; the identity token is for the requested audience."""
     claims = _claims(dict(parse_qsl(asked.body.decode()))["assertion"])
@@ -299,6 +311,7 @@ _ROUTES: dict[str, Callable[[FakeGoogle, Asked], object]] = {
     "cloudresourcemanager": _cloudresourcemanager,
     "iamcredentials": _iamcredentials,
     "logging": _logging,
+    "monitoring": _monitoring,
     "oauth": _oauth,
     "run": _run,
     "serviceusage": _serviceusage,
