@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import load_lock
+from pilotlight_cli.local.front import with_page
 from pilotlight_cli.local.page import page
 from pilotlight_cli.local.server import serving
 
@@ -25,7 +27,8 @@ from pilotlight_cli.local.server import serving
 @pytest.fixture(scope="module", params=["aws", "gcp"])
 def url(request: pytest.FixtureRequest, lock: Path, store: str) -> Iterator[str]:
     document = page(load_lock(lock).model, read_golden(lock.with_name("golden.json").read_bytes()))
-    with serving(request.param, lock, store, page=document) as server:
+    in_front = partial(with_page, page=lambda _: document)
+    with serving(request.param, lock, store, in_front=in_front) as server:
         yield server.url
 
 

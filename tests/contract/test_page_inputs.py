@@ -14,14 +14,14 @@ from onnx import TensorProto
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import visibility_of_element_located
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.expected_conditions import staleness_of, visibility_of_element_located
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from harness import Pinned, pinned
 from onnx_models import cells, identity, plus
 from pilotlight.model.golden import read_golden
-from pilotlight_cli.local.page import page
 from pilotlight_cli.local.server import serving
+from pilotlight_cli.local.versions import Served, versions_of
 
 KINDS = {"age": "FP64", "city": "BYTES"}
 PATIENTS = 'name,age,city\r\n"Ann, A.",41.50,Bern\r\nBob,,\r\n'
@@ -31,18 +31,14 @@ RED = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8A
 
 
 @contextmanager
-def served(model: Pinned, other: Pinned | None = None) -> Iterator[str]:
-    """Serve a model, and another one beside it; give the URL of the page."""
-    golden = read_golden(model.lock.with_name("golden.json").read_bytes())
-    if other is None:
-        document = page(model.model, golden)
-        with serving("gcp", model.lock, model.store.url, page=document) as server:
-            yield f"{server.url}/docs"
-        return
-    with serving("gcp", other.lock, other.store.url) as second:
-        document = page(model.model, golden, other.model)
-        with serving("gcp", model.lock, model.store.url, page=document, other=second.url) as server:
-            yield f"{server.url}/docs"
+def served(model: Pinned, compared: str = "") -> Iterator[str]:
+    """Serve a model, and one of its store beside it; give the URL of the page."""
+    pinned = Served(model.model, read_golden(model.lock.with_name("golden.json").read_bytes()))
+    with (
+        versions_of(pinned, "gcp", model.lock, model.store.url, compared) as versions,
+        serving("gcp", model.lock, model.store.url, in_front=versions.in_front) as server,
+    ):
+        yield f"{server.url}/docs"
 
 
 def with_signature(folder: Path, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]) -> Path:
@@ -77,9 +73,21 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve two models that differ by one."""
-    first, second = (tmp_path_factory.mktemp(name) for name in ("first", "second"))
-    with served(pinned(plus(first, 1), "sums", first), pinned(plus(second, 2), "others", second)) as url:
+    """Serve two models of a store that differ by one."""
+    folder = tmp_path_factory.mktemp("two")
+    pinned(plus(folder, 2), "others", folder)
+    with served(pinned(plus(folder, 1), "sums", folder), "others:1") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve the second of three versions, of which version N adds N; the file of the third is gone."""
+    folder = tmp_path_factory.mktemp("versions")
+    for number in (1, 2, 3):
+        model = pinned(plus(folder, number), "sums", folder, lock=str(number))
+    (folder / "store/sums/3/model.onnx").unlink()
+    with served(Pinned(model.lock.parents[1] / "2" / "model.lock", model.store)) as url:
         yield url
 
 
@@ -209,18 +217,55 @@ def test_both_models_answer_and_rows_that_differ_are_counted(browser: Chrome, tw
     assert cells_of(browser, "#table")[1] == ["1", "[2,3,4]", "[3,4,5]", "1", "2", "3"]
 
 
+def show(browser: Chrome, version: str, beside: str) -> None:
+    """Choose versions in the page that is open, and wait for what comes of it."""
+    before = browser.find_element(By.TAG_NAME, "html")
+    for control, name in (("version", version), ("beside", beside)):
+        Select(browser.find_element(By.ID, control)).select_by_value(name)
+    browser.find_element(By.ID, "choose").click()
+    refused = visibility_of_element_located((By.ID, "versions-error"))
+    WebDriverWait(browser, 60).until(lambda found: staleness_of(before)(found) or refused(found))
+
+
+def test_any_published_version_can_be_chosen_and_answers_what_was_typed(browser: Chrome, versions: str) -> None:
+    browser.get(versions)
+    options = [option.text for option in Select(browser.find_element(By.ID, "version")).options]
+    assert options == ["sums:3", "sums:2 (pinned)", "sums:1"]
+    predict(browser, f0="1", f1="2", f2="3")
+    assert browser.find_element(By.ID, "prediction").text == "[3,4,5]"
+    show(browser, "sums:1", "")
+    assert browser.find_element(By.ID, "name").text == "sums:1"
+    predict(browser)
+    assert browser.find_element(By.ID, "prediction").text == "[2,3,4]"
+    command = browser.find_element(By.ID, "curl").text
+    assert f"{versions}/versions/sums:1/predict" in command
+    assert '{"f0": 1, "f1": 2, "f2": 3}' in command
+    show(browser, "sums:1", "sums:2")
+    predict(browser)
+    assert shown(browser, "second-prediction") == "[3,4,5]"
+
+
+def test_a_version_that_does_not_start_says_why_and_the_page_stays(browser: Chrome, axe: str, versions: str) -> None:
+    browser.get(versions)
+    show(browser, "sums:3", "")
+    assert "sums/3/model.onnx" in shown(browser, "versions-error")
+    predict(browser, f0="1", f1="2", f2="3")
+    assert browser.find_element(By.ID, "prediction").text == "[3,4,5]"
+    assert findings(browser, axe) == []
+
+
 def test_the_page_can_be_used_by_keyboard_alone(browser: Chrome, two: str) -> None:
     browser.get(two)
 
     def press(*keys: str) -> str:
         ActionChains(browser).send_keys(*keys).perform()
         active = browser.switch_to.active_element
-        return active.get_attribute("id") or active.get_attribute("name") or active.get_attribute("href") or ""
+        return active.get_attribute("id") or active.get_attribute("name") or ""
 
-    stops = [press(Keys.TAB) for _ in range(9)]
-    assert stops == ["f0", "f1", "f2", "send", "next", "curl", "copy", two.replace("/docs", "/openapi.json"), "csv"]
+    stops = [press(Keys.TAB) for _ in range(12)]
+    assert stops == ["version", "beside", "choose", "f0", "f1", "f2", "send", "next", "curl", "copy", "openapi", "csv"]
     browser.get(two)
-    press(Keys.TAB, "1", Keys.TAB, "2", Keys.TAB, "3", Keys.ENTER)  # Tab selects what is in a field
+    press(*[Keys.TAB] * 4, "1", Keys.TAB, "2", Keys.TAB, "3", Keys.ENTER)  # Tab selects what is in a field
     shown(browser, "took")
     assert browser.find_element(By.ID, "prediction").text == "[2,3,4]"
 

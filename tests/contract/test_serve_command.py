@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import pinned
+from onnx_models import plus
 from pilotlight_cli.local.client import send
 from processes import descendants, python, wait_until_ended
 from waiting import wait_until
@@ -21,11 +24,11 @@ def serve(cloud: str, lock: Path, *more: str) -> list[str]:
     return ["serve", "--cloud", cloud, "--lock", str(lock), "--port", "0", *more]
 
 
-def said_url(process: subprocess.Popen[str]) -> str:
+def said_url(process: subprocess.Popen[str], name: str = "breast-cancer:1") -> str:
     """Return the URL in the first line of the command's output."""
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert "breast-cancer:1 answers on http://127.0.0.1:" in line, line
+    assert f"{name} answers on http://127.0.0.1:" in line, line
     return line.split()[-1]
 
 
@@ -105,12 +108,21 @@ def lines_until(process: subprocess.Popen[str], wanted: set[str]) -> str:
     raise AssertionError(said)
 
 
-def test_a_second_version_answers_beside_the_pinned_one(cloud: str, lock: Path) -> None:
-    with python(COMMAND, *serve(cloud, lock, "--compare", "breast-cancer:1")) as process:
-        url = said_url(process)
-        pinned, other = (send(url, f"{prefix}/health/ready") for prefix in ("", "/other"))
-        assert (pinned.status, other.status) == (200, 200)
-        assert '"prefix": "/other"' in send(url, "/docs").body.decode()
+def test_a_second_version_answers_beside_the_pinned_one_until_serve_ends(cloud: str, tmp_path: Path) -> None:
+    first = pinned(plus(tmp_path, 1), "sums", tmp_path)
+    pinned(plus(tmp_path, 2), "sums", tmp_path, lock="second")
+    with python(COMMAND, *serve(cloud, first.lock, "--store", first.store.url, "--compare", "sums:2")) as process:
+        url = said_url(process, "sums:1")
+        for prefix, sums in (("", [2, 3, 4]), ("/docs/versions/sums:2", [3, 4, 5])):
+            reply = send(url, f"{prefix}/predict", {"features": [1, 2, 3]})
+            assert json.loads(reply.body)["prediction"] == sums
+        assert '"prefix": "/docs/versions/sums:2"' in send(url, "/docs").body.decode()
+        pids = descendants(process.pid)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said
+    wait_until_ended(pids, limit=60)
 
 
 def test_a_port_that_is_taken_is_a_sentence_and_an_exit_code(cloud: str, lock: Path) -> None:

@@ -58,6 +58,7 @@ def start(cloud: str, subject: Subject) -> Instance:
         check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
         check_golden(pinned, lock)
         golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
+        document = page(pinned.model, golden)
         server = stack.enter_context(serving(cloud, lock, store, timeout=_SECONDS))
-        application = with_page(forwarding(server.url, _SECONDS), page(pinned.model, golden))
+        application = with_page(forwarding(server.url, _SECONDS), lambda _: document)
         return Instance(pinned.model, golden, server, application, stack.pop_all())

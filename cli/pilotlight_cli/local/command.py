@@ -6,25 +6,25 @@ import json
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from rich.table import Table
 
-from pilotlight.model.lock import GOLDEN, Description, load_lock
+from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.page import PATH, page
+from pilotlight_cli.local.page import PATH, title
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.server import Server, serving
-from pilotlight_cli.pinning.pin import REQUIREMENTS, pin
+from pilotlight_cli.local.versions import Served, versions_of
 from pilotlight_cli.project.events import example_request
-from pilotlight_cli.registry.availability import project_store
+from pilotlight_cli.registry.availability import store_of
 from pilotlight_cli.registry.golden_file import golden_of
+from pilotlight_cli.registry.versions import resolve
 from pilotlight_cli.staging.sources import beside
-from pilotlight_cli.stores import StoreUrlError, open_store
+from pilotlight_cli.stores import open_store
 
 _RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
 _NOISE = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.2
 def run_serve(cloud: str, lock: Path, store: str | None, port: int, compare: str, *, once: bool) -> None:
     """Serve until a signal; with `once`, until the first response is printed.
 
-    The page also asks the version `compare`, if given, which another instance serves.
+    The page can ask the store's other versions of the model; `compare`, if given, starts at once beside the pinned one.
     Ctrl-C and SIGTERM stop everything that was started, without an error. Raise PilotlightError.
     """
     try:
@@ -47,13 +47,15 @@ def run_serve(cloud: str, lock: Path, store: str | None, port: int, compare: str
 
 def _serve(cloud: str, lock: Path, store: str | None, port: int, compare: str, *, once: bool) -> None:
     pinned = load_lock(lock)
-    name = f"{pinned.model.name}:{pinned.model.version}"
+    name = title(pinned.model)
     console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
     golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
-    with ExitStack() as stack:
-        other, url = stack.enter_context(_second(cloud, lock, store, compare)) if compare else (None, None)
-        document = page(pinned.model, golden, other)
-        server = stack.enter_context(serving(cloud, lock, store, port, page=document, other=url))
+    source = store or store_of(lock)
+    compared = title(resolve(open_store(source), compare).model) if compare else ""
+    with (
+        versions_of(Served(pinned.model, golden), cloud, lock, source, compared) as versions,
+        serving(cloud, lock, store, port, in_front=versions.in_front) as server,
+    ):
         _, printed = server.log.since(0)
         console.output().print(f"{name} answers on {server.url}", soft_wrap=True)
         if not once:
@@ -64,21 +66,6 @@ def _serve(cloud: str, lock: Path, store: str | None, port: int, compare: str, *
         if not once:
             console.messages().print("\nPress Ctrl-C to stop.")
             _follow_log(server, printed)
-
-
-@contextmanager
-def _second(cloud: str, lock: Path, store: str | None, reference: str) -> Iterator[tuple[Description, str]]:
-    """Serve another version of the lock's store, pinned in a temporary folder; yield its model and its URL."""
-    store = store or project_store(lock.resolve().parent)
-    if not store:
-        raise StoreUrlError(f"{lock} is in no project, whose store would have {reference}; name one with --store URL")
-    with TemporaryDirectory(prefix="pilotlight-") as folder:
-        second = Path(folder) / "model.lock"
-        second.with_name(REQUIREMENTS).write_bytes(beside(lock, REQUIREMENTS))
-        model = pin(open_store(store), reference, second).lock.model
-        console.messages().print(f"Starting {model.name}:{model.version} to compare", soft_wrap=True)
-        with serving(cloud, second, store) as server:
-            yield model, server.url
 
 
 def _phases(cold_start: Mapping[str, Any]) -> Table:

@@ -1,15 +1,16 @@
-"""The front of a function that `pilotlight serve` runs: the page at `/docs`, and a proxy to the function."""
+"""The front of a function that `pilotlight serve` runs: the page at `/docs`, and proxies to functions."""
 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from pilotlight_cli.local.page import OTHER, PATH
+from pilotlight.errors import PilotlightError
+from pilotlight_cli.local.page import PATH, VERSIONS
 from pilotlight_cli.local.wsgi import body_status
 
 if TYPE_CHECKING:
@@ -27,17 +28,42 @@ _POLICY = (
 )
 
 
-def with_page(application: WSGIApplication, page: bytes, other: WSGIApplication | None = None) -> WSGIApplication:
-    """Return the application with the page in front of it, and another application at `OTHER`, if given."""
+def with_page(application: WSGIApplication, page: Callable[[Mapping[str, str]], bytes]) -> WSGIApplication:
+    """Return the application with the page in front of it.
+
+    `page` returns the document for the fields of a query. A PilotlightError of it is a 502 with the sentence.
+    """
 
     def front(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if other and environ["PATH_INFO"].startswith(f"{OTHER}/"):
-            below = {name: environ[name].removeprefix(OTHER) for name in ("PATH_INFO", "REQUEST_URI")}
-            return other({**environ, **below}, start_response)
         if environ["PATH_INFO"] != PATH or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return application(environ, start_response)
+        try:
+            document = page(Request(environ).args)
+        except PilotlightError as error:
+            return Response(str(error), 502)(environ, start_response)
         headers = {"content-security-policy": _POLICY, "cache-control": "no-store"}
-        return Response(page, 200, headers, content_type="text/html; charset=utf-8")(environ, start_response)
+        return Response(document, 200, headers, content_type="text/html; charset=utf-8")(environ, start_response)
+
+    return front
+
+
+def with_versions(application: WSGIApplication, url_of: Callable[[str], str], seconds: float) -> WSGIApplication:
+    """Return the application with the versions of its model below `VERSIONS`, forwarded as by `forwarding`.
+
+    `url_of` returns the URL of NAME:VERSION, or raises PilotlightError, which is a 502 with the sentence.
+    """
+
+    def front(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if not path.startswith(f"{VERSIONS}/"):
+            return application(environ, start_response)
+        name = path.removeprefix(f"{VERSIONS}/").partition("/")[0]
+        try:
+            url = url_of(name)
+        except PilotlightError as error:
+            return Response(str(error), 502)(environ, start_response)
+        _, _, target = environ["REQUEST_URI"].removeprefix(f"{VERSIONS}/").partition("/")
+        return forwarding(url, seconds)({**environ, "REQUEST_URI": f"/{target}"}, start_response)
 
     return front
 

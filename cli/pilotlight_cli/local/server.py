@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.front import forwarding, with_page
+from pilotlight_cli.local.front import forwarding
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import functions_runtime
 from pilotlight_cli.local.gateway import gateway_application
@@ -24,7 +23,7 @@ from pilotlight_cli.local.lambda_runtime import lambda_runtime, runtime_packages
 from pilotlight_cli.local.process import Log, ServeError, listen
 from pilotlight_cli.local.stores import acting_in, affects_store, embedded_store
 from pilotlight_cli.local.wsgi import serving_wsgi
-from pilotlight_cli.registry.availability import ensure_published, project_store
+from pilotlight_cli.registry.availability import ensure_published, store_of
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
 from pilotlight_cli.staging.sources import PREDICT, stage_sources
@@ -121,15 +120,13 @@ def serving(
     *,
     environ: Mapping[str, str] = os.environ,
     timeout: float = 60,
-    page: bytes | None = None,
-    other: str | None = None,
+    in_front: Front | None = None,
 ) -> Iterator[Server]:
     """Serve the model of a lock as a cloud would, on 127.0.0.1.
 
     Without a store's URL, use the store of the lock's project: a bucket itself, or an embedded one with a copy of the
     pinned version if it is a folder. Port 0 is any free one. `environ` has the store's credentials and the settings.
-    `page` is the document at /docs; without it, no proxy is in front of the function. `other` is the URL of a second
-    function that the page asks too.
+    `in_front` puts something in front of the function's address, such as its page.
     Raise PilotlightError: ServeError with the function's own error if it is not ready within `timeout` seconds,
     PortTaken, StoreUrlError, FormatError.
     """
@@ -144,17 +141,13 @@ def serving(
         variables.pop("PILOTLIGHT_LOCK", None)
         variables |= {"PILOTLIGHT_STORE": store, "TMPDIR": str(temporary)}
         function = prepare(cloud, lock, folder / "function", variables)
-        second = forwarding(other, timeout) if other else None
-        in_front = None if page is None else partial(with_page, page=page, other=second)
         runtime, url = stack.enter_context(_running(cloud, function, port, timeout, in_front))
         yield Server(url, store, runtime, temporary, timeout)
 
 
 def _bucket(lock: Path) -> str | None:
-    """Return the store of the lock's project if it is not a folder. Raise StoreUrlError if there is no such store."""
-    store = project_store(lock.parent)
-    if not store:
-        raise StoreUrlError(f"{lock} is in no project, which would name its model store; name one with --store URL")
+    """Return the store of the lock's project if it is not a folder. Raise what `store_of` raises."""
+    store = store_of(lock)
     return None if store.startswith("file:") else store
 
 
@@ -180,7 +173,7 @@ def _reachable(
 def _running(
     cloud: str, function: Function, port: int, timeout: float, in_front: Front | None
 ) -> Iterator[tuple[Runtime, str]]:
-    """Yield a function in its runtime, and its URL. `in_front` puts the page in front of an application."""
+    """Yield a function in its runtime, and its URL. Without `in_front`, no proxy is in front of it."""
     if cloud == "aws":
         with lambda_runtime(function) as environment:
             application = gateway_application(environment.invoke)

@@ -11,7 +11,7 @@ from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.publish import copy
 from pilotlight_cli.registry.versions import NotPublished, show
-from pilotlight_cli.stores import Store, open_store
+from pilotlight_cli.stores import Store, StoreUrlError, open_store
 
 
 class NotAvailable(PilotlightError):
@@ -24,6 +24,14 @@ def project_store(folder: Path) -> str:
         return find_project(folder).store
     except ProjectUsageError:
         return ""
+
+
+def store_of(lock: Path) -> str:
+    """Return the URL of the store of a lock's project. Raise StoreUrlError if it is in no project, or FormatError."""
+    store = project_store(lock.parent)
+    if not store:
+        raise StoreUrlError(f"{lock} is in no project, which would name its model store; name one with --store URL")
+    return store
 
 
 def ensure_published(lock: Path, target: Store, source: str = "") -> bool:

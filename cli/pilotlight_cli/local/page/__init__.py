@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -20,42 +20,61 @@ from pilotlight.model.tensor import DATATYPES
 
 PATH = "/docs"
 
-# Where the front of a function has a second one, to compare.
-OTHER = "/other"
+# Below it, the front of a function has other versions of the model: `/docs/versions/NAME:VERSION/predict`.
+VERSIONS = f"{PATH}/versions"
 
 # The most JSON of golden samples in the page, in characters, after the first instance.
 _MAX_CHARACTERS = 200_000
 
 _UINT8 = DATATYPES["UINT8"]
 
-_SCRIPTS = ("form.js", "rows.js", "image.js")
+_SCRIPTS = ("form.js", "rows.js", "image.js", "versions.js")
 
 
-def page(model: Description, golden: Golden, other: Description | None = None) -> bytes:
-    """Return the document for a model, filled in with the first instance of its golden samples.
+def page(
+    model: Description,
+    golden: Golden,
+    beside: Description | None = None,
+    *,
+    pinned: str = "",
+    versions: Sequence[str] = (),
+) -> bytes:
+    """Return the document for a version, filled in with the first instance of its golden samples.
 
-    `other` is a second model, at `OTHER`, whose answers it shows too.
+    It shows the answers of the version `beside` too. `pinned` is the NAME:VERSION that answers at the root, by default
+    the model's; any other one answers below `VERSIONS`. `versions` are those to choose from.
     """
+    pinned = pinned or title(model)
     parts = {
         "__STYLE__": _read("page.css"),
         "__SCRIPT__": "".join(map(_read, _SCRIPTS)),
         # Only "</" ends a script element; JSON may escape "<".
-        "__MODEL__": json.dumps(_data(model, golden, other), ensure_ascii=False).replace("<", "\\u003c"),
+        "__MODEL__": json.dumps(_data(model, golden, beside, pinned, versions), ensure_ascii=False).replace(
+            "<", "\\u003c"
+        ),
     }
     return re.sub("|".join(parts), lambda found: parts[found[0]], _read("page.html")).encode()
+
+
+def title(model: Description) -> str:
+    """Return NAME:VERSION."""
+    return f"{model.name}:{model.version}"
 
 
 def _read(name: str) -> str:
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
-def _data(model: Description, golden: Golden, other: Description | None) -> dict[str, Any]:
+def _data(
+    model: Description, golden: Golden, beside: Description | None, pinned: str, versions: Sequence[str]
+) -> dict[str, Any]:
     signature = model.signature
     columns = {tensor.name: tensor for tensor in signature.inputs}
     features = [(name, signature.matrix or columns[name]) for name in signature.feature_names]
     return {
-        "name": model.name,
-        "version": model.version,
+        **_place(model, pinned),
+        "pinned": pinned,
+        "versions": list(versions),
         "features": [
             {"name": name, "datatype": tensor.datatype.name, "missing": tensor.missing} for name, tensor in features
         ],
@@ -64,16 +83,19 @@ def _data(model: Description, golden: Golden, other: Description | None) -> dict
             for tensor in signature.inputs
         ],
         "image": _image(signature),
-        "labels": list(signature.labels),
         "generated": golden.generated,
         "instances": list(_fitting(signature, golden)),
-        "other": other
-        and {
-            "name": other.name,
-            "version": other.version,
-            "labels": list(other.signature.labels),
-            "prefix": OTHER,
-        },
+        "other": beside and _place(beside, pinned),
+    }
+
+
+def _place(model: Description, pinned: str) -> dict[str, Any]:
+    """Return what the page needs to ask a version and to name its answers."""
+    name = title(model)
+    return {
+        "title": name,
+        "labels": list(model.signature.labels),
+        "prefix": "" if name == pinned else f"{VERSIONS}/{name}",
     }
 
 

@@ -11,16 +11,17 @@ const LONGEST = 20000; // characters of a request in a command
 let shown = 0;
 let picture = null; // the instance that an image gave, in JSON
 
-at("name").textContent = `${model.name}:${model.version}`;
-document.title = `${model.name}:${model.version} – Pilotlight`;
+at("name").textContent = model.title;
+document.title = `${model.title} – Pilotlight`;
+at("openapi").href = `${model.prefix}/openapi.json`;
 at("about").textContent = byFeature
   ? `${model.features.length} feature${model.features.length > 1 ? "s" : ""}${model.labels.length ? `, ${model.labels.length} classes` : ""}`
   : model.inputs.map(input => `${input.name}: ${input.datatype} [${input.shape.join(", ")}]`).join("; ");
 if (!byFeature) at("given").textContent = "Instance, in JSON";
 if (model.other) {
-  at("about").textContent += `, beside ${model.other.name}:${model.other.version}`;
-  at("answer").textContent = `Prediction of ${model.name}:${model.version}`;
-  at("second-name").textContent = `Prediction of ${model.other.name}:${model.other.version}`;
+  at("about").textContent += `, beside ${model.other.title}`;
+  at("answer").textContent = `Prediction of ${model.title}`;
+  at("second-name").textContent = `Prediction of ${model.other.title}`;
   at("second").hidden = false;
 }
 
@@ -76,7 +77,7 @@ function showCurl() {
   const request = body();
   const isLong = request.length > LONGEST;
   const data = isLong ? "@request.json" : `'${request.replaceAll("'", "'\\''")}'`;
-  at("curl").textContent = `curl ${location.origin}/predict -H 'content-type: application/json' -d ${data}`;
+  at("curl").textContent = `curl ${location.origin}${model.prefix}/predict -H 'content-type: application/json' -d ${data}`;
   at("save").hidden = !isLong;
   at("copied").textContent = "";
 }
@@ -139,7 +140,7 @@ async function post(path, text) {
   if (response.ok) return reply;
   throw Object.assign(new Error(reply.error ?? reply.message ?? `status ${response.status}`), {path: reply.path});
 }
-async function ask(prefix, side, labels) {
+async function ask({prefix, labels}, side) {
   const began = performance.now();
   try {
     const reply = await post(`${prefix}/predict`, body());
@@ -154,8 +155,8 @@ async function ask(prefix, side, labels) {
 at("form").addEventListener("submit", async event => {
   event.preventDefault();
   at("send").disabled = true;
-  const asked = [ask("", "", model.labels)];
-  if (model.other) asked.push(ask(model.other.prefix, "second-", model.other.labels));
+  const asked = [ask(model, "")];
+  if (model.other) asked.push(ask(model.other, "second-"));
   const paths = await Promise.all(asked);
   wrong(paths.find(path => path) ?? null);
   at("send").disabled = false;

@@ -67,11 +67,11 @@ async function score(file) {
     const parsed = parseCsv(await file.text());
     const request = `{"instances": [${instancesOf(parsed).join(", ")}]}`;
     const [names, ...lines] = parsed;
-    const replies = await Promise.all(["", ...(model.other ? [model.other.prefix] : [])].map(prefix => post(`${prefix}/predict_batch`, request)));
-    const columns = columnsOf(replies[0], model.labels, model.other ? `${model.name}:${model.version}` : "");
+    const replies = await Promise.all([model, ...(model.other ? [model.other] : [])].map(({prefix}) => post(`${prefix}/predict_batch`, request)));
+    const columns = columnsOf(replies[0], model.labels, model.other ? model.title : "");
     const differs = new Set();
     if (model.other) {
-      columns.push(...columnsOf(replies[1], model.other.labels, `${model.other.name}:${model.other.version}`));
+      columns.push(...columnsOf(replies[1], model.other.labels, model.other.title));
       replies[0].predictions.forEach((prediction, i) => {
         if (asText(prediction) !== asText(replies[1].predictions[i])) differs.add(i);
       });

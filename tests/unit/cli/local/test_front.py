@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
-from pilotlight_cli.local.front import forwarding, with_page
+from pilotlight.errors import StoreError
+from pilotlight_cli.local.front import forwarding, with_page, with_versions
 from pilotlight_cli.local.wsgi import serving_wsgi
 
 if TYPE_CHECKING:
@@ -22,9 +23,15 @@ def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[by
     return Response(request.get_data(), 418, told)(environ, start_response)
 
 
+def document(query: Mapping[str, str]) -> bytes:
+    if "bad" in query:
+        raise StoreError("no such version")
+    return b"<p>page"
+
+
 @pytest.fixture
 def url() -> Iterator[str]:
-    with serving_wsgi(echo) as behind, serving_wsgi(with_page(forwarding(behind, 60), b"<p>page")) as found:
+    with serving_wsgi(echo) as behind, serving_wsgi(with_page(forwarding(behind, 60), document)) as found:
         yield found
 
 
@@ -68,10 +75,22 @@ def test_a_function_that_is_gone_is_a_502(closed_port: int) -> None:
         assert requests.get(url).status_code == 502
 
 
-def test_a_second_function_is_asked_below_its_own_path() -> None:
-    with serving_wsgi(echo) as behind, serving_wsgi(with_page(echo, b"", forwarding(behind, 60))) as url:
-        assert requests.get(f"{url}/other/predict?a=1").headers["x-target"] == "/predict?a=1"
-        assert requests.get(f"{url}/otherwise").headers["x-target"] == "/otherwise"
+def test_another_version_is_asked_below_its_own_path() -> None:
+    def url_of(name: str) -> str:
+        if name != "m:2":
+            raise StoreError(f"{name} does not start")
+        return behind
+
+    with serving_wsgi(echo) as behind, serving_wsgi(with_versions(echo, url_of, 60)) as url:
+        assert requests.get(f"{url}/docs/versions/m%3A2/v2/a%2Fb?a=1").headers["x-target"] == "/v2/a%2Fb?a=1"
+        assert requests.get(f"{url}/docs/versionss").headers["x-target"] == "/docs/versionss"
+        reply = requests.get(f"{url}/docs/versions/m:3/predict")
+        assert (reply.status_code, reply.text) == (502, "m:3 does not start")
+
+
+def test_a_page_that_cannot_be_made_is_a_sentence(url: str) -> None:
+    reply = requests.get(f"{url}/docs?bad")
+    assert (reply.status_code, reply.text) == (502, "no such version")
 
 
 def test_a_server_that_stops_answers_what_it_has_accepted() -> None:

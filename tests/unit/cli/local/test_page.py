@@ -90,7 +90,10 @@ def test_an_input_of_three_channels_takes_an_image(
     assert data(page(model(signature), Golden(())))["image"] == form
 
 
-def test_a_second_model_has_its_own_labels_and_a_place_to_ask_it() -> None:
+def test_a_version_that_is_not_the_pinned_one_has_its_own_labels_and_a_place_to_ask_it() -> None:
     other = replace(description(), version=7)
-    found = data(page(model(COLUMNS), Golden(()), other))["other"]
-    assert found == {"name": other.name, "version": 7, "labels": list(other.signature.labels), "prefix": "/other"}
+    name = f"{other.name}:7"
+    place = {"title": name, "labels": list(other.signature.labels), "prefix": f"/docs/versions/{name}"}
+    assert data(page(model(COLUMNS), Golden(()), other))["other"] == place
+    assert data(page(other, Golden(()), pinned=name))["prefix"] == ""
+    assert place.items() <= data(page(other, Golden(()), pinned="m:1", versions=["m:1", name])).items()
