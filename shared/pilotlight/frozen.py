@@ -3,6 +3,7 @@
 `dataclasses` imports `inspect`, and writes and compiles six methods for each class: together a sixth of a cold start.
 `dataclass` here makes an equivalent class of the same lines, and compiles one method for all classes with as many
 fields. To a type checker it is the real one, and `dataclasses.replace`, `fields` and `asdict` accept its instances.
+A `derived` property is computed at its first use and kept.
 
 It does not support `field`, `__post_init__`, bases, or other arguments than `frozen` and `slots`.
 """
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from dataclasses import dataclass, replace
     from typing import Any
 
-__all__ = ["EMPTY", "dataclass", "replace"]
+    derived = property
+
+__all__ = ["EMPTY", "dataclass", "derived", "replace"]
 
 # The default of a field that is a mapping.
 EMPTY: Mapping[str, Any] = {}
@@ -35,16 +38,40 @@ def _frozen(cls: type) -> type:
         raise TypeError(
             f"{cls.__qualname__}: `field`, `__post_init__` and bases are not supported; see pilotlight.frozen"
         )
+    makers = {name: own.pop(name).make for name in tuple(own) if isinstance(own[name], _Derived)}
     methods = {"__repr__": _repr, "__eq__": _eq, "__hash__": _hash}
     frozen = {"__setattr__": _refuse, "__delattr__": _refuse, "__reduce__": _reduce}
-    names_of = {"__qualname__": cls.__qualname__, "__slots__": names, "__match_args__": names}
+    names_of = {"__qualname__": cls.__qualname__, "__slots__": (*names, *makers), "__match_args__": names}
     made = type(cls.__name__, (), methods | own | frozen | names_of | {"__dataclass_fields__": _Fields(defaults)})
+    if makers:
+        made.__getattr__ = _deriver(made, makers)  # type: ignore[attr-defined]
     made.__init__ = _initialiser(made, names, defaults)  # type: ignore[misc]
     return made
 
 
 def _is_field(default: object) -> bool:
     return hasattr(default, "default_factory")
+
+
+class _Derived:
+    """Marks a method whose result is kept in a slot of its own."""
+
+    def __init__(self, make: Callable[[Any], object]) -> None:
+        self.make = make
+
+
+def _deriver(cls: type, makers: Mapping[str, Callable[[Any], object]]) -> Callable[[Any, str], object]:
+    """Return `__getattr__`, which Python calls for a slot that is still empty."""
+    setters = {name: vars(cls)[name].__set__ for name in makers}
+
+    def derive(self: object, name: str) -> object:
+        if name not in makers:
+            raise AttributeError(f"{cls.__qualname__} has no attribute {name!r}")
+        value = makers[name](self)
+        setters[name](self, value)
+        return value
+
+    return derive
 
 
 def _initialiser(cls: type, names: tuple[str, ...], defaults: Mapping[str, object]) -> Callable[..., None]:
@@ -73,12 +100,12 @@ def _compile(count: int) -> Any:  # noqa: ANN401 - a function, whose code is wha
 
 
 def _values(self: object) -> tuple[object, ...]:
-    names: tuple[str, ...] = type(self).__slots__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = type(self).__match_args__  # type: ignore[attr-defined]
     return tuple(getattr(self, name) for name in names)
 
 
 def _repr(self: object) -> str:
-    names: tuple[str, ...] = type(self).__slots__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = type(self).__match_args__  # type: ignore[attr-defined]
     pairs = zip(names, _values(self), strict=True)
     return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in pairs)})"
 
@@ -124,6 +151,8 @@ class _Fields:
 
 
 if not TYPE_CHECKING:
+    # A property that is computed at its first use and kept: what every request asks for, and only the fields decide.
+    derived = _Derived
 
     def dataclass(*, frozen: bool, slots: bool) -> Callable[[type], type]:
         """Do what `dataclasses.dataclass(frozen=True, slots=True)` does."""
@@ -133,4 +162,4 @@ if not TYPE_CHECKING:
 
     def replace(item: Any, **changes: Any) -> Any:  # noqa: ANN401 - the checker sees the real one's types
         """Do what `dataclasses.replace` does."""
-        return type(item)(**{name: getattr(item, name) for name in type(item).__slots__} | changes)
+        return type(item)(**{name: getattr(item, name) for name in type(item).__match_args__} | changes)

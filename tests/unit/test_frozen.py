@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pilotlight.frozen import EMPTY, dataclass, replace
+from pilotlight.frozen import EMPTY, dataclass, derived, replace
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -142,3 +142,34 @@ def test_neither_dataclasses_nor_inspect_is_imported() -> None:
     program = "import sys, pilotlight.frozen; sys.exit(bool({'dataclasses', 'inspect'} & sys.modules.keys()))"
     command = [sys.executable, "-S", "-s", "-c", program]
     assert subprocess.run(command, env={"PYTHONPATH": str(SHARED)}, check=False).returncode == 0
+
+
+MADE: list[int] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    side: int
+
+    @derived
+    def area(self) -> int:
+        """How large it is."""
+        MADE.append(self.side)
+        return self.side**2
+
+
+def test_a_derived_property_is_computed_once_for_each_instance_and_is_no_field() -> None:
+    MADE.clear()
+    square = Square(3)
+    assert (square.area, square.area, MADE) == (9, 9, [3])
+    assert square == Square(3)
+    assert repr(square) == "Square(side=3)"
+    assert (replace(square, side=4).area, copy.deepcopy(square).area, MADE) == (16, 9, [3, 4, 3])
+    assert [field.name for field in dataclasses.fields(square)] == ["side"]
+
+
+def test_a_derived_property_is_frozen_and_other_names_are_missing() -> None:
+    with pytest.raises(AttributeError, match="Square is frozen: its 'area'"):
+        Square(3).area = 1  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="Square has no attribute 'volume'"):
+        _ = Square(3).volume  # type: ignore[attr-defined]

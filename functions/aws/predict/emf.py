@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from functools import cache
 
 from pilotlight.codec.encode import to_json
 from pilotlight.telemetry import ColdStart, Record, Report, Scored, Served, fields, is_written, level
@@ -95,22 +96,19 @@ def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:
 def _with_metrics(
     line: dict[str, object], metrics: Mapping[str, float], namespace: str, now: float
 ) -> dict[str, object]:
-    return line | {
-        **metrics,
-        "_aws": {
-            "Timestamp": int(now * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": namespace,
-                    "Dimensions": [["FunctionName", "ExecutedVersion"]],
-                    "Metrics": [_METRICS[name] for name in metrics],
-                }
-            ],
-        },
+    directive = {
+        "Namespace": namespace,
+        "Dimensions": [["FunctionName", "ExecutedVersion"]],
+        "Metrics": [_METRICS[name] for name in metrics],
     }
+    line.update(metrics)
+    line["_aws"] = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]}
+    return line
 
 
-def _dimensions() -> dict[str, str]:
+@cache
+def _dimensions() -> Mapping[str, str]:
+    """Return what Lambda says of this process, which never changes."""
     return {
         "FunctionName": os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
         "ExecutedVersion": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),

@@ -15,7 +15,7 @@ from typing import Any
 from pilotlight.errors import InvalidRequest
 from pilotlight.model.json_document import child, describe
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import Buffer, Strings, Tensor, pack
+from pilotlight.model.tensor import Buffer, Strings, Tensor, pack, pack_rows
 
 # The path of the i-th instance.
 Row = Callable[[int], str]
@@ -84,8 +84,10 @@ def check_names(expected: Sequence[str], found: dict[str, object], noun: str, pa
 
 
 def _read_features(signature: Signature, instances: list[Any], row: Row) -> tuple[Tensor, ...]:
-    matrix = signature.matrix
-    width = matrix.shape[1] if matrix else len(signature.inputs)
+    matrix, width = signature.matrix, signature.width
+    packed = pack_rows(matrix.datatype, width, instances) if matrix else None
+    if matrix and packed is not None:
+        return (Tensor(matrix.datatype, (len(instances), width), packed),)
     rows = instances if _are_all(list, width, instances) else _rows(signature, instances, row)
 
     def place(index: int, column: int) -> str:

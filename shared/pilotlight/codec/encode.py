@@ -44,10 +44,12 @@ def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
 
 def further_outputs(signature: Signature, outputs: Sequence[Tensor]) -> dict[str, list[Any]]:
     """Return what a classifier returns besides label and probabilities: by name, a value for each instance."""
+    if not signature.is_classifier:
+        return {}
     return {
         output.name: _by_instance(signature, tensor)
         for output, tensor in zip(signature.outputs, outputs, strict=True)
-        if signature.is_classifier and output.role == "tensor"
+        if output.role == "tensor"
     }
 
 
@@ -67,10 +69,8 @@ def probabilities(signature: Signature, outputs: Sequence[Tensor]) -> list[list[
 
 
 def _of_role(signature: Signature, outputs: Sequence[Tensor], role: str) -> Tensor | None:
-    for index, output in enumerate(signature.outputs):
-        if output.role == role:
-            return outputs[index]
-    return None
+    place = signature.places.get(role)
+    return None if place is None else outputs[place]
 
 
 def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence[float | None]) -> float | None:
@@ -125,17 +125,16 @@ def count_out_of_range(signature: Signature, outputs: Sequence[Tensor]) -> int:
     unexpected = {
         index * rows // tensor.count
         for output, tensor in zip(signature.outputs, outputs, strict=True)
-        for index in _unexpected(output, signature.labels, tensor)
+        for index in _unexpected(output, signature.label_set, tensor)
     }
     return len(unexpected)
 
 
-def _unexpected(output: Output, labels: Sequence[Label], tensor: Tensor) -> list[int]:
+def _unexpected(output: Output, labels: frozenset[Label], tensor: Tensor) -> list[int]:
     """Return the positions of unexpected values; C code alone decides the common case, none."""
     if output.role == "label":
-        known = set(labels)
-        values = tensor.values() if known else []
-        return [] if known.issuperset(values) else [index for index, value in enumerate(values) if value not in known]
+        values = tensor.values() if labels else []
+        return [] if labels.issuperset(values) else [index for index, value in enumerate(values) if value not in labels]
     is_float = tensor.datatype.is_float
     if not tensor.count or not (is_float or tensor.datatype.is_integer):
         return []

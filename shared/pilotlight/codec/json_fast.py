@@ -97,6 +97,8 @@ def _accounts_for(document: object, text: bytes) -> bool:
     """
     brackets = _count(text, b"[") + _count(text, b"{")
     colons = _count(text, b":")
+    if type(document) is dict and colons == len(document) and brackets <= DEEPEST:
+        return True  # the usual request: a key for each colon leaves none for below, and few brackets are not deep
     level = [document]
     for _ in range(DEEPEST):
         lists = [value for value in level if type(value) is list]

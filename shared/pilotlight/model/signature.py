@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from pilotlight.errors import FormatError
-from pilotlight.frozen import dataclass
+from pilotlight.frozen import dataclass, derived
 from pilotlight.model.json_document import Node, describe
 from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, Datatype
 
@@ -53,12 +53,12 @@ class Signature:
     outputs: tuple[Output, ...]
     labels: tuple[Label, ...] = ()
 
-    @property
+    @derived
     def takes_features(self) -> bool:
         """Whether an instance is a row of named features."""
         return self.inputs[0].role == "features"
 
-    @property
+    @derived
     def matrix(self) -> Input | None:
         """The one input whose columns are the features; None if each feature is an input, or for plain tensors."""
         first = self.inputs[0]
@@ -66,18 +66,18 @@ class Signature:
             return first
         return None
 
-    @property
+    @derived
     def width(self) -> int:
         """The number of features, which takes no names to know; 0 for a model of plain tensors."""
         matrix = self.matrix
         return matrix.shape[1] if matrix else len(self.inputs) if self.takes_features else 0
 
-    @property
+    @derived
     def is_text(self) -> bool:
         """Whether an instance is a single feature of strings, which may come without an array or a name around it."""
         return self.width == 1 and self.inputs[0].datatype is BYTES
 
-    @property
+    @derived
     def feature_names(self) -> tuple[str, ...]:
         """The features in the order of a list that has them; empty for a model of plain tensors."""
         matrix = self.matrix
@@ -85,7 +85,7 @@ class Signature:
             return matrix.feature_names or _made_up(matrix.shape[1])
         return tuple(tensor.name for tensor in self.inputs) if self.takes_features else ()
 
-    @property
+    @derived
     def batch(self) -> int | None:
         """-1 if a batch may have any size, 1 for one instance at a time, None without a batch dimension.
 
@@ -96,14 +96,25 @@ class Signature:
             return -1
         return 1 if firsts <= {-1, 1} else None
 
-    @property
+    @derived
+    def label_set(self) -> frozenset[Label]:
+        """The labels, to look one up."""
+        return frozenset(self.labels)
+
+    @derived
+    def places(self) -> Mapping[str, int]:
+        """The position of the first output of each role."""
+        return {output.role: index for index, output in reversed([*enumerate(self.outputs)])}
+
+    @derived
     def is_classifier(self) -> bool:
         """Whether a prediction is a label, which the model returns or the highest probability names."""
         return any(tensor.role != "tensor" for tensor in self.outputs)
 
     def output(self, role: str) -> Output | None:
         """Return the first output with that role, or None."""
-        return next((tensor for tensor in self.outputs if tensor.role == role), None)
+        place = self.places.get(role)
+        return None if place is None else self.outputs[place]
 
 
 @cache

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from math import inf, isfinite, nan
+from typing import Any
 
 import pytest
 
-from pilotlight.model.tensor import DATATYPES, Datatype, Tensor, pack_numbers
+from pilotlight.model.tensor import DATATYPES, Datatype, Tensor, pack, pack_numbers, pack_rows
 from properties import given, st
 
 FLOATS = [datatype for datatype in DATATYPES.values() if datatype.is_float]
@@ -34,3 +35,23 @@ def test_every_half_float_is_judged_as_its_value_is() -> None:
         for lowest in range(0, 256, 3):
             tensor = Tensor(DATATYPES["FP16"], (1,), bytes([lowest, highest]))
             assert tensor.is_finite == isfinite(*tensor.values())
+
+
+CELLS: st.SearchStrategy[Any] = st.sampled_from([*NUMBERS, 7, 2**70, 1e300, True, False, None, "1", [], {}])
+ROWS = st.lists(
+    st.lists(st.sampled_from([1.5, 2, 0.0]) | CELLS, min_size=1, max_size=3) | CELLS, min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("datatype", DATATYPES.values(), ids=lambda datatype: datatype.name)
+@given(ROWS)
+def test_rows_are_packed_as_their_values_are_or_left_to_a_closer_look(datatype: Datatype, rows: list[Any]) -> None:
+    packed = pack_rows(datatype, 2, rows)
+    if packed is not None:
+        assert all(type(row) is list and len(row) == 2 for row in rows)
+        assert packed == pack(datatype, [value for row in rows for value in row], str)
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_ordinary_rows_are_packed_at_once(datatype: str) -> None:
+    assert pack_rows(DATATYPES[datatype], 2, [[0.0, 1], [-2.5, 1.0]]) is not None
