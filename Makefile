@@ -85,11 +85,11 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their tran
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
-	@$(BIN)/cfn-lint template.yaml bootstrap.yaml deploy/aws/monitoring.yaml
-	@# W2001: the translation contains the deployment type and no longer uses the parameter. W3002: the nested stack's path.
+	@$(BIN)/cfn-lint template.yaml bootstrap.yaml deploy/aws/*.yaml
+	@# W2001: the translation contains the deployment type and no longer uses the parameter. W3002: the nested stacks' paths.
 	@$(BIN)/cfn-lint --ignore-checks W2001 W3002 -- $(TRANSLATION)/*.json
 	@$(CHECKOV) --framework cloudformation --skip-check CKV_AWS_115,CKV_AWS_116,CKV_AWS_117,CKV_AWS_158,CKV_AWS_173 \
-		--file template.yaml bootstrap.yaml deploy/aws/monitoring.yaml $(TRANSLATION)/*.json
+		--file template.yaml bootstrap.yaml deploy/aws/*.yaml $(TRANSLATION)/*.json
 	@$(CHECKOV) --framework dockerfile \
 		--file functions/gcp/container/Dockerfile
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows \

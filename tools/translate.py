@@ -60,9 +60,8 @@ def main() -> None:
     logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of unused features
     folder = Path(sys.argv[1])
     template = load_template(ROOT / "template.yaml")
-    nested = template["Resources"]["Monitoring"]["Properties"]["TemplateURL"]
-    (folder / nested).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ROOT / nested, folder / nested)  # cfn-lint compares its parameters with the outer template's
+    # cfn-lint compares the nested templates' parameters with the outer template's.
+    shutil.copytree(ROOT / "deploy/aws", folder / "deploy/aws", dirs_exist_ok=True)
     documents = {name: deployed(translate(template, given), given) for name, given in VARIANTS.items()}
     for name, document in {"translated": translate(template, {}), **documents}.items():
         (folder / f"{name}.json").write_text(f"{json.dumps(document, indent=2)}\n", encoding="utf-8")

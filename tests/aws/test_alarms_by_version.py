@@ -1,4 +1,4 @@
-"""Two versions of the function in AWS's runtime, what each writes, and which alarms of template.yaml that rings.
+"""Two versions of the function in AWS's runtime, what each writes, and which alarms of a release that rings.
 
 CloudWatch's part is played here: it makes metrics of log lines and compares their sum with an alarm's threshold.
 """

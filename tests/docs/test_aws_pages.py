@@ -10,14 +10,13 @@ import emf
 from docs import pages
 from docs.pages import Block
 from pilotlight.telemetry import ColdStart, Served
-from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import costs
 from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
-from pilotlight_cli.aws.template import effective_values, load_template
+from pilotlight_cli.aws.template import effective_values
+from templates import TEMPLATE, UNFOLDED
 
 PAGE = "docs/guides/operate-on-aws.md"
 TEXT = pages.read(PAGE)
-TEMPLATE = load_template(ROOT / "template.yaml")
 QUERIES = [block for block in pages.blocks(PAGE, TEXT) if block.language == "text"]
 SETTINGS = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## AWS parameters"))
 COSTS = pages.section(pages.read("docs/reference/costs.md"), "## AWS")
@@ -47,7 +46,7 @@ def test_the_marked_parameters_are_those_that_make_a_release(tmp_path_factory: p
 def test_the_alarms_are_those_that_a_deployment_looks_at() -> None:
     text = pages.read("docs/concepts/safe-releases.md")
     rows = pages.table("".join(text.partition("| Alarm | Rings when")[1:]))
-    watched = TEMPLATE["Resources"][FUNCTION]["Properties"]["DeploymentPreference"]["Alarms"]
+    watched = UNFOLDED["Resources"][FUNCTION]["Properties"]["DeploymentPreference"]["Alarms"]
     assert [row[0].strip("`") for row in rows] == [alarm["Ref"] for alarm in watched]
 
 

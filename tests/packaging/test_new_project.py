@@ -11,6 +11,7 @@ import pytest
 
 from pilotlight_cli.staging.package import MAX_BYTES
 from repository import SAMPLE
+from templates import NESTED
 
 BIN = Path(sys.executable).parent
 FUNCTIONS = {"PredictFunction", "PreTrafficHook", "PostTrafficHook", "AuthorizerFunction"}
@@ -50,7 +51,7 @@ def test_each_model_has_packages_of_its_own(project: Path) -> None:
     assert locks[1].read_bytes() == (project / "models/second/model.lock").read_bytes()
 
 
-@pytest.mark.parametrize("template", ["template.yaml", "bootstrap.yaml", "deploy/aws/monitoring.yaml"])
+@pytest.mark.parametrize("template", ["template.yaml", "bootstrap.yaml", *NESTED])
 def test_sam_accepts_the_templates(template: str, project: Path) -> None:
     run(project, "sam", "validate", "--lint", "--template", template)
 
@@ -58,7 +59,7 @@ def test_sam_accepts_the_templates(template: str, project: Path) -> None:
 def test_plain_sam_builds_every_function_within_lambdas_limit(project: Path) -> None:
     run(project, "sam", "build", LOCK="models/second/model.lock")
     built = project / ".aws-sam/build"
-    assert {path.name for path in built.iterdir()} == FUNCTIONS | {"template.yaml", "Monitoring"}
+    assert {path.name for path in built.iterdir()} == FUNCTIONS | {"template.yaml", "Monitoring", "ReleaseAlarms"}
     for function in FUNCTIONS:
         assert sum(path.stat().st_size for path in (built / function).rglob("*") if path.is_file()) < MAX_BYTES
     pinned = (project / "models/second/model.lock").read_bytes()

@@ -35,8 +35,8 @@ def project_of(folder: Path, **locks: Path) -> Project:
         (folder / "models" / name).mkdir(parents=True)
         for file in ("model.lock", "requirements.lock", "golden.json"):
             shutil.copy(lock.with_name(file), folder / "models" / name)
-    (folder / "deploy/aws").mkdir(parents=True)
-    for file in ("template.yaml", "bootstrap.yaml", "deploy/aws/monitoring.yaml"):
+    shutil.copytree(ROOT / "deploy/aws", folder / "deploy/aws")
+    for file in ("template.yaml", "bootstrap.yaml"):
         shutil.copyfile(ROOT / file, folder / file)
     store = (SAMPLE / "store").as_uri()
     (folder / "pilotlight.toml").write_text(f'name = "several"\nclouds = ["aws", "gcp"]\nstore = "{store}"\n')

@@ -5,21 +5,68 @@ The translation is imported by the functions that need it: AWS's library takes l
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pilotlight_cli.assets import ROOT
-from pilotlight_cli.aws.template import effective_values, load_template, refusals
+from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 
 Resources = dict[str, dict[str, Any]]
+
+
+def unfolded(template: Template, name: str, folder: Path = ROOT) -> Template:
+    """Return a template in `folder` with the resources of a nested stack in the place of that stack."""
+    whole = copy.deepcopy(template)
+    made = whole["Resources"].pop(name)["Properties"]
+    nested = load_template(folder / made["TemplateURL"])
+    inner = _replaced(nested, {"Ref": made["Parameters"]})
+    outputs = {f"Outputs.{key}": output["Value"] for key, output in inner["Outputs"].items()}
+    outer: Template = _replaced(whole, {name: outputs})
+    for section in ("Resources", "Conditions"):
+        outer[section] = {**outer.get(section, {}), **inner.get(section, {})}
+    return outer
+
+
+def _replaced(node: Any, values: dict[str, dict[str, Any]]) -> Any:
+    """Return a part of a template with other values for some references, by resource (or "Ref") and attribute."""
+    match node:
+        case list():
+            return [_replaced(item, values) for item in node]
+        case {"Ref": str(name)} if name in values.get("Ref", {}):
+            return values["Ref"][name]
+        case {"Fn::GetAtt": [str(name), attribute]} if attribute in values.get(name, {}):
+            return values[name][attribute]
+        case {"Fn::Sub": str(text)}:
+            return {"Fn::Sub": re.sub(r"\$\{([^!}]+)\}", lambda found: _text_of(found, values), text)}
+        case dict():
+            return {key: _replaced(value, values) for key, value in node.items()}
+    return node
+
+
+def _text_of(found: re.Match[str], values: dict[str, dict[str, Any]]) -> str:
+    name, _, attribute = found[1].partition(".")
+    match values.get(name, {}).get(attribute) if attribute else values.get("Ref", {}).get(name):
+        case None:
+            return found[0]
+        case {"Ref": str(other)}:
+            return f"${{{other}}}"
+        case {"Fn::GetAtt": [str(other), attribute]}:
+            return f"${{{other}.{attribute}}}"
+        case value:
+            return str(value)
+
 
 TEMPLATE = load_template(ROOT / "template.yaml")
 BOOTSTRAP = load_template(ROOT / "bootstrap.yaml")
 MONITORING = load_template(ROOT / TEMPLATE["Resources"]["Monitoring"]["Properties"]["TemplateURL"])
+UNFOLDED = unfolded(TEMPLATE, "ReleaseAlarms")
+NESTED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "deploy/aws").glob("*.yaml"))
 
 START_MODES: dict[str, dict[str, str]] = {
     "on-demand": {},
@@ -59,7 +106,7 @@ MODES = [
 
 
 def stack(**given: str) -> Resources:
-    """Return the resources of a stack of template.yaml, after the transform."""
+    """Return the resources of a stack of template.yaml with the alarms of its release, after the transform."""
     return _stack(tuple(sorted(given.items())))
 
 
@@ -69,7 +116,7 @@ def _stack(given: tuple[tuple[str, str], ...]) -> Resources:
 
     values = dict(given)
     assert refused(**values) == []
-    resources: Resources = deployed(translate(TEMPLATE, values), values)["Resources"]
+    resources: Resources = deployed(translate(UNFOLDED, values), values)["Resources"]
     return resources
 
 

@@ -5,8 +5,8 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 The dimensions are exactly FunctionName and ExecutedVersion, because alarms on a new version must name them. The model's
 version and an error's code are properties: fields of the line to search by, without the cost of a metric each.
 
-A metric filter in template.yaml counts permanently failed starts by their line: `event` is `cold_start`, `state` is
-`failed`, and both dimensions are fields beside them.
+A metric filter in deploy/aws/release-alarms.yaml counts permanently failed starts by their line: `event` is
+`cold_start`, `state` is `failed`, and both dimensions are fields beside them.
 """
 
 from __future__ import annotations

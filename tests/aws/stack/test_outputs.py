@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pilotlight_cli.assets import ROOT
-from templates import TEMPLATE
+from templates import NESTED, TEMPLATE
 from translation import deployed, translate
 
 NAMES = ["ApiUrl", "ApiId", "FunctionName", "FunctionArn", "AliasArn", "Store", "AlarmTopic", "Dashboard"]
@@ -25,7 +25,7 @@ def test_a_person_finds_what_they_need() -> None:
     assert found["Store"] == "s3://models/team"
 
 
-@pytest.mark.parametrize("file", ["template.yaml", "bootstrap.yaml", "deploy/aws/monitoring.yaml"])
+@pytest.mark.parametrize("file", ["template.yaml", "bootstrap.yaml", *NESTED])
 def test_cloudformation_takes_a_template_without_a_bucket_for_it(file: str) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html."""
     assert (ROOT / file).stat().st_size <= 51_200

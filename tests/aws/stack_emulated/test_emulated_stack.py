@@ -24,9 +24,7 @@ import onnx_models
 from fakes.embedded_metrics import metric_data
 from fakes.emulated_aws import EmulatedAws, emulated_aws, without_the_refused
 from harness import Pinned, pinned, sample
-from pilotlight_cli.assets import ROOT
 from pilotlight_cli.aws import keys
-from pilotlight_cli.aws.template import load_template
 from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.registry.publish import copy
@@ -34,9 +32,9 @@ from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import REPORTED, Recorder
 from repository import LOCK, sample_request
+from templates import UNFOLDED
 from translation import deployed, translate
 
-TEMPLATE = load_template(ROOT / "template.yaml")
 STORE = "s3://models"
 PACKAGES = "packages"
 FUNCTIONS = {
@@ -82,7 +80,7 @@ def deploy(aws: EmulatedAws, stack: str, predict: str = "", **given: str) -> tup
     if predict:
         urls["PredictFunction"] = predict
     values = {"StoreUrl": STORE, **given}
-    template, dropped = without_the_refused(deployed(translate(TEMPLATE, values, urls), values, stack))
+    template, dropped = without_the_refused(deployed(translate(UNFOLDED, values, urls), values, stack))
     return aws.deploy(stack, template), dropped
 
 

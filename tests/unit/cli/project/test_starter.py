@@ -24,6 +24,7 @@ OF_CLOUD = {
         "samconfig.toml",
         "functions/aws/Makefile",
         "deploy/aws/monitoring.yaml",
+        "deploy/aws/release-alarms.yaml",
         "deploy/aws/smoke.sh",
         f"{WORKFLOWS}/deploy-aws.yml",
     },
