@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 
 from pilotlight.codec.tables import column_order, read_table
 from pilotlight.errors import InvalidRequest, UnsupportedMediaType
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Signature
-from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
+from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor, pack_floats
 
 # JSON's numbers, and what data frames also write: a plus, a point at either end.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_PLAIN = "0123456789+-.eE,\r\n"
 _BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
 
 
@@ -26,6 +27,9 @@ def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    plain = _read_plain(signature, text)
+    if plain is not None:
+        return (plain,)
     columns, rows, lines = split(text)
     order = column_order(signature, columns, None)
     readers = _readers(signature, order)
@@ -38,6 +42,33 @@ def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple
         return read_table(signature, order, cells, place)
     except InvalidRequest as error:
         raise InvalidRequest(f"{error.path}: {error.message}") from None
+
+
+def _read_plain(signature: Signature, text: str) -> Tensor | None:
+    """Read a matrix of plain numbers without a list of its cells; None for all else, which is looked at cell by cell.
+
+    Among these characters `float` reads exactly what `_NUMBER` admits.
+    """
+    matrix = signature.matrix
+    head, _, body = text.partition("\n")
+    head = head.removesuffix("\r")
+    if matrix is None or not head or '"' in head or "\r" in head or body.strip(_PLAIN):
+        return None
+
+    def numbers(line: str) -> Iterable[float]:
+        cells = line.split(",")
+        if len(cells) != len(order):
+            raise ValueError("a cell too many or too few")
+        return map(float, cells if is_ordered else map(cells.__getitem__, order))
+
+    try:
+        order = column_order(signature, head.split(","), None)
+        is_ordered = order == sorted(order)
+        packed = pack_floats(matrix.datatype, len(order), map(numbers, filter(None, body.splitlines())))
+    except (InvalidRequest, ValueError):
+        return None  # the closer look names the first fault
+    width = len(order)
+    return Tensor(matrix.datatype, (len(packed) // (width * matrix.datatype.size), width), packed) if packed else None
 
 
 def read_line(signature: Signature, text: str) -> tuple[Tensor, ...]:
