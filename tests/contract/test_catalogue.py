@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,7 @@ from catalogue.building import FLAT, INFER, ROW, Wrong, bodied, echo
 from contract.conftest import Running
 from drivers import WAYS, Driver, Drivers
 from error_shape import check_refusal
-from processes import descendants
+from processes import descendants, resident
 
 ALL = [
     pytest.param(wrong, id=f"{kind}: {wrong.model}: {wrong.case.name}".encode("unicode_escape").decode())
@@ -54,12 +52,6 @@ def test_a_wrong_request_is_refused_and_a_good_one_behind_it_is_answered(wrong: 
     for way in WAYS:
         send(ways[way, wrong.model], wrong)
         answers(ways[way, wrong.model], wrong.model)
-
-
-def resident(pids: list[int]) -> int:
-    """Return the bytes of memory that processes hold."""
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
-    return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("way", ["http-api", "functions-framework"])

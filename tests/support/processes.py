@@ -85,3 +85,9 @@ def read_pids(process: subprocess.Popen[str]) -> list[int]:
     """Return the process ids in the first line that a process prints."""
     assert process.stdout is not None
     return list(map(int, process.stdout.readline().split()))
+
+
+def resident(pids: list[int]) -> int:
+    """Return the bytes of memory that processes hold."""
+    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids]
+    return sum(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -48,37 +48,32 @@ def answer(service: Service, invocation: Invocation) -> dict[str, Any]:
     """Answer an event of payload format 2.0."""
     event = invocation.event
     head = to_head(event, invocation.id, invocation.deadline)
-    return to_reply(ask(service, head, event.get("body"), is_base64=event.get("isBase64Encoded")))
+    return to_reply(ask(service, head, event, event.get("headers"), is_base64=event.get("isBase64Encoded")))
 
 
-def ask(service: Service, head: Request, body: object, *, is_base64: object) -> Response:
-    """Return the service's response to a request whose body is as in an event."""
+def ask(service: Service, head: Request, event: dict[str, Any], headers: object, *, is_base64: object) -> Response:
+    """Return the service's response to a request whose headers and body are as in an event."""
     try:
-        is_compressed = "content-encoding" in head.headers
-        return service.handle(replace(head, body=read_body(body, is_base64=is_base64, is_compressed=is_compressed)))
+        found = read_headers(headers)
+        head = replace(head, headers=found, trace=emf.trace_fields(found, os.environ))
+        body = read_body(event.get("body"), is_base64=is_base64, is_compressed="content-encoding" in found)
+        return service.handle(replace(head, body=body))
     except InvalidRequest as error:
         return service.refuse(head, error)
 
 
 def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
-    """Return the request in an event of payload format 2.0, without its body.
+    """Return the request in an event of payload format 2.0, without its headers and body.
 
     A named stage precedes the path at the API's own address, and not at a domain of one's own. An HTTP API decodes the
     path, a function URL passes it on percent-encoded.
     """
     context = event["requestContext"]
-    path, stage, domain = event["rawPath"], context.get("stage", "$default"), context.get("domainName", "")
+    path, stage, domain = event["rawPath"], context.get("stage", "$default"), str(context.get("domainName"))
     if stage != "$default" and ".execute-api." in domain and f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    return Request(
-        method=context["http"]["method"],
-        path=decoded(path) if ".lambda-url." in domain else path,
-        headers=headers,
-        id=request_id,
-        deadline=deadline,
-        trace=emf.trace_fields(headers, os.environ),
-    )
+    path = decoded(path) if ".lambda-url." in domain else path
+    return Request(context["http"]["method"], path, id=request_id, deadline=deadline)
 
 
 def decoded(path: str) -> str:
@@ -88,6 +83,23 @@ def decoded(path: str) -> str:
     from urllib.parse import unquote  # noqa: PLC0415 - few requests need it, and every cold start would import it
 
     return unquote(path)
+
+
+def read_headers(found: object) -> dict[str, str]:
+    """Return the headers of an event by their lower-case names; those with several values are joined by commas.
+
+    Raises InvalidRequest for anything but an object of strings and arrays of strings.
+    """
+    found = found or {}
+    if not isinstance(found, dict):
+        raise InvalidRequest(f"expected the event's headers as an object, found {describe(found)}")
+    return {name.lower(): value if isinstance(value, str) else _joined(name, value) for name, value in found.items()}
+
+
+def _joined(name: str, values: object) -> str:
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return ",".join(values)
+    raise InvalidRequest(f"expected the event's header {name!r} as a string or strings, found {describe(values)}")
 
 
 def read_body(text: object, *, is_base64: object = False, is_compressed: bool = False) -> bytes:

@@ -8,12 +8,10 @@ VPC Lattice, both versions: https://docs.aws.amazon.com/vpc-lattice/latest/ug/la
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import emf
 from http_events import Invocation, ask, decoded, to_reply
 from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.http.messages import Request, Response
@@ -63,12 +61,12 @@ def _path_1(service: Service, event: dict[str, Any]) -> str:
     Where that is no route, the part that `{proxy+}` matched may be one.
     """
     path = decoded(event["path"])
-    proxy = (event.get("pathParameters") or {}).get("proxy")
-    if isinstance(proxy, str) and service.find(path) is None:
-        part = f"/{decoded(proxy)}"
-        before = path.removesuffix(part)
-        if before not in ("", path) and "" not in before.split("/")[1:] and service.find(part) is not None:
-            return part
+    match event:
+        case {"pathParameters": {"proxy": str(proxy)}} if service.find(path) is None:
+            part = f"/{decoded(proxy)}"
+            before = path.removesuffix(part)
+            if before not in ("", path) and "" not in before.split("/")[1:] and service.find(part) is not None:
+                return part
     return path
 
 
@@ -92,14 +90,7 @@ def _lattice(service: Service, invocation: Invocation, target: str) -> dict[str,
 def _ask(service: Service, invocation: Invocation, method: str, path: str, **limits: Any) -> Response:  # noqa: ANN401
     """Return the response to an event with that method and decoded path; `limits` are fields of a Request."""
     event = invocation.event
-    headers = _headers(event)
-    trace = emf.trace_fields(headers, os.environ)
-    head = Request(method, path, headers, id=invocation.id, deadline=invocation.deadline, trace=trace, **limits)
+    head = Request(method, path, id=invocation.id, deadline=invocation.deadline, **limits)
     is_base64 = event.get("isBase64Encoded") or event.get("is_base64_encoded")  # as the first version of Lattice has it
-    return ask(service, head, event.get("body"), is_base64=is_base64)
-
-
-def _headers(event: dict[str, Any]) -> dict[str, str]:
-    """Return the headers of an event with one value a name, or with several, which are joined by commas."""
-    found = event.get("multiValueHeaders") or event.get("headers") or {}
-    return {name.lower(): value if isinstance(value, str) else ",".join(value) for name, value in found.items()}
+    headers = event.get("multiValueHeaders") or event.get("headers")
+    return ask(service, head, event, headers, is_base64=is_base64)
