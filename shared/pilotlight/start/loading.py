@@ -17,7 +17,8 @@ from pilotlight import runtimes
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.fetch import ObjectStore
 from pilotlight.fetch.model_files import ModelFiles
-from pilotlight.frozen import EMPTY, dataclass
+from pilotlight.frozen import EMPTY, dataclass, replace
+from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description
 from pilotlight.runtimes import Model
 from pilotlight.start.machine import Machine, check_memory
@@ -80,6 +81,7 @@ class Loader:
         self._deadline = 0.0
         self._in_init = False
         self._has_given_up = False  # whether the attempt under way has, and has still to report it
+        self._first: tuple[ColdStart, float] | None = None  # the record of a load that a fork makes anew, and its begin
         self._is_finishing = threading.Event()
         self._is_finishing.set()
         self._changed = threading.Condition()
@@ -121,7 +123,7 @@ class Loader:
             self._in_init = False
         if self._state == "failed" and self._error is not None:
             raise self._error
-        if self._plan.forks and self._plan.threads > 1:
+        if self._first is not None:
             self._model = None  # it is known to load; a session's own threads would not survive the fork
 
     def timed(self, phase: str, work: Callable[[], Result]) -> Result:
@@ -167,8 +169,8 @@ class Loader:
         self._has_given_up = False
         if self._state == "starting":
             self._state = "waiting"
-        elif self._state == "ready" and self._model is None:
-            self._reload()
+        elif self._first is not None and self._model is None:
+            self._reload(*self._first)
 
     def _ensure_attempt(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
         """Start an attempt unless one is running. The latest deadline of all waiting callers applies.
@@ -215,8 +217,12 @@ class Loader:
             state, self._error = "failed", error
         self._is_finishing.wait()  # the start ends, and its duration is known, only after its other parts
         self._phases["total"] = (self._plan.clock() - began) * 1000
-        with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
-            self._report(self._record(state, counts, trace))
+        record = self._record(state, counts, trace)
+        if state == "ready" and self._in_init and self._loads_anew():
+            self._first = record, began  # reported with the second load
+        else:
+            with suppress(Exception):  # a log that cannot be written must not leave the state unsettled
+                self._report(record)
         with self._changed:
             self._state, self._started, self._phases, self._has_given_up = state, None, {}, False
             self._changed.notify_all()
@@ -247,13 +253,25 @@ class Loader:
 
             self.timed("prime", lambda: prime(model, self._plan.model, golden))
 
-    def _reload(self) -> None:
+    def _loads_anew(self) -> bool:
+        """Whether a child of this process has to load again: only a session has threads of its own."""
+        return self._plan.forks and self._plan.threads > 1 and FORMATS[self._plan.model.format].has_session
+
+    def _reload(self, first: ColdStart, began: float) -> None:
+        """Load in a child, and report the whole start: `reload` is the second load, and a part of `total`."""
+        state, error, again = "ready", "", self._plan.clock()
         try:
             self._model = self._load()
-        except Exception as error:
-            self._state, self._error = "failed", error
-            self._report(self._record("failed", _Counts(), EMPTY))
+        except Exception as caught:
+            self._state, self._error = "failed", caught
+            state, error = "failed", _text(caught)
             raise
+        finally:
+            now = self._plan.clock()
+            took = {"reload": round((now - again) * 1000, 1), "total": round((now - began) * 1000, 1)}
+            phases = {**first.phases_ms, **took}
+            with suppress(Exception):
+                self._report(replace(first, state=state, error=error, phases_ms=phases))
 
     def _record(self, state: State, counts: _Counts, trace: Mapping[str, object]) -> ColdStart:
         return ColdStart(
@@ -263,6 +281,10 @@ class Loader:
             phases_ms={phase: round(took, 1) for phase, took in dict(self._phases).items()},
             fetched_bytes=counts.fetched_bytes,
             attempts=counts.tries,
-            error="" if self._error is None else f"{type(self._error).__name__}: {self._error}",
+            error="" if self._error is None else _text(self._error),
             trace=trace,
         )
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, description
+from estimators import REGRESSOR
+from estimators import store as stored
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch import Sink
 from pilotlight.start import loading
@@ -343,12 +346,31 @@ def test_a_session_with_threads_of_its_own_is_tried_and_let_go_before_a_fork_and
     case = Case(tmp_path, records, [])
     loader = forking(case, records, threads=2)
     loader.start(9 * MINUTE)
-    assert (loader.state, len(case.store.fetched)) == ("ready", 1)
+    assert (loader.state, len(case.store.fetched), records.cold_starts) == ("ready", 1, [])
     with pytest.raises(NotReady):
         loader.model(case.clock.now)
+    case.clock.sleep(5.0)
     loader.after_fork()
     assert loader.model(case.clock.now) is not None
     assert len(case.store.fetched) == 1
+    (record,) = records.cold_starts
+    assert (record.state, record.fetched_bytes) == ("ready", len(case.content))
+    assert record.phases_ms["total"] >= 5000.0 + record.phases_ms["reload"]
+    assert "load" in record.phases_ms
+
+
+def test_an_estimator_is_loaded_once_whatever_the_processors(tmp_path: Path, records: Records) -> None:
+    (tmp_path / "stored").mkdir()
+    model = stored(tmp_path / "stored", LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), REGRESSOR)
+    store = MemoryStore({"model/1/model": (tmp_path / "stored/model").read_bytes()})
+    clock = StepClock()
+    loader = Loader(Plan(model, store, tmp_path / "loaded", 2, clock, clock.sleep, forks=True), records, {}, 0.0)
+    loader.start(9 * MINUTE)
+    before = loader.model(clock.now)
+    loader.after_fork()
+    assert loader.model(clock.now) is before
+    (record,) = records.cold_starts
+    assert (record.state, "reload" in record.phases_ms) == ("ready", False)
 
 
 def test_a_session_that_cannot_be_made_anew_fails_the_child_with_a_line(tmp_path: Path, records: Records) -> None:
@@ -358,8 +380,9 @@ def test_a_session_that_cannot_be_made_anew_fails_the_child_with_a_line(tmp_path
     (tmp_path / "model.onnx").unlink()
     with pytest.raises(Exception, match="model.onnx"):
         loader.after_fork()
-    assert (loader.state, records.cold_starts[-1].state) == ("failed", "failed")
-    assert "model.onnx" in records.cold_starts[-1].error
+    (record,) = records.cold_starts
+    assert (loader.state, record.state) == ("failed", "failed")
+    assert "model.onnx" in record.error
 
 
 def test_no_start_returns_to_a_fork_while_its_attempt_is_under_way(tmp_path: Path, records: Records) -> None:
