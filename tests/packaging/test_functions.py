@@ -81,7 +81,9 @@ def test_the_function_for_records_has_the_predict_package_and_its_own_folder_and
     predict, records = (build(function, tmp_path / function).folder for function in ("predict", "records"))
     own = {f"{file.stem}.py" for file in (FUNCTIONS / "aws" / "records").glob("*.py")}
     added = {name for name in checksums(records).keys() - checksums(predict).keys() if name.endswith(".py")}
-    assert added == own | {f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "score")}
+    assert added == own | {
+        f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "objects", "results", "score")
+    }
     assert checksums(predict).keys() < checksums(records).keys()
 
 

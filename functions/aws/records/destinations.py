@@ -12,27 +12,27 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import groupby
 from typing import Any, TypeAlias
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from clients import CALLS, connect
 from pilotlight.frozen import dataclass
-
-# Calls at once; a call's seconds.
-_CALLS = 16
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result to write: the record's id, its source, its time there in seconds since 1970, and the JSON document."""
+    """A result to write: the record's id, its source, its time there in seconds since 1970, and the JSON document.
+
+    In S3 the results of one `file` are lines of one object; without a file, a result is an object of its own.
+    """
 
     id: str
     source: str
     time: float
     content: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Service:
-    """How to write to a service: its name in boto3, and the limits of one call in entries and in bytes."""
+    """How to write to a service: its name in boto3, and the limits of one call in entries and in bytes.
+
+    Without limits a call has the results of one file.
+    """
 
     name: str
     entries: int
@@ -65,7 +68,7 @@ class Destination:
         """`place` is a valid value of the setting PILOTLIGHT_RESULTS."""
         self._place = place
         self._service = _SERVICES["s3" if place.startswith("s3://") else place.split(":")[2]]
-        self._calls = 1 if place.endswith(".fifo") else _CALLS  # one after the other keeps their order
+        self._calls = 1 if place.endswith(".fifo") else CALLS  # one after the other keeps their order
         self._clock = clock
         self._client: Any = None
 
@@ -92,14 +95,9 @@ class Destination:
 
     def _connect(self) -> Any:  # noqa: ANN401 - one of six clients
         if self._client is None:
-            config = Config(
-                connect_timeout=_CONNECT_TIMEOUT,
-                read_timeout=_READ_TIMEOUT,
-                retries={"total_max_attempts": 2},
-                max_pool_connections=_CALLS,
+            self._client = connect(
+                self._service.name, None if self._service.name == "s3" else self._place.split(":")[3]
             )
-            region = None if self._service.name == "s3" else self._place.split(":")[3]
-            self._client = boto3.Session().client(self._service.name, region_name=region, config=config)  # type: ignore[call-overload]
         return self._client
 
     def _call(self, client: Any, part: Sequence[Result]) -> Failures:  # noqa: ANN401
@@ -113,6 +111,10 @@ class Destination:
 
 def _parts(results: Sequence[Result], entries: int, size: int) -> Iterator[list[Result]]:
     """Divide results into parts within the limits; a result that is too large by itself is a part, and is refused."""
+    if not entries:
+        for _, lines in groupby(results, lambda result: result.file or result.id):
+            yield list(lines)
+        return
     part: list[Result] = []
     room = size
     for result in results:
@@ -126,22 +128,24 @@ def _parts(results: Sequence[Result], entries: int, size: int) -> Iterator[list[
 
 
 def _s3(place: str, _: str, part: Sequence[Result]) -> Request:
-    """Write an object of one line of JSON, in a partition by the day of the record."""
+    """Write an object of lines of JSON, in a partition by the day of the records."""
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    (result,) = part
-    day = time.strftime("%Y-%m-%d", time.gmtime(result.time))
-    parts = (*prefix.rstrip("/").split("/"), result.source, f"dt={day}", f"{_plain(result.id)}.jsonl")
+    first = part[0]
+    day = time.strftime("%Y-%m-%d", time.gmtime(first.time))
+    parts = (*prefix.rstrip("/").split("/"), first.source, f"dt={day}", f"{_name(first)}.jsonl")
     arguments = {
         "Bucket": bucket,
         "Key": "/".join(filter(None, parts)),
-        "Body": f"{result.content}\n".encode(),
+        "Body": "".join(f"{result.content}\n" for result in part).encode(),
         "ContentType": "application/x-ndjson",
     }
     return Request("put_object", arguments, lambda _: {})
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w.-]", "-", name, flags=re.ASCII)
+def _name(result: Result) -> str:
+    """Return a file's name for a result. Another object's key may differ in a character that has to be replaced."""
+    name = re.sub(r"[^\w.-]", "-", result.file or result.id, flags=re.ASCII)
+    return f"{name[-200:]}-{hashlib.sha256(result.file.encode()).hexdigest()[:16]}" if result.file else name
 
 
 def _sqs(arn: str, endpoint: str, part: Sequence[Result]) -> Request:
@@ -201,7 +205,7 @@ def _dynamodb(arn: str, _: str, part: Sequence[Result]) -> Request:
 
 
 _SERVICES = {
-    "s3": _Service("s3", 1, 1 << 30, _s3),
+    "s3": _Service("s3", 0, 0, _s3),
     "sqs": _Service("sqs", 10, 262_144, _sqs),
     "sns": _Service("sns", 10, 262_144, _sns),
     "events": _Service("events", 10, 262_144, _events),

@@ -1,33 +1,34 @@
 """Events of queues and streams: their records, whatever the envelope.
 
-SQS, standard and FIFO, also with SNS or EventBridge in front of the queue; Kinesis; DynamoDB Streams; Kafka, of MSK and
-self-managed: https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html has their events.
+SQS, standard and FIFO, also with SNS, EventBridge or S3 in front of the queue; SNS, EventBridge and S3 themselves;
+Kinesis; DynamoDB Streams; Kafka, of MSK and self-managed:
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html has their events.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from binascii import Error, a2b_base64
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from dynamodb_values import to_values
+from envelopes import Content, S3Object, notified, read_bridged, read_content, texts, to_seconds
 from failure_rules import Position, Rule
-from pilotlight.frozen import dataclass
+from pilotlight.frozen import dataclass, replace
 from pilotlight.model.json_document import describe
 from pilotlight.records.decode import EventRecord
 
 _BASE64 = {"content-encoding": "base64"}
-_WHOLE = re.compile(r"-?[0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A record of an event.
 
-    `source` is the queue's, stream's, table's or topic's name, and `time` is when the record got there, in seconds
-    since 1970; both are the same at each delivery. `record` is None for a tombstone: the key was deleted. `key` is the
-    key in the source as a JSON value, None without one.
+    `source` is the queue's, stream's, table's, topic's or bucket's name, and `time` is when the record got there, in
+    seconds since 1970; both are the same at each delivery. `record` is None for a tombstone: the key was deleted. `key`
+    is the key in the source as a JSON value, None without one. `object` has the record, or several, and has not been
+    read yet. `file` is the id of the object in which the record was; the records of a file have results in one file.
     """
 
     id: str
@@ -36,6 +37,8 @@ class Delivery:
     record: EventRecord | None
     time: float
     key: object = None
+    object: S3Object | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +56,45 @@ def read_event(event: object, names: Collection[str]) -> Batch:
     delivers all of it again.
     """
     try:
-        match event:
-            case {"eventSource": "aws:kafka" | "SelfManagedKafka", "records": dict(partitions)}:
-                return Batch("each", [_kafka(record) for records in partitions.values() for record in records])
-            case {"Records": [{"eventSource": "aws:sqs", "eventSourceARN": str(arn)}, *_]}:
-                rule: Rule = "group" if arn.endswith(".fifo") else "each"
-                return Batch(rule, [_sqs(record) for record in _of_one_source(event)])
-            case {"Records": [{"eventSource": "aws:kinesis"}, *_]}:
-                return Batch("stream", [_kinesis(record) for record in _of_one_source(event)])
-            case {"Records": [{"eventSource": "aws:dynamodb"}, *_]}:
-                return Batch("stream", [_dynamodb(record, names) for record in _of_one_source(event)])
-    except (KeyError, TypeError) as error:
+        batch = _read(event, names)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a record of the event lacks a field or has another type there: {error}") from error
-    raise ValueError(f"expected records of SQS, Kinesis, DynamoDB Streams or Kafka; found {_found(event)}")
+    if batch is None:
+        expected = "records of SQS, SNS, S3, Kinesis, DynamoDB Streams or Kafka, or an event of EventBridge"
+        raise ValueError(f"expected {expected}; found {_found(event)}")
+    return batch
+
+
+def _read(event: Any, names: Collection[str]) -> Batch | None:  # noqa: ANN401 - events have any form
+    match event:
+        case {"eventSource": "aws:kafka" | "SelfManagedKafka", "records": dict(partitions)}:
+            return Batch("each", [_kafka(record) for records in partitions.values() for record in records])
+        case {"detail-type": str(), "source": str(), "detail": dict()}:
+            return Batch("all", _bridged(event))
+        case {"Records": [{"eventSource": str(source)} | {"EventSource": str(source)}, *_]}:
+            return _read_records(source, _of_one_source(event), names)
+    return None
+
+
+def _read_records(source: str, records: list[dict[str, Any]], names: Collection[str]) -> Batch | None:
+    match source:
+        case "aws:sqs":
+            rule: Rule = "group" if records[0]["eventSourceARN"].endswith(".fifo") else "each"
+            return Batch(rule, _flat(map(_sqs, records)))
+        case "aws:kinesis":
+            return Batch("stream", [_kinesis(record) for record in records])
+        case "aws:dynamodb":
+            return Batch("stream", [_dynamodb(record, names) for record in records])
+        case "aws:sns":
+            return Batch("all", _flat(map(_sns, records)))
+        case "aws:s3":
+            return Batch("all", [_of_object(notified(record)) for record in records])
+    return None
 
 
 def _of_one_source(event: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - events have any form
     records: list[dict[str, Any]] = event["Records"]
-    sources = sorted({record["eventSource"] for record in records})
+    sources = sorted({record.get("eventSource") or record["EventSource"] for record in records})
     if len(sources) > 1:
         raise ValueError(f"expected records of one source, found {', '.join(sources)}")
     return records
@@ -87,37 +111,42 @@ def _found(event: object) -> str:
     return describe(event)
 
 
-def _sqs(record: dict[str, Any]) -> Delivery:
-    own = record["attributes"]
-    payload, attributes = _unwrapped(record["body"], _texts(record.get("messageAttributes") or {}, "stringValue"))
-    return Delivery(
-        record["messageId"],
-        record["eventSourceARN"].rpartition(":")[2],
-        Position(record["messageId"], own.get("MessageGroupId", "")),
-        EventRecord(record["messageId"], payload, attributes),
-        int(own["SentTimestamp"]) / 1000,
-    )
+def _flat(deliveries: Iterable[list[Delivery]]) -> list[Delivery]:
+    return [delivery for some in deliveries for delivery in some]
 
 
-def _unwrapped(body: str, attributes: Mapping[str, str]) -> tuple[str | dict[str, Any], Mapping[str, str]]:
-    """Return what SNS or EventBridge wrapped in a message's body, or the body itself."""
-    if '"TopicArn"' not in body and '"detail-type"' not in body:
-        return body, attributes
-    try:
-        envelope = json.loads(body)
-    except (ValueError, RecursionError):
-        return body, attributes
-    match envelope:
-        case {"Type": "Notification", "TopicArn": str(), "Message": str(message)}:
-            return message, _texts(envelope.get("MessageAttributes") or {}, "Value")
-        case {"detail-type": str(), "source": str(), "detail": dict(detail)}:
-            return detail, attributes
-    return body, attributes
+def _deliveries(content: Content, delivery: Delivery) -> list[Delivery]:
+    """Return a delivery with its record, or one for each object that has the records."""
+    if content.objects is not None:
+        return [replace(_of_object(found), position=delivery.position) for found in content.objects]
+    return [replace(delivery, record=EventRecord(delivery.id, content.payload, content.attributes))]
 
 
-def _texts(attributes: Mapping[str, Any], field: str) -> dict[str, str]:
-    """Return the attributes that are text, by lower-case name."""
-    return {name.lower(): value[field] for name, value in attributes.items() if isinstance(value.get(field), str)}
+def _of_object(found: S3Object) -> Delivery:
+    pending = None if found.is_removed else found
+    return Delivery(found.id, found.bucket, Position(found.id), None, found.time, found.url, pending, found.id)
+
+
+def _sqs(record: dict[str, Any]) -> list[Delivery]:
+    id_, own = record["messageId"], record["attributes"]
+    content = read_content(record["body"], texts(record.get("messageAttributes") or {}, "stringValue"))
+    queue = record["eventSourceARN"].rpartition(":")[2]
+    position = Position(id_, own.get("MessageGroupId", ""))
+    return _deliveries(content, Delivery(id_, queue, position, None, int(own["SentTimestamp"]) / 1000))
+
+
+def _sns(record: dict[str, Any]) -> list[Delivery]:
+    message = record["Sns"]
+    id_ = message["MessageId"]
+    content = read_content(message["Message"], texts(message.get("MessageAttributes") or {}, "Value"))
+    topic = message["TopicArn"].rpartition(":")[2]
+    return _deliveries(content, Delivery(id_, topic, Position(id_), None, to_seconds(message["Timestamp"])))
+
+
+def _bridged(event: dict[str, Any]) -> list[Delivery]:
+    id_ = event["id"]
+    delivery = Delivery(id_, event["source"], Position(id_), None, to_seconds(event["time"]))
+    return _deliveries(read_bridged(event), delivery)
 
 
 def _kinesis(record: dict[str, Any]) -> Delivery:
@@ -136,45 +165,17 @@ def _kinesis(record: dict[str, Any]) -> Delivery:
 def _dynamodb(record: dict[str, Any], names: Collection[str]) -> Delivery:
     """Read a change of an item. Attributes of its key that are no features only name it, and are left out."""
     change = record["dynamodb"]
-    number, keys = change["SequenceNumber"], _values(change["Keys"])
+    number, keys = change["SequenceNumber"], to_values(change["Keys"])
     scored = None
     if record["eventName"] != "REMOVE":
         image = change.get("NewImage")
         if image is None:
             raise ValueError("a record has no new image; set the stream's view type to NEW_IMAGE or NEW_AND_OLD_IMAGES")
-        item = {name: value for name, value in _values(image).items() if name not in keys or name in names}
+        item = {name: value for name, value in to_values(image).items() if name not in keys or name in names}
         scored = EventRecord(record["eventID"], item)
     source = record["eventSourceARN"].split("/")[1]
     position = Position(number, sequence=int(number))
     return Delivery(record["eventID"], source, position, scored, float(change["ApproximateCreationDateTime"]), keys)
-
-
-def _values(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _value(typed) for name, typed in attributes.items()}
-
-
-def _value(typed: dict[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
-    """Return a value of DynamoDB as JSON has it; binary values stay base64.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html
-    """
-    ((kind, value),) = typed.items()
-    match kind:
-        case "N":
-            return _number(value)
-        case "NS":
-            return [_number(each) for each in value]
-        case "L":
-            return [_value(each) for each in value]
-        case "M":
-            return _values(value)
-        case "NULL":
-            return None
-    return value
-
-
-def _number(text: str) -> float:
-    return int(text) if _WHOLE.fullmatch(text) else float(text)
 
 
 def _kafka(record: dict[str, Any]) -> Delivery:

@@ -17,8 +17,18 @@ from pilotlight.frozen import dataclass
 Identifier: TypeAlias = "str | tuple[str, int]"
 """What the source calls a record: a message's id, a sequence number, or Kafka's `topic-partition` and offset."""
 
-Rule: TypeAlias = Literal["each", "group", "stream"]
-"""`each` record may fail alone, or a failure takes with it the later ones of its `group` or of the whole `stream`."""
+Rule: TypeAlias = Literal["each", "group", "stream", "all"]
+"""`each` record may fail alone, or a failure takes with it the later ones of its `group` or of the whole `stream`.
+
+Of an asynchronous invocation `all` comes again if the function raises an error, whatever it would reply.
+"""
+
+
+class RecordsFailed(Exception):
+    """Records of an asynchronous invocation have failed; Lambda tries twice more, then uses its on-failure destination.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ def redelivered(rule: Rule, positions: Sequence[Position], failed: Collection[Id
     """
     if rule == "each":
         return [position for position in positions if position.identifier in failed]
+    if rule == "all":
+        return list(positions) if any(position.identifier in failed for position in positions) else []
     if rule == "stream":
         lowest = min((position.sequence for position in positions if position.identifier in failed), default=None)
         return [position for position in positions if lowest is not None and position.sequence >= lowest]

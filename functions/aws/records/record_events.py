@@ -14,12 +14,14 @@ from typing import Any, TypeAlias
 import direct_events
 from destinations import Destination, Failures, Result
 from event_sources import Batch, Delivery, read_event
-from failure_rules import Position, redelivered, reply
+from failure_rules import Position, RecordsFailed, redelivered, reply
 from http_events import Invocation
 from pilotlight.errors import RequestError
+from pilotlight.frozen import replace
 from pilotlight.records.results import result_document, scored
 from pilotlight.records.score import Outcome, Scorer, Scoring
 from pilotlight.service import Service
+from s3_objects import Objects
 
 # The part of an invocation's time that is reserved to write the results, at most so many seconds; and the seconds
 # before the deadline by which the function returns.
@@ -33,28 +35,34 @@ _Pair: TypeAlias = "tuple[Delivery, Outcome | None]"
 class RecordEvents:
     """Answers events with a service's model."""
 
-    def __init__(self, service: Service, destination: Destination, environ: Mapping[str, str]) -> None:
-        """`destination` is where the results go."""
+    def __init__(
+        self, service: Service, destination: Destination, objects: Objects, environ: Mapping[str, str]
+    ) -> None:
+        """`destination` is where the results go. `objects` reads what notifications name."""
         self._environ = environ
         self._service = service
         self._scorer = Scorer(service.plane, max_bytes=service.max_body_bytes, clock=time.monotonic)
         self._destination = destination
+        self._objects = objects
         self._names = frozenset(service.model.signature.feature_names)
 
     def answer(self, invocation: Invocation) -> dict[str, Any]:
         """Return which records are to come again; or to a warmer or a test, the model's readiness.
 
-        Raises ValueError for any other event, which its source then delivers again.
+        Raises ValueError for any other event, which its source then delivers again, and RecordsFailed where its source
+        does not take replies.
         """
         if isinstance(invocation.event, dict) and direct_events.is_harmless(invocation.event):
             return direct_events.readiness(self._service, invocation, self._environ)
         began = time.monotonic()
-        batch = read_event(invocation.event, self._names)
         writing = min((invocation.deadline - began) * _WRITING_SHARE, _MAX_WRITING)
+        batch = read_event(invocation.event, self._names)
+        deliveries, errors = self._objects.read(batch.deliveries, invocation.deadline - writing)
+        batch = replace(batch, deliveries=deliveries)
         records = [delivery.record for delivery in batch.deliveries if delivery.record is not None]
         scoring = self._scorer.score(records, invocation.deadline - writing)
         pairs = _paired(batch.deliveries, scoring)
-        errors = {delivery.id: outcome.error for delivery, outcome in pairs if outcome and outcome.error}
+        errors |= {delivery.id: outcome.error for delivery, outcome in pairs if outcome and outcome.error}
         held_back = _ids(batch, _again(batch, errors))
         results = {
             delivery.id: _result(delivery, outcome) for delivery, outcome in pairs if delivery.id not in held_back
@@ -75,6 +83,10 @@ class RecordEvents:
                     latency_ms=round((time.monotonic() - began) * 1000, 3),
                 )
             )
+        if again and batch.rule == "all":
+            (id_, error), *others = errors.items()
+            more = f", and {len(others)} more" if others else ""
+            raise RecordsFailed(f"{id_}: {error.message} ({error.code}){more}")
         return reply(batch.rule, again)
 
 
@@ -95,7 +107,7 @@ def _ids(batch: Batch, positions: Iterable[Position]) -> set[str]:
 
 def _result(delivery: Delivery, outcome: Outcome | None) -> Result:
     content = result_document(delivery.id, delivery.source, delivery.key, outcome).decode()
-    return Result(delivery.id, delivery.source, delivery.time, content)
+    return Result(delivery.id, delivery.source, delivery.time, content, delivery.file)
 
 
 def _unwritten(failures: Failures) -> dict[str, RequestError]:

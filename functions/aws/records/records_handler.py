@@ -23,8 +23,10 @@ _FOLDER = Path(__file__).parent
 _SERVICE, _LOADER = boot(execution_environment.platform(_FOLDER, _STARTED, os.environ, scores_records=True), os.environ)
 from destinations import Destination  # imports boto3, which only the results need
 from record_events import RecordEvents
+from s3_objects import Objects
 
-_EVENTS = RecordEvents(_SERVICE, Destination(os.environ["PILOTLIGHT_RESULTS"]), os.environ)
+_RESULTS = os.environ["PILOTLIGHT_RESULTS"]
+_EVENTS = RecordEvents(_SERVICE, Destination(_RESULTS), Objects(_SERVICE.max_body_bytes, (_RESULTS,)), os.environ)
 execution_environment.finish_init(_LOADER, os.environ)
 
 

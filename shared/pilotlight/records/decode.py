@@ -78,14 +78,14 @@ def _to_bytes(payload: bytes | str, encoding: str, max_bytes: int) -> bytes:
         encodings.append("base64")  # no text has gzip's first bytes
     while encodings:
         content = _decoded(encodings.pop(), content, max_bytes)
-    return unzipped(content, max_bytes) if content.startswith(_GZIP_BYTES) else content
+    return unpacked(content, max_bytes)
 
 
 def _decoded(encoding: str, content: bytes, max_bytes: int) -> bytes:
     if encoding == "base64":
         return _from_base64(content)
     if encoding in _GZIP_NAMES:
-        return unzipped(content, max_bytes)
+        return _unzipped(content, max_bytes)
     raise UnsupportedMediaType(f"found content encoding {describe(encoding)}, expected gzip, base64 or none")
 
 
@@ -98,8 +98,13 @@ def _from_base64(content: bytes) -> bytes:
         raise InvalidRequest(f"the payload is not valid base64: {error}") from None
 
 
-def unzipped(content: bytes, max_bytes: int) -> bytes:
-    """Return what gzip packed, also in several members, of at most so many bytes. Raise TooLarge or InvalidRequest."""
+def unpacked(content: bytes, max_bytes: int) -> bytes:
+    """Return bytes without gzip, which its first bytes tell. Raise TooLarge above `max_bytes`, or InvalidRequest."""
+    return _unzipped(content, max_bytes) if content.startswith(_GZIP_BYTES) else content
+
+
+def _unzipped(content: bytes, max_bytes: int) -> bytes:
+    """Unpack gzip, also of several members."""
     import zlib  # noqa: PLC0415 - few records need it
     from gzip import GzipFile  # noqa: PLC0415
     from io import BytesIO  # noqa: PLC0415

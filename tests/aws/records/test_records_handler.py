@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -51,10 +52,11 @@ def client(service: str) -> Any:
 
 
 def objects(store: EmbeddedStore) -> dict[str, Any]:
-    """Return the results under the prefix of the function, by their keys."""
+    """Return the results under the prefix of the function, by their keys, without those of several lines."""
     s3, bucket = client("s3"), store.url.removeprefix("s3://")
     found = s3.list_objects_v2(Bucket=bucket, Prefix="results/").get("Contents", [])
-    return {each["Key"]: json.loads(s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read()) for each in found}
+    contents = {each["Key"]: s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in found}
+    return {key: json.loads(content) for key, content in contents.items() if content.count(b"\n") == 1}
 
 
 @pytest.mark.parametrize("source", ["kinesis", "dynamodb", "msk", "kafka"])
@@ -79,12 +81,58 @@ def test_the_real_events_of_each_source_get_the_sample_requests_answer(
 ) -> None:
     event = json.loads(file.read_bytes())
     deliveries = read_event(event, model.model.signature.feature_names).deliveries
+    for each in filter(None, (delivery.object for delivery in deliveries)):
+        put(each.bucket, each.key, json.dumps(sample_document()))
     assert function.invoke(event) == {"batchItemFailures": []}
     found = {each["id"]: each["result"] for each in objects(store).values()}
-    answers = [found[each.id] for each in deliveries if each.record is not None]
+    answers = [found[each.id] for each in deliveries if each.record is not None or each.object is not None]
     assert [(each["prediction"], each["model_version"]) for each in answers] == [(PREDICTION, 1)] * len(answers)
     assert answers
-    assert all(found[each.id] is None for each in deliveries if each.record is None)
+    assert all(found[each.id] is None for each in deliveries if each.record is None and each.object is None)
+
+
+def sample_document() -> Any:
+    """Return the sample request's document."""
+    return json.loads((EVENTS / "records" / "eventbridge.json").read_bytes())["detail"]
+
+
+def put(bucket: str, key: str, body: str | bytes) -> None:
+    s3 = client("s3")
+    if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def test_lines_of_an_object_have_results_in_one_object_and_a_bad_line_fails_all(
+    function: LambdaRuntime, store: EmbeddedStore
+) -> None:
+    """In a queue the message with the notification comes again; S3 itself invokes again after an error."""
+    lines = [json.dumps(sample_document()), "", ",".join(["1.5"] * 30), json.dumps([2.0] * 30)]
+    put("incoming", "good lines/a+b.jsonl.gz", gzip.compress("\n".join(lines).encode()))
+    put("incoming", "bad.ndjson", "\n".join([*lines, "poison"]))
+    good, bad = (notification(key) for key in ("good+lines/a%2Bb.jsonl.gz", "bad.ndjson"))
+    assert function.invoke(good) == {"batchItemFailures": []}
+    with pytest.raises(FunctionFailed, match=r"RecordsFailed: bad.ndjson@0055AED6DCD90281E5#5: expected 30 cells"):
+        function.invoke(bad)
+    messages = [record_of("sqs", number, 0, "", json.dumps(event)) for number, event in enumerate((good, bad))]
+    failed = function.invoke(event_of("sqs", messages))["batchItemFailures"]
+    assert [each["itemIdentifier"] for each in failed] == [messages[1]["messageId"]]
+    s3, bucket = client("s3"), store.url.removeprefix("s3://")
+    (found,) = s3.list_objects_v2(Bucket=bucket, Prefix="results/incoming/dt=2026-12-02/good")["Contents"]
+    content = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read().decode()
+    results = [json.loads(line) for line in content.splitlines()]
+    name = "good lines/a+b.jsonl.gz"
+    assert [result["id"] for result in results] == [f"{name}@0055AED6DCD90281E5#{line}" for line in (1, 3, 4)]
+    assert {result["key"] for result in results} == {f"s3://incoming/{name}"}
+    assert "bad" not in str(s3.list_objects_v2(Bucket=bucket, Prefix="results/incoming")["Contents"])
+
+
+def notification(key: str) -> dict[str, Any]:
+    """Return S3's notification of an object whose name is encoded as there."""
+    event: dict[str, Any] = json.loads((EVENTS / "records" / "s3.json").read_bytes())
+    event["Records"][0]["eventTime"] = "2026-12-02T10:00:00.000Z"
+    event["Records"][0]["s3"]["object"] = {"key": key, "size": 10, "sequencer": "0055AED6DCD90281E5"}
+    return event
 
 
 def test_a_start_without_a_destination_fails_with_a_sentence(model: Pinned, store: EmbeddedStore) -> None:
@@ -104,8 +152,8 @@ def test_the_predict_function_takes_no_notice_of_a_destination(model: Pinned, st
 def test_it_describes_its_version_and_answers_a_test_event(function: LambdaRuntime, model: Pinned) -> None:
     assert function.invoke({"pilotlight": "describe"})["model"]["name"] == model.model.name
     assert function.invoke({"key1": "value1"})["status"] == "ready"
-    with pytest.raises(FunctionFailed, match='ValueError: .* found records of "aws:s3"'):
-        function.invoke({"Records": [{"eventSource": "aws:s3"}]})
+    with pytest.raises(FunctionFailed, match='ValueError: .* found records of "aws:codecommit"'):
+        function.invoke({"Records": [{"eventSource": "aws:codecommit"}]})
     assert function.invoke(event_of("sqs", [record_of("sqs", 1, 0, "good", GOOD)])) == {"batchItemFailures": []}
 
 
