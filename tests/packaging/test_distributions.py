@@ -113,10 +113,11 @@ def test_the_command_imports_packages_that_are_declared_and_those_of_an_extra_by
 ) -> None:
     command = [file for file in CLI.rglob("*.py") if not any(map(file.is_relative_to, CHILDREN))]
     own = {*sys.stdlib_module_names, "pilotlight", "pilotlight_cli"}
+    core = dict.fromkeys(imported_modules(command, CORE), "") | dict.fromkeys((CORE / "files").rglob("*.py"), "batch")
     found = [
         (file, name, extra)
-        for file in [*command, *imported_modules(command, CORE)]
-        for name, extra in imports(ast.parse(file.read_bytes()))
+        for file, of in (dict.fromkeys(command, "") | core).items()
+        for name, extra in imports(ast.parse(file.read_bytes()), of)
         if name.partition(".")[0] not in own | OPTIONAL
     ]
     undeclared = [(str(file), name, extra) for file, name, extra in found if not is_of(name, declared[extra])]

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "http": {"codec", "dataplane", "model"},
     "protocols": {"codec", "dataplane", "http", "model"},
     "records": {"codec", "dataplane", "model", "protocols"},
+    "files": {"codec", "dataplane", "model"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
     "boot": {"codec", "fetch", "model", "service", "settings", "start", "telemetry"},
 }

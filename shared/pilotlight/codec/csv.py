@@ -32,7 +32,7 @@ def read(signature: Signature, headers: Mapping[str, str], body: bytes) -> tuple
         return (plain,)
     columns, rows, lines = split(text)
     order = column_order(signature, columns, None)
-    readers = _readers(signature, order)
+    readers = cell_readers(signature, order)
     cells = [[reader(cell) for reader, cell in zip(readers, row, strict=True)] for row in rows]
 
     def place(row: int, column: int) -> str:
@@ -83,7 +83,7 @@ def read_line(signature: Signature, text: str) -> tuple[Tensor, ...]:
         raise InvalidRequest(f"expected one line of CSV, found {len(lines)}")
     if len(lines[0]) != len(names):
         raise InvalidRequest(f"expected {len(names)} cells, found {len(lines[0])}")
-    cells = [reader(cell) for reader, cell in zip(_readers(signature, order), lines[0], strict=True)]
+    cells = [reader(cell) for reader, cell in zip(cell_readers(signature, order), lines[0], strict=True)]
     return read_table(signature, order, [cells], lambda _, column: f"column {describe(names[column])}")
 
 
@@ -119,7 +119,7 @@ def split(text: str) -> tuple[list[str], list[list[str]], list[int]]:
     return columns, rows, lines
 
 
-def _readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str], object]]:
+def cell_readers(signature: Signature, order: Sequence[int]) -> list[Callable[[str], object]]:
     """Return each column's conversion from a cell to a value."""
     if signature.matrix:
         return [_reader_of(signature.matrix)] * len(order)

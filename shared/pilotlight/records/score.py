@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
 from typing import TypeAlias
 
+from pilotlight.codec.batches import joined, sliced
 from pilotlight.codec.encode import count_out_of_range
 from pilotlight.dataplane import RESERVE, DataPlane
 from pilotlight.errors import NotReady, PredictionTimeout, RequestError
@@ -162,7 +162,7 @@ class _Event:
         first = part[0].decoded
         alone = len(part) == 1
         counts = [entry.decoded.rows or 1 for entry in part]
-        inputs = first.inputs if alone else _joined([entry.decoded.inputs for entry in part])
+        inputs = first.inputs if alone else joined([entry.decoded.inputs for entry in part])
         began = self._clock()
         self._runs += 1
         rows = first.checked_rows if alone else sum(counts)
@@ -173,7 +173,7 @@ class _Event:
         start = 0
         for entry, count in zip(part, counts, strict=True):
             document = entry.decoded.document
-            own = outputs if alone or document is None else _sliced(outputs, start, start + count)
+            own = outputs if alone or document is None else sliced(outputs, start, start + count)
             result = single[start] if document is None else document(own)
             self._outcomes[entry.index] = Outcome(self._records[entry.index], result)
             start += count
@@ -209,34 +209,6 @@ def _shape(decoded: Decoded) -> _Shape:
 
 def _size(tensor: Tensor) -> int:
     return tensor.count * (tensor.datatype.size or _STRING_BYTES)
-
-
-def _joined(parts: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Join the inputs of several records along their first dimension."""
-    return tuple(_join(tensors) for tensors in zip(*parts, strict=True))
-
-
-def _join(tensors: Sequence[Tensor]) -> Tensor:
-    first = tensors[0]
-    shape = (sum(tensor.shape[0] for tensor in tensors), *first.shape[1:])
-    if isinstance(first.data, list):
-        return Tensor(first.datatype, shape, [value for tensor in tensors for value in tensor.values()])
-    return Tensor(first.datatype, shape, bytearray().join(tensor.data for tensor in tensors))  # type: ignore[misc]
-
-
-def _sliced(outputs: Sequence[Tensor], start: int, stop: int) -> tuple[Tensor, ...]:
-    """Return the rows from `start` to `stop` of each output."""
-    return tuple(_slice(tensor, start, stop) for tensor in outputs)
-
-
-def _slice(tensor: Tensor, start: int, stop: int) -> Tensor:
-    width = prod(tensor.shape[1:])
-    shape = (stop - start, *tensor.shape[1:])
-    if isinstance(tensor.data, list):
-        return Tensor(tensor.datatype, shape, tensor.data[start * width : stop * width])
-    bytes_of_row = width * tensor.datatype.size
-    content = memoryview(tensor.data).cast("B")
-    return Tensor(tensor.datatype, shape, content[start * bytes_of_row : stop * bytes_of_row])
 
 
 def _out_of_time() -> RequestError:
