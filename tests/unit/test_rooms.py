@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "dataplane": {"codec", "model", "start"},
     "http": {"codec", "dataplane", "model"},
     "protocols": {"codec", "dataplane", "http", "model"},
-    "records": {"codec", "dataplane", "model", "protocols"},
+    "records": {"codec", "dataplane", "model", "protocols", "telemetry"},
     "files": {"codec", "dataplane", "model"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
     "boot": {"codec", "fetch", "model", "service", "settings", "start", "telemetry"},
