@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
+from doubles import MemoryStore, Records, StepClock
 from estimators import (
     CLASSIFIER,
     FLATS,
@@ -42,6 +43,7 @@ from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, FP32, FP64, INT64, Tensor
 from pilotlight.pickles.loading import scan
+from pilotlight.start.loading import Loader, Plan
 
 
 @pytest.mark.parametrize("form", ["pickle", "skops"])
@@ -235,3 +237,18 @@ def test_a_file_that_is_no_skops_file_is_refused(tmp_path: Path) -> None:
 def test_what_does_not_predict_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="StandardScaler, expected an estimator with predict"):
         runtimes.load(store(tmp_path, StandardScaler().fit(POINTS), REGRESSOR), tmp_path, 1)
+
+
+def test_an_estimator_is_loaded_once_whatever_the_processors(tmp_path: Path) -> None:
+    records = Records()
+    (tmp_path / "stored").mkdir()
+    model = store(tmp_path / "stored", LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), REGRESSOR)
+    objects = MemoryStore({"model/1/model": (tmp_path / "stored/model").read_bytes()})
+    clock = StepClock()
+    loader = Loader(Plan(model, objects, tmp_path / "loaded", 2, clock, clock.sleep, forks=True), records, {}, 0.0)
+    loader.start(540.0)
+    before = loader.model(clock.now)
+    loader.after_fork()
+    assert loader.model(clock.now) is before
+    (record,) = records.cold_starts
+    assert (record.state, "reload" in record.phases_ms) == ("ready", False)

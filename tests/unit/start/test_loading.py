@@ -6,11 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sklearn.linear_model import LinearRegression
 
 from doubles import CONTENT, MemoryStore, Records, StepClock, description
-from estimators import REGRESSOR
-from estimators import store as stored
 from pilotlight.errors import DigestMismatch, ModelError, NotReady, ObjectRefused, PilotlightError, StoreUnavailable
 from pilotlight.fetch import Sink
 from pilotlight.start import loading
@@ -357,20 +354,6 @@ def test_a_session_with_threads_of_its_own_is_tried_and_let_go_before_a_fork_and
     assert (record.state, record.fetched_bytes) == ("ready", len(case.content))
     assert record.phases_ms["total"] >= 5000.0 + record.phases_ms["reload"]
     assert "load" in record.phases_ms
-
-
-def test_an_estimator_is_loaded_once_whatever_the_processors(tmp_path: Path, records: Records) -> None:
-    (tmp_path / "stored").mkdir()
-    model = stored(tmp_path / "stored", LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0]), REGRESSOR)
-    store = MemoryStore({"model/1/model": (tmp_path / "stored/model").read_bytes()})
-    clock = StepClock()
-    loader = Loader(Plan(model, store, tmp_path / "loaded", 2, clock, clock.sleep, forks=True), records, {}, 0.0)
-    loader.start(9 * MINUTE)
-    before = loader.model(clock.now)
-    loader.after_fork()
-    assert loader.model(clock.now) is before
-    (record,) = records.cold_starts
-    assert (record.state, "reload" in record.phases_ms) == ("ready", False)
 
 
 def test_a_session_that_cannot_be_made_anew_fails_the_child_with_a_line(tmp_path: Path, records: Records) -> None:
