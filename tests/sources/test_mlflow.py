@@ -71,6 +71,17 @@ def test_a_registered_model_is_published_from_its_server(
     assert ("models:/churn@champion is version 1" in notes) == argument.endswith("champion")
 
 
+@pytest.mark.usefixtures("mlflow_folders")
+def test_a_registered_model_is_converted(mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+    out = tmp_path / "churn.onnx"
+    result = CliRunner().invoke(app, ["convert", "models:/churn@champion", str(out), "--trust", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rows"] == json.loads(result.stdout)["labels"]
+    assert f"models:/churn/1 is downloaded from {mlflow_server}" in " ".join(result.stderr.split())
+    assert published(str(out), tmp_path / "store")["manifest"]["runtime"]["engine"] == "onnxruntime-python"
+
+
 UNKNOWN = [
     ("models:/churn/7", "get-download-uri: not found (404: Model Version (name=churn, version=7) not found)"),
     ("models:/churn@gone", "alias: not found (400: Registered model alias gone not found.)"),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, MaxMemory, MaxSeconds
+from pilotlight_cli.commands.options import AsJson, FileOfSource, MaxMemory, MaxSeconds, SourceModel
 from pilotlight_cli.sandbox.job import UsageError
+from pilotlight_cli.sources import obtained
 
 if TYPE_CHECKING:
     from pilotlight_cli.converting.convert import Report
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def convert(
-    path: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="Model file.", show_default=False)],
+    path: SourceModel,
     out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="ONNX model to write.", show_default=False)],
     *,
+    file: FileOfSource = "",
     rows: Annotated[
         Path | None,
         typer.Option(
@@ -73,13 +75,16 @@ def convert(
     if (quantize is None) != (golden is None):
         raise UsageError("--quantize and --golden belong together: the golden samples have the tolerance")
     samples = read_golden(read(golden)) if golden else None
-    converting.check_target(path, out, force=force)
-    source = converting.describe(path, limits)
+    converting.check_target(Path(path), out, force=force)
+    found = obtained(path, file)
+    source = converting.describe(found.path, limits)
     if source.names:
-        _ask(path, source, trust=trust)
-    with console.stepping(f"Converting {path.name}") as step:
+        _ask(found.path, source, trust=trust)
+    for note in found.notes:
+        console.note(note)
+    with console.stepping(f"Converting {found.path.name}") as step:
         report = converting.convert(
-            path,
+            found.path,
             out,
             source,
             rows=rows,

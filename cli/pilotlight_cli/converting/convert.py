@@ -13,7 +13,6 @@ from pilotlight.model.golden import Golden
 from pilotlight_cli.converting.environment import prepare, requirements
 from pilotlight_cli.converting.quantizing import quantize
 from pilotlight_cli.converting.sources import Source, read_source
-from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.formats.recognition import Recognised
 from pilotlight_cli.hostenv import host_packages
@@ -49,8 +48,6 @@ class Report:
 
 def describe(path: Path, limit_options: LimitOptions = DEFAULT) -> Source:
     """Say what a file is, without loading it. Raise UsageError, NotRecognised, UnsafePickle or ModelError."""
-    if (path / "saved_model.pb").exists():
-        raise UsageError(saved_model(str(path)))
     limits = limit_options.limits(check_regular(path).st_size)
     job = {"path": str(path.absolute())}
     return read_source(run_task("describe", job, None, temporary_folder(), path.name, limits=limits))
@@ -60,7 +57,7 @@ def check_target(path: Path, out: Path, *, force: bool) -> None:
     """Raise UsageError if `out` may not be written."""
     if out.suffix != ".onnx":
         raise UsageError(f"{out} is not the name of an ONNX model; expected one that ends with .onnx")
-    if out.exists() and out.samefile(path):
+    if out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"{out} is the file to convert; choose another name")
     if out.exists() and not force:
         raise UsageError(f"{out} exists; choose another name, or overwrite it with --force")

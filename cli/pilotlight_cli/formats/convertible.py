@@ -37,9 +37,9 @@ def recognise(path: Path, head: bytes) -> Convertible | None:
     return _recognise_zip(path) if head.startswith(b"PK\x03\x04") else None
 
 
-def advice(path: Path) -> str:
-    """Return what to do with such a file."""
-    return f"convert it first: pilotlight convert {path.name} model.onnx"
+def command(given: str) -> str:
+    """Return the command that converts a file, which `given` names on a command line."""
+    return f"pilotlight convert {given} model.onnx"
 
 
 def pickled_booster(content: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.formats import LIBRARIES, is_before
+from pilotlight_cli.formats.convertible import command
 from pilotlight_cli.formats.recognition import LZ4_PACKAGES, Recognised
 
 # What was current with each scikit-learn: later releases of numpy and scipy have dropped what it uses.
@@ -37,7 +38,8 @@ class Kind:
     """A row of the table.
 
     `inspector` is the module in `pilotlight_cli.sandbox.child` whose `inspect` inspects the model. `requirements`
-    returns what that process needs for a file of this name, or raises ModelError if functions cannot have it.
+    returns what that process needs for a file that is so named on a command line, or raises ModelError if functions
+    cannot have it.
     """
 
     inspector: str
@@ -58,7 +60,7 @@ def _sklearn(name: str, found: Recognised) -> list[str]:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,2}", found.sklearn) or is_before(found.sklearn, oldest):
         raise ModelError(
             f"{name} was made with scikit-learn {found.sklearn}, expected release {oldest} or later, the first for "
-            f"the functions' Python 3.13; train it again with one, or convert it: pilotlight convert {name} model.onnx"
+            f"the functions' Python 3.13; train it again with one, or convert it: {command(name)}"
         )
     unpacking = LZ4_PACKAGES if found.lz4 else ()
     return [

@@ -98,8 +98,12 @@ class Recognised:
     repairs: bool = False
 
 
-def recognise(path: Path) -> Recognised:
-    """Recognise the file at `path`. Raise NotRecognised, or ModelError for external data outside its folder."""
+def recognise(path: Path, given: str = "") -> Recognised:
+    """Recognise the file at `path`, which `given` names on a command line: by default its name.
+
+    Raise NotRecognised, or ModelError for external data outside its folder.
+    """
+    given = given or path.name
     with path.open("rb") as file:
         head = file.read(convertible.HEAD)
     if not head:
@@ -108,9 +112,9 @@ def recognise(path: Path) -> Recognised:
         if head.startswith(magic):
             raise NotRecognised(f"{path.name} is {description}")
     if other := convertible.recognise(path, head):
-        raise NotRecognised(f"{path.name} is {other.description}; {convertible.advice(path)}")
+        raise NotRecognised(f"{path.name} is {other.description}; convert it first: {convertible.command(given)}")
     for recogniser in _RECOGNISERS:
-        if found := recogniser(path, head):
+        if found := recogniser(path, head, given):
             return found
     raise NotRecognised(
         foreign(path)
@@ -119,7 +123,7 @@ def recognise(path: Path) -> Recognised:
     )
 
 
-def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
+def _recognise_onnx(path: Path, _head: bytes, _given: str) -> Recognised | None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         onnx = onnx_file.read(content)
     if onnx is None:
@@ -144,7 +148,7 @@ def _recognise_onnx(path: Path, _head: bytes) -> Recognised | None:
     )
 
 
-def _recognise_ort(path: Path, head: bytes) -> Recognised | None:
+def _recognise_ort(path: Path, head: bytes, _given: str) -> Recognised | None:
     return Recognised("ort", size=path.stat().st_size) if head.startswith(_ORT, 4) else None
 
 
@@ -222,7 +226,7 @@ def pickle_in(path: Path, head: bytes) -> bytes | None:
     return content
 
 
-def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
+def _recognise_pickle(path: Path, head: bytes, given: str) -> Recognised | None:
     content = pickle_in(path, head)
     if content is None:
         return None
@@ -230,7 +234,7 @@ def _recognise_pickle(path: Path, head: bytes) -> Recognised | None:
     if not versions and content[:1] != b"\x80" and not content.endswith(b"."):
         return None
     if library := convertible.pickled_booster(content):
-        raise NotRecognised(f"{path.name} is a pickle of {library}; {convertible.advice(path)}")
+        raise NotRecognised(f"{path.name} is a pickle of {library}; convert it first: {convertible.command(given)}")
     if not versions and not content.endswith(b"."):
         raise NotRecognised(f"{path.name} is a pickle that was truncated; copy or save it again")
     if len(versions) != 1:
@@ -253,7 +257,7 @@ def pickled_versions(content: bytes) -> Iterator[str]:
     yield from (field[1].decode(errors="replace") for field in _FIELD_AS_TEXT.finditer(content))
 
 
-def _recognise_zip(path: Path, head: bytes) -> Recognised | None:
+def _recognise_zip(path: Path, head: bytes, _given: str) -> Recognised | None:
     if not head.startswith(b"PK\x03\x04"):
         return None
     try:
@@ -297,7 +301,7 @@ def _versions(schema: object) -> Iterator[str]:
 
 
 # Each returns None for a file of another kind: the first that does not decides.
-_RECOGNISERS: Final[tuple[Callable[[Path, bytes], Recognised | None], ...]] = (
+_RECOGNISERS: Final[tuple[Callable[[Path, bytes, str], Recognised | None], ...]] = (
     _recognise_zip,
     _recognise_pickle,
     _recognise_ort,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,20 +73,22 @@ def inspect(
     pipeline: Sequence[str] = (),
     with_module: Path | None = None,
     limit_options: LimitOptions = DEFAULT,
+    given: str = "",
 ) -> Inspection:
     """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
     `method` is the estimator's method to serve; empty for predict and predict_proba. `pipeline` are the keys of a
     dictionary, or the positions in a tuple, of the objects that make a pipeline. `with_module` is the source of a
-    module whose classes the model names; it becomes one of the `files`.
+    module whose classes the model names; it becomes one of the `files`. `given` names the model on a command line, by
+    default the path does.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
     file), ModelError (the model cannot be served), UnsafePickle, FormatError or InstallError.
     """
     _check_allowed(allow)
-    path = path.absolute()
-    found = recognise_file(path, limit_options)
+    given, path = given or shlex.quote(str(path)), path.absolute()
+    found = recognise_file(path, limit_options, given)
     for option, value in (("--method", method), ("--pipeline", pipeline), ("--with-module", with_module)):
         if value and KINDS[found.kind].inspector != "sklearn":
             raise UsageError(f"{path.name} is an ONNX model, and {option} is for scikit-learn; leave it out")
@@ -112,8 +115,9 @@ def inspect(
         pipeline=tuple(pipeline),
         repairs=found.repairs,
         module=str(module or ""),
+        given=given,
     )
-    packages = host_packages([*KINDS[found.kind].requirements(path.name, found), *providers.values()])
+    packages = host_packages([*KINDS[found.kind].requirements(given, found), *providers.values()])
     limits = limit_options.limits(found.size)
     findings = read_findings(run_task("inspect", write_job(job), packages, job.folder, path.name, limits=limits))
     if file_states(before) != before:
@@ -148,16 +152,15 @@ def discard(inspection: Inspection) -> None:
     shutil.rmtree(folder.parent if folder.name == _GIVEN else folder)
 
 
-def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT) -> Recognised:
+def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT, given: str = "") -> Recognised:
     """Recognise the file at `path`. Raise UsageError if it is not a regular file, NotRecognised or ModelError."""
     if path.is_dir():
         raise UsageError(foreign_folder(path))
     limits = limit_options.limits(check_regular(path).st_size)
     with path.open("rb") as file:
         packages = host_packages(list(LZ4_PACKAGES)) if file.read(len(LZ4)) == LZ4 else None
-    return read_recognised(
-        run_task("recognise", {"path": str(path)}, packages, temporary_folder(), path.name, limits=limits)
-    )
+    document = {"path": str(path), "given": given or shlex.quote(str(path))}
+    return read_recognised(run_task("recognise", document, packages, temporary_folder(), path.name, limits=limits))
 
 
 def check_onnx(path: Path, found: Recognised) -> None:

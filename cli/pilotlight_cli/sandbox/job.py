@@ -43,7 +43,7 @@ class Job:
     that the publisher adds; `packages` provide the latter, by their names on PyPI. A file that is saved again goes to
     `folder`. `method` and `pipeline` are the publisher's options, or empty; `module` is the path of the
     publisher's own module, packed. `external_files`, `labels`, `vocabulary`
-    and `repairs` are those of an ONNX file.
+    and `repairs` are those of an ONNX file. `given` names the file on a command line, else its name does.
     """
 
     path: Path
@@ -63,6 +63,7 @@ class Job:
     pipeline: tuple[str, ...] = ()
     repairs: bool = False
     module: str = ""
+    given: str = ""
 
 
 def read_job(document: dict[str, Any]) -> Job:

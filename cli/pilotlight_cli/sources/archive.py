@@ -39,7 +39,7 @@ class _Limited(BufferedIOBase):
 
 def unpacked(archive: Path, into: Path | None = None) -> Files:
     """Unpack a .tar or .tar.gz into `into`, or a temporary folder, and return its files. Raise ModelError."""
-    place = archive.name
+    place = str(archive)
     folder = into or temporary_folder()
     limit = max(LEAST, TIMES * archive.stat().st_size)
     try:

@@ -57,12 +57,14 @@ class Source:
     """A model file to publish, and what is known of it. `notes` say what was chosen, and what is not used.
 
     `origin` is the URL that it was downloaded from, with its version, commit or digest; empty for local files.
+    `given` names the model on a command line, if the path does not: that of a folder or a registry, with --file.
     """
 
     path: Path
     declared: Declared | None = None
     notes: tuple[str, ...] = ()
     origin: str = ""
+    given: str = ""
 
 
 def agreed(declared: Declared, found: Signature, *, guessed: bool) -> Signature:

@@ -23,7 +23,7 @@ def inspect_source(source: Source, inspect: Inspect, *, signature: bytes | None,
     """
 
     def inspected(signature: bytes | None, golden: bytes | None) -> Inspection:
-        return inspect(source.path, signature=signature, golden=golden)
+        return inspect(source.path, signature=signature, golden=golden, given=source.given)
 
     declared = source.declared or Declared("")
     rows = to_bytes({"instances": list(declared.rows)}) if declared.rows and not golden else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from pilotlight_cli.formats.convertible import command
 from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
@@ -27,7 +29,13 @@ def take(files: Files, file: str) -> Source:
     if file and file not in files.sizes:
         raise UsageError(f"{files.place} has no file {file!r}, only {named(files.sizes)}")
     source = _layout(files)(files, file)
-    return replace(source, notes=(*files.notes, *source.notes, *_code(files)), origin=files.origin)
+    notes = (*files.notes, *source.notes, *_code(files))
+    return replace(source, notes=notes, origin=files.origin, given=_words(files, file))
+
+
+def _words(files: Files, file: str) -> str:
+    """Return what names a file of the folder on a command line."""
+    return shlex.quote(files.place) + (f" --file {shlex.quote(file)}" if file else "")
 
 
 def _layout(files: Files) -> Take:
@@ -64,7 +72,7 @@ def _nothing(files: Files) -> str:
             packed = f"python -m zipfile -c model.keras {folder}/. && pilotlight convert model.keras model.onnx"
             return f"{folder} has the parts of a Keras model; pack and convert them: {packed}"
         if suffix(name) == ".keras":
-            return f"{folder} has a Keras model, {last}; convert it: pilotlight convert {folder}/{last} model.onnx"
+            return f"{folder} has a Keras model, {last}; convert it: {command(_words(files, name))}"
         if suffix(name) == ".h5":
             saved = "load it, save it again with model.save('model.keras'), and convert that"
             return f"{folder} has a Keras model, {last}; {saved}: pilotlight convert model.keras model.onnx"

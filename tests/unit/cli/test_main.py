@@ -52,7 +52,8 @@ FORMS = {
     "convert": (
         ["path", "out"],
         set(),
-        {"--rows", "--with", "--quantize", "--golden", "--trust", "--force", "--max-memory", "--max-seconds", "--json"},
+        {"--file", "--rows", "--with", "--quantize", "--golden", "--trust", "--force"}
+        | {"--max-memory", "--max-seconds", "--json"},
     ),
     "optimize": (
         ["path", "folder"],

@@ -65,7 +65,7 @@ def _do(task: str, document: dict[str, Any]) -> dict[str, Any]:
     if task == "recognise":
         from pilotlight_cli.formats.recognition import recognise, write_recognised
 
-        return write_recognised(recognise(Path(document["path"])))
+        return write_recognised(recognise(Path(document["path"]), document["given"]))
     if task == "describe":
         from pilotlight_cli.converting.sources import describe, write_source
 

@@ -14,6 +14,7 @@ from pilotlight.pickles.forbidden import forbidden
 from pilotlight.pickles.machine import check_name
 from pilotlight.pickles.opcodes import PickleReader, positions, scan
 from pilotlight.runtimes.sklearn import parse
+from pilotlight_cli.formats.convertible import command
 from pilotlight_cli.formats.recognition import decompress
 from pilotlight_cli.sandbox.child import joblib
 from pilotlight_cli.sandbox.child.own_names import own_names
@@ -43,11 +44,11 @@ def load(job: Job) -> tuple[Any, frozenset[str]]:
         try:
             loaded, requested = joblib.load(decompress(job.path), allowed)
         except UnsafePickle as error:
-            raise UnsafePickle(advice(job.path.name, str(error)) or str(error)) from error
+            raise UnsafePickle(advice(job, str(error)) or str(error)) from error
     else:
         data = job.path.read_bytes()
         found = dict.fromkeys(_untrusted(data), 0) if job.kind == "skops" else positions(PickleReader(data))
-        _check_names(found, allowed, job.kind, job.path.name)
+        _check_names(found, allowed, job.kind, job)
         loaded, requested = parse(data, job.kind, sorted(found)), frozenset(found)
     if job.module and not requested & own:
         raise UsageError(f"{job.path.name} requests nothing of {Path(job.module).stem}; leave --with-module out")
@@ -107,7 +108,7 @@ def _as_skops(job: Job, loaded: object, what: str) -> Stored | None:
 def _as_pickle(job: Job, loaded: object, what: str) -> Stored:
     data = pickle.dumps(loaded, protocol=5)
     requested = frozenset(scan(data))
-    _check_names(positions(PickleReader(data)), job.admitted | own_names(job) | set(job.allow), "pickle", job.path.name)
+    _check_names(positions(PickleReader(data)), job.admitted | own_names(job) | set(job.allow), "pickle", job)
     path = job.folder / "model.pkl"
     path.write_bytes(data)
     return Stored(
@@ -130,35 +131,35 @@ def _untrusted(data: bytes) -> frozenset[str]:
         raise ModelError(f"skops cannot read the file: {type(error).__name__}: {error}") from error
 
 
-def advice(file: str, names: str) -> str:
+def advice(job: Job, names: str) -> str:
     """Return what to do about names that are known not to be served, or an empty string."""
     library = re.search(r"\b(catboost|lightgbm|xgboost)\.", names)
     if library:
         return (
-            f"{file} holds a model of {_BOOSTERS[library[1]]}, which is served as ONNX; convert it with "
-            f"'pilotlight convert {file} model.onnx', and publish that"
+            f"{job.path.name} holds a model of {_BOOSTERS[library[1]]}, which is served as ONNX; convert it with "
+            f"'{command(job.given or job.path.name)}', and publish that"
         )
     if "scipy.stats." in names:
         return (
-            f"{file} holds a search with the distributions of scipy.stats that it drew from, which are never loaded; "
-            "save its best_estimator_ instead"
+            f"{job.path.name} holds a search with the distributions of scipy.stats that it drew from, which are never "
+            "loaded; save its best_estimator_ instead"
         )
     return ""
 
 
-def _check_names(found: dict[str, int], allowed: Collection[str], kind: str, file: str) -> None:
+def _check_names(found: dict[str, int], allowed: Collection[str], kind: str, job: Job) -> None:
     """Raise UnsafePickle for globals that are not allowed, with all of them if they may be allowed."""
     unknown = [name for name in sorted(found, key=found.__getitem__) if name not in allowed or forbidden(name)]
     never = [name for name in unknown if forbidden(name)]
-    known = advice(file, " ".join(found)) if never else ""
+    known = advice(job, " ".join(found)) if never else ""
     if known:
         raise UnsafePickle(known)
     for name in never:
         check_name(name, allowed, found[name])
     if unknown:
-        other = advice(file, " ".join(unknown))
+        other = advice(job, " ".join(unknown))
         places = [f"{name} at byte {found[name]}" if kind == "pickle" else name for name in unknown]
         raise UnsafePickle(
-            f"the {kind} file requests {', '.join(places)}, not allowed by default; if you know what they do, publish "
-            f"with {' '.join(f'--allow {name}' for name in unknown)}" + (f". Or: {other}" if other else "")
+            f"the {kind} file requests {', '.join(places)}, not allowed by default; if you know what they do, "
+            f"publish with {' '.join(f'--allow {name}' for name in unknown)}" + (f". Or: {other}" if other else "")
         )

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -96,7 +98,56 @@ def test_an_onnx_model_needs_no_conversion(tmp_path: Path) -> None:
 
 def test_a_folder_of_tensorflow_is_told_its_way(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").touch()
-    assert "python -m tf2onnx.convert --saved-model" in run(tmp_path, tmp_path / "out.onnx", code=2).stderr
+    assert "python -m tf2onnx.convert --saved-model" in run(tmp_path, tmp_path / "out.onnx", code=1).stderr
+
+
+def test_the_model_of_a_folder_is_converted(folder: Path, tmp_path: Path) -> None:
+    """An MLflow folder names its file; --file chooses one of several."""
+    logged = tmp_path / "logged"
+    logged.mkdir()
+    shutil.copyfile(folder / "forest.pkl", logged / "model.pkl")
+    (logged / "MLmodel").write_text("flavors:\n  sklearn:\n    pickled_model: model.pkl\n")
+
+    result = run(logged, tmp_path / "logged.onnx", "--trust")
+    assert "is an MLflow model of the flavor sklearn; model.pkl is taken" in " ".join(result.stderr.split())
+    run(folder, tmp_path / "chosen.onnx", "--trust", "--file", "forest.joblib")
+
+    assert (tmp_path / "logged.onnx").read_bytes() == (tmp_path / "chosen.onnx").read_bytes()
+    assert "has 3 model files, expected one" in run(folder, tmp_path / "none.onnx", "--trust", code=2).stderr
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+BOOSTER = b"tree\nversion=v4\n"
+OLD = b"\x80\x04\x8c\x10_sklearn_version\x94\x8c\x051.0.2\x94."
+FLAVOR = b"flavors:\n  lightgbm:\n    data: model.lgb\n"
+GIVEN: dict[str, tuple[dict[str, bytes], list[str]]] = {
+    "a file": ({"my models/forest.txt": BOOSTER}, ["my models/forest.txt"]),
+    "a pickle of a booster": ({"models/a.pkl": b"\x80\x04\x8c\x0elightgbm.basic\x94."}, ["models/a.pkl"]),
+    "a pickle of an old scikit-learn": ({"models/a.pkl": OLD}, ["models/a.pkl"]),
+    "an MLflow folder": ({"logged/MLmodel": FLAVOR, "logged/model.lgb": BOOSTER}, ["logged"]),
+    "a file of a folder": ({"m/a.txt": BOOSTER, "m/b.onnx": b""}, ["m", "--file", "a.txt"]),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+@pytest.mark.parametrize("command", ["publish", "inspect"])
+def test_what_is_to_be_converted_is_named_as_it_was_given(
+    case: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, given = GIVEN[case]
+    monkeypatch.chdir(written(tmp_path, files))
+
+    options = ["--name", "churn", "--store", (tmp_path / "store").as_uri()] if command == "publish" else []
+    result = CliRunner().invoke(app, [command, *given, *options])
+
+    assert result.exit_code == 1, result.output
+    assert f"pilotlight convert {shlex.join(given)} model.onnx" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_model_whose_tensors_are_elsewhere_does_not_load(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is there, and by mistake it is not taken for a part of the model."""
-    monkeypatch.setattr(inspection, "recognise_file", lambda _path, _limit_options: Recognised("onnx"))
+    monkeypatch.setattr(inspection, "recognise_file", lambda *_: Recognised("onnx"))
     (tmp_path / "canary").write_bytes(bytes(16))
     path = tmp_path / "model.onnx"
     path.write_bytes(PLACES[place]("canary").SerializeToString())

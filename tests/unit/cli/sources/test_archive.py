@@ -32,9 +32,10 @@ def packed(path: Path, *entries: tuple[tarfile.TarInfo, bytes], mode: str = "w:g
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
 def test_sagemakers_archive_gives_its_model_and_names_its_code(mode: str, tmp_path: Path) -> None:
     entries = (entry("./", kind=tarfile.DIRTYPE), entry("./model.onnx", b"graph"), entry("./code/inference.py", b"x"))
-    source = obtained(str(packed(tmp_path / "model.tar.gz", *entries, mode=mode)))
+    path = packed(tmp_path / "model.tar.gz", *entries, mode=mode)
+    source = obtained(str(path))
     assert source.path.read_bytes() == b"graph"
-    assert source.notes == ("code/inference.py in model.tar.gz is not run; what it does has to be in the model",)
+    assert source.notes == (f"code/inference.py in {path} is not run; what it does has to be in the model",)
 
 
 REFUSED: dict[str, tuple[tuple[tarfile.TarInfo, bytes], str]] = {

@@ -195,7 +195,7 @@ REFUSED: dict[str, tuple[FILES, str, str]] = {
     "a file of Keras": (
         {"new/net.keras": ""},
         "",
-        "FOLDER/new has a Keras model, net.keras; convert it: pilotlight convert FOLDER/new/net.keras model.onnx",
+        "FOLDER/new has a Keras model, net.keras; convert it: pilotlight convert FOLDER --file new/net.keras",
     ),
     "an old file of Keras": ({"net.h5": ""}, "", "has a Keras model, net.h5; load it, save it again with model.save("),
     "MLflow, Python code": (
