@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import emf
-from pilotlight.telemetry import Served
+from pilotlight.telemetry import ColdStart, Served
 from templates import monitoring, of_type, properties, stack
 
 ALARM = "AWS::CloudWatch::Alarm"
@@ -46,6 +46,7 @@ WATCHED = {
         ("AWS/ApiGateway", "Count"): API,
     },
     "UnknownEventsAlarm": {("Pilotlight", "UnknownEvents"): FUNCTION},
+    "LongInitsAlarm": {("Pilotlight", "LongInits"): FUNCTION},
 }
 
 
@@ -87,11 +88,27 @@ def counted(line: dict[str, Any], group: str) -> set[str]:
 def holds(pattern: str, line: dict[str, Any]) -> bool:
     """Whether CloudWatch's filter takes a line, for comparisons joined by && or by ||."""
     terms = [
-        fnmatchcase(str(line.get(name, "")), value.strip('"')) == (sign == "=")
-        for name, sign, value in re.findall(r"\$\.(\w+) (!?=) (\"[^\"]+\"|\d+)", pattern)
+        compared(field(line, name), sign, value.strip('"'))
+        for name, sign, value in re.findall(r'\$\.([\w.]+) (!?=|>|NOT EXISTS)(?: ("[^"]+"|\d+))?', pattern)
     ]
-    assert terms
+    assert len(terms) == pattern.count("$.")
     return any(terms) if "||" in pattern else all(terms)
+
+
+def compared(found: Any, sign: str, value: str) -> bool:
+    match sign:
+        case "NOT EXISTS":
+            return found is None
+        case ">":
+            return found is not None and found > float(value)
+    return fnmatchcase("" if found is None else str(found), value) == (sign == "=")
+
+
+def field(line: dict[str, Any], path: str) -> Any:
+    found: Any = line
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -126,3 +143,21 @@ def test_requests_of_all_versions_are_counted_from_their_lines(
     assert counted(probe, "PredictLogGroup") == set()
     emf.warn("a stray event", counted="UnknownEvents", namespace="Pilotlight")
     assert counted(json.loads(capsys.readouterr().out), "PredictLogGroup") == {"UnknownEvents"}
+
+
+@pytest.mark.parametrize(
+    ("state", "phases", "metrics"),
+    [
+        ("ready", {"total": 7999.0}, set()),
+        ("ready", {"total": 8000.5, "load": 7000.0}, {"LongInits"}),
+        ("waiting", {"total": 9000.0}, {"LongInits"}),
+        ("ready", {"total": 45_000.0, "prime": 90.0}, set()),  # with provisioned concurrency, or before a snapshot
+        ("failed", {}, set()),
+    ],
+)
+def test_a_long_start_on_demand_is_counted_from_its_line(
+    state: str, phases: dict[str, float], metrics: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
+    line = emf.to_line(ColdStart(state, "m", 3, phases, 1, 1), "Pilotlight", 0)
+    assert counted(line, "PredictLogGroup") == metrics
