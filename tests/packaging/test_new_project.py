@@ -59,8 +59,15 @@ def test_sam_accepts_the_templates(template: str, project: Path) -> None:
 def test_plain_sam_builds_every_function_within_lambdas_limit(project: Path) -> None:
     run(project, "sam", "build", LOCK="models/second/model.lock")
     built = project / ".aws-sam/build"
-    assert {path.name for path in built.iterdir()} == FUNCTIONS | {"template.yaml", "Monitoring", "ReleaseAlarms"}
-    for function in FUNCTIONS:
+    assert {path.name for path in built.iterdir()} == FUNCTIONS | {
+        "template.yaml",
+        "Monitoring",
+        "ReleaseAlarms",
+        "Streams",
+    }
+    for function in (*FUNCTIONS, "Streams/RecordsFunction"):
         assert sum(path.stat().st_size for path in (built / function).rglob("*") if path.is_file()) < MAX_BYTES
     pinned = (project / "models/second/model.lock").read_bytes()
-    assert (built / "PredictFunction/model.lock").read_bytes() == pinned
+    for function in ("PredictFunction", "Streams/RecordsFunction"):
+        assert (built / function / "model.lock").read_bytes() == pinned
+    assert (built / "Streams/RecordsPreTrafficHook/records_traffic.py").is_file()

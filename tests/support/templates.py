@@ -25,7 +25,8 @@ def unfolded(template: Template, name: str, folder: Path = ROOT) -> Template:
     whole = copy.deepcopy(template)
     made = whole["Resources"].pop(name)["Properties"]
     nested = load_template(folder / made["TemplateURL"])
-    inner = _replaced(nested, {"Ref": made["Parameters"]})
+    defaults = {key: entry["Default"] for key, entry in nested["Parameters"].items() if "Default" in entry}
+    inner = _replaced(nested, {"Ref": defaults | made["Parameters"]})
     outputs = {f"Outputs.{key}": output["Value"] for key, output in inner["Outputs"].items()}
     outer: Template = _replaced(whole, {name: outputs})
     for section in ("Resources", "Conditions"):
@@ -58,6 +59,8 @@ def _text_of(found: re.Match[str], values: dict[str, dict[str, Any]]) -> str:
             return f"${{{other}}}"
         case {"Fn::GetAtt": [str(other), attribute]}:
             return f"${{{other}.{attribute}}}"
+        case {"Fn::Sub": str(text)}:
+            return text
         case value:
             return str(value)
 
@@ -65,7 +68,9 @@ def _text_of(found: re.Match[str], values: dict[str, dict[str, Any]]) -> str:
 TEMPLATE = load_template(ROOT / "template.yaml")
 BOOTSTRAP = load_template(ROOT / "bootstrap.yaml")
 MONITORING = load_template(ROOT / TEMPLATE["Resources"]["Monitoring"]["Properties"]["TemplateURL"])
+STREAMS = load_template(ROOT / TEMPLATE["Resources"]["Streams"]["Properties"]["TemplateURL"])
 UNFOLDED = unfolded(TEMPLATE, "ReleaseAlarms")
+UNFOLDED_STREAMS = unfolded(STREAMS, "ReleaseAlarms", ROOT / "deploy/aws")
 NESTED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "deploy/aws").glob("*.yaml"))
 
 START_MODES: dict[str, dict[str, str]] = {
@@ -79,6 +84,26 @@ AUTHORIZATIONS: dict[str, dict[str, str]] = {
     "api-key": {"Authorization": "api-key"},
     "open-to-everyone": {"Authorization": "open-to-everyone"},
 }
+_ACCOUNT = "us-east-1:123456789012"
+# Each kind of source of records, with what it needs besides.
+SOURCES: dict[str, dict[str, str]] = {
+    "create": {"RecordsSource": "create"},
+    "create-fifo": {"RecordsSource": "create-fifo"},
+    "queue": {"RecordsSource": f"arn:aws:sqs:{_ACCOUNT}:rows"},
+    "fifo": {"RecordsSource": f"arn:aws:sqs:{_ACCOUNT}:rows.fifo"},
+    "kinesis": {"RecordsSource": f"arn:aws:kinesis:{_ACCOUNT}:stream/rows"},
+    "dynamodb": {"RecordsSource": f"arn:aws:dynamodb:{_ACCOUNT}:table/rows/stream/2026-12-02T00:00:00.000"},
+    "msk": {
+        "RecordsSource": f"arn:aws:kafka:{_ACCOUNT}:cluster/rows/0a1b-2c3d",
+        "KafkaTopic": "rows",
+    },
+    "kafka": {
+        "RecordsSource": "kafka://one.example.com:9096,two.example.com:9096",
+        "KafkaTopic": "rows",
+        "KafkaSecretArn": f"arn:aws:secretsmanager:{_ACCOUNT}:secret:kafka-a1b2c3",
+    },
+}
+SOURCES = {name: {**given, "RecordsResults": "s3://results/scores"} for name, given in SOURCES.items()}
 # Each parameter that shapes the function, with another value than its default.
 SHAPING = {
     "MemorySize": "3008",
@@ -128,6 +153,21 @@ def monitoring(**given: str) -> Resources:
     assert refusals(MONITORING, effective_values(MONITORING, passed)) == []
     resources: Resources = deployed(MONITORING, passed)["Resources"]
     return resources
+
+
+def streams(**given: str) -> Resources:
+    """Return the resources of the nested stack for records, with the alarms of its release, after the transform."""
+    from translation import deployed, translate
+
+    passed = streams_parameters(**given)
+    assert refusals(STREAMS, effective_values(STREAMS, passed)) == []
+    resources: Resources = deployed(translate(UNFOLDED_STREAMS, passed), passed)["Resources"]
+    return resources
+
+
+def streams_parameters(**given: str) -> dict[str, str]:
+    """Return what the nested stack for records gets; a name of a resource of the outer one stands for its value."""
+    return {name: _name(value) for name, value in properties(stack(**given), "Streams")["Parameters"].items()}
 
 
 def _name(value: Any) -> str:

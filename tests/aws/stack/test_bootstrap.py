@@ -10,7 +10,19 @@ from typing import Any
 import pytest
 
 from pilotlight_cli.aws.template import effective_values, refusals
-from templates import BOOTSTRAP, Resources, bootstrap, monitoring, of_type, properties, stack, the
+from templates import (
+    BOOTSTRAP,
+    SOURCES,
+    TEMPLATE,
+    Resources,
+    bootstrap,
+    monitoring,
+    of_type,
+    properties,
+    stack,
+    streams,
+    the,
+)
 
 BUCKET = "AWS::S3::Bucket"
 BUCKET_POLICY = "AWS::S3::BucketPolicy"
@@ -168,7 +180,8 @@ REACHED = {
 @pytest.mark.parametrize("name", REACHED)
 def test_a_role_reaches_the_stacks_of_its_project_in_its_environment(name: str) -> None:
     _, patterns = actions(bootstrap(**GITHUB, Project="tumours"), "DeployPolicy")["Stack"]
-    for stack_name in (name, f"{name}-Monitoring-1A2B3C"):
+    nested = ("Monitoring-1A2B3C", "ReleaseAlarms-1A2B3C", "Streams-1A2B3C", "Streams-1A2B3C-ReleaseAlarms-4D5E6F")
+    for stack_name in (name, *(f"{name}-{made}" for made in nested)):
         arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{stack_name}/0a1b2c"
         assert any(fnmatchcase(arn, pattern.replace(TAG, "staging")) for pattern in patterns) == REACHED[name]
 
@@ -183,13 +196,14 @@ ARNS = {
     "AWS::Lambda::Function": "lambda:us-east-1:123456789012:function:{FunctionName}",
     "AWS::Logs::LogGroup": "logs:us-east-1:123456789012:log-group:{LogGroupName}",
     "AWS::SNS::Topic": "sns:us-east-1:123456789012:{TopicName}",
+    "AWS::SQS::Queue": "sqs:us-east-1:123456789012:{QueueName}",
 }
 
 
 def arns() -> Iterator[str]:
     """Yield the ARNs of what a stack has, as far as they begin with a name."""
     given = {"StartMode": "provisioned", "Authorization": "api-key"}
-    for logical_id, resource in (stack(**given) | monitoring(**given)).items():
+    for logical_id, resource in (stack(**given) | monitoring(**given) | streams(**SOURCES["create"])).items():
         if resource["Type"] in ARNS:
             names = {key: name["Fn::Sub"] if isinstance(name, dict) else name for key, name in named(resource)}
             yield f"arn:aws:{ARNS[resource['Type']].format(**names, made_up=f'pilotlight-dev-{logical_id}-1A2B3C')}"
@@ -211,7 +225,7 @@ def test_a_role_may_make_everything_that_its_stack_names() -> None:
 
 
 @pytest.mark.parametrize("role", ["DeployRoleStaging", "DeployRoleProd"])
-def test_no_role_deletes_a_stack_but_the_nested_one_that_a_rollback_deletes(role: str) -> None:
+def test_no_role_deletes_a_stack_but_the_nested_ones_that_a_rollback_deletes(role: str) -> None:
     resources = bootstrap(**GITHUB)
     (denied,) = (
         entry
@@ -220,9 +234,12 @@ def test_no_role_deletes_a_stack_but_the_nested_one_that_a_rollback_deletes(role
         if entry["Effect"] == "Deny"
     )
     assert denied["Action"] == "cloudformation:DeleteStack"
-    nested = "arn:aws:cloudformation:*:123456789012:stack/pilotlight-*-Monitoring-*/*"
-    assert denied["NotResource"] == nested
-    assert not fnmatchcase("arn:aws:cloudformation:us-east-1:123456789012:stack/pilotlight-prod/0a1b2c", nested)
+    nested = [name for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::CloudFormation::Stack"]
+    assert sorted(denied["NotResource"]) == sorted(
+        f"arn:aws:cloudformation:*:123456789012:stack/pilotlight-*-{name}-*/*" for name in nested
+    )
+    prod = "arn:aws:cloudformation:us-east-1:123456789012:stack/pilotlight-prod/0a1b2c"
+    assert not any(fnmatchcase(prod, pattern) for pattern in denied["NotResource"])
 
 
 def test_no_role_is_made_without_a_boundary() -> None:
@@ -241,9 +258,13 @@ def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[s
         for entry in properties(bootstrap(**GITHUB), "RolesBoundary")["PolicyDocument"]["Statement"]
         for action in ([entry["Action"]] if isinstance(entry["Action"], str) else entry["Action"])
     }
-    resources = stack(**mode, StoreKeyArn="arn:aws:kms:us-east-1:123456789012:key/0")
+    key = {"StoreKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0"}
+    table = {"RecordsResults": "arn:aws:dynamodb:us-east-1:123456789012:table/results"}
+    whole = [stack(**mode, **key), *(streams(**source) for source in SOURCES.values())]
+    whole.append(streams(**{**SOURCES["create"], **table}))
     needed = {
         action
+        for resources in whole
         for role in of_type(resources, "AWS::IAM::Role")
         for policy in properties(resources, role).get("Policies", [])
         for entry in policy["PolicyDocument"]["Statement"]

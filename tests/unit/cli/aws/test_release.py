@@ -18,6 +18,17 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # Parameters of what stands around the function: its alias, its deployments, the API, the alarms, the roles.
 AROUND = {
+    "RecordsSource": "create",
+    "RecordsResults": "s3://results",
+    "RecordsBatchSize": "5",
+    "RecordsWindowSeconds": "5",
+    "RecordsConcurrency": "5",
+    "RecordsFilter": "{}",
+    "RecordsStart": "LATEST",
+    "RecordsDelaySeconds": "60",
+    "KafkaTopic": "rows",
+    "KafkaSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:kafka",
+    "KafkaAuthentication": "BASIC_AUTH",
     "MaxProvisioned": "9",
     "MinProvisioned": "3",
     "DeploymentType": "AllAtOnce",

@@ -26,6 +26,7 @@ OF_CLOUD = {
         "deploy/aws/monitoring.yaml",
         "deploy/aws/release-alarms.yaml",
         "deploy/aws/smoke.sh",
+        "deploy/aws/streams.yaml",
         f"{WORKFLOWS}/deploy-aws.yml",
     },
     "gcp": {
