@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from pilotlight_cli.judging.shares import evidence, is_worse
+
 # How long a request may take to appear in the request log: usually seconds, a minute on a bad day.
 LOG_SECONDS = 180.0
 
@@ -33,15 +35,26 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Errors:
+    """The callers' requests in this step that got an error: with 4xx and with 5xx, to each revision."""
+
+    new_4xx: int = 0
+    old_4xx: int = 0
+    new_5xx: int = 0
+    old_5xx: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The new revision's requests in this step, from the request log, with the latency of each in milliseconds.
 
-    `failed` counts responses with 5xx, `probes` the golden samples among the requests.
+    `failed` counts responses with 5xx, `probes` the golden samples among the requests. `errors` compares the revisions.
     """
 
     latencies_ms: tuple[float, ...] = ()
     failed: int = 0
     probes: int = 0
+    errors: Errors = Errors()
 
     @property
     def callers(self) -> int:
@@ -77,12 +90,14 @@ class Verdict(Enum):
 def decide(plan: Plan, percent: int, observed: Observation, elapsed: float, probe: Probe | None) -> tuple[Verdict, str]:
     """Decide how to continue a step that has lasted `elapsed` seconds, with a reason.
 
-    At 0 % the golden samples alone decide. Later, when a step's time ends without enough requests, the golden samples
+    At 0 % the golden samples alone decide. Later, a revision with more errors than its share of the traffic explains
+    fails at once, whatever the budget. When a step's time ends without enough requests, the golden samples
     are sent once more and the step is judged by all requests so far: the samples exercise the new revision, and once
     they appear in the log, the log is up to date.
     """
-    if probe is not None and (probe.problems or not probe.answered):
-        return Verdict.ROLL_BACK, f"the golden samples fail: {'; '.join(probe.problems) or 'none could be sent'}"
+    failure = _probe_text(probe) or _worse_text(percent, observed.errors)
+    if failure:
+        return Verdict.ROLL_BACK, failure
     if percent == 0:
         return (
             (Verdict.ADVANCE, f"{probe.answered} golden samples agree") if probe else (Verdict.PROBE, "golden samples")
@@ -94,6 +109,26 @@ def decide(plan: Plan, percent: int, observed: Observation, elapsed: float, prob
     if elapsed < plan.seconds:
         return Verdict.WAIT, f"{observed.callers} of {plan.requests} requests"
     return _decide_overdue(plan, observed, elapsed, probe)
+
+
+def _probe_text(probe: Probe | None) -> str:
+    """Return what is wrong with the golden samples that were sent, or ""."""
+    if probe is None or (probe.answered and not probe.problems):
+        return ""
+    return f"the golden samples fail: {'; '.join(probe.problems) or 'none could be sent'}"
+
+
+def _worse_text(percent: int, errors: Errors) -> str:
+    """Return why the new revision is worse than the old one, or "". Without a split there is nothing to compare."""
+    if percent in (0, 100):
+        return ""
+    for kind, new, old in (("4xx", errors.new_4xx, errors.old_4xx), ("5xx", errors.new_5xx, errors.old_5xx)):
+        if is_worse(new, old, percent / 100):
+            return (
+                f"with {percent} % of the traffic it answered {new} of {new + old} requests that got {kind}; at equal "
+                f"quality that is {evidence(new, old, percent / 100):.3g} times less likely"
+            )
+    return ""
 
 
 def _decide_overdue(plan: Plan, observed: Observation, elapsed: float, probe: Probe | None) -> tuple[Verdict, str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pilotlight_cli.gcp import GcpError, RevisionFailed
 from pilotlight_cli.gcp.api import Api
 from pilotlight_cli.gcp.gcloud import Gcloud, Run, run_gcloud
 from pilotlight_cli.gcp.golden import Caller, Expected
-from pilotlight_cli.gcp.logs import read_requests
+from pilotlight_cli.gcp.logs import read_errors, read_requests
 from pilotlight_cli.gcp.plan import Observation
 from pilotlight_cli.gcp.services import Service, Services, Share
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
@@ -55,19 +55,23 @@ class LivePlatform:
         """See `Platform.write`."""
         self.google.services.write(service, annotations, traffic)
 
-    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
-        """See `Platform.observe`. Retries a failed query, which is no reason to roll back."""
-        google = self.google
+    def observe(self, revision: str, old: str, since: datetime, probe_id: str) -> Observation:
+        """See `Platform.observe`. Retries failed queries, which are no reason to roll back."""
         for pause in (*_RETRY_PAUSES, None):
             try:
-                return read_requests(
-                    google.gcloud, google.settings.region, self.service, revision, since=since, probe_id=probe_id
-                )
+                return self._observe(revision, old, since, probe_id)
             except GcpError:
                 if pause is None:
                     raise
-                google.sleep(pause)
+                self.google.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def _observe(self, revision: str, old: str, since: datetime, probe_id: str) -> Observation:
+        gcloud, region = self.google.gcloud, self.google.settings.region
+        observed = read_requests(gcloud, region, self.service, revision, since=since, probe_id=probe_id)
+        if not old:
+            return observed
+        return replace(observed, errors=read_errors(gcloud, region, self.service, revision, old, since=since))
 
     def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
         """See `Platform.probe`."""

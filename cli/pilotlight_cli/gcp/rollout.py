@@ -51,8 +51,11 @@ class Platform(Protocol):
         """Replace both in one write. Raises Conflict if the service changed since `service` was read."""
         ...
 
-    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
-        """Return a revision's requests in the log; of Pilotlight's own only those of this probe."""
+    def observe(self, revision: str, old: str, since: datetime, probe_id: str) -> Observation:
+        """Return a revision's requests in the log; of Pilotlight's own only those of this probe.
+
+        `old` is the revision to compare its errors with, or "".
+        """
         ...
 
     def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
@@ -149,7 +152,10 @@ class Rollout:
             service = self._read_expected(state, state)
             if service.created != state.new:
                 raise RevisionFailed(f"{service.created} was deployed during the rollout; deploy again")
-            observed = self.platform.observe(state.new, state.started, probe_id) if state.percent else Observation()
+            old = state.old if state.percent < 100 else ""
+            observed = Observation()
+            if state.percent:
+                observed = self.platform.observe(state.new, old, state.started, probe_id)
             elapsed = (self.clock() - state.started).total_seconds()
             verdict, reason = decide(self.plan, state.percent, observed, elapsed, probe)
             self.on_step(Step(state, observed, elapsed, reason))

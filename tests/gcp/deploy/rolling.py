@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from fakes.cloud_run import PROJECT, REGION, RunService, Target, as_v2, patch_v2
 from pilotlight_cli.gcp import Conflict, GcpError, Unavailable
-from pilotlight_cli.gcp.plan import Observation, Plan
+from pilotlight_cli.gcp.plan import Errors, Observation, Plan
 from pilotlight_cli.gcp.rollout import Rollout, Step
 from pilotlight_cli.gcp.services import Service, Services, Share
 from pilotlight_cli.gcp.settings import TAG
@@ -34,14 +34,15 @@ class World:
     """A service with an old revision that serves and a new one that waits under its tag, and who calls it how.
 
     Of the callers' `rate` a second each revision gets its share. `broken` revisions fail them, `slow` ones take their
-    time, `wrong` ones answer the golden samples with nonsense. The log shows a request after `lag` seconds, or never.
-    `meanwhile` is what others do while a rollout sleeps.
+    time, `refusing` ones answer them with 4xx, `wrong` ones answer the golden samples with nonsense. The log shows a
+    request after `lag` seconds, or never. `meanwhile` is what others do while a rollout sleeps.
     """
 
     service: RunService = field(default_factory=lambda: RunService("predict"))
     rate: float = 10.0
     broken: set[str] = field(default_factory=set)
     slow: set[str] = field(default_factory=set)
+    refusing: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
     lag: float | None = 5.0
     now: datetime = NOON
@@ -61,16 +62,20 @@ class World:
             todo, self.meanwhile = self.meanwhile, None
             todo()
 
-    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
+    def observe(self, revision: str, old: str, since: datetime, probe_id: str) -> Observation:
         """Return what the request log has by now."""
         if self.lag is None:
             return Observation()
         shown = self.now - timedelta(seconds=self.lag)
         ours = sum(found == probe_id and at <= shown for found, at in self.probes)
+        calls = {name: self._callers(name, since, shown) for name in (revision, old)}
+        times = (5000.0 if revision in self.slow else 50.0,) * (calls[revision] + ours)
+        new_4xx, old_4xx = (calls[name] if name in self.refusing else 0 for name in (revision, old))
+        return Observation(times, len(times) if revision in self.broken else 0, ours, Errors(new_4xx, old_4xx))
+
+    def _callers(self, revision: str, since: datetime, until: datetime) -> int:
         share = self.service.split.get(revision, 0) / 100
-        callers = int(max(0.0, (shown - since).total_seconds()) * self.rate * share)
-        times = (5000.0 if revision in self.slow else 50.0,) * (callers + ours)
-        return Observation(times, len(times) if revision in self.broken else 0, ours)
+        return int(max(0.0, (until - since).total_seconds()) * self.rate * share)
 
     def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
         """Three golden samples, to the revision behind the tag."""
@@ -106,8 +111,8 @@ class Process:
     def write(self, service: Service, annotations: dict[str, str], traffic: tuple[Share, ...]) -> None:
         self.services.write(service, annotations, traffic)
 
-    def observe(self, revision: str, since: datetime, probe_id: str) -> Observation:
-        return self._call(lambda: self.world.observe(revision, since, probe_id))
+    def observe(self, revision: str, old: str, since: datetime, probe_id: str) -> Observation:
+        return self._call(lambda: self.world.observe(revision, old, since, probe_id))
 
     def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
         return self._call(lambda: self.world.probe(service, probe_id))

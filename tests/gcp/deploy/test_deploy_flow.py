@@ -21,6 +21,7 @@ from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
 from pilotlight_cli.gcp.gcloud import Completed
 from pilotlight_cli.gcp.golden import Expected, expected_of
+from pilotlight_cli.gcp.logs import AGENT
 from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.gcp.state import BEFORE
@@ -195,6 +196,25 @@ def test_golden_samples_that_fail_at_the_tag_end_it_before_any_traffic(second: P
         second.deploy()
     assert second.service.traffic == [Target(FIRST, 100)]
     assert {FIRST: 50, SECOND: 50} not in second.service.history
+
+
+def test_a_revision_that_refuses_what_the_old_one_answers_loses_its_traffic(second: Project) -> None:
+    second.google.callers = lambda revision: second.google.log(revision, 6, status=400)
+    with pytest.raises(
+        RolledBack, match=r"with 50 % of the traffic it answered 12 of 12 requests that got 4xx; .*; .* all traffic"
+    ):
+        second.deploy()
+    assert second.service.traffic == [Target(FIRST, 100)]
+
+
+def test_what_the_old_revision_refuses_too_is_the_callers_fault(second: Project) -> None:
+    def call(revision: str) -> None:
+        second.google.log(revision, 5, status=400)
+        second.google.log(FIRST, 5, status=400)
+        second.google.log(revision, 30, status=404, agent=f"{AGENT}other")
+
+    second.google.callers = call
+    assert second.deploy().revision == SECOND
 
 
 def test_somebody_who_deploys_by_hand_between_deployment_and_rollout_is_noticed(second: Project) -> None:

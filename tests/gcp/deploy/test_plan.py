@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pilotlight_cli.gcp.logs import AGENT, count_requests
-from pilotlight_cli.gcp.plan import LOG_SECONDS, Observation, Plan, Probe, Verdict, decide
+from pilotlight_cli.gcp.plan import LOG_SECONDS, Errors, Observation, Plan, Probe, Verdict, decide
 
 PLAN = Plan(steps=(10, 50, 100), seconds=60, requests=100, error_budget=0.02, latency_budget_ms=200)
 
@@ -56,6 +58,28 @@ def test_a_step_without_enough_requests_waits_for_its_golden_samples_in_the_log(
     given: Observation, elapsed: float, verdict: Verdict
 ) -> None:
     assert decide(PLAN, 10, given, elapsed, Probe(3, (), 60))[0] is verdict
+
+
+@pytest.mark.parametrize(
+    ("percent", "errors", "verdict"),
+    [
+        (10, Errors(new_4xx=5), Verdict.ROLL_BACK),
+        (10, Errors(new_4xx=3), Verdict.WAIT),
+        (10, Errors(new_4xx=40, old_4xx=360), Verdict.WAIT),
+        (10, Errors(new_4xx=80, old_4xx=360), Verdict.ROLL_BACK),
+        (10, Errors(new_4xx=0, old_4xx=360), Verdict.WAIT),
+        (10, Errors(new_5xx=20, old_5xx=1), Verdict.ROLL_BACK),
+        (10, Errors(new_4xx=1, old_5xx=9, new_5xx=1, old_4xx=9), Verdict.WAIT),
+        (50, Errors(new_4xx=10), Verdict.ROLL_BACK),
+        (50, Errors(new_4xx=4), Verdict.WAIT),
+        (100, Errors(new_4xx=99), Verdict.WAIT),
+    ],
+)
+def test_more_errors_than_its_share_end_a_step_at_once(percent: int, errors: Errors, verdict: Verdict) -> None:
+    found, why = decide(PLAN, percent, replace(seen(50), errors=errors), 1, None)
+    assert found is verdict, why
+    if verdict is Verdict.ROLL_BACK:
+        assert why.startswith(f"with {percent} % of the traffic it answered ")
 
 
 @pytest.mark.parametrize(("answered", "wrong"), [(3, ["sample 1: nonsense"]), (0, ["403"]), (0, [])])

@@ -52,7 +52,7 @@ def test_other_annotations_and_tags_stay() -> None:
     assert world.service.tags == {"audit": OLD}
 
 
-@pytest.mark.parametrize("kind", ["broken", "slow", "wrong"])
+@pytest.mark.parametrize("kind", ["broken", "slow", "wrong", "refusing"])
 def test_a_revision_that_is_not_good_loses_its_traffic(kind: str) -> None:
     world = started(**{kind: {NEW}})
     with pytest.raises(RolledBack, match=f"{OLD} has all traffic again"):
@@ -65,6 +65,11 @@ def test_golden_samples_that_fail_leave_the_new_revision_without_any_traffic() -
     with pytest.raises(RolledBack, match="the golden samples fail: sample 1: nonsense"):
         Process(world).rollout().run()
     assert percentages(world) == [0]
+
+
+def test_what_both_revisions_refuse_alike_stops_no_rollout() -> None:
+    world = started(refusing={OLD, NEW})
+    assert Process(world).rollout().run() == Outcome("done", NEW)
 
 
 def test_failures_end_a_step_before_its_time() -> None:

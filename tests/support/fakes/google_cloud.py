@@ -257,11 +257,15 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
         records = [one for one in google.records if one["timestamp"] >= since]
         return {"entries": records[::-1][: body["pageSize"]] if service == "predict" else []}
     assert 'log_id("run.googleapis.com/requests")' in body["filter"], body["filter"]
-    google.callers(wanted["resource.labels.revision_name"])
+    revisions = re.findall(r'"([^"]*)"', body["filter"].partition("revision_name=")[2].partition(" AND ")[0])
+    lowest = 400 if "httpRequest.status>=400" in body["filter"] else 0
+    if not lowest:
+        google.callers(*revisions)
     found = [
         entry
         for entry in reversed(google.entries)
-        if entry["resource"]["labels"]["revision_name"] == wanted["resource.labels.revision_name"]
+        if entry["resource"]["labels"]["revision_name"] in revisions
+        and entry["httpRequest"]["status"] >= lowest
         and entry["resource"]["labels"]["service_name"] == wanted["resource.labels.service_name"]
         and entry["timestamp"] >= wanted["timestamp"].removesuffix("Z")  # "12.5Z" is before "12Z" as text
     ]
