@@ -50,8 +50,11 @@ class _Commands(TyperGroup):
         except (AwsUsageError, GcpUsageError, NameRefused, ProjectUsageError, StoreUrlError, UsageError) as error:
             console.error(str(error))
             raise typer.Exit(2) from None
-        except (PilotlightError, OSError) as error:
+        except PilotlightError as error:
             console.error(str(error))
+            raise typer.Exit(1) from None
+        except OSError as error:
+            console.error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
             raise typer.Exit(1) from None
 
 

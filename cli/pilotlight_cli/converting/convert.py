@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ def check_target(path: Path, out: Path, *, force: bool) -> None:
     """Raise UsageError if `out` may not be written."""
     if out.suffix != ".onnx":
         raise UsageError(f"{out} is not the name of an ONNX model; expected one that ends with .onnx")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"nothing can be written into {out.parent}; choose a folder that exists and is yours")
     if out.exists() and path.exists() and out.samefile(path):
         raise UsageError(f"{out} is the file to convert; choose another name")
     if out.exists() and not force:

@@ -57,10 +57,13 @@ def working_folder(result: Path) -> Iterator[Path]:
 
 
 def _make_locked(folder: Path, name: str, make: Callable[[Path], int]) -> tuple[Path, int]:
-    """Make a temporary file or folder; return it with its descriptor, which holds the lock."""
+    """Make a temporary file or folder; return it with its descriptor, which holds the lock. Raise OSError."""
     while True:
         temporary = folder / f".{name}.{secrets.token_hex(8)}.part"
-        descriptor = make(temporary)
+        try:
+            descriptor = make(temporary)
+        except OSError as error:
+            raise OSError(error.errno, f"nothing can be written here: {error.strerror}", str(folder)) from None
         with suppress(OSError):  # a file system without locks; leftovers stay there
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:

@@ -250,7 +250,7 @@ def test_a_missing_lock_is_named_with_what_writes_one(command: str) -> None:
 def test_an_error_of_the_system_is_a_line_too(tmp_path: Path) -> None:
     model = models.plain_tensors(tmp_path)
     said = run("optimize", str(model), str(model / "new/out"), code=1).stderr
-    assert re.search(r"^error: .*Not a directory", said, re.MULTILINE)
+    assert f"error: {model}/new: Not a directory" in said.splitlines()
 
 
 @pytest.mark.parametrize(

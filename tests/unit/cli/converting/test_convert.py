@@ -85,6 +85,8 @@ def test_nothing_is_overwritten_without_being_asked(folder: Path, tmp_path: Path
 
     assert "exists; choose another name, or overwrite it with --force" in result.stderr
     assert out.read_text() == "mine"
+    nowhere = run(folder / "forest.pkl", tmp_path / "none" / "out.onnx", "--trust", code=2).stderr
+    assert f"nothing can be written into {tmp_path / 'none'}; choose a folder that exists" in " ".join(nowhere.split())
     assert "expected one that ends with .onnx" in run(folder / "forest.pkl", tmp_path / "out", code=2).stderr
 
 

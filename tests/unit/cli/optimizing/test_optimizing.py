@@ -212,6 +212,18 @@ def test_a_model_that_stays_as_it_is_keeps_all_its_files(tmp_path: Path) -> None
     assert (tmp_path / "out" / "model.onnx").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("one_file", [False, True])
+def test_nothing_is_written_beside_the_model(one_file: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    path = with_external_data(given, "vector.bin")
+    before = given.stat().st_mtime_ns
+    report = optimised(path, tmp_path / "out", rounds=1, one_file=one_file)
+    assert (len(report.evaluations), report.notes) == (3, ())
+    assert given.stat().st_mtime_ns == before
+
+
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert optimised(models.plain_tensors(tmp_path), tmp_path / "out").file.is_file()

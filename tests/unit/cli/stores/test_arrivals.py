@@ -114,3 +114,10 @@ def test_the_next_version_removes_what_a_killed_publisher_left(folder_store: Sto
     publish(folder_store, model, NAME, clock=lambda: NOON, progress=nothing)
     assert parts(folder) == []
     assert (folder / NAME / "2" / "weights.bin").stat().st_nlink == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    """Not the temporary file, whose name nobody knows."""
+    for place in (arriving, working_folder):
+        with pytest.raises(OSError, match=r"nothing can be written here: .*: '/proc'$"), place(Path("/proc/model")):
+            pass
