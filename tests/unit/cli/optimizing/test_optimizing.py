@@ -213,7 +213,7 @@ def test_a_model_that_stays_as_it_is_keeps_all_its_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("one_file", [False, True])
-def test_nothing_is_written_beside_the_model(one_file: bool, tmp_path: Path) -> None:  # noqa: FBT001
+def test_nothing_is_written_beside_the_model(one_file: bool, tmp_path: Path) -> None:
     given = tmp_path / "given"
     given.mkdir()
     (given / "vector.bin").write_bytes(np.arange(4, dtype=np.float32).tobytes())
