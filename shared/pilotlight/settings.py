@@ -67,9 +67,13 @@ def _are_origins(value: str) -> bool:
     return bool(re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value))
 
 
+# https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
+_TOPIC = r"projects/[a-z0-9.:-]+/topics/[A-Za-z][\w.~+%-]{2,254}"
+
+
 def _is_destination(value: str) -> bool:
     arn = r"arn:[a-z-]+:(sqs|sns|events|kinesis|dynamodb):[a-z0-9-]+:\d{12}:\S+"
-    return bool(re.fullmatch(rf"|s3://[^/\s]+(/\S*)?|{arn}", value, re.ASCII))
+    return bool(re.fullmatch(rf"|(s3|gs)://[^/\s]+(/\S*)?|{arn}|{_TOPIC}", value, re.ASCII))
 
 
 SETTINGS = (
@@ -160,7 +164,16 @@ SETTINGS = (
         "where the results of records go",
         "",
         _is_destination,
-        "s3://bucket/prefix, or the ARN of an SQS queue, SNS topic, EventBridge bus, Kinesis stream or DynamoDB table",
+        "s3://bucket/prefix, or the ARN of an SQS queue, SNS topic, EventBridge bus, Kinesis stream or DynamoDB table; "
+        "on Google Cloud gs://bucket/prefix or projects/PROJECT/topics/TOPIC",
+        is_gcp_variable=False,
+    ),
+    Setting(
+        "FAILURES",
+        "the topic of Pub/Sub for records that can never be scored",
+        "",
+        lambda value: bool(re.fullmatch(rf"|{_TOPIC}", value, re.ASCII)),
+        "projects/PROJECT/topics/TOPIC, or nothing",
         is_gcp_variable=False,
     ),
 )

@@ -68,8 +68,8 @@ class Served:
 class Scored:
     """The records of one event of a queue or a stream.
 
-    `records` are those of the event, `failed` of them are to come again; `faults` of these failed through no fault of
-    their own. `runs` and `rows` are the model's. `failures` has the first failures, for the log.
+    `records` are those of the event, `failed` of them got no result; `faults` of these failed through no fault of their
+    own. `runs` and `rows` are the model's. `failures` has the first failures, for the log. `trace` is as in `Served`.
     """
 
     request_id: str
@@ -84,6 +84,7 @@ class Scored:
     model_name: str
     model_version: int
     failures: Sequence[Mapping[str, object]] = ()
+    trace: Mapping[str, object] = EMPTY
 
 
 Record = ColdStart | Served | Scored
@@ -122,7 +123,7 @@ def fields(record: Record) -> dict[str, object]:
     if isinstance(record, Scored):
         names = ("request_id", "source", "records", "failed", "faults", "runs", "rows", "out_of_range", "latency_ms")
         line = {"event": "records"} | {name: getattr(record, name) for name in (*names, "model_name", "model_version")}
-        return line | ({"failures": list(record.failures)} if record.failures else {})
+        return line | ({"failures": list(record.failures)} if record.failures else {}) | dict(record.trace)
     line = {
         "event": "request",
         "request_id": record.request_id,

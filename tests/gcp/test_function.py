@@ -80,7 +80,7 @@ def running(
     So is the least that one of its tries may take: none begins that could still be under way at the deadline.
     """
     with prepared("gcp", model, google.store, settings) as function:
-        rewrite(function.folder / "main.py", "deadline=30.0,", f"deadline={deadline},")
+        rewrite(function.folder / "cloud_instance.py", "deadline=30.0,", f"deadline={deadline},")
         rewrite(function.folder / "pilotlight/start/loading.py", "\n_MIN_TRY = 1.0\n", f"\n_MIN_TRY = {least}\n")
         with functions_runtime(function) as runtime:
             yield runtime

@@ -23,7 +23,7 @@ def cold_imports(cloud: str, folder: Path) -> set[str]:
     """
     entry, starting, deadline = {
         "aws": ("handler", "execution_environment", "deadline=9.0 "),
-        "gcp": ("main", "main", "deadline=30.0,"),
+        "gcp": ("main", "cloud_instance", "deadline=30.0,"),
     }[cloud]
     given = {"aws": {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}, "gcp": {}}[cloud]  # the platform's own
     model = sample(folder)

@@ -29,6 +29,12 @@ LOADED = (
 # What the core imports at the first value that needs it.
 ON_DEMAND = {"pilotlight.model.unusual"}
 
+# What of the core the functions for records alone import.
+RECORDS_CORE = {
+    "pilotlight/codec/batches.py",
+    *(f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "objects", "results", "score")),
+}
+
 PROJECT = SAMPLE.relative_to(ROOT)
 
 
@@ -80,11 +86,24 @@ def test_the_function_for_records_has_the_predict_package_and_its_own_folder_and
 ) -> None:
     predict, records = (build(function, tmp_path / function).folder for function in ("predict", "records"))
     own = {f"{file.stem}.py" for file in (FUNCTIONS / "aws" / "records").glob("*.py")}
-    added = {name for name in checksums(records).keys() - checksums(predict).keys() if name.endswith(".py")}
-    assert added == own | {
-        f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "objects", "results", "score")
-    }
+    assert added_modules(predict, records) == own | RECORDS_CORE
     assert checksums(predict).keys() < checksums(records).keys()
+
+
+def added_modules(predict: Path, records: Path) -> set[str]:
+    return {name for name in checksums(records).keys() - checksums(predict).keys() if name.endswith(".py")}
+
+
+def test_googles_function_for_records_is_the_predict_package_with_another_main_module(tmp_path: Path) -> None:
+    predict, records = (
+        staging.build("gcp", LOCK, tmp_path / function, quiet, function=function).folder
+        for function in ("predict", "records")
+    )
+    own = {f"{file.stem}.py" for file in (FUNCTIONS / "gcp" / "records").glob("*.py")} - {"records_main.py"}
+    assert added_modules(predict, records) == own | RECORDS_CORE
+    assert (records / "main.py").read_bytes() == (FUNCTIONS / "gcp" / "records" / "records_main.py").read_bytes()
+    before, after = checksums(predict), checksums(records)
+    assert {name for name in before if before[name] != after[name]} == {"main.py", ".gcloudignore"}
 
 
 @pytest.mark.parametrize("function", ["hooks", "authorizer"])

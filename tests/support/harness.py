@@ -120,6 +120,18 @@ def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str)
 
 
 @contextmanager
+def records_in_functions_framework(
+    model: Pinned, store: EmbeddedStore, results: str, **settings: str
+) -> Iterator[FunctionsRuntime]:
+    """Run the function for records under functions-framework and gunicorn, as a function of CloudEvents."""
+    with (
+        prepared("gcp", model, store, {"PILOTLIGHT_RESULTS": results, **settings}, "records") as function,
+        functions_runtime(function, "score_records", signature="cloudevent") as runtime,
+    ):
+        yield runtime
+
+
+@contextmanager
 def prepared(
     cloud: str, model: Pinned, store: EmbeddedStore, settings: Mapping[str, str], function: str = "predict"
 ) -> Iterator[Function]:

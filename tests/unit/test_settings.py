@@ -84,6 +84,8 @@ def test_the_lock_may_lie_elsewhere() -> None:
             "sqs://queue",
             "PILOTLIGHT_RESULTS is 'sqs://queue'; expected s3://bucket/prefix, or the ARN of an",
         ),
+        ("RESULTS", "projects/p/rows", "PILOTLIGHT_RESULTS is 'projects/p/rows'; expected s3://bucket/prefix, or the"),
+        ("FAILURES", "gs://bucket", "PILOTLIGHT_FAILURES is 'gs://bucket'; expected projects/PROJECT/topics/TOPIC, or"),
         ("REST_API_BINARY", "yes", "PILOTLIGHT_REST_API_BINARY is 'yes'; expected true or false"),
         (
             "STOER",
@@ -99,8 +101,8 @@ def test_a_wrong_setting_is_named_at_the_start(name: str, value: str, message: s
 
 
 def test_the_table_has_a_row_for_each_field() -> None:
-    of_aws_alone = {"rest_api_binary"}  # its folder reads it
-    assert {setting.name.lower() for setting in SETTINGS} == {*Settings.__slots__, *of_aws_alone}
+    of_one_cloud = {"rest_api_binary", "failures"}  # its folder reads it
+    assert {setting.name.lower() for setting in SETTINGS} == {*Settings.__slots__, *of_one_cloud}
 
 
 def variables_of_the_stack() -> dict[str, Any]:

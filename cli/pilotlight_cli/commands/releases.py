@@ -159,7 +159,8 @@ def build(
     model: ModelName = "",
     lock: LockPath = None,
     function: Annotated[
-        str, typer.Option("--function", help="Function to package: predict; on AWS also records, hooks or authorizer.")
+        str,
+        typer.Option("--function", help="Function to package: predict or records; on AWS also hooks or authorizer."),
     ] = "predict",
     out: Annotated[
         Path | None,
@@ -180,7 +181,7 @@ def build(
 
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
-    clouds = [cloud] if cloud else clouds_of(lock) if function == "predict" else ["aws"]
+    clouds = [cloud] if cloud else clouds_of(lock) if function in ("predict", "records") else ["aws"]
     chosen, packages = selected(model, lock), []
     for one in clouds:
         console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")

@@ -18,10 +18,11 @@ _STOP_SECONDS = 10
 class FunctionsRuntime:
     """One instance of the function. Its module is imported before the port opens."""
 
-    def __init__(self, function: Function, target: str, port: int, timeout: float) -> None:
+    def __init__(self, function: Function, target: str, port: int, timeout: float, signature: str = "http") -> None:
         self.log = Log()
         self._function = function
         self._target = target
+        self._signature = signature
         self._port = port or free_port()
         self._timeout = timeout
         self._child = self._start()
@@ -52,7 +53,7 @@ class FunctionsRuntime:
 
     def _start(self) -> Child:
         listen(self._port).close()  # gunicorn would retry for five seconds before it reports that the port is taken
-        environ = framework_environment(self._function, self._target) | {"PORT": str(self._port)}
+        environ = framework_environment(self._function, self._target, self._signature) | {"PORT": str(self._port)}
         child = Child(framework_command(), self._function.folder, environ, self.log)
         try:
             child.wait_for_port(self._port, self._timeout)
@@ -67,13 +68,13 @@ def framework_command() -> list[str]:
     return [*isolated_python(), "-m", "functions_framework", "--host", "127.0.0.1"]
 
 
-def framework_environment(function: Function, target: str = "predict") -> dict[str, str]:
+def framework_environment(function: Function, target: str = "predict", signature: str = "http") -> dict[str, str]:
     """Return the environment of the function and its framework, without PORT.
 
     gcloud sets LOG_EXECUTION_ID unless a deployment does.
     """
     return function.environment | {
-        "FUNCTION_SIGNATURE_TYPE": "http",
+        "FUNCTION_SIGNATURE_TYPE": signature,
         "FUNCTION_TARGET": target,
         "K_CONFIGURATION": "pilotlight",
         "K_REVISION": "pilotlight-00001-local",
@@ -85,14 +86,18 @@ def framework_environment(function: Function, target: str = "predict") -> dict[s
 
 @contextmanager
 def functions_runtime(
-    function: Function, target: str = "predict", port: int = 0, timeout: float = _START_SECONDS
+    function: Function,
+    target: str = "predict",
+    port: int = 0,
+    timeout: float = _START_SECONDS,
+    signature: str = "http",
 ) -> Iterator[FunctionsRuntime]:
-    """Run an instance of a staged function; port 0 is any free one.
+    """Run an instance of a staged function; port 0 is any free one. `signature` is `http` or `cloudevent`.
 
     Raise PortTaken, or ServeError with the function's last lines if its import fails or takes longer than `timeout`
     seconds.
     """
-    runtime = FunctionsRuntime(function, target, port, timeout)
+    runtime = FunctionsRuntime(function, target, port, timeout, signature)
     try:
         yield runtime
     finally:

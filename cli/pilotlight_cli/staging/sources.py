@@ -32,6 +32,8 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
     if function == RECORDS:  # which starts, fetches the model and logs by the modules of the predict function
         shutil.copytree(_function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
+        if cloud == "gcp":
+            (out / "records_main.py").replace(out / "main.py")
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
     for file in imported_modules(sorted(out.rglob("*.py")), CORE, engines):
         copy = out / file.relative_to(CORE.parent)

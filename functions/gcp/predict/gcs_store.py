@@ -26,7 +26,7 @@ _ENDPOINT = "https://storage.googleapis.com"
 _MAX_ERROR_BYTES = 500
 
 # The authorities that sign the certificates of Google's own servers: https://pki.goog/faq/.
-_AUTHORITIES = ("GTS Root R", "GlobalSign Root CA")
+AUTHORITIES = ("GTS Root R", "GlobalSign Root CA")
 
 # Variables that Google's client reads and plain GETs do not: other credentials, another universe, TLS with a client
 # certificate.
@@ -58,12 +58,10 @@ class GcsStore:
         """`environ` has the endpoint and the credentials. `warn` logs why a plain GET failed."""
         self._bucket, _, prefix = url.removeprefix("gs://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
-        self._address = _plain_address(environ)
-        is_emulated = bool(environ.get("STORAGE_EMULATOR_HOST"))
-        host = environ.get("GCE_METADATA_HOST") or DEFAULT_HOST
-        self._tokens = None if is_emulated else TokenSource(host, clock)
+        self._address = plain_address(environ)
+        self._tokens = None if environ.get("STORAGE_EMULATOR_HOST") else token_source(environ, clock)
         sdk = ("Google's client", lambda: _client_store(url))
-        self._plain = PlainFetch(url, Trust(_AUTHORITIES), sdk, clock, warn)
+        self._plain = PlainFetch(url, Trust(AUTHORITIES), sdk, clock, warn)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.fetch.ObjectStore.fetch`."""
@@ -135,13 +133,18 @@ class GcsGet:
         return self.unsupported(message)
 
 
+def token_source(environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> TokenSource:
+    """Return the tokens of the function's own service account."""
+    return TokenSource(environ.get("GCE_METADATA_HOST") or DEFAULT_HOST, clock)
+
+
 def _client_store(url: str) -> ObjectStore:
     from gcs_client import ClientStore  # noqa: PLC0415 - slower to import than the rest of a start
 
     return ClientStore(url)
 
 
-def _plain_address(environ: Mapping[str, str]) -> Address | None:
+def plain_address(environ: Mapping[str, str]) -> Address | None:
     """Return the server for plain GETs, or None if the environment needs Google's client."""
     if any(value and name.lower() in _PROXIES for name, value in environ.items()):
         return None

@@ -118,6 +118,7 @@ def test_every_setting_of_the_function_can_be_given_or_is_the_deployments_own() 
         "PILOTLIGHT_RELEASE",
         "PILOTLIGHT_REST_API_BINARY",
         "PILOTLIGHT_RESULTS",
+        "PILOTLIGHT_FAILURES",
     }
     assert {*VARIABLES, *ours} == {setting.variable for setting in SETTINGS}
     assert not ours & {*VARIABLES}
