@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -142,6 +143,42 @@ def transferring(text: str, total: int) -> Iterator[Progress]:
     with ProgressBar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(_escaped(text, console.encoding), total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def scoring(text: str, total: int) -> Iterator[Scoring]:
+    """Show a progress bar of files in bytes, with rows a second; yield what advances it."""
+    console = messages()
+    if not console.is_terminal:
+        say(f"{text} ({bytes_text(total)})")
+        yield Scoring(lambda _: None)
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rows]}"),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(_escaped(text, console.encoding), total=total, rows="")
+        yield Scoring(lambda fields: bar.update(task, **fields))
+
+
+class Scoring:
+    """A progress bar: the bytes that are done, and how many rows a second are."""
+
+    def __init__(self, update: Callable[[dict[str, Any]], object]) -> None:
+        self._update = update
+        self._rows = self._size = 0
+        self._began = time.monotonic()
+
+    def advance(self, rows: int, size: int) -> None:
+        """Add rows, and bytes of files."""
+        self._rows += rows
+        self._size += size
+        pace = self._rows / max(time.monotonic() - self._began, 1e-9)
+        self._update({"completed": self._size, "rows": f"{self._rows:,} rows, {pace:,.0f} rows/s"})
 
 
 class _Console(Console):

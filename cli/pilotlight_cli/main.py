@@ -13,8 +13,10 @@ import pilotlight
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
+from pilotlight_cli.batching import BatchUsageError
 from pilotlight_cli.commands import (
     aws,
+    batching,
     calling,
     collecting,
     comparing,
@@ -47,7 +49,15 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (AwsUsageError, GcpUsageError, NameRefused, ProjectUsageError, StoreUrlError, UsageError) as error:
+        except (
+            AwsUsageError,
+            BatchUsageError,
+            GcpUsageError,
+            NameRefused,
+            ProjectUsageError,
+            StoreUrlError,
+            UsageError,
+        ) as error:
             console.error(str(error))
             raise typer.Exit(2) from None
         except PilotlightError as error:
@@ -153,6 +163,7 @@ app.add_typer(rollback, name="rollback", rich_help_panel=RELEASE)
 app.command("verify", rich_help_panel=RELEASE)(serving.verify)
 app.command("serve", rich_help_panel=RELEASE)(serving.serve)
 app.command("dev", rich_help_panel=RELEASE)(serving.dev)
+app.command("batch", rich_help_panel=RELEASE)(batching.batch)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)

@@ -113,10 +113,11 @@ def test_the_command_imports_packages_that_are_declared_and_those_of_an_extra_by
 ) -> None:
     command = [file for file in CLI.rglob("*.py") if not any(map(file.is_relative_to, CHILDREN))]
     own = {*sys.stdlib_module_names, "pilotlight", "pilotlight_cli"}
-    core = dict.fromkeys(imported_modules(command, CORE), "") | dict.fromkeys((CORE / "files").rglob("*.py"), "batch")
+    rooms = [file for room in (CORE / "files", CLI / "batching") for file in room.rglob("*.py")]
+    of_extras = dict.fromkeys(imported_modules(command, CORE), "") | dict.fromkeys(rooms, "batch")
     found = [
         (file, name, extra)
-        for file, of in (dict.fromkeys(command, "") | core).items()
+        for file, of in (dict.fromkeys(command, "") | of_extras).items()
         for name, extra in imports(ast.parse(file.read_bytes()), of)
         if name.partition(".")[0] not in own | OPTIONAL
     ]

@@ -36,18 +36,25 @@ def read(shard: Shard, source: BinaryIO, job: Job, signature: Signature) -> Iter
         first = next(found, None)
         if first is None:
             return
-        names, columns = find_header(first, job, signature)
+        names, columns = _find_header(first, job, signature)
         yield from _chunks(_without_header(first) if job.header else first, names, columns, signature)
     else:
         header = next(blocks(source, quotes=True, size=_HEADER))
-        names, columns = find_header(header, job, signature)
+        names, columns = _find_header(header, job, signature)
         source.seek(shard.start)
         found = blocks(source, quotes=True, start=shard.start, stop=shard.stop, line=shard.line)
     for block in found:
         yield from _chunks(block, names, columns, signature)
 
 
-def find_header(block: Block, job: Job, signature: Signature) -> tuple[list[str], Columns]:
+def check_header(source: BinaryIO, job: Job, signature: Signature) -> None:
+    """Raise FormatError if a file, opened at its beginning, has other columns than the model and the job need."""
+    first = next(blocks(source, quotes=True, size=_HEADER), None)
+    if first is not None:
+        _find_header(first, job, signature)
+
+
+def _find_header(block: Block, job: Job, signature: Signature) -> tuple[list[str], Columns]:
     """Return the names of the file's columns, and which of them are needed. Raise FormatError."""
     if job.header:
         names = _column_names(block)

@@ -40,7 +40,7 @@ def infer_types(content: bytes, keep: Sequence[str]) -> pa.Schema:
     """
     if not keep:
         return pa.schema([])
-    found = json.read_json(pa.BufferReader(content), _reading(content)).schema
+    found = json.read_json(pa.BufferReader(content), _reading(content)).schema if content.strip() else pa.schema([])
     return pa.schema([(name, _kept_type(found, name)) for name in keep])
 
 

@@ -40,13 +40,13 @@ def read(shard: Shard, source: BinaryIO, job: Job, signature: Signature) -> Read
     """
     if signature.batch is None:
         raise FormatError("the model has no batch dimension: its inputs are no rows", "", shard.file)
-    with _named(shard):
+    with named(shard):
         if shard.format == "parquet":
             file = open_parquet(source)
             columns = parquet_columns(file, job, signature)
             kept = [file.schema_arrow.field(name) for name in job.keep]
             return Reading(kept, _guarded(shard, _parquet(shard, file, columns, signature)))
-        stream = pa.CompressedInputStream(source, shard.compression) if shard.compression else source
+        stream = unpacked(source, shard.compression)
         if shard.format == "npy":
             return Reading([], _guarded(shard, _arrays(shard, stream, job, signature)))
         if shard.format == "csv":
@@ -56,7 +56,7 @@ def read(shard: Shard, source: BinaryIO, job: Job, signature: Signature) -> Read
 
 
 @contextmanager
-def _named(shard: Shard) -> Iterator[None]:
+def named(shard: Shard) -> Iterator[None]:
     """Name the file in an error."""
     try:
         yield
@@ -67,8 +67,14 @@ def _named(shard: Shard) -> Iterator[None]:
 
 
 def _guarded(shard: Shard, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    with _named(shard):
+    with named(shard):
         yield from chunks
+
+
+def unpacked(source: BinaryIO, compression: str) -> BinaryIO:
+    """Return the bytes of a file that may be compressed."""
+    stream: BinaryIO = pa.CompressedInputStream(source, compression) if compression else source
+    return stream
 
 
 def open_parquet(source: BinaryIO) -> parquet.ParquetFile:

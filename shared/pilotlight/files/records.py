@@ -98,7 +98,7 @@ def boundaries(source: BinaryIO, *, quotes: bool, every: int) -> Iterator[tuple[
     head = source.read(len(_BOM))
     offset = len(_BOM) if head == _BOM else 0
     source.seek(offset)
-    for block in blocks(source, quotes=quotes, start=offset, size=min(every, BLOCK)):
+    for block in blocks(source, quotes=quotes, start=offset, size=min(max(every // 8, 1), BLOCK)):
         if offset - begun >= every:
             yield offset, block.line
             begun = offset

@@ -129,7 +129,7 @@ def writing(path: Path, format_: str, schema: pa.Schema) -> Iterator[Writer]:
             yield groups
             groups.flush()
     elif format_ == "csv":
-        with csv.CSVWriter(path, schema, write_options=csv.WriteOptions(quoting_style="needed")) as lines:
+        with csv.CSVWriter(path, schema) as lines:
             yield lines
     else:
         with path.open("wb") as out:

@@ -76,6 +76,11 @@ FORMS = {
             "--json",
         },
     ),
+    "batch": (
+        ["source", "output"],
+        set(),
+        {"--store", "--model", "--lock", "--format", "--keep", "--no-header", "--workers", "--json"},
+    ),
     "publish": (
         ["path"],
         {"--name"},
