@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cloud_logging
-import flask_http
 import gunicorn_worker
+import wsgi_http
 from gcs_store import GcsStore
 from pilotlight.boot import Platform, boot
 from pilotlight.start.loading import Loader
@@ -51,5 +51,5 @@ def start(
 
     # gunicorn forks its workers from this process. With --debug Flask answers here: its first request does as a fork.
     prepare = gunicorn_worker.once(loader.after_fork)
-    os.register_at_fork(after_in_child=gunicorn_worker.first_step(prepare, refuse=partial(flask_http.refuse, service)))
+    os.register_at_fork(after_in_child=gunicorn_worker.first_step(prepare, refuse=partial(wsgi_http.refuse, service)))
     return service, loader, prepare

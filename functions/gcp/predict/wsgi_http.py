@@ -1,14 +1,17 @@
-"""Flask's requests and replies, as functions-framework passes them to an HTTP function."""
+"""Requests as gunicorn hands them to functions-framework's application, and replies, without Flask in between.
+
+Flask documents `app.wsgi_app` as the place for what has to happen before Flask: of a request's processor time more than
+half was Flask's, Werkzeug's and the framework's own (`bench/throughput.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from io import BytesIO
 from urllib.parse import unquote
 
-import flask
 from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import get_content_length, get_input_stream, get_path_info
 
 from cloud_logging import trace_fields
 from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout, TooLarge
@@ -16,16 +19,37 @@ from pilotlight.frozen import TYPE_CHECKING, replace
 from pilotlight.http.messages import Request, Response
 
 if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
     from pilotlight.service import Service
 
 _STEP = 1 << 20
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_HEADERS_OUTSIDE = (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length"))
 
 
-def handle(service: Service, request: flask.Request, environ: Mapping[str, str]) -> Response:
+def application(handle: Callable[[WSGIEnvironment], Response]) -> WSGIApplication:
+    """Return a WSGI application (PEP 3333) of what `handle` responds.
+
+    Without a body a reply has no length: for a HEAD that would be the length of a GET's body.
+    """
+
+    def answer(wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = handle(wsgi)
+        headers = list(response.headers.items())
+        if response.body:
+            headers.append(("content-length", str(len(response.body))))
+        start_response(_STATUS_LINES[response.status], headers)
+        return (response.body,) if response.body else ()
+
+    return answer
+
+
+def handle(service: Service, wsgi: WSGIEnvironment, environ: Mapping[str, str]) -> Response:
     """Return the service's response. `environ` may name the project of the request's trace."""
-    head = _head(request, environ)
+    head = _head(wsgi, environ)
     try:
-        return service.handle(replace(head, body=_body(request, service.max_body_bytes)))
+        return service.handle(replace(head, body=_body(wsgi, service.max_body_bytes)))
     except RequestError as error:
         return service.refuse(head, error)
 
@@ -40,27 +64,26 @@ def refuse(service: Service, status: int, message: str) -> tuple[Mapping[str, st
     return response.headers, response.body
 
 
-def _head(request: flask.Request, environ: Mapping[str, str]) -> Request:
+def _head(wsgi: WSGIEnvironment, environ: Mapping[str, str]) -> Request:
     """Return the core's request, without its body."""
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in wsgi.items() if name.startswith("HTTP_")}
+    for variable, name in _HEADERS_OUTSIDE:
+        if wsgi.get(variable):
+            headers[name] = wsgi[variable]
     return Request(
-        method=request.method,
-        path=_path(request),
-        headers=headers,
-        trace=trace_fields(headers, environ),
+        method=wsgi["REQUEST_METHOD"], path=_path(wsgi), headers=headers, trace=trace_fields(headers, environ)
     )
 
 
-def _body(request: flask.Request, limit: int) -> bytes:
+def _body(wsgi: WSGIEnvironment, limit: int) -> bytes:
     """Return the body; instead of one longer than `limit` bytes, zeros, which the service refuses for their number.
 
     What will be refused is read and discarded, because a client that is cut off while it sends never reads the
     response: it takes no memory, and neither do zeros that nobody writes. Raises InvalidRequest for a body that does
     not match its headers, and RequestTimeout.
     """
-    stream = request.stream
-    request.stream = BytesIO()  # functions-framework reads the rest, of any length
-    declared = request.content_length or 0
+    stream, length = get_input_stream(wsgi), get_content_length(wsgi)
+    declared = length or 0
     kept: list[bytes] = []
     size = 0
     try:
@@ -74,7 +97,7 @@ def _body(request: flask.Request, limit: int) -> bytes:
             raise EOFError
     except _body_errors() as error:
         if size <= limit:
-            raise _to_request_error(error, request.content_length) from None
+            raise _to_request_error(error, length) from None
     return b"".join(kept) if size <= limit else bytes(limit + 1)
 
 
@@ -93,16 +116,7 @@ def _to_request_error(error: Exception, length: int | None) -> RequestError:
     return InvalidRequest(f"the body is shorter than its content-length of {length} bytes")
 
 
-def _path(request: flask.Request) -> str:
-    """Return the path as sent, decoded once: Flask's own merges slashes, which API Gateway does not."""
-    sent = str(request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or "").partition("?")[0]
-    return unquote(sent) if sent.startswith("/") else request.path
-
-
-def to_reply(response: Response) -> flask.Response:
-    """Return Flask's reply. Without a body it has no length: for a HEAD that would be the length of a GET's body."""
-    reply = flask.Response(response.body, response.status, dict(response.headers))
-    if not response.body:
-        del reply.headers["content-length"]
-        reply.automatically_set_content_length = False  # or werkzeug sets it again on the way out
-    return reply
+def _path(wsgi: WSGIEnvironment) -> str:
+    """Return the path as sent, decoded once: PATH_INFO of some servers has merged slashes, which API Gateway keeps."""
+    sent = str(wsgi.get("RAW_URI") or wsgi.get("REQUEST_URI") or "").partition("?")[0]
+    return unquote(sent) if sent.startswith("/") else get_path_info(wsgi)
