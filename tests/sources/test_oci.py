@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,23 @@ def test_a_folder_is_pulled_and_its_layout_known(oci_registry: str) -> None:
     source = obtained(f"oci://{oci_registry}/team/folder:v1")
     assert source.path.read_bytes() == MODEL
     assert source.notes[1] == f"{source.origin} is an MLflow model of the flavor onnx; model.onnx is taken"
+
+
+@pytest.mark.parametrize(
+    ("password", "why"), [("secret", ""), ("wrong", "access denied .401: authentication required")]
+)
+@pytest.mark.usefixtures("pushed")
+def test_a_credential_helper_signs_in(
+    password: str, why: str, oci_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker-credential-box"
+    answer = json.dumps({"ServerURL": oci_registry, "Username": "ann", "Secret": password})
+    program.write_text(f"#!/bin/sh\n[ \"$1 $(cat)\" = 'get {oci_registry}' ] && echo '{answer}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {oci_registry: "box"}}))
+    with pytest.raises(ObjectRefused, match=why) if why else nullcontext():
+        assert obtained(f"oci://{oci_registry}/team/churn:v1").path.read_bytes() == MODEL
 
 
 @pytest.mark.usefixtures("pushed")

@@ -50,16 +50,16 @@ class Bearer(AuthBase):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Sends GET requests to a server. `sign_in` says what to do if the server does not accept the credentials."""
+    """Sends requests to a server. `sign_in` says what to do if the server does not accept the credentials."""
 
     sign_in: str
     auth: AuthBase = field(default_factory=Anonymous)
 
-    def document(self, url: str, params: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """Return a JSON document. Raise ObjectRefused, StoreUnavailable or StoreError."""
+    def document(self, url: str, params: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return a JSON document; a form is posted. Raise ObjectRefused, StoreUnavailable or StoreError."""
 
         def read() -> Any:  # noqa: ANN401 - JSON
-            with self.open(url, params=params) as response:
+            with self.open(url, params=params, form=form) as response:
                 content = limited(response, url)
             try:
                 return json.loads(content)
@@ -88,14 +88,26 @@ class Client:
 
     @contextmanager
     def open(
-        self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
     ) -> Iterator[requests.Response]:
         """Yield the successful response to one request. Map the library's errors, in this one place."""
         try:
             # As it is: a compressed transfer would not have the size and the digest of the file.
             headers = {"Accept-Encoding": "identity"} | dict(headers or {})
-            with requests.get(
-                url, params=params, headers=headers, auth=self.auth, timeout=TIMEOUT, stream=True
+            with requests.request(
+                "POST" if form else "GET",
+                url,
+                params=params,
+                data=form,
+                headers=headers,
+                auth=self.auth,
+                timeout=TIMEOUT,
+                stream=True,
+                allow_redirects=not form,  # a redirect could send its secrets to another host
             ) as response:
                 self._check(url, response)
                 yield response

@@ -1,41 +1,51 @@
 """Signing in to an OCI registry: with Docker's stored credentials, or without any, for a token if it asks for one.
 
-https://distribution.github.io/distribution/spec/auth/token/
+https://distribution.github.io/distribution/spec/auth/token/, and ../oauth/ for an identity token
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import requests
-from requests.auth import AuthBase, HTTPBasicAuth
+from requests.auth import HTTPBasicAuth
 
 from pilotlight.errors import StoreError
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sources.client import TIMEOUT, Anonymous, Bearer, Client, check_https
+from pilotlight_cli.sources.docker_credentials import stored
 
 _PARAMETER: Final = re.compile(r'([a-z_]+)="([^"]*)"')
-_HUB: Final = "https://index.docker.io/v1/"  # Docker's own key for its registry
 
 
 def signed_in(base: str, name: str, registry: str, environ: Mapping[str, str]) -> Client:
-    """Return a client for the repository at `base`. Raise StoreError or UsageError."""
+    """Return a client for the repository at `base`. Raise StoreError or UsageError.
+
+    Stored credentials are looked up only where the registry asks for some.
+    """
     sign_in = f"sign in with 'docker login {registry}' or 'oras login {registry}'"
-    stored = _stored(registry, environ)
     challenge = _challenge(f"{base}/manifests/latest")
     kind = challenge.partition(" ")[0].lower()
-    if kind != "bearer":
-        return Client(sign_in, stored if kind == "basic" else Anonymous())
+    if kind not in ("basic", "bearer"):
+        return Client(sign_in)
+    found = stored(registry, environ)
+    if found and found.identity and kind == "basic":
+        raise UsageError(f"the credentials for {registry} are an identity token, expected a password; {sign_in}")
+    by_name = Client(
+        sign_in, HTTPBasicAuth(found.user, found.password) if found and not found.identity else Anonymous()
+    )
+    if kind == "basic":
+        return by_name
     asked = dict(_PARAMETER.findall(challenge))
     realm = check_https(asked.get("realm", ""), f"the token server of {registry}")
-    params = {"scope": f"repository:{name}:pull"} | ({"service": asked["service"]} if "service" in asked else {})
-    document = Client(sign_in, stored).document(realm, params)
+    asked_for = {"scope": f"repository:{name}:pull"} | ({"service": asked["service"]} if "service" in asked else {})
+    if found and found.identity:
+        form = {"grant_type": "refresh_token", "client_id": "pilotlight", "refresh_token": found.password}
+        document = by_name.document(realm, form=asked_for | form)
+    else:
+        document = by_name.document(realm, asked_for)
     token = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
     if not isinstance(token, str):
         raise StoreError(f"{realm} returned no token; {sign_in}")
@@ -49,22 +59,3 @@ def _challenge(url: str) -> str:
             return response.headers.get("WWW-Authenticate", "") if response.status_code == 401 else ""
     except requests.RequestException:
         return ""  # the request that matters says what is wrong
-
-
-def _stored(registry: str, environ: Mapping[str, str]) -> AuthBase:
-    """Return the credentials that Docker's configuration has for a registry. Raise UsageError."""
-    folder = Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME", "/nonexistent"), ".docker"))
-    file = folder / "config.json"
-    if not file.is_file():
-        return Anonymous()
-    keys = (registry, f"https://{registry}", *((_HUB,) if registry in ("docker.io", "registry-1.docker.io") else ()))
-    try:
-        config: Any = json.loads(file.read_bytes())
-        stored = config.get("auths", {})
-        texts = [stored[key]["auth"] for key in keys if key in stored and stored[key].get("auth")]
-        if not texts:
-            return Anonymous()
-        user, _, password = base64.b64decode(texts[0], validate=True).decode().partition(":")
-    except (AttributeError, KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise UsageError(f"{file} cannot be read ({error}); run 'docker login {registry}' again") from None
-    return HTTPBasicAuth(user, password)

@@ -1,4 +1,4 @@
-"""An HTTP server that answers GET requests from a table, and remembers what it was asked."""
+"""An HTTP server that answers requests from a table, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ class Reply:
 
 
 class Routes:
-    """A server at `url` for the duration of a `with`. `table` has a reply, or one for each time, by path and query."""
+    """A server at `url` for the duration of a `with`. `table` has a reply, or one for each time, by path and query.
+
+    Posted forms are there by `POST path?form`.
+    """
 
     def __init__(self, table: Mapping[str, Reply | list[Reply]] | None = None) -> None:
         self.table = dict(table or {})
@@ -54,7 +57,13 @@ class Routes:
     def _handler(routes) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - `self` is the handler's
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                reply = routes.reply(self.path, self.headers)
+                self._send(routes.reply(self.path, self.headers))
+
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                self._send(routes.reply(f"POST {self.path}?{form}", self.headers))
+
+            def _send(self, reply: Reply) -> None:
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(body)), **reply.headers}.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pilotlight.errors import DigestMismatch, ModelError, ObjectRefused, Pilotli
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sources import client, obtained
+from pilotlight_cli.sources.docker_credentials import stored
 from pilotlight_cli.sources.oci import artifact
 
 MODEL = b"the model"
@@ -39,6 +41,11 @@ def manifest(*layers: dict[str, Any]) -> bytes:
 GOOD = manifest(layer("model.onnx"))
 V1 = "/v2/team/churn/manifests/v1"
 BLOB = f"/v2/team/churn/blobs/{sha256(MODEL)}"
+BY_PASSWORD = {
+    "/v2/team/churn/manifests/latest": Reply(wants=BASIC, otherwise={"WWW-Authenticate": 'Basic realm="models"'}),
+    V1: Reply(GOOD, wants=BASIC),
+    BLOB: Reply(MODEL, wants=BASIC),
+}
 
 
 @pytest.fixture
@@ -97,13 +104,137 @@ def test_a_token_server_that_is_not_safe_gets_no_password(registry: Routes, tmp_
 def test_stored_credentials_that_cannot_be_read_are_named(content: str, registry: Routes, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(content.replace("REGISTRY", registry.url.removeprefix("http://")))
+    registry.table |= BY_PASSWORD
     with pytest.raises(UsageError, match=re.escape(f"{file} cannot be read") + ".*; run 'docker login"):
         obtained(url(registry))
 
 
-def test_credentials_of_a_keychain_are_left_to_docker(registry: Routes, tmp_path: Path) -> None:
-    sign_in(tmp_path, registry)
+def test_a_registry_that_asks_for_nothing_gets_no_credentials(registry: Routes, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "gone"}')
     assert obtained(url(registry)).path.read_bytes() == MODEL
+
+
+# What helpers print for `get`, which reads a server's address, and how they end.
+ANN = """echo '{"ServerURL": "any", "Username": "ann", "Secret": "secret"}'"""
+NONE = "echo 'credentials not found in native keychain'; exit 1"
+
+
+def helper(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str, name: str = "box") -> None:
+    """Put a credential helper on PATH; it keeps its argument and what it reads beside itself."""
+    program = folder / "bin" / f"docker-credential-{name}"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f'#!/bin/sh\necho "$1 $(cat)" >> "$0.asked"\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("config", "scripts"),
+    [
+        ({"credsStore": "box"}, {"box": ANN}),
+        ({"credsStore": "box", "auths": {"REGISTRY": {}}}, {"box": ANN}),
+        ({"credHelpers": {"REGISTRY": "own"}, "credsStore": "box"}, {"own": ANN, "box": "exit 3"}),
+        ({"credHelpers": {"example.com": "own"}, "credsStore": "box"}, {"own": "exit 3", "box": ANN}),
+        ({"credsStore": "box", "auths": {"REGISTRY": {"auth": "YW5uOnNlY3JldA=="}}}, {"box": NONE}),
+    ],
+)
+def test_a_helper_is_asked_for_credentials(
+    config: dict[str, Any],
+    scripts: dict[str, str],
+    registry: Routes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = registry.url.removeprefix("http://")
+    (tmp_path / "config.json").write_text(json.dumps(config).replace("REGISTRY", host))
+    for name, script in scripts.items():
+        helper(tmp_path, monkeypatch, script, name)
+    registry.table |= BY_PASSWORD
+
+    assert obtained(url(registry)).path.read_bytes() == MODEL
+
+    (asked,) = (tmp_path / "bin").glob("*.asked")
+    assert asked.read_text() == f"get {host}\n"
+
+
+@pytest.mark.parametrize("place", ["a helper", "the file"])
+def test_an_identity_token_is_exchanged_for_a_token(
+    place: str, registry: Routes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "a helper":
+        helper(tmp_path, monkeypatch, """echo '{"Username": "<token>", "Secret": "r/f"}'""")
+        (tmp_path / "config.json").write_text('{"credsStore": "box"}')
+    else:
+        sign_in(tmp_path, registry, auth="MDA6", identitytoken="r/f")
+    challenge = {"WWW-Authenticate": f'Bearer realm="{registry.url}/token",service="models"'}
+    form = (
+        "POST /token?scope=repository%3Ateam%2Fchurn%3Apull&service=models&grant_type=refresh_token"
+        "&client_id=pilotlight&refresh_token=r%2Ff"
+    )
+    registry.table = {
+        "/v2/team/churn/manifests/latest": Reply(wants="Bearer t0ken", otherwise=challenge),
+        V1: Reply(GOOD, wants="Bearer t0ken"),
+        BLOB: Reply(MODEL, wants="Bearer t0ken"),
+        form: Reply({"access_token": "t0ken"}),
+    }
+
+    assert obtained(url(registry)).path.read_bytes() == MODEL
+
+    registry.table[form] = Reply(status=307, headers={"Location": "/elsewhere"})
+    with pytest.raises(StoreError, match="/token: the answer is not JSON"):
+        obtained(url(registry))
+    registry.table |= BY_PASSWORD
+    with pytest.raises(UsageError, match="are an identity token, expected a password; sign in with 'docker login"):
+        obtained(url(registry))
+
+
+HELPERS: dict[str, tuple[str, str, type[PilotlightError], str]] = {
+    "missing": (
+        "gone",
+        "",
+        UsageError,
+        "docker-credential-gone, which FILE names, is not on PATH; install it, or take",
+    ),
+    "a path": ("../box", "", UsageError, "FILE names the credential helper '../box', expected what follows docker-"),
+    "no program": ("text", "", UsageError, "docker-credential-text cannot be run: Exec format error; install docker-"),
+    "fails": (
+        "box",
+        "echo locked; exit 1",
+        StoreError,
+        "docker-credential-box failed for HOST (locked); sign in again",
+    ),
+    "fails on stderr": ("box", "echo no >&2; exit 1", StoreError, "docker-credential-box failed for HOST (no); sign"),
+    "fails silently": ("box", "exit 7", StoreError, "docker-credential-box failed for HOST (exit code 7); sign in"),
+    "nonsense": ("box", "echo '[secret'", StoreError, "answered something else for HOST, expected JSON with Username"),
+    "no secret": ("box", """echo '{"Username": "a"}'""", StoreError, "answered something else for HOST, expected JSON"),
+    "hangs": ("box", "sleep 600", StoreError, "docker-credential-box did not answer for HOST within 0.5 s; unlock its"),
+}
+
+
+@pytest.mark.parametrize("case", HELPERS)
+def test_a_helper_that_does_not_work_is_named(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, script, kind, sentence = HELPERS[case]
+    helper(tmp_path, monkeypatch, script)
+    text = tmp_path / "bin" / "docker-credential-text"
+    text.write_bytes(b"\0")
+    text.chmod(0o755)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"credsStore": name}))
+    environ = {"DOCKER_CONFIG": str(tmp_path), "PATH": os.environ["PATH"]}
+    with pytest.raises(kind) as error:
+        stored("HOST", environ, seconds=0.5)
+    assert sentence in str(error.value).replace(str(file), "FILE")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("script", [NONE, """echo '{"Username": "", "Secret": ""}'"""])
+def test_a_helper_may_have_none(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    helper(tmp_path, monkeypatch, script)
+    (tmp_path / "config.json").write_text('{"credHelpers": {"docker.io": "box"}}')
+    environ = {"DOCKER_CONFIG": str(tmp_path), "PATH": os.environ["PATH"]}
+    assert stored("registry-1.docker.io", environ) is None
+    (asked,) = (tmp_path / "bin").glob("*.asked")
+    assert asked.read_text() == "get https://index.docker.io/v1/\n"
 
 
 FAULTS: dict[str, tuple[dict[str, Reply], type[PilotlightError], str]] = {
