@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,11 +35,41 @@ def test_a_template_is_one_that_cloudformation_takes(block: Block, tmp_path: Pat
 def test_the_recipes_name_what_the_stack_has() -> None:
     named = set(re.findall(r"`([A-Z][A-Za-z]+)(?:=[^`]*)?`", pages.prose(TEXT)))
     policies = {name for name in named if name.startswith(("CloudWatch", "AWSXRay"))}
-    own = {"Target", "UnknownEvents", "Environment", "TheirManagedPolicies"}
+    own = {"Target", "UnknownEvents", "Environment", "TheirManagedPolicies", "Project"}
     assert named - policies - own <= {*TEMPLATE["Parameters"], *TEMPLATE["Resources"], *TEMPLATE["Outputs"]}
 
 
-def test_the_image_has_the_functions_own_handler() -> None:
-    properties = TEMPLATE["Resources"]["PredictFunction"]["Properties"]
-    assert f'CMD ["{properties["Handler"]}"]' in TEXT
-    assert f"runtime `{TEMPLATE['Globals']['Function']['Runtime']}`" in TEXT
+def test_other_tools_deploy_the_function_with_its_handler_and_runtime() -> None:
+    handler = TEMPLATE["Resources"]["PredictFunction"]["Properties"]["Handler"]
+    runtime = TEMPLATE["Globals"]["Function"]["Runtime"]
+    assert f'CMD ["{handler}"]' in TEXT
+    assert f"runtime `{runtime}`" in TEXT
+    terraform, cdk = (block_in(language).text for language in ("hcl", "python"))
+    assert re.findall(r"(?:handler|runtime) += \"(.*)\"", terraform) == [handler, runtime]
+    called = {
+        word.arg: ast.unparse(word.value)
+        for node in ast.walk(ast.parse(cdk))
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+    }
+    assert (called["handler"], called["runtime"]) == (repr(handler), f"aws_lambda.Runtime.{constant(runtime)}")
+
+
+def constant(runtime: str) -> str:
+    """Return a runtime's name in CDK."""
+    return runtime.upper().replace("PYTHON", "PYTHON_").replace(".", "_")
+
+
+def block_in(language: str) -> Block:
+    (block,) = [block for block in pages.blocks(PAGE, TEXT) if block.language == language]
+    return block
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="NO TERRAFORM HERE: nothing parsed the example for it")
+def test_terraform_parses_its_example_and_would_write_it_alike(tmp_path: Path) -> None:
+    file = tmp_path / "main.tf"
+    file.write_text(block_in("hcl").text)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    command = ["terraform", "fmt", "-check", "-diff", str(file)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
