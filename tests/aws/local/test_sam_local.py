@@ -180,6 +180,38 @@ def test_sam_local_start_api_answers_curl_and_leaves_nothing_behind(run: Prepare
     wait_until(lambda: not containers & running_containers(), limit=60)
 
 
+def behind_a_rest_api(run: Prepared, media_types: list[str]) -> Prepared:
+    """Return the built function with a REST API in place of the HTTP API."""
+    document = json.loads(run.template.read_text())
+    kept = {name: one for name, one in document["Resources"].items() if "ApiGatewayV2" not in one["Type"]}
+    rest = {"StageName": "prod", "BinaryMediaTypes": media_types}
+    kept = {"RestApi": {"Type": "AWS::Serverless::Api", "Properties": rest}} | kept
+    route = {"RestApiId": {"Ref": "RestApi"}, "Path": "/{proxy+}", "Method": "any"}
+    kept["PredictFunction"]["Properties"]["Events"] = {"All": {"Type": "Api", "Properties": route}}
+    template = run.template.with_name("rest.json")
+    template.write_text(json.dumps(document | {"Resources": kept, "Outputs": {}}))
+    return Prepared(template, run.environ)
+
+
+@pytest.mark.parametrize("is_binary", [False, True], ids=["text", "binary media types"])
+def test_a_rest_api_answers_large_requests_that_a_client_wants_compressed(is_binary: bool, run: Prepared) -> None:
+    """Text alone passes a REST API unless its binary media types are set; the parameter tells the function of them."""
+    rows = {"instances": [sample_request()[1]["features"]] * 200}
+    tensor = {"name": "features", "datatype": "FP64", "shape": [1, 30], "data": [1.0] * 30}
+    raw = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    port = free_port()
+    parameters = [f"RestApiBinary={str(is_binary).lower()}"]
+    with api(behind_a_rest_api(run, ["*~1*"] if is_binary else []), port, parameters):
+        url = f"http://127.0.0.1:{port}"
+        many = requests.post(f"{url}/predict_batch", json=rows, timeout=300)
+        assert many.json()["predictions"] == ["malignant"] * 200
+        assert ("content-encoding" in many.headers) == is_binary
+        found = requests.post(f"{url}/v2/models/breast-cancer/infer", json=raw, timeout=120)
+        assert found.status_code == (200 if is_binary else 400), found.text
+        assert requests.get(f"{url}/health", timeout=120).json()["status"] == "ready"
+        assert requests.get(f"{url}/nowhere", timeout=120).status_code == 404
+
+
 def test_the_command_sends_an_event_in_a_new_project_and_prints_the_reply_alone(
     lambda_image: str, tmp_path: Path
 ) -> None:
