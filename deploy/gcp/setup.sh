@@ -26,44 +26,8 @@ builder=pilotlight-build@$project.iam.gserviceaccount.com
 deployer=pilotlight-deploy@$project.iam.gserviceaccount.com
 invoker=pilotlight-invoke@$project.iam.gserviceaccount.com
 
-say() { printf '%s\n' "$*" >&2; }
-on() { gcloud "$@" --project="$project" --quiet; }
-quietly() { on "$@" --format=none; }
-retry() { # a new account takes a while to be known everywhere
-  local try
-  for try in 1 2 3 4 5; do
-    quietly "$@" && return
-    say "attempt $try of 5 failed; trying again"
-    sleep "${PAUSE:-10}"
-  done
-  quietly "$@"
-}
-exists() { quietly "$@" 2>/dev/null; } # whether a `describe` finds its resource
-
-account() { # NAME, DISPLAY NAME
-  exists iam service-accounts describe "$1@$project.iam.gserviceaccount.com" ||
-    quietly iam service-accounts create "$1" --display-name="$2"
-}
-
-role() { # ID, TITLE, PERMISSIONS: a role of this project with exactly these permissions
-  if exists iam roles describe "$1"; then
-    quietly iam roles update "$1" --permissions="$3"
-  else
-    quietly iam roles create "$1" --title="$2" --permissions="$3" --stage=GA
-  fi
-}
-
-on_project() { # MEMBER, ROLE
-  retry projects add-iam-policy-binding "$project" --member="$1" --role="$2" --condition=None
-}
-
-on_bucket() { # MEMBER, ROLE
-  retry storage buckets add-iam-policy-binding "$bucket" --member="$1" --role="$2"
-}
-
-on_account() { # ACCOUNT, MEMBER, ROLE
-  retry iam service-accounts add-iam-policy-binding "$1" --member="$2" --role="$3"
-}
+# shellcheck source=deploy/gcp/resources.sh disable=SC1091
+source "$(dirname "$0")/resources.sh"
 
 say "enabling APIs"
 quietly services enable cloudfunctions.googleapis.com run.googleapis.com cloudbuild.googleapis.com \
@@ -83,7 +47,7 @@ quietly storage buckets update "$bucket" --versioning --uniform-bucket-level-acc
 say "the function's account $runtime"
 account pilotlight-run "Pilotlight: the function"
 role pilotlightModelReader "Pilotlight: read a model" storage.objects.get
-on_bucket "serviceAccount:$runtime" "projects/$project/roles/pilotlightModelReader"
+on_bucket "$bucket" "serviceAccount:$runtime" "projects/$project/roles/pilotlightModelReader"
 
 # Cloud Build turns the package into an image. Its default account is Compute Engine's, often an editor of the whole
 # project; this one may build, write the build's log, and store the image.
@@ -118,8 +82,8 @@ on_account "$builder" "serviceAccount:$deployer" roles/iam.serviceAccountUser
 on_account "$invoker" "serviceAccount:$deployer" roles/iam.serviceAccountTokenCreator
 
 # - The model store: read it and add a version. Objects are never replaced or deleted.
-on_bucket "serviceAccount:$deployer" roles/storage.objectViewer
-on_bucket "serviceAccount:$deployer" roles/storage.objectCreator
+on_bucket "$bucket" "serviceAccount:$deployer" roles/storage.objectViewer
+on_bucket "$bucket" "serviceAccount:$deployer" roles/storage.objectCreator
 
 if [ -z "$repository" ]; then
   say "done. In gcp.toml: project = \"$project\", build_service_account = \"$builder\""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -55,15 +55,21 @@ def deploy(
             "--out", metavar="FOLDER", help="Folder to stage the package in (default: in build/).", show_default=False
         ),
     ] = None,
+    function: Annotated[
+        Literal["predict", "records"],
+        typer.Option("--function", help="Function to deploy: predict, or records with its trigger."),
+    ] = "predict",
     json: AsJson = False,
 ) -> None:
     """Deploy this working copy as a new revision and shift traffic to it step by step."""
     from pilotlight_cli.gcp import deploy as deployment
+    from pilotlight_cli.gcp.record_function import deploy_records
 
     chosen = selected(model, lock)
     google = _connect(settings or chosen.gcp_settings, environment)
+    deploying, name = (deployment.deploy, "gcp") if function == "predict" else (deploy_records, "gcp-records")
     with _operator(google.settings.plan, lambda question: yes or in_ci(os.environ) or _confirm(question)) as operator:
-        done = deployment.deploy(google, operator, chosen.lock, out or chosen.built("gcp"), source)
+        done = deploying(google, operator, chosen.lock, out or chosen.built(name), source)
     if json:
         console.print_json(
             {
@@ -82,6 +88,8 @@ def deploy(
         f"{done.revision} with {done.model.name}:{done.model.version} has all traffic of {done.service}{before}",
         soft_wrap=True,
     )
+    if function == "records":
+        return
     console.output().print(f"URL: {done.uri}", soft_wrap=True)
     console.output().print(f"Call it: {calling_command(environment, 'gcp', model)}", soft_wrap=True)
 

@@ -65,7 +65,7 @@ def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: st
     """
     expected = expected_of(lock)
     service = _check_service(google)
-    _verify_model(google.settings, operator, lock, expected.model, source)
+    verify_model(google.settings, operator, lock, expected.model, source)
     build("gcp", lock, out, operator.say)
     release = release_digest(google.settings, out)
     _confirm(google.settings, operator, service, release, expected.model)
@@ -118,7 +118,7 @@ def _check_service(google: Google) -> Service | None:
     return service
 
 
-def _verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:
+def verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:
     """Copy the pinned version to the store if missing, then check that it loads and answers its golden samples."""
     if ensure_published(lock, open_store(settings.store), source):
         operator.say(f"copied {model.name}:{model.version} to {settings.store}")
@@ -165,20 +165,7 @@ def _pin_traffic(google: Google, operator: Operator, service: Service | None) ->
 def _deploy_revision(google: Google, out: Path, release: str, expected: Expected, old: str) -> Function:
     """Deploy the package. If that fails, the old revision keeps all traffic. Raises NotServed, GcpError."""
     settings = google.settings
-    environment = {
-        **settings.variables,
-        **({"WORKERS": str(settings.workers)} if settings.workers > 1 else {}),  # functions-framework's own name
-        "PILOTLIGHT_STORE": settings.store,
-        "PILOTLIGHT_RELEASE": release,
-        "LOG_EXECUTION_ID": "false",  # or functions-framework breaks lines of other libraries in two
-        "GOOGLE_CLOUD_PROJECT": settings.project,  # for trace ids; the 2nd generation's runtimes do not set it
-    }
-    labels = {
-        "pilotlight-model": expected.model.name,
-        "pilotlight-version": str(expected.model.version),
-        "pilotlight-lock": expected.lock,
-        "pilotlight-release": release[:16],
-    }
+    environment, labels = environment_of(settings, release), labels_of(expected, release)
     try:
         return functions.deploy(google.gcloud, settings, out, environment, labels)
     except GcpError as error:
@@ -187,6 +174,28 @@ def _deploy_revision(google: Google, out: Path, release: str, expected: Expected
         function = functions.find(google.gcloud, settings)
         moved = _restore_traffic(google, function.service, old) if function else ""
         raise NotServed(f"{error}\n{moved or f'{old} has all traffic, as before'}") from error
+
+
+def environment_of(settings: GcpSettings, release: str) -> dict[str, str]:
+    """Return the environment variables of a revision."""
+    return {
+        **settings.variables,
+        **({"WORKERS": str(settings.workers)} if settings.workers > 1 else {}),  # functions-framework's own name
+        "PILOTLIGHT_STORE": settings.store,
+        "PILOTLIGHT_RELEASE": release,
+        "LOG_EXECUTION_ID": "false",  # or functions-framework breaks lines of other libraries in two
+        "GOOGLE_CLOUD_PROJECT": settings.project,  # for trace ids; the 2nd generation's runtimes do not set it
+    }
+
+
+def labels_of(expected: Expected, release: str) -> dict[str, str]:
+    """Return the labels by which a revision is found again."""
+    return {
+        "pilotlight-model": expected.model.name,
+        "pilotlight-version": str(expected.model.version),
+        "pilotlight-lock": expected.lock,
+        "pilotlight-release": release[:16],
+    }
 
 
 def _restore_traffic(google: Google, service: str, old: str) -> str:

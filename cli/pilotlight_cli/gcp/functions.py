@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ BUILD = {"SOURCE_DATE_EPOCH": "315532801"}
 class Function:
     """A function: its Cloud Run service, its newest revision, its URL. Each is empty until it exists.
 
-    `labels` are those of the newest revision; empty after a failed deployment, which changes them too.
+    `labels` are those of the newest revision; empty after a failed deployment, which changes them too. `trigger` is the
+    full name of the Eventarc trigger, empty for an HTTP function.
     """
 
     service: str
     revision: str
     uri: str
     labels: Mapping[str, str] = field(default_factory=dict)
+    trigger: str = ""
 
 
 def find(gcloud: Gcloud, settings: GcpSettings) -> Function | None:
@@ -57,18 +59,32 @@ def deployed(gcloud: Gcloud, settings: GcpSettings) -> Function:
     return function
 
 
+def http_trigger(settings: GcpSettings) -> tuple[str, ...]:
+    """Return the options of a function that answers requests."""
+    access = "--allow-unauthenticated" if settings.public else "--no-allow-unauthenticated"
+    return f"--entry-point={ENTRY_POINT}", "--trigger-http", access
+
+
 def deploy(
-    gcloud: Gcloud, settings: GcpSettings, source: Path, environment: Mapping[str, str], labels: Mapping[str, str]
+    gcloud: Gcloud,
+    settings: GcpSettings,
+    source: Path,
+    environment: Mapping[str, str],
+    labels: Mapping[str, str],
+    *,
+    trigger: Sequence[str] = (),
 ) -> Function:
-    """Deploy a package. Cloud Functions keeps the current traffic split, so pin it first. Raises GcpError."""
+    """Deploy a package. Cloud Functions keeps the current traffic split, so pin it first. Raises GcpError.
+
+    `trigger` are the options of the entry point and of what calls it, without any an HTTP trigger's.
+    """
     build = settings.build_service_account
     document = gcloud.json(
         *("functions", "deploy", settings.function, "--gen2", f"--region={settings.region}"),
-        *(f"--runtime={RUNTIME}", f"--entry-point={ENTRY_POINT}", "--trigger-http", f"--source={source}"),
+        *(f"--runtime={RUNTIME}", f"--source={source}", *(trigger or http_trigger(settings))),
         *(f"--memory={settings.memory}", f"--cpu={settings.cpu:g}", f"--concurrency={settings.concurrency}"),
         *(f"--min-instances={settings.min_instances}", f"--max-instances={settings.max_instances}"),
         *(f"--service-account={settings.service_account}", *settings.options),
-        "--allow-unauthenticated" if settings.public else "--no-allow-unauthenticated",
         f"--set-env-vars=^|^{_pairs(environment, '|')}",
         f"--update-build-env-vars={_pairs(BUILD, ',')}",
         f"--update-labels={_pairs(labels, ',')}",
@@ -91,7 +107,8 @@ def _read(document: Mapping[str, Any]) -> Function:
     config = document.get("serviceConfig", {})
     service, revision = (config.get(name, "").rpartition("/")[2] for name in ("service", "revision"))
     labels = document.get("labels", {}) if document.get("state") == "ACTIVE" else {}
-    return Function(service, revision, config.get("uri", ""), labels)
+    trigger = document.get("eventTrigger", {}).get("trigger", "")
+    return Function(service, revision, config.get("uri", ""), labels, trigger)
 
 
 def _pairs(values: Mapping[str, str], separator: str) -> str:

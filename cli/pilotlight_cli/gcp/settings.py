@@ -15,6 +15,7 @@ from pilotlight.settings import read_settings as read_variables
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.instances import OPTIONS, read_options, read_size, read_workers
 from pilotlight_cli.gcp.plan import Plan
+from pilotlight_cli.gcp.record_settings import ACCOUNT, RecordSettings, read_records
 
 # The tag under which the new revision can be called before it has traffic. Cloud Run joins tag and service name to one
 # DNS label of at most 46 characters, which limits the function's name.
@@ -25,12 +26,10 @@ _REQUIRED = (
     *("project", "region", "function", "store", "memory", "cpu", "concurrency", "min_instances", "max_instances"),
     *("service_account", "steps", "step_seconds", "step_requests", "error_budget", "latency_budget_ms"),
 )
-_OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", *OPTIONS)
+_OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", "records", *OPTIONS)
 
 # The function's own settings, except those that a deployment sets.
 VARIABLES = tuple(setting.variable for setting in SETTINGS if setting.is_gcp_variable)
-
-_ACCOUNT = r"[a-z0-9-]{1,63}@[a-z0-9.-]+\.gserviceaccount\.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class GcpSettings:
     `invoker` is the service account that sends the golden samples (empty: the signed-in account),
     `build_service_account` the one that builds (empty: the project's default). `variables` are settings of the
     function itself, `workers` its processes in an instance. `public`: everybody may call it, without credentials.
-    `options` are further options of gcloud.
+    `options` are further options of gcloud. `records` are the settings of the function for records, if there are any.
     """
 
     environment: str
@@ -61,6 +60,7 @@ class GcpSettings:
     workers: int = 1
     public: bool = False
     options: tuple[str, ...] = ()
+    records: RecordSettings | None = None
 
 
 def environment_names(file: Path) -> list[str]:
@@ -121,6 +121,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
         workers=read_workers(fields.get("workers", Node(1)), cpu),
         public=fields.get("public", Node(False)).boolean(),
         options=read_options(fields),
+        records=read_records(fields["records"], project) if "records" in fields else None,
     )
 
 
@@ -143,7 +144,7 @@ def _store(node: Node, project: str) -> str:
 
 
 def _account(node: Node) -> str:
-    return node.string(rf"|{_ACCOUNT}", 'the address of a service account, or ""')
+    return node.string(rf"|{ACCOUNT}", 'the address of a service account, or ""')
 
 
 def _plan(fields: Mapping[str, Node]) -> Plan:

@@ -1,4 +1,4 @@
-"""deploy/gcp/setup.sh: what it makes, that it may run twice, and that gcloud knows its words."""
+"""deploy/gcp/setup.sh and records.sh: what they make, that it may run twice, and that gcloud knows its words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, needs_gcloud
 from pilotlight_cli.assets import ROOT
 
-SCRIPT = ROOT / "deploy" / "gcp" / "setup.sh"
+SCRIPT, RECORDS = (ROOT / "deploy" / "gcp" / name for name in ("setup.sh", "records.sh"))
+FROM_TOPIC = ("rows", "scored", "rows-dead", "rows-failed")
+FROM_BUCKET = ("gs://rows-bucket", "gs://results-bucket/out", "rows-dead")
 
 # A gcloud that writes down its arguments, remembers what was created, and fails the first binding.
 STAND_IN = """#!{python}
@@ -51,12 +53,12 @@ def requested(tmp_path: Path) -> Path:
     return tmp_path / "asked"
 
 
-def run(requested: Path, *arguments: str) -> list[list[str]]:
+def run(requested: Path, *arguments: str, script: Path = SCRIPT) -> list[list[str]]:
     """Run the script; what it asked of gcloud."""
     requested.unlink(missing_ok=True)
     environ = os.environ | {"PATH": f"{requested.parent}{os.pathsep}{os.environ['PATH']}", "PAUSE": "0"}
     done = subprocess.run(
-        [SCRIPT, "my-project", "europe-west1", *arguments], env=environ, capture_output=True, text=True, check=False
+        [script, "my-project", "europe-west1", *arguments], env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in requested.read_text().splitlines()]
@@ -75,10 +77,11 @@ def bindings(commands: list[list[str]]) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def test_it_parses() -> None:
-    subprocess.run(["bash", "-n", SCRIPT], check=True)
+@pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("*.sh")), ids=lambda script: script.name)
+def test_it_parses(script: Path) -> None:
+    subprocess.run(["bash", "-n", script], check=True)
     if shellcheck := shutil.which("shellcheck"):
-        subprocess.run([shellcheck, SCRIPT], check=True)
+        subprocess.run([shellcheck, script], check=True)
 
 
 def test_the_function_may_read_objects_of_its_bucket_and_nothing_else(requested: Path) -> None:
@@ -139,15 +142,58 @@ def test_it_makes_no_keys(requested: Path) -> None:
     assert not [command for command in run(requested, "owner/repository") if "keys" in command]
 
 
-def test_wrong_usage_says_how() -> None:
-    done = subprocess.run([SCRIPT, "my-project"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("script", "usage"),
+    [
+        (SCRIPT, "PROJECT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]"),
+        (RECORDS, "PROJECT REGION SOURCE RESULTS DEAD_LETTER [FAILURES]"),
+    ],
+    ids=["setup", "records"],
+)
+def test_wrong_usage_says_how(script: Path, usage: str) -> None:
+    done = subprocess.run([script, "my-project"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "PROJECT REGION [OWNER/REPOSITORY [ENVIRONMENTS]]" in done.stderr
+    assert usage in done.stderr
+
+
+def test_the_function_for_records_may_do_what_its_events_need_and_nothing_else(requested: Path) -> None:
+    model = ("projects/my-project/roles/pilotlightModelReader", "gs://my-project-pilotlight-models")
+    found = bindings(run(requested, *FROM_TOPIC, script=RECORDS))
+    publisher = "roles/pubsub.publisher"
+    assert found["pilotlight-records"] == [model, (publisher, "scored"), (publisher, "rows-failed")]
+    assert found["pilotlight-events"] == [
+        ("roles/eventarc.eventReceiver", "my-project"),
+        ("roles/run.invoker", "my-project"),
+    ]
+    assert found["service-123456789012"] == [(publisher, "rows-dead"), ("roles/pubsub.subscriber", "my-project")]
+    assert found["pilotlight-deploy"] == [
+        ("projects/my-project/roles/pilotlightDeadLetters", "my-project"),
+        ("roles/eventarc.developer", "my-project"),
+        ("roles/iam.serviceAccountUser", "pilotlight-records"),
+        ("roles/iam.serviceAccountUser", "pilotlight-events"),
+    ]
+    of_buckets = bindings(run(requested, *FROM_BUCKET, script=RECORDS))
+    assert of_buckets["pilotlight-records"] == [
+        model,
+        ("projects/my-project/roles/pilotlightResultWriter", "gs://results-bucket"),
+        ("projects/my-project/roles/pilotlightModelReader", "gs://rows-bucket"),
+    ]
+
+
+def test_dead_letters_and_failures_are_kept_for_a_reader(requested: Path) -> None:
+    commands = run(requested, *FROM_TOPIC, script=RECORDS)
+    kept = {command[3]: command for command in commands if command[:3] == ["pubsub", "subscriptions", "create"]}
+    assert kept.keys() == {"rows-dead-kept", "rows-failed-kept"}
+    assert all("--message-retention-duration=7d" in command for command in kept.values())
+    again = run(requested, *FROM_TOPIC, script=RECORDS)
+    assert not [command for command in again if "create" in command]
 
 
 @needs_gcloud
 def test_gcloud_knows_every_command_and_option(requested: Path, service_account_key: Path, tmp_path: Path) -> None:
-    shapes = {}
+    shapes: dict[tuple[str, ...], list[str]] = {}
+    of_records = run(requested, *FROM_TOPIC, script=RECORDS) + run(requested, *FROM_TOPIC, script=RECORDS)
+    shapes |= {tuple(command[:3]): command for command in of_records if command[0] == "pubsub"}  # the others are alike
     for command in run(requested, "owner/repository") + run(requested, "owner/repository"):
         shapes[tuple(word.partition("=")[0] for word in command)] = command
     with FakeGoogle() as google:

@@ -28,6 +28,7 @@ class Functions:
     uploads: dict[str, bytes] = field(default_factory=dict)
     operations: dict[str, dict[str, Any]] = field(default_factory=dict)
     deployments: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    triggers: set[str] = field(default_factory=set)
     spoil: Callable[[RunService], None] | None = None
     fail_build: str = ""
     unready: bool = False
@@ -64,6 +65,10 @@ class Functions:
         before = {} if new else self.documents[name]
         document = {**before, **{key: value for key, value in body.items() if value}}
         document |= {"name": f"{PARENT}/functions/{name}", "environment": "GEN_2", "state": "ACTIVE"}
+        if "eventTrigger" in body:
+            trigger = f"{PARENT}/triggers/{name}-123456"
+            self.triggers.add(trigger)
+            document["eventTrigger"] = {**body["eventTrigger"], "trigger": trigger}
         self.documents[name] = document
         error = self.fail_build
         if not error:

@@ -25,6 +25,7 @@ from servers.gcs_objects import Refused
 APIS = (
     *("cloudbuild", "cloudfunctions", "cloudresourcemanager", "iamcredentials", "logging", "run", "serviceusage"),
     *("artifactregistry", "iam", "monitoring", "storage"),
+    *("eventarc", "pubsub"),
 )
 
 Backend = Callable[[str, str, bytes], tuple[int, object]]
@@ -73,6 +74,7 @@ class FakeGoogle:
     alerts: list[dict[str, Any]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     logs_requests: bool = True
     forbids_all: bool = False
@@ -309,14 +311,35 @@ def _serviceusage(_: FakeGoogle, asked: Asked) -> object:
     return {"name": asked.path.removeprefix("/v1/"), "state": "ENABLED"}
 
 
+def _eventarc(google: FakeGoogle, asked: Asked) -> object:
+    """Answer with a trigger that a deployment made, and its subscription."""
+    name = asked.path.removeprefix("/v1/")
+    if name not in google.functions.triggers:
+        raise Refused(404, f"Resource '{name}' was not found")
+    subscription = f"projects/{PROJECT}/subscriptions/eventarc-{name.rpartition('/')[2]}-sub-1"
+    return {"name": name, "transport": {"pubsub": {"subscription": subscription}}}
+
+
+def _pubsub(google: FakeGoogle, asked: Asked) -> object:
+    """Answer with a subscription, which keeps what it is patched with."""
+    name = asked.path.removeprefix("/v1/")
+    subscription = google.subscriptions.setdefault(name, {"name": name})
+    if asked.method == "PATCH":
+        changed = asked.document
+        subscription |= {changing: changed["subscription"][changing] for changing in changed["updateMask"].split(",")}
+    return subscription
+
+
 _ROUTES: dict[str, Callable[[FakeGoogle, Asked], object]] = {
     "cloudbuild": _cloudbuild,
     "cloudfunctions": _cloudfunctions,
     "cloudresourcemanager": _cloudresourcemanager,
+    "eventarc": _eventarc,
     "iamcredentials": _iamcredentials,
     "logging": _logging,
     "monitoring": _monitoring,
     "oauth": _oauth,
+    "pubsub": _pubsub,
     "run": _run,
     "serviceusage": _serviceusage,
     "uploads": _uploads,

@@ -1,0 +1,1 @@
+../../../../deploy/gcp/resources.sh
