@@ -23,6 +23,7 @@ from pilotlight.errors import RequestError, SettingsError
 from pilotlight.fetch.http_client import Address
 from pilotlight.model.tensor import BYTES, FP32, Tensor
 from pilotlight.telemetry import Scored
+from pilotlight_cli.assets import ROOT
 from properties import given, settings, st
 from servers import gcs_objects
 from servers.fake_gcs import FakeGcs, Fault
@@ -391,3 +392,17 @@ def test_a_large_object_is_published_in_parts_within_pubsubs_limits(google: Goog
     subject = google.records(RESULTS, limit=100_000)
     assert subject.answer(google.stored(b"1,2,3\n" * 2500)) is None
     assert len(google.results()) == 2500
+
+
+def test_the_table_for_bigquery_has_the_columns_that_pubsub_writes_and_its_data_takes_a_result(google: Google) -> None:
+    """https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#bigqueryconfig, writeMetadata."""
+    columns = {each["name"]: each["type"] for each in json.loads((ROOT / "deploy/gcp/results-table.json").read_bytes())}
+    assert columns.pop("data") == "JSON"
+    assert columns == {
+        "subscription_name": "STRING",
+        "message_id": "STRING",
+        "publish_time": "TIMESTAMP",
+        "attributes": "JSON",
+    }
+    assert google.records(RESULTS).answer(message(1, "1,2,3")) is None
+    assert isinstance(google.results()[0]["result"], dict)
