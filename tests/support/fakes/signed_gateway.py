@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -27,7 +28,10 @@ _AUTHORIZATION = re.compile(
 
 @dataclass
 class SignedGateway:
-    """Answers 200 with the body it got, or `status`, and 403 to what is not signed by these credentials."""
+    """Answers 200 with the body it got, or `status`, and 403 to what is not signed by these credentials.
+
+    With the URL of a server `behind` it, that answers what is signed.
+    """
 
     key: str = "AKIDGATEWAY"
     secret: str = "secret"
@@ -37,6 +41,7 @@ class SignedGateway:
     bodies: list[bytes] = field(default_factory=list)
     headers: Mapping[str, str] = field(default_factory=dict)
     open: bool = False
+    behind: str = ""
 
     def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -45,6 +50,12 @@ class SignedGateway:
             return Response('{"message": "Forbidden"}', 403, content_type="application/json")
         self.bodies.append(body)
         self.headers = {name.lower(): value for name, value in request.headers.items()}
+        if self.behind:
+            sent = {"content-type": request.headers.get("content-type", "")}
+            found = requests.request(
+                request.method, f"{self.behind}{request.path}", data=body, headers=sent, timeout=60
+            )
+            return Response(found.content, found.status_code, content_type=found.headers["content-type"])
         return Response(body, self.status, content_type="application/json")
 
     def _is_signed(self, request: Request, body: bytes) -> bool:

@@ -16,8 +16,11 @@ from typer.testing import CliRunner
 
 from fakes.signed_gateway import SignedGateway, serving
 from pilotlight_cli.calling import first_sample
+from pilotlight_cli.local import serving as serving_function
 from pilotlight_cli.main import app
-from repository import copied_project
+from pilotlight_cli.registry.availability import ensure_published
+from pilotlight_cli.stores import open_store
+from repository import LOCK, copied_project, sample_request
 
 DOCUMENT = {"features": {"mean radius": 17.99, "unit": "größer"}}
 BODY = json.dumps(DOCUMENT, ensure_ascii=False)
@@ -92,6 +95,22 @@ def test_a_prediction_is_signed_by_the_profile_and_its_answer_printed(scene: Sce
     result = call(*arguments, stdin=BODY if form == "stdin" else None)
     expected = first_sample(copied_project(scene.folder / "again").model()).body if form == "sample" else DOCUMENT
     assert json.loads(result.stdout) == json.loads(scene.gateway.bodies[0]) == expected
+
+
+def test_a_signed_request_gets_a_prediction_of_the_function_in_lambdas_runtime(scene: Scene) -> None:
+    scene.stack()
+    store = scene.folder / "store"
+    ensure_published(LOCK, open_store(store.as_uri()))
+    with serving_function("aws", LOCK, store.as_uri()) as server:
+        scene.gateway.behind = server.url
+        asked = json.dumps(sample_request()[1])
+        answers = [json.loads(call(asked).stdout)]
+        for form, command in (("curl", ["sh", "-c"]), ("python", [sys.executable, "-c"])):
+            text = call(asked, "--print", form).stdout
+            done = subprocess.run([*command, text], capture_output=True, text=True, check=False)
+            answers.append(json.loads(done.stdout or "null"))
+    expected = {"prediction": "malignant", "model_name": "breast-cancer", "model_version": 1}
+    assert [{name: answer[name] for name in expected} for answer in answers] == [expected] * 3
 
 
 @pytest.mark.parametrize("form", ["curl", "python"])
