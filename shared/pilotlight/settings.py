@@ -69,6 +69,10 @@ def _are_origins(value: str) -> bool:
 
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = r"projects/[a-z0-9.:-]+/topics/[A-Za-z][\w.~+%-]{2,254}"
+_DESTINATION = (
+    "s3://bucket/prefix, or the ARN of an SQS queue, SNS topic, EventBridge bus, Kinesis stream or DynamoDB table; "
+    "on Google Cloud gs://bucket/prefix or projects/PROJECT/topics/TOPIC"
+)
 
 
 def _is_destination(value: str) -> bool:
@@ -164,16 +168,15 @@ SETTINGS = (
         "where the results of records go",
         "",
         _is_destination,
-        "s3://bucket/prefix, or the ARN of an SQS queue, SNS topic, EventBridge bus, Kinesis stream or DynamoDB table; "
-        "on Google Cloud gs://bucket/prefix or projects/PROJECT/topics/TOPIC",
+        _DESTINATION,
         is_gcp_variable=False,
     ),
     Setting(
         "FAILURES",
-        "the topic of Pub/Sub for records that can never be scored",
+        "where records go that can never succeed",
         "",
-        lambda value: bool(re.fullmatch(rf"|{_TOPIC}", value, re.ASCII)),
-        "projects/PROJECT/topics/TOPIC, or nothing",
+        _is_destination,
+        _DESTINATION,
         is_gcp_variable=False,
     ),
 )
@@ -198,6 +201,7 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     base_path: str = ""
     results: str = ""
+    failures: str = ""
 
 
 def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1) -> Settings:
@@ -212,6 +216,8 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
     if unknown is not None:
         raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
     values = {setting.name: _value(setting, environ) for setting in SETTINGS}
+    if values["FAILURES"] and values["FAILURES"].rstrip("/") == values["RESULTS"].rstrip("/"):
+        raise SettingsError("PILOTLIGHT_FAILURES is PILOTLIGHT_RESULTS too; expected a place of its own")
     return Settings(
         store=values["STORE"].rstrip("/"),
         lock=folder / values["LOCK"],
@@ -223,6 +229,7 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         cors_origins=tuple(values["CORS_ORIGINS"].split(",")) if values["CORS_ORIGINS"] else (),
         base_path=values["BASE_PATH"],
         results=values["RESULTS"],
+        failures=values["FAILURES"],
     )
 
 

@@ -68,8 +68,9 @@ class Served:
 class Scored:
     """The records of one event of a queue or a stream.
 
-    `records` are those of the event, `failed` of them got no result; `faults` of these failed through no fault of their
-    own. `runs` and `rows` are the model's. `failures` has the first failures, for the log. `trace` is as in `Served`.
+    `records` are those of the event, `failed` of them got no result and are to come again; `faults` of these failed
+    through no fault of their own. `runs` and `rows` are the model's. `failures` has the first failures, for the log.
+    `rejected` records could never succeed, and went where the setting FAILURES says. `trace` is as in `Served`.
     """
 
     request_id: str
@@ -84,6 +85,7 @@ class Scored:
     model_name: str
     model_version: int
     failures: Sequence[Mapping[str, object]] = ()
+    rejected: int = 0
     trace: Mapping[str, object] = EMPTY
 
 
@@ -96,7 +98,7 @@ def level(record: Record) -> str:
     if isinstance(record, ColdStart):
         return {"ready": "INFO", "waiting": "WARNING"}.get(record.state, "ERROR")
     if isinstance(record, Scored):
-        return "ERROR" if record.faults else "WARNING" if record.failed else "INFO"
+        return "ERROR" if record.faults else "WARNING" if record.failed or record.rejected else "INFO"
     if record.status >= 500:
         return "ERROR"
     return "WARNING" if record.status >= 400 else "INFO"
@@ -121,7 +123,18 @@ def fields(record: Record) -> dict[str, object]:
         }
         return line | ({"error": record.error} if record.error else {}) | dict(record.trace)
     if isinstance(record, Scored):
-        names = ("request_id", "source", "records", "failed", "faults", "runs", "rows", "out_of_range", "latency_ms")
+        names = (
+            "request_id",
+            "source",
+            "records",
+            "failed",
+            "rejected",
+            "faults",
+            "runs",
+            "rows",
+            "out_of_range",
+            "latency_ms",
+        )
         line = {"event": "records"} | {name: getattr(record, name) for name in (*names, "model_name", "model_version")}
         return line | ({"failures": list(record.failures)} if record.failures else {}) | dict(record.trace)
     line = {

@@ -102,9 +102,11 @@ def in_lambda(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[
 
 
 @contextmanager
-def records_in_lambda(model: Pinned, store: EmbeddedStore, results: str, timeout: int = 30) -> Iterator[LambdaRuntime]:
+def records_in_lambda(
+    model: Pinned, store: EmbeddedStore, results: str, timeout: int = 30, **settings: str
+) -> Iterator[LambdaRuntime]:
     """Run the function for records in AWS's runtime; it starts with the first event. The store's server has queues."""
-    settings = {"PILOTLIGHT_RESULTS": results, "AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"]}
+    settings |= {"PILOTLIGHT_RESULTS": results, "AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"]}
     with (
         prepared("aws", model, store, settings, "records") as function,
         lambda_runtime(function, "records_handler.lambda_handler", timeout) as runtime,

@@ -85,7 +85,7 @@ def test_the_lock_may_lie_elsewhere() -> None:
             "PILOTLIGHT_RESULTS is 'sqs://queue'; expected s3://bucket/prefix, or the ARN of an",
         ),
         ("RESULTS", "projects/p/rows", "PILOTLIGHT_RESULTS is 'projects/p/rows'; expected s3://bucket/prefix, or the"),
-        ("FAILURES", "gs://bucket", "PILOTLIGHT_FAILURES is 'gs://bucket'; expected projects/PROJECT/topics/TOPIC, or"),
+        ("FAILURES", "dlq", "PILOTLIGHT_FAILURES is 'dlq'; expected s3://bucket/prefix, or the ARN of an"),
         ("REST_API_BINARY", "yes", "PILOTLIGHT_REST_API_BINARY is 'yes'; expected true or false"),
         (
             "STOER",
@@ -100,9 +100,16 @@ def test_a_wrong_setting_is_named_at_the_start(name: str, value: str, message: s
     assert str(caught.value).startswith(message)
 
 
+def test_failures_have_a_place_of_their_own() -> None:
+    places = {"PILOTLIGHT_RESULTS": "s3://a/b", "PILOTLIGHT_FAILURES": "s3://a/b/"}
+    with pytest.raises(SettingsError, match=r"PILOTLIGHT_FAILURES is PILOTLIGHT_RESULTS too; expected a place of its"):
+        read_settings({**STORE, **places}, FOLDER)
+    assert read_settings({**STORE, **places, "PILOTLIGHT_RESULTS": "s3://a/c"}, FOLDER).failures == "s3://a/b/"
+
+
 def test_the_table_has_a_row_for_each_field() -> None:
-    of_one_cloud = {"rest_api_binary", "failures"}  # its folder reads it
-    assert {setting.name.lower() for setting in SETTINGS} == {*Settings.__slots__, *of_one_cloud}
+    of_aws_alone = {"rest_api_binary"}  # its folder reads it
+    assert {setting.name.lower() for setting in SETTINGS} == {*Settings.__slots__, *of_aws_alone}
 
 
 def variables_of_the_stack() -> dict[str, Any]:

@@ -30,6 +30,7 @@ _COUNTS = (
     "UnknownEvents",
     "Records",
     "FailedRecords",
+    "RejectedRecords",
 )
 _METRICS = {
     name: {"Name": name, "Unit": unit}
@@ -127,6 +128,7 @@ def _metrics(record: Record) -> dict[str, float]:
         return {
             "Records": record.records,
             "FailedRecords": record.failed,
+            "RejectedRecords": record.rejected,
             "ServerErrors": record.faults,
             "Latency": record.latency_ms,
             "Rows": record.rows,

@@ -66,9 +66,9 @@ class Destination:
     """Writes results. Its client is made with the first of them: a snapshot of the process has no credentials."""
 
     def __init__(self, place: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`place` is a valid value of the setting PILOTLIGHT_RESULTS. Raises SettingsError for another cloud's."""
+        """`place` is a value of PILOTLIGHT_RESULTS or PILOTLIGHT_FAILURES. Raises SettingsError for another cloud's."""
         if not place.startswith(("s3://", "arn:")):
-            raise SettingsError(f"PILOTLIGHT_RESULTS is {place!r}; on AWS expected s3://bucket/prefix or an ARN")
+            raise SettingsError(f"found the destination {place!r}; on AWS expected s3://bucket/prefix or an ARN")
         self._place = place
         self._service = _SERVICES["s3" if place.startswith("s3://") else place.split(":")[2]]
         self._calls = 1 if place.endswith(".fifo") else CALLS  # one after the other keeps their order

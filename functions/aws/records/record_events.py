@@ -7,18 +7,18 @@ behind it. A tombstone's result is null, which tells a reader that the last one 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
 import direct_events
-from destinations import Destination, Failures, Result
+from destinations import Destination, Result
 from event_sources import Batch, Delivery, read_event
 from failure_rules import Position, RecordsFailed, redelivered, reply
 from http_events import Invocation
 from pilotlight.errors import RequestError
 from pilotlight.frozen import replace
-from pilotlight.records.results import result_document, scored
+from pilotlight.records.results import OWN_ERRORS, failure_document, result_document, scored
 from pilotlight.records.score import Outcome, Scorer, Scoring
 from pilotlight.service import Service
 from s3_objects import Objects
@@ -36,13 +36,22 @@ class RecordEvents:
     """Answers events with a service's model."""
 
     def __init__(
-        self, service: Service, destination: Destination, objects: Objects, environ: Mapping[str, str]
+        self,
+        service: Service,
+        results: Destination,
+        failures: Destination | None,
+        objects: Objects,
+        environ: Mapping[str, str],
     ) -> None:
-        """`destination` is where the results go. `objects` reads what notifications name."""
+        """`results` and `failures` are where those go; without the latter, a poison record stays with its source.
+
+        `objects` reads what notifications name.
+        """
         self._environ = environ
         self._service = service
         self._scorer = Scorer(service.plane, max_bytes=service.max_body_bytes, clock=time.monotonic)
-        self._destination = destination
+        self._results = results
+        self._failures = failures
         self._objects = objects
         self._names = frozenset(service.model.signature.feature_names)
 
@@ -63,23 +72,25 @@ class RecordEvents:
         scoring = self._scorer.score(records, invocation.deadline - writing)
         pairs = _paired(batch.deliveries, scoring)
         errors |= {delivery.id: outcome.error for delivery, outcome in pairs if outcome and outcome.error}
-        held_back = _ids(batch, _again(batch, errors))
-        results = {
-            delivery.id: _result(delivery, outcome) for delivery, outcome in pairs if delivery.id not in held_back
-        }
-        unwritten = self._destination.write(list(results.values()), invocation.deadline - _RETURN)
-        errors |= _unwritten(unwritten)
+        logged = dict(errors)
+        rejected = self._reject(batch, errors, invocation.deadline - _RETURN)
+        without = _ids(batch, _again(batch, errors)) | rejected
+        results = {delivery.id: _result(delivery, outcome) for delivery, outcome in pairs if delivery.id not in without}
+        unwritten = self._results.write(list(results.values()), invocation.deadline - _RETURN)
+        errors |= {id_: _unwritten("result", reason) for id_, reason in unwritten.items()}
+        logged |= errors
         again = _again(batch, errors)
         with suppress(Exception):  # a failing log must not fail the records
             self._service.report(
                 scored(
                     scoring,
-                    errors,
+                    logged,
                     self._service.model,
                     request_id=invocation.id,
                     source=batch.deliveries[0].source if batch.deliveries else "",
                     records=len(batch.deliveries),
                     failed=len(again),
+                    rejected=len(rejected),
                     latency_ms=round((time.monotonic() - began) * 1000, 3),
                 )
             )
@@ -89,14 +100,48 @@ class RecordEvents:
             raise RecordsFailed(f"{id_}: {error.message} ({error.code}){more}")
         return reply(batch.rule, again)
 
+    def _reject(self, batch: Batch, errors: dict[str, RequestError], deadline: float) -> set[str]:
+        """Write the records that can never succeed to the failures, and return their ids; take them out of `errors`.
+
+        One that comes again anyway, behind a record that may succeed, waits for its turn. If a failure cannot be
+        written, the record stays among the errors.
+        """
+        if self._failures is None:
+            return set()
+        own = {id_: error for id_, error in errors.items() if error.code in OWN_ERRORS}
+        waiting = _ids(batch, _again(batch, errors.keys() - own.keys()))
+        rejected = {
+            delivery.id: self._failure(delivery, own[delivery.id])
+            for delivery in batch.deliveries
+            if delivery.id in own and delivery.id not in waiting
+        }
+        unwritten = self._failures.write(list(rejected.values()), deadline)
+        for id_ in rejected:
+            del errors[id_]
+        errors |= {id_: _unwritten(f"failure ({own[id_].message})", reason) for id_, reason in unwritten.items()}
+        return rejected.keys() - unwritten.keys()
+
+    def _failure(self, delivery: Delivery, error: RequestError) -> Result:
+        content = failure_document(
+            delivery.id,
+            delivery.source,
+            delivery.key,
+            delivery.record,
+            error,
+            model=self._service.model,
+            code_version=self._environ.get("AWS_LAMBDA_FUNCTION_VERSION", ""),
+        )
+        return Result(delivery.id, delivery.source, delivery.time, content.decode(), delivery.file)
+
 
 def _paired(deliveries: Sequence[Delivery], scoring: Scoring) -> list[_Pair]:
     outcomes = iter(scoring.outcomes)
     return [(delivery, None if delivery.record is None else next(outcomes)) for delivery in deliveries]
 
 
-def _again(batch: Batch, errors: Mapping[str, RequestError]) -> list[Position]:
-    failed = {delivery.position.identifier for delivery in batch.deliveries if delivery.id in errors}
+def _again(batch: Batch, failing: Collection[str]) -> list[Position]:
+    """Return what comes again if the records with those ids have failed."""
+    failed = {delivery.position.identifier for delivery in batch.deliveries if delivery.id in failing}
     return redelivered(batch.rule, [delivery.position for delivery in batch.deliveries], failed)
 
 
@@ -110,8 +155,5 @@ def _result(delivery: Delivery, outcome: Outcome | None) -> Result:
     return Result(delivery.id, delivery.source, delivery.time, content, delivery.file)
 
 
-def _unwritten(failures: Failures) -> dict[str, RequestError]:
-    return {
-        id_: RequestError(f"the result could not be written: {reason}", code="destination")
-        for id_, reason in failures.items()
-    }
+def _unwritten(what: str, reason: str) -> RequestError:
+    return RequestError(f"the {what} could not be written: {reason}", code="destination")

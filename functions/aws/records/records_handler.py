@@ -25,8 +25,14 @@ from destinations import Destination  # imports boto3, which only the results ne
 from record_events import RecordEvents
 from s3_objects import Objects
 
-_RESULTS = os.environ["PILOTLIGHT_RESULTS"]
-_EVENTS = RecordEvents(_SERVICE, Destination(_RESULTS), Objects(_SERVICE.max_body_bytes, (_RESULTS,)), os.environ)
+_RESULTS, _FAILURES = os.environ["PILOTLIGHT_RESULTS"], os.environ.get("PILOTLIGHT_FAILURES", "")
+_EVENTS = RecordEvents(
+    _SERVICE,
+    Destination(_RESULTS),
+    Destination(_FAILURES) if _FAILURES else None,
+    Objects(_SERVICE.max_body_bytes, (_RESULTS, _FAILURES)),
+    os.environ,
+)
 execution_environment.finish_init(_LOADER, os.environ)
 
 

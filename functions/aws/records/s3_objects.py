@@ -80,8 +80,8 @@ class Objects:
         try:
             if one.url.startswith(self._written):
                 raise InvalidRequest(
-                    "the object is where this function writes; give PILOTLIGHT_RESULTS a prefix of its own, and leave "
-                    "it out of the notification"
+                    "the object is where this function writes; give results and failures prefixes of their own, and "
+                    "leave them out of the notification"
                 )
             check_object(one.key, one.size or 0, self._max_bytes)
             return self.fetch(one)

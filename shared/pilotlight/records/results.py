@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 
 from pilotlight.codec.encode import to_json
 from pilotlight.errors import RequestError
 from pilotlight.model.lock import Description
+from pilotlight.records.decode import EventRecord
 from pilotlight.records.score import Outcome, Scoring
 from pilotlight.telemetry import Scored
 
@@ -29,6 +31,45 @@ def result_document(id_: str, source: str, key: object, outcome: Outcome | None)
     return to_json(document)
 
 
+def failure_document(
+    id_: str,
+    source: str,
+    key: object,
+    record: EventRecord | None,
+    error: RequestError,
+    *,
+    model: Description,
+    code_version: str,
+) -> bytes:
+    """Return a record that can never succeed as JSON: why, by which model and code, and what it was.
+
+    The payload is as it came, and bytes that are no text in base64; `record` is None for one that could not be read.
+    """
+    document: dict[str, object] = {"id": id_, "source": source}
+    if key is not None:
+        document["key"] = key
+    document |= {
+        "error": {"code": error.code, "message": error.message, "path": error.path},
+        "model_name": model.name,
+        "model_version": model.version,
+        "model_sha256": model.files[0].sha256,
+        "code_version": code_version,
+    }
+    if record is not None:
+        document |= {"payload": record.payload, "attributes": dict(record.attributes)}
+        if isinstance(record.payload, bytes):
+            document |= _as_text(record.payload, record.attributes)
+    return to_json(document)
+
+
+def _as_text(payload: bytes, attributes: Mapping[str, str]) -> dict[str, object]:
+    try:
+        return {"payload": payload.decode()}
+    except UnicodeDecodeError:
+        encoding = f"{attributes.get('content-encoding', '')},base64".lstrip(",")
+        return {"payload": b64encode(payload).decode(), "attributes": {**attributes, "content-encoding": encoding}}
+
+
 def scored(
     scoring: Scoring,
     errors: Mapping[str, RequestError],
@@ -39,6 +80,7 @@ def scored(
     records: int,
     failed: int,
     latency_ms: float,
+    rejected: int = 0,
 ) -> Scored:
     """Return the log line of a batch of so many `records`, tombstones included. `errors` are by the record's id."""
     faults = {outcome.record.id: outcome.fault for outcome in scoring.outcomes if outcome.fault}
@@ -47,6 +89,7 @@ def scored(
         source=source,
         records=records,
         failed=failed,
+        rejected=rejected,
         faults=sum(error.code not in OWN_ERRORS for error in errors.values()),
         runs=scoring.runs,
         rows=scoring.rows,

@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
-from doubles import FEATURES, Records, service
+from doubles import FEATURES, Records, description, service
 from event_sources import read_event
 from failure_rules import RecordsFailed
 from http_events import Invocation
@@ -43,7 +43,14 @@ EXAMPLES = 1000
 
 def events(records: Records | None = None, model: Any = predict) -> tuple[RecordEvents, Memory]:
     memory = Memory()
-    return RecordEvents(service(FEATURES, model, records=records), memory, Bucket(object_of), {}), memory
+    return RecordEvents(service(FEATURES, model, records=records), memory, None, Bucket(object_of), {}), memory
+
+
+def rejecting() -> tuple[RecordEvents, Memory, Memory]:
+    """Return the function with a destination for failures, the results and the failures."""
+    results, failures = Memory(), Memory()
+    environ = {"AWS_LAMBDA_FUNCTION_VERSION": "7"}
+    return RecordEvents(service(FEATURES, predict), results, failures, Bucket(object_of), environ), results, failures
 
 
 def answer(subject: RecordEvents, event: Any) -> list[Any]:
@@ -163,6 +170,73 @@ def test_a_destination_that_is_down_fails_its_records(source: str) -> None:
     again = answer(subject, event_of(source, records))
     assert again == [*ALL] if source in ASYNCHRONOUS else document(failing.position.identifier) in again
     assert len(again) == (2 if source == "fifo" else 1)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=100)
+@given(data=st.data(), is_down=st.booleans())
+def test_with_a_place_for_failures_poison_goes_there_and_holds_up_nothing(
+    source: str, data: st.DataObject, is_down: bool
+) -> None:
+    """If that place is down, the poison fails as without it, and nothing is lost."""
+    mix = data.draw(mixes(source))
+    subject, results, failures = rejecting()
+    deliveries = read_event(mix.event, ()).deliveries
+    poison = {each.id for each in deliveries if each.position.identifier in mix.poison}
+    failures.down = poison if is_down else set()
+    reported = answer(subject, mix.event)
+    again = coming_again(mix, reported) if is_down else set()
+    assert bool(reported) == bool(again)
+    assert {each.id for each in failures.written} == (set() if is_down else poison)
+    assert {each.id for each in results.written} == {each.id for each in deliveries} - again - poison
+
+
+@pytest.mark.parametrize(
+    ("source", "payload"),
+    [
+        ("fifo", {"payload": "not for the model", "attributes": {}}),
+        ("s3", {"payload": "not for the model", "attributes": {}, "key": "s3://rows/1/poison/12.json"}),
+        (
+            "kinesis",
+            {"payload": b64encode(b"not for the model").decode(), "attributes": {"content-encoding": "base64"}}
+            | {"key": "key-1"},
+        ),
+        ("dynamodb", {"payload": {"features": ["not for the model"]}, "attributes": {}, "key": {"id": "item-1"}}),
+    ],
+)
+def test_a_failure_says_why_by_which_model_and_code_and_what_the_record_was(
+    source: str, payload: dict[str, Any]
+) -> None:
+    subject, results, failures = rejecting()
+    event = event_of(source, [record_of(source, number, 1, kind) for number, kind in ((12, "poison"), (13, "good"))])
+    assert answer(subject, event) == []
+    (failure,) = failures.written
+    content = json.loads(failure.content)
+    error = content.pop("error")
+    assert error["code"] == "invalid_request"
+    assert error["message"].startswith("expected 3 ")
+    assert content == payload | {
+        "id": failure.id,
+        "source": failure.source,
+        "model_name": "example",
+        "model_version": 3,
+        "model_sha256": description().files[0].sha256,
+        "code_version": "7",
+    }
+    assert len(results.written) == 1
+
+
+def test_a_record_that_may_succeed_later_never_goes_to_the_failures_nor_what_waits_behind_it() -> None:
+    subject, results, failures = rejecting()
+    kinds = ("good", "poison", "good", "poison")
+    made = [record_of("kinesis", number, 0, kind) for number, kind in enumerate(kinds)]
+    deliveries = read_event(event_of("kinesis", made), ()).deliveries
+    results.down = {deliveries[2].id}
+    assert answer(subject, event_of("kinesis", made)) == [made[2]["kinesis"]["sequenceNumber"]]
+    no_time = Invocation(event_of("kinesis", made), "an-id", 0.0)
+    failures.written.clear()
+    assert subject.answer(no_time)["batchItemFailures"] == [{"itemIdentifier": made[0]["kinesis"]["sequenceNumber"]}]
+    assert failures.written == []
 
 
 WRAPPED = {

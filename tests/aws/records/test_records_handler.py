@@ -231,6 +231,23 @@ def test_poison_ends_in_the_dead_letter_queue_and_every_other_message_in_one_res
         assert gone == ["poison", "poison"]
 
 
+def test_poison_goes_to_the_failures_with_its_reason_and_the_message_is_done(
+    model: Pinned, store: EmbeddedStore
+) -> None:
+    failures, arn = new_queue("failures")
+    event = event_of("sqs", [record_of("sqs", 1, 0, "poison"), record_of("sqs", 2, 0, "good", GOOD)])
+    with records_in_lambda(model, store, f"{store.url}/results", PILOTLIGHT_FAILURES=arn) as runtime:
+        assert runtime.invoke(event) == {"batchItemFailures": []}
+        line = runtime.log.wait_for("records", 60)
+    assert line is not None
+    assert (line["failed"], line["rejected"], line["level"], len(line["failures"])) == (0, 1, "WARNING", 1)
+    (failure,) = map(json.loads, bodies(failures))
+    assert failure["id"] == event["Records"][0]["messageId"]
+    assert failure["error"] == {"code": "invalid_request", "message": "expected 30 cells, found 1", "path": None}
+    assert failure["payload"] == "not for the model"
+    assert failure["model_sha256"] == model.model.files[0].sha256
+
+
 def arn_of(service: str) -> str:
     """Make a destination of a service, and return its ARN."""
     if service == "sns":

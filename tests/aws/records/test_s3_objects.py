@@ -115,7 +115,7 @@ def test_a_notification_is_found_in_whatever_delivers_it(form: str, source: str)
     if not source and form == "sns":
         return
     memory = Memory()
-    subject = RecordEvents(service(FEATURES, predict), memory, Bucket(lambda _: b"[1, 2, 3]"), {})
+    subject = RecordEvents(service(FEATURES, predict), memory, None, Bucket(lambda _: b"[1, 2, 3]"), {})
     assert subject.answer(Invocation(event, "an-id", LATER)) == {"batchItemFailures": []}
     assert [(each.id, each.source, each.file) for each in memory.written] == [("a.json@0A", "rows", "a.json@0A")]
 
@@ -125,7 +125,7 @@ def test_a_notification_is_found_in_whatever_delivers_it(form: str, source: str)
 )
 def test_an_object_that_is_gone_is_a_tombstone(name: str) -> None:
     memory = Memory()
-    subject = RecordEvents(service(FEATURES, predict), memory, Bucket(KeyError), {})
+    subject = RecordEvents(service(FEATURES, predict), memory, None, Bucket(KeyError), {})
     event = notification("a.parquet", name=name)
     assert subject.answer(Invocation(event, "an-id", LATER)) == {"batchItemFailures": []}
     assert [json.loads(each.content)["result"] for each in memory.written] == [None]
@@ -134,7 +134,7 @@ def test_an_object_that_is_gone_is_a_tombstone(name: str) -> None:
 def test_s3s_test_of_a_notification_is_no_record() -> None:
     body = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2025-12-02T00:00:00Z", "Bucket": "a"})
     memory = Memory()
-    subject = RecordEvents(service(FEATURES, predict), memory, Bucket(KeyError), {})
+    subject = RecordEvents(service(FEATURES, predict), memory, None, Bucket(KeyError), {})
     event = event_of("sqs", [record_of("sqs", 1, 0, "good", body)])
     assert subject.answer(Invocation(event, "an-id", LATER)) == {"batchItemFailures": []}
     assert memory.written == []
