@@ -8,13 +8,14 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html has their even
 from __future__ import annotations
 
 from binascii import Error, a2b_base64
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import emf
 from dynamodb_values import to_values
 from envelopes import Content, S3Object, notified, read_bridged, read_content, texts, to_seconds
 from failure_rules import Position, Rule
-from pilotlight.frozen import dataclass, replace
+from pilotlight.frozen import EMPTY, dataclass, replace
 from pilotlight.model.json_document import describe
 from pilotlight.records.decode import EventRecord
 
@@ -29,6 +30,7 @@ class Delivery:
     seconds since 1970; both are the same at each delivery. `record` is None for a tombstone: the key was deleted. `key`
     is the key in the source as a JSON value, None without one. `object` has the record, or several, and has not been
     read yet. `file` is the id of the object in which the record was; the records of a file have results in one file.
+    `trace` has the fields that link a log line to the trace in which the record was sent.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Delivery:
     key: object = None
     object: S3Object | None = None
     file: str = ""
+    trace: Mapping[str, Any] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,15 @@ def _flat(deliveries: Iterable[list[Delivery]]) -> list[Delivery]:
 
 def _deliveries(content: Content, delivery: Delivery) -> list[Delivery]:
     """Return a delivery with its record, or one for each object that has the records."""
+    trace = {**delivery.trace, **_trace(content.attributes.get("traceparent"))}
     if content.objects is not None:
-        return [replace(_of_object(found), position=delivery.position) for found in content.objects]
-    return [replace(delivery, record=EventRecord(delivery.id, content.payload, content.attributes))]
+        return [replace(_of_object(found), position=delivery.position, trace=trace) for found in content.objects]
+    return [replace(delivery, record=EventRecord(delivery.id, content.payload, content.attributes), trace=trace)]
+
+
+def _trace(w3c: str | None, xray: str | None = None) -> Mapping[str, object]:
+    """Return the fields of a record's own trace, not of the invocation that scores it."""
+    return emf.trace_fields({"traceparent": w3c or "", "x-amzn-trace-id": xray or ""}, {}) if w3c or xray else EMPTY
 
 
 def _of_object(found: S3Object) -> Delivery:
@@ -132,7 +141,8 @@ def _sqs(record: dict[str, Any]) -> list[Delivery]:
     content = read_content(record["body"], texts(record.get("messageAttributes") or {}, "stringValue"))
     queue = record["eventSourceARN"].rpartition(":")[2]
     position = Position(id_, own.get("MessageGroupId", ""))
-    return _deliveries(content, Delivery(id_, queue, position, None, int(own["SentTimestamp"]) / 1000))
+    delivery = Delivery(id_, queue, position, None, int(own["SentTimestamp"]) / 1000)
+    return _deliveries(content, replace(delivery, trace=_trace(None, own.get("AWSTraceHeader"))))
 
 
 def _sns(record: dict[str, Any]) -> list[Delivery]:
@@ -195,6 +205,7 @@ def _kafka(record: dict[str, Any]) -> Delivery:
         None if value is None else EventRecord(name, value, headers),
         record["timestamp"] / 1000,
         _text(record.get("key")),
+        trace=_trace(headers.get("traceparent")),
     )
 
 

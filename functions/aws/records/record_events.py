@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 import direct_events
+import emf
 from destinations import Destination, Result
 from event_sources import Batch, Delivery, read_event
 from failure_rules import Position, RecordsFailed, redelivered, reply
@@ -69,7 +70,8 @@ class RecordEvents:
         deliveries, errors = self._objects.read(batch.deliveries, invocation.deadline - writing)
         batch = replace(batch, deliveries=deliveries)
         records = [delivery.record for delivery in batch.deliveries if delivery.record is not None]
-        scoring = self._scorer.score(records, invocation.deadline - writing)
+        trace = emf.trace_fields({}, self._environ)
+        scoring = self._scorer.score(records, invocation.deadline - writing, trace)
         pairs = _paired(batch.deliveries, scoring)
         errors |= {delivery.id: outcome.error for delivery, outcome in pairs if outcome and outcome.error}
         logged = dict(errors)
@@ -91,6 +93,8 @@ class RecordEvents:
                     records=len(batch.deliveries),
                     failed=len(again),
                     rejected=len(rejected),
+                    trace=trace,
+                    traces={delivery.id: delivery.trace for delivery in batch.deliveries},
                     latency_ms=round((time.monotonic() - began) * 1000, 3),
                 )
             )

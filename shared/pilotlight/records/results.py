@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pilotlight.codec.encode import to_json
 from pilotlight.errors import RequestError
+from pilotlight.frozen import EMPTY
 from pilotlight.model.lock import Description
 from pilotlight.records.decode import EventRecord
 from pilotlight.records.score import Outcome, Scoring
@@ -15,7 +16,7 @@ from pilotlight.telemetry import Scored
 # Errors of a record itself. Others say something about this version of the function or its surroundings.
 OWN_ERRORS = ("invalid_request", "too_large", "unsupported_media_type", "not_found")
 
-# Failures in a log line.
+# Failures in a log line, and traces.
 _MAX_LOGGED = 20
 
 
@@ -81,8 +82,16 @@ def scored(
     failed: int,
     latency_ms: float,
     rejected: int = 0,
+    trace: Mapping[str, object] = EMPTY,
+    traces: Mapping[str, Mapping[str, object]] = EMPTY,
 ) -> Scored:
-    """Return the log line of a batch of so many `records`, tombstones included. `errors` are by the record's id."""
+    """Return the log line of a batch of so many `records`, tombstones included. `errors` are by the record's id.
+
+    `trace` is the event's, and `traces` are the records' own, by their ids: the line names the first of them.
+    """
+    links = list({tuple(sorted(fields.items())): dict(fields) for fields in traces.values() if fields}.values())
+    if links:
+        trace = {**trace, "traces": links[:_MAX_LOGGED]}
     faults = {outcome.record.id: outcome.fault for outcome in scoring.outcomes if outcome.fault}
     return Scored(
         request_id=request_id,
@@ -97,10 +106,14 @@ def scored(
         latency_ms=latency_ms,
         model_name=model.name,
         model_version=model.version,
-        failures=[_logged(id_, error, faults.get(id_, "")) for id_, error in list(errors.items())[:_MAX_LOGGED]],
+        failures=[
+            {**_logged(id_, error, faults.get(id_, "")), **traces.get(id_, EMPTY)}
+            for id_, error in list(errors.items())[:_MAX_LOGGED]
+        ],
+        trace=trace,
     )
 
 
-def _logged(id_: str, error: RequestError, fault: str) -> dict[str, object]:
+def _logged(id_: str, error: RequestError, fault: str) -> Mapping[str, object]:
     document: dict[str, object] = {"id": id_, "code": error.code, "error": error.message, "path": error.path}
     return document | ({"fault": fault} if fault else {})

@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.batch import (
@@ -24,7 +24,7 @@ from failure_rules import RecordsFailed
 from http_events import Invocation
 from mixes import ASYNCHRONOUS, SOURCES, Mix, event_of, identifier, mixes, object_of, record_of
 from pilotlight.model.tensor import Tensor
-from pilotlight.telemetry import Scored
+from pilotlight.telemetry import Scored, fields
 from properties import given, settings, st
 from record_doubles import LATER, Bucket, Memory, predict
 from record_events import RecordEvents
@@ -325,6 +325,46 @@ def test_a_stream_without_new_images_is_told_to_have_them() -> None:
 @pytest.mark.parametrize("event", [{}, {"key1": "value1"}, {"source": "aws.scheduler"}, {"warmer": True}])
 def test_a_warmer_and_a_test_get_the_models_readiness(event: Any) -> None:
     assert events()[0].answer(Invocation(event, "an-id", LATER))["status"] == "ready"
+
+
+W3C, OTHER = (f"00-{number * 16}-{number * 8}-01" for number in ("0a", "0b"))
+XRAY = "1-5759e988-bd862e3fe1be46a994272793"
+
+
+@pytest.mark.parametrize("source", ["sqs", "fifo", "sns-sqs", "sns", "msk", "kafka"])
+def test_the_log_line_links_to_the_traces_of_the_records_and_has_the_invocations_own(source: str) -> None:
+    reported = Records()
+    environ = {"_X_AMZN_TRACE_ID": f"Root={XRAY};Sampled=1"}
+    function = service(FEATURES, predict, records=reported)
+    subject = RecordEvents(function, Memory(), Memory(), Bucket(object_of), environ)
+    made = [record_of(source, number, 0, kind) for number, kind in enumerate(("good", "good", "good", "poison"))]
+    for record, sent in zip(made, (W3C, W3C, "not a trace", OTHER), strict=True):
+        put_trace(source, record, sent)
+    answer(subject, event_of(source, made))
+    (line,) = [fields(each) for each in reported.all if isinstance(each, Scored)]
+    traces = [{"trace_id": number * 16, "span_id": number * 8} for number in ("0a", "0b")]
+    if source in ("sqs", "fifo"):
+        traces[1]["xray_trace_id"] = XRAY[:-1] + "0"
+    assert line["xray_trace_id"] == XRAY
+    assert line["traces"] == traces
+    (failure,) = cast("list[dict[str, Any]]", line["failures"])
+    assert failure.items() >= traces[1].items()
+
+
+def put_trace(source: str, record: dict[str, Any], sent: str) -> None:
+    """Send a record in a trace, and with X-Ray's too where its source has a field for it and the trace is OTHER."""
+    if source in ("msk", "kafka"):
+        record["headers"].append({"traceparent": list(sent.encode())})
+    elif source == "sns":
+        record["Sns"]["MessageAttributes"]["traceparent"] = {"Type": "String", "Value": sent}
+    elif source == "sns-sqs":
+        body = json.loads(record["body"])
+        body["MessageAttributes"]["traceparent"] = {"Type": "String", "Value": sent}
+        record["body"] = json.dumps(body)
+    else:
+        record["messageAttributes"]["traceparent"] = {"stringValue": sent, "dataType": "String"}
+        if sent == OTHER:
+            record["attributes"]["AWSTraceHeader"] = f"Root={XRAY[:-1]}0;Parent=53995c3f42cd8ad8;Sampled=1"
 
 
 def test_the_log_has_one_line_an_event_with_the_reasons() -> None:
