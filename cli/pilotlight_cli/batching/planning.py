@@ -50,14 +50,15 @@ def make_plan(place: Place, sources: Sequence[Source], job: Job, signature: Sign
     kept: Sequence[pa.Field] | None = None
     for source in sources:
         format_, compression = format_of(source.name)
-        whole = Planned(Shard(0, source.name, format_, compression), source.size)
-        with reading.named(whole.shard), place.open(source.name) as file:
+        whole = Planned(Shard(0, source.name, format_, compression, state=source.state), source.size)
+        with reading.named(whole.shard), place.open(source.name, source.state) as file:
             fields = reading.read(whole.shard, file, job, signature).kept
             result_schema(signature, fields, job.format)
             if list(kept or fields) != list(fields):
                 raise FormatError(f"kept columns have other types or names than in {sources[0].name}", "")
             kept = fields
-            file.seek(0)
+        # Opened once more: a stream that unpacks a file closes it in the end.
+        with reading.named(whole.shard), place.open(source.name, source.state) as file:
             parts, rows = _divided(file, whole, job, signature, every)
         found += [
             replace(part, shard=replace(part.shard, index=len(found) + index)) for index, part in enumerate(parts)
@@ -119,6 +120,6 @@ def _types(place: Place, sources: Sequence[Source], job: Job) -> str:
     if first is None or not job.keep:
         return ""
     shard = Shard(0, first.name, *format_of(first.name))
-    with reading.named(shard), place.open(first.name) as source:
+    with reading.named(shard), place.open(first.name, first.state) as source:
         head = next(blocks(reading.unpacked(source, shard.compression), quotes=False, size=_INFERRED), None)
         return write_types(json_rows.infer_types(head.content if head else b"", job.keep))

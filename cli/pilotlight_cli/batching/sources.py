@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from pilotlight.files.shards import FORMATS, format_of
-from pilotlight_cli.batching import BatchUsageError
+from pilotlight_cli.batching import BatchUsageError, FileChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Place(Protocol):
         """Return the files with rows, sorted by name. Raise BatchUsageError if there are none."""
         ...
 
-    def open(self, name: str) -> BinaryIO:
-        """Open a file at its beginning; it can seek."""
+    def open(self, name: str, state: str) -> BinaryIO:
+        """Open a file in that state at its beginning; it can seek. Raise FileChanged if it is in another."""
         ...
 
     def contains(self, output: str) -> bool:
@@ -40,6 +40,10 @@ class Place(Protocol):
 
 def open_place(text: str) -> Place:
     """Return the place that a path, a pattern or a URL names."""
+    if text.startswith(("s3://", "gs://")):
+        from pilotlight_cli.batching.buckets import open_bucket  # a cloud's client takes long to import
+
+        return open_bucket(text)
     return Folder(text)
 
 
@@ -63,9 +67,11 @@ class Folder:
                 raise BatchUsageError(f"{self.text}: no such file or folder, and no file matches it as a pattern")
         return [_source(Path(name)) for name in sorted(check_formats(found))]
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str, state: str) -> BinaryIO:
         """See `Place.open`."""
         file: BinaryIO = pa.OSFile(name)
+        if _source(Path(name)).state != state:
+            raise FileChanged(name)
         return file
 
     def contains(self, output: str) -> bool:

@@ -79,7 +79,7 @@ def _work(start: Mapping[str, Any], say: Say) -> None:
     for line in sys.stdin:
         shard = Shard(**json.loads(line))
         folder = Path(start["folder"])
-        with place.open(shard.file) as source:
+        with place.open(shard.file, shard.state) as source:
             opened = Opened(source, folder / f"{shard.index}.result", folder / f"{shard.index}.failures")
             summary = map_shard(service.plane, shard, job, opened, lambda rows: say({"rows": rows}))
         say({"done": {name: getattr(summary, name) for name in Summary.__slots__}})

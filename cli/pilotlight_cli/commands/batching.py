@@ -20,11 +20,13 @@ def batch(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="File, folder or pattern: .parquet, .csv, .jsonl or .npy, plain or with .gz or .zst.",
+            help="File, folder, pattern, s3:// or gs:// URL: .parquet, .csv, .jsonl, .npy, also with .gz or .zst.",
             show_default=False,
         ),
     ],
-    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder for the results.", show_default=False)],
+    output: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Folder for the results, or s3:// or gs:// URL.", show_default=False)
+    ],
     *,
     store: StoreUrl = "",
     model: ModelName = "",

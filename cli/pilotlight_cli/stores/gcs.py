@@ -57,7 +57,7 @@ class GcsStore:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
-        with self._translated(f"{self.url}/{key}", "storage.objects.get"):
+        with self.translated(f"{self.url}/{key}", "storage.objects.get"):
             content = BytesIO()
             self._blob(key).download_to_file(
                 _CountingWriter(content, lambda _: check_size(f"{self.url}/{key}", content.tell())),
@@ -69,7 +69,7 @@ class GcsStore:
 
     def download(self, key: str, file: Path, progress: Progress) -> None:
         """See `Store.download`."""
-        with self._translated(f"{self.url}/{key}", "storage.objects.get"), arriving(file) as out:
+        with self.translated(f"{self.url}/{key}", "storage.objects.get"), arriving(file) as out:
             blob = self._blob(key)
             # Gets the generation, so that a resumed download continues with the same object.
             blob.reload(timeout=_TIMEOUT, retry=_RETRY)
@@ -94,12 +94,12 @@ class GcsStore:
 
     def replace(self, key: str, content: bytes) -> None:
         """See `Store.replace`."""
-        with self._translated(f"{self.url}/{key}", "storage.objects.create and storage.objects.delete"):
+        with self.translated(f"{self.url}/{key}", "storage.objects.create and storage.objects.delete"):
             self._blob(key).upload_from_string(content, checksum="crc32c", timeout=_TIMEOUT, retry=_RETRY)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Store.keys`."""
-        with self._translated(self.url, "storage.objects.list"):
+        with self.translated(self.url, "storage.objects.list"):
             for blob in self.client.list_blobs(
                 self.bucket,
                 prefix=f"{self.prefix}{below(prefix)}",
@@ -113,14 +113,14 @@ class GcsStore:
     def modified(self, key: str) -> datetime:
         """See `Store.modified`."""
         blob = self._blob(key)
-        with self._translated(f"{self.url}/{key}", "storage.objects.get"):
+        with self.translated(f"{self.url}/{key}", "storage.objects.get"):
             blob.reload(timeout=_TIMEOUT, retry=_RETRY)
         written: datetime = blob.updated
         return written
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
-        with self._translated(f"{self.url}/{key}", "storage.objects.delete"), suppress(NotFound):
+        with self.translated(f"{self.url}/{key}", "storage.objects.delete"), suppress(NotFound):
             self._blob(key).delete(timeout=_TIMEOUT, retry=_RETRY)
 
     def _blob(self, key: str, chunk_size: int | None = None) -> storage.Blob:
@@ -130,7 +130,7 @@ class GcsStore:
     def _create(self, key: str, source: BytesIO | _CountingReader, size: int) -> None:
         blob = self._blob(key, _CHUNK)
         blob.metadata = {_WRITER: secrets.token_hex(16)}
-        with self._translated(f"{self.url}/{key}", "storage.objects.create"):
+        with self.translated(f"{self.url}/{key}", "storage.objects.create"):
             try:
                 blob.upload_from_file(
                     source, size=size, if_generation_match=0, checksum="crc32c", timeout=_TIMEOUT, retry=_RETRY
@@ -149,7 +149,7 @@ class GcsStore:
         return (blob.metadata or {}).get(_WRITER) == writer
 
     @contextmanager
-    def _translated(self, where: str, permission: str) -> Iterator[None]:
+    def translated(self, where: str, permission: str) -> Iterator[None]:
         """Map the client's errors to StoreError, in this one place."""
         try:
             yield

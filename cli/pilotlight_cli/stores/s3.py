@@ -77,7 +77,7 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """See `Store.read`."""
-        with self._translated(f"{self.url}/{key}", "s3:GetObject"):
+        with self.translated(f"{self.url}/{key}", "s3:GetObject"):
             found = self.client.get_object(Bucket=self.bucket, Key=self._name(key))
             with closing(found["Body"]) as body:
                 check_size(f"{self.url}/{key}", found["ContentLength"])
@@ -91,7 +91,7 @@ class S3Store:
             with lock:
                 progress(count)
 
-        with self._translated(f"{self.url}/{key}", "s3:GetObject"), arriving(file) as out:
+        with self.translated(f"{self.url}/{key}", "s3:GetObject"), arriving(file) as out:
             self.client.download_fileobj(self.bucket, self._name(key), out, Callback=report)
 
     def create(self, key: str, content: bytes) -> None:
@@ -132,7 +132,7 @@ class S3Store:
 
     def replace(self, key: str, content: bytes) -> None:
         """See `Store.replace`."""
-        with self._translated(f"{self.url}/{key}", "s3:PutObject"):
+        with self.translated(f"{self.url}/{key}", "s3:PutObject"):
             self.client.put_object(Bucket=self.bucket, Key=self._name(key), Body=content, ChecksumAlgorithm="SHA256")
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -140,7 +140,7 @@ class S3Store:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=f"{self.prefix}{below(prefix)}"
         )
-        with self._translated(self.url, "s3:ListBucket"):
+        with self.translated(self.url, "s3:ListBucket"):
             for page in pages:
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):  # consoles create empty objects to show as folders
@@ -148,12 +148,12 @@ class S3Store:
 
     def modified(self, key: str) -> datetime:
         """See `Store.modified`."""
-        with self._translated(f"{self.url}/{key}", "s3:GetObject"):
+        with self.translated(f"{self.url}/{key}", "s3:GetObject"):
             return self.client.head_object(Bucket=self.bucket, Key=self._name(key))["LastModified"]
 
     def delete(self, key: str) -> None:
         """See `Store.delete`. In a bucket with versions, S3 keeps the object as an older one."""
-        with self._translated(f"{self.url}/{key}", "s3:DeleteObject"):
+        with self.translated(f"{self.url}/{key}", "s3:DeleteObject"):
             self.client.delete_object(Bucket=self.bucket, Key=self._name(key))
 
     def _name(self, key: str) -> str:
@@ -197,7 +197,7 @@ class S3Store:
     def _creating(self, key: str) -> Iterator[str]:
         """Raise AlreadyExists only if another publisher wrote the object, not an attempt whose response was lost."""
         writer = secrets.token_hex(16)
-        with self._translated(f"{self.url}/{key}", "s3:PutObject"):
+        with self.translated(f"{self.url}/{key}", "s3:PutObject"):
             try:
                 yield writer
             except ClientError as error:
@@ -214,7 +214,7 @@ class S3Store:
         return found.get(_WRITER) == writer
 
     @contextmanager
-    def _translated(self, where: str, permission: str) -> Iterator[None]:
+    def translated(self, where: str, permission: str) -> Iterator[None]:
         """Turn boto3's errors into StoreError."""
         try:
             yield

@@ -24,6 +24,9 @@ from pilotlight.model.tensor import Tensor
 ROWS = 10_000
 _BYTES = 4 << 20
 
+# Bytes of a column of Parquet that are read at once.
+_BUFFER = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -78,8 +81,14 @@ def unpacked(source: BinaryIO, compression: str) -> BinaryIO:
 
 
 def open_parquet(source: BinaryIO) -> parquet.ParquetFile:
-    """Open a file that is read one row group at a time: what pyarrow buffers ahead by itself has no bound."""
-    return parquet.ParquetFile(source, pre_buffer=False, buffer_size=1 << 20)
+    """Open a file that is read one row group at a time: what pyarrow buffers ahead by itself has no bound.
+
+    A file of this machine, pyarrow's own, is read a megabyte of a column at a time. Of any other, such as an object in
+    a bucket, a row group's columns are read whole and in their order, so that its requests can be few.
+    """
+    return parquet.ParquetFile(
+        source, pre_buffer=False, buffer_size=_BUFFER if isinstance(source, pa.NativeFile) else 0
+    )
 
 
 def parquet_columns(file: parquet.ParquetFile, job: Job, signature: Signature) -> Columns:

@@ -17,6 +17,7 @@ class Shard:
     `start` and `stop` count bytes of CSV and JSON Lines, at which records begin, row groups of Parquet and rows of
     `.npy`; a `stop` of -1 is the end of the file, and a compressed file is one shard. `line` is the number of the first
     line, or of the first row of Parquet and `.npy`; both count from 1. `index` is the shard's place in its job.
+    `state` is the file's as the shard was made, for whoever opens it: a file that changed since has other parts.
     """
 
     index: int
@@ -26,6 +27,7 @@ class Shard:
     start: int = 0
     stop: int = -1
     line: int = 1
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

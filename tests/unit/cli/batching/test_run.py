@@ -107,7 +107,7 @@ def test_the_parts_of_a_file_make_what_the_whole_makes(suffix: str, plane: DataP
         result = tmp_path / "result"
         lines: list[bytes] = []
         for planned in plan.shards:
-            with place.open(planned.shard.file) as source:
+            with place.open(planned.shard.file, planned.shard.state) as source:
                 map_shard(plane, planned.shard, plan.job, Opened(source, result, tmp_path / "failures"))
             lines += result.read_bytes().splitlines()[1:]
         made.append(lines)
