@@ -121,8 +121,9 @@ def test_an_account_that_may_not_look_has_no_access(google: FakeGoogle, read: Re
     assert read().state == "no access"
 
 
-ERRORS, START, LATENCY, RANGE = (condition["displayName"] for condition in POLICY["conditions"])
-OK = dict.fromkeys((ERRORS, START, LATENCY, RANGE), "OK")
+OK = {condition["displayName"]: "OK" for condition in POLICY["conditions"]}
+LATENCY = "The 99th percentile of latency is above 1 s"
+DEAD_LETTERS = "Events of records went to a dead-letter topic"
 
 
 def incident(metric: str, service: str, state: str = "OPEN", policy: str = "Pilotlight") -> dict[str, Any]:
@@ -157,6 +158,14 @@ def test_an_incident_rings_the_condition_of_its_metric(google: FakeGoogle, detai
         incident("out_of_range", "predict", policy="Another"),
     ]
     assert details().alarms == OK | {LATENCY: "ALARM"}
+
+
+def test_an_incident_of_no_service_rings_for_each(google: FakeGoogle, details: Callable[[], Any]) -> None:
+    found = incident("latency", "predict")
+    found["resource"] = {"type": "pubsub_subscription", "labels": {"subscription_id": "eventarc-predict-records-1"}}
+    found["metric"] = {"type": "pubsub.googleapis.com/subscription/dead_letter_message_count"}
+    google.alerts = [found]
+    assert details().alarms == OK | {DEAD_LETTERS: "ALARM"}
 
 
 def test_a_policy_that_is_switched_off_says_so(google: FakeGoogle, details: Callable[[], Any]) -> None:
