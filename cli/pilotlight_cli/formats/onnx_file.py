@@ -96,12 +96,11 @@ def _stored(name: bytes) -> str:
 
 
 def fixed_batch(graph: Graph) -> int:
-    """Return the first length that all inputs and at least one output have, 0 if there is none."""
+    """Return the first length that all inputs have, and that an output has or may have; 0 if there is none."""
     firsts = {(value.shape or ("",))[0] if value.kind == "tensor" else "" for value in graph.inputs}
     batch = firsts.pop() if len(firsts) == 1 else 0
-    if not isinstance(batch, int) or not any(value.shape and value.shape[0] == batch for value in graph.outputs):
-        return 0
-    return batch
+    lengths = {value.shape[0] for value in graph.outputs if value.shape}
+    return batch if isinstance(batch, int) and any(isinstance(each, str) or each == batch for each in lengths) else 0
 
 
 def _needs_repair(graph: Graph) -> bool:

@@ -404,6 +404,11 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         "x[any,2,2] tensor -> y[any,4] tensor",
         "the batch, fixed at 8, was made free",
     ),
+    "a batch of 8 with answers of any length": (
+        of_rows(node("Neg", ["x"], ["y"]), ends=[floats("y", "unk__6", 4)], shape=(8, 4)),
+        "x[any,4] features -> y[any,4] tensor",
+        "the batch, fixed at 8, was made free",
+    ),
     "an imputer": (imputed(), "x[any,2] features missing -> filled[any,2] tensor", ""),
     "an imputer beside another reader": (
         imputed("Abs"),
