@@ -66,9 +66,9 @@ def client(service: Literal["lambda"], region: str = "") -> LambdaClient: ...
 @overload
 def client(service: Literal["ssm"], region: str = "") -> SSMClient: ...
 @overload
-def client(service: Literal["cloudwatch", "codedeploy", "logs"], region: str = "") -> Any: ...  # noqa: ANN401 - boto3 makes the type
+def client(service: Literal["cloudwatch", "codedeploy", "logs", "sqs"], region: str = "") -> Any: ...  # noqa: ANN401 - boto3 makes the type
 def client(
-    service: Literal["cloudformation", "cloudwatch", "codedeploy", "lambda", "logs", "ssm"], region: str = ""
+    service: Literal["cloudformation", "cloudwatch", "codedeploy", "lambda", "logs", "sqs", "ssm"], region: str = ""
 ) -> CloudFormationClient | LambdaClient | SSMClient | Any:
     """Return a client of a service, configured by AWS's own variables and configuration files. Raise AwsError.
 

@@ -45,6 +45,15 @@ def compare(
     return served
 
 
+def compare_records(functions: LambdaClient, function: str, package: Path, values: Values) -> None:
+    """Raise NotServed if the alias of the function for records is not of the release with these values.
+
+    `package` is that of either function: both have the same lock.
+    """
+    lock = hashlib.sha256((package / "model.lock").read_bytes()).hexdigest()
+    _check_served(function, read_served(functions, function), values[PARAMETER], lock)
+
+
 def _check_served(function: str, served: Served, release: str, lock: str) -> None:
     if served == replace(served, release=release, lock=lock):
         return

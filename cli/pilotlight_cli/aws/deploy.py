@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Description, load_lock
-from pilotlight_cli.aws import costs, versions
+from pilotlight_cli.aws import costs, record_sources, versions
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store
+from pilotlight_cli.aws.calls import client
 from pilotlight_cli.aws.changes import Update, Values, updates
-from pilotlight_cli.aws.compare import NotServed, compare
+from pilotlight_cli.aws.compare import NotServed, compare, compare_records
 from pilotlight_cli.aws.environments import Environment
-from pilotlight_cli.aws.release import FUNCTION, PARAMETER, release_digest
+from pilotlight_cli.aws.record_sources import SOURCE
+from pilotlight_cli.aws.release import FUNCTION, PARAMETER, digest_of_build
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.served import ALIAS, Served
 from pilotlight_cli.aws.sizes import beyond_rules, memory_text
@@ -56,7 +59,8 @@ class DeployRefused(PilotlightError):
 class Account:
     """What a deployment works with: clients of AWS's services, SAM CLI, and the dialogue with the user.
 
-    `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine.
+    `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine. `queues` makes a client of
+    SQS, which few stacks need.
     """
 
     model: ModelFolder
@@ -66,6 +70,7 @@ class Account:
     say: Callable[[str], None]
     confirm: Callable[[str], bool]
     verify: Callable[[Path, str, str], VerifyReport] = verify
+    queues: Callable[[], Any] = lambda: client("sqs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     wanted = _wanted(template, environment)
     stack = read_stack(account.cloudformation, environment.stack)
     before = _served_version(account, stack, environment)
+    _check_source(wanted, account)
     wanted |= _of_account(environment, account)
     _verify_model(wanted[_STORE], source, account)
     package = _build(environment, wanted, account)
@@ -95,13 +101,15 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     deployed = _values(template, stack) if stack else None
     wanted |= _former(stack, wanted)
     _check_quota(deployed, wanted, account)
-    plan = updates(deployed, wanted, lambda values: release_digest(template, package, values))
+    plan = updates(deployed, wanted, partial(digest_of_build, template, account.model.root, account.sam.folder))
     _confirm(environment, stack, wanted, plan, account)
     for update in plan:
         if stack:
-            _delete_leftover(function_name(environment), update.values[PARAMETER], account)
+            _delete_leftovers(environment, stack, update.values[PARAMETER], account)
         _update(environment, update, account)
     served = compare(account.functions, function_name(environment), package, plan[-1].values, account.say)
+    if wanted.get(SOURCE):
+        compare_records(account.functions, records_name(environment), package, plan[-1].values)
     now = read_stack(account.cloudformation, environment.stack)
     if now is None:
         raise NotServed(f"the stack {environment.stack} was deleted meanwhile")
@@ -113,7 +121,7 @@ def _wanted(template: Template, environment: Environment) -> dict[str, str]:
     if environment.parameters.get(PARAMETER):
         raise DeployRefused(f"samconfig.toml sets {PARAMETER} for {environment.name}; remove it, deploy computes it")
     values = effective_values(template, environment.parameters)
-    refused = refusals(template, values) or beyond_rules(values)
+    refused = refusals(template, values) or [*beyond_rules(values), *record_sources.refusals(values)]
     if refused:
         raise DeployRefused(f"the parameters of {environment.name} in samconfig.toml: {'; '.join(refused)}")
     return values
@@ -136,6 +144,14 @@ def _served_version(account: Account, stack: Stack | None, environment: Environm
             "docs/guides/operate-on-aws.md on how to clear an abandoned one"
         )
     return alias.version
+
+
+def _check_source(wanted: Values, account: Account) -> None:
+    """Refuse a source of records that Lambda could not read."""
+    if wanted.get(SOURCE):
+        refused = record_sources.unreadable(wanted, account.functions.meta.region_name, account.queues())
+        if refused:
+            raise DeployRefused("; ".join(refused))
 
 
 def _of_account(environment: Environment, account: Account) -> dict[str, str]:
@@ -255,6 +271,12 @@ def _update(environment: Environment, update: Update, account: Account) -> None:
         raise SamFailed(f"{error}. {after}") from error
 
 
+def _delete_leftovers(environment: Environment, stack: Stack, release: str, account: Account) -> None:
+    _delete_leftover(function_name(environment), release, account)
+    if stack.parameters.get(SOURCE):
+        _delete_leftover(records_name(environment), release, account)
+
+
 def _delete_leftover(function: str, release: str, account: Account) -> None:
     """Delete the newest version if it is of this release and has no traffic: an earlier attempt was rolled back.
 
@@ -271,3 +293,8 @@ def _delete_leftover(function: str, release: str, account: Account) -> None:
 def function_name(environment: Environment) -> str:
     """Return the name of the function that predicts, as in template.yaml."""
     return f"{environment.stack}-predict"
+
+
+def records_name(environment: Environment) -> str:
+    """Return the name of the function for records, as in deploy/aws/streams.yaml."""
+    return f"{environment.stack}-records"

@@ -13,10 +13,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pilotlight_cli.aws.template import Template, TemplateError
+from pilotlight_cli.aws.record_sources import SOURCE
+from pilotlight_cli.aws.template import Template, TemplateError, load_template
 
 FUNCTION = "PredictFunction"
 PARAMETER = "ReleaseDigest"
+RECORDS = "RecordsFunction"
+STREAMS = "Streams"
+"""The nested stack of the function for records, and its folder in a build."""
 
 # Properties of the function as a whole, of its alias or its deployments, which are not part of a version. The bytes of
 # the package are in the digest themselves.
@@ -31,12 +35,12 @@ _NOT_IN_A_VERSION = frozenset(
 _PLACE = re.compile(r"\$\{([^!}.]+)[^}]*\}")
 
 
-def release_digest(template: Template, package: Path, values: Mapping[str, str]) -> str:
+def release_digest(template: Template, package: Path, values: Mapping[str, str], function: str = FUNCTION) -> str:
     """Return the digest of a built package and of the function's settings, as 64 hexadecimal digits.
 
     `values` has a value for every parameter of the template.
     """
-    settings = _settings(template)
+    settings = _settings(template, function)
     names = set(_names(settings, template.get("Conditions", {})))
     document = {
         "package": _files(package),
@@ -49,11 +53,32 @@ def release_digest(template: Template, package: Path, values: Mapping[str, str])
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _settings(template: Template) -> dict[str, Any]:
+def digest_of_build(template: Template, root: Path, packages: Path, values: Mapping[str, str]) -> str:
+    """Return the digest of a release: of the function that predicts, and with a source of records of theirs too.
+
+    `root` is the template's folder, `packages` the folder of a build.
+    """
+    one = release_digest(template, packages / FUNCTION, values)
+    if not values.get(SOURCE):
+        return one
+    nested = template["Resources"][STREAMS]["Properties"]
+    passed = {name: _value(node, template, values) for name, node in nested["Parameters"].items()}
+    streams = load_template(root / nested["TemplateURL"])
+    other = release_digest(streams, packages / STREAMS / RECORDS, passed, RECORDS)
+    return hashlib.sha256(f"{one}{other}".encode()).hexdigest()
+
+
+def _value(node: object, template: Template, values: Mapping[str, str]) -> str:
+    """Return what the value of a nested stack's parameter depends on."""
+    names = sorted(set(_names(node, template.get("Conditions", {}))) & values.keys())
+    return json.dumps([node, {name: values[name] for name in names}], sort_keys=True)
+
+
+def _settings(template: Template, name: str) -> dict[str, Any]:
     """Return the function's own properties and the global ones."""
-    function = template["Resources"].get(FUNCTION)
+    function = template["Resources"].get(name)
     if function is None:
-        raise TemplateError(f"the template has no resource {FUNCTION}")
+        raise TemplateError(f"the template has no resource {name}")
     parts = {"own": function["Properties"], "global": template.get("Globals", {}).get("Function", {})}
     return {
         part: {name: value for name, value in properties.items() if name not in _NOT_IN_A_VERSION}

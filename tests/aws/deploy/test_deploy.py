@@ -37,7 +37,7 @@ from pilotlight_cli.project.status import Share
 from pilotlight_cli.registry.availability import NotAvailable, ensure_published
 from pilotlight_cli.stores import open_store
 from repository import LOCK, SAMPLE, copied_project, project_of
-from templates import START_MODES, TEMPLATE
+from templates import SOURCES, START_MODES, TEMPLATE
 
 _NAMES = (f"deploy-{number}" for number in itertools.count(1))
 
@@ -326,6 +326,14 @@ def test_a_store_is_not_made_when_nobody_agrees(scene: Scene) -> None:
         ({"MaxBodyBytes": "1000.5"}, "MaxBodyBytes is 1000.5; expected a whole number"),
         ({"TimeoutSeconds": "2", "LatencyBudgetMs": "2001"}, "LatencyBudgetMs is 2001 and TimeoutSeconds 2"),
         ({"ReleaseDigest": "0" * 64}, "samconfig.toml sets ReleaseDigest for dev; remove it, deploy computes it"),
+        ({"RecordsSource": "create"}, "RecordsSource needs RecordsResults"),
+        ({"RecordsSource": "rows", "RecordsResults": "s3://results"}, "RecordsSource is 'rows'; it must be create"),
+        ({**SOURCES["create-fifo"], "RecordsWindowSeconds": "5"}, "RecordsWindowSeconds is 5; expected 0 or nothing"),
+        ({**SOURCES["msk"], "KafkaTopic": ""}, "KafkaTopic is missing"),
+        (
+            {**SOURCES["kinesis"], "RecordsSource": "arn:aws:kinesis:eu-central-1:123456789012:stream/rows"},
+            "RecordsSource is in eu-central-1, expected one in us-east-1",
+        ),
     ],
 )
 def test_parameters_that_the_template_does_not_take_are_refused_at_once(
@@ -334,6 +342,29 @@ def test_parameters_that_the_template_does_not_take_are_refused_at_once(
     with pytest.raises(DeployRefused, match=message):
         scene.deploy(parameters)
     assert not scene.sam.commands
+
+
+def test_records_are_released_with_requests_and_their_function_has_to_serve_the_release(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake SAM publishes one function: that for records is here whatever the test says that it is."""
+    records = DeployedLambda(f"{scene.stack}-records", {}, {"live": "1"})
+
+    def describe(_: object) -> dict[str, str]:
+        lock = hashlib.sha256(scene.model.lock.read_bytes()).hexdigest()
+        return {"function_version": "1", "release": scene.sam.deployments[-1]["ReleaseDigest"], "lock": lock}
+
+    records.versions["1"] = describe
+    with lambda_api(scene.function, records) as found:
+        for variable, value in found.items():
+            monkeypatch.setenv(variable, value)
+        first = scene.deploy(SOURCES["create"])
+        assert scene.sam.deployments[-1]["RecordsSource"] == "create"
+        second = scene.deploy({**SOURCES["create"], "RecordsResults": "s3://elsewhere"})
+        assert first.served.release != second.served.release
+        records.versions["1"] = lambda event: {**describe(event), "release": first.served.release}
+        with pytest.raises(NotServed, match=f"{scene.stack}-records:live serves version 1, with the release"):
+            scene.deploy(SOURCES["create"] | {"MemorySize": "3008"})
 
 
 def test_a_version_that_the_store_has_with_other_digests_is_refused(scene: Scene, s3_server: S3Server) -> None:

@@ -14,7 +14,7 @@ from fakes.sam_cli import DeployedLambda
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.aws.calls import AwsError, client
-from pilotlight_cli.aws.compare import NotServed, compare
+from pilotlight_cli.aws.compare import NotServed, compare, compare_records
 from pilotlight_cli.aws.served import Served, read_served, smoke
 from pilotlight_cli.aws.template import effective_values
 from pilotlight_cli.local.lambda_runtime import FunctionFailed
@@ -172,3 +172,11 @@ def test_another_number_of_ready_instances_than_asked_for_is_told(function: Depl
     given = values(StartMode="provisioned", MinProvisioned="2", MaxProvisioned="3")
     compare(client("lambda"), NAME, LOCK.parent, given, said.append)
     assert "has 9 provisioned instance(s) requested, expected 2 to 3" in said[0]
+
+
+def test_the_function_for_records_has_to_serve_the_same_release(function: DeployedLambda) -> None:
+    values = effective_values(TEMPLATE, {"ReleaseDigest": RELEASE})
+    compare_records(client("lambda"), NAME, LOCK.parent, values)
+    function.versions["3"] = answers(release="2" * 64)
+    with pytest.raises(NotServed, match="serves version 3, with the release 222222222222 and the lock"):
+        compare_records(client("lambda"), NAME, LOCK.parent, values)

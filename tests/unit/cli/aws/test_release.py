@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from pilotlight_cli.aws.release import release_digest
+from pilotlight_cli.assets import ROOT
+from pilotlight_cli.aws.release import digest_of_build, release_digest
 from pilotlight_cli.aws.template import TemplateError, effective_values
-from templates import SHAPING, TEMPLATE, of_type, released
+from templates import SHAPING, SOURCES, STREAMS, TEMPLATE, of_type, released
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -178,3 +180,41 @@ def test_a_parameter_that_is_reached_through_a_text_counts(package: Path) -> Non
 def test_a_template_without_the_function_is_refused(package: Path) -> None:
     with pytest.raises(TemplateError, match="the template has no resource PredictFunction"):
         release_digest({"Resources": {}}, package, {})
+
+
+# Each parameter that shapes the function for records, with another value.
+OF_RECORDS = {name: value for name, value in SHAPING.items() if name in STREAMS["Parameters"]} | {
+    "StoreUrl": "s3://elsewhere/models",
+    "RecordsResults": "s3://elsewhere",
+}
+
+
+@pytest.fixture
+def built(package: Path) -> Path:
+    """Return a build with the packages of both functions."""
+    folder = package.with_name("build")
+    shutil.copytree(package, folder / "PredictFunction")
+    shutil.copytree(package, folder / "Streams" / "RecordsFunction")
+    return folder
+
+
+def of_build(built: Path, **given: str) -> str:
+    return digest_of_build(TEMPLATE, ROOT, built, effective_values(TEMPLATE, {**SOURCES["create"], **given}))
+
+
+def test_without_a_source_the_function_for_records_is_no_part_of_a_release(built: Path) -> None:
+    values = effective_values(TEMPLATE, {})
+    assert digest_of_build(TEMPLATE, ROOT, built, values) == release_digest(TEMPLATE, built / "PredictFunction", values)
+
+
+@pytest.mark.parametrize(("parameter", "value"), OF_RECORDS.items())
+def test_a_setting_of_the_function_for_records_makes_a_release(parameter: str, value: str, built: Path) -> None:
+    assert of_build(built, **{parameter: value}) != of_build(built)
+
+
+def test_its_own_code_makes_a_release_and_what_surrounds_it_does_not(built: Path) -> None:
+    before = of_build(built)
+    around = {"RecordsBatchSize": "5", "RecordsFilter": "{}", "RecordsDelaySeconds": "60", "ReleaseDigest": "1" * 64}
+    assert of_build(built, **around) == before
+    (built / "Streams/RecordsFunction/handler.py").write_text("# another")
+    assert of_build(built) != before
