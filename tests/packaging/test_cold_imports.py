@@ -16,7 +16,7 @@ LISTS = Path(__file__).parent
 PROGRAM = "import sys, {entry}; {entry}; import json; print(json.dumps(sorted(sys.modules)))"
 
 
-def cold_imports(cloud: str, folder: Path) -> set[str]:
+def cold_imports(cloud: str, folder: Path, kind: str = "predict") -> set[str]:
     """Return the modules after a cold start that fetched the sample from the cloud's own kind of store.
 
     Our own modules count one by one, other packages as a whole.
@@ -26,8 +26,10 @@ def cold_imports(cloud: str, folder: Path) -> set[str]:
         "gcp": ("main", "cloud_instance", "deadline=30.0,"),
     }[cloud]
     given = {"aws": {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}, "gcp": {}}[cloud]  # the platform's own
+    if kind == "records":
+        given = {**given, "PILOTLIGHT_RESULTS": "gs://models/results"}
     model = sample(folder)
-    with stored(cloud, model) as store, prepared(cloud, model, store, given) as function:
+    with stored(cloud, model) as store, prepared(cloud, model, store, given, kind) as function:
         file = function.folder / f"{starting}.py"
         assert file.read_text().count(deadline) == 1
         file.write_text(
@@ -50,3 +52,13 @@ def test_a_cold_start_imports_what_the_committed_list_says(cloud: str, tmp_path:
     assert found - standard == listed - standard
     # Which modules of the standard library they pull in differs between Python's versions; more than listed is news.
     assert found & standard <= listed & standard
+
+
+def test_googles_function_for_records_adds_what_is_named_here_to_the_start_of_predict(tmp_path: Path) -> None:
+    """No client of Google's: only the events, the small client of the two APIs, and the core's room of records."""
+    listed = set((LISTS / "cold_imports_gcp.txt").read_text().split())
+    assert cold_imports("gcp", tmp_path, "records") - listed - set(sys.stdlib_module_names) == {
+        *("cloud_destinations", "cloud_events", "cloud_records", "google_api"),
+        *("pilotlight.codec.csv", "pilotlight.codec.batches", "pilotlight.codec.tables", "pilotlight.records"),
+        *(f"pilotlight.records.{name}" for name in ("decode", "objects", "results", "score")),
+    }

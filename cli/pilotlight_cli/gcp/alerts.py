@@ -58,7 +58,8 @@ def _ringing(api: Api, project: str, service: str) -> Iterable[str]:
     for alert in api.get(f"v3/projects/{project}/alerts?pageSize={_INCIDENTS}").get("alerts", ()):
         labels = alert.get("resource", {}).get("labels", {})
         is_ours = alert.get("policy", {}).get("displayName") == POLICY
-        if is_ours and alert["state"] == "OPEN" and labels.get("service_name", service) == service:
+        of_records = f"-{service}-records-" in labels.get("subscription_id", f"-{service}-records-")
+        if is_ours and alert["state"] == "OPEN" and of_records and labels.get("service_name", service) == service:
             yield alert.get("metric", {}).get("type", "")
 
 

@@ -28,6 +28,9 @@ _REQUIRED = (
 )
 _OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", "records", *OPTIONS)
 
+# Seconds; see EVENT_SECONDS in functions/gcp/records/cloud_records.py.
+_RECORDS_TIMEOUT = 60
+
 # The function's own settings, except those that a deployment sets.
 VARIABLES = tuple(setting.variable for setting in SETTINGS if setting.is_gcp_variable)
 
@@ -97,6 +100,8 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
     most = fields["max_instances"].integer(at_least=1)
     if least > most:
         raise fields["min_instances"].fail(f"at most max_instances, which is {most}")
+    if "records" in fields and "timeout" in fields and fields["timeout"].integer(at_least=1) < _RECORDS_TIMEOUT:
+        raise fields["timeout"].fail(f"at least {_RECORDS_TIMEOUT}, because an event of records has 50 s")
     store = _store(fields["store"], project)
     memory, cpu, concurrency = read_size(fields["memory"], fields["cpu"], fields["concurrency"])
     return GcpSettings(

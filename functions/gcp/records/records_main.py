@@ -13,8 +13,8 @@ gc.disable()  # a start makes next to no garbage, and searching for it again and
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cloudevents.http import CloudEvent
 from flask import Response, abort, request
 
 import cloud_instance
@@ -24,6 +24,9 @@ from cloud_destinations import open_destination
 from cloud_records import CloudRecords, Event, status
 from google_api import storage
 from pilotlight.codec.encode import to_json
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
 
 _SERVICE, _LOADER, _prepare = cloud_instance.start(Path(__file__).parent, _STARTED, os.environ, scores_records=True)
 _FAILURES = os.environ.get("PILOTLIGHT_FAILURES")

@@ -84,6 +84,14 @@ def test_without_the_table_nothing_is_deployed(deployment: Deployment) -> None:
     assert deployment.google.functions.deployments == []
 
 
+def test_a_timeout_that_would_cut_events_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gcp.toml").write_text(f"{SETTINGS}timeout = 59\n{FROM_TOPIC}")
+    with pytest.raises(
+        FormatError, match=r"\[test\].timeout: expected at least 60, because an event of records has 50"
+    ):
+        read_settings(tmp_path / "gcp.toml", "test")
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     [

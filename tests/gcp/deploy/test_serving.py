@@ -121,9 +121,8 @@ def test_an_account_that_may_not_look_has_no_access(google: FakeGoogle, read: Re
     assert read().state == "no access"
 
 
-OK = {condition["displayName"]: "OK" for condition in POLICY["conditions"]}
-LATENCY = "The 99th percentile of latency is above 1 s"
-DEAD_LETTERS = "Events of records went to a dead-letter topic"
+ERRORS, START, LATENCY, RANGE, DEAD, WAITING = (condition["displayName"] for condition in POLICY["conditions"])
+OK = dict.fromkeys((ERRORS, START, LATENCY, RANGE, DEAD, WAITING), "OK")
 
 
 def incident(metric: str, service: str, state: str = "OPEN", policy: str = "Pilotlight") -> dict[str, Any]:
@@ -160,12 +159,19 @@ def test_an_incident_rings_the_condition_of_its_metric(google: FakeGoogle, detai
     assert details().alarms == OK | {LATENCY: "ALARM"}
 
 
-def test_an_incident_of_no_service_rings_for_each(google: FakeGoogle, details: Callable[[], Any]) -> None:
-    found = incident("latency", "predict")
-    found["resource"] = {"type": "pubsub_subscription", "labels": {"subscription_id": "eventarc-predict-records-1"}}
-    found["metric"] = {"type": "pubsub.googleapis.com/subscription/dead_letter_message_count"}
-    google.alerts = [found]
-    assert details().alarms == OK | {DEAD_LETTERS: "ALARM"}
+@pytest.mark.parametrize(("function", "state"), [("predict", "ALARM"), ("another", "OK")])
+def test_an_incident_of_records_is_that_of_the_function_beside_them(
+    function: str, state: str, google: FakeGoogle, details: Callable[[], Any]
+) -> None:
+    subscription = f"eventarc-europe-west1-{function}-records-123456-sub-789"
+    google.alerts = [
+        incident("latency", "unused")
+        | {
+            "resource": {"type": "pubsub_subscription", "labels": {"subscription_id": subscription}},
+            "metric": {"type": "pubsub.googleapis.com/subscription/dead_letter_message_count"},
+        }
+    ]
+    assert details().alarms == OK | {DEAD: state}
 
 
 def test_a_policy_that_is_switched_off_says_so(google: FakeGoogle, details: Callable[[], Any]) -> None:
