@@ -21,6 +21,9 @@ from pilotlight.frozen import dataclass
 # Of one request to publish: messages and bytes, and of an attribute's value.
 _MAX_MESSAGES, _MAX_BYTES, _MAX_VALUE = 1000, 9_000_000, 1024
 
+# Pub/Sub writes such attributes itself, for a topic with a schema, and takes them from nobody.
+_RESERVED = "goog"
+
 # Bytes of a message around its data and attributes.
 _AROUND = 100
 
@@ -137,7 +140,8 @@ def _unwritten(reason: str) -> RequestError:
 
 
 def _message(outgoing: Outgoing) -> bytes:
-    attributes = {name: _short(value) for name, value in outgoing.attributes.items() if value}
+    given = outgoing.attributes.items()
+    attributes = {name: _short(value) for name, value in given if value and not name.startswith(_RESERVED)}
     return to_json({"data": b2a_base64(outgoing.data, newline=False).decode(), "attributes": attributes})
 
 

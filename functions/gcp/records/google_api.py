@@ -78,7 +78,9 @@ class GoogleApi:
     def _call(self, call: Call, deadline: float) -> Reply:
         headers = {"Content-Type": call.content_type, **self._authorization(deadline)}
         try:
-            with suppress(ConnectionError, IndexError):  # none is kept, or the server has closed it meanwhile
+            with suppress(
+                ConnectionError, ssl.SSLError, IndexError
+            ):  # none is kept, or the server has closed it meanwhile
                 return self._send(self._kept.pop(), call, headers, deadline)
             return self._send(self._connect(deadline), call, headers, deadline)
         except (OSError, HTTPException) as error:

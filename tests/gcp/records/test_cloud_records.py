@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from doubles import FEATURES, Records, service
 from fakes import pubsub
 from fakes.pubsub import FakePubSub
 from google_api import Call, GoogleApi, Reply, storage
-from pilotlight.errors import RequestError, SettingsError
+from pilotlight.errors import RequestError, SettingsError, StoreUnavailable
 from pilotlight.fetch.http_client import Address
 from pilotlight.model.tensor import BYTES, FP32, Tensor
 from pilotlight.telemetry import Scored
@@ -328,7 +331,8 @@ def test_an_object_that_was_replaced_fails_for_good_and_one_that_cannot_be_read_
 
 def test_a_failure_carries_its_reason_the_models_version_and_the_message_as_it_was(google: Google) -> None:
     subject = google.records(RESULTS, FAILURES)
-    assert subject.answer(message(9, '{"features": [1, "x", 3]}', tenant="a")) is None
+    event = message(9, '{"features": [1, "x", 3]}', tenant="a", googclient_schemaencoding="JSON")
+    assert subject.answer(event) is None
     ((data, attributes),) = google.published(FAILURES)
     assert data == b'{"features": [1, "x", 3]}'
     expected = {"tenant": "a", "pilotlight-id": "9", "pilotlight-source": "rows", "pilotlight-code": "invalid_request"}
@@ -406,3 +410,29 @@ def test_the_table_for_bigquery_has_the_columns_that_pubsub_writes_and_its_data_
     }
     assert google.records(RESULTS).answer(message(1, "1,2,3")) is None
     assert isinstance(google.results()[0]["result"], dict)
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_made_again() -> None:
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        api = GoogleApi(Address(tls=False, host="127.0.0.1", port=server.getsockname()[1]), None)
+        found = [api.call(Call("GET", "/"), time.monotonic() + 60) for _ in range(2)]
+        thread.join()
+        api.close()
+    assert found == [Reply(200, b"{}")] * 2
+
+
+def test_no_call_begins_after_the_deadline() -> None:
+    api = GoogleApi(Address(tls=False, host="127.0.0.1", port=1), None)
+    with pytest.raises(StoreUnavailable, match=r"no time was left for 127\.0\.0\.1"):
+        api.call(Call("GET", "/"), time.monotonic() - 1)
