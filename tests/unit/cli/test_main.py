@@ -79,7 +79,7 @@ FORMS = {
     "batch": (
         ["source", "output"],
         set(),
-        {"--store", "--model", "--lock", "--format", "--keep", "--no-header", "--workers", "--json"},
+        {"--store", "--model", "--lock", "--format", "--keep", "--no-header", "--workers", "--plan", "--json"},
     ),
     "publish": (
         ["path"],

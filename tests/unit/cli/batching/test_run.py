@@ -27,6 +27,7 @@ from pilotlight.files.shards import Job, Summary
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.batching import BatchFailed, BatchUsageError
 from pilotlight_cli.batching import output as outputs
+from pilotlight_cli.batching.estimate import estimate
 from pilotlight_cli.batching.output import OWNER, Output, output_store
 from pilotlight_cli.batching.planning import make_plan
 from pilotlight_cli.batching.run import prepare
@@ -130,6 +131,19 @@ def test_the_format_is_what_is_asked_for_or_the_output_s_or_the_input_s(
 ) -> None:
     write_csv(tmp_path / "a.csv", sample_rows(3))
     assert prepare(ask(tmp_path / "a.csv", f"{tmp_path}/{name}", format=asked)).plan.job.format == expected
+
+
+def test_a_plan_says_what_a_job_comes_to_and_writes_nothing(rows: Path, tmp_path: Path) -> None:
+    found = estimate(prepare(ask(rows, tmp_path / "out", shard_bytes=100_000, workers=2)))
+    assert (found.files, found.workers, found.is_exact) == (2, 2, False)
+    assert found.size == sum(file.stat().st_size for file in rows.iterdir())
+    assert found.shards == 6
+    assert 3000 < found.rows < 15_000
+    assert found.seconds > found.processor_seconds / 2 > 0
+    assert 0 < found.on_cloud_run < found.on_lambda
+    exact = estimate(prepare(ask(rows / "a.parquet", tmp_path / "out")))
+    assert (exact.rows, exact.is_exact, exact.shards) == (3000, True, 1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_finished_job_is_not_done_again(rows: Path, tmp_path: Path) -> None:
