@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import contestants
+from batch import measured as scored_files
 from conditions import COLD, WARM, Condition
 from contestants import Contestant, Field
 from instances import waiting
@@ -49,6 +50,12 @@ def warm(_python: str, plan: Plan) -> Mapping[str, Any]:
     """Return a warm request's time over a bare run, in this process."""
     with watching("Warm requests", seconds=0) as watch:
         return measured(plan.warm_rounds, watch.says)
+
+
+def batch(_python: str, plan: Plan) -> Mapping[str, Any]:
+    """Score the rows of a file in every way, in processes of their own."""
+    with watching("Files", seconds=0) as watch:
+        return scored_files(plan.batch_rows, plan.batch_rounds, watch)
 
 
 def raced(field: Field, plan: Starts, watch: Watch) -> dict[str, Any]:

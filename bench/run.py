@@ -17,7 +17,13 @@ from results import FOLDER, machine, write
 
 Part = Callable[[str, Plan], Mapping[str, Any]]
 
-PARTS: Mapping[str, Part] = {"aws": parts.aws, "google": parts.google, "large": parts.large, "warm": parts.warm}
+PARTS: Mapping[str, Part] = {
+    "aws": parts.aws,
+    "google": parts.google,
+    "large": parts.large,
+    "warm": parts.warm,
+    "batch": parts.batch,
+}
 
 
 def main(arguments: list[str], results: Path = FOLDER) -> None:

@@ -25,6 +25,8 @@ def summary(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         found["warm"] = {
             key: parts["warm"][key] for key in parts["warm"] if key not in ("format", "written", "machine")
         }
+    if "batch" in parts:
+        found["batch"] = _batch(parts["batch"])
     return found | {"targets": [asdict(each) for each in judged(parts)]}
 
 
@@ -63,6 +65,15 @@ def _field(part: Mapping[str, Any]) -> dict[str, Any]:
     if part["loads"]:
         found["load"] = {"rounds": len(part["loads"]), **measures(part["loads"], part["reference"], LOADS)}
     return found
+
+
+def _batch(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "titles": part["titles"],
+        "rows": part["rows"],
+        "rounds": len(part["rounds"]),
+        **measures(part["rounds"], "bare", ("processor", "wall", "peak")),
+    }
 
 
 def _large(part: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def tables(found: Summary) -> list[Table]:
         made += _large(found["large"])
     if "warm" in found:
         made.append(_warm(found["warm"]))
+    if "batch" in found:
+        made.append(_batch(found["batch"]))
     return made
 
 
@@ -171,3 +173,22 @@ def _warm(warm: Summary) -> Table:
     headers = ("", "bare session.run", *warm["titles"].values())
     note = "The handler's time over a bare session.run of the same input, in one process."
     return Table("warm", "Warm requests", note, headers, tuple(rows))
+
+
+def _batch(batch: Summary) -> Table:
+    rows = [
+        (
+            title,
+            f"{1 / batch['processor'][each]['value']['median']:,.0f}",
+            spread_text(batch["processor"][each]["ratio"]),
+            f"{1 / batch['wall'][each]['value']['median']:,.0f}",
+            f"{batch['peak'][each]['value']['median'] / 1e6:.0f} MB",
+        )
+        for each, title in batch["titles"].items()
+    ]
+    headers = ("", "rows a processor second", "processor time a row, ratio", "rows a second", "peak memory")
+    note = (
+        f"{batch['rows']:,} rows of 30 floats, Parquet in and out, in fresh processes with their imports. Memory is "
+        "that of the largest process."
+    )
+    return Table("batch", "Files of rows", note, headers, tuple(rows))

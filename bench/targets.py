@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from figures import Spread, ratios
+from figures import Spread, ratios, values
 
 Parts = Mapping[str, Mapping[str, Any]]
 
@@ -78,12 +78,19 @@ _HANDLER_BOUND = (
 )
 
 
+_BATCH_BOUND = (
+    "Reading Parquet, turning columns into rows and the model itself stay, and Python, pyarrow and ONNX Runtime in "
+    "each process."
+)
+
+
 def _wanted() -> Iterator[_Wanted]:
     yield from _small()
     yield from _large()
     for name, title, limit in (("pilotlight", "C API", 40), ("pilotlight_binding", "binding", 90)):
         yield _Wanted(f"Package for ONNX through the {title}, unzipped", limit, _size(name), _PACKAGE_BOUND, "MB")
     yield from _warm()
+    yield from _batch()
 
 
 def _small() -> Iterator[_Wanted]:
@@ -123,6 +130,18 @@ def _warm() -> Iterator[_Wanted]:
         yield _Wanted(f"Handler over a bare session.run: {title}", limit, _handler(case, engine), _HANDLER_BOUND)
 
 
+def _batch() -> Iterator[_Wanted]:
+    for measure, side, title, limit in (
+        ("processor", "bare", "processor time a row over pyarrow and a bare session.run", 1.05),
+        ("processor", "pandas", "processor time a row over pandas + joblib", 0.67),
+        ("processor", "rows", "processor time a row over one row at a time", 0.2),
+    ):
+        yield _Wanted(f"Files of rows: {title}", limit, _scored("pilotlight", side, measure), _BATCH_BOUND)
+    two = _scored("pilotlight_two", "pilotlight", "wall")
+    yield _Wanted("Files of rows: time of two processes over one", 0.59, two, _BATCH_BOUND)
+    yield _Wanted("Files of rows: memory of the largest process", 300, _batch_peak, _BATCH_BOUND, "MB")
+
+
 def _start(condition: str, reference: str, measure: str = "first_answer") -> Callable[[Parts], Spread]:
     return lambda parts: ratios(parts["aws"]["starts"][condition], "pilotlight", reference, measure)
 
@@ -137,6 +156,15 @@ def _end_to_end(measure: str) -> Callable[[Parts], Spread]:
     return lambda parts: ratios(
         parts["large"]["end_to_end"]["starts"]["all-warm"], "pilotlight", "tutorial_handler", measure
     )
+
+
+def _scored(side: str, reference: str, measure: str) -> Callable[[Parts], Spread]:
+    return lambda parts: ratios(parts["batch"]["rounds"], side, reference, measure)
+
+
+def _batch_peak(parts: Parts) -> Spread:
+    found = values(parts["batch"]["rounds"], "pilotlight_two", "peak")
+    return Spread(found.median / 1e6, found.low / 1e6, found.high / 1e6)
 
 
 def _size(name: str) -> Callable[[Parts], Spread]:

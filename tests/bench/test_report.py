@@ -64,6 +64,12 @@ def warm() -> dict[str, Any]:
     return {"titles": {"pilotlight": "Pilotlight"}, "cases": {"1x30-json": case}}
 
 
+def batch() -> dict[str, Any]:
+    sides = {"bare": 2e-6, "pilotlight": 1e-6, "pilotlight_two": 0.5e-6, "pandas": 4e-6, "rows": 2e-5}
+    measured = {side: {"processor": took, "wall": took, "peak": 2e8} for side, took in sides.items()}
+    return {"titles": {side: side for side in sides}, "rows": 5_000_000, "rounds": [measured]}
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     on = {
@@ -75,7 +81,7 @@ def results(tmp_path: Path) -> Path:
         "file_cache": "f",
         "quota": "q",
     }
-    for name, part in (("aws", aws()), ("large", large()), ("warm", warm())):
+    for name, part in (("aws", aws()), ("large", large()), ("warm", warm()), ("batch", batch())):
         write(name, part, on, tmp_path)
     return tmp_path
 
@@ -105,9 +111,10 @@ def test_a_target_that_was_not_measured_says_so() -> None:
 def test_every_part_of_a_run_has_its_tables(found: Mapping[str, Any]) -> None:
     made = {table.name: table for table in tables(found)}
 
-    assert set(made) == {"targets", "aws-starts", "aws-packages", "large-loads", "warm"}
+    assert set(made) == {"targets", "aws-starts", "aws-packages", "large-loads", "warm", "batch"}
     assert all(len(row) == len(table.headers) for table in made.values() for row in table.rows)
     assert ("one row in JSON", "8 us", "2.50 (2.40-2.60)") in made["warm"].rows
+    assert ("pilotlight", "1,000,000", "0.50", "1,000,000", "200 MB") in made["batch"].rows
     assert "| pilotlight | 375 ms | 0.25 |" in as_markdown(made["aws-starts"])
 
 
