@@ -21,8 +21,7 @@ from pilotlight_cli.aws.calls import client
 from pilotlight_cli.aws.changes import Update, Values, updates
 from pilotlight_cli.aws.compare import NotServed, compare, compare_records
 from pilotlight_cli.aws.environments import Environment
-from pilotlight_cli.aws.record_sources import SOURCE
-from pilotlight_cli.aws.release import FUNCTION, PARAMETER, digest_of_build
+from pilotlight_cli.aws.release import FUNCTION, PARAMETER, SOURCE, digest_of_build
 from pilotlight_cli.aws.sam import Sam, SamFailed
 from pilotlight_cli.aws.served import ALIAS, Served
 from pilotlight_cli.aws.sizes import beyond_rules, memory_text

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pilotlight_cli.aws.calls import calling
+from pilotlight_cli.aws.release import SOURCE
 
-SOURCE = "RecordsSource"
 _RESULTS, _BATCH, _WINDOW, _MOST = "RecordsResults", "RecordsBatchSize", "RecordsWindowSeconds", "RecordsConcurrency"
 _TOPIC, _SECRET = "KafkaTopic", "KafkaSecretArn"
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pilotlight_cli.aws.record_sources import SOURCE
 from pilotlight_cli.aws.template import Template, TemplateError, load_template
 
 FUNCTION = "PredictFunction"
 PARAMETER = "ReleaseDigest"
 RECORDS = "RecordsFunction"
 STREAMS = "Streams"
+SOURCE = "RecordsSource"  # the parameter that asks for them
 """The nested stack of the function for records, and its folder in a build."""
 
 # Properties of the function as a whole, of its alias or its deployments, which are not part of a version. The bytes of
