@@ -52,6 +52,8 @@ NOT_RUN = {
     ("docs/guides/pin-and-verify.md", "it serves until Ctrl-C"): 1,
     ("docs/guides/score-files.md", "it needs a bucket"): 1,
     ("docs/guides/score-files.md", "pip installs the extra from the index"): 1,
+    ("docs/guides/score-with-an-engine.md", "apache-beam is not among the packages that this project installs"): 1,
+    ("docs/guides/score-with-an-engine.md", "Spark needs Java, and half a minute to start"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs an MLflow server; the tests publish from a real one"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs a registry; the tests publish from a real one"): 1,
     ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 6,

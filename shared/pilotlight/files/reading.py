@@ -110,12 +110,16 @@ def _parquet(shard: Shard, file: parquet.ParquetFile, columns: Columns, signatur
     size = sum(group.total_byte_size for group in found) // max(sum(group.num_rows for group in found), 1)
     line = shard.line
     for batch in file.iter_batches(_rows_of(size), row_groups=list(groups), columns=columns.names, use_threads=False):
-        if not batch.num_rows:
-            continue
-        inputs = [arrays.plain(batch.column(name)) for name in columns.inputs]
-        check = partial(_check, signature, columns.inputs, inputs)
-        yield Chunk(batch.num_rows, inputs, check, partial(arrays.kept, batch, columns.keep), line.__add__)
-        line += batch.num_rows
+        if batch.num_rows:
+            yield table_chunk(batch, columns, signature, line)
+            line += batch.num_rows
+
+
+def table_chunk(batch: pa.RecordBatch, columns: Columns, signature: Signature, line: int) -> Chunk:
+    """Return the rows of a table, the first of which is `line`."""
+    inputs = [arrays.plain(batch.column(name)) for name in columns.inputs]
+    check = partial(_check, signature, columns.inputs, inputs)
+    return Chunk(batch.num_rows, inputs, check, partial(arrays.kept, batch, columns.keep), line.__add__)
 
 
 def _check(signature: Signature, names: Sequence[str], columns: Sequence[pa.Array], row: int) -> tuple[Tensor, ...]:
