@@ -65,7 +65,7 @@ _KINDS: Final = (
     Foreign(
         _starts(b"\x89HDF"),
         "an HDF5 file, as Keras writes them",
-        "load it and export the model to ONNX: model.export('model.onnx', format='onnx')",
+        "load it with Keras, save it again with model.save('model.keras'), and run 'pilotlight convert' on that",
     ),
     Foreign(
         _starts(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -17,6 +18,8 @@ from pilotlight_cli.converting.child.rows import Given, to_number
 # Rows are fewer if they would have more numbers than this in total.
 _MOST_NUMBERS = 20_000_000
 _BATCH = 256
+
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 _KINDS = {"float32": "float", "float64": "double", "int64": "int64", "int32": "int32", "bool": "bool"}
 
@@ -33,18 +36,22 @@ class Input:
 
 @dataclass(frozen=True)
 class Network:
-    """A network and its ONNX graph; `predict` returns the outputs for a batch, in the graph's order."""
+    """A network and its ONNX graph; `predict` returns the outputs for a batch, in the graph's order.
+
+    `outputs` are the names that the library has for them, if it has.
+    """
 
     model: Any
     inputs: Sequence[Input]
     predict: Callable[[Sequence[Any]], Sequence[Any]]
+    outputs: Sequence[str] = ()
 
 
 def prove(path: Path, form: str, given: Given | None, count: int) -> Proven:
     """Convert a network and compare the answers. Raise CannotConvert."""
     found = _READERS[form](path, given)
     _check_batch(found.model)
-    _name_ends(found.model)
+    _name_ends(found.model.graph, found.outputs)
     arrays = [read(given, found.inputs)] if given else generate(found.inputs, count)
     names = [value.name for value in found.model.graph.input]
     outputs = [value.name for value in found.model.graph.output]
@@ -119,18 +126,25 @@ def _check_batch(model: Any) -> None:  # noqa: ANN401 - onnx may be untyped
             )
 
 
-def _name_ends(model: Any) -> None:  # noqa: ANN401
-    """Name the only input and the only output as `publish` guesses roles, instead of by a number."""
-    for values, name in ((model.graph.input, "features"), (model.graph.output, "prediction")):
-        if len(values) != 1:
-            continue
-        (value,) = values
-        for node in model.graph.node:
-            for names in (node.input, node.output):
-                for index, found in enumerate(names):
-                    if found == value.name:
-                        names[index] = name
-        value.name = name
+def _name_ends(graph: Any, outputs: Sequence[str]) -> None:  # noqa: ANN401
+    """Name the only input and the only output as `publish` guesses roles, and several outputs as the library does."""
+    if len(graph.input) == 1:
+        _rename(graph, graph.input[0], "features")
+    names = ["prediction"] if len(graph.output) == 1 else outputs
+    for value, name in zip(graph.output, names):
+        _rename(graph, value, name)
+
+
+def _rename(graph: Any, value: Any, name: str) -> None:  # noqa: ANN401
+    """Rename an end, instead of by a number; not to what the graph has already."""
+    places = [names for node in graph.node for names in (node.input, node.output)]
+    if any(name in names for names in places):
+        return
+    for names in places:
+        for index, found in enumerate(names):
+            if found == value.name:
+                names[index] = name
+    value.name = name
 
 
 def _torchscript(path: Path, given: Given | None) -> Network:
@@ -201,20 +215,33 @@ def _keras(path: Path, _given: Given | None) -> Network:
     os.environ |= {"KERAS_BACKEND": "torch", "KERAS_HOME": str(path.parent)}
     import keras
 
-    model = keras.saving.load_model(str(path), compile=False)
+    try:
+        model = keras.saving.load_model(str(path), compile=False)
+    except Exception as error:  # Keras's own, with the whole configuration in it
+        reason = str(error).rpartition("Exception encountered: ")[2].split(". ")[0]
+        raise CannotConvert(
+            f"{path.name} cannot be loaded: {reason}; build the model of Keras's own layers, and save it again"
+        ) from error
+
+    def arranged(arrays: Sequence[Any]) -> Any:  # noqa: ANN401 - as the model was built: one, a list or a dict
+        structure = 0 if isinstance(model, keras.Sequential) else model.input
+        return keras.tree.pack_sequence_as(structure, list(arrays))
+
     inputs = [_keras_input(each, model) for each in model.inputs]
     target = path.with_name("exported.onnx")
     try:
-        model(generate(inputs, 2) if len(inputs) > 1 else generate(inputs, 2)[0])  # export wants a called one
+        model(arranged(generate(inputs, 2)))  # export wants a called one
         model.export(str(target), format="onnx", verbose=False)
     except Exception as error:  # the exporter has many
         raise _unexported(error) from error
 
     def predict(arrays: Sequence[Any]) -> Sequence[Any]:
-        found = model.predict_on_batch(arrays if len(arrays) > 1 else arrays[0])
-        return found if isinstance(found, (list, tuple)) else [found]
+        return list(keras.tree.flatten(model.predict_on_batch(arranged(arrays))))
 
-    return Network(_loaded(target), inputs, predict)
+    names = getattr(model, "output_names", [])  # of layers
+    if not isinstance(model, keras.Sequential) and isinstance(model.output, dict):
+        names = [".".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(model.output)]
+    return Network(_loaded(target), inputs, predict, names)
 
 
 def _keras_input(tensor: Any, model: Any) -> Input:  # noqa: ANN401
@@ -228,7 +255,7 @@ def _keras_input(tensor: Any, model: Any) -> Input:  # noqa: ANN401
 
 
 def _unexported(error: Exception) -> CannotConvert:
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in _STYLE.sub("", str(error)).splitlines() if line.strip()]
     return CannotConvert(f"the exporter cannot convert it: {type(error).__name__}: {' '.join(lines[:2])}")
 
 

@@ -47,6 +47,19 @@ found = layers.Flatten()(layers.MaxPooling2D()(layers.BatchNormalization()(layer
 keras.Model(image, layers.Dense(5, activation="softmax")(found)).save("image.keras")
 words = [keras.Input((6,)), layers.Embedding(50, 8), layers.LSTM(8), layers.Dense(1, activation="sigmoid")]
 keras.Sequential(words).save("words.keras")
+ends = {"b": keras.Input((2,), name="b"), "a": keras.Input((3,), name="a")}
+sums = {"sum": layers.Dense(1)(layers.Concatenate()([ends["b"], ends["a"]])), "twice": layers.Dense(2)(ends["a"])}
+keras.Model(ends, sums).save("named.keras")
+
+
+@keras.saving.register_keras_serializable()
+class Own(layers.Layer):
+    def call(self, given):
+        return given * 2
+
+
+keras.Sequential([keras.Input((4,)), Own()]).save("own.keras")
+keras.Sequential([keras.Input((4,)), layers.Lambda(lambda given: given * 2)]).save("lambda.keras")
 """
 
 
@@ -107,6 +120,8 @@ def test_a_network_answers_as_its_library(
         ("free.pt2", [], "loads it, which can run any code; if you trust its source, add --trust"),
         ("traced.pt", [], "does not say the shape of its input; give rows with --rows FILE"),
         ("pickled.pt", ["--trust"], "a pickle of PyTorch, which needs the classes of the script"),
+        ("own.keras", [], r"own.keras cannot be loaded: Could not locate class 'Own'; build the model of Keras's own"),
+        ("lambda.keras", [], "lambda.keras cannot be loaded: .* whose `function` is a Python lambda; build the model"),
     ],
 )
 def test_a_network_that_cannot_be_converted_is_refused(
@@ -116,6 +131,15 @@ def test_a_network_that_cannot_be_converted_is_refused(
 
     assert result.exit_code in (1, 2)
     assert re.search(why, result.stderr), result.stderr
+
+
+def test_inputs_and_outputs_by_name_are_compared_with_the_librarys(folder: Path, tmp_path: Path) -> None:
+    found = json.loads(run(folder / "named.keras", tmp_path / "out.onnx", "--json").stdout)
+
+    assert (found["rows"], found["largest"] < 1e-5) == (10_000, True)
+    graph = onnx.load(tmp_path / "out.onnx").graph
+    assert sorted(value.name for value in graph.input) == ["a", "b"]
+    assert [value.name for value in graph.output] == ["sum", "twice"]
 
 
 def test_rows_of_another_shape_are_refused(folder: Path, tmp_path: Path) -> None:

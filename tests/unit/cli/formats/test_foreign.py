@@ -43,7 +43,7 @@ SAFETENSORS = json.dumps({"weight": {"dtype": "F32", "shape": [1], "data_offsets
         (b"\x93NUMPY\x01\0v\0{'descr'", "an array of numpy", "publish the model itself"),
         (b"GGUF\x03\0\0\0", "a GGUF file", "a server for language models"),
         (struct.pack("<Q", len(SAFETENSORS)) + SAFETENSORS + bytes(4), "a safetensors file", "export that to ONNX"),
-        (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file", r"model\.export\("),
+        (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file", r"model\.save\('model\.keras'\)"),
         (
             b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
             r"a file of torch\.save",
