@@ -11,17 +11,20 @@ from typing import Any
 
 from pilotlight_cli.gcp import GcpError
 from pilotlight_cli.gcp.api import Api
+from pilotlight_cli.staging.sources import RECORDS
 
 POLICY = "Pilotlight"  # displayName in deploy/gcp/monitoring/alerts.yaml
 
 _INCIDENTS = 1000  # the newest of a project, open and closed: the most that one call returns
+_LOCATION = r"[a-z]+\d?(?:-[a-z]+\d+)?"  # eu, nam4, europe-west1
 _METRIC = re.compile(r'metric\.type="([^"]+)"')
 
 
 def read_alarms(api: Api, project: str, service: str) -> tuple[Mapping[str, str] | None, str]:
     """Return the state of each condition of the policy by its name, and what could not be read and where to look.
 
-    A state is "OK", "ALARM" (an incident of this Cloud Run service is open), "DISABLED" or "UNKNOWN".
+    A state is "OK", "ALARM" (an incident of this Cloud Run service, or of its function of records, is open), "DISABLED"
+    or "UNKNOWN".
     """
     try:
         policies = [one for one in _policies(api, project) if one.get("displayName") == POLICY]
@@ -56,11 +59,18 @@ def _policies(api: Api, project: str) -> Iterator[dict[str, Any]]:
 def _ringing(api: Api, project: str, service: str) -> Iterable[str]:
     """Yield the metric of each open incident of a service. The API returns the newest first."""
     for alert in api.get(f"v3/projects/{project}/alerts?pageSize={_INCIDENTS}").get("alerts", ()):
-        labels = alert.get("resource", {}).get("labels", {})
         is_ours = alert.get("policy", {}).get("displayName") == POLICY
-        of_records = f"-{service}-records-" in labels.get("subscription_id", f"-{service}-records-")
-        if is_ours and alert["state"] == "OPEN" and of_records and labels.get("service_name", service) == service:
+        if is_ours and alert["state"] == "OPEN" and _is_of(alert.get("resource", {}).get("labels", {}), service):
             yield alert.get("metric", {}).get("type", "")
+
+
+def _is_of(labels: Mapping[str, str], service: str) -> bool:
+    """Whether a resource is a service, its function of records, or the subscription by which that gets events."""
+    records = f"{service}-{RECORDS}"
+    subscription = rf"eventarc-{_LOCATION}-{re.escape(records)}-.*"  # and the name of Eventarc's trigger
+    return labels.get("service_name") in {service, records} or bool(
+        re.fullmatch(subscription, labels.get("subscription_id", ""))
+    )
 
 
 def _metric(condition: Mapping[str, Any]) -> str:

@@ -121,12 +121,13 @@ def test_an_account_that_may_not_look_has_no_access(google: FakeGoogle, read: Re
     assert read().state == "no access"
 
 
-ERRORS, START, LATENCY, RANGE, DEAD, WAITING = (condition["displayName"] for condition in POLICY["conditions"])
-OK = dict.fromkeys((ERRORS, START, LATENCY, RANGE, DEAD, WAITING), "OK")
+OK = {condition["displayName"]: "OK" for condition in POLICY["conditions"]}
+LATENCY = "The 99th percentile of latency is above 1 s"
+DEAD = "Events of records went to a dead-letter topic"
 
 
 def incident(metric: str, service: str, state: str = "OPEN", policy: str = "Pilotlight") -> dict[str, Any]:
-    """Return an incident as alerts.list has it."""
+    """Return an incident of a revision as alerts.list has it."""
     return {
         "name": f"projects/{PROJECT}/alerts/0.abc",
         "state": state,
@@ -134,6 +135,14 @@ def incident(metric: str, service: str, state: str = "OPEN", policy: str = "Pilo
         "resource": {"type": "cloud_run_revision", "labels": {"service_name": service, "revision_name": SECOND}},
         "metric": {"type": f"logging.googleapis.com/user/pilotlight_{metric}"},
         "policy": {"name": f"projects/{PROJECT}/alertPolicies/1", "displayName": policy},
+    }
+
+
+def stuck(subscription: str) -> dict[str, Any]:
+    """Return an incident of a subscription."""
+    return incident("", "") | {
+        "resource": {"type": "pubsub_subscription", "labels": {"subscription_id": subscription}},
+        "metric": {"type": "pubsub.googleapis.com/subscription/dead_letter_message_count"},
     }
 
 
@@ -159,19 +168,19 @@ def test_an_incident_rings_the_condition_of_its_metric(google: FakeGoogle, detai
     assert details().alarms == OK | {LATENCY: "ALARM"}
 
 
-@pytest.mark.parametrize(("function", "state"), [("predict", "ALARM"), ("another", "OK")])
-def test_an_incident_of_records_is_that_of_the_function_beside_them(
-    function: str, state: str, google: FakeGoogle, details: Callable[[], Any]
+@pytest.mark.parametrize(
+    ("subscription", "alarms"),
+    [
+        ("eventarc-europe-west1-predict-records-123456-sub-789", {DEAD: "ALARM"}),
+        ("eventarc-eu-predict-records-123456-sub-789", {DEAD: "ALARM"}),
+        ("eventarc-europe-west1-other-predict-records-123456-sub-789", {}),
+    ],
+)
+def test_an_incident_of_a_subscription_is_that_of_the_function_of_records(
+    subscription: str, alarms: dict[str, str], google: FakeGoogle, details: Callable[[], Any]
 ) -> None:
-    subscription = f"eventarc-europe-west1-{function}-records-123456-sub-789"
-    google.alerts = [
-        incident("latency", "unused")
-        | {
-            "resource": {"type": "pubsub_subscription", "labels": {"subscription_id": subscription}},
-            "metric": {"type": "pubsub.googleapis.com/subscription/dead_letter_message_count"},
-        }
-    ]
-    assert details().alarms == OK | {DEAD: state}
+    google.alerts = [stuck(subscription)]
+    assert details().alarms == OK | alarms
 
 
 def test_a_policy_that_is_switched_off_says_so(google: FakeGoogle, details: Callable[[], Any]) -> None:
