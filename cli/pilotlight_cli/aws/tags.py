@@ -5,23 +5,18 @@ CloudFormation passes a stack's tags on to all its resources that can have some.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.project.folders import ModelFolder
-from pilotlight_cli.project.git import GitFailed, git
+from pilotlight_cli.project.git import working_commit
 
 _PREFIX = "pilotlight:"
-_DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def release_tags(model: ModelFolder) -> dict[str, str]:
-    """Return the tags model, version and commit; no commit outside of a git repository or before the first one.
-
-    A commit ends in -dirty if the working copy differs from it.
-    """
+    """Return the tags model, version and commit; no commit outside of a git repository or before the first one."""
     pinned = load_lock(model.lock).model
     tags = {"model": pinned.name, "version": str(pinned.version)}
-    with suppress(GitFailed):
-        tags["commit"] = git(model.root, *_DESCRIBE).decode().strip()
+    commit = working_commit(model.root)
+    if commit:
+        tags["commit"] = commit
     return {f"{_PREFIX}{name}": value for name, value in tags.items()}

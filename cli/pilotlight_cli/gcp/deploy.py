@@ -6,7 +6,7 @@ revision whatever fails or is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from pilotlight_cli.gcp.services import Service
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
 from pilotlight_cli.gcp.state import full_traffic_revision, rollout_on, split_text
 from pilotlight_cli.local.verify import verify
+from pilotlight_cli.project.git import working_commit
 from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
@@ -72,7 +73,8 @@ def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: st
 
     old = _pin_traffic(google, operator, service)
     operator.say(f"deploying {google.settings.function}; the build on Google Cloud takes some minutes")
-    function = _deploy_revision(google, out, release, expected, old)
+    environment, labels = environment_of(google.settings, release), labels_of(expected, release, lock)
+    function = _deploy_revision(google, out, environment, labels, old)
     if old:
         _roll_out(google, operator, function, old, expected)
     else:
@@ -162,10 +164,11 @@ def _pin_traffic(google: Google, operator: Operator, service: Service | None) ->
     return old
 
 
-def _deploy_revision(google: Google, out: Path, release: str, expected: Expected, old: str) -> Function:
+def _deploy_revision(
+    google: Google, out: Path, environment: Mapping[str, str], labels: Mapping[str, str], old: str
+) -> Function:
     """Deploy the package. If that fails, the old revision keeps all traffic. Raises NotServed, GcpError."""
     settings = google.settings
-    environment, labels = environment_of(settings, release), labels_of(expected, release)
     try:
         return functions.deploy(google.gcloud, settings, out, environment, labels)
     except GcpError as error:
@@ -188,13 +191,15 @@ def environment_of(settings: GcpSettings, release: str) -> dict[str, str]:
     }
 
 
-def labels_of(expected: Expected, release: str) -> dict[str, str]:
-    """Return the labels by which a revision is found again."""
+def labels_of(expected: Expected, release: str, lock: Path) -> dict[str, str]:
+    """Return the labels by which a revision is found again; the commit is that of the lock's repository, if any."""
+    commit = working_commit(lock.resolve().parent)
     return {
         "pilotlight-model": expected.model.name,
         "pilotlight-version": str(expected.model.version),
         "pilotlight-lock": expected.lock,
         "pilotlight-release": release[:16],
+        **({"pilotlight-commit": commit} if commit else {}),
     }
 
 

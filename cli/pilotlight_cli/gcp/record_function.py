@@ -48,7 +48,7 @@ def deploy_records(google: Google, operator: Operator, lock: Path, out: Path, so
         raise DeployRefused("nothing was deployed")
     before = functions.find(google.gcloud, settings)
     operator.say(f"deploying {settings.function}; the build on Google Cloud takes some minutes")
-    environment, labels = environment_of(settings, release), labels_of(expected, release)
+    environment, labels = environment_of(settings, release), labels_of(expected, release, lock)
     function = functions.deploy(google.gcloud, settings, out, environment, labels, trigger=records.trigger)
     subscription = _subscription(google, function.trigger)
     operator.say(f"events that fail {records.attempts} times go to the topic {records.dead_letter}")

@@ -11,6 +11,8 @@ from pilotlight.errors import PilotlightError
 
 _MOST_CONFLICTS = 127  # `git merge-file` exits with their number, and with a larger one if it fails
 
+_DESCRIBE = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
 
 class GitFailed(PilotlightError):
     """Git is not installed, or a command of it failed; the message has git's own words."""
@@ -38,6 +40,14 @@ def commit_of(file: Path, digest: str) -> str:
     except GitFailed:
         return ""
     return ""
+
+
+def working_commit(folder: Path) -> str:
+    """Return the commit that is checked out, with -dirty behind it if tracked files differ, or "" if there is none."""
+    try:
+        return git(folder, *_DESCRIBE).decode().strip()
+    except GitFailed:
+        return ""
 
 
 def merge(mine: bytes, base: bytes, other: bytes, names: tuple[str, str, str]) -> tuple[bytes, bool]:

@@ -13,7 +13,8 @@ from fakes.cloud_run import PROJECT, REGION, Target
 from gcloud_fixtures import needs_gcloud
 from gcp.deploy.conftest import SETTINGS, Deployment
 from pilotlight_cli.gcp.state import ANNOTATION, BEFORE
-from repository import copied_project
+from pilotlight_cli.project.git import working_commit
+from repository import LOCK, copied_project
 
 pytestmark = needs_gcloud
 
@@ -65,6 +66,7 @@ def test_the_first_deployment_has_nothing_to_shift_and_says_so(deployment: Deplo
             "pilotlight-version": "1",
             "pilotlight-lock": deployment.expected.lock,
             "pilotlight-release": release[:16],
+            "pilotlight-commit": working_commit(LOCK.parent),
         },
     }
     assert environment == {
@@ -165,6 +167,7 @@ def test_the_next_deployment_pins_deploys_tags_and_shifts(deployed: Deployment) 
         "pilotlight-version": "1",
         "pilotlight-lock": deployed.expected.lock,
         "pilotlight-release": document["release"][:16],
+        "pilotlight-commit": working_commit(LOCK.parent),
     }
     order = [
         ("PUT", "/apis/serving.knative.dev/v1/namespaces/pilotlight-test/services/predict"),

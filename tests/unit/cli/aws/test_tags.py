@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pilotlight_cli.aws.tags import release_tags
+from pilotlight_cli.project.git import working_commit
 from repository import copied_project
 
 PINNED = {"pilotlight:model": "breast-cancer", "pilotlight:version": "1"}
@@ -27,4 +28,4 @@ def test_a_deployment_is_tagged_with_its_model_version_and_commit(tmp_path: Path
     commit = git(model.root, "rev-parse", "HEAD").strip()
     assert release_tags(model) == {**PINNED, "pilotlight:commit": commit}
     (model.root / "README.md").write_text("changed")
-    assert release_tags(model)["pilotlight:commit"] == f"{commit}-dirty"
+    assert release_tags(model)["pilotlight:commit"] == working_commit(model.lock.parent) == f"{commit}-dirty"
