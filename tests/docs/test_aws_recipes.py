@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,13 +61,3 @@ def constant(runtime: str) -> str:
 def block_in(language: str) -> Block:
     (block,) = [block for block in pages.blocks(PAGE, TEXT) if block.language == language]
     return block
-
-
-@pytest.mark.skipif(not shutil.which("terraform"), reason="NO TERRAFORM HERE: nothing parsed the example for it")
-def test_terraform_parses_its_example_and_would_write_it_alike(tmp_path: Path) -> None:
-    file = tmp_path / "main.tf"
-    file.write_text(block_in("hcl").text)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    command = ["terraform", "fmt", "-check", "-diff", str(file)]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

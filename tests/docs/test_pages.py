@@ -63,7 +63,7 @@ NOT_RUN = {
     ("docs/guides/recipes-for-aws.md", "it pulls an image"): 1,
     ("docs/guides/operate-on-aws.md", "it needs an AWS account"): 10,
     ("docs/guides/operate-on-aws.md", "a query for CloudWatch Logs Insights"): 3,
-    ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 6,
+    ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 7,
     ("docs/guides/deploy-to-google-cloud.md", "it installs the function's packages"): 1,
     ("docs/guides/operate-on-google-cloud.md", "it needs a Google Cloud project"): 5,
     ("docs/guides/score-on-google-cloud.md", "it is a part of gcp.toml"): 1,
