@@ -4,8 +4,8 @@
 #
 #   deploy/gcp/records.sh PROJECT REGION SOURCE RESULTS DEAD_LETTER [FAILURES]
 #
-# SOURCE and RESULTS are as [ENV.records] in gcp.toml has them: a topic's name or gs://BUCKET[/PREFIX], of an existing
-# bucket. DEAD_LETTER and FAILURES are topics, each with a subscription that keeps its messages for a week.
+# SOURCE, RESULTS and FAILURES are as [ENV.records] in gcp.toml has them: a topic's name or gs://BUCKET[/PREFIX], of an
+# existing bucket. DEAD_LETTER is a topic; it and that of the failures get a subscription that keeps messages for a week.
 set -euo pipefail
 
 if [ $# -lt 5 ]; then
@@ -48,20 +48,22 @@ account pilotlight-records "Pilotlight: the function for records"
 role pilotlightModelReader "Pilotlight: read a model" storage.objects.get
 on_bucket "$store" "$runtime" "projects/$project/roles/pilotlightModelReader"
 
-case $results in
-gs://*)
-  role pilotlightResultWriter "Pilotlight: write results" storage.objects.create,storage.objects.get
-  on_bucket "gs://$(cut -d/ -f3 <<<"$results")" "$runtime" "projects/$project/roles/pilotlightResultWriter"
-  ;;
-*)
-  topic "$results"
-  on_topic "$results" "$runtime" roles/pubsub.publisher
-  ;;
-esac
-if [ "$failures" ]; then
-  kept_topic "$failures"
-  on_topic "$failures" "$runtime" roles/pubsub.publisher
-fi
+for place in "$results" ${failures:+"$failures"}; do
+  case $place in
+  gs://*)
+    role pilotlightResultWriter "Pilotlight: write results" storage.objects.create,storage.objects.get
+    on_bucket "gs://$(cut -d/ -f3 <<<"$place")" "$runtime" "projects/$project/roles/pilotlightResultWriter"
+    ;;
+  "$results")
+    topic "$place"
+    on_topic "$place" "$runtime" roles/pubsub.publisher
+    ;;
+  *)
+    kept_topic "$place"
+    on_topic "$place" "$runtime" roles/pubsub.publisher
+    ;;
+  esac
+done
 
 # Eventarc calls the function as this account. An object's event comes through Cloud Storage's own account.
 say "the trigger's account $trigger"

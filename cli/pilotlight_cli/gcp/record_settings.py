@@ -56,8 +56,6 @@ def read_records(node: Node, project: str) -> RecordSettings:
     fields = node.fields("results", "dead_letter", optional=optional)
     if ("topic" in fields) == ("bucket" in fields):
         raise node.fail("either a topic or a bucket")
-    results = fields["results"].string(rf"{_TOPIC}|gs://{_BUCKET}(/[^\s|]+)?", "a topic's name or gs://bucket/prefix")
-    failures = fields.get("failures", Node("")).string(rf"|{_TOPIC}", "a topic's name")
     accounts = {
         name: fields.get(name, Node(f"{default}@{project}.iam.gserviceaccount.com"))
         for name, default in (("service_account", "pilotlight-records"), ("trigger_account", "pilotlight-events"))
@@ -65,13 +63,14 @@ def read_records(node: Node, project: str) -> RecordSettings:
     return RecordSettings(
         topic=fields["topic"].string(_TOPIC, "a topic's name") if "topic" in fields else "",
         bucket=fields["bucket"].string(_BUCKET, "a bucket's name") if "bucket" in fields else "",
-        results=results if results.startswith("gs://") else _full(project, results),
-        failures=failures and _full(project, failures),
+        results=_place(fields["results"], project),
+        failures=_place(fields["failures"], project) if "failures" in fields else "",
         dead_letter=fields["dead_letter"].string(_TOPIC, "a topic's name"),
         attempts=fields.get("attempts", Node(_LEAST)).integer(at_least=_LEAST, at_most=_MOST),
         **{name: found.string(ACCOUNT, "the address of a service account") for name, found in accounts.items()},
     )
 
 
-def _full(project: str, topic: str) -> str:
-    return f"projects/{project}/topics/{topic}"
+def _place(node: Node, project: str) -> str:
+    place = node.string(rf"{_TOPIC}|gs://{_BUCKET}(/[^\s|]+)?", "a topic's name or gs://bucket/prefix")
+    return place if place.startswith("gs://") else f"projects/{project}/topics/{place}"

@@ -21,9 +21,6 @@ from pilotlight.frozen import dataclass
 # Of one request to publish: messages and bytes, and of an attribute's value.
 _MAX_MESSAGES, _MAX_BYTES, _MAX_VALUE = 1000, 9_000_000, 1024
 
-# Pub/Sub writes such attributes itself, for a topic with a schema, and takes them from nobody.
-_RESERVED = "goog"
-
 # Bytes of a message around its data and attributes.
 _AROUND = 100
 
@@ -38,11 +35,16 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The event that results are of: its source, its name there, and its time in seconds since 1970."""
+    """The event that results are of: the id of its record or object, its source, its name there, its time, its key.
 
+    The time is in seconds since 1970, and the key that of a result, None without one.
+    """
+
+    id: str
     source: str
     name: str
     time: float
+    key: str | None = None
 
 
 class Destination(Protocol):
@@ -62,13 +64,16 @@ class Destination(Protocol):
 
 
 def open_destination(place: str, environ: Mapping[str, str]) -> Bucket | Topic:
-    """Return the destination at a valid value of PILOTLIGHT_RESULTS. Raises SettingsError for one of another cloud."""
+    """Return the destination at a value of PILOTLIGHT_RESULTS or PILOTLIGHT_FAILURES.
+
+    Raises SettingsError for another cloud's.
+    """
     if place.startswith("gs://"):
         return Bucket(place, storage(environ))
     if place.startswith("projects/"):
         return Topic(place, pubsub(environ))
     raise SettingsError(
-        f"PILOTLIGHT_RESULTS is {place!r}; on Google Cloud expected gs://bucket/prefix or projects/PROJECT/topics/TOPIC"
+        f"found the destination {place!r}; on Google Cloud expected gs://bucket/prefix or projects/PROJECT/topics/TOPIC"
     )
 
 
@@ -140,8 +145,7 @@ def _unwritten(reason: str) -> RequestError:
 
 
 def _message(outgoing: Outgoing) -> bytes:
-    given = outgoing.attributes.items()
-    attributes = {name: _short(value) for name, value in given if value and not name.startswith(_RESERVED)}
+    attributes = {name: _short(value) for name, value in outgoing.attributes.items() if value}
     return to_json({"data": b2a_base64(outgoing.data, newline=False).decode(), "attributes": attributes})
 
 

@@ -13,13 +13,12 @@ from contextlib import suppress
 from cloud_destinations import Destination, Origin, Outgoing
 from cloud_events import Message, StoredObject, read_event
 from google_api import Call, GoogleApi
-from pilotlight.codec.encode import to_json
 from pilotlight.errors import NotFound, RequestError, StoreError
 from pilotlight.fetch.http_client import percent_encoded
-from pilotlight.frozen import dataclass, replace
+from pilotlight.frozen import dataclass
 from pilotlight.records.decode import EventRecord
 from pilotlight.records.objects import check_object, read_object
-from pilotlight.records.results import result_document, scored
+from pilotlight.records.results import failure_document, result_document, scored
 from pilotlight.records.score import Scorer, Scoring
 from pilotlight.service import Service
 
@@ -47,22 +46,32 @@ class CloudRecords:
     """Answers CloudEvents with a service's model."""
 
     def __init__(
-        self, service: Service, storage: GoogleApi, results: Destination, failures: Destination | None
+        self,
+        service: Service,
+        storage: GoogleApi,
+        results: Destination,
+        failures: Destination | None,
+        revision: str = "",
     ) -> None:
-        """`storage` has the objects. `failures` gets records that can never be scored; without it they come again."""
+        """`storage` has the objects. `failures` gets records that can never be scored; without it they come again.
+
+        `revision` is this version of the function.
+        """
         self._service = service
         self._scorer = Scorer(service.plane, max_bytes=service.max_body_bytes, clock=time.monotonic)
         self._storage = storage
         self._results = results
         self._failures = failures
+        self._revision = revision
 
     def answer(self, event: Event) -> RequestError | None:
         """Return None for an event that is done, with its results and failures written; else why it is not."""
         began = time.monotonic()
         deadline = began + EVENT_SECONDS
-        scoring, errors, origin = _NOTHING, dict[str, RequestError](), Origin("", "", 0.0)
+        scoring, errors, origin = _NOTHING, dict[str, RequestError](), Origin(event.id, "", event.id, time.time())
         records: Sequence[EventRecord] = ()
         refused: RequestError | None = None
+        rejected = 0
         try:
             found = read_event(event.type, event.source, event.data)
             origin = _origin(found)
@@ -71,33 +80,39 @@ class CloudRecords:
             errors = {outcome.record.id: outcome.error for outcome in scoring.outcomes if outcome.error}
             refused = _passing(errors)
             if refused is None:
-                self._results.write(origin, _results(found, scoring), deadline)
+                self._results.write(origin, _results(origin, scoring), deadline)
         except RequestError as error:
             refused = error
-            errors |= {event.id: error}
+            errors |= {origin.id: error}
         if errors and (refused is None or refused.code not in _PASSING):
-            refused = self._fail(event, origin, records, errors, deadline)
+            refused = self._reject(origin, records, errors, deadline)
+            rejected = 0 if refused else len(errors)
         if refused is not None and refused not in errors.values():
-            errors[event.id] = refused
+            errors[origin.id] = refused
         with suppress(Exception):  # a failing log must not fail the records
-            record = scored(
-                scoring,
-                errors,
-                self._service.model,
-                request_id=event.id,
-                source=origin.source,
-                records=max(len(records), len(errors)),
-                failed=max(len(records), 1) if refused else len(errors),
-                latency_ms=round((time.monotonic() - began) * 1000, 3),
+            count = max(len(records), len(errors))
+            self._service.report(
+                scored(
+                    scoring,
+                    errors,
+                    self._service.model,
+                    request_id=event.id,
+                    source=origin.source,
+                    records=count,
+                    failed=count if refused else 0,
+                    rejected=rejected,
+                    trace=event.trace,
+                    latency_ms=round((time.monotonic() - began) * 1000, 3),
+                )
             )
-            self._service.report(replace(record, trace=event.trace))
         return refused
 
     def _records(self, found: Message | StoredObject, deadline: float) -> Sequence[EventRecord]:
         if isinstance(found, Message):
             return [found.record]
-        if self._results.holds(found.bucket, found.name):
-            return []  # a result that was written is an event of the same bucket
+        written = (self._results, self._failures) if self._failures else (self._results,)
+        if any(place.holds(found.bucket, found.name) for place in written):
+            return []  # what was written is an event of the same bucket
         limit = self._service.max_body_bytes
         check_object(found.name, found.size, limit)
         target = (
@@ -117,33 +132,28 @@ class CloudRecords:
         )  # the size of an object that is stored compressed is smaller
         return read_object(found.id, found.name, reply.content, limit)
 
-    def _fail(
-        self,
-        event: Event,
-        origin: Origin,
-        records: Sequence[EventRecord],
-        errors: Mapping[str, RequestError],
-        deadline: float,
+    def _reject(
+        self, origin: Origin, records: Sequence[EventRecord], errors: Mapping[str, RequestError], deadline: float
     ) -> RequestError | None:
-        """Publish the failures that no delivery could mend. Without a topic for them, return the first."""
+        """Write the failures that no delivery could mend. Without a place for them, return the first."""
         if self._failures is None:
             return next(iter(errors.values()))
-        payloads = {record.id: record for record in records}
-        model = self._service.model
-        failures = []
-        for id_, error in errors.items():
-            record = payloads.get(id_) or EventRecord(id_, to_json(event.data))
-            assert isinstance(record.payload, bytes)  # noqa: S101 - as both sources deliver it
-            attributes = {
-                **record.attributes,
-                "pilotlight-id": id_,
-                "pilotlight-source": origin.source,
-                "pilotlight-code": error.code,
-                "pilotlight-error": error.message,
-                "pilotlight-path": error.path or "",
-                "pilotlight-model": f"{model.name}:{model.version}",
-            }
-            failures.append(Outgoing(record.payload, attributes))
+        came = {record.id: record for record in records}
+        failures = [
+            Outgoing(
+                failure_document(
+                    id_,
+                    origin.source,
+                    origin.key,
+                    came.get(id_),
+                    error,
+                    model=self._service.model,
+                    code_version=self._revision,
+                ),
+                {"id": id_, "source": origin.source, "code": error.code},
+            )
+            for id_, error in errors.items()
+        ]
         try:
             self._failures.write(origin, failures, deadline)
         except RequestError as error:
@@ -153,14 +163,16 @@ class CloudRecords:
 
 def _origin(found: Message | StoredObject) -> Origin:
     if isinstance(found, Message):
-        return Origin(found.source, found.record.id, found.time)
-    return Origin(found.bucket, f"{found.name}.{found.generation}", found.time)
+        return Origin(found.record.id, found.source, found.record.id, found.time, found.key)
+    return Origin(found.id, found.bucket, f"{found.name}.{found.generation}", found.time, found.url)
 
 
-def _results(found: Message | StoredObject, scoring: Scoring) -> list[Outgoing]:
-    source, key = (found.source, found.key) if isinstance(found, Message) else (found.bucket, found.url)
+def _results(origin: Origin, scoring: Scoring) -> list[Outgoing]:
     return [
-        Outgoing(result_document(outcome.record.id, source, key, outcome), {"id": outcome.record.id, "source": source})
+        Outgoing(
+            result_document(outcome.record.id, origin.source, origin.key, outcome),
+            {"id": outcome.record.id, "source": origin.source},
+        )
         for outcome in scoring.outcomes
         if outcome.error is None
     ]

@@ -35,6 +35,7 @@ _RECORDS = CloudRecords(
     storage(os.environ),
     open_destination(os.environ["PILOTLIGHT_RESULTS"], os.environ),
     open_destination(_FAILURES, os.environ) if _FAILURES else None,
+    os.environ.get("K_REVISION", ""),
 )
 
 

@@ -128,7 +128,7 @@ def test_what_googles_builder_does_works_in_an_empty_environment(package: Path, 
     run([*uv, "check", *at], package)
     (tmp_path / "tmp").mkdir()
     environ = {"PILOTLIGHT_STORE": store.url, "TMPDIR": str(tmp_path / "tmp"), "PATH": os.defpath}
-    code = "import sys; sys.path.insert(0, '.'); import main; print(main.predict.__name__)"
+    code = "import sys; sys.path.insert(0, '.'); import main; main._prepare(); print(main.predict.__name__)"
     printed = run([str(python), "-I", "-W", "error", "-c", code], package, environ)
     assert '"event":"cold_start","state":"ready"' in printed
     assert printed.splitlines()[-1] == "predict"

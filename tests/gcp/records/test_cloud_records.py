@@ -202,7 +202,7 @@ def test_every_message_ends_in_one_of_a_result_or_a_failure(data: st.DataObject,
     subject = CloudRecords(service(FEATURES, predict, max_body_bytes=LIMIT), api, Topic(RESULTS, api), failures)
     dead = deliver(subject, data.draw(st.permutations([*events, *repeated])))
     results = {each["id"] for each in clouds.results()}
-    failed = {attributes["pilotlight-id"] for _, attributes in clouds.published(FAILURES)} | dead
+    failed = {attributes["id"] for _, attributes in clouds.published(FAILURES)} | dead
     assert results == {str(number) for number, kind in enumerate(drawn) if kind in GOOD}
     assert failed == {str(number) for number, kind in enumerate(drawn) if kind not in GOOD}
 
@@ -221,7 +221,7 @@ def test_every_row_of_an_object_ends_in_one_of_a_result_or_a_failure(data: st.Da
     subject = CloudRecords(service(FEATURES, predict, max_body_bytes=LIMIT), api, results, failures)
     assert deliver(subject, [event] * data.draw(st.integers(1, 3))) == set()
     found = [each["id"].rpartition("#")[2] for rows in clouds.objects().values() for each in rows]
-    failed = {attributes["pilotlight-id"].rpartition("#")[2] for _, attributes in clouds.published(FAILURES)}
+    failed = {attributes["id"].rpartition("#")[2] for _, attributes in clouds.published(FAILURES)}
     assert found == [str(number) for number, kind in enumerate(drawn, 1) if kind in GOOD]
     assert failed == {str(number) for number, kind in enumerate(drawn, 1) if kind not in (*GOOD, "empty")}
     assert len(clouds.objects()) <= 1
@@ -311,10 +311,12 @@ def test_an_object_that_is_too_large_fails_and_names_the_command_for_it(google: 
     assert subject.answer(event) is None
     assert subject.answer(google.stored(compress(b"1,2,3\n" * 9))) is None
     for data, attributes in google.published(FAILURES)[:2]:
-        assert json.loads(data)["name"] == "in/rows.jsonl"
-        assert attributes["pilotlight-code"] == "too_large"
-        assert "score it with `pilotlight batch`" in attributes["pilotlight-error"]
-    assert [attributes["pilotlight-code"] for _, attributes in google.published(FAILURES)] == ["too_large"] * 3
+        document = json.loads(data)
+        assert document["key"] == "gs://data/in/rows.jsonl"
+        assert document["id"] == f"gs://data/in/rows.jsonl#{event.data['generation']}"  # type: ignore[index]
+        assert attributes["code"] == "too_large"
+        assert "score it with `pilotlight batch`" in document["error"]["message"]
+    assert [attributes["code"] for _, attributes in google.published(FAILURES)] == ["too_large"] * 3
     assert google.results() == []
 
 
@@ -330,15 +332,28 @@ def test_an_object_that_was_replaced_fails_for_good_and_one_that_cannot_be_read_
 
 
 def test_a_failure_carries_its_reason_the_models_version_and_the_message_as_it_was(google: Google) -> None:
-    subject = google.records(RESULTS, FAILURES)
-    event = message(9, '{"features": [1, "x", 3]}', tenant="a", googclient_schemaencoding="JSON")
-    assert subject.answer(event) is None
+    log = Records()
+    subject = google.records(RESULTS, FAILURES, log)
+    assert subject.answer(message(9, '{"features": [1, "x", 3]}', tenant="a")) is None
     ((data, attributes),) = google.published(FAILURES)
-    assert data == b'{"features": [1, "x", 3]}'
-    expected = {"tenant": "a", "pilotlight-id": "9", "pilotlight-source": "rows", "pilotlight-code": "invalid_request"}
-    assert attributes.items() >= expected.items()
-    assert attributes["pilotlight-path"] == "$.features[1]"
-    assert attributes["pilotlight-model"] == "example:3"
+    assert attributes == {"id": "9", "source": "rows", "code": "invalid_request"}
+    document = json.loads(data)
+    assert document["payload"] == '{"features": [1, "x", 3]}'
+    assert document["attributes"] == {"tenant": "a"}
+    assert document["error"]["path"] == "$.features[1]"
+    assert (document["id"], document["model_name"], document["model_version"]) == ("9", "example", 3)
+    assert google.results() == []
+    line = next(each for each in log.all if isinstance(each, Scored))
+    assert (line.failed, line.rejected) == (0, 1)
+
+
+def test_failures_may_be_objects_too_and_are_not_scored_again(google: Google) -> None:
+    subject = google.records(RESULTS, "gs://results/bad")
+    assert [subject.answer(message(9, "poison")) for _ in range(2)] == [None] * 2
+    ((name, (failure,)),) = google.objects().items()
+    assert (name, failure["payload"]) == ("bad/rows/dt=2026-12-02/9.jsonl", "poison")
+    data = {"bucket": "results", "name": name, "generation": "1", "size": "9", "timeCreated": "2026-12-02T10:00:00Z"}
+    assert subject.answer(Event("1", FINALIZED, "//x", data, {})) is None
     assert google.results() == []
 
 
@@ -388,7 +403,7 @@ def test_what_the_model_does_not_answer_in_time_comes_again_as_a_whole(google: G
 
 @pytest.mark.parametrize("place", ["s3://bucket", "arn:aws:sqs:eu-west-1:123456789012:queue"])
 def test_a_destination_of_another_cloud_is_named(place: str) -> None:
-    with pytest.raises(SettingsError, match=f"PILOTLIGHT_RESULTS is '{place}'; on Google Cloud expected gs://"):
+    with pytest.raises(SettingsError, match=f"found the destination '{place}'; on Google Cloud expected gs://"):
         open_destination(place, {})
 
 

@@ -281,6 +281,8 @@ def test_with_a_topic_for_failures_a_poison_message_goes_there_at_once_with_its_
         (answered,) = pubsub.pull("second-results", 1)
         (failure,) = pubsub.pull("second-failures", 1)
     assert json.loads(b64decode(answered["data"]))["id"] == good
-    assert b64decode(failure["data"]) == b"poison"
-    expected = {"tenant": "a", "pilotlight-id": poison, "pilotlight-model": "breast-cancer:1"}
-    assert failure["attributes"].items() >= expected.items()
+    document = json.loads(b64decode(failure["data"]))
+    assert (document["id"], document["payload"], document["attributes"]) == (poison, "poison", {"tenant": "a"})
+    assert (document["model_name"], document["model_version"]) == ("breast-cancer", 1)
+    assert document["code_version"] == "pilotlight-00001-local"
+    assert failure["attributes"]["code"] == "invalid_request"

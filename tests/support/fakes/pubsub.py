@@ -171,8 +171,6 @@ def _check(messages: list[dict[str, Any]]) -> None:
             len(key) > 256 or len(value.encode()) > 1024 for key, value in attributes.items()
         ):
             raise Refused(400, "expected at most 100 attributes of 256 and 1024 bytes")
-        if any(key.startswith("goog") for key in attributes):
-            raise Refused(400, "attributes whose names begin with goog are reserved")
 
 
 class _Server(ThreadingHTTPServer):
