@@ -261,7 +261,7 @@ def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[s
     key = {"StoreKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0"}
     table = {"RecordsResults": "arn:aws:dynamodb:us-east-1:123456789012:table/results"}
     whole = [stack(**mode, **key), *(streams(**source) for source in SOURCES.values())]
-    whole.append(streams(**{**SOURCES["create"], **table}))
+    whole.append(streams(**{**SOURCES["create"], **table}, RecordsObjects="s3://rows"))
     needed = {
         action
         for resources in whole

@@ -147,7 +147,8 @@ def test_the_role_reads_its_source_and_no_other(source: str) -> None:
     found = statements(streams(**SOURCES[source]), "RecordsRole")
     for name in ("ReadTheModelStore", "WriteItsOwnLog", "WriteResults"):
         del found[name]
-    found.pop("ReportFailedRecords", None)
+    reports = found.pop("ReportFailedRecords", None)
+    assert (reports is None) == (source in ("queue", "fifo"))
     assert {name: one["Resource"] for name, one in found.items()} == {
         name: resource for name, (_, resource) in READS[source].items()
     }
@@ -155,6 +156,20 @@ def test_the_role_reads_its_source_and_no_other(source: str) -> None:
         action = found[name]["Action"]
         actions = [action] if isinstance(action, str) else action
         assert all(one.startswith(service) and "*" not in one for one in actions)
+
+
+def test_the_role_reads_the_objects_that_notifications_may_name_and_no_others() -> None:
+    found = statements(streams(**SOURCES["create"], RecordsObjects="s3://rows/incoming"), "RecordsRole")
+    reading, listing = found["ReadTheObjects"], found["TellThatAnObjectIsGone"]
+    assert (reading["Action"], reading["Resource"]) == ("s3:GetObject", "arn:aws:s3:::rows/incoming/*")
+    assert (listing["Action"], listing["Resource"]) == ("s3:ListBucket", "arn:aws:s3:::rows")
+    assert refused(**SOURCES["create"], RecordsObjects="s3://rows/*")
+
+
+def test_what_this_account_puts_in_front_of_the_queue_may_send_to_it() -> None:
+    (statement,) = properties(streams(**SOURCES["create"]), "QueuePolicy")["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
 def test_the_role_writes_to_its_destination_and_no_other() -> None:
@@ -217,8 +232,9 @@ def test_a_release_digest_alone_publishes_a_version_of_the_function_for_records(
 def test_the_function_takes_its_settings_from_the_stack() -> None:
     given = {**SOURCES["create"], "Threads": "2", "MaxBodyBytes": "1000", "StoreUrl": "s3://models/team"}
     variables = properties(streams(**given), "RecordsFunction")["Environment"]["Variables"]
-    settings = read_settings(variables, ROOT, processors=4)
+    settings = read_settings({**variables, "PILOTLIGHT_FAILURES": ""}, ROOT, processors=4)
     assert (settings.store, settings.results) == ("s3://models/team", "s3://results/scores")
+    assert variables["PILOTLIGHT_FAILURES"] == {"Fn::GetAtt": ["FailedQueue", "Arn"]}
     assert (settings.threads, settings.max_body_bytes) == (2, 1000)
 
 

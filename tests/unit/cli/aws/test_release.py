@@ -22,6 +22,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 AROUND = {
     "RecordsSource": "create",
     "RecordsResults": "s3://results",
+    "RecordsObjects": "s3://rows",
     "RecordsBatchSize": "5",
     "RecordsWindowSeconds": "5",
     "RecordsConcurrency": "5",
