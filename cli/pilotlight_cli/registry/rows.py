@@ -14,7 +14,7 @@ from pilotlight.codec import csv as csv_codec
 from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.model.golden import Values
-from pilotlight.model.json_document import Node, child, describe, read_json
+from pilotlight.model.json_document import Node, child, describe, first_duplicate, read_json
 from pilotlight.model.signature import Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, Datatype, Strings, Tensor, pack
 from pilotlight_cli.registry.json_document import decode_text
@@ -110,8 +110,8 @@ def _records(text: str, cell: Callable[[str], object]) -> list[object]:
     if _is_json_text(text):
         return _instances(text)[0]
     names, lines, _ = csv_codec.split(text)
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = first_duplicate(names)
+    if twice is not None:
         raise FormatError(f"duplicate column {describe(twice)}", "")
     return [dict(zip(names, map(cell, line), strict=True)) for line in lines]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pilotlight.errors import FormatError
 from pilotlight.frozen import dataclass
-from pilotlight.model.json_document import describe
+from pilotlight.model.json_document import describe, first_duplicate
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, Datatype
 
@@ -46,7 +46,7 @@ def find_columns(signature: Signature, names: Sequence[str], keep: Sequence[str]
 
     A model whose features have no names takes the columns in their order, if the file has none of f0, f1 and so on.
     """
-    doubled = next((name for name in names if names.count(name) > 1), None)
+    doubled = first_duplicate(names)
     if doubled is not None:
         raise FormatError(f"duplicate column {describe(doubled)}", place)
     wanted = input_names(signature)
@@ -54,7 +54,8 @@ def find_columns(signature: Signature, names: Sequence[str], keep: Sequence[str]
     matrix = signature.matrix
     if matrix and not matrix.feature_names and not set(wanted) & set(names) and len(others) == len(wanted):
         wanted = others
-    missing = next((name for name in (*wanted, *keep) if name not in names), None)
+    known = set(names)
+    missing = next((name for name in (*wanted, *keep) if name not in known), None)
     if missing is not None:
         raise FormatError(f"the column {describe(missing)} is missing; found {_listed(names)}", place)
     return Columns(wanted, tuple(keep))

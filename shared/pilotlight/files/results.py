@@ -14,6 +14,7 @@ from pyarrow import csv, parquet
 
 from pilotlight.codec.encode import to_json
 from pilotlight.errors import FormatError
+from pilotlight.model.json_document import first_duplicate
 from pilotlight.model.signature import Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor
 
@@ -103,7 +104,7 @@ def result_schema(signature: Signature, kept: Sequence[pa.Field], format_: str) 
     """Return the columns of a result file, the kept ones first. Raise FormatError for what it cannot have."""
     fields = [*kept, *output_fields(signature)]
     names = [field.name for field in fields]
-    doubled = next((name for name in names if names.count(name) > 1), None)
+    doubled = first_duplicate(names)
     if doubled is not None:
         raise FormatError(f"the result would have two columns {doubled!r}; leave it out of --keep", "")
     nested = next((field.name for field in fields if format_ == "csv" and pa.types.is_nested(field.type)), None)

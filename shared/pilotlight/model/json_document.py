@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
 
 from pilotlight.errors import FormatError
@@ -34,6 +34,12 @@ def describe(value: object) -> str:
 def child(path: str, key: str) -> str:
     """Return the path of a field: `$.name`, or `$["any name"]` if the name is not a plain word (RFC 9535)."""
     return f"{path}.{key}" if re.fullmatch(r"\w{1,40}", key, re.ASCII) else f"{path}[{describe(key)}]"
+
+
+def first_duplicate(names: Iterable[str]) -> str | None:
+    """Return the first name that comes again, or None. A model may have thousands of names."""
+    seen: set[str] = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
 
 
 def read_json(content: bytes) -> object:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight import runtimes
 from pilotlight.errors import FormatError, ModelError
+from pilotlight.model.json_document import first_duplicate
 from pilotlight.model.lock import Session
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
@@ -182,7 +183,7 @@ def _check_outputs(job: Job, outputs: Sequence[Output]) -> None:
     names = [output.name for output in outputs]
     if not names:
         raise ModelError(f"{job.path.name} has no outputs, so it answers nothing; export it with its outputs")
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := first_duplicate(names):
         raise ModelError(f"{job.path.name} has two outputs named {twice!r}; export it with a name for each")
 
 
