@@ -88,7 +88,15 @@ PROJECT = {*STARTER, *PINNED, "pilotlight.toml", RECORD, STORE}
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 # Created by commands in the pages, or by the reader.
-NOT_COMMITTED = {".venv", "build/aws", "build/gcp", "build/host", "bench/results/report.html", "manifest.json"}
+NOT_COMMITTED = {
+    ".venv",
+    "build/aws",
+    "build/gcp",
+    "build/gcp-records",
+    "build/host",
+    "bench/results/report.html",
+    "manifest.json",
+}
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
 REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why")

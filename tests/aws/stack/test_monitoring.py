@@ -24,6 +24,12 @@ FUNCTION, AUTHORIZER, API = (
 )
 
 
+@pytest.fixture(autouse=True)
+def fresh_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have lines name the function of the test: the module keeps what one process says."""
+    monkeypatch.setattr(emf, "_dimensions", emf._dimensions.__wrapped__)
+
+
 def watched(alarm: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str]]:
     """Return the dimension of each metric of an alarm, by its namespace and name."""
     queries = [entry["MetricStat"]["Metric"] for entry in alarm.get("Metrics", []) if "MetricStat" in entry] or [alarm]

@@ -104,7 +104,12 @@ def test_scripts_can_be_run(tmp_path: Path) -> None:
         write_file(tmp_path / path, content)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.stat().st_mode & 0o111}
     scripts = {path for path in found if (tmp_path / path).is_file()}
-    assert scripts == {"deploy/aws/smoke.sh", "deploy/gcp/setup.sh", "deploy/gcp/monitoring/apply.sh"}
+    assert scripts == {
+        "deploy/aws/smoke.sh",
+        "deploy/gcp/setup.sh",
+        "deploy/gcp/records.sh",
+        "deploy/gcp/monitoring/apply.sh",
+    }
 
 
 def dry_run(folder: Path, *arguments: str) -> tuple[str, str]:
