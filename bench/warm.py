@@ -71,18 +71,19 @@ def _rounds(case: Case, rounds: int) -> list[Round]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(case.model, options, providers=["CPUExecutionProvider"])
     feeds = {session.get_inputs()[0].name: case.rows}
-    with _quiet(), _frozen(), asyncio.Runner() as runner:
+    with quiet(), frozen(), asyncio.Runner() as runner:
         replies = handler_sides(case) | ({"fastapi": fastapi_side(case, session, runner)} if case.fastapi else {})
         for name, reply in replies.items():
             if not np.allclose(scores(case, reply()), session.run(None, feeds)[-1].ravel(), atol=1e-6):
                 raise ValueError(f"{case.title}: {_TITLES[name]} answers something else than the bare run")
         calls: dict[str, Callable[[], object]] = {"bare": lambda: session.run(None, feeds), **replies}
         gc.freeze()
-        sides = {name: Side(call, max(1, int(_TURN / _seconds(call, 3)))) for name, call in calls.items()}
-        return [{name: {"seconds": _seconds(s.call, s.times)} for name, s in sides.items()} for _ in range(rounds)]
+        sides = {name: Side(call, max(1, int(_TURN / seconds(call, 3)))) for name, call in calls.items()}
+        return [{name: {"seconds": seconds(s.call, s.times)} for name, s in sides.items()} for _ in range(rounds)]
 
 
-def _seconds(call: Callable[[], object], times: int) -> float:
+def seconds(call: Callable[[], object], times: int) -> float:
+    """Return the processor time of one call, out of so many."""
     began = time.process_time()
     for _ in range(times):
         call()
@@ -90,7 +91,7 @@ def _seconds(call: Callable[[], object], times: int) -> float:
 
 
 @contextmanager
-def _frozen() -> Iterator[None]:
+def frozen() -> Iterator[None]:
     """Yield what was frozen is the process's again afterwards.
 
     A function's start freezes what it made, and no collection goes through it. Here the benchmark's own objects are
@@ -103,7 +104,7 @@ def _frozen() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Log lines are written, and nobody sees them."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         yield

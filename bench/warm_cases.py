@@ -54,25 +54,30 @@ def cases(folder: Path) -> Iterator[Case]:
     ):
         title = "a forest" if name else "a small dense network"
         for count in (1, 1000):
-            numbers = _numbers(count)
-            batch = "s" if count > 1 else ""
-            document = {"instances": numbers} if batch else {"features": numbers[0]}
-            yield Case(
-                f"{count}x30-json{name}",
-                f"{count}x30 in JSON, {title}",
-                model,
-                signature,
-                np.array(numbers, np.float32),
-                "/predict_batch" if batch else "/predict",
-                {"content-type": "application/json"},
-                json.dumps(document).encode(),
-                "probabilities" if name else f"prediction{batch}",
-            )
+            yield tabular(model, signature, count, f"{count}x30-json{name}", f"{count}x30 in JSON, {title}")
     resnet18(resnet)
     yield from _images(resnet)
 
 
-def _numbers(count: int) -> list[list[float]]:
+def tabular(model: Path, signature: Signature, count: int, name: str, title: str) -> Case:
+    """Return the case of so many rows in JSON, by the route for one row or for a batch."""
+    numbers = numbers_of(count)
+    batch = "s" if count > 1 else ""
+    document = {"instances": numbers} if batch else {"features": numbers[0]}
+    return Case(
+        name,
+        title,
+        model,
+        signature,
+        np.array(numbers, np.float32),
+        "/predict_batch" if batch else "/predict",
+        {"content-type": "application/json"},
+        json.dumps(document).encode(),
+        "probabilities" if signature.labels else f"prediction{batch}",
+    )
+
+
+def numbers_of(count: int) -> list[list[float]]:
     """Rows of numbers with six digits, as measurements have."""
     drawn = np.random.default_rng(7).uniform(0.001, 100, (count, 30))
     return [[float(f"{value:.6g}") for value in row] for row in drawn]

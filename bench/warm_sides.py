@@ -33,7 +33,7 @@ _NAMES = {"onnxruntime-python": ("pilotlight_binding", "lambda_binding")}
 _OTHER = ("pilotlight", "lambda")
 
 
-class _Context:
+class Context:
     """Lambda's, as far as the handler asks."""
 
     aws_request_id = "8f1f9d5a-1a1c-4f9e-a1f8-2c50f1a7b2ce"
@@ -53,14 +53,15 @@ def handler_sides(case: Case) -> dict[str, Callable[[], bytes]]:
 
 
 def _handler(case: Case, engine: str) -> tuple[Callable[[], bytes], Callable[[], bytes]]:
-    module = _start(case, engine)
-    request = Request("POST", case.path, case.headers, case.body, _Context.aws_request_id)
-    event, context = _event(case), _Context()
+    module = start(case, engine)
+    request = Request("POST", case.path, case.headers, case.body, Context.aws_request_id)
+    event, context = event_of(case), Context()
     handle, handler = module["_SERVICE"].handle, module["lambda_handler"]
     return lambda: handle(request).body, lambda: handler(event, context)["body"]
 
 
-def _event(case: Case) -> dict[str, Any]:
+def event_of(case: Case) -> dict[str, Any]:
+    """Return the case's request as an event of an HTTP API."""
     binary = case.headers["content-type"] != "application/json"
     return {
         "version": "2.0",
@@ -72,7 +73,7 @@ def _event(case: Case) -> dict[str, Any]:
     }
 
 
-def _start(case: Case, engine: str) -> Mapping[str, Any]:
+def start(case: Case, engine: str) -> Mapping[str, Any]:
     """Return what the handler's module has, started with the case's model from a store in a folder."""
     folder = Path(tempfile.mkdtemp(dir=case.model.parent))
     content = case.model.read_bytes()

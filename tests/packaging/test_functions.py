@@ -32,7 +32,10 @@ ON_DEMAND = {"pilotlight.model.unusual"}
 # What of the core the functions for records alone import.
 RECORDS_CORE = {
     "pilotlight/codec/batches.py",
-    *(f"pilotlight/records/{name}.py" for name in ("__init__", "decode", "objects", "results", "score")),
+    *(
+        f"pilotlight/records/{name}.py"
+        for name in ("__init__", "bulk", "decode", "groups", "objects", "results", "score")
+    ),
 }
 
 PROJECT = SAMPLE.relative_to(ROOT)

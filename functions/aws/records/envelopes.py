@@ -9,6 +9,7 @@ notifications that S3 sends through EventBridge
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -18,7 +19,7 @@ from urllib.parse import unquote_plus
 from pilotlight.frozen import EMPTY, dataclass
 
 # A text without any of these is no envelope, and need not be parsed.
-_MARKS = ('"TopicArn"', '"detail-type"', '"aws:s3"', '"s3:TestEvent"')
+_MARKS = re.compile('"(?:TopicArn|detail-type|aws:s3|s3:TestEvent)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_content(body: str, attributes: Mapping[str, str] = EMPTY) -> Content:
 
     S3's own test of a new notification names no object. What lacks an envelope's fields is itself the payload.
     """
-    if any(mark in body for mark in _MARKS):
+    if _MARKS.search(body):
         with suppress(ValueError, RecursionError, KeyError, TypeError, AttributeError):
             return _without_envelope(json.loads(body), attributes) or Content(body, attributes)
     return Content(body, attributes)

@@ -118,12 +118,16 @@ def _flat(deliveries: Iterable[list[Delivery]]) -> list[Delivery]:
     return [delivery for some in deliveries for delivery in some]
 
 
-def _deliveries(content: Content, delivery: Delivery) -> list[Delivery]:
-    """Return a delivery with its record, or one for each object that has the records."""
-    trace = {**delivery.trace, **_trace(content.attributes.get("traceparent"))}
+def _deliveries(
+    content: Content, source: str, position: Position, time: float, xray: str | None = None
+) -> list[Delivery]:
+    """Return the delivery of a record, by its position, or one for each object that has the records."""
+    attributes, id_ = content.attributes, str(position.identifier)
+    trace = _trace(attributes.get("traceparent") if attributes else None, xray)
     if content.objects is not None:
-        return [replace(_of_object(found), position=delivery.position, trace=trace) for found in content.objects]
-    return [replace(delivery, record=EventRecord(delivery.id, content.payload, content.attributes), trace=trace)]
+        return [replace(_of_object(found), position=position, trace=trace) for found in content.objects]
+    record = EventRecord(id_, content.payload, attributes)
+    return [Delivery(id_, source, position, record, time, None, None, "", trace)]
 
 
 def _trace(w3c: str | None, xray: str | None = None) -> Mapping[str, object]:
@@ -137,26 +141,22 @@ def _of_object(found: S3Object) -> Delivery:
 
 
 def _sqs(record: dict[str, Any]) -> list[Delivery]:
-    id_, own = record["messageId"], record["attributes"]
-    content = read_content(record["body"], texts(record.get("messageAttributes") or {}, "stringValue"))
+    own, sent = record["attributes"], record.get("messageAttributes")
+    content = read_content(record["body"], texts(sent, "stringValue") if sent else EMPTY)
     queue = record["eventSourceARN"].rpartition(":")[2]
-    position = Position(id_, own.get("MessageGroupId", ""))
-    delivery = Delivery(id_, queue, position, None, int(own["SentTimestamp"]) / 1000)
-    return _deliveries(content, replace(delivery, trace=_trace(None, own.get("AWSTraceHeader"))))
+    position = Position(record["messageId"], own.get("MessageGroupId", ""))
+    return _deliveries(content, queue, position, int(own["SentTimestamp"]) / 1000, own.get("AWSTraceHeader"))
 
 
 def _sns(record: dict[str, Any]) -> list[Delivery]:
     message = record["Sns"]
-    id_ = message["MessageId"]
     content = read_content(message["Message"], texts(message.get("MessageAttributes") or {}, "Value"))
     topic = message["TopicArn"].rpartition(":")[2]
-    return _deliveries(content, Delivery(id_, topic, Position(id_), None, to_seconds(message["Timestamp"])))
+    return _deliveries(content, topic, Position(message["MessageId"]), to_seconds(message["Timestamp"]))
 
 
 def _bridged(event: dict[str, Any]) -> list[Delivery]:
-    id_ = event["id"]
-    delivery = Delivery(id_, event["source"], Position(id_), None, to_seconds(event["time"]))
-    return _deliveries(read_bridged(event), delivery)
+    return _deliveries(read_bridged(event), event["source"], Position(event["id"]), to_seconds(event["time"]))
 
 
 def _kinesis(record: dict[str, Any]) -> Delivery:

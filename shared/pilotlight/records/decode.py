@@ -141,7 +141,7 @@ def _read_document(model: Description, document: object) -> Decoded:
     """Read a JSON value. A feature's own name takes precedence over a field of a request."""
     signature = model.signature
     if isinstance(document, dict):
-        fields = document.keys() - set(_names(signature))
+        fields = document.keys() - set(instance_names(signature))
         if "features" in fields:
             value = read_fields(document, "$", ("features",))["features"]
             return _instance(model, read_instance(signature, value, "$.features"))
@@ -155,7 +155,7 @@ def _read_document(model: Description, document: object) -> Decoded:
     return _instance(model, read_instance(signature, document, "$"))
 
 
-def _names(signature: Signature) -> tuple[str, ...]:
+def instance_names(signature: Signature) -> tuple[str, ...]:
     """Return the names in an instance that is an object."""
     if signature.takes_features or len(signature.inputs) == 1:
         return signature.feature_names

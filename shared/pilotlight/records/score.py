@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from pilotlight.codec.batches import joined, sliced
+from pilotlight.codec.batches import sliced
 from pilotlight.codec.encode import count_out_of_range
 from pilotlight.dataplane import RESERVE, DataPlane
 from pilotlight.errors import NotReady, PredictionTimeout, RequestError
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.predict import instance_documents
+from pilotlight.records.bulk import decode_together
 from pilotlight.records.decode import Decoded, EventRecord, decode
+from pilotlight.records.groups import Group, Shape, group_of
 
 # How much of the time that is left one run may take by the pace of the last one.
 _SHARE = 0.5
-
-# Bytes of a string in a tensor, as far as the size of a batch is concerned.
-_STRING_BYTES = 64
-
-_Shape: TypeAlias = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +40,6 @@ class Scoring:
     out_of_range: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A decoded record, its place among the records, and the bytes of its inputs."""
-
-    index: int
-    decoded: Decoded
-    size: int
-
-
 class Scorer:
     """Scores records with the served model. It remembers how long a row of each shape took, from event to event."""
 
@@ -61,7 +48,7 @@ class Scorer:
         self.plane = plane
         self.max_bytes = max_bytes
         self.clock = clock
-        self.paces: dict[_Shape, float] = {}
+        self.paces: dict[Shape, float] = {}
 
     def score(self, records: Sequence[EventRecord], deadline: float, trace: Mapping[str, object] = EMPTY) -> Scoring:
         """Return the outcome of each record by the deadline. Never raise for a record.
@@ -92,45 +79,49 @@ class _Event:
 
     def score(self) -> Scoring:
         groups = self._groups()
-        entries = [entry for group in groups for entry in group]
         try:
-            if entries:
+            if groups:
                 self._plane.wait(self._deadline, self._trace)
         except NotReady as error:
-            self._fail(entries, error)
+            for group in groups:
+                self._fail(group.indices, error)
         else:
             for group in groups:
                 self._score_group(group)
         outcomes = [self._outcomes[index] for index in range(len(self._records))]
         return Scoring(outcomes, self._runs, self._rows, self._out_of_range)
 
-    def _groups(self) -> list[list[_Entry]]:
+    def _groups(self) -> list[Group]:
         """Decode the records, and group those that can share a batch."""
         model = self._plane.model
-        groups: dict[tuple[_Shape, int], list[_Entry]] = {}
+        together = decode_together(model, self._records, self._max_bytes)
+        if together is not None:
+            return [Group(range(len(self._records)), together, None)]
+        groups: dict[tuple[Shape, int], tuple[list[int], list[Decoded]]] = {}
         for index, record in enumerate(self._records):
             try:
                 decoded = decode(model, record, self._max_bytes)
             except RequestError as error:
                 self._outcomes[index] = Outcome(record, error=error)
                 continue
-            entry = _Entry(index, decoded, sum(map(_size, decoded.inputs)))
             shares = decoded.rows is not None and model.signature.batch == -1
-            groups.setdefault((_shape(decoded), -1 if shares else index), []).append(entry)
-        return list(groups.values())
+            indices, entries = groups.setdefault((_shape(decoded), -1 if shares else index), ([], []))
+            indices.append(index)
+            entries.append(decoded)
+        return [group_of(*group) for group in groups.values()]
 
-    def _score_group(self, group: list[_Entry]) -> None:
-        shape = _shape(group[0].decoded)
+    def _score_group(self, group: Group) -> None:
         start = 0
-        while start < len(group):
-            part = group[start : start + _fitting(group[start:], self._rows_in_time(shape), self._max_bytes)]
-            if not part:
-                self._fail(group[start:], _out_of_time())
+        while start < len(group.indices):
+            rows = self._rows_in_time(group.shape)
+            if not rows:
+                self._fail(group.indices[start:], _out_of_time())
                 return
-            self._score_part(part, shape)
-            start += len(part)
+            stop = group.fitting(start, rows, self._max_bytes)
+            self._score_part(group, start, stop)
+            start = stop
 
-    def _rows_in_time(self, shape: _Shape) -> int:
+    def _rows_in_time(self, shape: Shape) -> int:
         """Return how many rows the next run may have; 0 if there is no time for one."""
         left = self._deadline - RESERVE - self._clock()
         pace = self._paces.get(shape)
@@ -138,77 +129,64 @@ class _Event:
             return 0
         return max(1, int(left * _SHARE / max(pace, 1e-9))) if pace is not None else 1
 
-    def _score_part(self, part: list[_Entry], shape: _Shape) -> None:
+    def _score_part(self, group: Group, start: int, stop: int) -> None:
         """Run a batch; if it fails, its halves."""
+        indices = group.indices[start:stop]
         if self._clock() > self._deadline - RESERVE:
-            self._fail(part, _out_of_time())
+            self._fail(indices, _out_of_time())
             return
         try:
-            self._run(part, shape)
+            self._run(group, start, stop)
         except (NotReady, PredictionTimeout) as error:
-            self._fail(part, error)
+            self._fail(indices, error)
         except Exception as error:  # noqa: BLE001 - whatever a library raises, the other records have to be scored
-            if len(part) > 1:
-                half = len(part) // 2
-                self._score_part(part[:half], shape)
-                self._score_part(part[half:], shape)
+            if stop - start > 1:
+                half = (start + stop) // 2
+                self._score_part(group, start, half)
+                self._score_part(group, half, stop)
             elif isinstance(error, RequestError):
-                self._fail(part, error)
+                self._fail(indices, error)
             else:
                 failure = RequestError("the record could not be scored", code="internal")
-                self._fail(part, failure, traceback.format_exc())
+                self._fail(indices, failure, traceback.format_exc())
 
-    def _run(self, part: list[_Entry], shape: _Shape) -> None:
-        first = part[0].decoded
-        alone = len(part) == 1
-        counts = [entry.decoded.rows or 1 for entry in part]
-        inputs = first.inputs if alone else joined([entry.decoded.inputs for entry in part])
+    def _run(self, group: Group, start: int, stop: int) -> None:
+        rows = group.rows(start, stop)
         began = self._clock()
         self._runs += 1
-        rows = first.checked_rows if alone else sum(counts)
-        outputs = self._plane.run(inputs, rows, self._deadline, self._trace)
-        self._paces[shape] = (self._clock() - began) / sum(counts)
-        model = self._plane.model
-        single = instance_documents(model, outputs) if any(entry.decoded.document is None for entry in part) else []
-        start = 0
-        for entry, count in zip(part, counts, strict=True):
-            document = entry.decoded.document
-            own = outputs if alone or document is None else sliced(outputs, start, start + count)
-            result = single[start] if document is None else document(own)
-            self._outcomes[entry.index] = Outcome(self._records[entry.index], result)
-            start += count
-        self._rows += sum(counts)
-        self._out_of_range += count_out_of_range(model.signature, outputs)
+        outputs = self._plane.run(
+            group.inputs(start, stop), group.checked_rows(start, stop), self._deadline, self._trace
+        )
+        self._paces[group.shape] = (self._clock() - began) / rows
+        for index, result in zip(group.indices[start:stop], self._results(group, start, stop, outputs), strict=True):
+            self._outcomes[index] = Outcome(self._records[index], result)
+        self._rows += rows
+        self._out_of_range += count_out_of_range(self._plane.model.signature, outputs)
 
-    def _fail(self, entries: Sequence[_Entry], error: RequestError, fault: str = "") -> None:
-        for entry in entries:
-            self._outcomes[entry.index] = Outcome(self._records[entry.index], error=error, fault=fault)
+    def _results(
+        self, group: Group, start: int, stop: int, outputs: Sequence[Tensor]
+    ) -> Iterable[Mapping[str, object]]:
+        """Return the result of each record of a part, given the part's outputs."""
+        documents = [group.document(index) for index in range(start, stop)]
+        single = instance_documents(self._plane.model, outputs) if None in documents else []
+        if documents.count(None) == len(documents):
+            return single
+        results, row = [], 0
+        for index, document in zip(range(start, stop), documents, strict=True):
+            after = row + group.count(index)
+            own = outputs if stop - start == 1 or document is None else sliced(outputs, row, after)
+            results.append(single[row] if document is None else document(own))
+            row = after
+        return results
 
-
-def _fitting(entries: Sequence[_Entry], rows: int, max_bytes: int) -> int:
-    """Return how many of the first entries have at most that many rows and bytes; at least one if a row may run."""
-    if not rows:
-        return 0
-    count = 1
-    rows -= entries[0].decoded.rows or 1
-    max_bytes -= entries[0].size
-    for entry in entries[1:]:
-        rows -= entry.decoded.rows or 1
-        max_bytes -= entry.size
-        if rows < 0 or max_bytes < 0:
-            break
-        count += 1
-    return count
+    def _fail(self, indices: Iterable[int], error: RequestError, fault: str = "") -> None:
+        for index in indices:
+            self._outcomes[index] = Outcome(self._records[index], error=error, fault=fault)
 
 
-def _shape(decoded: Decoded) -> _Shape:
-    """Return the shapes of a record's inputs without the rows, which records of one batch have in common."""
+def _shape(decoded: Decoded) -> Shape:
     start = 0 if decoded.rows is None else 1
     return tuple(tensor.shape[start:] for tensor in decoded.inputs)
-
-
-def _size(tensor: Tensor) -> int:
-    return tensor.count * (tensor.datatype.size or _STRING_BYTES)
 
 
 def _out_of_time() -> RequestError:

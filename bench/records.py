@@ -1,0 +1,175 @@
+"""What a record of an event costs, beside a request of one row and a row of a batch: `python bench/records.py`.
+
+One process asks the predict function's handler, event in and reply out, for one row and for a batch of rows, and gives
+the function for records events with as many records, up to the results as they would be written. All have one service
+with the sample's forest on one thread, take turns, and their answers are compared before it counts. What counts is the
+process's processor time for a row. Networks are left out: that to a destination, as that to a caller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import io
+import json
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from figures import Round, ratios, values
+from pilotlight.model.formats import FORMATS
+from pilotlight.model.lock import load_lock
+from pilotlight_cli.assets import FUNCTIONS
+from sample import LOCK, SAMPLE
+from warm import frozen, quiet, seconds
+from warm_cases import numbers_of, tabular
+from warm_sides import Context, event_of, start
+
+sys.path += [str(FUNCTIONS / "aws" / name) for name in ("predict", "records")]
+
+if TYPE_CHECKING:
+    from destinations import Failures, Result
+
+_ROWS = 200
+_TURN = 0.1
+
+_TITLES = {
+    "batch": f"/predict_batch, {_ROWS} rows",
+    "sqs": f"{_ROWS} messages of SQS, JSON",
+    "csv": f"{_ROWS} messages of SQS, CSV",
+    "kinesis": f"{_ROWS} records of Kinesis, JSON",
+    "kafka": f"{_ROWS} records of Kafka, JSON",
+}
+_ARN = "arn:aws:{}:us-east-1:123456789012:{}"
+
+
+def measured(rounds: int) -> dict[str, Any]:
+    """Return the seconds that a row takes, and its ratios to one at a time and to a row of the batch."""
+    with TemporaryDirectory(prefix="pilotlight-bench-") as folder, quiet(), frozen():
+        sides = _sides(Path(folder))
+        gc.freeze()
+        turns = {name: (call, rows, max(1, int(_TURN / seconds(call, 3)))) for name, (call, rows) in sides.items()}
+        done: list[Round] = [
+            {name: {"seconds": seconds(call, times) / rows} for name, (call, rows, times) in turns.items()}
+            for _ in range(rounds)
+        ]
+    return {
+        "titles": _TITLES,
+        "one": values(done, "one", "seconds").median,
+        "of_one": {name: asdict(ratios(done, "one", name, "seconds")) for name in _TITLES},
+        "of_batch": {name: asdict(ratios(done, name, "batch", "seconds")) for name in _TITLES},
+    }
+
+
+def _sides(folder: Path) -> dict[str, tuple[Callable[[], object], int]]:
+    """Return by name a call and how many rows it scores."""
+    from destinations import Destination  # noqa: PLC0415 - functions/aws/records is on the path by now
+    from record_events import RecordEvents  # noqa: PLC0415
+    from s3_objects import Objects  # noqa: PLC0415
+
+    class Nowhere(Destination):
+        """A destination that takes everything, and keeps the last results."""
+
+        last: Sequence[Result] = ()
+
+        def write(self, results: Sequence[Result], deadline: float) -> Failures:  # noqa: ARG002
+            """See `Destination.write`."""
+            self.last = results
+            return {}
+
+    signature, context = load_lock(LOCK).model.signature, Context()
+    model = folder / "forest.onnx"
+    model.write_bytes((SAMPLE / "model.onnx").read_bytes())
+    one, batch = (tabular(model, signature, count, "", "") for count in (1, _ROWS))
+    module = start(batch, FORMATS["onnx"].engines[0])
+    handler = module["lambda_handler"]
+    first, second = event_of(one), event_of(batch)
+    calls: dict[str, tuple[Callable[[], object], int]] = {
+        "one": (lambda: handler(first, context), 1),
+        "batch": (lambda: handler(second, context), _ROWS),
+    }
+    expected = json.loads(handler(second, context)["body"])["probabilities"]
+    destination = Nowhere("s3://unused")
+    function = RecordEvents(module["_SERVICE"], destination, None, Objects(0, ()), {})
+    for name, event in _events().items():
+        calls[name] = (_call(function, event), _ROWS)
+        failed = calls[name][0]()
+        found = [json.loads(result.content)["result"]["probabilities"] for result in destination.last]
+        if failed != {"batchItemFailures": []} or found != expected:
+            raise ValueError(f"{_TITLES[name]}: the results are not those of /predict_batch")
+    return calls
+
+
+def _call(function: Any, event: Mapping[str, Any]) -> Callable[[], object]:  # noqa: ANN401 - see _sides
+    import time  # noqa: PLC0415
+
+    from http_events import Invocation  # noqa: PLC0415
+
+    return lambda: function.answer(Invocation(event, "an-id", time.monotonic() + 30))
+
+
+def _events() -> dict[str, dict[str, Any]]:
+    rows = numbers_of(_ROWS)
+    texts = [json.dumps({"features": row}) for row in rows]
+    return {
+        "sqs": {"Records": [_sqs(number, text) for number, text in enumerate(texts)]},
+        "csv": {"Records": [_sqs(number, ",".join(map(str, row))) for number, row in enumerate(rows)]},
+        "kinesis": {"Records": [_kinesis(number, text) for number, text in enumerate(texts)]},
+        "kafka": {
+            "eventSource": "aws:kafka",
+            "records": {"rows-0": [_kafka(number, text) for number, text in enumerate(texts)]},
+        },
+    }
+
+
+def _sqs(number: int, text: str) -> dict[str, Any]:
+    return {
+        "messageId": f"19dd0b57-b21e-4ac1-bd88-{number:012}",
+        "body": text,
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1764633600000"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": _ARN.format("sqs", "rows"),
+    }
+
+
+def _kinesis(number: int, text: str) -> dict[str, Any]:
+    sequence = str(10**22 + number)
+    data = {"sequenceNumber": sequence, "data": b64encode(text.encode()).decode(), "partitionKey": "key"}
+    return {
+        "kinesis": {**data, "approximateArrivalTimestamp": 1764633600.5},
+        "eventID": f"shardId-000000000000:{sequence}",
+        "eventSource": "aws:kinesis",
+        "eventSourceARN": _ARN.format("kinesis", "stream/rows"),
+    }
+
+
+def _kafka(number: int, text: str) -> dict[str, Any]:
+    place = {"topic": "rows", "partition": 0, "offset": number, "timestamp": 1764633600500}
+    return {**place, "key": "a2V5", "value": b64encode(text.encode()).decode(), "headers": []}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Return the figures as lines of text."""
+    out = io.StringIO()
+    out.write(f"one row a request, by the whole handler: {found['one'] * 1e6:.0f} us of a processor\n")
+    for name, title in found["titles"].items():
+        spread = found["of_one"][name]
+        out.write(f"  {title:<32} 1/{spread['median']:.1f} ({spread['low']:.1f}-{spread['high']:.1f}) of that a row")
+        out.write(f", {found['of_batch'][name]['median']:.2f} of a row of the batch\n")
+    return out.getvalue()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="bench/records.py")
+    parser.add_argument("--rounds", type=int, default=15)
+    print(table(measured(parser.parse_args().rounds)), end="")
+
+
+if __name__ == "__main__":
+    main()
