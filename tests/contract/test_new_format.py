@@ -48,7 +48,7 @@ def load(model, folder, threads):
 
 RECOGNISER = """
 
-def _recognise_line(path: Path, head: bytes) -> Recognised | None:
+def _recognise_line(path: Path, head: bytes, given: str) -> Recognised | None:
     return Recognised("line", size=path.stat().st_size) if head.startswith(b'{"slope') else None
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_content_length, get_input_stream, get_path_info
 
+import gunicorn_worker
 from cloud_logging import trace_fields
 from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout, TooLarge
 from pilotlight.frozen import TYPE_CHECKING, replace
@@ -22,20 +23,27 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from pilotlight.service import Service
+    from pilotlight.start.loading import Loader
 
 _STEP = 1 << 20
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _HEADERS_OUTSIDE = (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length"))
 
 
-def application(handle: Callable[[WSGIEnvironment], Response]) -> WSGIApplication:
-    """Return a WSGI application (PEP 3333) of what `handle` responds.
+def application(
+    service: Service, loader: Loader, prepare: Callable[[], None], environ: Mapping[str, str]
+) -> WSGIApplication:
+    """Return a WSGI application (PEP 3333) that does `prepare` and answers by the service.
 
-    Without a body a reply has no length: for a HEAD that would be the length of a GET's body.
+    `environ` may name the project of a request's trace. Without a body a reply has no length: for a HEAD that would be
+    the length of a GET's body.
     """
 
     def answer(wsgi: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        response = handle(wsgi)
+        prepare()
+        response = _handle(service, wsgi, environ)
+        if loader.state == "failed":  # after the start: this instance could never answer a prediction
+            gunicorn_worker.end_when_answered()
         headers = list(response.headers.items())
         if response.body:
             headers.append(("content-length", str(len(response.body))))
@@ -45,8 +53,7 @@ def application(handle: Callable[[WSGIEnvironment], Response]) -> WSGIApplicatio
     return answer
 
 
-def handle(service: Service, wsgi: WSGIEnvironment, environ: Mapping[str, str]) -> Response:
-    """Return the service's response. `environ` may name the project of the request's trace."""
+def _handle(service: Service, wsgi: WSGIEnvironment, environ: Mapping[str, str]) -> Response:
     head = _head(wsgi, environ)
     try:
         return service.handle(replace(head, body=_body(wsgi, service.max_body_bytes)))
