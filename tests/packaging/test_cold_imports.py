@@ -60,5 +60,5 @@ def test_googles_function_for_records_adds_what_is_named_here_to_the_start_of_pr
     assert cold_imports("gcp", tmp_path, "records") - listed - set(sys.stdlib_module_names) == {
         *("cloud_destinations", "cloud_events", "cloud_records", "google_api"),
         *("pilotlight.codec.csv", "pilotlight.codec.batches", "pilotlight.codec.tables", "pilotlight.records"),
-        *(f"pilotlight.records.{name}" for name in ("decode", "objects", "results", "score")),
+        *(f"pilotlight.records.{name}" for name in ("bulk", "decode", "groups", "objects", "results", "score")),
     }

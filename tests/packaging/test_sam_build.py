@@ -57,6 +57,8 @@ def test_every_function_is_built_and_nothing_else(clone: Path) -> None:
     assert built == {
         "template.yaml",
         "Monitoring",
+        "ReleaseAlarms",
+        "Streams",
         "PredictFunction",
         "PreTrafficHook",
         "PostTrafficHook",

@@ -143,7 +143,6 @@ def test_requests_of_all_versions_are_counted_from_their_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
-    monkeypatch.setattr(emf, "_dimensions", emf._dimensions.__wrapped__)  # it keeps what one process says
     served = emf.to_line(Served("id", "POST", "/predict", 404, 1.25, "m", 3), "Pilotlight", 0)
     assert counted(served, "PredictLogGroup") == {"Requests", "ClientErrors"}
     probe = emf.to_line(Served("id", "GET", "/health/live", 200, 1.25, "m", 3), "Pilotlight", 0)
@@ -166,6 +165,5 @@ def test_a_long_start_on_demand_is_counted_from_its_line(
     state: str, phases: dict[str, float], metrics: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
-    monkeypatch.setattr(emf, "_dimensions", emf._dimensions.__wrapped__)  # it keeps what one process says
     line = emf.to_line(ColdStart(state, "m", 3, phases, 1, 1), "Pilotlight", 0)
     assert counted(line, "PredictLogGroup") == metrics

@@ -139,10 +139,10 @@ def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAw
     assert [name.partition(" ")[0] for name in dropped] == [
         "ProvisionedTarget",
         "ProvisionedTracking",
-        "OutOfRangeAlarm",
-        "ClientErrorsAlarm",
         "ReleaseAlarm",
         "Monitoring",
+        "OutOfRangeAlarm",
+        "ClientErrorsAlarm",
         "ServerlessDeploymentApplication",
         "PredictFunctionDeploymentGroup",
     ]
