@@ -19,12 +19,12 @@ from pilotlight.model.lock import Lock, load_lock
 from pilotlight_cli.batching import BatchFailed, BatchUsageError
 from pilotlight_cli.batching.output import SIGN_OF_LIFE, Output, output_store
 from pilotlight_cli.batching.planning import SHARD_BYTES, Plan, make_plan
+from pilotlight_cli.batching.serving import fetch
 from pilotlight_cli.batching.sources import Place, Source, open_place
 from pilotlight_cli.batching.workers import Scored, Setup, scoring
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_description, check_requirements
 from pilotlight_cli.registry.json_document import decode_text
-from pilotlight_cli.registry.publish import download
 from pilotlight_cli.staging.sources import beside
 from pilotlight_cli.stores import open_store
 
@@ -182,10 +182,5 @@ def set_up(prepared: Prepared, folder: Path) -> Setup:
     requirements = decode_text(beside(asked.lock, REQUIREMENTS), REQUIREMENTS)
     check_requirements(prepared.lock, requirements)
     packages = host_packages(requirements)
-    models = folder / "store" / model.name / str(model.version)
-    models.mkdir(parents=True)
-    store = open_store(asked.store)
-    for file in model.files:
-        download(store, model.key(file.name), file, models, lambda _: None)
-    store_url = (folder / "store").as_uri()
-    return Setup(asked.lock.resolve(), packages, store_url, asked.input, prepared.plan.job, folder)
+    store = fetch(model, open_store(asked.store), folder)
+    return Setup(asked.lock.resolve(), packages, store, asked.input, prepared.plan.job, folder)

@@ -1,7 +1,6 @@
 """A process that scores shards: one line of JSON in for each, and lines out for its progress and its end.
 
-Its libraries are those that the lock pins, before those of the command, and one thread is all that it takes: as many
-processes run as there are processors.
+Its libraries are those that the lock pins, before those of the command.
 """
 
 from __future__ import annotations
@@ -9,21 +8,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pilotlight.boot import Platform, boot
 from pilotlight.errors import PilotlightError
 from pilotlight.files.mapping import Opened, map_shard
 from pilotlight.files.shards import Job, Shard, Summary
+from pilotlight_cli.batching.serving import open_plane
 from pilotlight_cli.batching.sources import open_place
-
-# Seconds to load the model, which is on this disk already.
-_START = 600.0
 
 Say = Callable[[Mapping[str, Any]], None]
 
@@ -66,22 +61,14 @@ def _work(start: Mapping[str, Any], say: Say) -> None:
     pa.set_io_thread_count(1)
     job = Job(**{**start["job"], "keep": tuple(start["job"]["keep"])})
     place = open_place(start["input"])
-    lock = Path(start["lock"])
-    platform = Platform(lock.parent, {}, lambda *_: lambda _: None, _START, time.monotonic())
-    environ = {
-        "PILOTLIGHT_STORE": start["store"],
-        "PILOTLIGHT_LOCK": lock.name,
-        "PILOTLIGHT_THREADS": "1",
-        "TMPDIR": start["folder"],
-    }
-    service, _ = boot(platform, environ)
+    folder = Path(start["folder"])
+    plane = open_plane(Path(start["lock"]), start["store"], folder)
     say({"ready": True})
     for line in sys.stdin:
         shard = Shard(**json.loads(line))
-        folder = Path(start["folder"])
         with place.open(shard.file, shard.state) as source:
             opened = Opened(source, folder / f"{shard.index}.result", folder / f"{shard.index}.failures")
-            summary = map_shard(service.plane, shard, job, opened, lambda rows: say({"rows": rows}))
+            summary = map_shard(plane, shard, job, opened, lambda rows: say({"rows": rows}))
         say({"done": {name: getattr(summary, name) for name in Summary.__slots__}})
 
 
