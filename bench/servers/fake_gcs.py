@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             self._refuse(refused, as_json=kind == "metadata")
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
+    do_POST = do_PUT = do_DELETE = do_GET
 
     def _answer(self, kind: Kind) -> None:
         if self.fault and self.fault.kind == "status":

@@ -10,7 +10,7 @@ from typing import Any
 
 from hook_report import Clients, run
 from shifts import read_shift
-from version_checks import READY_SECONDS, CheckFailed, Functions, read_version
+from version_checks import READY_SECONDS, CheckFailed, Functions, read_target
 
 # A warmer's event, which the function answers with its readiness.
 _READINESS = {"warmer": True}
@@ -26,11 +26,7 @@ def check(deployment: str, clients: Clients) -> str:
     """Return the finding as a sentence. Raises CheckFailed if the new version is wrong."""
     shift = read_shift(clients.codedeploy(), deployment)
     functions = Functions(clients.functions(), shift.function)
-    version = read_version(functions, shift.target)
-    if version.number != shift.target:
-        raise CheckFailed(
-            f"expected version {shift.target} of {shift.function} to respond, found version {version.number}"
-        )
+    version = read_target(functions, shift.target)
     wait_until_ready(functions, shift.target)
     return f"version {shift.target} of {shift.function} serves {version.model.name}:{version.model.version}"
 

@@ -82,6 +82,14 @@ def read_version(functions: Functions, qualifier: str) -> Version:
         ) from None
 
 
+def read_target(functions: Functions, number: str) -> Version:
+    """Return the description of a version by its number. Raise CheckFailed if another one responds."""
+    version = read_version(functions, number)
+    if version.number != number:
+        raise CheckFailed(f"expected version {number} of {functions.name} to respond, found version {version.number}")
+    return version
+
+
 def check_samples(functions: Functions, qualifier: str, version: Version, budget_ms: float, most: int = 1000) -> str:
     """Send up to `most` golden samples; each response has to be as published, and within the budget.
 

@@ -19,7 +19,6 @@ from cloud_destinations import Bucket, Topic, open_destination
 from cloud_events import FINALIZED, PUBLISHED
 from cloud_records import CloudRecords, Event, status
 from doubles import FEATURES, Records, service
-from fakes import pubsub
 from fakes.pubsub import FakePubSub
 from google_api import Call, GoogleApi, Reply, storage
 from pilotlight.errors import RequestError, SettingsError, StoreUnavailable
@@ -125,7 +124,7 @@ class Direct(GoogleApi):
                 return Reply(200, buckets.find(bucket, unquote(name[1:]), query).content)
             buckets.write(bucket, {"name": query["name"]}, call.body, query)
             return Reply(200, b"{}")
-        except (pubsub.Refused, gcs_objects.Refused) as refused:
+        except gcs_objects.Refused as refused:
             return Reply(refused.status, str(refused).encode())
 
 

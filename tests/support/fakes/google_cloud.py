@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from fakes.cloud_functions import PARENT, RUNTIMES, Functions
 from fakes.cloud_run import PROJECT, REGION, RunService, as_v1, as_v2, patch_v2, replace_v1
+from fakes.json_handler import JsonHandler
 from servers.faults import reset
 from servers.gcs_objects import Refused
 
@@ -133,15 +134,11 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nobody reads it."""
 
     def do_CONNECT(self) -> None:
-        self._reply(403, {"error": {"code": 403, "message": f"{self.path} is no part of the fake"}})
+        self.reply(403, {"error": {"code": 403, "message": f"{self.path} is no part of the fake"}})
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -165,17 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
             reset(self)
             self.close_connection = True
             return
-        self._reply(status, document)
+        self.reply(status, document)
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
-
-    def _reply(self, status: int, document: object) -> None:
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
 
 _STATUS = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED", 503: "UNAVAILABLE"}

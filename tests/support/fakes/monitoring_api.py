@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, Self
+
+from fakes.json_handler import JsonHandler
 
 
 class MonitoringApi:
@@ -51,11 +53,8 @@ class _Server(ThreadingHTTPServer):
     api: MonitoringApi
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nobody reads it."""
 
     def do_GET(self) -> None:
         self._reply(self.server.api.read(self.path.partition("?")[0]))
@@ -64,12 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._reply(self.server.api.write(self.command, self.path.partition("?")[0], document))
 
-    do_PUT = do_PATCH = do_POST  # noqa: N815
+    do_PUT = do_PATCH = do_POST
 
     def _reply(self, document: object | None) -> None:
-        content = json.dumps(document or {"error": {"code": 404, "message": "none"}}).encode()
-        self.send_response(200 if document else 404)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.reply(200 if document else 404, document or {"error": {"code": 404, "message": "none"}})

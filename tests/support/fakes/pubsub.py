@@ -13,22 +13,17 @@ import threading
 from base64 import b64decode
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from itertools import count
 from typing import Any, Self
 
 import requests
 
+from fakes.json_handler import JsonHandler
+from servers.gcs_objects import Refused
+
 _ACKNOWLEDGED = (102, 200, 201, 202, 204)
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions)/[A-Za-z][\w.~+%-]{2,254}")
-
-
-class Refused(Exception):
-    """An error of the API, with its status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass
@@ -181,12 +176,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler):
     server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Nobody reads it."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -194,11 +185,6 @@ class _Handler(BaseHTTPRequestHandler):
             status, document = 200, self.server.pubsub.call(self.command, self.path, body)
         except Refused as refused:
             status, document = refused.status, {"error": {"code": refused.status, "message": str(refused)}}
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.reply(status, document)
 
-    do_PUT = do_POST  # noqa: N815
+    do_PUT = do_POST
