@@ -81,7 +81,7 @@ $(CHECKERS)/.done: $(UV) tools/checkers.txt
 # concurrency (115), a queue for failures (116) and a VPC (117), since the API throttles and waits for each answer, and
 # parameters are for the rest; keys of one's own for logs (158) and variables (173), which have no body and no secret.
 CHECKOV := $(CHECKERS)/bin/checkov --skip-download --quiet --compact
-validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their translation, the Dockerfile, workflows and issue forms
+validate: $(VENV)/.run $(CHECKERS)/.done  ## Check AWS templates, their translation, the Dockerfile, Kubernetes manifests, workflows and issue forms
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
@@ -92,6 +92,9 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check the AWS templates, their tran
 		--file template.yaml bootstrap.yaml deploy/aws/*.yaml $(TRANSLATION)/*.json
 	@$(CHECKOV) --framework dockerfile \
 		--file functions/gcp/container/Dockerfile
+	@# The kustomizations give the image and the namespace, which these three checks look for in each file.
+	@$(CHECKOV) --framework kubernetes --skip-check CKV_K8S_14,CKV_K8S_21,CKV_K8S_43 \
+		--directory examples/kubernetes
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows \
 		.github/workflows/*.yml starter/github/workflows/*.yml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -157,7 +160,7 @@ lock: $(VENV)/.run  ## Resolve uv.lock, all requirements.lock and tools/*.txt ag
 	done
 	@$(BIN)/python tools/lock_platform.py $(if $(UPGRADE),--upgrade)
 	@$(BIN)/python tools/lock_peers.py $(if $(UPGRADE),--upgrade)
-	@for name in checkers clients descriptions emulator fuzzers registries release signing; do \
+	@for name in checkers clients descriptions emulator fuzzers kubernetes registries release signing; do \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			$$(test $$name = descriptions && echo --no-deps) \
 			$$(test $$name = registries && echo --overrides tools/registries-overrides.txt) \

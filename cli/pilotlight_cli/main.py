@@ -30,6 +30,7 @@ from pilotlight_cli.commands import (
     projects,
     publishing,
     releases,
+    rendering,
     sam,
     serving,
     signing,
@@ -38,6 +39,7 @@ from pilotlight_cli.commands import (
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.registry.manifest import NameRefused
+from pilotlight_cli.rendering import RenderUsageError
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.stores import StoreUrlError
 
@@ -55,6 +57,7 @@ class _Commands(TyperGroup):
             GcpUsageError,
             NameRefused,
             ProjectUsageError,
+            RenderUsageError,
             StoreUrlError,
             UsageError,
         ) as error:
@@ -135,6 +138,9 @@ logs = typer.Typer(no_args_is_help=True, help="Print the records of requests of 
 logs.command("aws")(places.logs_aws)
 logs.command("gcp")(places.logs_gcp)
 
+render = typer.Typer(no_args_is_help=True, help="Write the files by which another platform runs the pinned model.")
+render.command("k8s")(rendering.k8s)
+
 rollout = typer.Typer(no_args_is_help=True, help="Resume or roll back an unfinished rollout.")
 rollout.command("gcp")(gcp.rollout)
 
@@ -165,6 +171,7 @@ app.command("serve", rich_help_panel=RELEASE)(serving.serve)
 app.command("dev", rich_help_panel=RELEASE)(serving.dev)
 app.command("batch", rich_help_panel=RELEASE)(batching.batch)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
+app.add_typer(render, name="render", rich_help_panel=RELEASE)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)
 app.add_typer(prune, name="prune", rich_help_panel=DEPLOYMENT)

@@ -75,6 +75,7 @@ NOT_RUN = {
     ("docs/guides/run-in-a-container.md", "it needs a Google Cloud project"): 1,
     ("docs/guides/run-in-a-container.md", "it pulls an image"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
+    ("docs/guides/run-on-kubernetes.md", "it needs a cluster"): 3,
     ("docs/guides/sign-a-model.md", "model_signing has an environment of its own"): 2,
     ("docs/reference/performance.md", "it takes ten minutes"): 1,
     ("docs/concepts/cold-start.md", "numbers of one machine, which another run gives otherwise"): 1,

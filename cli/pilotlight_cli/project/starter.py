@@ -32,7 +32,7 @@ def rendered(name: str, clouds: Collection[str], ci: str) -> dict[str, bytes]:
     """
     files = {
         **{path: _text(content.decode(), name, {*clouds, ci}).encode() for path, content in _starter()},
-        **{f"deploy/{path}": content for path, content in _tree(ROOT / "deploy")},
+        **{f"deploy/{cloud}/{path}": content for cloud in clouds for path, content in _tree(ROOT / "deploy" / cloud)},
         **{path: (ROOT / path).read_bytes() for path in ("template.yaml", "bootstrap.yaml")},
         **model_settings(name, clouds),
     }

@@ -81,6 +81,7 @@ FORMS = {
         set(),
         {"--store", "--model", "--lock", "--format", "--keep", "--no-header", "--workers", "--plan", "--json"},
     ),
+    "render": ([], set(), set()),
     "publish": (
         ["path"],
         {"--name"},
