@@ -34,11 +34,7 @@ def describe(path: Path) -> Source:
     found = convertible.recognise(path, head)
     if found is not None:
         if found.form == "torch":
-            raise NotRecognised(
-                f"{path.name} is a pickle of PyTorch, which needs the classes of the script that trained it; export "
-                "the network there: torch.export.save(torch.export.export(model.eval(), (example,), "
-                "dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2')"
-            )
+            raise NotRecognised(f"{path.name} is {found.description}; {convertible.EXPORT}")
         listed = names.of_archive(path) if found.form == "exported" else ()
         return Source(found.form, found.description, found.versions, listed, size)
     content = recognition.pickle_in(path, head)

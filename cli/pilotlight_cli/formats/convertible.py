@@ -13,6 +13,12 @@ from typing import Final
 # So many first bytes of a file tell its kind.
 HEAD: Final = 64
 
+# What to do with a network whose classes no file has.
+EXPORT: Final = (
+    "it needs the classes of the script that trained it; export the network there: torch.export.save("
+    "torch.export.export(model.eval(), (example,), dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2')"
+)
+
 # The version of XGBoost, in JSON and in UBJ, there as three small integers.
 _XGBOOST_JSON: Final = re.compile(rb'"version"\s*:\s*\[(\d+),\s*(\d+),\s*(\d+)\]')
 _XGBOOST_UBJ: Final = re.compile(rb"version\[#L\0{7}\x03i(.)i(.)i(.)", re.DOTALL)

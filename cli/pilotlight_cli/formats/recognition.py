@@ -112,7 +112,8 @@ def recognise(path: Path, given: str = "") -> Recognised:
         if head.startswith(magic):
             raise NotRecognised(f"{path.name} is {description}")
     if other := convertible.recognise(path, head):
-        raise NotRecognised(f"{path.name} is {other.description}; convert it first: {convertible.command(given)}")
+        way = convertible.EXPORT if other.form == "torch" else f"convert it first: {convertible.command(given)}"
+        raise NotRecognised(f"{path.name} is {other.description}; {way}")
     for recogniser in _RECOGNISERS:
         if found := recogniser(path, head, given):
             return found

@@ -14,6 +14,7 @@ import yaml
 
 from pilotlight.errors import ModelError
 from pilotlight.model.tensor import BOOL, BYTES, DATATYPES, FP32, FP64
+from pilotlight_cli.formats.foreign import saved_model
 from pilotlight_cli.formats.recognition import NotRecognised
 from pilotlight_cli.sandbox.job import UsageError
 from pilotlight_cli.sources.declared import Column, Declared, Source, Tensor
@@ -29,6 +30,9 @@ _FLAVORS: Final = (
     ("lightgbm", "data"),
     ("catboost", "data"),
 )
+# The flavors whose folder has a file that can be converted, with the field that names the folder.
+_NETWORKS: Final = (("pytorch", "model_data"), ("keras", "data"), ("tensorflow", "data"))
+_NETWORK_FILES: Final = ("model.pt2", "model.pth", "model.keras")
 _TYPES: Final = {
     "boolean": BOOL,
     "integer": DATATYPES["INT32"],
@@ -98,13 +102,19 @@ def _flavor(model: _Model) -> tuple[str, str]:
             if not isinstance(name, str):
                 raise model.fail(f"{key} {name!r} in the flavor {flavor}", "the path of a file")
             return flavor, name
+    for flavor, key in _NETWORKS:
+        folder = fields.get(key) if isinstance(fields := flavors.get(flavor), dict) else None
+        for name in (f"{folder}/{file}" for file in _NETWORK_FILES):
+            if name in model.files.sizes:
+                return flavor, name
     others = sorted(map(str, flavors.keys() - {"python_function"}))
     place = model.files.place
+    if saved := next((name for name in model.files.sizes if name.endswith("/saved_model.pb")), ""):
+        raise NotRecognised(saved_model(f"{place}/{saved.rpartition('/')[0]}"))
     if others:
         raise NotRecognised(
             f"{place} is an MLflow model of the flavor {', '.join(others)}; expected one of "
-            f"{', '.join(name for name, _ in _FLAVORS)}: convert the model to ONNX with 'pilotlight convert', or log "
-            "it with mlflow.onnx"
+            f"{', '.join(name for name, _ in (*_FLAVORS, *_NETWORKS))}; log the model with mlflow.onnx"
         )
     loader = flavors.get("python_function", {}).get("loader_module", "unknown code")
     raise NotRecognised(

@@ -17,12 +17,18 @@ SIGNATURE = Signature((Input("x", FP32, (-1,), "tensor"),), (Output("y", FP32, (
 
 
 def written(
-    folder: Path, operator: str = "Identity", domain: str = "", *, opset: int = 13, ir_version: int = 8
+    folder: Path,
+    operator: str = "Identity",
+    domain: str = "",
+    *,
+    opset: int = 13,
+    of_domain: int = 1,
+    ir_version: int = 8,
 ) -> Path:
     """Write a model of one node."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N"]) for name in "xy")
     graph = helper.make_graph([helper.make_node(operator, ["x"], ["y"], domain=domain)], "one", [x], [y])
-    opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, of_domain)] if domain else [])]
     path = folder / "model.onnx"
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=ir_version).SerializeToString())
     return path
@@ -33,7 +39,16 @@ def written(
     ("changes", "why"),
     [
         ({"ir_version": 99}, r"^model\.onnx has IR version 99, but onnxruntime \S+ supports IR versions up to \d+; "),
-        ({"opset": 99}, r"^model\.onnx has opset 99, but onnxruntime \S+ supports opsets up to \d+; export it for"),
+        (
+            {"opset": 99},
+            r"^model\.onnx has opset 99 of ai\.onnx, but onnxruntime \S+ supports opsets up to (\d+); export it for "
+            r"opset \1, or convert it with onnx\.version_converter$",
+        ),
+        (
+            {"domain": "ai.onnx.ml", "of_domain": 99},
+            r"^model\.onnx has opset 99 of ai\.onnx\.ml, but onnxruntime \S+ supports opsets up to (\d+); export it "
+            r"for opset \1 of that domain: target_opset=\{'ai\.onnx\.ml': \1\} in skl2onnx$",
+        ),
         ({"operator": "Nope"}, r"^model\.onnx uses the operator Nope, which onnxruntime \S+ does not have; "),
         (
             {"operator": "Foo", "domain": "com.example"},

@@ -23,14 +23,19 @@ _LONGEST = 4000  # a name in a message has any length
 Explain = Callable[["re.Match[str]", str], str]
 
 
-def _newer(what: str, change: str) -> Explain:
-    def explain(match: re.Match[str], version: str) -> str:
-        found, supported = match["found"], match["supported"]
-        return f"has {what} {found}, but onnxruntime {version} supports {what}s up to {supported}; " + change.format(
-            supported=supported
-        )
+def _newer_ir(match: re.Match[str], version: str) -> str:
+    return (
+        f"has IR version {match['found']}, but onnxruntime {version} supports IR versions up to {match['supported']}; "
+        f"export it with an older onnx, or set model.ir_version = {match['supported']} and save it again"
+    )
 
-    return explain
+
+def _newer_opset(match: re.Match[str], version: str) -> str:
+    found, supported, domain = match["found"], match["supported"], match["domain"]
+    change = f"export it for opset {supported}, or convert it with onnx.version_converter"
+    if domain != "ai.onnx":  # which is all that the version converter knows
+        change = f"export it for opset {supported} of that domain: target_opset={{'{domain}': {supported}}} in skl2onnx"
+    return f"has opset {found} of {domain}, but onnxruntime {version} supports opsets up to {supported}; {change}"
 
 
 def _twice(match: re.Match[str], _version: str) -> str:
@@ -68,11 +73,14 @@ def _no_kernel(match: re.Match[str], version: str) -> str:
 _KNOWN: tuple[tuple[re.Pattern[str], Explain], ...] = (
     (
         re.compile(r"Unsupported model IR version: (?P<found>\d+), max supported IR version: (?P<supported>\d+)"),
-        _newer("IR version", "export it with an older onnx, or set model.ir_version = {supported} and save it again"),
+        _newer_ir,
     ),
     (
-        re.compile(r"Opset (?P<found>\d+) is under development.* is till opset (?P<supported>\d+)", re.DOTALL),
-        _newer("opset", "export it for opset {supported}, or convert it with onnx.version_converter"),
+        re.compile(
+            r"Opset (?P<found>\d+) is under development.* domain (?P<domain>\S+) is till opset (?P<supported>\d+)",
+            re.DOTALL,
+        ),
+        _newer_opset,
     ),
     (re.compile(r"Fatal error: (?:(?P<domain>[^\s:]*):)?(?P<name>\w+)\(-?\d+\) is not a registered"), _operator),
     (re.compile(r'In Node, \(".*?", \w*, "(?P<domain>[^"]*)".* No Op registered for (?P<name>\w+)'), _operator),

@@ -9,8 +9,10 @@ import re
 import shlex
 import shutil
 import subprocess
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import joblib
 import onnx
@@ -125,14 +127,25 @@ def written(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
+def archive(files: dict[str, str]) -> bytes:
+    content = BytesIO()
+    with ZipFile(content, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
+    return content.getvalue()
+
+
 BOOSTER = b"tree\nversion=v4\n"
 OLD = b"\x80\x04\x8c\x10_sklearn_version\x94\x8c\x051.0.2\x94."
+KERAS = archive({"config.json": "{}", "metadata.json": '{"keras_version": "3.14.0"}'})
+KERAS_FLAVOR = b"flavors:\n  keras:\n    data: data\n"
 FLAVOR = b"flavors:\n  lightgbm:\n    data: model.lgb\n"
 GIVEN: dict[str, tuple[dict[str, bytes], list[str]]] = {
     "a file": ({"my models/forest.txt": BOOSTER}, ["my models/forest.txt"]),
     "a pickle of a booster": ({"models/a.pkl": b"\x80\x04\x8c\x0elightgbm.basic\x94."}, ["models/a.pkl"]),
     "a pickle of an old scikit-learn": ({"models/a.pkl": OLD}, ["models/a.pkl"]),
     "an MLflow folder": ({"logged/MLmodel": FLAVOR, "logged/model.lgb": BOOSTER}, ["logged"]),
+    "an MLflow folder of Keras": ({"logged/MLmodel": KERAS_FLAVOR, "logged/data/model.keras": KERAS}, ["logged"]),
     "a file of a folder": ({"m/a.txt": BOOSTER, "m/b.onnx": b""}, ["m", "--file", "a.txt"]),
 }
 

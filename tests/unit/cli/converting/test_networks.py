@@ -119,7 +119,7 @@ def test_a_network_answers_as_its_library(
         ("fixed.pt2", ["--trust"], r"the first dimension of .* is fixed \(1\), expected a free batch"),
         ("free.pt2", [], "loads it, which can run any code; if you trust its source, add --trust"),
         ("traced.pt", [], "does not say the shape of its input; give rows with --rows FILE"),
-        ("pickled.pt", ["--trust"], "a pickle of PyTorch, which needs the classes of the script"),
+        ("pickled.pt", ["--trust"], "a pickle of PyTorch; it needs the classes of the script"),
         ("own.keras", [], r"own.keras cannot be loaded: Could not locate class 'Own'; build the model of Keras's own"),
         ("lambda.keras", [], "lambda.keras cannot be loaded: .* whose `function` is a Python lambda; build the model"),
     ],

@@ -65,7 +65,7 @@ def test_a_file_of_another_kind_is_named(content: bytes, what: str, way: str, tm
         (
             ["net/data.pkl", "net/version", "net/data/0"],
             "a pickle of PyTorch",
-            "pilotlight convert model.zip model.onnx",
+            r"export the network there: torch\.export\.save",
         ),
         (
             ["net/data.pkl", "net/constants.pkl", "net/code/net.py"],

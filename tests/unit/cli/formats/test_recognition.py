@@ -221,7 +221,6 @@ def test_what_is_no_model_is_refused_with_a_reason(content: bytes, why: str, tmp
     [
         ({"config.json": "{}", "metadata.json": '{"keras_version": "3.15.1"}'}, "a Keras model"),
         ({"net/data.pkl": "", "net/code/__torch__.py": "", "net/version": "3"}, "a TorchScript model of PyTorch"),
-        ({"net/data.pkl": "", "net/version": "3"}, "a pickle of PyTorch"),
         ({"net/archive_format": "pt2", "net/models/model.json": "{}"}, "an ExportedProgram of PyTorch"),
     ],
 )

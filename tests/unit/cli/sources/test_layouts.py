@@ -123,6 +123,23 @@ TAKEN: dict[str, tuple[FILES, str, Taken]] = {
             ),
         ),
     ),
+    **{
+        f"MLflow, {flavor}, {file}": (
+            {"MLmodel": mlmodel(f"{flavor}:\n  {key}: data\n"), f"data/{file}": "", "data/other.txt": ""},
+            "",
+            Taken(
+                f"data/{file}",
+                Declared("MLmodel"),
+                (f"FOLDER is an MLflow model of the flavor {flavor}; data/{file} is taken",),
+            ),
+        )
+        for flavor, key, file in (
+            ("pytorch", "model_data", "model.pt2"),
+            ("pytorch", "model_data", "model.pth"),
+            ("keras", "data", "model.keras"),
+            ("tensorflow", "data", "model.keras"),
+        )
+    },
     "Hugging Face, another file": (
         {"config.json": '{"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}', "model.onnx": "", "model_int8.onnx": ""},
         "model_int8.onnx",
@@ -207,12 +224,19 @@ REFUSED: dict[str, tuple[FILES, str, str]] = {
         ),
     ),
     "MLflow, another flavor": (
-        {"MLmodel": mlmodel("pytorch:\n  model_data: data")},
+        {"MLmodel": mlmodel("spark:\n  model_data: sparkml")},
         "",
         (
-            "FOLDER is an MLflow model of the flavor pytorch; expected one of onnx, sklearn, xgboost, "
-            "lightgbm, catboost: convert the model to ONNX with 'pilotlight convert', or log it with "
-            "mlflow.onnx"
+            "FOLDER is an MLflow model of the flavor spark; expected one of onnx, sklearn, xgboost, lightgbm, "
+            "catboost, pytorch, keras, tensorflow; log the model with mlflow.onnx"
+        ),
+    ),
+    "MLflow with a SavedModel": (
+        {"MLmodel": mlmodel("keras:\n  data: data"), "data/model/saved_model.pb": ""},
+        "",
+        (
+            "FOLDER/data/model is a TensorFlow SavedModel; convert it where TensorFlow is: python -m tf2onnx.convert "
+            "--saved-model FOLDER/data/model --output model.onnx"
         ),
     ),
     "MLflow without its file": (
