@@ -135,24 +135,6 @@ def test_a_plain_document_gets_the_body_that_its_route_answers(
     assert ("error" in found) == (by_http["statusCode"] != 200)
 
 
-def test_a_path_in_front_of_the_routes_is_taken_off_where_the_setting_names_it(model: Pinned) -> None:
-    with (
-        stored("aws", model) as store,
-        in_lambda(model, store, PILOTLIGHT_BASE_PATH="/models/fraud") as runtime,
-    ):
-        statuses = {
-            path: runtime.invoke(http_api_event(HttpRequest("GET", path)))["statusCode"]
-            for path in ("/models/fraud/health", "/health", "/models/fraud", "/models/fraudulent/health", "/health/x")
-        }
-    assert statuses == {
-        "/models/fraud/health": 200,
-        "/health": 200,
-        "/models/fraud": 200,
-        "/models/fraudulent/health": 404,
-        "/health/x": 404,
-    }
-
-
 def test_a_rest_api_gets_no_bytes_and_no_compression_unless_it_decodes_base64(function: LambdaRuntime) -> None:
     """The first would arrive as base64, by the second a client would fail to decompress it."""
     rows = json.dumps({"instances": [[1.0] * 30] * 200}).encode()

@@ -109,6 +109,22 @@ def test_a_setting_that_does_not_exist_is_named_by_the_function(cloud: str, lock
         pass
 
 
+def test_a_path_in_front_of_the_routes_is_taken_off_where_the_setting_names_it(
+    cloud: str, lock: Path, store: str
+) -> None:
+    with serving(cloud, lock, store, environ={**os.environ, "PILOTLIGHT_BASE_PATH": "/models/fraud"}) as server:
+        path, document = sample_request()
+        assert send(server.url, f"/models/fraud{path}", document).status == 200
+        paths = ("/models/fraud/health", "/health", "/models/fraud", "/models/fraudulent/health", "/health/x")
+        assert {path: send(server.url, path).status for path in paths} == {
+            "/models/fraud/health": 200,
+            "/health": 200,
+            "/models/fraud": 200,
+            "/models/fraudulent/health": 404,
+            "/health/x": 404,
+        }
+
+
 def test_a_port_that_is_taken_is_told_before_anything_starts(cloud: str, lock: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
