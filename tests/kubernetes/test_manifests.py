@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pilotlight_cli.assets import ROOT
-from pilotlight_cli.hostenv import host_packages, isolated_python
+from manifests import MANIFESTS, by_kind, kustomize, needs_kubectl
+from pilotlight_cli.hostenv import isolated_python
 
 KUBERNETES = "1.37.0"  # the version of the schemas
-MANIFESTS = ROOT / "examples" / "kubernetes"
-
-needs_kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="NO KUBECTL HERE: no kustomization is built and checked"
-)
-
 RELEASE = [
     "ConfigMap",
     "Deployment",
@@ -40,17 +34,6 @@ FOLDERS: dict[str, tuple[list[str], list[str]]] = {
     "rollouts/istio": ([], ["DestinationRule", "VirtualService"]),
     "kserve": ([], ["InferenceService", "ServingRuntime"]),
 }
-
-
-def kustomize(folder: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-@pytest.fixture(scope="module")
-def packages() -> Path:
-    return host_packages(ROOT / "tools" / "kubernetes.txt")
 
 
 def validate(packages: Path, documents: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -99,10 +82,7 @@ def test_the_schemas_find_a_wrong_field(
 
 @needs_kubectl
 def test_no_selector_of_one_release_selects_a_pod_of_the_other() -> None:
-    prod, canary = (
-        {each["kind"]: each for each in kustomize(MANIFESTS / folder)}
-        for folder in ("overlays/prod", "rollouts/canary")
-    )
+    prod, canary = by_kind("overlays/prod"), by_kind("rollouts/canary")
 
     for one, other in ((prod, canary), (canary, prod)):
         labels = other["Deployment"]["spec"]["template"]["metadata"]["labels"]
