@@ -42,15 +42,15 @@ def written(
         (
             {"opset": 99},
             (
-                r"^model\.onnx has opset 99 of ai\.onnx, but onnxruntime \S+ supports opsets up to (\d+); export it for "
-                r"opset \1, or convert it with onnx\.version_converter$"
+                r"^model\.onnx has opset 99 of ai\.onnx, but onnxruntime \S+ supports opsets up to (\d+); export it "
+                r"for opset \1, or convert it with onnx\.version_converter$"
             ),
         ),
         (
             {"domain": "ai.onnx.ml", "of_domain": 99},
             (
-                r"^model\.onnx has opset 99 of ai\.onnx\.ml, but onnxruntime \S+ supports opsets up to (\d+); export it "
-                r"for opset \1 of that domain: target_opset=\{'ai\.onnx\.ml': \1\} in skl2onnx$"
+                r"^model\.onnx has opset 99 of ai\.onnx\.ml, but onnxruntime \S+ supports opsets up to (\d+); export "
+                r"it for opset \1 of that domain: target_opset=\{'ai\.onnx\.ml': \1\} in skl2onnx$"
             ),
         ),
         ({"operator": "Nope"}, r"^model\.onnx uses the operator Nope, which onnxruntime \S+ does not have; "),
