@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import requests
 
-from container import ContainerError, build_image, find_docker
-from containers import PORT, Container, docker, python_base, running
+from containers import PORT, Built, Container, docker, running, sample_image, sample_store
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.local.client import send
-from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
+from pilotlight_cli.local.stores import EmbeddedStore, gcs_store
 from pilotlight_cli.pinning.requirements import pins
-from pilotlight_cli.registry.availability import ensure_published
-from pilotlight_cli.staging import build
-from pilotlight_cli.stores import open_store
 from repository import LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
@@ -38,39 +29,15 @@ ANSWER = {
 }
 
 
-@dataclass(frozen=True)
-class Built:
-    """An image, the package that it was built from, and where its containers reach this machine."""
-
-    image: str
-    package: Path
-    address: str
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    base, missing = python_base()
-    if missing:
-        pytest.skip(missing)
-    try:
-        find_docker(os.environ)
-    except ContainerError as error:
-        pytest.skip(str(error))
-    package = tmp_path_factory.mktemp("package") / "gcp"
-    build("gcp", LOCK, package, lambda _: None)
-    (package / ".env").write_text("SECRET=1")
-    image = f"pilotlight-test-{secrets.token_hex(4)}:1"
-    build_image(image, base=base, environ=os.environ, package=package, capture=True)
-    yield Built(image, package, host_address(image, "python"))
-    docker("image", "rm", image)
+    with sample_image(tmp_path_factory.mktemp("package")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def store(built: Built) -> Iterator[EmbeddedStore]:
-    """Yield a store on this machine that containers reach; it has the sample model."""
-    with gcs_store(built.address) as found:
-        with acting_in(found.environ):
-            ensure_published(LOCK, open_store(found.url))
+    with sample_store(built.address) as found:
         yield found
 
 

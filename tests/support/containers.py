@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from container import ContainerError, build_image, find_docker
 from pilotlight_cli.assets import ROOT
+from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
+from pilotlight_cli.registry.availability import ensure_published
+from pilotlight_cli.staging import build
+from pilotlight_cli.stores import open_store
+from repository import LOCK
 from waiting import wait_until
 
 PORT = 9000  # not the image's own
@@ -62,6 +74,43 @@ class Container:
         """Stop it as platforms do, with SIGKILL after so many seconds (which gives 137), and return the exit code."""
         docker("stop", "--time", str(seconds), self.id)
         return int(self.state["ExitCode"])
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image, the package that it was built from, and where its containers reach this machine."""
+
+    image: str
+    package: Path
+    address: str
+
+
+@contextmanager
+def sample_image(folder: Path) -> Iterator[Built]:
+    """Build the image of the sample, with a hidden file in its package; skip the test where that is not possible."""
+    base, missing = python_base()
+    if missing:
+        pytest.skip(missing)
+    try:
+        find_docker(os.environ)
+    except ContainerError as error:
+        pytest.skip(str(error))
+    package = folder / "gcp"
+    build("gcp", LOCK, package, lambda _: None)
+    (package / ".env").write_text("SECRET=1")
+    image = f"pilotlight-test-{secrets.token_hex(4)}:1"
+    build_image(image, base=base, environ=os.environ, package=package, capture=True)
+    yield Built(image, package, host_address(image, "python"))
+    docker("image", "rm", image)
+
+
+@contextmanager
+def sample_store(address: str) -> Iterator[EmbeddedStore]:
+    """Run a store on this machine that containers reach; it has the sample model."""
+    with gcs_store(address) as found:
+        with acting_in(found.environ):
+            ensure_published(LOCK, open_store(found.url))
+        yield found
 
 
 @contextmanager
