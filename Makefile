@@ -91,7 +91,7 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check AWS templates, their translat
 	@$(CHECKOV) --framework cloudformation --skip-check CKV_AWS_115,CKV_AWS_116,CKV_AWS_117,CKV_AWS_158,CKV_AWS_173 \
 		--file template.yaml bootstrap.yaml deploy/aws/*.yaml $(TRANSLATION)/*.json
 	@$(CHECKOV) --framework dockerfile \
-		--file functions/gcp/container/Dockerfile
+		--file functions/gcp/container/Dockerfile functions/container/Dockerfile
 	@# The kustomizations give the image and the namespace, which these three checks look for in each file.
 	@$(CHECKOV) --framework kubernetes --skip-check CKV_K8S_14,CKV_K8S_21,CKV_K8S_43 \
 		--directory examples/kubernetes

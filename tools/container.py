@@ -57,7 +57,13 @@ def image_name(package: Path = PACKAGE) -> str:
 
 
 def build_image(
-    image: str, *, base: str, environ: Mapping[str, str], package: Path = PACKAGE, capture: bool = False
+    image: str,
+    *,
+    base: str,
+    environ: Mapping[str, str],
+    package: Path = PACKAGE,
+    dockerfile: Path = DOCKERFILE,
+    capture: bool = False,
 ) -> None:
     """Build the image of a staged package on `base`, or on the Dockerfile's own base where `base` is empty.
 
@@ -70,7 +76,7 @@ def build_image(
     options += [f"--label=org.opencontainers.image.version={image.rpartition(':')[2]}"]
     options += [f"--build-arg=BASE={base}"] if base else []
     with _secrets(environ) as secrets:
-        command = [program, "build", "--file", str(DOCKERFILE), "--tag", image, *options, *secrets, str(package)]
+        command = [program, "build", "--file", str(dockerfile), "--tag", image, *options, *secrets, str(package)]
         done = subprocess.run(
             command,
             env=_with_buildkit(environ),

@@ -1,4 +1,4 @@
-"""Writes functions/gcp/predict/requirements.lock: the packages that the function needs on Google Cloud.
+"""Writes the requirements.lock of functions/gcp/predict and functions/container/kafka: what they need beside a model's.
 
 Usage: python tools/lock_platform.py [--upgrade]
 """
@@ -6,8 +6,17 @@ Usage: python tools/lock_platform.py [--upgrade]
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
-from pilotlight_cli.pinning.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+from pilotlight_cli.pinning.requirements import (
+    CONTAINER_LOCK,
+    PLATFORM,
+    PLATFORM_LOCK,
+    PYTHON_VERSION,
+    pins,
+    resolve_pins,
+)
 
 HEADER = (
     f"# Written by 'python tools/lock_platform.py' for Python {PYTHON_VERSION} on {PLATFORM} from requirements.in.\n"
@@ -19,15 +28,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--upgrade", action="store_true", help="upgrade everything to the newest versions")
     upgrade = parser.parse_args().upgrade
-    wanted = PLATFORM_LOCK.with_name("requirements.in").read_text().split()
-    previous = PLATFORM_LOCK.read_text() if PLATFORM_LOCK.exists() else ""
-    text = resolve_pins(wanted, previous=previous, header=HEADER, upgrade=upgrade)
-    PLATFORM_LOCK.write_text(text)
+    write(PLATFORM_LOCK, [], upgrade=upgrade)
+    write(CONTAINER_LOCK, [PLATFORM_LOCK], upgrade=upgrade)  # a model's packages are pinned to suit both
+
+
+def write(lock: Path, constraints: Sequence[Path], *, upgrade: bool) -> None:
+    """Write a lock from the requirements.in beside it, and print what changed."""
+    wanted = lock.with_name("requirements.in").read_text().split()
+    previous = lock.read_text() if lock.exists() else ""
+    text = resolve_pins(wanted, constraints=constraints, previous=previous, header=HEADER, upgrade=upgrade)
+    lock.write_text(text)
     before, after = pins(previous), pins(text)
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             print(f"{name} {before.get(name, '-')} -> {after.get(name, '-')}")
-    print(f"{PLATFORM_LOCK.name}: {len(after)} packages")
+    print(f"{lock.parent.name}/{lock.name}: {len(after)} packages")
 
 
 if __name__ == "__main__":

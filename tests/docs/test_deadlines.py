@@ -13,7 +13,11 @@ from pilotlight_cli.assets import ROOT
 
 SECTION = pages.section(pages.read("docs/concepts/architecture.md"), "## Deadlines")
 ROWS = [(row[1], row[2], re.findall(r"`([^`]+)`", row[3])) for row in pages.table(SECTION)]
-ENTRIES = ("functions/aws/predict/execution_environment.py", "functions/gcp/predict/cloud_instance.py")
+ENTRIES = (
+    "functions/aws/predict/execution_environment.py",
+    "functions/gcp/predict/cloud_instance.py",
+    "functions/container/kafka/kafka_main.py",
+)
 CONSTANTS = [(values, names) for _, values, names in ROWS if names[0] != "deadline="]
 
 

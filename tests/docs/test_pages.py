@@ -16,6 +16,7 @@ import emf
 import pilotlight
 from docs import pages
 from docs.pages import NOTES, OF_PROJECT, PAGES, Block
+from kafka_settings import KAFKA_SETTINGS
 from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Scored, Served, fields
 from pilotlight_cli import regular_files
@@ -74,6 +75,9 @@ NOT_RUN = {
     ("docs/guides/score-on-google-cloud.md", "it needs a Google Cloud project"): 5,
     ("docs/guides/run-in-a-container.md", "it needs a Google Cloud project"): 1,
     ("docs/guides/run-in-a-container.md", "it pulls an image"): 1,
+    ("docs/guides/score-a-kafka-topic.md", "it needs a broker; the tests run the consumer on a real one"): 1,
+    ("docs/guides/score-a-kafka-topic.md", "it pulls an image"): 1,
+    ("docs/guides/score-a-kafka-topic.md", "properties of Kafka's client"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
     ("docs/guides/run-on-kubernetes.md", "it needs a cluster"): 3,
     ("docs/guides/sign-a-model.md", "model_signing has an environment of its own"): 2,
@@ -274,11 +278,24 @@ def test_the_settings_table_is_the_code() -> None:
         assert setting.meaning in meaning
 
 
+def test_the_table_of_kafka_settings_is_the_code() -> None:
+    rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## Kafka settings"))
+    named = {row[0].strip("`"): row[1:] for row in rows}
+    assert named.keys() == {setting.variable for setting in KAFKA_SETTINGS}
+    for setting in KAFKA_SETTINGS:
+        default, meaning = named[setting.variable]
+        without = "empty" if setting.is_valid("") else "none; it must be set"
+        assert default.strip("`") == (setting.default or without), setting.name
+        assert setting.meaning in meaning
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
     of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
-    assert named <= {setting.variable for setting in SETTINGS} | of_commands | {PASSPHRASE, OWNER_VARIABLE}
+    of_kafka = {setting.variable for setting in KAFKA_SETTINGS}
+    named = {name for name in named if not name.startswith("PILOTLIGHT_KAFKA_CLIENT_")} - {"PILOTLIGHT_KAFKA_"}
+    assert named <= {setting.variable for setting in SETTINGS} | of_kafka | of_commands | {PASSPHRASE, OWNER_VARIABLE}
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST, SCORED], ids=["cold_start", "request", "records"])

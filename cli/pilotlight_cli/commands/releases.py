@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,7 +13,6 @@ from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
     Architecture,
     AsJson,
-    Cloud,
     Engine,
     LockPath,
     ModelName,
@@ -154,13 +153,17 @@ def rollback(context: typer.Context, model: ModelName = "", json: AsJson = False
 def build(
     *,
     cloud: Annotated[
-        Cloud | None, typer.Option("--cloud", help="Build the package for one cloud only.", show_default=False)
+        Literal["aws", "gcp", "container"] | None,
+        typer.Option("--cloud", help="Build the package for one cloud only, or for a container.", show_default=False),
     ] = None,
     model: ModelName = "",
     lock: LockPath = None,
     function: Annotated[
         str,
-        typer.Option("--function", help="Function to package: predict or records; on AWS also hooks or authorizer."),
+        typer.Option(
+            "--function",
+            help="Function to package: predict or records; on AWS also hooks or authorizer; in a container kafka.",
+        ),
     ] = "predict",
     out: Annotated[
         Path | None,

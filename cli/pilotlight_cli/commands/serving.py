@@ -92,6 +92,20 @@ def serve(
     run_serve(served, path, store, port, compare, once=once)
 
 
+def consume(
+    model: ModelName = "",
+    lock: LockPath = None,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="URL", help="Model store (default: the project's).", show_default=False),
+    ] = None,
+) -> None:
+    """Score Kafka topics with the pinned model on this machine; PILOTLIGHT_KAFKA_ variables name them."""
+    from pilotlight_cli.local.kafka_runtime import run_consume
+
+    run_consume(selected(model, lock).lock, store)
+
+
 def dev(
     *,
     path: Annotated[

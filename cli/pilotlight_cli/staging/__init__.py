@@ -35,8 +35,8 @@ def build(
     """Stage the package of a cloud's function in `out`, which is replaced. `say` gets a line for each slow step.
 
     On AWS the libraries of a function with the model go into the folder, for one of `requirements.PLATFORMS`; Google's
-    builder installs them itself, from requirements.txt. `limit` is the size in bytes that AWS accepts. Raise
-    BuildError, FormatError, LockMismatch or SignatureRefused.
+    builder and that of a container image install them themselves, from requirements.txt. `limit` is the size in bytes
+    that AWS accepts. Raise BuildError, FormatError, LockMismatch or SignatureRefused.
     """
     check_replaceable(out, cloud, function)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
@@ -72,9 +72,10 @@ def _check(lock: Path) -> None:
 
 def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:
     text = requirements(cloud, lock)
-    if cloud == "gcp":
+    if cloud != "aws":
         (staged / "requirements.txt").write_text(text)
-        write_gcloudignore(staged)
+        if cloud == "gcp":
+            write_gcloudignore(staged)
         return
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
     install(text, staged, architecture, ENGINES[load_lock(lock).model.runtime.engine])

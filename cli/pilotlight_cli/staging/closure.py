@@ -25,6 +25,22 @@ def imported_modules(sources: Iterable[Path], package: Path, names: Iterable[str
     return sorted(found)
 
 
+def sibling_modules(sources: Iterable[Path], folders: Iterable[Path]) -> list[Path]:
+    """Return the modules of folders that `sources` import, directly or indirectly, anywhere in their code.
+
+    Such a folder is no package: its modules import each other by their bare names.
+    """
+    modules = {file.stem: file for folder in folders for file in folder.glob("*.py")}
+    found: set[Path] = set()
+    waiting = [*sources]
+    while waiting:
+        names = {name.partition(".")[0] for name in _imports(waiting.pop())}
+        reached = {modules[name] for name in names & modules.keys()} - found
+        waiting += sorted(reached)
+        found |= reached
+    return sorted(found)
+
+
 def _files(name: str, package: Path) -> Iterator[Path]:
     """Yield the files that importing a dotted name runs; none if it is outside the package."""
     parts = name.split(".")

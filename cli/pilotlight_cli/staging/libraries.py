@@ -15,19 +15,21 @@ from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.package import BuildError
-from pilotlight_cli.staging.sources import PREDICT, beside
+from pilotlight_cli.staging.sources import CONTAINER, KAFKA, PREDICT, beside
 from pilotlight_cli.staging.trim import prune
 
 
 def requirements(cloud: str, lock: Path) -> str:
-    """Return the hash-pinned requirements of a package: the model's own, and on Google Cloud the framework's.
+    """Return the hash-pinned requirements of a package: the model's own, and those of the platform, if it has any.
+
+    On Google Cloud they are the framework's, in a container the clients of Kafka and of the stores.
 
     `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.
     On AWS we install the packages; for an engine that opens only some files, without their dependencies: the C API uses
     neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two versions.
     """
     model = decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS)
-    platform = FUNCTIONS / cloud / PREDICT / REQUIREMENTS
+    platform = FUNCTIONS / cloud / (KAFKA if cloud == CONTAINER else PREDICT) / REQUIREMENTS
     frame = platform.read_text() if platform.exists() else ""
     for name in sorted(pins(model).keys() & pins(frame).keys()):
         if pins(model)[name] != pins(frame)[name]:

@@ -10,13 +10,17 @@ from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, Lock
 from pilotlight_cli.assets import CORE, FUNCTIONS
 from pilotlight_cli.pinning.pin import REQUIREMENTS
+from pilotlight_cli.project.folders import CLOUDS
 from pilotlight_cli.registry.digests import content_entry, difference
-from pilotlight_cli.staging.closure import imported_modules
+from pilotlight_cli.staging.closure import imported_modules, sibling_modules
 from pilotlight_cli.staging.package import BuildError
 
 # The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
-PREDICT, RECORDS = "predict", "records"
-WITH_MODEL = (PREDICT, RECORDS)
+PREDICT, RECORDS, KAFKA = "predict", "records", "kafka"
+WITH_MODEL = (PREDICT, RECORDS, KAFKA)
+
+# What runs in a container, which reaches the stores of both clouds by the modules of their predict functions.
+CONTAINER = "container"
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
 
@@ -34,6 +38,10 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
         shutil.copytree(_function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
         if cloud == "gcp":
             (out / "records_main.py").replace(out / "main.py")
+    if cloud == CONTAINER:
+        folders = [_function_folder(one, PREDICT) for one in CLOUDS]
+        for file in sibling_modules(sorted(out.glob("*.py")), folders):
+            shutil.copyfile(file, out / file.name)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
     for file in imported_modules(sorted(out.rglob("*.py")), CORE, engines):
         copy = out / file.relative_to(CORE.parent)

@@ -37,6 +37,11 @@ def warn(message: str) -> None:
     _write({"severity": "WARNING", "event": "warning", "message": message})
 
 
+def fail(message: str) -> None:
+    """Write a line for a problem that ends the process."""
+    _write({"severity": "ERROR", "event": "error", "message": message})
+
+
 def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, object]:
     """Return the fields that link a line to its request: the execution's id, and the trace that a header names.
 

@@ -112,6 +112,7 @@ FORMS = {
     "rollback": ([], set(), {"--model", "--json"}),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--compare", "--once"}),
+    "consume": ([], set(), {"--model", "--lock", "--store"}),
     "dev": (["path"], set(), {"--cloud", "--model", "--port"}),
     "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
     "deploy": ([], set(), set()),
