@@ -172,14 +172,20 @@ def _takes_missing(graph: Graph, name: str) -> bool:
     readers = list(_readers(graph, name, _KEEPS_MISSING))
     ends = {output.name for output in graph.outputs}
     passed = any(made in ends for node, _ in readers for made in node.outputs if node.operator in _KEEPS_MISSING)
-    reading = [node for node, _ in readers if node.operator not in _KEEPS_MISSING]
-    return bool(reading) and not passed and name not in ends and all(map(_expects_missing, reading))
+    reading = [(node, read) for node, read in readers if node.operator not in _KEEPS_MISSING]
+    expected = all(_expects_missing(graph, node, read) for node, read in reading)
+    return bool(reading) and not passed and name not in ends and expected
 
 
-def _expects_missing(node: Node) -> bool:
+def _expects_missing(graph: Graph, node: Node, name: str) -> bool:
     if node.operator == "Imputer":
         replaced = node.attributes.get("replaced_value_float")
         return replaced is not None and any(map(isnan, replaced.numbers(2, "f")))
+    if node.operator == "Where":  # another value where this one is missing
+        asked = graph.producer(node.inputs[0])
+        return asked is not None and asked.operator == "IsNaN" and asked.inputs[0] == name == node.inputs[2]
+    if node.operator == "IsNaN":
+        return True
     return node.operator in _TREES and any(node.integers("nodes_missing_value_tracks_true"))
 
 

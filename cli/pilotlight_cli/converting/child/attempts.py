@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
 from pilotlight_cli.converting.child import rows, thresholds
 from pilotlight_cli.converting.child.compare import Agreement, Rows, compare
+from pilotlight_cli.converting.child.ensemble import EQUAL
 from pilotlight_cli.converting.child.errors import CannotConvert
 from pilotlight_cli.converting.child.estimators import convert
+from pilotlight_cli.converting.child.inversion import invert
 from pilotlight_cli.converting.child.models import Converted
 
 
@@ -27,10 +29,11 @@ class Proven:
 def prove(model: Any, given: rows.Given | None, count: int) -> Proven:  # noqa: ANN401 - the libraries may be untyped
     """Convert a model and compare the answers for the given rows, or for so many made up.
 
-    Graphs are tried in double precision and in FP32, in which converters support more. Raise CannotConvert with the
-    first reason if none agrees.
+    Graphs are tried in double precision and in FP32, in which converters support more. Raise CannotConvert if none
+    agrees: with the first row that differs, or where no graph ran with the first reason.
     """
     problems: list[str] = []
+    differing: list[str] = []
     made: list[Converted] = []
     for missing in (True, False):
         for attempt in made or _graphs(model, made, problems):
@@ -41,10 +44,10 @@ def prove(model: Any, given: rows.Given | None, count: int) -> Proven:  # noqa: 
                 continue
             if not proven.agreement.problem:
                 return replace(proven, notes=_notes(attempt, missing=missing))
-            problems.append(proven.agreement.problem)
+            differing.append(proven.agreement.problem)
         if given:
             break
-    raise CannotConvert(problems[0])
+    raise CannotConvert([*differing, *problems][0])
 
 
 def _graphs(model: Any, made: list[Converted], problems: list[str]) -> Iterator[Converted]:  # noqa: ANN401
@@ -87,12 +90,25 @@ def _rows(converted: Converted, given: rows.Given | None, count: int, *, missing
         whole = thresholds.categories(splits)
         columns = rows.generate(table, known, whole, count, missing=missing and _takes_missing(converted))
     columns = [values if values.dtype == object else values.astype(table.dtype) for values in columns]
-    features = np.zeros(0, np.int64)
-    if splits:
-        probes, features = thresholds.probe(splits, np.stack(columns, axis=1), table.dtype)
-        columns = [np.concatenate([values, probes[:, index]]) for index, values in enumerate(columns)]
-    answers = _answers(converted, columns, given=given is not None)
+    answers, features = _called(lambda: _answers(converted, columns, splits), given=given is not None)
     return Rows({column.name: values for column, values in zip(table.columns, columns)}, answers, features)
+
+
+def _answers(converted: Converted, columns: list[Any], splits: list[thresholds.Node]) -> tuple[dict[str, Any], Any]:
+    """Add rows on thresholds to the columns; return the library's answers, and the column in question of each added."""
+    table, front, features = converted.table, converted.front, np.zeros(0, np.int64)
+    added: list[Any] = []
+    if splits:
+        probes, features, _ = thresholds.probe(splits, np.stack(columns, axis=1), table.dtype)
+        added = list(probes.T)
+    elif front:
+        behind = [split for split in thresholds.nodes(converted.model, front.value) if split.mode != EQUAL]
+        transformed = front.transform(columns)
+        probes, asked, sources = thresholds.probe(behind, transformed, front.dtype)
+        base = [values[sources] for values in columns]
+        added, features = invert(front, base, transformed[sources].astype(front.dtype), probes, asked)
+    columns[:] = [np.concatenate([values, *added[index : index + 1]]) for index, values in enumerate(columns)]
+    return converted.predict(rows.arrange(table, columns)), features
 
 
 def _takes_missing(converted: Converted) -> bool:
@@ -106,9 +122,9 @@ def _takes_missing(converted: Converted) -> bool:
     return True
 
 
-def _answers(converted: Converted, columns: list[Any], *, given: bool) -> dict[str, Any]:
+def _called(call: Callable[[], Any], *, given: bool) -> Any:  # noqa: ANN401
     try:
-        return converted.predict(rows.arrange(converted.table, columns))
+        return call()
     except Exception as error:  # any library's own error
         raise CannotConvert(
             "the model fails on {}: {}: {}{}".format(

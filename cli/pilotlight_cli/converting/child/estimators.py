@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Sequence
+from functools import partial
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from pilotlight_cli.converting.child import boosters, columns
+from pilotlight_cli.converting.child import boosters, columns, imputers, rows
 from pilotlight_cli.converting.child.errors import CannotConvert
 from pilotlight_cli.converting.child.graph import (
     DOUBLE,
@@ -24,6 +25,7 @@ from pilotlight_cli.converting.child.graph import (
     describe,
     model_of,
 )
+from pilotlight_cli.converting.child.inversion import Front
 from pilotlight_cli.converting.child.models import Column, Converted, Table, Trees
 
 _STRING = 8  # onnx.TensorProto
@@ -40,6 +42,7 @@ def convert(model: Any, dtype: str) -> Converted:  # noqa: ANN401 - the librarie
     if trees is None:
         return _converted(model, dtype)
     classes, predict, notes = _answers(model, final, trees)
+    front = None
     if steps:
         table = replace(columns.find(model), dtype=dtype)
         graph, onnx_model = Graph(), _transformed(steps, table)
@@ -50,6 +53,7 @@ def convert(model: Any, dtype: str) -> Converted:  # noqa: ANN401 - the librarie
         onnx_model.graph.initializer.extend(graph.initializers)
         onnx_model.graph.output.extend(model_of(Graph(), [], _ends(trees, classes)).graph.output)
         _raise_opset(onnx_model)
+        front = Front(end.name, _transform(steps, table), "float32" if trees.narrow else "float64")
     else:
         names = trees.names or getattr(model, "feature_names_in_", ())
         found = [Column(str(name)) for name in (names if len(names) else map("f{}".format, range(trees.width)))]
@@ -59,7 +63,7 @@ def convert(model: Any, dtype: str) -> Converted:  # noqa: ANN401 - the librarie
         _write_trees(graph, _FEATURES, trees, classes)
         onnx_model = model_of(graph, _inputs(table), _ends(trees, classes))
     describe(onnx_model, [column.name for column in table.columns] if table.matrix else (), classes)
-    return Converted(onnx_model, table, predict, classes, exact=not steps, notes=notes)
+    return Converted(onnx_model, table, predict, classes, exact=not steps, notes=notes, front=front)
 
 
 def _steps(model: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
@@ -69,6 +73,18 @@ def _steps(model: Any) -> tuple[list[Any], Any]:  # noqa: ANN401
     steps = [(name, step) for name, step in model.steps if step is not None and step != "passthrough"]
     inner, final = _steps(steps[-1][1])
     return [*steps[:-1], *inner], final
+
+
+def _transform(steps: list[Any], table: Table) -> Callable[[Sequence[Any]], Any]:
+    """Return what turns columns into the features of a pipeline's last step."""
+
+    def transform(columns: Sequence[Any]) -> Any:  # noqa: ANN401 - an array
+        features = rows.arrange(table, columns)
+        for _, step in steps:
+            features = step.transform(features)
+        return np.asarray(features.toarray() if hasattr(features, "toarray") else features)
+
+    return transform
 
 
 def _answers(model: Any, final: Any, trees: Trees) -> tuple[Sequence[Any], Any, list[str]]:  # noqa: ANN401
@@ -160,11 +176,18 @@ def _skl2onnx(model: Any, table: Table, options: dict[str, Any]) -> Any:  # noqa
 
     opset = min(OPSET, skl2onnx.__max_supported_opset__)
     target = {"": opset, "ai.onnx.ml": ML_OPSET}
+    convert = partial(
+        skl2onnx.convert_sklearn,
+        model,
+        initial_types=_types(table),
+        target_opset=target,
+        custom_conversion_functions=imputers.converter(),
+    )
     try:
         try:
-            made = skl2onnx.convert_sklearn(model, initial_types=_types(table), options=options, target_opset=target)
+            made = convert(options=options)
         except NameError:  # a model without this option has no ZipMap
-            made = skl2onnx.convert_sklearn(model, initial_types=_types(table), target_opset=target)
+            made = convert()
     except Exception as error:  # skl2onnx has many errors for what it cannot convert
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         raise CannotConvert(f"skl2onnx cannot convert it: {type(error).__name__}: {first}") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Sequence
 
 from pilotlight_cli.converting.child.ensemble import Ensemble
+from pilotlight_cli.converting.child.inversion import Front
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Table:
 class Converted:
     """A converted model, and `predict`, which returns the library's outputs by name for what `Table` describes.
 
+    `front` is what transforms the rows before the trees of the graph, if something does.
     `exact` is whether the graph computes in the library's precision, so that another attempt would change nothing.
     """
 
@@ -62,3 +64,4 @@ class Converted:
     labels: Sequence[Any] = ()
     exact: bool = True
     notes: Sequence[str] = ()
+    front: Front | None = None

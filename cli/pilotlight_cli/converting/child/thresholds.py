@@ -30,9 +30,9 @@ class Node:
     path: Path_
 
 
-def nodes(model: Any) -> list[Node]:  # noqa: ANN401 - onnx may be untyped
-    """Return the splits of all trees that get the model's features as they are."""
-    inputs = {model.graph.input[0].name} if len(model.graph.input) == 1 else set()
+def nodes(model: Any, features: str = "") -> list[Node]:  # noqa: ANN401 - onnx may be untyped
+    """Return the splits of all trees that get these features: by default the model's as they are."""
+    inputs = {features or model.graph.input[0].name} if features or len(model.graph.input) == 1 else set()
     found: list[Node] = []
     for node in model.graph.node:
         if node.op_type in _PASSING and inputs.intersection(node.input):
@@ -85,14 +85,14 @@ def _splits(node: Any) -> Iterator[Node]:  # noqa: ANN401
             waiting += [(yes, (*path, (*step, True))), (no, (*path, (*step, False)))]
 
 
-def probe(splits: list[Node], rows: Any, dtype: str) -> tuple[Any, Any]:  # noqa: ANN401 - arrays
-    """Return rows just below, at and just above the thresholds, and the index of the feature in question of each.
+def probe(splits: list[Node], rows: Any, dtype: str) -> tuple[Any, Any, Any]:  # noqa: ANN401 - arrays
+    """Return rows just below, at and just above the thresholds; of each the feature in question, and where it is from.
 
-    Each is one of `rows` moved to where it reaches the split. A split that no row reaches has none.
+    Both are indices. Each is one of `rows` moved to where it reaches the split. A split that no row reaches has none.
     """
     kind = np.dtype(dtype).type
     chosen = splits[:: max(1, -(-len(splits) // MOST_NODES))]
-    made, features = [], []
+    made, features, sources = [], [], []
     for index, split in enumerate(chosen):
         row = rows[index % len(rows)].astype(dtype)
         bounds = _bounds(split.path, kind)
@@ -101,8 +101,8 @@ def probe(splits: list[Node], rows: Any, dtype: str) -> tuple[Any, Any]:  # noqa
         for feature, (low, high) in bounds.items():
             if low == np.inf:  # no number comes here
                 row[feature] = np.nan
-            elif not low <= row[feature] <= high:
-                row[feature] = next((bound for bound in (low, high) if np.isfinite(bound)), 0.0)
+            else:
+                row[feature] = min(max(np.nan_to_num(row[feature]), low), high)
         least, most = bounds.get(split.feature, (kind(-np.inf), kind(np.inf)))
         for probed in _around(split, kind):
             if least <= probed <= most and np.isfinite(probed):
@@ -110,7 +110,9 @@ def probe(splits: list[Node], rows: Any, dtype: str) -> tuple[Any, Any]:  # noqa
                 changed[split.feature] = probed
                 made.append(changed)
                 features.append(split.feature)
-    return np.array(made, dtype).reshape(-1, rows.shape[1]), np.array(features, np.int64)
+                sources.append(index % len(rows))
+    shaped = np.array(made, dtype).reshape(-1, rows.shape[1])
+    return shaped, np.array(features, np.int64), np.array(sources, np.int64)
 
 
 def _around(split: Node, kind: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 - a type of numpy

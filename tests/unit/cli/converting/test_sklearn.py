@@ -26,12 +26,13 @@ from sklearn.ensemble import (
     StackingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, PowerTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -110,6 +111,47 @@ def test_a_threshold_in_fp32_is_refused_with_the_row_and_its_feature() -> None:
 
     assert "as the library answers, for the row {" in found.problem
     assert re.search(r"on a threshold of f[0-7]; [0-9]+ of [0-9]+ rows differ$", found.problem)
+
+
+BEHIND: dict[str, Callable[[], Model]] = {
+    "a scaler": lambda: scaled(HistGradientBoostingClassifier(max_iter=20)),
+    "a scaler of values in FP32": lambda: scaled(RandomForestClassifier(20, random_state=0)),
+    "columns of an imputer and a scaler": lambda: prepared(HistGradientBoostingClassifier(max_iter=20)),
+    "a scaler in a pipeline": lambda: make_pipeline(
+        SimpleImputer(), make_pipeline(RobustScaler(), GradientBoostingRegressor(n_estimators=20, random_state=0))
+    ).fit(*values()),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_trees_behind_transformers_are_compared_on_their_thresholds(name: str) -> None:
+    proven = prove(BEHIND[name](), None, 100)
+    assert proven.agreement.problem == ""
+    assert len(proven.rows.features) > 500
+
+    found = compare(rounded(proven.model).SerializeToString(), proven.rows)
+
+    assert re.search(r"on a threshold of (f|size )[0-7]; [0-9]+ of [0-9]+ rows differ$", found.problem)
+
+
+def test_a_transformer_that_converters_have_in_fp32_alone_is_refused_with_the_row() -> None:
+    model = make_pipeline(PowerTransformer(), HistGradientBoostingClassifier(max_iter=20)).fit(*data())
+
+    with pytest.raises(CannotConvert, match=r"as the library answers, for the row \{.*, on a threshold of f[0-7]; "):
+        prove(model, None, ROWS)
+
+
+def test_features_of_several_columns_have_no_rows_on_thresholds() -> None:
+    model = make_pipeline(PCA(4), HistGradientBoostingClassifier(max_iter=5)).fit(*data())
+    assert len(prove(model, None, 100).rows.features) == 0
+
+
+def test_what_an_imputer_fills_in_keeps_its_precision() -> None:
+    table, target = data()
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(with_gaps(table), target)
+    proven = prove(model, None, 100)
+    assert proven.rows.columns["f0"].dtype == np.float64
+    assert proven.agreement.largest < 1e-12
 
 
 def test_a_model_whose_graphs_all_differ_is_refused() -> None:

@@ -156,6 +156,17 @@ def of_rows(*nodes: Any, ends: Any, shape: tuple[Any, ...] = ("N", 4), **constan
     return lambda folder: save(folder, nodes, [floats("x", *shape)], ends, made_of)
 
 
+def filled(asked: str, *chosen: str) -> Make:
+    """Make a model that chooses where a number is missing."""
+    return of_rows(
+        node("IsNaN", [asked], ["missing"]),
+        node("Where", ["missing", *chosen], ["y"]),
+        ends=[floats("y", "N", 2)],
+        shape=("N", 2),
+        filler=np.ones(2, np.float32),
+    )
+
+
 SPLIT = partial(node, "SplitToSequence")
 SCORES = "not between 0 and 1 with a sum of 1 in each row"
 LABELLED = f"X[any,4] features -> label[any] label; probabilities[any,3] probabilities {CLASSES}"
@@ -410,6 +421,12 @@ PUBLISHED: dict[str, tuple[Make, str, str]] = {
         "the batch, fixed at 8, was made free",
     ),
     "an imputer": (imputed(), "x[any,2] features missing -> filled[any,2] tensor", ""),
+    "missing values filled by operators": (
+        filled("x", "filler", "x"),
+        "x[any,2] features missing -> y[any,2] tensor",
+        "",
+    ),
+    "others than missing values replaced": (filled("x", "x", "filler"), "x[any,2] features -> y[any,2] tensor", ""),
     "an imputer beside another reader": (
         imputed("Abs"),
         "x[any,2] features -> filled[any,2] tensor; y0[any,2] tensor",
