@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from pilotlight.start.machine import Machine
 from pilotlight.telemetry import ColdStart, Report
 
 if TYPE_CHECKING:
+    from pilotlight.dataplane import ReadObject
     from pilotlight.service import Service
 
 OpenStore = Callable[[str], ObjectStore]
@@ -35,8 +36,8 @@ class Platform:
     `folder` is the root of its package. `stores` opens a model store's URL by its scheme. `reporter` makes, from a log
     level and a metrics namespace, the function that writes records as log lines and metrics. `deadline` limits the init
     phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
-    after the start, and its children serve. `primes`: the start includes a first prediction.
-    `scores_records`: results have to go somewhere, and a start without a destination fails.
+    after the start, and its children serve. `machine` looks at the machine as it is now. `primes`: the start includes a
+    first prediction. `scores_records`: results have to go somewhere, and a start without a destination fails.
     """
 
     folder: Path
@@ -45,7 +46,7 @@ class Platform:
     deadline: float
     started: float
     forks: bool = False
-    machine: Machine = Machine()
+    machine: Callable[[], Machine] = Machine
     primes: bool = False
     scores_records: bool = False
 
@@ -59,12 +60,14 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     began = time.monotonic()
     report = platform.reporter(DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE)
     try:
-        settings = read_settings(environ, platform.folder, platform.machine.processors)
+        machine = platform.machine()
+        settings = read_settings(environ, platform.folder, machine.processors)
         report = platform.reporter(settings.log_level, settings.metrics_namespace)
         if platform.scores_records and not settings.results:
             raise SettingsError("PILOTLIGHT_RESULTS is missing: without a destination all results would be lost")
         model = load_lock(settings.lock).model
         store = open_store(settings.store, platform.stores)
+        read_object = _input_objects(settings.input_prefixes, platform) if settings.input_prefixes else None
     except PilotlightError as error:
         # A line before the process dies: an alarm on failed starts counts it.
         report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
@@ -85,7 +88,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
             clock=time.monotonic,
             sleep=time.sleep,
             forks=platform.forks,
-            machine=platform.machine,
+            machine=machine,
             golden=golden if platform.primes else None,
         ),
         report,
@@ -105,6 +108,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         golden=golden,
         cors_origins=settings.cors_origins,
         base_path=settings.base_path,
+        read_object=read_object,
     )
     loader.finish()
     return service, loader
@@ -115,6 +119,23 @@ def _import_service() -> type[Service]:
     from pilotlight.service import Service  # noqa: PLC0415
 
     return Service
+
+
+def _input_objects(prefixes: Sequence[str], platform: Platform) -> ReadObject:
+    """Return what reads objects below these prefixes. Raises SettingsError for another cloud's."""
+    from pilotlight.fetch.inputs import InputObjects  # noqa: PLC0415 - few functions read any
+
+    for prefix in prefixes:
+        if prefix.partition("://")[0] not in platform.stores:
+            known = " or ".join(f"{scheme}://bucket/prefix/" for scheme in platform.stores)
+            raise SettingsError(f"PILOTLIGHT_INPUT_PREFIXES has {prefix!r}; expected {known}")
+    return InputObjects(
+        prefixes,
+        lambda url: open_store(url, platform.stores),
+        free_memory=lambda: platform.machine().free,
+        clock=time.monotonic,
+        sleep=time.sleep,
+    ).read
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from pilotlight.codec.encode import check_outputs
+from pilotlight.errors import Forbidden
 from pilotlight.frozen import EMPTY, TYPE_CHECKING
 from pilotlight.model.lock import Description
 from pilotlight.model.tensor import Tensor
@@ -25,17 +27,31 @@ _PROBE_TIMEOUT = 1.0
 _MIN_PREDICTION_TIME = 0.2
 
 
+ReadObject: TypeAlias = "Callable[[str, int, float, str], bytearray]"
+"""Returns an object's bytes, from its URL, its size, a deadline on the data plane's clock, and its place in a body."""
+
+
 class DataPlane:
     """The served model, behind every transport. Threads may call it at the same time."""
 
     def __init__(
-        self, model: Description, loader: Loader, *, clock: Callable[[], float], golden: Path | None = None
+        self,
+        model: Description,
+        loader: Loader,
+        *,
+        clock: Callable[[], float],
+        golden: Path | None = None,
+        read_object: ReadObject | None = None,
     ) -> None:
-        """`clock` is the monotonic clock of deadlines, in seconds. `golden` is the file of the golden samples."""
+        """`clock` is the monotonic clock of deadlines, in seconds. `golden` is the file of the golden samples.
+
+        `read_object` is None where no input may be read by reference.
+        """
         self.model = model
         self._loader = loader
         self._clock = clock
         self._golden = golden
+        self._read_object = read_object
 
     @property
     def sample(self) -> Sample | None:
@@ -47,6 +63,15 @@ class DataPlane:
     def wait(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait for a model that is being loaded, as `run` does. Raise NotReady."""
         self._loader.model(deadline - RESERVE, trace)
+
+    def read_object(self, url: str, size: int, path: str, deadline: float | None = None) -> bytearray:
+        """Return the `size` bytes of the object that an input names at `path`, by the deadline of its request.
+
+        Raise Forbidden, and what `fetch.inputs.InputObjects.read` does.
+        """
+        if self._read_object is None:
+            raise Forbidden("no input may be read by reference: PILOTLIGHT_INPUT_PREFIXES is empty", path)
+        return self._read_object(url, size, self._end(deadline), path)
 
     def run(
         self,
@@ -61,11 +86,15 @@ class DataPlane:
         fields for every log line of this call. Raise NotReady, PredictionTimeout, InvalidRequest if the model refuses
         the values, and whatever else its library raises.
         """
-        deadline = deadline - RESERVE if deadline is not None else self._clock() + REQUEST_TIMEOUT
+        deadline = self._end(deadline)
         model = self._loader.model(deadline, trace)
         outputs = model.predict(inputs, max(deadline - self._clock(), _MIN_PREDICTION_TIME))
         check_outputs(self.model.signature, outputs, rows)
         return outputs
+
+    def _end(self, deadline: float | None) -> float:
+        """Return when the work on a request has to end."""
+        return deadline - RESERVE if deadline is not None else self._clock() + REQUEST_TIMEOUT
 
     def check_ready(self, trace: Mapping[str, object] = EMPTY) -> None:
         """Raise NotReady while the model is not loaded, after starting another attempt if the last one gave up.

@@ -13,12 +13,15 @@ PilotlightError
 │   └── ObjectRefused        403 or 404, which a fresh role or a missing object gives
 └── RequestError             an error for the caller, with its HTTP status
     ├── InvalidRequest       400
+    ├── Forbidden            403
     ├── NotFound             404
     ├── MethodNotAllowed     405
     ├── RequestTimeout       408
     ├── TooLarge             413
     ├── UnsupportedMediaType 415
+    ├── InputRefused         424
     ├── NotReady             503
+    ├── InputUnavailable     503
     └── PredictionTimeout    504
 """
 
@@ -105,6 +108,13 @@ class InvalidRequest(RequestError):
     """400: the body or a header does not match the model's signature."""
 
 
+class Forbidden(RequestError):
+    """403: an input names an object that this function may not read for its callers."""
+
+    status = 403
+    code = "forbidden"
+
+
 class NotFound(RequestError):
     """404: unknown route, model or version."""
 
@@ -149,6 +159,24 @@ class UnsupportedMediaType(RequestError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class InputRefused(RequestError):
+    """424: the object that an input names is missing, or the function may not read it."""
+
+    status = 424
+    code = "input_refused"
+
+
+class InputUnavailable(RequestError):
+    """503: the store did not deliver the object that an input names; worth another try."""
+
+    status = 503
+    code = "input_unavailable"
+
+    def headers(self) -> dict[str, str]:
+        """Return when to try again (RFC 9110, 10.2.3)."""
+        return {"retry-after": "1"}
 
 
 class NotReady(RequestError):

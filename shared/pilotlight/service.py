@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pilotlight.codec.encode import to_json
-from pilotlight.dataplane import DataPlane
+from pilotlight.dataplane import DataPlane, ReadObject
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
 from pilotlight.http.headers import choose_request_id, compress, cross_origin_headers, decompress, log_trace
@@ -49,16 +49,18 @@ class Service:
         golden: Path | None = None,
         cors_origins: Sequence[str] = (),
         base_path: str = "",
+        read_object: ReadObject | None = None,
     ) -> None:
         """`clock` is the monotonic clock of a Request's deadline, in seconds.
 
         A body of more than `max_body_bytes` is refused; a function folder may cut it off one byte above that.
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
         `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
-        route's path: a domain's mapping or a load balancer's rule.
+        route's path: a domain's mapping or a load balancer's rule. `read_object` reads inputs by reference; None
+        refuses them.
         """
         self.model = model
-        self.plane = DataPlane(model, loader, clock=clock, golden=golden)
+        self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object)
         self.report = report
         self.max_body_bytes = max_body_bytes
         self._clock = clock

@@ -67,6 +67,14 @@ def _are_origins(value: str) -> bool:
     return bool(re.fullmatch(r"|\*|https?://[^,/\s]+(,https?://[^,/\s]+)*", value))
 
 
+def _are_prefixes(value: str) -> bool:
+    return all(re.fullmatch(r"(s3|gs)://[^/,\s]+/([^/,\s]+/)*", prefix) for prefix in _split(value))
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(value.split(",")) if value else ()
+
+
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
 _TOPIC = r"projects/[a-z0-9.:-]+/topics/[A-Za-z][\w.~+%-]{2,254}"
 _DESTINATION = (
@@ -155,6 +163,14 @@ SETTINGS = (
         parameter="BasePath",
     ),
     Setting(
+        "INPUT_PREFIXES",
+        "where V2 inputs may be read",
+        "",
+        _are_prefixes,
+        "prefixes like s3://bucket/inputs/ or gs://bucket/inputs/ separated by commas, or nothing",
+        parameter="InputPrefixes",
+    ),
+    Setting(
         "REST_API_BINARY",
         "whether a REST API in front decodes base64",
         "false",
@@ -200,6 +216,7 @@ class Settings:
     release: str = ""
     cors_origins: tuple[str, ...] = ()
     base_path: str = ""
+    input_prefixes: tuple[str, ...] = ()
     results: str = ""
     failures: str = ""
 
@@ -226,8 +243,9 @@ def read_settings(environ: Mapping[str, str], folder: Path, processors: int = 1)
         max_body_bytes=int(values["MAX_BODY_BYTES"]),
         threads=int(values["THREADS"] or processors),
         release=values["RELEASE"],
-        cors_origins=tuple(values["CORS_ORIGINS"].split(",")) if values["CORS_ORIGINS"] else (),
+        cors_origins=_split(values["CORS_ORIGINS"]),
         base_path=values["BASE_PATH"],
+        input_prefixes=_split(values["INPUT_PREFIXES"]),
         results=values["RESULTS"],
         failures=values["FAILURES"],
     )

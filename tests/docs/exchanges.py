@@ -12,7 +12,7 @@ from typing import NoReturn
 from docs.pages import Block
 from doubles import MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
-from pilotlight.errors import PredictionTimeout, RequestTimeout, StoreUnavailable
+from pilotlight.errors import ObjectRefused, PredictionTimeout, RequestTimeout, StoreUnavailable
 from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, load_lock
@@ -93,6 +93,10 @@ def _cross_origin(folder: Path) -> Service:
     return _booted(_SampleFolder(), folder, {"PILOTLIGHT_CORS_ORIGINS": "https://example.com"}, deadline=30)
 
 
+def _by_reference(folder: Path) -> Service:
+    return _booted(_SampleFolder(), folder, {"PILOTLIGHT_INPUT_PREFIXES": "gs://inputs/"}, deadline=30)
+
+
 def _unreachable(folder: Path) -> Service:
     """Use a store that never delivers."""
     return _booted(MemoryStore({}, [StoreUnavailable("no route to the store")] * 1000), folder, {}, deadline=0.05)
@@ -126,6 +130,7 @@ _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     "": _sample,
     "PILOTLIGHT_MAX_BODY_BYTES=200": _limited,
     "PILOTLIGHT_CORS_ORIGINS=https://example.com": _cross_origin,
+    "PILOTLIGHT_INPUT_PREFIXES=gs://inputs/": _by_reference,
     _UNREACHABLE: _unreachable,
     _LATE_BODY: _sample,
     "the store has other bytes": _altered,
@@ -140,8 +145,11 @@ class _SampleFolder:
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:
         """See `pilotlight.fetch.ObjectStore.fetch`."""
         assert timeout > 0
+        _, separator, file = key.rpartition("/")
+        if not separator:
+            raise ObjectRefused(f"{key} is not there")
         sink.restart("")
-        sink.write(0, (SAMPLE / key.rpartition("/")[2]).read_bytes())
+        sink.write(0, (SAMPLE / file).read_bytes())
 
 
 def _pinned() -> Description:

@@ -62,7 +62,7 @@ NOT_RUN = {
     ("docs/guides/publish-from-a-registry.md", "it needs an MLflow server; the tests publish from a real one"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs a registry; the tests publish from a real one"): 1,
     ("docs/guides/deploy-to-aws.md", "it needs an AWS account"): 6,
-    ("docs/guides/recipes-for-aws.md", "a template; cfn-lint checks it"): 3,
+    ("docs/guides/recipes-for-aws.md", "a template; cfn-lint checks it"): 4,
     ("docs/guides/recipes-for-aws.md", "it needs an AWS account"): 1,
     ("docs/guides/recipes-for-aws.md", "it needs aws-cdk-lib and Node.js"): 1,
     ("docs/guides/recipes-for-aws.md", "it pulls an image"): 1,

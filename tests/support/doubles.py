@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pilotlight.dataplane import ReadObject
 from pilotlight.errors import ObjectRefused, PilotlightError
 from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.fetch.model_files import ModelFiles
@@ -152,13 +153,20 @@ def service(
     records: Records | None = None,
     max_body_bytes: int = 4_500_000,
     cors_origins: Sequence[str] = (),
+    read_object: ReadObject | None = None,
 ) -> Service:
     """Return a service whose model is ready and is the function `predict`."""
     model, clock = description(signature), StepClock()
     plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
     loader = ReadyLoader(plan, FunctionModel(predict))
     return Service(
-        model, loader, records or Records(), max_body_bytes=max_body_bytes, clock=clock, cors_origins=cors_origins
+        model,
+        loader,
+        records or Records(),
+        max_body_bytes=max_body_bytes,
+        clock=clock,
+        cors_origins=cors_origins,
+        read_object=read_object,
     )
 
 

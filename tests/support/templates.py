@@ -113,6 +113,7 @@ SHAPING = {
     "Threads": "2",
     "MaxBodyBytes": "1000000",
     "BasePath": "/models/fraud",
+    "InputPrefixes": "s3://inputs/",
     "RestApiBinary": "true",
     "StoreUrl": "s3://elsewhere/models",
     "Tracing": "true",

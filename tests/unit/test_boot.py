@@ -113,7 +113,7 @@ def test_a_failed_start_counts_in_the_namespace_that_was_set(environ: dict[str, 
 def test_libraries_make_pools_of_as_many_threads_as_a_prediction_may_use_unless_told_otherwise(
     environ: dict[str, str],
 ) -> None:
-    platform = replace(Platforms(LOCK.parent).platform, machine=Machine(processors=2))
+    platform = replace(Platforms(LOCK.parent).platform, machine=lambda: Machine(processors=2))
     environ["OMP_NUM_THREADS"] = "7"
     boot(platform, environ)
     assert (environ["OPENBLAS_NUM_THREADS"], environ["OMP_NUM_THREADS"]) == ("2", "7")
@@ -122,7 +122,7 @@ def test_libraries_make_pools_of_as_many_threads_as_a_prediction_may_use_unless_
 def test_a_model_that_cannot_fit_fails_the_start_before_anything_is_fetched(environ: dict[str, str]) -> None:
     platforms = Platforms(LOCK.parent)
     with pytest.raises(ModelError, match="does not fit into memory"):
-        boot(replace(platforms.platform, machine=Machine(memory=1 << 20, free=1 << 10)), environ)
+        boot(replace(platforms.platform, machine=lambda: Machine(memory=1 << 20, free=1 << 10)), environ)
     (record,) = platforms.records.cold_starts
     assert (record.state, record.model_name, platforms.store.fetched) == ("failed", "breast-cancer", [])
 

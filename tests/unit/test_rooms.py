@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "records": {"codec", "dataplane", "model", "protocols", "telemetry"},
     "files": {"codec", "dataplane", "model"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
-    "boot": {"codec", "fetch", "model", "service", "settings", "start", "telemetry"},
+    "boot": {"codec", "dataplane", "fetch", "model", "service", "settings", "start", "telemetry"},
 }
 EVERYWHERE = {"errors", "frozen"}
 

@@ -44,11 +44,13 @@ def test_each_setting_can_be_given() -> None:
         "THREADS": "2",
         "RELEASE": "0f" * 32,
         "CORS_ORIGINS": "https://a.example,http://b.example:8080",
+        "INPUT_PREFIXES": "s3://inputs/,gs://inputs/mine/",
     }
     settings = read_settings({**STORE, **{f"PILOTLIGHT_{name}": value for name, value in given.items()}}, FOLDER)
     origins = ("https://a.example", "http://b.example:8080")
+    prefixes = ("s3://inputs/", "gs://inputs/mine/")
     lock = Path("/package/other.lock")
-    assert settings == Settings("s3://bucket/models", lock, "ERROR", "Mine", 9, 2, "0f" * 32, origins)
+    assert settings == Settings("s3://bucket/models", lock, "ERROR", "Mine", 9, 2, "0f" * 32, origins, "", prefixes)
 
 
 def test_the_lock_may_lie_elsewhere() -> None:
@@ -86,6 +88,14 @@ def test_the_lock_may_lie_elsewhere() -> None:
         ),
         ("RESULTS", "projects/p/rows", "PILOTLIGHT_RESULTS is 'projects/p/rows'; expected s3://bucket/prefix, or the"),
         ("FAILURES", "dlq", "PILOTLIGHT_FAILURES is 'dlq'; expected s3://bucket/prefix, or the ARN of an"),
+        (
+            "INPUT_PREFIXES",
+            "s3://inputs/a",
+            "PILOTLIGHT_INPUT_PREFIXES is 's3://inputs/a'; expected prefixes like s3://",
+        ),
+        ("INPUT_PREFIXES", "s3:///", "PILOTLIGHT_INPUT_PREFIXES is 's3:///'; expected"),
+        ("INPUT_PREFIXES", "s3://a/, s3://b/", "PILOTLIGHT_INPUT_PREFIXES is 's3://a/, s3://b/'; expected"),
+        ("INPUT_PREFIXES", "file:///inputs/", "PILOTLIGHT_INPUT_PREFIXES is 'file:///inputs/'; expected"),
         ("REST_API_BINARY", "yes", "PILOTLIGHT_REST_API_BINARY is 'yes'; expected true or false"),
         (
             "STOER",

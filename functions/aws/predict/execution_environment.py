@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import emf
@@ -35,7 +36,7 @@ def platform(folder: Path, started: float, environ: Mapping[str, str], *, scores
         reporter=emf.reporter,
         deadline=9.0 if on_demand else 120.0,
         started=started,
-        machine=machine(environ),
+        machine=partial(machine, environ),
         primes=not on_demand,
         scores_records=scores_records,
     )

@@ -41,7 +41,7 @@ def start(
             deadline=30.0,  # half of a function's default timeout: requests that wait for the start get a response
             started=started,
             forks=True,
-            machine=here(disk_is_memory="K_SERVICE" in environ),  # Cloud Run keeps files in memory
+            machine=partial(here, disk_is_memory="K_SERVICE" in environ),  # Cloud Run keeps files in memory
             scores_records=scores_records,
         ),
         environ,

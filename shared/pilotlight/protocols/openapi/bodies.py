@@ -26,7 +26,7 @@ from pilotlight.protocols.openapi.schemas import (
     row,
     tensor_form,
 )
-from pilotlight.protocols.v2.binary import HEADER
+from pilotlight.protocols.v2.binary import BY_REFERENCE, HEADER
 from pilotlight.protocols.v2.binary import MEDIA_TYPE as BINARY
 
 _JSON = "application/json"
@@ -197,7 +197,8 @@ def _inference(model: Description) -> Schema:
         "In any order. `data` is flat or nested as `shape` says, with as many values. Another datatype of numbers is "
         "accepted if the input's own holds each value exactly. A matrix of named features may "
         f"also be sent as one input for each feature. Bytes may follow the document: the header {HEADER} is then the "
-        f"length of the document, the media type is {BINARY}, and `parameters.binary_data_size` replaces `data`."
+        f"length of the document, the media type is {BINARY}, and `parameters.binary_data_size` replaces `data`. "
+        f"So does `parameters.{BY_REFERENCE}`, the URL of an object with the bytes, where the function allows that."
     )
     return record(
         {

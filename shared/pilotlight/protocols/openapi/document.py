@@ -12,6 +12,8 @@ from typing import Any
 from pilotlight import __version__
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import (
+    Forbidden,
+    InputRefused,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
@@ -41,13 +43,15 @@ _TAGS = {
 # Errors of every route, and those of routes with a body or a prediction.
 _ERRORS: tuple[tuple[type[RequestError], str], ...] = (
     (InvalidRequest, "The request does not match the model's signature; `path` names the place."),
+    (Forbidden, "An input names an object that this function may not read for its callers."),
     (NotFound, "Unknown route, model or version."),
     (MethodNotAllowed, "The route accepts other methods; the header `allow` names them."),
     (RequestTimeout, "The body did not arrive in time."),
     (TooLarge, "The body, or the response to it, exceeds the limit."),
     (UnsupportedMediaType, "The route does not support the body's media type or encoding."),
+    (InputRefused, "The object that an input names is missing, or the function may not read it."),
     (RequestError, "Internal error; the log has the details."),
-    (NotReady, "The model is not loaded yet; the header `retry-after` has the seconds to wait before another request."),
+    (NotReady, "The model, or an object that an input names, is not there yet; `retry-after` has the seconds to wait."),
     (PredictionTimeout, "The prediction was still running at the request's deadline, and was stopped."),
 )
 _STATUS = {RequestError: 500}
@@ -126,7 +130,9 @@ _ID: Mapping[str, object] = {
 
 def _error_references(route: Route) -> dict[str, object]:
     """Return references to the error responses of a route."""
-    left_out = set() if route.accepts else {"408", "415", "504"} | ({"413"} if route.returns != "openapi" else set())
+    left_out = set() if route.accepts == "v2 inference" else {"403", "424"}
+    if not route.accepts:
+        left_out |= {"408", "415", "504"} | ({"413"} if route.returns != "openapi" else set())
     return {
         status: {"$ref": f"#/components/responses/{status}"}
         for status in map(_status, (error for error, _ in _ERRORS))

@@ -7,7 +7,7 @@ https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from struct import Struct
 
@@ -17,6 +17,10 @@ from pilotlight.model.tensor import BOOL, BYTES, Buffer, Datatype, Strings, Tens
 
 HEADER = "inference-header-content-length"
 MEDIA_TYPE = "application/octet-stream"
+
+# The parameter of an input whose bytes are an object in a store: our own, since the protocol has none.
+BY_REFERENCE = "binary_data_url"
+BYTE_FORMS = ("binary_data_size", BY_REFERENCE)
 
 _LENGTH = Struct("<I")
 
@@ -45,10 +49,14 @@ def split(headers: Mapping[str, str], body: bytes) -> tuple[bytes, memoryview | 
 class Data:
     """The bytes after a document, from which tensors are read one after the other."""
 
-    def __init__(self, content: memoryview | None) -> None:
+    def __init__(
+        self, content: memoryview | None, read_object: Callable[[str, int, str], bytearray] | None = None
+    ) -> None:
+        """`read_object` returns an object's bytes, from its URL, its size and its place; None refuses references."""
         self._has_header = content is not None
         self._content = memoryview(b"") if content is None else content
         self._position = 0
+        self._read_object = read_object
 
     def read(self, datatype: Datatype, shape: tuple[int, ...], size: object, path: str) -> Tensor:
         """Return the next tensor, over the same memory if that is aligned. `path` is its place in the document."""
@@ -68,9 +76,21 @@ class Data:
         self._position += size
         if datatype is BYTES:
             return Tensor(datatype, shape, _read_strings(part, prod(shape), path))
-        if datatype is BOOL and bytes(part).translate(None, b"\0\1"):
-            raise InvalidRequest("expected bytes of 0 or 1 (BOOL)", path)
+        _check_booleans(datatype, part, path)
         return Tensor(datatype, shape, part if aligned else bytes(part))
+
+    def fetch(self, datatype: Datatype, shape: tuple[int, ...], url: object, path: str) -> Tensor:
+        """Return the tensor whose bytes are the object at `url`. Raise RequestError."""
+        place = f"{path}.parameters.{BY_REFERENCE}"
+        if not isinstance(url, str):
+            raise InvalidRequest(f"expected the URL of an object, found {describe(url)}", place)
+        if self._read_object is None:
+            raise InvalidRequest("an input by reference needs a request over HTTP", place)
+        if datatype is BYTES:
+            raise InvalidRequest("BYTES cannot be sent by reference: their shape gives no size", place)
+        content = self._read_object(url, prod(shape) * datatype.size, place)
+        _check_booleans(datatype, content, path)
+        return Tensor(datatype, shape, content)
 
     def _offset(self) -> int:
         """Return the next tensor's offset in the body, whose own memory is aligned for every datatype."""
@@ -81,6 +101,11 @@ class Data:
         left = len(self._content) - self._position
         if left:
             raise InvalidRequest(f"found {left} bytes of binary data after the last input", "$.inputs")
+
+
+def _check_booleans(datatype: Datatype, content: bytearray | memoryview, path: str) -> None:
+    if datatype is BOOL and bytes(content).translate(None, b"\0\1"):
+        raise InvalidRequest("expected bytes of 0 or 1 (BOOL)", path)
 
 
 def _read_strings(content: memoryview, count: int, path: str) -> list[str]:

@@ -12,7 +12,7 @@ from pilotlight.frozen import replace
 from pilotlight.model.json_document import describe
 from pilotlight.model.signature import Input, Signature
 from pilotlight.model.tensor import DATATYPES, Datatype, Place, Tensor, pack
-from pilotlight.protocols.v2.binary import Data
+from pilotlight.protocols.v2.binary import BY_REFERENCE, BYTE_FORMS, Data
 from pilotlight.protocols.v2.fields import by_name, parameters
 
 # The limit of the product of the lengths beside a 0. No data limits the shape of an empty tensor, and libraries
@@ -60,9 +60,16 @@ def _read_input(tensor: Input, entry: Mapping[str, Any], data: Data, path: str) 
     given = parameters(entry, path)
     if "shared_memory_region" in given:
         raise InvalidRequest("shared memory is not supported", f"{path}.parameters.shared_memory_region")
-    if "binary_data_size" in given:
-        if entry.get("data") is not None:  # KServe's client sends null for an empty tensor
-            raise InvalidRequest("found both data and binary_data_size, expected one of them", path)
+    forms = [name for name in BYTE_FORMS if name in given]
+    if forms and entry.get("data") is not None:  # KServe's client sends null for an empty tensor
+        forms.insert(0, "data")
+    if len(forms) > 1:
+        raise InvalidRequest(f"found both {' and '.join(forms)}, expected one of them", path)
+    if BY_REFERENCE in given:
+        if sent is not tensor.datatype:  # what is large is not converted
+            raise InvalidRequest(f"expected {tensor.datatype.name} by reference, found {sent.name}", f"{path}.datatype")
+        return data.fetch(sent, shape, given[BY_REFERENCE], path)
+    if forms:
         read = data.read(sent, shape, given["binary_data_size"], path)
         return _exact(read, tensor.datatype, lambda _: path)
     if "data" not in entry:

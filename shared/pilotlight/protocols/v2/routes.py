@@ -6,6 +6,7 @@ https://github.com/open-inference/open-inference-protocol. `request.py` reads re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pilotlight import __version__
 from pilotlight.codec.body import read_body
@@ -67,7 +68,8 @@ def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     check_model(model, values)
     header, data = binary.split(request.headers, request.body)
     document = read_body(request.headers if data is None else {}, header)
-    inference = read_inference(model, document, binary.Data(data))
+    read_object = partial(plane.read_object, deadline=request.deadline)
+    inference = read_inference(model, document, binary.Data(data, read_object))
     if request.is_text_only:
         check_text(inference, "the REST API in front passes on no binary replies", _REST_API_ADVICE)
     features = model.signature.takes_features
