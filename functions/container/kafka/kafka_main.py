@@ -53,7 +53,7 @@ def main() -> None:
             reporter=cloud_logging.reporter,
             deadline=60.0,
             started=_STARTED,
-            machine=here(),
+            machine=here,
         ),
         os.environ,
     )
