@@ -17,6 +17,8 @@ from pilotlight.model.tensor import BOOL, BYTES, Datatype, Tensor, pack_floats
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _PLAIN = "0123456789+-.eE,\r\n"
+_PLAIN_BYTES = b"0123456789+-.eE,"
+_MINUS_ZERO = re.compile(rb"(?:^|,)-0(?:,|$)")
 _BOOLEANS = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
 
 
@@ -85,6 +87,20 @@ def read_line(signature: Signature, text: str) -> tuple[Tensor, ...]:
         raise InvalidRequest(f"expected {len(names)} cells, found {len(lines[0])}")
     cells = [reader(cell) for reader, cell in zip(cell_readers(signature, order), lines[0], strict=True)]
     return read_table(signature, order, [cells], lambda _, column: f"column {describe(names[column])}")
+
+
+def to_array(signature: Signature, line: bytes) -> bytes | None:
+    """Return a line of plain floats as a JSON array, which parses five times as fast; None for all else.
+
+    Of these characters JSON's numbers are a part of what `_NUMBER` admits, and the same but for an integer's -0.
+    """
+    matrix = signature.matrix
+    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    if matrix is None or not matrix.datatype.is_float or line.translate(None, _PLAIN_BYTES):
+        return None
+    if b"-0" in line and _MINUS_ZERO.search(line):
+        return None
+    return b"[" + line + b"]"
 
 
 def _check_parameters(content_type: str) -> None:

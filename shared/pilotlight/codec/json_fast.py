@@ -8,6 +8,8 @@ the body again.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from types import ModuleType
@@ -78,6 +80,23 @@ def parse(orjson: ModuleType, body: bytes) -> object:
     if shapes.rfind(_LONG) >= 0 or shapes.startswith(_LONG[1:]) or not _is_complete(document, body):
         raise Doubtful
     return document
+
+
+def parse_all(bodies: Mapping[int, bytes]) -> dict[int, object]:
+    """Parse many bodies by their numbers, and leave out all that may be doubtful; the checks look at them together."""
+    orjson = library()
+    if orjson is None:
+        return {}
+    try:
+        documents = dict(zip(bodies, map(orjson.loads, bodies.values()), strict=True))
+    except ValueError:
+        documents = {}
+        for number, body in bodies.items():
+            with suppress(ValueError):
+                documents[number] = orjson.loads(body)
+    text = b",".join([b"", *(bodies[number] for number in documents)])
+    is_certain = text.translate(_SHAPES).rfind(_LONG) < 0 and _is_complete([*documents.values()], b"[" + text)
+    return documents if is_certain else {}
 
 
 def _is_complete(document: object, body: bytes) -> bool:

@@ -27,6 +27,7 @@ def instance_documents(model: Description, outputs: Sequence[Tensor]) -> list[di
     documents: list[dict[str, object]] = [{"prediction": each} for each in predictions(signature, outputs)]
     rows = probabilities(signature, outputs)
     further = further_outputs(signature, outputs)
+    name = _name(model)
     for index, document in enumerate(documents):
         if rows is not None:
             label: Any = document["prediction"]
@@ -34,7 +35,7 @@ def instance_documents(model: Description, outputs: Sequence[Tensor]) -> list[di
             document["probabilities"] = rows[index]
         if further:
             document["outputs"] = {name: values[index] for name, values in further.items()}
-        document.update(_name(model))
+        document.update(name)
     return documents
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from binascii import Error, a2b_base64
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pilotlight.codec import csv
@@ -59,26 +61,37 @@ def decode(model: Description, record: EventRecord, max_bytes: int) -> Decoded:
     payload = record.payload
     if isinstance(payload, dict):
         return _read_document(model, payload)
-    content = _to_bytes(payload, record.attributes.get("content-encoding", ""), max_bytes)
-    if len(content) > max_bytes:
-        raise TooLarge(f"the payload has {len(content)} bytes, the limit is {max_bytes}")
-    if _is_csv(model, content, record.attributes.get("content-type", "")):
+    content = to_bytes(record, max_bytes)
+    if is_csv(model, content, record.attributes.get("content-type", "")):
         return _instance(model, csv.read_line(model.signature, _to_text(content)))
     return _read_document(model, read_json(content))
 
 
-def _to_bytes(payload: bytes | str, encoding: str, max_bytes: int) -> bytes:
-    """Return a payload without its encodings. They are named in the order in which they were applied."""
+def to_bytes(record: EventRecord, max_bytes: int) -> bytes:
+    """Return the payload of a record that is no dict, without its encodings. Raise a RequestError, also if it is large.
+
+    They are named in the order in which they were applied.
+    """
+    payload, encoding = record.payload, record.attributes.get("content-encoding")
     try:
-        content = payload if isinstance(payload, bytes) else payload.encode()
+        content: bytes = payload if isinstance(payload, bytes) else payload.encode()  # type: ignore[union-attr]
     except UnicodeEncodeError:
         raise InvalidRequest("the payload contains an unpaired surrogate") from None
-    encodings = [name.strip().lower() for name in encoding.split(",") if name.strip()]
-    if isinstance(payload, str) and encodings and encodings[-1] in _GZIP_NAMES:
-        encodings.append("base64")  # no text has gzip's first bytes
-    while encodings:
-        content = _decoded(encodings.pop(), content, max_bytes)
-    return unpacked(content, max_bytes)
+    if encoding:
+        names = [*_encodings(encoding)]
+        if isinstance(payload, str) and names and names[-1] in _GZIP_NAMES:
+            names.append("base64")  # no text has gzip's first bytes
+        while names:
+            content = _decoded(names.pop(), content, max_bytes)
+    content = unpacked(content, max_bytes)
+    if len(content) > max_bytes:
+        raise TooLarge(f"the payload has {len(content)} bytes, the limit is {max_bytes}")
+    return content
+
+
+@lru_cache(16)
+def _encodings(header: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in header.split(",") if name.strip())
 
 
 def _decoded(encoding: str, content: bytes, max_bytes: int) -> bytes:
@@ -89,9 +102,7 @@ def _decoded(encoding: str, content: bytes, max_bytes: int) -> bytes:
     raise UnsupportedMediaType(f"found content encoding {describe(encoding)}, expected gzip, base64 or none")
 
 
-def _from_base64(content: bytes) -> bytes:
-    from binascii import Error, a2b_base64  # noqa: PLC0415 - few records need it
-
+def _from_base64(content: bytes | str) -> bytes:
     try:
         return a2b_base64(content, strict_mode=True)
     except Error as error:
@@ -119,7 +130,8 @@ def _unzipped(content: bytes, max_bytes: int) -> bytes:
     return unpacked
 
 
-def _is_csv(model: Description, content: bytes, content_type: str) -> bool:
+def is_csv(model: Description, content: bytes, content_type: str) -> bool:
+    """Tell a line of CSV from JSON. Raise UnsupportedMediaType."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "text/csv":
         return True

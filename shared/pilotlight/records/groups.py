@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
 from pilotlight.codec.batches import joined, sliced
 from pilotlight.model.tensor import Tensor
+from pilotlight.records.bulk import Part
 from pilotlight.records.decode import Decoded
 
 Shape: TypeAlias = tuple[tuple[int, ...], ...]
@@ -19,61 +20,67 @@ _STRING_BYTES = 64
 
 
 class Group:
-    """Records of one shape, by their `indices` among the records of an event, with the rows of all."""
+    """Records of one shape, by their `indices` among the records of an event, with the rows of all.
 
-    def __init__(self, indices: Sequence[int], inputs: tuple[Tensor, ...], entries: Sequence[Decoded] | None) -> None:
-        """`entries` are the records' own inputs; None for records of one row each, of which only the row counts."""
-        self.indices = indices
-        self._inputs = inputs
-        self._entries = entries
-        self._counts = [1] * len(indices) if entries is None else [entry.rows or 1 for entry in entries]
+    `documents` has for each record what makes its result from its outputs; None for a single instance.
+    """
+
+    def __init__(self, shape: Shape, parts: Sequence[Part]) -> None:
+        self.shape = shape
+        self.indices = [index for indices, _ in parts for index in indices]
+        self.documents: list[Callable[[Sequence[Tensor]], dict[str, object]] | None] = []
+        self._counts: list[int] = []
+        self._checked_rows: list[int | None] = []
+        for indices, decoded in parts:
+            is_single = len(indices) == 1
+            self.documents += [decoded.document] * len(indices)
+            self._counts += [(decoded.rows or 1) if is_single else 1] * len(indices)
+            self._checked_rows += [decoded.checked_rows if is_single else 1] * len(indices)
+        self._inputs = parts[0][1].inputs if len(parts) == 1 else joined([decoded.inputs for _, decoded in parts])
         self._row_ends = list(accumulate(self._counts))
-        if entries is None:
-            width = sum(map(_size, inputs)) // len(indices)
-            self._byte_ends: Sequence[int] = range(width, width * len(indices) + 1, width) if width else self._row_ends
-        else:
-            self._byte_ends = list(accumulate(sum(map(_size, entry.inputs)) for entry in entries))
-        has_rows = entries is None or entries[0].rows is not None
-        self.shape: Shape = tuple(tensor.shape[1 if has_rows else 0 :] for tensor in inputs)
+        self._row_bytes = sum(map(_size, self._inputs)) // self._row_ends[-1]
 
     def fitting(self, start: int, rows: int, max_bytes: int) -> int:
         """Return the end of the part from `start` with at most that many rows and bytes; one record always fits."""
-        before = start and self._row_ends[start - 1], start and self._byte_ends[start - 1]
-        ends = bisect_right(self._row_ends, before[0] + rows), bisect_right(self._byte_ends, before[1] + max_bytes)
-        return max(start + 1, min(ends))
+        if self._row_bytes:
+            rows = min(rows, max_bytes // self._row_bytes)
+        return max(start + 1, bisect_right(self._row_ends, self._rows_before(start) + rows))
 
     def rows(self, start: int, stop: int) -> int:
         """Return how many rows the records from `start` to `stop` have."""
-        return self._row_ends[stop - 1] - (self._row_ends[start - 1] if start else 0)
+        return self._row_ends[stop - 1] - self._rows_before(start)
 
     def inputs(self, start: int, stop: int) -> tuple[Tensor, ...]:
         """Return the inputs of the records from `start` to `stop`."""
-        if self._entries is not None and stop - start == 1:
-            return self._entries[start].inputs
         if (start, stop) == (0, len(self.indices)):
             return self._inputs
-        first = self._row_ends[start - 1] if start else 0
-        return sliced(self._inputs, first, self._row_ends[stop - 1])
+        return sliced(self._inputs, self._rows_before(start), self._row_ends[stop - 1])
 
     def checked_rows(self, start: int, stop: int) -> int | None:
         """Return how many rows each output must have; None if only the signature's shapes count."""
-        if self._entries is not None and stop - start == 1:
-            return self._entries[start].checked_rows
-        return self.rows(start, stop)
-
-    def document(self, index: int) -> Callable[[Sequence[Tensor]], dict[str, object]] | None:
-        """Return what makes a record's result from its outputs; None for a single instance."""
-        return None if self._entries is None else self._entries[index].document
+        return self._checked_rows[start] if stop - start == 1 else self.rows(start, stop)
 
     def count(self, index: int) -> int:
         """Return how many rows a record has."""
         return self._counts[index]
 
+    def _rows_before(self, start: int) -> int:
+        return self._row_ends[start - 1] if start else 0
 
-def group_of(indices: Sequence[int], entries: Sequence[Decoded]) -> Group:
-    """Return the group of records of one shape."""
-    inputs = entries[0].inputs if len(entries) == 1 else joined([entry.inputs for entry in entries])
-    return Group(indices, inputs, entries)
+
+def groups_of(parts: Iterable[Part], *, are_shared: bool) -> list[Group]:
+    """Return the records in groups of one shape; each by itself unless a model's batches `are_shared`."""
+    found: dict[tuple[Shape, int], list[Part]] = {}
+    for part in parts:
+        indices, decoded = part
+        shares = are_shared and decoded.rows is not None
+        found.setdefault((_shape(decoded), -1 if shares else indices[0]), []).append(part)
+    return [Group(shape, some) for (shape, _), some in found.items()]
+
+
+def _shape(decoded: Decoded) -> Shape:
+    start = 0 if decoded.rows is None else 1
+    return tuple(tensor.shape[start:] for tensor in decoded.inputs)
 
 
 def _size(tensor: Tensor) -> int:

@@ -12,9 +12,9 @@ from pilotlight.errors import NotReady, PredictionTimeout, RequestError
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.predict import instance_documents
-from pilotlight.records.bulk import decode_together
-from pilotlight.records.decode import Decoded, EventRecord, decode
-from pilotlight.records.groups import Group, Shape, group_of
+from pilotlight.records.bulk import decode_all
+from pilotlight.records.decode import EventRecord
+from pilotlight.records.groups import Group, Shape, groups_of
 
 # How much of the time that is left one run may take by the pace of the last one.
 _SHARE = 0.5
@@ -94,21 +94,10 @@ class _Event:
     def _groups(self) -> list[Group]:
         """Decode the records, and group those that can share a batch."""
         model = self._plane.model
-        together = decode_together(model, self._records, self._max_bytes)
-        if together is not None:
-            return [Group(range(len(self._records)), together, None)]
-        groups: dict[tuple[Shape, int], tuple[list[int], list[Decoded]]] = {}
-        for index, record in enumerate(self._records):
-            try:
-                decoded = decode(model, record, self._max_bytes)
-            except RequestError as error:
-                self._outcomes[index] = Outcome(record, error=error)
-                continue
-            shares = decoded.rows is not None and model.signature.batch == -1
-            indices, entries = groups.setdefault((_shape(decoded), -1 if shares else index), ([], []))
-            indices.append(index)
-            entries.append(decoded)
-        return [group_of(*group) for group in groups.values()]
+        parts, errors = decode_all(model, self._records, self._max_bytes)
+        for index, error in errors.items():
+            self._fail((index,), error)
+        return groups_of(parts, are_shared=model.signature.batch == -1)
 
     def _score_group(self, group: Group) -> None:
         start = 0
@@ -167,9 +156,9 @@ class _Event:
         self, group: Group, start: int, stop: int, outputs: Sequence[Tensor]
     ) -> Iterable[Mapping[str, object]]:
         """Return the result of each record of a part, given the part's outputs."""
-        documents = [group.document(index) for index in range(start, stop)]
+        documents = group.documents[start:stop]
         single = instance_documents(self._plane.model, outputs) if None in documents else []
-        if documents.count(None) == len(documents):
+        if not any(documents):
             return single
         results, row = [], 0
         for index, document in zip(range(start, stop), documents, strict=True):
@@ -182,11 +171,6 @@ class _Event:
     def _fail(self, indices: Iterable[int], error: RequestError, fault: str = "") -> None:
         for index in indices:
             self._outcomes[index] = Outcome(self._records[index], error=error, fault=fault)
-
-
-def _shape(decoded: Decoded) -> Shape:
-    start = 0 if decoded.rows is None else 1
-    return tuple(tensor.shape[start:] for tensor in decoded.inputs)
 
 
 def _out_of_time() -> RequestError:
