@@ -172,8 +172,8 @@ def last(consumer: KafkaRuntime) -> str:
     return str(events[-1]["request_id"]) if events else ""
 
 
-# How often one of two consumers is killed. More prove more: 50 take about five minutes.
-KILLS = int(os.environ.get("PILOTLIGHT_TEST_KILLS", "3"))
+# How often one of two consumers is killed. More prove more: KAFKA_TEST_KILLS=50 takes some minutes.
+KILLS = int(os.environ.get("KAFKA_TEST_KILLS", "3"))
 
 
 def test_consumers_that_are_killed_while_others_join_lose_nothing(staged: Function, scenes: MakeScene) -> None:
