@@ -21,6 +21,7 @@ from pilotlight_cli.commands import (
     collecting,
     comparing,
     converting,
+    drifting,
     gcp,
     inspecting,
     keys,
@@ -171,6 +172,7 @@ app.command("serve", rich_help_panel=RELEASE)(serving.serve)
 app.command("dev", rich_help_panel=RELEASE)(serving.dev)
 app.command("consume", rich_help_panel=RELEASE)(serving.consume)
 app.command("batch", rich_help_panel=RELEASE)(batching.batch)
+app.command("drift", rich_help_panel=RELEASE)(drifting.drift)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(render, name="render", rich_help_panel=RELEASE)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)

@@ -44,7 +44,7 @@ class Plan:
 
 def make_plan(place: Place, sources: Sequence[Source], job: Job, signature: Signature, every: int) -> Plan:
     """Divide files into shards. Raise FormatError for a file that does not suit the model or the others."""
-    job = replace(job, types=_types(place, sources, job))
+    job = replace(job, types=kept_types(place, sources, job))
     found: list[Planned] = []
     total: int | None = 0
     kept: Sequence[pa.Field] | None = None
@@ -114,7 +114,7 @@ def _by_rows(whole: Planned, source: BinaryIO, every: int) -> tuple[list[Planned
     return shards, rows
 
 
-def _types(place: Place, sources: Sequence[Source], job: Job) -> str:
+def kept_types(place: Place, sources: Sequence[Source], job: Job) -> str:
     """Return the types of kept columns of JSON Lines, by the first lines of the first such file."""
     first = next((source for source in sources if format_of(source.name)[0] == "jsonl"), None)
     if first is None or not job.keep:
