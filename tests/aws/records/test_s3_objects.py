@@ -52,7 +52,12 @@ def failures(bucket: Objects, event: Any) -> dict[str, tuple[str, str]]:
             b"",
             ("too_large", "the object has 1001 bytes, the limit is 1000; score it with `pilotlight"),
         ),
-        ("a.jsonl.gz", None, gzip.compress(bytes(1001)), ("too_large", "the payload has more than 1000 bytes after")),
+        (
+            "a.jsonl.gz",
+            None,
+            gzip.compress(bytes(1001), mtime=0),
+            ("too_large", "the payload has more than 1000 bytes after"),
+        ),
         ("a.jsonl", 10, b"\x1f\x8bno", ("invalid_request", "the payload is not valid gzip")),
         ("results/a.json", 10, b"", ("invalid_request", "the object is where this function writes; give")),
         ("a.json", 10, refused("NoSuchKey"), ("not_found", "the object does not exist any more: s3://rows/a.json")),
