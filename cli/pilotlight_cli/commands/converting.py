@@ -66,6 +66,7 @@ def convert(
     json: AsJson = False,
 ) -> None:
     """Write a model of another library as ONNX, if its answers stay the same."""
+    from pilotlight.errors import FormatError
     from pilotlight.model.golden import read_golden
     from pilotlight_cli.converting import convert as converting
     from pilotlight_cli.regular_files import read
@@ -74,7 +75,12 @@ def convert(
     limits = LimitOptions(max_memory, max_seconds)
     if (quantize is None) != (golden is None):
         raise UsageError("--quantize and --golden belong together: the golden samples have the tolerance")
-    samples = read_golden(read(golden)) if golden else None
+    try:
+        samples = read_golden(read(golden)) if golden else None
+    except FormatError as error:
+        raise UsageError(
+            f"{golden}: {error}; expected a golden.json, whose tolerance decides: rows alone have none"
+        ) from None
     converting.check_target(Path(path), out, force=force)
     found = obtained(path, file)
     source = converting.describe(found.path, limits)

@@ -40,6 +40,8 @@ def quantize(model: Path, golden: Golden, about: str, limits: Limits, module: st
 
 def choose(found: dict[str, Any]) -> tuple[bool, str]:
     """Return whether to keep int8, and a sentence with what was measured."""
+    if not found:
+        return False, "kept the graph as it is: it has no products with FP32 weights, which int8 is for"
     before, after = found["times"]
     measured = (
         f"{after:.3g} ms instead of {before:.3g} ms, {found['sizes'][1]} bytes instead of {found['sizes'][0]}, largest "

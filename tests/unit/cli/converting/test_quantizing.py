@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from pilotlight.model.golden import Golden, Sample, Values
@@ -37,14 +37,15 @@ def test_int8_is_kept_if_it_is_faster_and_within_the_tolerance(change: dict[str,
     assert why in note
 
 
-def dense(folder: Path) -> Path:
+def dense(folder: Path, dtype: str = "float32") -> Path:
     """Write a product with a large matrix."""
-    weights = np.random.RandomState(0).normal(size=(64, 8)).astype(np.float32)
+    weights = np.random.RandomState(0).normal(size=(64, 8)).astype(dtype)
+    kind = helper.np_dtype_to_tensor_dtype(weights.dtype)
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["features", "weights"], ["prediction"])],
         "dense",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 64])],
-        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch", 8])],
+        [helper.make_tensor_value_info("features", kind, ["batch", 64])],
+        [helper.make_tensor_value_info("prediction", kind, ["batch", 8])],
         [numpy_helper.from_array(weights, "weights")],
     )
     onnx.save(
@@ -73,6 +74,25 @@ def test_weights_of_8_bits_are_within_a_wide_tolerance(tmp_path: Path) -> None:
 
     assert "tolerance" not in note  # the rest is a matter of this processor
     assert onnx.load(tmp_path / "quantized.onnx").graph.node[0].op_type == "DynamicQuantizeLinear"
+
+
+def test_a_graph_of_doubles_has_nothing_for_8_bits(tmp_path: Path) -> None:
+    model = dense(tmp_path, "float64")
+
+    kept, note = quantize(model, golden(10.0), "the model", DEFAULT.limits(1000), CHILD)
+
+    assert kept == model
+    assert note == "kept the graph as it is: it has no products with FP32 weights, which int8 is for"
+
+
+def test_rows_are_no_golden_samples(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b\n1,2\n")
+    options = ["out.onnx", "--quantize", "int8", "--golden", str(rows)]
+    result = CliRunner().invoke(app, ["convert", str(dense(tmp_path)), *options])
+    said = " ".join(result.stderr.split())
+    assert (result.exit_code, "rows.csv: $: not valid JSON" in said) == (2, True)
+    assert "expected a golden.json, whose tolerance decides: rows alone have none" in said
 
 
 def test_golden_samples_are_needed(tmp_path: Path) -> None:
