@@ -75,17 +75,17 @@ class Service:
             body = self._encode(answer, request.reply_limit)
         except RequestError as error:
             cause = error.__cause__
-            answer = _refusal(error, call.id, "" if cause is None else f"{type(cause).__name__}: {cause}")
+            answer = _refusal(error, call, "" if cause is None else f"{type(cause).__name__}: {cause}")
             body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place: no request may end the process
-            answer = _refusal(_Internal("the request could not be answered"), call.id, traceback.format_exc())
+            answer = _refusal(_Internal("the request could not be answered"), call, traceback.format_exc())
             body = to_json(answer.document)
         return self._reply(call, answer, body)
 
     def refuse(self, request: Request, error: RequestError) -> Response:
         """Answer a request that a function folder could not translate, so that its error has the usual shape."""
         call, _ = self._call(request)
-        answer = _refusal(error, call.id)
+        answer = _refusal(error, call)
         return self._reply(call, answer, to_json(answer.document))
 
     def find(self, path: str) -> tuple[Route, Values] | None:
@@ -167,13 +167,20 @@ def _actions(path: str) -> Mapping[str, Action]:
         from pilotlight.protocols.openapi import document  # noqa: PLC0415
 
         return document.ACTIONS
+    if path == "/bigquery":
+        from pilotlight.protocols import bigquery  # noqa: PLC0415
+
+        return bigquery.ACTIONS
     from pilotlight.protocols import mlflow  # noqa: PLC0415
 
     return mlflow.ACTIONS
 
 
-def _refusal(error: RequestError, request_id: str, fault: str = "") -> Answer:
-    document = {"error": error.message, "code": error.code, "path": error.path, "request_id": request_id}
+def _refusal(error: RequestError, call: _Call, fault: str = "") -> Answer:
+    document = {"error": error.message, "code": error.code, "path": error.path, "request_id": call.id}
+    if call.route and call.route.accepts == "bigquery calls":  # BigQuery shows one text of at most 1 kB
+        message = f"{error.path}: {error.message}" if error.path else error.message
+        document["errorMessage"] = message.encode()[:1000].decode(errors="ignore")
     return Answer(error.status, document, code=error.code, fault=fault, headers=error.headers())
 
 

@@ -71,6 +71,7 @@ NOT_RUN = {
     ("docs/guides/deploy-to-google-cloud.md", "it needs a Google Cloud project"): 7,
     ("docs/guides/deploy-to-google-cloud.md", "it installs the function's packages"): 1,
     ("docs/guides/operate-on-google-cloud.md", "it needs a Google Cloud project"): 5,
+    ("docs/guides/score-in-bigquery.md", "it needs a Google Cloud project"): 3,
     ("docs/guides/score-on-google-cloud.md", "it is a part of gcp.toml"): 1,
     ("docs/guides/score-on-google-cloud.md", "it needs a Google Cloud project"): 5,
     ("docs/guides/run-in-a-container.md", "it needs a Google Cloud project"): 1,

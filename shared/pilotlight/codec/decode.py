@@ -21,11 +21,12 @@ from pilotlight.model.tensor import Buffer, Strings, Tensor, pack, pack_rows
 Row = Callable[[int], str]
 
 
-def read_instances(signature: Signature, instances: object, path: str) -> tuple[Tensor, ...]:
+def read_instances(signature: Signature, instances: object, path: str, within: str = "") -> tuple[Tensor, ...]:
     """Return the model's inputs for a batch: a list of instances. Raise InvalidRequest.
 
     An instance of a feature model is a list in the order of the features or an object by their names. Of a model of
     plain tensors it is the input without its batch dimension, nested; with several inputs, an object by their names.
+    In the document it is `within` an item of the list.
     """
     if not isinstance(instances, list):
         raise InvalidRequest(f"expected an array of instances, found {describe(instances)}", path)
@@ -35,7 +36,7 @@ def read_instances(signature: Signature, instances: object, path: str) -> tuple[
         raise InvalidRequest("this model has no batch dimension; send one instance to /predict", path)
     if signature.batch == 1 and len(instances) != 1:
         raise InvalidRequest(f"this model accepts one instance at a time, found {len(instances)}", path)
-    return _read_rows(signature, instances, lambda index: f"{path}[{index}]")
+    return _read_rows(signature, instances, lambda index: f"{path}[{index}]{within}")
 
 
 def read_instance(signature: Signature, instance: object, path: str) -> tuple[Tensor, ...]:

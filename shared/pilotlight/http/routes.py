@@ -49,6 +49,7 @@ ROUTES = (
     Route("POST", "/v1/models/{m}:predict", "v1 instances", "plain predictions"),
     Route("GET", "/v1/models/{m}", "", "v1 model"),
     Route("POST", "/invocations", "mlflow frame", "plain predictions"),
+    Route("POST", "/bigquery", "bigquery calls", "bigquery replies"),
     Route("GET", "/ping", "", "status"),
     Route("GET", "/version", "", "version"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilotlight.http.routes import ROUTES, find
-from pilotlight.protocols import mlflow, predict, v1
+from pilotlight.protocols import bigquery, mlflow, predict, v1
 from pilotlight.protocols.openapi import document
 from pilotlight.protocols.v2 import routes
 
@@ -21,7 +21,7 @@ def test_every_path_of_the_table_finds_its_own_route(route: object) -> None:
 
 
 def test_every_route_does_something_and_nothing_is_done_on_no_route() -> None:
-    protocols = (mlflow, document, predict, v1, routes)
+    protocols = (bigquery, mlflow, document, predict, v1, routes)
     assert set().union(*(protocol.ACTIONS for protocol in protocols)) == {route.path for route in ROUTES}
 
 

@@ -133,4 +133,5 @@ def test_nothing_that_is_sent_makes_the_service_fail(
     response = served.handle(Request(method, path, headers, body + tail))
     assert response.status < 500, response.body
     if response.status >= 400 and method != "HEAD":
-        assert list(json.loads(response.body)) == ["error", "code", "path", "request_id"]
+        more = ["errorMessage"] if path == "/bigquery" else []
+        assert list(json.loads(response.body)) == ["error", "code", "path", "request_id", *more]

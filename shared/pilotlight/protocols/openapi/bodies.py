@@ -13,6 +13,7 @@ from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.protocols.openapi.schemas import (
     MOST_DESCRIBED,
     Schema,
+    arguments,
     by_name,
     further_outputs,
     input_value,
@@ -64,7 +65,27 @@ def requests(model: Description) -> dict[str, Schema]:
         "mlflow frame": _one_of(forms | inputs | _frames(signature)),
     }
     bodies["mlflow frame"]["description"] = _CSV
+    if signature.batch is not None:
+        bodies["bigquery calls"] = _calls(signature, one)
     return bodies
+
+
+def _calls(signature: Signature, one: Schema) -> Schema:
+    """Return what BigQuery sends among fields of its own: an instance, or an argument for each feature, in a call."""
+    replies = ["prediction", "document", *(["probability"] if "probabilities" in signature.places else [])]
+    context: dict[str, Schema] = {"reply": {"enum": replies}}
+    as_json = {"type": "array", "items": one, "minItems": 1, "maxItems": 1}
+    forms = [_called(_batch(signature, as_json), context)]
+    if signature.takes_features:
+        names = {} if is_wide(signature) else {"columns": {"enum": [",".join(signature.feature_names)]}}
+        forms.append(_called(_batch(signature, arguments(signature)), context | names))
+    return {"anyOf": forms}
+
+
+def _called(calls: Schema, context: Mapping[str, Schema]) -> Schema:
+    given = record(context, optional=tuple(context)) | {"type": ["object", "null"]}
+    body = record({"calls": calls, "userDefinedContext": given}, optional=("userDefinedContext",))
+    return body | {"additionalProperties": True}
 
 
 def _batch(signature: Signature, item: Schema) -> Schema:
@@ -126,9 +147,18 @@ def responses(model: Description) -> dict[str, Mapping[str, Any]]:
         "v1 models": _json("The models.", record({"models": {"const": [model.name]}})),
         "v1 model": _json("The model is loaded.", record({"name": name["model_name"], "ready": {"const": True}})),
         "plain predictions": _json("A prediction for each instance.", record({"predictions": many["predictions"]})),
+        "bigquery replies": _json(
+            "A reply to each call.", record({"replies": _replies(label, chances, single | name)})
+        ),
         "version": _json("The server.", record({"name": {"const": "pilotlight"}, "version": {"type": "string"}})),
         "openapi": _json("This document.", {"type": "object"}),
     }
+
+
+def _replies(label: Schema, chances: Schema | None, document: Mapping[str, Schema]) -> Schema:
+    """Return what a reply to BigQuery is, as its context asks. An integer beyond 2**53 is a string."""
+    forms = [label, {"type": "string"}, record(document), *([] if chances is None else [document["probability"]])]
+    return {"type": "array", "items": {"anyOf": forms}}
 
 
 def examples(model: Description, sample: Sample | None) -> dict[str, object]:
@@ -143,6 +173,7 @@ def examples(model: Description, sample: Sample | None) -> dict[str, object]:
         "v2 inference": {"inputs": [_example(values) for values in sample.inputs]},
         "v1 instances": {"instances": rows},
         "mlflow frame": {"instances": rows},
+        "bigquery calls": {"calls": [[row] for row in rows]},
     }
     if model.signature.batch is None:
         bodies = {name: body for name, body in bodies.items() if name in ("instance", "v2 inference")}

@@ -165,7 +165,9 @@ def _error() -> Schema:
             "code": {"type": "string", "description": "For programs; does not change."},
             "path": {"type": ["string", "null"], "description": "The place in the body as a JSON path."},
             "request_id": {"type": "string"},
-        }
+            "errorMessage": {"type": "string", "description": "The path and the message, of `/bigquery` alone."},
+        },
+        optional=("errorMessage",),
     )
 
 

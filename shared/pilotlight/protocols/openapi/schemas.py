@@ -68,6 +68,16 @@ def instance(signature: Signature) -> Schema:
     return record(inputs) if len(inputs) > 1 else next(iter(inputs.values()))
 
 
+def arguments(signature: Signature) -> Schema:
+    """Return an array with an argument for each feature, as BigQuery encodes them: exact numbers are texts."""
+    number = {"type": "string", "pattern": r"^-?[0-9]{1,15}$"}
+    kinds = [{"anyOf": [input_value(tensor), number]} for tensor in signature.inputs]
+    size = {"minItems": signature.width, "maxItems": signature.width}
+    if signature.matrix or is_wide(signature):
+        return {"type": "array", "items": _any_of(kinds) if signature.matrix else {}, **size}
+    return {"type": "array", "prefixItems": kinds, **size}
+
+
 def is_wide(signature: Signature) -> bool:
     """Whether the features are too many to describe each of them in each form of a request."""
     return signature.width > MOST_DESCRIBED
