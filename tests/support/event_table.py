@@ -134,6 +134,10 @@ def _http() -> Iterator[Tried]:
     rest, api, url = rest_api_event(PREDICT), http_api_event(PREDICT), function_url_event(PREDICT)
     behind: dict[str, object] = {"path": "/fraud/predict", "pathParameters": {"proxy": "predict"}}
     yield Tried("REST API: a custom domain's mapping", rest | behind, 200)
+    inside = {"vpcId": "vpc-0a1b2c3d", "vpceId": "vpce-0a1b2c3d4e5f60718", "sourceIp": "10.0.1.23"}
+    for name, domain in (("its endpoint's name", "0123456789-vpce-0a1b2c3d4e5f60718"), ("its own name", "0123456789")):
+        private = {"identity": inside, "domainName": f"{domain}.execute-api.us-east-1.amazonaws.com"}
+        yield Tried(f"private REST API by {name}", _with(rest, **private), 200)
     yield Tried("REST API without binary types", rest_api_event(PREDICT, binary=False), 200)
     packed = HttpRequest("POST", "/predict", (*JSON, _GZIP), gzip.compress(BODY))
     yield Tried("REST API without binary types: a compressed body", rest_api_event(packed, binary=False), 400, "U+FFFD")
