@@ -34,7 +34,7 @@ def page(found: Mapping[str, Any], tables: Sequence[Table], pictures: Sequence[t
     parts += [f"<p>Measured {escape(found['written'])}. Ratios travel, milliseconds do not.</p>", _machine(found)]
     first, *others = tables
     parts.append(_table(first))
-    for name in ("aws", "google", "large", "warm", "batch"):
+    for name in ("aws", "google", "large", "warm", "records", "batch"):
         parts += [_picture(title, file) for title, file in pictures if file.name.startswith(name)]
         parts += [_table(table) for table in others if table.name.startswith(name)]
     return "\n".join([*parts, "</body></html>"]) + "\n"

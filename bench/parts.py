@@ -18,6 +18,7 @@ from marks import Phase, phases, traced
 from plans import Plan, Starts
 from progress import Watch, watching
 from race import compare, failing, loads, starts
+from records import measured as scored_events
 from results import field_document
 from warm import measured
 
@@ -50,6 +51,13 @@ def warm(_python: str, plan: Plan) -> Mapping[str, Any]:
     """Return a warm request's time over a bare run, in this process."""
     with watching("Warm requests", seconds=0) as watch:
         return measured(plan.warm_rounds, watch.says)
+
+
+def records(_python: str, plan: Plan) -> Mapping[str, Any]:
+    """Return what a record of an event costs over a request and a row of a batch, in this process."""
+    with watching("Records", seconds=0) as watch:
+        watch.says("in turns")
+        return scored_events(plan.records_rounds)
 
 
 def batch(_python: str, plan: Plan) -> Mapping[str, Any]:

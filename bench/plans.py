@@ -45,6 +45,7 @@ class Plan:
     seconds_for_model: float = 0
     end_to_end: Starts | None = None
     warm_rounds: int = 3
+    records_rounds: int = 3
     batch_rows: int = 200_000
     batch_rounds: int = 1
 
@@ -57,6 +58,7 @@ FULL = Plan(
     seconds_for_model=40,
     end_to_end=Starts({WARM: 5, COLD: 3}, traces=1, seconds=75),
     warm_rounds=25,
+    records_rounds=15,
     batch_rows=5_000_000,
     batch_rounds=2,
 )

@@ -22,6 +22,7 @@ PARTS: Mapping[str, Part] = {
     "google": parts.google,
     "large": parts.large,
     "warm": parts.warm,
+    "records": parts.records,
     "batch": parts.batch,
 }
 

@@ -21,10 +21,11 @@ def summary(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     found |= {name: _field(parts[name]) for name in ("aws", "google") if name in parts}
     if "large" in parts:
         found["large"] = _large(parts["large"])
-    if "warm" in parts:
-        found["warm"] = {
-            key: parts["warm"][key] for key in parts["warm"] if key not in ("format", "written", "machine")
-        }
+    for name in ("warm", "records"):
+        if name in parts:
+            found[name] = {
+                key: value for key, value in parts[name].items() if key not in ("format", "written", "machine")
+            }
     if "batch" in parts:
         found["batch"] = _batch(parts["batch"])
     return found | {"targets": [asdict(each) for each in judged(parts)]}

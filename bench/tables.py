@@ -32,6 +32,8 @@ def tables(found: Summary) -> list[Table]:
         made += _large(found["large"])
     if "warm" in found:
         made.append(_warm(found["warm"]))
+    if "records" in found:
+        made.append(_records(found["records"]))
     if "batch" in found:
         made.append(_batch(found["batch"]))
     return made
@@ -173,6 +175,20 @@ def _warm(warm: Summary) -> Table:
     headers = ("", "bare session.run", *warm["titles"].values())
     note = "The handler's time over a bare session.run of the same input, in one process."
     return Table("warm", "Warm requests", note, headers, tuple(rows))
+
+
+def _records(records: Summary) -> Table:
+    rows = [
+        (title, spread_text(records["over_one"][each], "{:.3f}"), spread_text(records["over_batch"][each]))
+        for each, title in records["titles"].items()
+    ]
+    note = (
+        "Processor time of a row, event in and results out, in one process. A request of one row takes "
+        f"{records['one'] * 1e6:.0f} us."
+    )
+    return Table(
+        "records", "Records of an event", note, ("", "over one row a request", "over a row of the batch"), tuple(rows)
+    )
 
 
 def _batch(batch: Summary) -> Table:

@@ -78,6 +78,10 @@ _HANDLER_BOUND = (
 )
 
 
+_RECORDS_BOUND = (
+    "Each record is read from its envelope, parsed by itself so that it can fail alone, and gets a document of its "
+    "own; a batch's rows share all of these."
+)
 _BATCH_BOUND = (
     "Reading Parquet, turning columns into rows and the model itself stay, and Python, pyarrow and ONNX Runtime in "
     "each process."
@@ -90,6 +94,7 @@ def _wanted() -> Iterator[_Wanted]:
     for name, title, limit in (("pilotlight", "C API", 40), ("pilotlight_binding", "binding", 90)):
         yield _Wanted(f"Package for ONNX through the {title}, unzipped", limit, _size(name), _PACKAGE_BOUND, "MB")
     yield from _warm()
+    yield from _records()
     yield from _batch()
 
 
@@ -130,6 +135,16 @@ def _warm() -> Iterator[_Wanted]:
         yield _Wanted(f"Handler over a bare session.run: {title}", limit, _handler(case, engine), _HANDLER_BOUND)
 
 
+def _records() -> Iterator[_Wanted]:
+    for reference, title, limit in (
+        ("over_one", "one row a request", 0.067),
+        ("over_batch", "a row of /predict_batch", 1.5),
+    ):
+        yield _Wanted(
+            f"200 messages of SQS: processor time a row over {title}", limit, _event(reference), _RECORDS_BOUND
+        )
+
+
 def _batch() -> Iterator[_Wanted]:
     for measure, side, title, limit in (
         ("processor", "bare", "processor time a row over pyarrow and a bare session.run", 1.05),
@@ -156,6 +171,10 @@ def _end_to_end(measure: str) -> Callable[[Parts], Spread]:
     return lambda parts: ratios(
         parts["large"]["end_to_end"]["starts"]["all-warm"], "pilotlight", "tutorial_handler", measure
     )
+
+
+def _event(reference: str) -> Callable[[Parts], Spread]:
+    return lambda parts: Spread(**parts["records"][reference]["sqs"])
 
 
 def _scored(side: str, reference: str, measure: str) -> Callable[[Parts], Spread]:

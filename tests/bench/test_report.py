@@ -64,6 +64,11 @@ def warm() -> dict[str, Any]:
     return {"titles": {"pilotlight": "Pilotlight"}, "cases": {"1x30-json": case}}
 
 
+def records() -> dict[str, Any]:
+    spread = {"median": 0.13, "low": 0.12, "high": 0.14}
+    return {"titles": {"sqs": "messages"}, "one": 6e-5, "over_one": {"sqs": spread}, "over_batch": {"sqs": spread}}
+
+
 def batch() -> dict[str, Any]:
     sides = {"bare": 2e-6, "pilotlight": 1e-6, "pilotlight_two": 0.5e-6, "pandas": 4e-6, "rows": 2e-5}
     measured = {side: {"processor": took, "wall": took, "peak": 2e8} for side, took in sides.items()}
@@ -81,7 +86,8 @@ def results(tmp_path: Path) -> Path:
         "file_cache": "f",
         "quota": "q",
     }
-    for name, part in (("aws", aws()), ("large", large()), ("warm", warm()), ("batch", batch())):
+    parts = {"aws": aws(), "large": large(), "warm": warm(), "records": records(), "batch": batch()}
+    for name, part in parts.items():
         write(name, part, on, tmp_path)
     return tmp_path
 
@@ -111,9 +117,10 @@ def test_a_target_that_was_not_measured_says_so() -> None:
 def test_every_part_of_a_run_has_its_tables(found: Mapping[str, Any]) -> None:
     made = {table.name: table for table in tables(found)}
 
-    assert set(made) == {"targets", "aws-starts", "aws-packages", "large-loads", "warm", "batch"}
+    assert set(made) == {"targets", "aws-starts", "aws-packages", "large-loads", "warm", "records", "batch"}
     assert all(len(row) == len(table.headers) for table in made.values() for row in table.rows)
     assert ("one row in JSON", "8 us", "2.50 (2.40-2.60)") in made["warm"].rows
+    assert ("messages", "0.130 (0.120-0.140)", "0.13 (0.12-0.14)") in made["records"].rows
     assert ("pilotlight", "1,000,000", "0.50", "1,000,000", "200 MB") in made["batch"].rows
     assert "| pilotlight | 375 ms | 0.25 |" in as_markdown(made["aws-starts"])
 
