@@ -6,7 +6,7 @@ children per row, and the most memory that one of its processes had.
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import time
@@ -29,6 +29,16 @@ from sample import LOCK, SAMPLE
 _GROUP = 50_000
 _SIDES = Path(__file__).with_name("batch_sides.py")
 _TOLERANCE = 1e-5
+
+# Runs a command, and prints what it and its children took. A process inherits the peak memory of the one that starts
+# it, which has to be a small one: this benchmark has the rows of a whole file.
+_USAGE = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss]))
+sys.exit(code)
+"""
 
 TITLES = {
     "bare": "pyarrow and a bare session.run",
@@ -71,20 +81,14 @@ def write_rows(file: Path, rows: int) -> None:
 
 def _run(side: str, file: Path, result: Path, rows: int) -> Measured:
     began = time.monotonic()
-    process = subprocess.Popen(_command(side, file, result), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    with process:
-        errors = process.stderr.read() if process.stderr else b""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    command = [sys.executable, "-I", "-S", "-c", _USAGE, *_command(side, file, result)]
+    done = subprocess.run(command, capture_output=True, check=False)
     took = time.monotonic() - began
-    if process.returncode:
-        raise RaceError(f"{TITLES[side]} ended with {process.returncode}: {errors.decode()[-500:]}")
+    if done.returncode:
+        raise RaceError(f"{TITLES[side]} ended with {done.returncode}: {done.stderr.decode()[-500:]}")
+    processor, peak = json.loads(done.stdout)
     count = min(rows, ONE_BY_ONE) if side == "rows" else rows
-    return {
-        "processor": (usage.ru_utime + usage.ru_stime) / count,
-        "wall": took / count,
-        "peak": usage.ru_maxrss * 1024,
-    }
+    return {"processor": processor / count, "wall": took / count, "peak": peak * 1024}
 
 
 def _command(side: str, file: Path, result: Path) -> Sequence[str]:

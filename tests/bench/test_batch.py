@@ -21,6 +21,13 @@ def test_every_side_scores_the_same_rows(capsys: pytest.CaptureFixture[str]) -> 
     assert len(said) == 1 + len(batch.TITLES)
 
 
+def test_a_sides_memory_is_its_own_and_not_that_of_the_benchmark(tmp_path: Path) -> None:
+    batch.write_rows(tmp_path / "rows.parquet", 10)
+    ballast = b"x" * 600_000_000
+    peak = batch._run("bare", tmp_path / "rows.parquet", tmp_path / "result", 10)["peak"]
+    assert 30e6 < peak < len(ballast)
+
+
 def test_a_side_that_fails_or_has_other_results_ends_the_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batch.write_rows(tmp_path / "rows.parquet", 10)
     table = parquet.read_table(tmp_path / "rows.parquet")
