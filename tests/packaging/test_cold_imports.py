@@ -27,7 +27,8 @@ def cold_imports(cloud: str, folder: Path, kind: str = "predict") -> set[str]:
     }[cloud]
     given = {"aws": {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}, "gcp": {}}[cloud]  # the platform's own
     if kind == "records":
-        given = {**given, "PILOTLIGHT_RESULTS": "gs://models/results"}
+        entry = {"aws": "records_handler", "gcp": entry}[cloud]
+        given = {**given, "PILOTLIGHT_RESULTS": {"aws": "s3://results", "gcp": "gs://models/results"}[cloud]}
     model = sample(folder)
     with stored(cloud, model) as store, prepared(cloud, model, store, given, kind) as function:
         file = function.folder / f"{starting}.py"
@@ -54,11 +55,25 @@ def test_a_cold_start_imports_what_the_committed_list_says(cloud: str, tmp_path:
     assert found & standard <= listed & standard
 
 
-def test_googles_function_for_records_adds_what_is_named_here_to_the_start_of_predict(tmp_path: Path) -> None:
-    """No client of Google's: only the events, the small client of the two APIs, and the core's room of records."""
-    listed = set((LISTS / "cold_imports_gcp.txt").read_text().split())
-    assert cold_imports("gcp", tmp_path, "records") - listed - set(sys.stdlib_module_names) == {
-        *("cloud_destinations", "cloud_events", "cloud_records", "google_api"),
-        *("pilotlight.codec.csv", "pilotlight.codec.batches", "pilotlight.codec.tables", "pilotlight.records"),
-        *(f"pilotlight.records.{name}" for name in ("bulk", "decode", "groups", "objects", "results", "score")),
-    }
+ROOM_OF_RECORDS = {
+    *("pilotlight.codec.csv", "pilotlight.codec.batches", "pilotlight.codec.tables", "pilotlight.records"),
+    *(f"pilotlight.records.{name}" for name in ("bulk", "decode", "groups", "objects", "results", "score")),
+}
+
+
+OF_EVENTS = {
+    "aws": {
+        *("clients", "destinations", "direct_events", "dynamodb_values", "envelopes", "event_sources"),
+        *("failure_rules", "record_events", "records_handler", "s3_objects"),
+        *("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"),
+    },
+    "gcp": {"cloud_destinations", "cloud_events", "cloud_records", "google_api"},
+}
+
+
+@pytest.mark.parametrize("cloud", OF_EVENTS)
+def test_a_function_for_records_adds_what_is_named_here_to_the_start_of_predict(cloud: str, tmp_path: Path) -> None:
+    """What reads events and writes results, and the core's room of records. AWS's has boto3, Google's no client."""
+    listed = set((LISTS / f"cold_imports_{cloud}.txt").read_text().split())
+    found = cold_imports(cloud, tmp_path, "records") - listed - set(sys.stdlib_module_names)
+    assert found == OF_EVENTS[cloud] | ROOM_OF_RECORDS
