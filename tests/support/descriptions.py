@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilotlight.model.golden import Golden, Sample, Values
-from pilotlight.model.lock import Description, File, Lock, Runtime, Session, Signer
+from pilotlight.model.lock import Description, File, Lock, Needs, Runtime, Session, Signer
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
 
@@ -85,6 +85,11 @@ def transformer() -> Description:
     return replace(
         pickled_model(), format="skops", signature=TENSORS, runtime=replace(SKLEARN, methods=methods), extra_globals=()
     )
+
+
+def measured_model() -> Description:
+    """Return an ONNX model whose start was measured."""
+    return replace(onnx_model(), needs=Needs(185, 900))
 
 
 def lock(model: Description) -> Lock:

@@ -30,6 +30,7 @@ from pilotlight_cli.aws.tags import release_tags
 from pilotlight_cli.aws.template import Template, effective_values, load_template, refusals
 from pilotlight_cli.local.lambda_runtime import has_emulator
 from pilotlight_cli.local.verify import RUNTIME, VerifyReport, verify
+from pilotlight_cli.pinning.needs import slow_start
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION
 from pilotlight_cli.project.folders import ModelFolder
 from pilotlight_cli.registry.availability import ensure_published
@@ -89,7 +90,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     NotServed if the function does not serve what was deployed.
     """
     template = load_template(account.model.root / "template.yaml")
-    wanted = _wanted(template, environment)
+    wanted = _wanted(template, environment, load_lock(account.model.lock).model)
     stack = read_stack(account.cloudformation, environment.stack)
     before = _served_version(account, stack, environment)
     _check_source(wanted, account)
@@ -115,12 +116,12 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     return Deployed(now, served, load_lock(package / "model.lock").model, served.version != before)
 
 
-def _wanted(template: Template, environment: Environment) -> dict[str, str]:
-    """Return the values of all parameters. Raise DeployRefused if the template does not accept them."""
+def _wanted(template: Template, environment: Environment, model: Description) -> dict[str, str]:
+    """Return the values of all parameters. Raise DeployRefused if the template or the model does not accept them."""
     if environment.parameters.get(PARAMETER):
         raise DeployRefused(f"samconfig.toml sets {PARAMETER} for {environment.name}; remove it, deploy computes it")
     values = effective_values(template, environment.parameters)
-    refused = refusals(template, values) or [*beyond_rules(values), *record_sources.refusals(values)]
+    refused = refusals(template, values) or [*beyond_rules(values, model), *record_sources.refusals(values)]
     if refused:
         raise DeployRefused(f"the parameters of {environment.name} in samconfig.toml: {'; '.join(refused)}")
     return values
@@ -240,9 +241,9 @@ def _confirm(
     environment: Environment, stack: Stack | None, wanted: Values, plan: tuple[Update, ...], account: Account
 ) -> None:
     """Report the cost, and ask for confirmation. Raise DeployRefused without it."""
-    function = function_name(environment)
-    snapshots = _snapshots(function, account) if stack else 0
-    for text in (costs.cost_text(wanted, snapshots), memory_text(wanted, stack.parameters if stack else {})):
+    snapshots = _snapshots(function_name(environment), account) if stack else 0
+    slow = slow_start(load_lock(account.model.lock).model) if wanted["StartMode"] == "on-demand" else ""
+    for text in (costs.cost_text(wanted, snapshots), memory_text(wanted, stack.parameters if stack else {}), slow):
         if text:
             account.say(text)
     if stack is None:
@@ -250,8 +251,7 @@ def _confirm(
             "this is the stack's first deployment, without a traffic shift and hooks: only the verification, and the "
             "golden samples at the end, protect callers from a bad model"
         )
-    release = plan[-1].values[PARAMETER]
-    if not account.confirm(f"Deploy the release {release[:12]} to {environment.stack}?"):
+    if not account.confirm(f"Deploy the release {plan[-1].values[PARAMETER][:12]} to {environment.stack}?"):
         raise DeployRefused("nothing was deployed")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pilotlight.model.lock import Description
 from pilotlight_cli.aws.changes import Values
+from pilotlight_cli.pinning.needs import too_small
 
 # Number parameters that must be whole.
 _WHOLE_NUMBERS = (
@@ -15,8 +17,8 @@ _WHOLE_NUMBERS = (
 _NEW_ACCOUNT_MB = 3008
 
 
-def beyond_rules(values: Values) -> list[str]:
-    """Return a sentence for each error that the template's rules cannot find, since they cannot compare numbers."""
+def beyond_rules(values: Values, model: Description) -> list[str]:
+    """Return a sentence for each error that the template's rules cannot find, as they compare no numbers."""
     if broken := [name for name in _WHOLE_NUMBERS if not values[name].isdecimal()]:
         return [f"{name} is {values[name]}; expected a whole number" for name in broken]
     fewest, most, timeout = (int(values[name]) for name in ("MinProvisioned", "MaxProvisioned", "TimeoutSeconds"))
@@ -36,6 +38,8 @@ def beyond_rules(values: Values) -> list[str]:
             f"LatencyBudgetMs is {budget:g} and TimeoutSeconds {timeout}; requests time out before they exceed the "
             "budget, so the alarm would never fire; expected a budget within the timeout"
         )
+    if refusal := too_small(model, "MemorySize", int(values["MemorySize"]) << 20):
+        refused.append(refusal)
     return refused
 
 

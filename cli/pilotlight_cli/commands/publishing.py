@@ -118,6 +118,7 @@ def inspected(
         method=method,
         pipeline=pipeline,
         with_module=with_module,
+        measures=True,
         limit_options=limits,
     )
     with console.doing(f"Inspecting {source.path.name}"):

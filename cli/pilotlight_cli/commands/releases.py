@@ -19,6 +19,7 @@ from pilotlight_cli.commands.options import (
     Reference,
     StoreUrl,
 )
+from pilotlight_cli.pinning.needs import needs_text, to_configure
 from pilotlight_cli.project.folders import clouds_of, selected
 from pilotlight_cli.stores import Store, open_store
 
@@ -108,6 +109,8 @@ def show_pinned(pinned: Pinned, lock: Path) -> None:
     for file in described.files:
         shown.print(f"  {file.name}  {console.bytes_text(file.size)}  sha256 {file.sha256}", soft_wrap=True)
     shown.print(f"  runtime  {described.format} on {described.runtime.engine}", soft_wrap=True)
+    if needs := needs_text(described):
+        shown.print(f"  needs  {needs}; configure at least {to_configure(described)} MB of memory", soft_wrap=True)
     if pinned.lock.signer:
         shown.print(f"  signed by  {pinned.lock.signer.name}", soft_wrap=True)
     shown.print(

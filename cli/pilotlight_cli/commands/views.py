@@ -13,6 +13,7 @@ from pilotlight.model.formats import too_old
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight_cli.console import bytes_text, lines, table
+from pilotlight_cli.pinning.needs import needs_text
 from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.versions import Unreadable
 from pilotlight_cli.signing.stored import Signed
@@ -121,6 +122,8 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
         ("runtime", f"{model.format} on {model.runtime.engine}"),
         ("packages", packages),
     ]
+    if needs := needs_text(model):
+        rows.append(("needs", needs))
     if signed:
         rows.append(("signer", _signer(signed)))
     if model.runtime.methods:

@@ -15,6 +15,7 @@ from pilotlight.model.lock import Description
 from pilotlight_cli.gcp import GcpError, NotFound, costs, functions
 from pilotlight_cli.gcp.functions import Function, update_traffic
 from pilotlight_cli.gcp.golden import Expected, expected_of
+from pilotlight_cli.gcp.instances import bytes_of
 from pilotlight_cli.gcp.platform import Google, LivePlatform
 from pilotlight_cli.gcp.release import release_digest
 from pilotlight_cli.gcp.rollout import Outcome, Rollout, Step
@@ -22,6 +23,7 @@ from pilotlight_cli.gcp.services import Service
 from pilotlight_cli.gcp.settings import TAG, GcpSettings
 from pilotlight_cli.gcp.state import full_traffic_revision, rollout_on, split_text
 from pilotlight_cli.local.verify import verify
+from pilotlight_cli.pinning.needs import too_small
 from pilotlight_cli.project.git import working_commit
 from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.staging import build
@@ -121,7 +123,12 @@ def _check_service(google: Google) -> Service | None:
 
 
 def verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:
-    """Copy the pinned version to the store if missing, then check that it loads and answers its golden samples."""
+    """Copy the pinned version to the store if missing, then check that it loads and answers its golden samples.
+
+    Raise DeployRefused; before anything else where the settings give less memory than a start took.
+    """
+    if refused := too_small(model, f"memory of {settings.environment}", bytes_of(settings.memory), disk_is_memory=True):
+        raise DeployRefused(refused)
     if ensure_published(lock, open_store(settings.store), source):
         operator.say(f"copied {model.name}:{model.version} to {settings.store}")
     operator.say(

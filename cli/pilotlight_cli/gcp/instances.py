@@ -31,9 +31,8 @@ def read_size(memory: Node, cpu: Node, concurrency: Node) -> tuple[str, float, i
     if not (_SIZES[0][0] <= cpus <= 1 or cpus in whole):
         raise cpu.fail("vCPUs: 0.08 to 1, 2, 4, 6 or 8")
     amount = memory.string(r"[1-9][0-9]*(Mi|Gi|M|G)", "an amount of memory, like 512Mi")
-    unit = amount.lstrip("0123456789")
     least, most = next((least, most) for size, least, most in reversed(_SIZES) if size <= cpus)
-    if not least <= int(amount.removesuffix(unit)) * _UNITS[unit] / _UNITS["Mi"] <= most:
+    if not least <= bytes_of(amount) / _UNITS["Mi"] <= most:
         raise memory.fail(
             f"{_text(least)} to {_text(most)}, because Cloud Run allows no other memory with cpu {cpus:g}"
         )
@@ -43,6 +42,12 @@ def read_size(memory: Node, cpu: Node, concurrency: Node) -> tuple[str, float, i
     if requests > 1 and cpus < 1:
         raise concurrency.fail("1, because Cloud Run allows more only with a cpu of at least 1")
     return amount, cpus, requests
+
+
+def bytes_of(amount: str) -> int:
+    """Return the bytes of an amount of memory like 512Mi."""
+    unit = amount.lstrip("0123456789")
+    return int(amount.removesuffix(unit)) * _UNITS[unit]
 
 
 def read_workers(node: Node, cpu: float) -> int:

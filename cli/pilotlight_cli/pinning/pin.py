@@ -17,6 +17,7 @@ from pilotlight.runtimes.own_modules import module_names
 from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
+from pilotlight_cli.pinning.needs import slow_start
 from pilotlight_cli.pinning.requirements import (
     CORE_PACKAGES,
     PLATFORM,
@@ -219,6 +220,8 @@ def _warnings(model: Description, before: Description | None) -> tuple[str, ...]
     unknown = _unknown(model)
     if unknown:
         warnings.append(f"the model requires packages that Pilotlight does not know: {', '.join(unknown)}")
+    if slow := slow_start(model):
+        warnings.append(slow)
     if before and (before.name, before.version) == (model.name, model.version) and before.files != model.files:
         warnings.append(
             f"{model.name}:{model.version} was pinned before with different files; versions never change within one "

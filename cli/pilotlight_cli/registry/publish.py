@@ -164,6 +164,7 @@ def describe(inspection: Inspection, name: str, golden: bytes) -> Description:
         golden=content_entry(GOLDEN, golden),
         allowed_globals=tuple(sorted(inspection.allowed_globals)),
         extra_globals=tuple(sorted(inspection.extra_globals)),
+        needs=inspection.needs,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from pilotlight.errors import ModelError
 from pilotlight.model.golden import Golden
-from pilotlight.model.lock import GLOBAL, Runtime
+from pilotlight.model.lock import GLOBAL, Needs, Runtime
 from pilotlight.model.signature import Signature
 from pilotlight.pickles.forbidden import forbidden
 from pilotlight_cli.formats.admitted import admitted_globals
@@ -30,7 +30,7 @@ from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.regular_files import FileState, check_regular, file_states
 from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
-from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_job
+from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.sandbox.own_module import pack
 
@@ -59,6 +59,7 @@ class Inspection:
     extra_globals: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: str = ""
+    needs: Needs | None = None
     states: Mapping[Path, FileState] = field(default_factory=dict)
 
 
@@ -72,6 +73,7 @@ def inspect(
     method: str = "",
     pipeline: Sequence[str] = (),
     with_module: Path | None = None,
+    measures: bool = False,
     limit_options: LimitOptions = DEFAULT,
     given: str = "",
 ) -> Inspection:
@@ -79,8 +81,8 @@ def inspect(
 
     `method` is the estimator's method to serve; empty for predict and predict_proba. `pipeline` are the keys of a
     dictionary, or the positions in a tuple, of the objects that make a pipeline. `with_module` is the source of a
-    module whose classes the model names; it becomes one of the `files`. `given` names the model on a command line, by
-    default the path does.
+    module whose classes the model names; it becomes one of the `files`. `measures`: see what a start needs, where the
+    machine tells (Linux). `given` names the model on a command line, by default the path does.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
@@ -123,15 +125,21 @@ def inspect(
     if file_states(before) != before:
         raise ModelError(f"{path} changed while it was being inspected; publish it again when it is complete")
     allowed, extra = findings.names
+    files = (findings.path, *external_files, *([module] if module else []))
+    needs = None
+    if measures and sys.platform == "linux":
+        document = {**write_findings(findings), "files": list(map(str, files))}
+        needs = Needs(**run_task("needs", document, packages, job.folder, path.name, limits=limits))
     return Inspection(
         format=findings.format,
-        files=(findings.path, *external_files, *([module] if module else [])),
+        files=files,
         runtime=findings.runtime,
         signature=findings.signature,
         golden=findings.golden,
         allowed_globals=allowed,
         extra_globals=extra,
         notes=(*_renamed(path, found), *findings.notes),
+        needs=needs,
         states=before,
     )
 

@@ -68,11 +68,20 @@ class Runtime:
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What one start with this model took when it was published: the peak of its process in MB, its load in ms."""
+
+    memory_mb: int
+    load_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """A published version of a model. The runtime opens `files[0]`; the others are in the same folder.
 
     `allowed_globals` are the `module.name` pairs that a pickle or a skops file may import because Pilotlight ships
-    them as known; `extra_globals` are those that the publisher allowed with --allow.
+    them as known; `extra_globals` are those that the publisher allowed with --allow. `needs` is None if the
+    version was published where they cannot be measured.
     """
 
     name: str
@@ -84,6 +93,7 @@ class Description:
     golden: File
     allowed_globals: tuple[str, ...] = ()
     extra_globals: tuple[str, ...] = ()
+    needs: Needs | None = None
 
     def key(self, file_name: str) -> str:
         """Return the key of one of this version's files in the store, below the store's prefix."""
@@ -112,7 +122,7 @@ class Lock:
 
 # The fields of a description, in a lock and in a manifest.
 FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
-OPTIONAL_FIELDS = ("allowed_globals", "extra_globals")
+OPTIONAL_FIELDS = ("allowed_globals", "extra_globals", "needs")
 
 
 def read_lock(content: bytes) -> Lock:
@@ -180,6 +190,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
         golden=_read_golden_file(fields["golden"]),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
         extra_globals=fields.get("extra_globals", empty).items(_read_global),
+        needs=_read_needs(fields["needs"]) if "needs" in fields else None,
     )
 
 
@@ -197,6 +208,8 @@ def write_description(model: Description) -> dict[str, object]:
         document["allowed_globals"] = list(model.allowed_globals)
     if model.extra_globals:
         document["extra_globals"] = list(model.extra_globals)
+    if model.needs:
+        document["needs"] = {"memory_mb": model.needs.memory_mb, "load_ms": model.needs.load_ms}
     return document
 
 
@@ -266,6 +279,11 @@ def _read_signer(node: Node) -> Signer:
 
 def _write_file(file: File) -> dict[str, object]:
     return {"name": file.name, "size": file.size, "sha256": file.sha256}
+
+
+def _read_needs(node: Node) -> Needs:
+    fields = node.fields("memory_mb", "load_ms")
+    return Needs(fields["memory_mb"].integer(1), fields["load_ms"].integer(0))
 
 
 def _digest(node: Node) -> str:

@@ -1,10 +1,11 @@
 """The machine that a function runs on, and whether a model fits into its memory.
 
-A start that cannot succeed ends with a message, not by the kernel's out-of-memory killer. The check compares a lower
-bound, so that it never refuses a model that would fit. Measured with ONNX Runtime 1.31: a dense network, a ResNet-18
-and a transformer of 34 to 209 MB take 1.2 to 3.4 times their file while they are loaded, and once or more after that; a
-forest takes 12 times. Weights in files of their own are mapped, which is memory that the kernel can reclaim. A pickle's
-bytes stay until they are parsed into something larger: a forest takes 3 times.
+A start that cannot succeed ends with a message, not by the kernel's out-of-memory killer. The check compares lower
+bounds, so that it never refuses a model that would fit: what the files take, and most of the peak that `publish`
+measured. Measured with ONNX Runtime 1.31: a dense network, a ResNet-18 and a transformer of 34 to 209 MB take 1.2 to
+3.4 times their file while they are loaded, and once or more after that; a forest takes 12 times. Weights in files of
+their own are mapped, which is memory that the kernel can reclaim. A pickle's bytes stay until they are parsed into
+something larger: a forest takes 3 times.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from pilotlight.model.lock import Description
 UNBOUNDED = sys.maxsize
 
 _MB = 1 << 20  # as the clouds count
+
+# What a start takes at least, of the measured peak: a sixth of it may be pages of libraries, which the kernel can drop,
+# and another machine's allocator and number of threads move it by a few per cent.
+_LEAST_OF_PEAK = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +65,33 @@ def check_memory(model: Description, machine: Machine, folder: Path) -> None:
     """Raise ModelError if the free memory is too small to load the model. `folder` is where its files are, or go."""
     first = model.files[0]
     format_ = FORMATS[model.format]
-    needed = first.size * format_.memory
+    needed, least = first.size * format_.memory, least_memory(model)
     parts = [f"{_megabytes(needed)} to load {first.name} ({format_.memory_reason})"]
     if machine.disk_is_memory:
         missing = sum(file.size for file in model.files if not (folder / file.name).is_file())
         parts.append(f"{_megabytes(missing)} for the files, since {folder} is in memory")
         needed += missing
+        least += missing
+    if model.needs and least > machine.memory:
+        raise ModelError(
+            f"the model does not fit into memory: it took {model.needs.memory_mb} MB when it was published, and here "
+            f"are {_megabytes(machine.memory)}; give the function more memory, at least {_megabytes(least)}"
+        )
     if needed > machine.free:
         raise ModelError(
             f"the model does not fit into memory: it needs at least {' and '.join(parts)}, and of "
             f"{_megabytes(machine.memory)} only {_megabytes(machine.free)} are free; give the function more memory"
         )
+
+
+def least_memory(model: Description) -> int:
+    """Return how many bytes a start takes at least, by the publisher's measurement; 0 without one.
+
+    Weights in files of their own are mapped, which is memory that the kernel can reclaim.
+    """
+    if model.needs is None:
+        return 0
+    return int(model.needs.memory_mb * _MB * _LEAST_OF_PEAK) - sum(file.size for file in model.files[1:])
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

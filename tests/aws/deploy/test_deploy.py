@@ -17,10 +17,12 @@ from typing import Any
 
 import pytest
 
+import local_lock
 from fakes.lambda_api import lambda_api
 from fakes.s3_server import S3Server
 from fakes.sam_cli import DeployedLambda, FakeSam
 from harness import in_lambda, pinned, sample, stored
+from pilotlight.model.lock import Needs
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.calls import client
 from pilotlight_cli.aws.changes import MixedChange
@@ -342,6 +344,16 @@ def test_parameters_that_the_template_does_not_take_are_refused_at_once(
     with pytest.raises(DeployRefused, match=message):
         scene.deploy(parameters)
     assert not scene.sam.commands
+
+
+def test_less_memory_than_a_start_took_is_refused_at_once_and_a_slow_load_is_told(scene: Scene) -> None:
+    local_lock.rewrite(scene.model.lock, needs=Needs(1000, 12_000))
+    with pytest.raises(DeployRefused, match=r"MemorySize is 512 MB, and a start .* took 1000 MB .*; set at least 1280"):
+        scene.deploy({"MemorySize": "512"})
+    assert not scene.sam.commands
+    with pytest.raises(NotServed):  # the function behind the fake has the sample's own lock
+        scene.deploy({"MemorySize": "1280"})
+    assert any("took 12.0 s to load" in line for line in scene.said)
 
 
 def test_records_are_released_with_requests_and_their_function_has_to_serve_the_release(

@@ -17,6 +17,7 @@ from gcp.deploy.conftest import SETTINGS
 from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
 from harness import pinned
+from pilotlight.model.lock import Needs
 from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
 from pilotlight_cli.gcp.gcloud import Completed
@@ -138,6 +139,14 @@ def test_a_model_that_is_in_no_store_is_asked_for(project: Project) -> None:
     ):
         project.deploy(lock=lock)
     assert not project.google.functions.deployments
+
+
+def test_less_memory_than_a_start_took_is_refused_before_anything_is_done(project: Project) -> None:
+    lock = local_lock.copy_lock(LOCK, project.folder)
+    local_lock.rewrite(lock, needs=Needs(1000, 100))
+    with pytest.raises(DeployRefused, match=r"memory of test is 512 MB, .* took 1000 MB .*; set at least 1280 MB"):
+        project.deploy(lock=lock)
+    assert project.said == []
 
 
 def test_a_split_by_hand_is_refused_before_anything_is_done(second: Project) -> None:

@@ -68,6 +68,7 @@ MODELS = (
     descriptions.onnx_model(),
     descriptions.onnx_model(descriptions.TENSORS),
     descriptions.optimised_model(),
+    descriptions.measured_model(),
     descriptions.pickled_model(),
     descriptions.transformer(),
 )

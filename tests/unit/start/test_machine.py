@@ -7,7 +7,7 @@ import pytest
 
 from doubles import description
 from pilotlight.errors import ModelError
-from pilotlight.model.lock import Description, File
+from pilotlight.model.lock import Description, File, Needs
 from pilotlight.start.machine import Machine, check_memory
 
 MB = 1 << 20
@@ -17,6 +17,11 @@ def model(*sizes: int, format_: str = "onnx") -> Description:
     """Return a model with files of those sizes in MB."""
     files = tuple(File(f"file{index}", size * MB, "0" * 64) for index, size in enumerate(sizes))
     return replace(description(), files=files, format=format_)
+
+
+def measured(peak: int, *sizes: int) -> Description:
+    """Return a model with files of those sizes whose start took so many MB."""
+    return replace(model(*sizes), needs=Needs(peak, 100))
 
 
 def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
@@ -32,8 +37,14 @@ def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
         (model(50, format_="pickle"), free(101)),
         (model(50), free(101, disk_is_memory=True)),
         (model(100_000), Machine()),
+        (measured(640, 1), free(512)),
+        (measured(700, 1, 48), free(512)),
+        (measured(100_000, 1), Machine()),
     ],
-    ids=["weights inside", "weights beside, mapped", "a pickle", "files in memory", "an unknown machine"],
+    ids=[
+        *("weights inside", "weights beside, mapped", "a pickle", "files in memory", "an unknown machine"),
+        *("a peak a little above", "a peak with mapped weights", "a peak, and an unknown machine"),
+    ],
 )
 def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Machine, tmp_path: Path) -> None:
     check_memory(described, machine, tmp_path)
@@ -59,3 +70,17 @@ def test_a_model_that_does_not_fit_is_refused_with_the_needed_and_the_free_memor
 def test_a_file_that_is_there_has_its_memory_already(tmp_path: Path) -> None:
     (tmp_path / "file0").touch()
     check_memory(model(99), free(99, disk_is_memory=True), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("described", "machine", "least"),
+    [(measured(650, 1), free(512), 520), (measured(600, 40), free(512, disk_is_memory=True), 520)],
+    ids=["more than there is", "with its files in memory"],
+)
+def test_less_memory_than_a_start_took_is_refused_with_both_numbers(
+    described: Description, machine: Machine, least: int, tmp_path: Path
+) -> None:
+    assert described.needs
+    message = f"it took {described.needs.memory_mb} MB when it was published, and here are 512 MB; .* least {least} MB"
+    with pytest.raises(ModelError, match=message):
+        check_memory(described, machine, tmp_path)

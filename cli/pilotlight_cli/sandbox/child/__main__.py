@@ -24,6 +24,7 @@ LARGEST_RESULT: Final = 64 * 10**6
 _TASKS: Final = {
     "compare": ("comparing", "compare"),
     "measure": ("onnx_measuring", "measure"),
+    "needs": ("needs", "needs"),
     "optimize": ("onnx_optimizing", "optimize"),
     "repair": ("onnx_repair", "repair"),
 }

@@ -18,8 +18,8 @@ from pilotlight.model.lock import FIELDS, OPTIONAL_FIELDS, Description, read_des
 from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import BYTES, Tensor
 from pilotlight_cli.registry.rows import Rows, expected_outputs, parse_rows, take
+from pilotlight_cli.sandbox.child.resources import median_seconds
 from pilotlight_cli.sandbox.child.samples import MOST_OUTPUTS
-from pilotlight_cli.sandbox.child.timing import median_seconds
 
 _ROWS_AT_ONCE: Final = 1000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +17,8 @@ from pilotlight.model.lock import read_runtime
 from pilotlight.model.signature import Signature, read_signature
 from pilotlight.model.tensor import Tensor
 from pilotlight.runtimes.arrays import to_numpy
+from pilotlight_cli.sandbox.child.resources import median_seconds, peak_bytes
 from pilotlight_cli.sandbox.child.samples import generate, input_tensors, shared_vocabulary
-from pilotlight_cli.sandbox.child.timing import median_seconds
 from pilotlight_cli.sandbox.job import provisional_description
 
 
@@ -45,7 +44,7 @@ def measure(document: dict[str, Any]) -> dict[str, Any]:
     load = time.thread_time() - started
     times, results = _run(loaded, batches)
     warm = median_seconds(lambda: loaded.predict(batches[0]))
-    peak = _peak()
+    peak = peak_bytes()
     found = {
         "load_ms": load * 1000,
         "first_ms": times[0] * 1000,
@@ -81,14 +80,6 @@ def _run(loaded: runtimes.Model, batches: Sequence[tuple[Tensor, ...]]) -> tuple
             raise ModelError(f"the model fails: {origin(error)}; give inputs that it accepts with --golden") from error
         times.append(time.thread_time() - started)
     return times, results
-
-
-def _peak() -> int:
-    """Return VmHWM in bytes: unlike getrusage's, it does not include the process that started this one."""
-    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    if match is None:
-        raise ModelError("/proc/self/status has no VmHWM, the peak memory of the process; expected Linux")
-    return int(match[1]) * 1024
 
 
 def _write(outputs: Path, results: Sequence[Sequence[Tensor]]) -> None:
