@@ -110,8 +110,9 @@ build: $(VENV)/.run  ## Build the sample's packages in examples/breast-cancer/bu
 	@$(PILOTLIGHT) build $(if $(CLOUD),--cloud $(CLOUD))
 
 # From the source distribution, so that it is complete, by a backend that is pinned by hash.
-dist: $(UV)  ## Build the wheel and the source distribution of pilotlight itself in dist/
+dist: $(UV)  ## Build the wheels and the source distribution of pilotlight itself in dist/
 	@$(UV) build --quiet --clear --build-constraints tools/release.txt --require-hashes
+	@$(UV) build --quiet --wheel --out-dir dist --build-constraints tools/release.txt --require-hashes shared
 
 image: $(VENV)/.run  ## Build a Docker stand-in for AWS's Python image, if that cannot be pulled
 	@$(BIN)/python tools/lambda_image.py

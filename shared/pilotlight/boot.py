@@ -83,7 +83,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         Plan(
             model=model,
             store=store,
-            folder=_model_folder(model, environ),
+            folder=model_folder(model, Path(environ.get("TMPDIR", "/tmp")) / "pilotlight"),  # noqa: S108 - the only writable one,
             threads=settings.threads,
             clock=time.monotonic,
             sleep=time.sleep,
@@ -157,7 +157,6 @@ def _folder(rest: str) -> Path:
     return Path(unquote(rest.removeprefix("localhost")))
 
 
-def _model_folder(model: Description, environ: Mapping[str, str]) -> Path:
+def model_folder(model: Description, parent: Path) -> Path:
     """Return a folder for this model alone: other versions on the same disk cannot be mistaken for it."""
-    temporary = Path(environ.get("TMPDIR", "/tmp"))  # noqa: S108 - the platforms' only writable folder
-    return temporary / "pilotlight" / f"{model.name}-{model.version}-{model.files[0].sha256[:16]}"
+    return parent / f"{model.name}-{model.version}-{model.files[0].sha256[:16]}"

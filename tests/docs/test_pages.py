@@ -57,6 +57,7 @@ NOT_RUN = {
     ("docs/guides/score-a-stream.md", "it is a part of samconfig.toml"): 1,
     ("docs/guides/score-files.md", "it needs a bucket"): 1,
     ("docs/guides/score-files.md", "pip installs the extra from the index"): 1,
+    ("docs/guides/use-as-a-library.md", "tests/packaging/test_library.py runs it in an environment of its own"): 1,
     ("docs/guides/score-with-an-engine.md", "apache-beam is not among the packages that this project installs"): 1,
     ("docs/guides/score-with-an-engine.md", "Spark needs Java, and half a minute to start"): 1,
     ("docs/guides/publish-from-a-registry.md", "it needs an MLflow server; the tests publish from a real one"): 1,

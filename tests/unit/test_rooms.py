@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "files": {"codec", "dataplane", "model"},
     "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
     "boot": {"codec", "dataplane", "fetch", "model", "service", "settings", "start", "telemetry"},
+    "library": {"boot", "codec", "dataplane", "fetch", "model", "protocols", "start", "telemetry"},
 }
 EVERYWHERE = {"errors", "frozen"}
 

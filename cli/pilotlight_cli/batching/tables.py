@@ -12,12 +12,14 @@ from tempfile import mkdtemp
 
 import pyarrow as pa
 
+from pilotlight.boot import open_store as open_source
 from pilotlight.files.columns import Columns, check_types, find_columns
 from pilotlight.files.mapping import score
 from pilotlight.files.reading import ROWS, table_chunk
 from pilotlight.files.results import result_schema
+from pilotlight.library import open_plane
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.batching.serving import fetch, open_plane
+from pilotlight_cli.batching.serving import fetch
 from pilotlight_cli.stores import open_store
 
 # Why a row has no result; null for a row that has one.
@@ -32,7 +34,7 @@ class TableScorer:
         self._keep = tuple(keep)
         folder = Path(mkdtemp(prefix="pilotlight-"))
         url = fetch(load_lock(lock).model, open_store(store), folder)
-        self._plane = open_plane(lock.resolve(), url, folder)
+        self._plane = open_plane(lock.resolve(), open_source(url, {}), folder)
 
     def schema(self, table: pa.Schema) -> pa.Schema:
         """Return the columns of the results for tables with these columns. Raise FormatError if they do not suit."""

@@ -14,10 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from pilotlight.boot import open_store
 from pilotlight.errors import PilotlightError
 from pilotlight.files.mapping import Opened, map_shard
 from pilotlight.files.shards import Job, Shard, Summary
-from pilotlight_cli.batching.serving import open_plane
+from pilotlight.library import open_plane
 from pilotlight_cli.batching.sources import open_place
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -62,7 +63,7 @@ def _work(start: Mapping[str, Any], say: Say) -> None:
     job = Job(**{**start["job"], "keep": tuple(start["job"]["keep"])})
     place = open_place(start["input"])
     folder = Path(start["folder"])
-    plane = open_plane(Path(start["lock"]), start["store"], folder)
+    plane = open_plane(Path(start["lock"]), open_store(start["store"], {}), folder)
     say({"ready": True})
     for line in sys.stdin:
         shard = Shard(**json.loads(line))
