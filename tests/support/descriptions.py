@@ -7,6 +7,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pilotlight.experiments.lock import ExperimentLock, Treatment, control_of
 from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description, File, Lock, Needs, Runtime, Session, Signer
 from pilotlight.model.signature import Input, Output, Signature
@@ -95,6 +96,25 @@ def measured_model() -> Description:
 def lock(model: Description) -> Lock:
     """Return a lock of that model."""
     return Lock(model, "d" * 64)
+
+
+def experiments() -> list[ExperimentLock]:
+    """Return an experiment with two treatments of an ONNX model, and one of a pickle that is assigned by request."""
+    model, pickled = onnx_model(), pickled_model()
+    treatments = (
+        Treatment(replace(model, version=4), ((0, 1000), (3000, 3500))),
+        Treatment(replace(optimised_model(), version=5), ((1000, 2000),)),
+    )
+    other = Treatment(replace(pickled, version=2), ((5000, 10_000),))
+    return [
+        ExperimentLock(
+            *("salt-1", "header:x-user-id", control_of(model), treatments),
+            start="2026-07-31T12:00:00Z",
+            end="2026-08-31T12:00:00Z",
+        ),
+        ExperimentLock("salt-2", "field:user_id", control_of(model), treatments[:1], is_random_without=True),
+        ExperimentLock("salt-3", "request", control_of(pickled), (other,)),
+    ]
 
 
 def signed_lock() -> Lock:

@@ -26,8 +26,9 @@ MAY_IMPORT = {
     "protocols": {"codec", "dataplane", "http", "model"},
     "records": {"codec", "dataplane", "model", "protocols", "telemetry"},
     "files": {"codec", "dataplane", "model"},
-    "service": {"codec", "dataplane", "http", "model", "protocols", "start", "telemetry"},
-    "boot": {"codec", "dataplane", "fetch", "model", "service", "settings", "start", "telemetry"},
+    "experiments": {"codec", "dataplane", "http", "model", "start", "telemetry"},
+    "service": {"codec", "dataplane", "experiments", "http", "model", "protocols", "start", "telemetry"},
+    "boot": {"codec", "dataplane", "experiments", "fetch", "model", "service", "settings", "start", "telemetry"},
     "library": {"boot", "codec", "dataplane", "fetch", "model", "protocols", "start", "telemetry"},
 }
 EVERYWHERE = {"errors", "frozen"}

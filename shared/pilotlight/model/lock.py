@@ -169,7 +169,7 @@ def read_description(fields: Mapping[str, Node]) -> Description:
     """Read the description among the fields of a lock or a manifest."""
     artifact = fields["artifact"].fields("format", "files")
     artifact_format = artifact["format"].one_of(*FORMATS)
-    files = artifact["files"].items(_read_file, at_least=1)
+    files = artifact["files"].items(read_file, at_least=1)
     if len({file.name for file in files}) != len(files):
         raise FormatError("duplicate file name", artifact["files"].path)
     empty = Node([], "$")
@@ -199,10 +199,10 @@ def write_description(model: Description) -> dict[str, object]:
     document: dict[str, object] = {
         "name": model.name,
         "version": model.version,
-        "artifact": {"format": model.format, "files": [_write_file(file) for file in model.files]},
+        "artifact": {"format": model.format, "files": [write_file(file) for file in model.files]},
         "runtime": write_runtime(model.runtime),
         "signature": write_signature(model.signature),
-        "golden": _write_file(model.golden),
+        "golden": write_file(model.golden),
     }
     if model.allowed_globals:
         document["allowed_globals"] = list(model.allowed_globals)
@@ -256,7 +256,8 @@ def _read_method(node: Node) -> str:
     return node.string(METHOD, "a method like predict or predict_proba[0]")
 
 
-def _read_file(node: Node) -> File:
+def read_file(node: Node) -> File:
+    """Read a file of an artifact."""
     fields = node.fields("name", "size", "sha256")
     return File(
         name=fields["name"].string(FILE_NAME, "a plain file name"),
@@ -266,7 +267,7 @@ def _read_file(node: Node) -> File:
 
 
 def _read_golden_file(node: Node) -> File:
-    file = _read_file(node)
+    file = read_file(node)
     if file.name != GOLDEN:
         raise FormatError(f'expected "{GOLDEN}", found "{file.name}"', f"{node.path}.name")
     return file
@@ -277,7 +278,8 @@ def _read_signer(node: Node) -> Signer:
     return Signer(fields["name"].string(FILE_NAME, "a plain file name"), _digest(fields["key_id"]))
 
 
-def _write_file(file: File) -> dict[str, object]:
+def write_file(file: File) -> dict[str, object]:
+    """Return the JSON form of a file."""
     return {"name": file.name, "size": file.size, "sha256": file.sha256}
 
 

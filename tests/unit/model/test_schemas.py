@@ -17,6 +17,7 @@ from referencing import Registry, Resource
 
 import descriptions
 from pilotlight.errors import FormatError
+from pilotlight.experiments.lock import read_experiment, write_experiment
 from pilotlight.model.formats import ENGINES, FORMATS, LIBRARIES
 from pilotlight.model.golden import read_golden, write_golden
 from pilotlight.model.json_document import Node, read_json
@@ -45,6 +46,9 @@ READERS_ONLY = {
     "methods are as many as outputs": r"found \d+ methods, expected one for each",
     "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
     "probabilities have a column for each label": r"expected probabilities as floats of shape",
+    "a treatment is a further version": r"expected a further version of",
+    "no bucket has two treatments": r"the buckets .* overlap|expected \[first, end\] with first below end",
+    "an end is after the start": r"expected a time after the start",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
     "a string has no unpaired surrogates": r"a string without unpaired surrogates",
 }
@@ -92,6 +96,9 @@ FORMATS_BY_NAME = {
         read_golden,
         tuple(write_golden(descriptions.golden(datatype)) for datatype in DATATYPES.values()),
     ),
+    "experiment": Format(
+        "experiment.schema.json", read_experiment, tuple(map(write_experiment, descriptions.experiments()))
+    ),
     "alias": Format("alias.schema.json", read_alias, (write_alias(Alias("production", 3)),)),
     "signature": Format(
         "signature.schema.json",
@@ -118,8 +125,23 @@ VALUES: tuple[object, ...] = (
         "pickle",
         "sklearn",
     ),
+    *("control", "random", "request", "header:x-user-id", "field:user_id", "claim:sub", "header:X"),
     *(descriptions.CREATED_AT, "2026-13-31T12:00:00Z", "2026-07-31 12:00:00"),
-    *([], [1], [1, 0], ["a", "a"], [[]], {}, {"x": 1}, {"numpy": "2"}, {"Numpy": "2", "numpy": "2.0"}),
+    *(
+        [],
+        [1],
+        [1, 0],
+        [0, 1],
+        [0, 10_000],
+        [0, 10_001],
+        [1, 2, 3],
+        ["a", "a"],
+        [[]],
+        {},
+        {"x": 1},
+        {"numpy": "2"},
+        {"Numpy": "2", "numpy": "2.0"},
+    ),
 )
 
 
@@ -159,6 +181,8 @@ def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[
                 name == "lock" and (path[:1] == ("signature",) or number == len(MODELS))
             )
             skipped = len(path) > 1 and of_another and path[0] != "signer"
+            if name == "experiment":
+                skipped = path[:1] == ("treatments",) and len(path) > 3 and path[2] != "buckets"
         if not skipped:
             yield path
 
@@ -315,7 +339,7 @@ def test_a_line_break_after_a_name_is_refused() -> None:
         read_alias(b'{"format": 1, "alias": "production\\n", "version": 1}')
 
 
-@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias"])
+@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias", "experiment"])
 def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
     format_ = FORMATS_BY_NAME[name]
     document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}
@@ -363,10 +387,11 @@ def test_the_schema_asks_of_each_engine_for_the_packages_of_the_table() -> None:
     assert asked == {engine.name: set(engine.packages) for engine in ENGINES.values()}
 
 
-@pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json"])
+@pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json", "experiment.schema.json"])
 def test_the_schema_gives_each_format_the_runtime_and_engines_of_the_table(name: str) -> None:
     found: dict[str, tuple[object, ...]] = {}
-    for rule in schema(name)["allOf"]:
+    document = schema(name)
+    for rule in document.get("allOf") or document["$defs"]["treatment"]["allOf"]:
         formats = rule["if"]["properties"]["artifact"]["properties"]["format"]["enum"]
         runtime = rule["then"]["properties"]["runtime"]["properties"]
         optional = runtime.get("session", True), runtime.get("methods", True)

@@ -1,0 +1,1 @@
+"""Starting and changing an A/B test: `experiment.lock` beside `model.lock`."""
