@@ -22,6 +22,7 @@ from pilotlight_cli.commands import (
     comparing,
     converting,
     drifting,
+    experimenting,
     gcp,
     inspecting,
     keys,
@@ -167,6 +168,7 @@ app.command("copy", rich_help_panel=STORE)(models.copy)
 app.command("gc", rich_help_panel=STORE)(collecting.gc)
 app.command("pin", rich_help_panel=RELEASE)(releases.pin)
 app.add_typer(rollback, name="rollback", rich_help_panel=RELEASE)
+app.add_typer(experimenting.app, name="experiment", rich_help_panel=RELEASE)
 app.command("verify", rich_help_panel=RELEASE)(serving.verify)
 app.command("serve", rich_help_panel=RELEASE)(serving.serve)
 app.command("dev", rich_help_panel=RELEASE)(serving.dev)

@@ -50,7 +50,7 @@ class Api:
         return [result.message for result in compared if result.problem]
 
     def _answer(self, request: GoldenRequest) -> tuple[int, object]:
-        response = self.post(request.path, request.body)
+        response = send(self.url, request.path, request.body, variant="control")
         return response.status, response.content
 
 

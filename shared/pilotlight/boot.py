@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,11 @@ from pilotlight.telemetry import ColdStart, Report
 
 if TYPE_CHECKING:
     from pilotlight.dataplane import ReadObject
+    from pilotlight.experiments.variants import Experiment
     from pilotlight.service import Service
 
 OpenStore = Callable[[str], ObjectStore]
+FolderOf = Callable[[Description], Path]
 
 # Variables that a runtime's own libraries read at their import. A thread pool for more processors than there are takes
 # more time and memory than the rest of that import.
@@ -69,8 +72,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         store = open_store(settings.store, platform.stores)
         read_object = _input_objects(settings.input_prefixes, platform) if settings.input_prefixes else None
     except PilotlightError as error:
-        # A line before the process dies: an alarm on failed starts counts it.
-        report(ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}"))
+        report(_failed(error))
         raise
     phases = {
         "import": round((began - platform.started) * 1000, 1),
@@ -79,26 +81,28 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     golden = settings.lock.with_name(model.golden.name)
     for variable in _THREAD_VARIABLES:
         environ.setdefault(variable, str(settings.threads))
-    loader = Loader(
-        Plan(
-            model=model,
-            store=store,
-            folder=model_folder(model, Path(environ.get("TMPDIR", "/tmp")) / "pilotlight"),  # noqa: S108 - the only writable one,
-            threads=settings.threads,
-            clock=time.monotonic,
-            sleep=time.sleep,
-            forks=platform.forks,
-            machine=machine,
-            golden=golden if platform.primes else None,
-        ),
-        report,
-        phases,
-        platform.started,
+    parent = Path(environ.get("TMPDIR", "/tmp")) / "pilotlight"  # noqa: S108 - the only writable one
+    folder_of = partial(model_folder, parent=parent)
+    plan = Plan(
+        model=model,
+        store=store,
+        folder=folder_of(model),
+        threads=settings.threads,
+        clock=time.monotonic,
+        sleep=time.sleep,
+        forks=platform.forks,
+        machine=machine,
+        golden=golden if platform.primes else None,
     )
+    loader = Loader(plan, report, phases, platform.started)
     if model.runtime.name == "onnx" and threading.active_count() == 1:  # a pickled model runs code of others
         json_fast.import_without_types()
     loader.begin(platform.deadline)
     make_service = loader.timed("import", _import_service)
+    beside = settings.lock.with_name("experiment.lock")
+    experiment = None
+    if not platform.scores_records and beside.is_file():
+        experiment = loader.timed("experiment", lambda: _open_experiment(beside, plan, report, folder_of, read_object))
     service = make_service(
         model,
         loader,
@@ -109,8 +113,11 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         cors_origins=settings.cors_origins,
         base_path=settings.base_path,
         read_object=read_object,
+        experiment=experiment,
     )
     loader.finish()
+    if experiment is not None and platform.primes:
+        experiment.load()
     return service, loader
 
 
@@ -136,6 +143,27 @@ def _input_objects(prefixes: Sequence[str], platform: Platform) -> ReadObject:
         clock=time.monotonic,
         sleep=time.sleep,
     ).read
+
+
+def _failed(error: PilotlightError) -> ColdStart:
+    """Return the record of a start that ends here: an alarm on failed starts counts its line."""
+    return ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}")
+
+
+def _open_experiment(
+    path: Path, plan: Plan, report: Report, folder_of: FolderOf, read: ReadObject | None
+) -> Experiment:
+    """Open the experiment beside the lock. Raise FormatError, after a line in the log."""
+    from pilotlight.experiments.variants import open_experiment  # noqa: PLC0415 - few functions have one
+
+    def now() -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    try:
+        return open_experiment(path, plan, report, folder_of, now=now, read_object=read)
+    except PilotlightError as error:
+        report(_failed(error))
+        raise
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane, ReadObject
 from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
-from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, replace
 from pilotlight.http.headers import choose_request_id, compress, cross_origin_headers, decompress, log_trace
 from pilotlight.http.messages import Action, Answer, Request, Response, Values
 from pilotlight.http.routes import Route, find
@@ -22,17 +22,29 @@ from pilotlight.telemetry import Report, Served
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pilotlight.experiments.variants import Experiment
+
 _JSON = {"content-type": "application/json"}
 
 
-@dataclass(frozen=True, slots=True)
 class _Call:
-    """A request in progress: its id, its route or None, and its start on the clock."""
+    """A request in progress: its id, its route or None, its start on the clock, and the model that answers it.
 
-    request: Request
-    id: str
-    route: Route | None
-    started: float
+    An experiment changes `model`, and adds the variant and fields of the log line.
+    """
+
+    __slots__ = ("experiment", "id", "model", "request", "route", "started", "variant")
+
+    def __init__(
+        self, request: Request, request_id: str, route: Route | None, started: float, model: Description
+    ) -> None:
+        self.request = request
+        self.id = request_id
+        self.route = route
+        self.started = started
+        self.model = model
+        self.variant = ""
+        self.experiment: Mapping[str, str] = EMPTY
 
 
 class Service:
@@ -50,6 +62,7 @@ class Service:
         cors_origins: Sequence[str] = (),
         base_path: str = "",
         read_object: ReadObject | None = None,
+        experiment: Experiment | None = None,
     ) -> None:
         """`clock` is the monotonic clock of a Request's deadline, in seconds.
 
@@ -57,7 +70,7 @@ class Service:
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
         `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
         route's path: a domain's mapping or a load balancer's rule. `read_object` reads inputs by reference; None
-        refuses them.
+        refuses them. `experiment` chooses among several versions.
         """
         self.model = model
         self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object)
@@ -66,12 +79,13 @@ class Service:
         self._clock = clock
         self._cors_origins = cors_origins
         self._base_path = base_path
+        self._experiment = experiment
 
     def handle(self, request: Request) -> Response:
         """Answer a request. Never raise: an internal error becomes a 500 and a line in the log."""
         call, values = self._call(request)
         try:
-            answer = self._route(request, call.route, values)
+            answer = self._route(call, values)
             body = self._encode(answer, request.reply_limit)
         except RequestError as error:
             cause = error.__cause__
@@ -96,7 +110,7 @@ class Service:
 
     def _call(self, request: Request) -> tuple[_Call, Values]:
         route, values = self.find(request.path) or (None, EMPTY)
-        return _Call(request, choose_request_id(request), route, self._clock()), values
+        return _Call(request, choose_request_id(request), route, self._clock(), self.model), values
 
     def _encode(self, answer: Answer, platform_limit: int | None) -> bytes:
         body = to_json(answer.document) if answer.body is None else answer.body
@@ -110,6 +124,8 @@ class Service:
         """Report the request, and make the response."""
         request = call.request
         headers = {**_JSON, "x-request-id": call.id, **answer.headers}
+        if call.variant:
+            headers["x-pilotlight-variant"] = call.variant
         body = compress(request, headers, body)
         if self._cors_origins:
             headers |= cross_origin_headers(request, call.route, self._cors_origins, headers)
@@ -121,8 +137,8 @@ class Service:
             route=call.route.path if call.route else "",
             status=answer.status,
             latency_ms=round((self._clock() - call.started) * 1000, 3),
-            model_name=self.model.name,
-            model_version=self.model.version,
+            model_name=call.model.name,
+            model_version=call.model.version,
             rows=answer.rows,
             out_of_range=answer.out_of_range,
             request_bytes=len(request.body),
@@ -130,12 +146,14 @@ class Service:
             code=answer.code,
             error=answer.fault,
             trace=log_trace(request, call.id),
+            experiment=call.experiment,
         )
         with suppress(Exception):  # a failing log must not fail the request
             self.report(record)
         return Response(answer.status, headers, body)
 
-    def _route(self, request: Request, route: Route | None, values: Values) -> Answer:
+    def _route(self, call: _Call, values: Values) -> Answer:
+        request, route, plane = call.request, call.route, self.plane
         if route is None:
             raise NotFound(f"unknown route {describe(request.path)}")
         if request.method == "OPTIONS":
@@ -148,7 +166,14 @@ class Service:
             raise TooLarge(f"the body exceeds the limit of {self.max_body_bytes} bytes")
         if route.accepts:
             request = decompress(request, self.max_body_bytes)
-        return _actions(route.path)[route.path](self.plane, request, values)
+        if self._experiment is not None and (route.accepts or "v" in values):
+            choice = self._experiment.choose(plane, request, values)
+            plane, request = choice.plane, choice.request
+            call.model, call.variant, call.experiment = plane.model, choice.variant, choice.fields
+        answer = _actions(route.path)[route.path](plane, request, values)
+        if self._experiment is not None and route.path == "/health":
+            return replace(answer, document={**answer.document, "variants": self._experiment.states()})
+        return answer
 
 
 def _actions(path: str) -> Mapping[str, Action]:

@@ -17,7 +17,7 @@ class ColdStart:
 
     `state` is `ready`, `waiting` (it may work later) or `failed` (it never will). `phases_ms` are milliseconds; phases
     overlap, so they need not add up to `total`. `fetched_bytes` came from the store. `trace` is as in `Served`, of the
-    request that started the attempt.
+    request that started the attempt. `variant` is the treatment of an experiment that was loaded, else empty.
     """
 
     state: str
@@ -28,6 +28,7 @@ class ColdStart:
     attempts: int
     error: str = ""
     trace: Mapping[str, object] = EMPTY
+    variant: str = ""
 
 
 # Routes of the protocols that only report whether the server is alive or the model is ready.
@@ -40,7 +41,8 @@ class Served:
 
     `latency_ms` is the time in the core. `rows` is how many instances were predicted, `out_of_range` how many of them
     are outside the published range. `code` and `error` are empty for a success; `error` may have a traceback or a
-    library's message, and is for the log only. `trace` has the platform's fields for every line of a request.
+    library's message, and is for the log only. `trace` has the platform's fields for every line of a request,
+    `experiment` those of an experiment that chose the version.
     """
 
     request_id: str
@@ -57,6 +59,7 @@ class Served:
     code: str = ""
     error: str = ""
     trace: Mapping[str, object] = EMPTY
+    experiment: Mapping[str, str] = EMPTY
 
     @property
     def is_probe(self) -> bool:
@@ -113,7 +116,7 @@ def fields(record: Record) -> dict[str, object]:
     """Return the fields of a record's log line, without empty ones."""
     if isinstance(record, ColdStart):
         line: dict[str, object] = {
-            "event": "cold_start",
+            "event": "variant_start" if record.variant else "cold_start",
             "state": record.state,
             "model_name": record.model_name,
             "model_version": record.model_version,
@@ -121,7 +124,8 @@ def fields(record: Record) -> dict[str, object]:
             "fetched_bytes": record.fetched_bytes,
             "attempts": record.attempts,
         }
-        return line | ({"error": record.error} if record.error else {}) | dict(record.trace)
+        texts = {"variant": record.variant, "error": record.error}
+        return line | {name: text for name, text in texts.items() if text} | dict(record.trace)
     if isinstance(record, Scored):
         names = (
             "request_id",
@@ -154,4 +158,4 @@ def fields(record: Record) -> dict[str, object]:
     for name, value in (("code", record.code), ("error", record.error)):
         if value:
             line[name] = value
-    return line | dict(record.trace)
+    return line | dict(record.experiment) | dict(record.trace)

@@ -106,7 +106,9 @@ NOT_COMMITTED = {
 }
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
-REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why")
+EXPERIMENT = {"experiment": "salt", "variant": "control", "assigned": "m:2"}
+REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why", experiment=EXPERIMENT)
+VARIANT = ColdStart("failed", "m", 2, {"total": 1.0}, 1, 1, "why", variant="m:2")
 SCORED = Scored("id", "rows", 1, 1, 1, 1, 1, 0, 1.0, "m", 1, [{"id": "a"}])
 
 
@@ -335,7 +337,7 @@ def test_the_table_of_limits_is_the_code() -> None:
 def test_the_table_of_metrics_is_the_code() -> None:
     units = {
         metric["Name"]: metric["Unit"]
-        for record in (COLD_START, REQUEST, SCORED)
+        for record in (COLD_START, VARIANT, REQUEST, SCORED)
         for metric in metrics(record)["Metrics"]
     }
     rows = pages.table(pages.section(LOGS, "## Metrics on AWS"))

@@ -55,6 +55,7 @@ class Caller:
         """
         with requests.Session() as session:
             session.headers.update({"Authorization": f"Bearer {self.token()}", "User-Agent": f"{AGENT}start-{mark}"})
+            session.headers["x-pilotlight-variant"] = "control"  # an experiment would choose a version
             problem = self._wait_until_ready(session, url)
             if problem:
                 return 0, [problem]

@@ -36,15 +36,19 @@ class Response:
         return f"{self.status}: {message}" if self.status else "no response"
 
 
-def send(url: str, path: str, document: object = None, seconds: float = 60) -> Response:
-    """GET a path of a server, or POST a JSON document to it. The timeout is `seconds`."""
+def send(url: str, path: str, document: object = None, seconds: float = 60, variant: str = "") -> Response:
+    """GET a path of a server, or POST a JSON document to it. The timeout is `seconds`.
+
+    `variant` names a variant of an experiment.
+    """
+    headers = {"content-type": "application/json"} | ({"x-pilotlight-variant": variant} if variant else {})
     host = url.removeprefix("http://").rstrip("/")
     connection = http.client.HTTPConnection(host, timeout=seconds)
     try:
         if document is None:
             connection.request("GET", path)
         else:
-            connection.request("POST", path, json.dumps(document).encode(), {"content-type": "application/json"})
+            connection.request("POST", path, json.dumps(document).encode(), headers)
         response = connection.getresponse()
         return Response(response.status, response.read())
     except (OSError, http.client.HTTPException):

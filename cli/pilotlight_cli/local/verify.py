@@ -5,23 +5,27 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_samples
 from pilotlight.errors import FormatError, PilotlightError
+from pilotlight.experiments.lock import FILE
+from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
+from pilotlight_cli.experimenting.beside import experiment_beside, treatments_beside
+from pilotlight_cli.experimenting.footprint import footprint
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.lambda_runtime import has_emulator
 from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.digests import read_file_entry
-from pilotlight_cli.registry.golden_file import golden_of
+from pilotlight_cli.registry.golden_file import golden_of, stored_golden
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.signing import BUNDLE
 from pilotlight_cli.signing.demanded import check_signer
-from pilotlight_cli.stores import StoreUrlError
+from pilotlight_cli.stores import StoreUrlError, open_store
 
 RUNTIME = "runtime"  # the check that says what was not run
 
@@ -84,17 +88,23 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
         _requirements(pinned, lock.with_name(REQUIREMENTS)),
         _golden(pinned, lock.with_name(GOLDEN)),
         *_signer(pinned, lock),
+        *_experiment(pinned, lock),
     ]
     yield from companions
     if not all(check.ok for check in companions):
         return
     golden = golden_of(pinned.model.signature, lock.with_name(GOLDEN).read_bytes())
+    stored = open_store(store)
     try:
         with serving(cloud, lock, store) as server:
             yield Check("model", ok=True, detail=_started(server, pinned.model))
             if cloud == "aws" and not has_emulator():
                 yield Check(RUNTIME, ok=True, detail=_NOT_RUN.format(platform.system(), platform.machine()))
-            yield from map(_sample, compare_samples(pinned.model, golden, partial(_send, server.url)))
+            yield from map(_sample, compare_samples(pinned.model, golden, partial(_send, server.url, "control")))
+            for treatment in treatments_beside(lock, pinned.model):
+                yield from _treatment(
+                    server, treatment, golden_of(treatment.signature, stored_golden(stored, treatment))
+                )
     except StoreUrlError:
         raise
     except PilotlightError as error:
@@ -145,8 +155,32 @@ def _started(server: Server, model: Description) -> str:
     return f"{len(model.files)} file(s) of {size} bytes have the pinned digests{took}"
 
 
-def _send(url: str, request: GoldenRequest) -> tuple[int, object]:
-    response = send(url, request.path, request.body)
+def _experiment(pinned: Lock, lock: Path) -> Iterator[Check]:
+    """Check that the experiment beside the lock, if there is one, is about what it pins."""
+    try:
+        experiment = experiment_beside(lock, pinned.model)
+    except FormatError as error:
+        yield Check(FILE, ok=False, detail=str(error))
+        return
+    if experiment:
+        yield Check(FILE, ok=True, detail=footprint([pinned.model, *(each.model for each in experiment.treatments)]))
+
+
+def _treatment(server: Server, model: Description, golden: Golden) -> Iterator[Check]:
+    """Load a treatment in the function beside the control, and send it its own golden samples."""
+    variant = f"{model.name}:{model.version}"
+    before = len(server.log.events("variant_start"))
+    samples = list(map(_sample, compare_samples(model, golden, partial(_send, server.url, variant))))
+    start = server.log.wait_for("variant_start", 10, before) or {"error": "it was not loaded"}
+    size, total = sum(file.size for file in model.files), start.get("phases_ms", {}).get("total", 0)
+    took = f"{len(model.files)} file(s) of {size} bytes have the pinned digests, ready in {total:.0f} ms"
+    yield Check(variant, ok=start.get("state") == "ready", detail=start.get("error", took))
+    for check in samples:
+        yield replace(check, name=f"{variant} {check.name}")
+
+
+def _send(url: str, variant: str, request: GoldenRequest) -> tuple[int, object]:
+    response = send(url, request.path, request.body, variant=variant)
     return response.status, response.content
 
 

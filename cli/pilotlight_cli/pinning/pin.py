@@ -94,8 +94,10 @@ def pin(
     before = _before(lock_path)
     changes = model_changes(before.model, model) if before else ()
     if before and not breaking:
-        _check_compatible(before.model, model, changes)
-    _check_files(store, model, every=signed is not None)
+        check_compatible(
+            before.model, model, changes, "nothing was pinned; pin it with --breaking once the callers are ready"
+        )
+    check_stored_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = stored_golden(store, model)
     file = lock_path.with_name(REQUIREMENTS)
@@ -128,8 +130,8 @@ def check_requirements(lock: Lock, text: str) -> None:
             )
 
 
-def _check_compatible(before: Description, model: Description, changes: Sequence[Change]) -> None:
-    """Raise BreakingChange for changes that break callers."""
+def check_compatible(before: Description, model: Description, changes: Sequence[Change], advice: str) -> None:
+    """Raise BreakingChange for changes that break callers; the message ends with the advice."""
     lines = [f"  {change.text}: {change.breaks}" for change in changes if change.breaks]
     if lines:
         raise BreakingChange(
@@ -137,7 +139,7 @@ def _check_compatible(before: Description, model: Description, changes: Sequence
                 (
                     f"{model.name}:{model.version} breaks callers of {before.name}:{before.version}, which is pinned:",
                     *lines,
-                    "nothing was pinned; pin it with --breaking once the callers are ready",
+                    advice,
                 )
             )
         )
@@ -160,7 +162,7 @@ def check_description(model: Description) -> None:
         )
 
 
-def _check_files(store: Store, model: Description, *, every: bool) -> None:
+def check_stored_files(store: Store, model: Description, *, every: bool) -> None:
     """Check the digests of every file, or only of an ONNX file, and which other files that names."""
     is_onnx = model.format == "onnx"
     with TemporaryDirectory(prefix="pilotlight-") as folder:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pilotlight.errors import FormatError, PilotlightError
+from pilotlight.experiments.lock import FILE, read_experiment
 from pilotlight.model.lock import Description, read_lock
+from pilotlight_cli.experimenting.beside import treatments_beside
 from pilotlight_cli.project.folders import ModelFolder, Project
 from pilotlight_cli.project.git import GitFailed, git
 
-_LOCK = "model.lock"
+_LOCKS = ("model.lock", FILE)
+_ENDINGS = tuple(name.encode() for name in _LOCKS)
 
 
 class HistoryUnknown(PilotlightError):
@@ -52,25 +55,36 @@ def references(project: Project) -> dict[str, dict[int, tuple[str, ...]]]:
         versions = found.setdefault(model.name, {})
         earlier = tuple(reason for reason in versions.get(model.version, ()) if reason != "in git's history")
         versions[model.version] = (*earlier, f"pinned by {folder.name}")
+        for treatment in treatments_beside(folder.lock, model):
+            found[treatment.name].setdefault(treatment.version, ())
+            found[treatment.name][treatment.version] = (f"a treatment of {folder.name}",)
     return found
 
 
 def _history(project: Project) -> Iterator[Description]:
-    """Yield what each lock in the history of any branch pins. One that cannot be read never served anything."""
+    """Yield what each lock in the history of any branch pins, and what each experiment does.
+
+    One that cannot be read never served anything.
+    """
     root = project.root
     try:
         if git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
             raise HistoryUnknown(
                 "this clone is shallow, and an older commit may pin any version; run 'git fetch --unshallow'"
             )
+        places = [f":(glob,top)**/{name}" for name in _LOCKS]
         # Without full history git leaves out a branch that a merge overruled.
-        listed = git(root, "rev-list", "--objects", "--full-history", "--all", "--", f":(glob,top)**/{_LOCK}")
+        listed = git(root, "rev-list", "--objects", "--full-history", "--all", "--", *places)
     except GitFailed as error:
         raise HistoryUnknown(f"the locks in git's history name the versions that must stay: {error}") from None
     entries = [line.partition(b" ") for line in listed.splitlines()]
-    blobs = dict.fromkeys(entry.decode() for entry, _, path in entries if path.endswith(_LOCK.encode()))
-    for blob in blobs:
+    blobs = {entry.decode(): path.endswith(FILE.encode()) for entry, _, path in entries if path.endswith(_ENDINGS)}
+    for blob, is_experiment in blobs.items():
+        content = git(root, "cat-file", "blob", blob)
         try:
-            yield read_lock(git(root, "cat-file", "blob", blob)).model
+            if is_experiment:
+                yield from (treatment.model for treatment in read_experiment(content).treatments)
+            else:
+                yield read_lock(content).model
         except FormatError:
             continue

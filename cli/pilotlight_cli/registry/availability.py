@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
+from pilotlight.experiments.lock import FILE
 from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli import console
+from pilotlight_cli.experimenting.beside import treatments_beside
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.publish import copy
@@ -35,20 +37,26 @@ def store_of(lock: Path) -> str:
 
 
 def ensure_published(lock: Path, target: Store, source: str = "") -> bool:
-    """Copy the version that a lock pins to a store. Return False if the store has it already.
+    """Copy the version that a lock pins, and the treatments of an experiment beside it, to a store.
 
-    The source is the store `source`, by default that of the lock's project. Raise NotAvailable, StoreError or
-    DigestMismatch.
+    Return False if the store has all already. The source is the store `source`, by default that of the lock's project.
+    Raise NotAvailable, StoreError, DigestMismatch or FormatError.
     """
     source = source or project_store(lock.parent)
-    pinned = load_lock(lock)
-    model = pinned.model
+    model = load_lock(lock).model
+    pinned = [(model, lock.name), *((treatment, FILE) for treatment in treatments_beside(lock, model))]
+    copied = [_ensure(one, file, target, source) for one, file in pinned]
+    return any(copied)
+
+
+def _ensure(model: Description, file: str, target: Store, source: str) -> bool:
+    """Copy a version that a file pins. Return False if the store has it already."""
     try:
         _check_same(model, show(target, model.name, model.version).model, target)
     except NotPublished:
         if not source or source == target.url:
             raise NotAvailable(
-                f"{target.url} has no {model.name}:{model.version}, which {lock.name} pins; name the store that has "
+                f"{target.url} has no {model.name}:{model.version}, which {file} pins; name the store that has "
                 "it with --from"
             ) from None
         _copy(model, open_store(source), target)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import load_lock
+from pilotlight_cli.experimenting.beside import experiment_beside
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.registry.json_document import decode_text
@@ -43,7 +44,7 @@ def build(
     shutil.rmtree(staged, ignore_errors=True)
     try:
         if function in WITH_MODEL:
-            _check(lock)
+            _check(lock, function)
         stage_sources(cloud, lock, staged, function)
         if function in WITH_MODEL:
             _add_libraries(cloud, lock, staged, architecture, say)
@@ -62,12 +63,17 @@ def _budget(cloud: str, lock: Path, function: str) -> int:
     return ENGINES[load_lock(lock).model.runtime.engine].budget if cloud == "aws" and function in WITH_MODEL else 0
 
 
-def _check(lock: Path) -> None:
-    """Raise for files of `pin` that are incomplete, do not belong together, or lack a signer that is demanded."""
+def _check(lock: Path, function: str) -> None:
+    """Raise for files of `pin` that are incomplete, do not belong together, or lack a signer that is demanded.
+
+    So does an experiment that is not about what is pinned.
+    """
     pinned = load_lock(lock)
     check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
     check_golden(pinned, lock)
     check_signer(pinned, lock)
+    if function == PREDICT:
+        experiment_beside(lock, pinned.model)
 
 
 def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from pilotlight.errors import FormatError
+from pilotlight.experiments.lock import FILE as EXPERIMENT
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, Lock
 from pilotlight_cli.assets import CORE, FUNCTIONS
@@ -28,6 +29,8 @@ _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in",
 def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) -> None:
     """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root.
 
+    An experiment beside the lock is for the function that predicts alone: records have the pinned version.
+
     The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
     `pin` wrote is missing; the function itself checks the lock.
     """
@@ -49,6 +52,8 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
         shutil.copyfile(file, copy)
     for name, content in written.items():
         (out / ("model.lock" if name == lock.name else name)).write_bytes(content)
+    if function == PREDICT and lock.with_name(EXPERIMENT).exists():
+        shutil.copyfile(lock.with_name(EXPERIMENT), out / EXPERIMENT)
 
 
 def _function_folder(cloud: str, function: str) -> Path:

@@ -137,7 +137,7 @@ def _wait_until_ready(functions: Functions, qualifier: str) -> None:
 
 
 def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
-    """Return a request as an event of an HTTP API: the part of payload format 2.0 that the function reads.
+    """Return a request to the pinned version as an event of an HTTP API, as far as the function reads payload 2.0.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -147,7 +147,7 @@ def http_event(method: str, path: str, body: str = "") -> dict[str, Any]:
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", "user-agent": "pilotlight"},
+        "headers": {"content-type": "application/json", "user-agent": "pilotlight", "x-pilotlight-variant": "control"},
         "requestContext": {"http": http, "stage": "$default"},
         "isBase64Encoded": False,
     }

@@ -31,6 +31,7 @@ _COUNTS = (
     "Records",
     "FailedRecords",
     "RejectedRecords",
+    "FailedVariants",
 )
 _METRICS = {
     name: {"Name": name, "Unit": unit}
@@ -122,6 +123,8 @@ def _write(line: Mapping[str, object]) -> None:
 
 
 def _metrics(record: Record) -> dict[str, float]:
+    if isinstance(record, ColdStart) and record.variant:
+        return {"FailedVariants": 1} if record.state == "failed" else {}
     if isinstance(record, ColdStart):
         return {"InitTime": record.phases_ms["total"]} if "total" in record.phases_ms else {}
     if isinstance(record, Scored):

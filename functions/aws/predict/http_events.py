@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from binascii import a2b_base64
+from collections.abc import Mapping
 from typing import Any
 
 import emf
 from pilotlight.errors import InvalidRequest
-from pilotlight.frozen import TYPE_CHECKING, dataclass, replace
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass, replace
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.json_document import describe
 
@@ -73,7 +74,22 @@ def to_head(event: dict[str, Any], request_id: str, deadline: float) -> Request:
     if stage != "$default" and ".execute-api." in domain and f"{path}/".startswith(f"/{stage}/"):
         path = path.removeprefix(f"/{stage}") or "/"
     path = decoded(path) if ".lambda-url." in domain else path
-    return Request(context["http"]["method"], path, id=request_id, deadline=deadline)
+    return Request(context["http"]["method"], path, id=request_id, deadline=deadline, claims=claims(context))
+
+
+def claims(context: object) -> Mapping[str, object]:
+    """Return what the gateway's authorizer says of the caller, by an event's `requestContext`.
+
+    A token's claims, or the context that a Lambda authorizer returned; a REST API has either directly.
+    """
+    found = context.get("authorizer") if isinstance(context, dict) else None
+    if not isinstance(found, dict):
+        return EMPTY
+    token = found.get("jwt", found)
+    for part in (token.get("claims") if isinstance(token, dict) else None, found.get("lambda")):
+        if isinstance(part, dict):
+            return part
+    return found
 
 
 def decoded(path: str) -> str:

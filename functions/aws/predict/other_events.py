@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from http_events import Invocation, ask, decoded, to_reply
+from http_events import Invocation, ask, claims, decoded, to_reply
 from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.http.messages import Request, Response
 
@@ -90,7 +90,8 @@ def _lattice(service: Service, invocation: Invocation, target: str) -> dict[str,
 def _ask(service: Service, invocation: Invocation, method: str, path: str, **limits: Any) -> Response:  # noqa: ANN401
     """Return the response to an event with that method and decoded path; `limits` are fields of a Request."""
     event = invocation.event
-    head = Request(method, path, id=invocation.id, deadline=invocation.deadline, **limits)
+    caller = claims(event.get("requestContext"))
+    head = Request(method, path, id=invocation.id, deadline=invocation.deadline, claims=caller, **limits)
     is_base64 = event.get("isBase64Encoded") or event.get("is_base64_encoded")  # as the first version of Lattice has it
     headers = event.get("multiValueHeaders") or event.get("headers")
     return ask(service, head, event, headers, is_base64=is_base64)

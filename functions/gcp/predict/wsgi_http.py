@@ -6,6 +6,8 @@ half was Flask's, Werkzeug's and the framework's own (`bench/throughput.py`).
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import unquote
@@ -16,7 +18,7 @@ from werkzeug.wsgi import get_content_length, get_input_stream, get_path_info
 import gunicorn_worker
 from cloud_logging import trace_fields
 from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout, TooLarge
-from pilotlight.frozen import TYPE_CHECKING, replace
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, replace
 from pilotlight.http.messages import Request, Response
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from pilotlight.service import Service
     from pilotlight.start.loading import Loader
+
+# A header of API Gateway, in which a caller that comes another way can write anything, as in any header.
+_USER_INFO = "x-apigateway-api-userinfo"
 
 _STEP = 1 << 20
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -78,8 +83,24 @@ def _head(wsgi: WSGIEnvironment, environ: Mapping[str, str]) -> Request:
         if wsgi.get(variable):
             headers[name] = wsgi[variable]
     return Request(
-        method=wsgi["REQUEST_METHOD"], path=_path(wsgi), headers=headers, trace=trace_fields(headers, environ)
+        method=wsgi["REQUEST_METHOD"],
+        path=_path(wsgi),
+        headers=headers,
+        trace=trace_fields(headers, environ),
+        claims=_claims(headers[_USER_INFO]) if _USER_INFO in headers else EMPTY,
     )
+
+
+def _claims(user_info: str) -> Mapping[str, object]:
+    """Return the claims of a token that API Gateway has checked, which it passes on as JSON in base64url.
+
+    https://cloud.google.com/api-gateway/docs/passing-data#user-info
+    """
+    try:
+        found = json.loads(urlsafe_b64decode(user_info + "=" * (-len(user_info) % 4)))
+    except (ValueError, RecursionError):
+        return EMPTY
+    return found if isinstance(found, dict) else EMPTY
 
 
 def _body(wsgi: WSGIEnvironment, limit: int) -> bytes:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-_ALLOWED = "authorization, content-encoding, content-type, inference-header-content-length, x-api-key, x-request-id"
-_EXPOSED = "inference-header-content-length, retry-after, x-request-id"
+_ALLOWED = (
+    "authorization, content-encoding, content-type, inference-header-content-length, x-api-key, x-pilotlight-variant, "
+    "x-request-id"
+)
+_EXPOSED = "inference-header-content-length, retry-after, x-pilotlight-variant, x-request-id"
 _SECONDS = "600"
 
 

@@ -23,7 +23,8 @@ class Request:
     `headers` have lower-case names. `path` is absolute, decoded, without query or stage. `id` is the platform's
     request id, or empty. `deadline` is when the platform gives up, on the clock of `time.monotonic`, or None. `trace`
     has the platform's fields for every log line of this request. `is_text_only`: the platform passes on no bytes that
-    are not text. `reply_limit` is the platform's own limit of a reply's body in bytes, or None.
+    are not text. `reply_limit` is the platform's own limit of a reply's body in bytes, or None. `claims` are what an
+    authorizer in front says of the caller.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Request:
     trace: Mapping[str, object] = EMPTY
     is_text_only: bool = False
     reply_limit: int | None = None
+    claims: Mapping[str, object] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,13 +68,13 @@ class _Counts:
 class Loader:
     """Loads the model once, for all callers. Thread-safe."""
 
-    def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float) -> None:
-        """`phases_ms` are the phases before this one; `started` is when the first of them began."""
+    def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float | None) -> None:
+        """`phases_ms` are the phases before this one; `started` is when the first of them began, or None."""
         self._plan = plan
         self._files = ModelFiles(plan.store, plan.model, plan.folder)
         self._report = report
         self._phases = dict(phases_ms)
-        self._started: float | None = started
+        self._started = started
         self._error: Exception | None = None
         self._model: Model | None = None
         self._state: State = "waiting"
@@ -103,7 +103,7 @@ class Loader:
         """
         self._in_init = True
         self._is_finishing.clear()
-        self._ensure_attempt(self._plan.clock() + seconds)
+        self.ensure_attempt(self._plan.clock() + seconds)
         self.timed("runtime", lambda: runtimes.preload(self._plan.model))
 
     def finish(self) -> None:
@@ -116,7 +116,7 @@ class Loader:
         and not the thread. The store keeps to the deadline, and the load would take the same time in the child.
         """
         self._is_finishing.set()
-        self._wait(None if self._plan.forks else self._deadline)
+        self.wait(None if self._plan.forks else self._deadline)
         with self._changed:
             # An attempt that gave up within this phase belongs to it, and has only to report that.
             self._changed.wait_for(lambda: not self._has_given_up, _MIN_TRY)
@@ -147,10 +147,10 @@ class Loader:
 
     def retry(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait until `deadline` for the state to settle; if the last attempt gave up for now, start another."""
-        while not self._ensure_attempt(deadline, trace):
-            if not self._wait(deadline):
+        while not self.ensure_attempt(deadline, trace):
+            if not self.wait(deadline):
                 return
-        self._wait(deadline)
+        self.wait(deadline)
 
     def not_ready(self) -> NotReady:
         """Return the error for a request while no model is loaded."""
@@ -172,7 +172,7 @@ class Loader:
         elif self._first is not None and self._model is None:
             self._reload(*self._first)
 
-    def _ensure_attempt(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
+    def ensure_attempt(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> bool:
         """Start an attempt unless one is running. The latest deadline of all waiting callers applies.
 
         Returns False if the running one has given up before it could know of this deadline.
@@ -191,7 +191,7 @@ class Loader:
                 raise
             return True
 
-    def _wait(self, deadline: float | None) -> bool:
+    def wait(self, deadline: float | None) -> bool:
         """Return whether the state has settled by the deadline."""
         left = None if deadline is None else max(deadline - self._plan.clock(), 0)
         with self._changed:

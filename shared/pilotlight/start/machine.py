@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pilotlight.errors import ModelError
-from pilotlight.frozen import dataclass
+from pilotlight.frozen import dataclass, replace
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description
 
@@ -92,6 +92,13 @@ def least_memory(model: Description) -> int:
     if model.needs is None:
         return 0
     return int(model.needs.memory_mb * _MB * _LEAST_OF_PEAK) - sum(file.size for file in model.files[1:])
+
+
+def less(machine: Machine, model: Description) -> Machine:
+    """Return the machine without what a loaded model takes at least."""
+    size = model.files[0].size * FORMATS[model.format].memory
+    files = sum(file.size for file in model.files) if machine.disk_is_memory else 0
+    return replace(machine, free=max(0, machine.free - size - files))
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

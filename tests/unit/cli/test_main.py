@@ -111,6 +111,7 @@ FORMS = {
     "gc": (["name"], set(), {"--store", "--keep", "--yes", "--json"}),
     "pin": (["reference"], set(), {"--store", "--model", "--lock", "--engine", "--upgrade", "--breaking", "--json"}),
     "rollback": ([], set(), {"--model", "--json"}),
+    "experiment": ([], set(), set()),
     "verify": ([], set(), {"--store", "--model", "--lock", "--cloud", "--json"}),
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--compare", "--once"}),
     "consume": ([], set(), {"--model", "--lock", "--store"}),

@@ -183,7 +183,9 @@ def test_without_the_setting_there_is_no_word_of_other_origins(served: Service) 
 def test_a_page_of_a_named_origin_may_read_replies_and_errors() -> None:
     allowed = {
         "access-control-allow-origin": "https://two.example",
-        "access-control-expose-headers": "inference-header-content-length, retry-after, x-request-id",
+        "access-control-expose-headers": (
+            "inference-header-content-length, retry-after, x-pilotlight-variant, x-request-id"
+        ),
         "vary": "origin",
     }
     for body in (BODY, b""):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from typer.testing import CliRunner
 import descriptions
 import local_lock
 from pilotlight.errors import StoreError
+from pilotlight.experiments.lock import ExperimentLock, Treatment, control_of, write_experiment
+from pilotlight.model.lock import load_lock
 from pilotlight_cli.main import app
 from pilotlight_cli.registry.collecting import delete, find_garbage
+from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.publish import publish
 from pilotlight_cli.registry.versions import catalog, set_alias
 from pilotlight_cli.stores import Store, open_store
@@ -158,6 +162,25 @@ def test_what_any_commit_pins_stays(project: Path) -> None:
     }
     assert [(garbage["name"], garbage["version"]) for garbage in found["garbage"]] == [(NAME, 3), (NAME, 5)]
     assert found["deleted"] is False
+
+
+def test_a_treatment_of_an_experiment_stays_now_and_from_history(project: Path) -> None:
+    lock = project / "model.lock"
+    pinned, path = load_lock(lock).model, project / "experiment.lock"
+
+    def experiment(version: int) -> None:
+        treatment = Treatment(replace(pinned, version=version), ((0, 1000),))
+        whole = ExperimentLock("salt", "request", control_of(pinned), (treatment,))
+        path.write_bytes(to_bytes(write_experiment(whole)))
+
+    experiment(3)
+    git(project, "add", "experiment.lock")
+    git(project, "commit", "--quiet", "--message", "Start an experiment")
+    experiment(5)
+    found = json.loads(run("--keep", "1", "--json").stdout)
+    kept = {one["version"]: one["reasons"] for one in found["kept"]}
+    assert (kept[3], kept[5]) == (["in git's history"], ["a treatment of tumours"])
+    assert found["garbage"] == []
 
 
 def test_an_uncommitted_pin_counts(project: Path) -> None:
