@@ -18,7 +18,7 @@ from browser_fixtures import axe, browser
 from dialects import ACCEPTED, CELLS, KINDS
 from doubles import Records
 from drivers import Addresses, Drivers
-from harness import Pinned, in_functions_framework, in_lambda, on_engine, pinned, stored
+from harness import Pinned, in_functions_framework, in_lambda, in_server, on_engine, pinned, stored
 from local_lock import fill_store, lock_the_sample
 from onnx_models import cells, echo
 from pilotlight.boot import Platform, boot
@@ -79,6 +79,7 @@ class Running:
 
     on_aws: LambdaRuntime
     on_gcp: FunctionsRuntime
+    in_container: FunctionsRuntime
     binding: Pinned
     binding_on_gcp: FunctionsRuntime
 
@@ -92,6 +93,7 @@ def functions(pins: dict[str, Pinned]) -> Iterator[dict[str, Running]]:
             name: Running(
                 stack.enter_context(in_lambda(model, buckets["aws"], PILOTLIGHT_REST_API_BINARY="true")),
                 stack.enter_context(in_functions_framework(model, buckets["gcp"])),
+                stack.enter_context(in_server(model, buckets["aws"], PILOTLIGHT_SERVER_WORKERS="2")),
                 bindings[name],
                 stack.enter_context(in_functions_framework(bindings[name], buckets["gcp"])),
             )
@@ -119,6 +121,7 @@ def ways(
             drivers_by_way[way, name] = drivers.lambda_function(functions[name].on_aws.invoke, to_event)
         drivers_by_way["local front", name] = drivers.http(addresses["aws", name])
         drivers_by_way["functions-framework", name] = drivers.http(functions[name].on_gcp.url)
+        drivers_by_way["server", name] = drivers.http(functions[name].in_container.url)
         drivers_by_way["core on the binding", name] = drivers.core(
             _core(functions[name].binding, tmp_path_factory.mktemp("core"))
         )
@@ -133,6 +136,7 @@ def addresses(functions: dict[str, Running]) -> Iterator[Addresses]:
         for name, running in functions.items():
             urls["aws", name] = stack.enter_context(gateway(running.on_aws.invoke))
             urls["gcp", name] = running.on_gcp.url
+            urls["container", name] = running.in_container.url
         yield urls
 
 

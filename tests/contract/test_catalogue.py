@@ -54,12 +54,13 @@ def test_a_wrong_request_is_refused_and_a_good_one_behind_it_is_answered(wrong: 
         answers(ways[way, wrong.model], wrong.model)
 
 
-@pytest.mark.parametrize("way", ["http-api", "functions-framework"])
+@pytest.mark.parametrize("way", ["http-api", "functions-framework", "server"])
 def test_memory_stays_bounded_whatever_is_sent(way: str, ways: Drivers, functions: dict[str, Running]) -> None:
     large = [wrong for kind in ("oversize", "bombs", "binary sizes") for wrong in CATALOGUE[kind]]
     runtimes = {
         "http-api": functions["breast-cancer"].on_aws.pid,
         "functions-framework": functions["breast-cancer"].on_gcp.pid,
+        "server": functions["breast-cancer"].in_container.pid,
     }
 
     def held() -> int:

@@ -105,9 +105,10 @@ def test_the_same_rows_get_the_same_bytes_on_every_way(
     assert len({ways[way, model]("POST", "/predict_batch", JSON, body).body for way in WAYS}) == 1
 
 
+@pytest.mark.parametrize("way", ["functions-framework", "server"])
 @pytest.mark.parametrize("model", CASES)
 def test_many_requests_at_once_get_what_each_of_them_gets_alone(
-    model: str, ways: Drivers, trained: dict[str, models.Trained]
+    model: str, way: str, ways: Drivers, trained: dict[str, models.Trained]
 ) -> None:
     good = [
         Case(f"row {row}", json.dumps({"features": instance}).encode())
@@ -121,7 +122,7 @@ def test_many_requests_at_once_get_what_each_of_them_gets_alone(
 
     alone = [send("core", case) for case in mixed]
     with ThreadPoolExecutor(16) as callers:
-        assert list(callers.map(partial(send, "functions-framework"), mixed)) == alone
+        assert list(callers.map(partial(send, way), mixed)) == alone
 
 
 @pytest.mark.parametrize("model", CASES)

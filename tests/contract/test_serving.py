@@ -20,6 +20,11 @@ from processes import descendants, wait_until_ended
 from repository import SAMPLE, copied_project, sample_request
 
 
+@pytest.fixture(params=["aws", "gcp", "container"])
+def cloud(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def test_the_sample_is_served_without_a_store_and_all_of_it_ends(cloud: str, lock: Path) -> None:
     others = set(descendants(os.getpid()))
     with serving(cloud, lock) as server:
@@ -61,6 +66,7 @@ def test_two_servers_run_side_by_side(lock: Path, store: str) -> None:
     [
         ("gcp", "s3://bucket/models", "does not work with --cloud gcp; expected gs:// or file://"),
         ("aws", "gs://bucket/models", "does not work with --cloud aws; expected s3:// or file://"),
+        ("container", "nonsense", "does not work with --cloud container; expected s3://, gs:// or file://"),
         ("aws", "nonsense", "does not work with --cloud aws"),
     ],
 )

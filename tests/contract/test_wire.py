@@ -37,7 +37,7 @@ def status(reply: bytes) -> int:
 
 
 @pytest.mark.parametrize("wire", ALL)
-@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "container"])
 def test_a_malformed_request_is_refused_and_a_good_one_behind_it_is_answered(
     cloud: str, wire: Wire, addresses: Addresses
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_malformed_request_is_refused_and_a_good_one_behind_it_is_answered(
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_both_clouds_read_a_target_alike(target: str, addresses: Addresses) -> None:
+def test_every_front_reads_a_target_alike(target: str, addresses: Addresses) -> None:
     body = json.dumps({"features": ROW}).encode()
     fields = (
         "Content-Type: application/json",
@@ -60,8 +60,8 @@ def test_both_clouds_read_a_target_alike(target: str, addresses: Addresses) -> N
         "Connection: close",
     )
     sent = request(*fields, line=f"POST {target} HTTP/1.1", body=body)
-    replies = [exchanged(addresses[cloud, "breast-cancer"], sent, ends=False) for cloud in ("aws", "gcp")]
-    assert [status(reply) for reply in replies] == [TARGETS[target]] * 2
+    replies = [exchanged(addresses[cloud, "breast-cancer"], sent, ends=False) for cloud in ("aws", "gcp", "container")]
+    assert [status(reply) for reply in replies] == [TARGETS[target]] * 3
     assert len({reply.partition(b"\r\n\r\n")[2] for reply in replies}) == 1
 
 

@@ -36,6 +36,7 @@ from pilotlight_cli.sandbox.child.features import MOST_FEATURES
 from pilotlight_cli.sandbox.limits import LimitOptions
 from pilotlight_cli.sources import files
 from pilotlight_cli.stores import OWNER_VARIABLE
+from server_settings import SERVER_SETTINGS
 
 LOGS = pages.read("docs/reference/logs-and-metrics.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
@@ -80,6 +81,7 @@ NOT_RUN = {
     ("docs/guides/score-a-kafka-topic.md", "it needs a broker; the tests run the consumer on a real one"): 1,
     ("docs/guides/score-a-kafka-topic.md", "it pulls an image"): 1,
     ("docs/guides/score-a-kafka-topic.md", "properties of Kafka's client"): 1,
+    ("docs/guides/run-in-a-container.md", "it serves until Ctrl-C"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
     ("docs/guides/run-on-kubernetes.md", "it needs a cluster"): 3,
     ("docs/guides/sign-a-model.md", "model_signing has an environment of its own"): 2,
@@ -293,13 +295,21 @@ def test_the_table_of_kafka_settings_is_the_code() -> None:
         assert setting.meaning in meaning
 
 
+def test_the_table_of_server_settings_is_the_code() -> None:
+    rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## Server settings"))
+    named = [(row[0].strip("`"), row[1].strip("`")) for row in rows]
+    assert named == [(setting.variable, setting.default or "empty") for setting in SERVER_SETTINGS]
+    assert all(setting.meaning in row[2] for setting, row in zip(SERVER_SETTINGS, rows, strict=True))
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
     of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
-    of_kafka = {setting.variable for setting in KAFKA_SETTINGS}
+    of_containers = {setting.variable for setting in (*KAFKA_SETTINGS, *SERVER_SETTINGS)}
     named = {name for name in named if not name.startswith("PILOTLIGHT_KAFKA_CLIENT_")} - {"PILOTLIGHT_KAFKA_"}
-    assert named <= {setting.variable for setting in SETTINGS} | of_kafka | of_commands | {PASSPHRASE, OWNER_VARIABLE}
+    of_functions = {setting.variable for setting in SETTINGS}
+    assert named <= of_functions | of_containers | of_commands | {PASSPHRASE, OWNER_VARIABLE}
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST, SCORED], ids=["cold_start", "request", "records"])

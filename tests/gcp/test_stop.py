@@ -1,4 +1,4 @@
-"""SIGTERM under load: whatever was asked is answered, and the instance has ended soon."""
+"""SIGTERM under load: whatever was asked is answered, and the instance, or the server, has ended soon."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 
 import pytest
 
 from gcp.held import Held
-from harness import Pinned, in_functions_framework, sample, stored
+from harness import Pinned, in_functions_framework, in_server, sample, stored
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.stores import EmbeddedStore
 from stalls import stalls
@@ -119,14 +119,26 @@ def stop_under_load(runtime: FunctionsRuntime, *, keeps: bool) -> tuple[float, i
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize(
+    ("run", "settings"),
+    [
+        (in_functions_framework, {"PILOTLIGHT_THREADS": "1"}),
+        (in_functions_framework, {"PILOTLIGHT_THREADS": "2"}),
+        (in_server, {"PILOTLIGHT_SERVER_WORKERS": "2"}),
+    ],
+    ids=["1", "2", "server"],
+)
 def test_every_request_under_way_is_answered_and_the_end_comes_soon(
-    threads: str, model: Pinned, store: EmbeddedStore, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., AbstractContextManager[FunctionsRuntime]],
+    settings: dict[str, str],
+    model: Pinned,
+    store: EmbeddedStore,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     took: list[float] = []
     held: list[float] = []  # against the promise
     answered = 0
-    with in_functions_framework(model, store, PILOTLIGHT_THREADS=threads) as runtime:
+    with run(model, store, **settings) as runtime:
         for attempt in range(TRIES):
             if attempt:
                 runtime.restart()
@@ -136,7 +148,7 @@ def test_every_request_under_way_is_answered_and_the_end_comes_soon(
             held.append(seconds * min(before, processor_share()))
             answered += count
     with capsys.disabled():
-        print(f"\n{threads} thread(s): {TRIES} stops, {answered} requests answered, none lost; {summary(took)}")
+        print(f"\n{run.__name__} {settings}: {TRIES} stops, {answered} requests answered, none lost; {summary(took)}")
     assert max(held) < PROMISE
 
 

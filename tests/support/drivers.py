@@ -41,7 +41,7 @@ Addresses = dict[tuple[str, str], str]
 # On ONNX Runtime's C API, as models are pinned by themselves, and on its Python binding.
 ON_THE_BINDING = ("core on the binding", "functions-framework on the binding")
 ON_AWS = ("http-api", "local front", "rest-api", "function-url", "load-balancer", "lattice")
-WAYS = ("core", *ON_AWS, "functions-framework", *ON_THE_BINDING)
+WAYS = ("core", *ON_AWS, "functions-framework", "server", *ON_THE_BINDING)
 
 
 def core(service: Service) -> Driver:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import requests
 
 from pilotlight.model.lock import Description, load_lock
+from pilotlight_cli.local.container_runtime import container_runtime
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime, lambda_runtime
@@ -118,6 +119,13 @@ def records_in_lambda(
 def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
     """Run the function under functions-framework and gunicorn; its module has been imported."""
     with prepared("gcp", model, store, settings) as function, functions_runtime(function) as runtime:
+        yield runtime
+
+
+@contextmanager
+def in_server(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
+    """Run the server of a container; its workers answer."""
+    with prepared("container", model, store, settings) as function, container_runtime(function) as runtime:
         yield runtime
 
 

@@ -16,6 +16,7 @@ from pilotlight_cli.regular_files import check_regular
 from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 
 Cloud = Literal["aws", "gcp"]
+Form = Literal["aws", "gcp", "container"]
 Architecture = Literal["x86_64", "arm64"]
 if TYPE_CHECKING:
     Format: TypeAlias = str

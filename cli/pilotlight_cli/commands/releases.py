@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from pilotlight_cli.commands.options import (
     Architecture,
     AsJson,
     Engine,
+    Form,
     LockPath,
     ModelName,
     Reference,
@@ -156,7 +157,7 @@ def rollback(context: typer.Context, model: ModelName = "", json: AsJson = False
 def build(
     *,
     cloud: Annotated[
-        Literal["aws", "gcp", "container"] | None,
+        Form | None,
         typer.Option("--cloud", help="Build the package for one cloud only, or for a container.", show_default=False),
     ] = None,
     model: ModelName = "",
@@ -165,7 +166,7 @@ def build(
         str,
         typer.Option(
             "--function",
-            help="Function to package: predict or records; on AWS also hooks or authorizer; in a container kafka.",
+            help="Function to package: predict or records; on AWS also hooks or authorizer; in a container also kafka.",
         ),
     ] = "predict",
     out: Annotated[

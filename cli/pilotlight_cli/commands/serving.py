@@ -9,14 +9,16 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
-from pilotlight_cli.commands.options import AsJson, Cloud, LockPath, ModelName, StoreUrl
+from pilotlight_cli.commands.options import AsJson, Form, LockPath, ModelName, StoreUrl
 from pilotlight_cli.project.folders import CLOUDS, clouds_of, project_above, selected
 from pilotlight_cli.registry.manifest import check_name
 
 ServingCloud = Annotated[
-    Cloud | None,
+    Form | None,
     typer.Option(
-        "--cloud", help="Cloud whose runtime to use (default: the store's, or one of the project).", show_default=False
+        "--cloud",
+        help="Cloud whose runtime to use, or container (default: the store's cloud, or one of the project).",
+        show_default=False,
     ),
 ]
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 selects a free port.")]

@@ -26,7 +26,11 @@ from pilotlight_cli.registry.versions import resolve
 from pilotlight_cli.staging.sources import beside
 from pilotlight_cli.stores import open_store
 
-_RUNTIMES = {"aws": "AWS Lambda's own Python runtime", "gcp": "the Functions Framework as Cloud Functions run it"}
+_RUNTIMES = {
+    "aws": "AWS Lambda's own Python runtime",
+    "gcp": "the Functions Framework as Cloud Functions run it",
+    "container": "the server of its container",
+}
 _NOISE = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
 _MAX_WIDTH = 200  # characters of a request
 _POLL_SECONDS = 0.2

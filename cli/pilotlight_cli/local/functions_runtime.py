@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.function import Function
@@ -16,20 +17,31 @@ _STOP_SECONDS = 10
 
 
 class FunctionsRuntime:
-    """One instance of the function. Its module is imported before the port opens."""
+    """One instance of the function, a program that listens on PORT once it has started."""
 
-    def __init__(self, function: Function, target: str, port: int, timeout: float, signature: str = "http") -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        port: int,
+        timeout: float,
+        stop_seconds: float = _STOP_SECONDS,
+    ) -> None:
+        """`timeout` is for the port to open and `stop_seconds` from SIGTERM to SIGKILL."""
         self.log = Log()
-        self._function = function
-        self._target = target
-        self._signature = signature
+        self._command = command
+        self._folder = folder
         self._port = port or free_port()
+        self._environ = {**environ, "PORT": str(self._port), "PYTHONUNBUFFERED": "1"}
         self._timeout = timeout
+        self._stop_seconds = stop_seconds
         self._child = self._start()
 
     @property
     def pid(self) -> int:
-        """The process id of gunicorn's master; the function runs in a child of it."""
+        """The process id of the program; the function may run in children of it."""
         return self._child.pid
 
     @property
@@ -48,17 +60,16 @@ class FunctionsRuntime:
         self._child = self._start()
 
     def stop(self) -> None:
-        """Stop the instance as Cloud Run does."""
-        self._child.stop(_STOP_SECONDS)
+        """Stop the instance as its platform does."""
+        self._child.stop(self._stop_seconds)
 
     def _start(self) -> Child:
         listen(self._port).close()  # gunicorn would retry for five seconds before it reports that the port is taken
-        environ = framework_environment(self._function, self._target, self._signature) | {"PORT": str(self._port)}
-        child = Child(framework_command(), self._function.folder, environ, self.log)
+        child = Child(self._command, self._folder, self._environ, self.log)
         try:
             child.wait_for_port(self._port, self._timeout)
         except BaseException:  # including an interrupt, so that no process is left behind
-            child.stop(_STOP_SECONDS)
+            child.stop(self._stop_seconds)
             raise
         return child
 
@@ -80,7 +91,6 @@ def framework_environment(function: Function, target: str = "predict", signature
         "K_REVISION": "pilotlight-00001-local",
         "K_SERVICE": "pilotlight",
         "LOG_EXECUTION_ID": function.environment.get("LOG_EXECUTION_ID", "true"),
-        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -97,7 +107,8 @@ def functions_runtime(
     Raise PortTaken, or ServeError with the function's last lines if its import fails or takes longer than `timeout`
     seconds.
     """
-    runtime = FunctionsRuntime(function, target, port, timeout, signature)
+    environ = framework_environment(function, target, signature)
+    runtime = FunctionsRuntime(framework_command(), function.folder, environ, port=port, timeout=timeout)
     try:
         yield runtime
     finally:

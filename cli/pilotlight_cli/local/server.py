@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.container_runtime import container_runtime
 from pilotlight_cli.local.front import forwarding
 from pilotlight_cli.local.function import Function, passed_on
 from pilotlight_cli.local.functions_runtime import functions_runtime
@@ -26,7 +27,7 @@ from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.registry.availability import ensure_published, store_of
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
-from pilotlight_cli.staging.sources import PREDICT, stage_sources
+from pilotlight_cli.staging.sources import CONTAINER, PREDICT, stage_sources
 from pilotlight_cli.stores import StoreUrlError, open_store
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 Front: TypeAlias = "Callable[[WSGIApplication], WSGIApplication]"
 
-_SCHEMES = {"aws": ("s3", "file"), "gcp": ("gs", "file")}
+_SCHEMES = {"aws": ("s3", "file"), "gcp": ("gs", "file"), CONTAINER: ("s3", "gs", "file")}
 
 
 class Runtime(Protocol):
@@ -179,22 +180,25 @@ def _running(
             application = gateway_application(environment.invoke)
             with serving_wsgi(in_front(application) if in_front else application, port) as url:
                 yield environment, url
-    elif in_front is None:
-        with functions_runtime(function, port=port, timeout=timeout) as instance:
+        return
+    runtime = container_runtime if cloud == CONTAINER else functions_runtime
+    if in_front is None:
+        with runtime(function, port=port, timeout=timeout) as instance:
             yield instance, instance.url
     else:
         with (
-            functions_runtime(function, timeout=timeout) as instance,
+            runtime(function, timeout=timeout) as instance,
             serving_wsgi(in_front(forwarding(instance.url, timeout)), port) as url,
         ):
             yield instance, url
 
 
 def _check_store(cloud: str, store: str | None) -> None:
-    schemes = _SCHEMES[cloud]
-    if store is not None and store.partition("://")[0] not in schemes:
+    *schemes, last = _SCHEMES[cloud]
+    if store is not None and store.partition("://")[0] not in (*schemes, last):
+        expected = ", ".join(f"{scheme}://" for scheme in schemes)
         raise StoreUrlError(
-            f"{store!r} does not work with --cloud {cloud}; expected {schemes[0]}:// or {schemes[1]}:// "
+            f"{store!r} does not work with --cloud {cloud}; expected {expected} or {last}:// "
             "('pilotlight copy' copies a version to another store)"
         )
 
@@ -203,7 +207,7 @@ def prepare(cloud: str, lock: Path, folder: Path, environ: Mapping[str, str], fu
     """Stage a function for this machine's Python in `folder`, which must be new; with bytecode, as in a package."""
     stage_sources(cloud, lock, folder, function)
     compileall.compile_dir(folder, quiet=1)
-    packages = [host_packages(requirements(cloud, lock))]
+    packages = [host_packages(requirements(cloud, lock, function))]
     if cloud == "aws":
         packages.append(runtime_packages())
     return Function(folder, tuple(packages), environ)

@@ -27,7 +27,7 @@ OLDEST_PYTHON = "3.11"
 CORE_PACKAGES = ("orjson==3.13.0",)
 
 PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
-CONTAINER_LOCK = FUNCTIONS / "container" / "kafka" / "requirements.lock"
+CONTAINER_LOCKS = tuple(FUNCTIONS / "container" / name / "requirements.lock" for name in ("kafka", "server"))
 
 # Nothing of the machine may get into the file: no index host, no path, no configuration of the working directory.
 _OPTIONS = (

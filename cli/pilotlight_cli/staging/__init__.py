@@ -47,7 +47,13 @@ def build(
             _check(lock, function)
         stage_sources(cloud, lock, staged, function)
         if function in WITH_MODEL:
-            _add_libraries(cloud, lock, staged, architecture, say)
+            text = requirements(cloud, lock, function)
+            if cloud == "aws":
+                _install(text, lock, staged, architecture, say)
+            else:
+                (staged / "requirements.txt").write_text(text)
+            if cloud == "gcp":
+                write_gcloudignore(staged)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)
         package = measure(Package(cloud, function, out, bytecode, budget=_budget(cloud, lock, function)), staged, limit)
@@ -76,12 +82,6 @@ def _check(lock: Path, function: str) -> None:
         experiment_beside(lock, pinned.model)
 
 
-def _add_libraries(cloud: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:
-    text = requirements(cloud, lock)
-    if cloud != "aws":
-        (staged / "requirements.txt").write_text(text)
-        if cloud == "gcp":
-            write_gcloudignore(staged)
-        return
+def _install(text: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
     install(text, staged, architecture, ENGINES[load_lock(lock).model.runtime.engine])

@@ -9,27 +9,26 @@ from pathlib import Path
 from pilotlight.errors import FormatError
 from pilotlight.model.formats import ENGINES, Engine
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.hostenv import InstallError, run_uv
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.package import BuildError
-from pilotlight_cli.staging.sources import CONTAINER, KAFKA, PREDICT, beside
+from pilotlight_cli.staging.sources import CONTAINER, PREDICT, beside, function_folder
 from pilotlight_cli.staging.trim import prune
 
 
-def requirements(cloud: str, lock: Path) -> str:
+def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
     """Return the hash-pinned requirements of a package: the model's own, and those of the platform, if it has any.
 
-    On Google Cloud they are the framework's, in a container the clients of Kafka and of the stores.
+    On Google Cloud they are the framework's, in a container the server's or Kafka's and the clients of the stores.
 
     `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.
     On AWS we install the packages; for an engine that opens only some files, without their dependencies: the C API uses
     neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two versions.
     """
     model = decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS)
-    platform = FUNCTIONS / cloud / (KAFKA if cloud == CONTAINER else PREDICT) / REQUIREMENTS
+    platform = function_folder(cloud, function if cloud == CONTAINER else PREDICT) / REQUIREMENTS
     frame = platform.read_text() if platform.exists() else ""
     for name in sorted(pins(model).keys() & pins(frame).keys()):
         if pins(model)[name] != pins(frame)[name]:

@@ -20,8 +20,10 @@ from pilotlight_cli.staging.package import BuildError
 PREDICT, RECORDS, KAFKA = "predict", "records", "kafka"
 WITH_MODEL = (PREDICT, RECORDS, KAFKA)
 
-# What runs in a container, which reaches the stores of both clouds by the modules of their predict functions.
+# What runs in a container, which reaches the stores of both clouds by the modules of their predict functions; its own
+# function for requests is the server.
 CONTAINER = "container"
+_SERVER = "server"
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
 
@@ -34,15 +36,15 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
     `pin` wrote is missing; the function itself checks the lock.
     """
-    root = _function_folder(cloud, function)
+    root = function_folder(cloud, function)
     written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function in WITH_MODEL else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
     if function == RECORDS:  # which starts, fetches the model and logs by the modules of the predict function
-        shutil.copytree(_function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
+        shutil.copytree(function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
         if cloud == "gcp":
             (out / "records_main.py").replace(out / "main.py")
     if cloud == CONTAINER:
-        folders = [_function_folder(one, PREDICT) for one in CLOUDS]
+        folders = [function_folder(one, PREDICT) for one in CLOUDS]
         for file in sibling_modules(sorted(out.glob("*.py")), folders):
             shutil.copyfile(file, out / file.name)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
@@ -56,9 +58,11 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
         shutil.copyfile(lock.with_name(EXPERIMENT), out / EXPERIMENT)
 
 
-def _function_folder(cloud: str, function: str) -> Path:
+def function_folder(cloud: str, function: str) -> Path:
     """Return the folder of a function. Raise BuildError if the cloud has no such function."""
     roots = {root.name: root for root in sorted((FUNCTIONS / cloud).iterdir()) if any(root.glob("*.py"))}
+    if cloud == CONTAINER:
+        roots = {PREDICT if name == _SERVER else name: root for name, root in roots.items()}
     if function not in roots:
         raise BuildError(f"{FUNCTIONS / cloud} has no function {function!r}; it has {', '.join(roots)}")
     return roots[function]
@@ -66,7 +70,7 @@ def _function_folder(cloud: str, function: str) -> Path:
 
 def check_replaceable(out: Path, cloud: str, function: str) -> None:
     """Raise BuildError for a folder with anything but a package of this function."""
-    sources = {file.name for file in _function_folder(cloud, function).glob("*.py")}
+    sources = {file.name for file in function_folder(cloud, function).glob("*.py")}
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and not found & sources:
         raise BuildError(

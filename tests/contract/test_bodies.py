@@ -1,16 +1,17 @@
-"""Bodies that do not arrive as their head says, over sockets, at the whole function under functions-framework."""
+"""Bodies that do not arrive as their head says, over sockets, at the function on Google Cloud and at the server."""
 
 from __future__ import annotations
 
 import json
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -18,7 +19,9 @@ import requests
 from cases import Case
 from drivers import Reply
 from error_shape import check_refusal
-from harness import Pinned, in_functions_framework, prepared, sample, stored
+from harness import Pinned, prepared, sample, stored
+from pilotlight_cli.local.container_runtime import container_runtime
+from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime, functions_runtime
 from pilotlight_cli.local.stores import EmbeddedStore
 from processes import children
@@ -38,21 +41,46 @@ def store(model: Pinned) -> Iterator[EmbeddedStore]:
         yield found
 
 
+@dataclass(frozen=True)
+class Front:
+    """What a runtime needs to have one process that answers, and where the seconds for a client stand."""
+
+    cloud: str
+    run: Callable[[Function], AbstractContextManager[FunctionsRuntime]]
+    settings: dict[str, str]
+    timeout: tuple[str, str]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        Front("gcp", functions_runtime, {"THREADS": "2"}, ("gunicorn_worker.py", "_CLIENT_TIMEOUT")),
+        Front(
+            "container", container_runtime, {"PILOTLIGHT_SERVER_WORKERS": "1"}, ("server_protocol.py", "CLIENT_TIMEOUT")
+        ),
+    ],
+    ids=lambda front: front.cloud,
+)
+def front(request: pytest.FixtureRequest) -> Front:
+    return cast("Front", request.param)
+
+
 @pytest.fixture(scope="module")
-def runtime(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
-    with in_functions_framework(model, store) as found:
+def runtime(front: Front, model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
+    with prepared(front.cloud, model, store, front.settings) as function, front.run(function) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def impatient(model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
-    """Yield the function with two threads, in which a request has a second to arrive."""
-    with prepared("gcp", model, store, {"THREADS": "2"}) as function:
-        file = function.folder / "gunicorn_worker.py"
+def impatient(front: Front, model: Pinned, store: EmbeddedStore) -> Iterator[FunctionsRuntime]:
+    """Yield the function with few threads, in which a request has a second to arrive."""
+    with prepared(front.cloud, model, store, front.settings) as function:
+        name, constant = front.timeout
+        file = function.folder / name
         code = file.read_text()
-        assert code.count("\n_CLIENT_TIMEOUT = 30.0\n") == 1
-        file.write_text(code.replace("\n_CLIENT_TIMEOUT = 30.0\n", "\n_CLIENT_TIMEOUT = 1.0\n"))
-        with functions_runtime(function) as found:
+        assert code.count(f"\n{constant} = 30.0\n") == 1
+        file.write_text(code.replace(f"\n{constant} = 30.0\n", f"\n{constant} = 1.0\n"))
+        with front.run(function) as found:
             yield found
 
 
@@ -179,7 +207,7 @@ def test_bodies_that_will_be_refused_do_not_take_the_memory_of_their_bytes(
     headers: str, part: bytes, ending: bytes, kept: int, runtime: FunctionsRuntime
 ) -> None:
     """Eight at once, of 32 MiB each, the most that the platform passes on."""
-    (worker,) = children(runtime.pid)
+    (worker,) = children(runtime.pid) or [runtime.pid]
     before = memory(worker, "VmRSS")
     Path(f"/proc/{worker}/clear_refs").write_text("5")  # the peak starts again
 
@@ -219,7 +247,7 @@ HEADS: dict[str, tuple[str, Case]] = {
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_a_head_that_gunicorn_refuses_gets_our_error_and_is_counted_as_the_callers(
+def test_a_head_that_the_front_refuses_gets_our_error_and_is_counted_as_the_callers(
     name: str, runtime: FunctionsRuntime
 ) -> None:
     headers, case = HEADS[name]

@@ -1,0 +1,96 @@
+"""The server in a container: HTTP in, replies out. `python -m server_main` starts it."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+_STARTED = time.monotonic()  # the imports below are the first phase of a start
+gc.disable()
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import cloud_logging
+import server_run
+from pilotlight.boot import Platform, boot
+from pilotlight.errors import PilotlightError, SettingsError
+from pilotlight.fetch import ObjectStore
+from pilotlight.service import Service
+from pilotlight.start.loading import Loader
+from pilotlight.start.machine import here
+from server_settings import ServerSettings, take_settings
+from server_workers import end_at_once, supervise
+
+
+def main() -> NoReturn:
+    """Serve until SIGTERM. Exit with 1, after a line in the log, if it cannot start."""
+    end_at_once()
+    try:
+        settings = take_settings(os.environ, here().processors)
+        listener = _bound(settings)
+    except SettingsError as error:
+        cloud_logging.fail(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+    try:
+        service, loader = boot(
+            Platform(
+                folder=Path(__file__).parent,
+                stores={"s3": _s3_store, "gs": _gcs_store},
+                reporter=cloud_logging.reporter,
+                deadline=60.0,
+                started=_STARTED,
+                forks=settings.workers > 1,
+                machine=here,
+            ),
+            os.environ,
+        )
+    except PilotlightError:  # `boot` has written its line
+        sys.exit(1)
+    gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
+    gc.enable()
+    if settings.workers == 1:
+        sys.exit(_serve(service, loader, listener, os.getppid()))
+    master = os.getpid()
+
+    def work() -> int:
+        loader.after_fork()
+        return _serve(service, loader, listener, master)
+
+    sys.exit(supervise(settings.workers, work))
+
+
+def _serve(service: Service, loader: Loader, listener: socket.socket, parent: int) -> int:
+    """Answer requests in this process, of which no other is forked; what a server beside this one needs starts here."""
+    return server_run.serve(service, loader, listener, os.environ, parent)
+
+
+def _bound(settings: ServerSettings) -> socket.socket:
+    """Return a socket that has the port, and listens with the first worker that serves: when the model is loaded."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise SettingsError(f"PORT {settings.port} of {settings.host} cannot be used: {error.strerror}") from None
+    return listener
+
+
+def _s3_store(url: str) -> ObjectStore:
+    from s3_store import S3Store  # noqa: PLC0415 - one of two stores is used
+
+    return S3Store(url, warn=cloud_logging.warn)
+
+
+def _gcs_store(url: str) -> ObjectStore:
+    from gcs_store import GcsStore  # noqa: PLC0415
+
+    return GcsStore(url)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Settings of the server, read once from the environment and taken out of it: what is left is for the core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+from pilotlight.errors import SettingsError
+from pilotlight.frozen import dataclass
+from pilotlight.settings import PREFIX, Setting
+
+_SERVER = f"{PREFIX}SERVER_"
+_THREADS = f"{PREFIX}THREADS"
+_MAX_WORKERS = 256
+
+
+def _is_whole(value: str, most: int) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most
+
+
+SERVER_SETTINGS = (
+    Setting("SERVER_HOST", "the address to listen on", "0.0.0.0", bool, "an address"),  # noqa: S104 - in a container
+    Setting(
+        "SERVER_WORKERS",
+        "how many processes answer requests",
+        "",
+        lambda value: not value or _is_whole(value, _MAX_WORKERS),
+        f"a whole number from 1 to {_MAX_WORKERS}, or nothing",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """The values of SERVER_SETTINGS, and PORT."""
+
+    host: str
+    port: int
+    workers: int
+
+
+def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerSettings:
+    """Return the settings in `environ`, on a machine with so many processors, and remove them from it.
+
+    Without a number of its own there is a worker for each processor, and a prediction has its share of the processors.
+    Raise SettingsError for an unknown variable or a malformed value.
+    """
+    found = {name: environ.pop(name) for name in sorted(environ) if name.startswith(_SERVER)}
+    known = [setting.variable for setting in SERVER_SETTINGS]
+    unknown = next((name for name in found if name not in known), None)
+    if unknown is not None:
+        raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
+    host, given = (_value(setting, found) for setting in SERVER_SETTINGS)
+    workers = int(given or processors)
+    environ[_THREADS] = environ.get(_THREADS) or str(max(1, processors // workers))
+    return ServerSettings(host, _port(environ), workers)
+
+
+def _value(setting: Setting, environ: Mapping[str, str]) -> str:
+    value = environ.get(setting.variable, setting.default)
+    if not setting.is_valid(value):
+        raise SettingsError(f"{setting.variable} is {value!r}; expected {setting.expected}")
+    return value
+
+
+def _port(environ: Mapping[str, str]) -> int:
+    text = environ.get("PORT", "8080")
+    if not text.isdecimal() or int(text) > 65535:
+        raise SettingsError(f"PORT is {text!r}; expected a port's number")
+    return int(text)

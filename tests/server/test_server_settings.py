@@ -1,0 +1,49 @@
+"""Settings of the server."""
+
+from __future__ import annotations
+
+import pytest
+
+from pilotlight.errors import SettingsError
+from server_settings import ServerSettings, take_settings
+
+
+@pytest.mark.parametrize(
+    ("given", "workers", "threads"),
+    [
+        ({}, 4, "1"),
+        ({"PILOTLIGHT_SERVER_WORKERS": ""}, 4, "1"),
+        ({"PILOTLIGHT_SERVER_WORKERS": "2"}, 2, "2"),
+        ({"PILOTLIGHT_SERVER_WORKERS": "1"}, 1, "4"),
+        ({"PILOTLIGHT_SERVER_WORKERS": "9"}, 9, "1"),
+        ({"PILOTLIGHT_SERVER_WORKERS": "2", "PILOTLIGHT_THREADS": "3"}, 2, "3"),
+        ({"PILOTLIGHT_THREADS": ""}, 4, "1"),
+    ],
+)
+def test_workers_share_the_processors_unless_they_are_told_otherwise(
+    given: dict[str, str], workers: int, threads: str
+) -> None:
+    environ = {**given, "HOME": "/"}
+    assert take_settings(environ, processors=4) == ServerSettings("0.0.0.0", 8080, workers)  # noqa: S104 - in a container
+    assert environ == {"HOME": "/", "PILOTLIGHT_THREADS": threads}  # the core knows none of the others
+
+
+def test_each_setting_can_be_given() -> None:
+    environ = {"PORT": "1", "PILOTLIGHT_SERVER_HOST": "::1", "PILOTLIGHT_SERVER_WORKERS": "3"}
+    assert take_settings(environ, processors=1) == ServerSettings("::1", 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("PILOTLIGHT_SERVER_WORKERS", "0", "expected a whole number from 1 to 256, or nothing"),
+        ("PILOTLIGHT_SERVER_WORKERS", "two", "expected a whole number from 1 to 256, or nothing"),
+        ("PILOTLIGHT_SERVER_HOST", "", "expected an address"),
+        ("PILOTLIGHT_SERVER_HOSTS", "x", "unknown setting PILOTLIGHT_SERVER_HOSTS, expected one of"),
+        ("PORT", "http", "PORT is 'http'; expected a port's number"),
+        ("PORT", "70000", "PORT is '70000'; expected a port's number"),
+    ],
+)
+def test_what_is_unknown_or_malformed_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        take_settings({name: value}, processors=1)
