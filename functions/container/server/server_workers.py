@@ -7,6 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import cloud_logging
@@ -49,7 +50,8 @@ class _Workers:
         """Start no more, and end all."""
         self._is_stopping = True
         for pid in self._began:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # one that has ended, as we are about to note
+                os.kill(pid, signal.SIGTERM)
 
     def start(self) -> None:
         """Start one, unless they end."""
