@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
+import server_metrics
 from cloud_logging import trace_fields
 from pilotlight.errors import InvalidRequest, RequestError, RequestTimeout, TooLarge
 from pilotlight.frozen import TYPE_CHECKING, replace
@@ -52,6 +53,10 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = _headers(scope["headers"])
+        if scope["raw_path"] == server_metrics.PATH.encode() and scope["method"] == "GET":
+            content_type, text = await asyncio.to_thread(server_metrics.exposition, headers.get("accept", ""))
+            await _reply(send, Response(200, {"content-type": content_type}, text), closes=False)
+            return
         head = Request(
             method=scope["method"],
             path=unquote(scope["raw_path"].decode("latin-1")),

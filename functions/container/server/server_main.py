@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import cloud_logging
+import server_metrics
 import server_run
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import PilotlightError, SettingsError
@@ -35,12 +36,13 @@ def main() -> NoReturn:
     except SettingsError as error:
         cloud_logging.fail(f"{type(error).__name__}: {error}")
         sys.exit(1)
+    metrics = server_metrics.open_metrics(os.environ)
     try:
         service, loader = boot(
             Platform(
                 folder=Path(__file__).parent,
                 stores={"s3": _s3_store, "gs": _gcs_store},
-                reporter=cloud_logging.reporter,
+                reporter=server_metrics.counting(metrics, cloud_logging.reporter),
                 deadline=60.0,
                 started=_STARTED,
                 forks=settings.workers > 1,
@@ -49,18 +51,26 @@ def main() -> NoReturn:
             os.environ,
         )
     except PilotlightError:  # `boot` has written its line
+        server_metrics.close_metrics(os.environ)
         sys.exit(1)
     gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
     gc.enable()
-    if settings.workers == 1:
-        sys.exit(_serve(service, loader, listener, os.getppid()))
+    code = _run(service, loader, listener, settings.workers)
+    server_metrics.close_metrics(os.environ)
+    sys.exit(code)
+
+
+def _run(service: Service, loader: Loader, listener: socket.socket, workers: int) -> int:
+    """Serve in so many processes; return the exit code."""
+    if workers == 1:
+        return _serve(service, loader, listener, os.getppid())
     master = os.getpid()
 
     def work() -> int:
         loader.after_fork()
         return _serve(service, loader, listener, master)
 
-    sys.exit(supervise(settings.workers, work))
+    return supervise(workers, work)
 
 
 def _serve(service: Service, loader: Loader, listener: socket.socket, parent: int) -> int:

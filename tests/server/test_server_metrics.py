@@ -1,0 +1,121 @@
+"""What Prometheus gets from the server: totals over all processes, also of those that have ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from docs import pages
+from harness import in_server, sample, stored
+from pilotlight.http.routes import ROUTES
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime
+from processes import children
+from repository import sample_request
+from waiting import wait_until
+
+MODEL = {"model": "breast-cancer", "version": "1"}
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FunctionsRuntime]:
+    model = sample(tmp_path_factory.mktemp("sample"))
+    with stored("gcp", model) as store, in_server(model, store, PILOTLIGHT_SERVER_WORKERS="2") as found:
+        yield found
+
+
+def scraped(runtime: FunctionsRuntime) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    reply = requests.get(f"{runtime.url}/metrics", timeout=60)
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in parse(reply.text)
+        for sample in family.samples
+    }
+
+
+def value(runtime: FunctionsRuntime, name: str, **labels: str) -> float:
+    return scraped(runtime).get((name, frozenset({**MODEL, **labels}.items())), 0)
+
+
+def ask(runtime: FunctionsRuntime, path: str, body: object = None) -> int:
+    """Send a request on a connection of its own, which either worker may get."""
+    method = "GET" if body is None else "POST"
+    return requests.request(method, f"{runtime.url}{path}", json=body, timeout=60).status_code
+
+
+def test_requests_to_any_worker_are_counted_together_and_outlive_it(runtime: FunctionsRuntime) -> None:
+    path, body = sample_request()
+    predict = {"route": path, "status": "2xx"}
+    assert all(ask(runtime, path, body) == 200 for _ in range(40))
+    assert value(runtime, "pilotlight_requests_total", **predict) == 40
+    os.kill(children(runtime.pid)[0], signal.SIGKILL)
+    wait_until(lambda: bool(runtime.log.events("warning")), limit=60)
+    assert value(runtime, "pilotlight_requests_total", **predict) == 40
+    assert value(runtime, "pilotlight_rows_total") == 40
+    assert value(runtime, "pilotlight_request_seconds_count") == 40
+    assert 0 < value(runtime, "pilotlight_request_seconds_sum") < 40
+
+
+def test_errors_have_their_code_and_probes_are_not_counted(runtime: FunctionsRuntime) -> None:
+    assert ask(runtime, "/predict", {"features": []}) == 400
+    assert ask(runtime, "/nowhere") == 404
+    before = value(runtime, "pilotlight_requests_total", route="/health/ready", status="2xx")
+    assert ask(runtime, "/health/ready") == 200
+    assert value(runtime, "pilotlight_requests_total", route="/health/ready", status="2xx") == before == 0
+    assert value(runtime, "pilotlight_errors_total", code="invalid_request", status="400") == 1
+    assert value(runtime, "pilotlight_errors_total", code="not_found", status="404") == 1
+    assert value(runtime, "pilotlight_requests_total", route="", status="4xx") == 1
+
+
+def test_the_phases_of_the_start_are_kept(runtime: FunctionsRuntime) -> None:
+    assert all(value(runtime, "pilotlight_start_seconds", phase=phase) > 0 for phase in ("import", "load", "total"))
+
+
+def test_whatever_is_requested_there_are_at_most_200_series(runtime: FunctionsRuntime) -> None:
+    for route in ROUTES:
+        path = route.path.format(m="breast-cancer", v="1")
+        ask(runtime, path)
+        ask(runtime, path, {})
+    for number in range(50):
+        ask(runtime, f"/path/{number}")
+    assert 40 < len(scraped(runtime)) <= 200
+
+
+def test_the_names_are_those_of_the_reference_and_follow_the_rules_of_prometheus(runtime: FunctionsRuntime) -> None:
+    accept = "application/openmetrics-text; version=1.0.0"
+    text = requests.get(f"{runtime.url}/metrics", headers={"accept": accept}, timeout=60).text
+    families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]
+    rows = pages.table(pages.section(pages.read("docs/reference/logs-and-metrics.md"), "## Metrics of the server"))
+    named = {row[0].strip("`"): set(row[1].replace("`", "").split(", ")) for row in rows}
+    suffixes = {"counter": "_total"}
+    assert named.keys() == {f"{name}{suffixes.get(family.type, '')}" for name, family in families.items()}
+    for name, family in families.items():
+        labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
+        assert named[f"{name}{suffixes.get(family.type, '')}"] == labels
+    if promtool := shutil.which("promtool"):
+        plain = requests.get(f"{runtime.url}/metrics", timeout=60).text
+        subprocess.run([promtool, "check", "metrics"], input=plain, text=True, check=True, timeout=60)
+
+
+def test_nothing_is_left_of_the_files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    model = sample(tmp_path_factory.mktemp("sample"))
+    with stored("gcp", model) as store, in_server(model, store) as runtime:
+        folder = Path(runtime_folder(runtime))
+        assert list(folder.glob("*.db"))
+        runtime.stop()
+        assert not folder.exists()
+
+
+def runtime_folder(runtime: FunctionsRuntime) -> str:
+    """Return the folder of the metrics' files, which only the process itself knows: those that it has mapped."""
+    maps = Path(f"/proc/{runtime.pid}/maps").read_text().split()
+    return str(Path(next(name for name in maps if "pilotlight-metrics-" in name)).parent)
