@@ -63,9 +63,12 @@ def build_image(
     environ: Mapping[str, str],
     package: Path = PACKAGE,
     dockerfile: Path = DOCKERFILE,
+    target: str = "",
     capture: bool = False,
 ) -> None:
     """Build the image of a staged package on `base`, or on the Dockerfile's own base where `base` is empty.
+
+    `target` is the stage of a Dockerfile that has several images.
 
     pip reaches its index as `environ` says: by the variables of pip or of uv, or by the file that PIP_CONFIG_FILE
     names, and with the certificates that they trust. Docker's output is shown, or with `capture` only quoted in the
@@ -75,6 +78,7 @@ def build_image(
     options = [f"--label=org.opencontainers.image.title={image.rpartition(':')[0]}"]
     options += [f"--label=org.opencontainers.image.version={image.rpartition(':')[2]}"]
     options += [f"--build-arg=BASE={base}"] if base else []
+    options += [f"--target={target}"] if target else []
     with _secrets(environ) as secrets:
         command = [program, "build", "--file", str(dockerfile), "--tag", image, *options, *secrets, str(package)]
         done = subprocess.run(

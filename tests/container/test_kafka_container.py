@@ -34,7 +34,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     build("container", LOCK, package, lambda _: None, function="kafka")
     name = f"pilotlight-test-{secrets.token_hex(4)}:1"
     dockerfile = FUNCTIONS / "container" / "Dockerfile"
-    build_image(name, base=base, environ=os.environ, package=package, dockerfile=dockerfile, capture=True)
+    build_image(
+        name, base=base, environ=os.environ, package=package, dockerfile=dockerfile, target="kafka", capture=True
+    )
     yield name
     docker("image", "rm", name)
 

@@ -1,0 +1,104 @@
+"""The server in its container: built by Docker, on a disk that it cannot write."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from container import ContainerError, build_image, find_docker
+from containers import Container, docker, python_base, running
+from pilotlight.model.lock import load_lock
+from pilotlight_cli.assets import FUNCTIONS
+from pilotlight_cli.local.client import send
+from pilotlight_cli.pinning.requirements import pins
+from pilotlight_cli.staging import build
+from repository import LOCK, SAMPLE, sample_request
+from waiting import wait_until
+
+VOLUME = f"--volume={SAMPLE / 'store'}:/store:ro"
+STORE = {"PILOTLIGHT_STORE": "file:///store"}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("package") / "container"
+    build("container", LOCK, folder, lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def image(package: Path) -> Iterator[str]:
+    base, missing = python_base()
+    if missing:
+        pytest.skip(missing)
+    try:
+        find_docker(os.environ)
+    except ContainerError as error:
+        pytest.skip(str(error))
+    name = f"pilotlight-test-{secrets.token_hex(4)}:1"
+    dockerfile = FUNCTIONS / "container" / "Dockerfile"
+    build_image(
+        name, base=base, environ=os.environ, package=package, dockerfile=dockerfile, target="server", capture=True
+    )
+    yield name
+    docker("image", "rm", name)
+
+
+@pytest.fixture(scope="module")
+def container(image: str) -> Iterator[Container]:
+    with running(image, STORE, VOLUME, "--cpus=2", "--health-interval", "1s") as found:
+        found.wait_until_ready()
+        yield found
+
+
+LOOK = """
+import json, os
+from importlib.metadata import distributions
+from pathlib import Path
+refused = []
+for name in ("/x", "/function/x", "/venv/x"):
+    try:
+        Path(name).touch()
+    except OSError:
+        refused.append(name)
+print(json.dumps({
+    "command": Path("/proc/1/cmdline").read_text().split("\\0")[:3], "user": os.getuid(), "refused": refused,
+    "workers": len(Path("/proc/1/task/1/children").read_text().split()), "expected": len(os.sched_getaffinity(0)),
+    "packages": {found.metadata["Name"].lower().replace("_", "-"): found.version for found in distributions()},
+}))
+"""
+
+
+def test_it_answers_from_all_of_its_processes_as_nobody_and_writes_nowhere(container: Container, package: Path) -> None:
+    answer = send(container.url, *sample_request())
+    assert (answer.status, answer.document["prediction"]) == (200, "malignant")
+    seen = container.ask(LOOK)
+    assert seen["command"] == ["python", "-m", "server_main"]  # no shell that would keep SIGTERM to itself
+    assert seen["user"] == 65532
+    assert seen["refused"] == ["/x", "/function/x", "/venv/x"]
+    assert seen["packages"] == pins((package / "requirements.txt").read_text())
+    workers = min(2, seen["expected"])
+    assert seen["workers"] == (workers if workers > 1 else 0)
+    wait_until(lambda: bool(container.state["Health"]["Status"] == "healthy"), limit=60)
+
+
+def test_prometheus_gets_the_requests_of_the_container(container: Container) -> None:
+    send(container.url, *sample_request())
+    text = requests.get(f"{container.url}/metrics", timeout=60).text
+    assert 'pilotlight_requests_total{model="breast-cancer",route="/predict",status="2xx",version="1"}' in text
+
+
+def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(image: str) -> None:
+    with running(image, STORE, VOLUME, "--cpus=1") as container:
+        container.wait_until_ready()
+        assert container.ask(LOOK)["workers"] == 0  # the first process answers itself
+        (start,) = (json.loads(line) for line in container.log.splitlines() if '"cold_start"' in line)
+        assert (start["state"], start["model_name"]) == ("ready", load_lock(LOCK).model.name)
+        assert container.stop(25) == 0
+        assert '"severity":"ERROR"' not in container.log
