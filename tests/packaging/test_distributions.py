@@ -113,7 +113,7 @@ def test_the_command_imports_packages_that_are_declared_and_those_of_an_extra_by
 ) -> None:
     command = [file for file in CLI.rglob("*.py") if not any(map(file.is_relative_to, CHILDREN))]
     own = {*sys.stdlib_module_names, "pilotlight", "pilotlight_cli"}
-    rooms = [file for room in (CORE / "files", CLI / "batching") for file in room.rglob("*.py")]
+    rooms = [file for room in (CORE / "files", CLI / "batching", CLI / "drifting") for file in room.rglob("*.py")]
     of_extras = dict.fromkeys(imported_modules(command, CORE), "") | dict.fromkeys(rooms, "batch")
     found = [
         (file, name, extra)
