@@ -12,7 +12,7 @@ from pilotlight.model.json_document import first_duplicate
 from pilotlight.model.lock import Session
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, Datatype, Tensor
-from pilotlight_cli.formats.onnx_facts import Facts, read_facts
+from pilotlight_cli.formats.onnx_facts import Facts, may_read_beyond_a_row, read_facts
 from pilotlight_cli.sandbox.child.agreement import check_tensors, read_given
 from pilotlight_cli.sandbox.child.exhaustion import is_exhaustion
 from pilotlight_cli.sandbox.child.onnx_metadata import SIGNATURE, read_labels, read_names, read_session
@@ -135,7 +135,10 @@ def _load(job: Job, given: Signature | None, notes: list[str]) -> _Model:
     """Load the model as a function does, by its own inputs and outputs. Raise ModelError or FormatError."""
     session, metadata = open_model(job.path, job.kind)
     own = given is not None and not job.signature
-    facts = session_facts(session, checked=own) if job.kind == "ort" else read_facts(job.path)
+    if job.kind == "ort":
+        facts = session_facts(session, checked=own or not may_read_beyond_a_row(job.path))
+    else:
+        facts = read_facts(job.path)
     if facts.training:
         raise ModelError(
             f"{job.path.name} has {facts.training} in training mode; export it in evaluation mode, in PyTorch after "

@@ -50,7 +50,8 @@ def open_model(path: Path, artifact_format: str) -> tuple[InferenceSession, dict
 def session_facts(session: InferenceSession, *, checked: bool) -> Facts:
     """Return what a session shows of a graph that is not read.
 
-    `checked`: rows of any width have been tried. Otherwise a node might read beyond one that is too short.
+    `checked`: rows of any width have been tried, or every node compares it. Otherwise one might read beyond a row that
+    is too short.
     """
     shapes = _shapes(session)
     return Facts(shapes, dict.fromkeys(shapes, Width(unchecked=not checked)), {}, frozenset(), frozenset(), "")

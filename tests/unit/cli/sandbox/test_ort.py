@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from onnx import TensorProto, helper, save
+from onnx import NodeProto, TensorProto, helper, save
 
 import models
 from onnx_models import ort_form
@@ -19,13 +19,14 @@ def inspected(path: Path, signature: str = "", **options: str) -> Inspection:
     return inspect(path, format=None, signature=signature.encode(), golden=None, allow=(), **options)  # type: ignore[arg-type]
 
 
-def any_columns(folder: Path) -> Path:
-    """Write a model of a matrix of any number of columns."""
+def any_columns(folder: Path, node: NodeProto) -> Path:
+    """Write a model of a matrix of any number of columns, in ONNX Runtime's own format."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", "M"]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "any", [x], [y])
+    graph = helper.make_graph([node], "any", [x], [y])
     path = folder / "any.onnx"
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
-    return path
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+    return ort_form(path)
 
 
 def test_it_is_published_with_the_release_that_read_it(tmp_path: Path) -> None:
@@ -50,8 +51,14 @@ def test_one_that_another_release_wrote_is_refused(tmp_path: Path) -> None:
         inspected(ort_form(path))
 
 
-def test_columns_that_nothing_shows_have_to_be_said(tmp_path: Path) -> None:
-    path = ort_form(any_columns(tmp_path))
+def test_rows_of_any_length_are_published_where_every_node_compares_them(tmp_path: Path) -> None:
+    found = inspected(any_columns(tmp_path, helper.make_node("Relu", ["x"], ["y"])))
+    assert (found.signature.inputs[0].shape, found.signature.inputs[0].role) == ((-1, -1), "tensor")
+
+
+def test_columns_that_a_node_does_not_compare_have_to_be_said(tmp_path: Path) -> None:
+    node = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0] * 3, scale=[2.0] * 3)
+    path = any_columns(tmp_path, node)
     with pytest.raises(ModelError, match=r"does not say how many columns its input 'x' .* has; give them with"):
         inspected(path)
     ends = '[{{"name": "{0}", "datatype": "FP32", "shape": [-1, 3], "role": "tensor"}}]'
