@@ -11,9 +11,9 @@ from typer.core import TyperGroup
 
 import pilotlight
 from pilotlight.errors import PilotlightError
+from pilotlight.files.sources import BatchUsageError
 from pilotlight_cli import console
 from pilotlight_cli.aws import AwsUsageError
-from pilotlight_cli.batching import BatchUsageError
 from pilotlight_cli.commands import (
     aws,
     batching,

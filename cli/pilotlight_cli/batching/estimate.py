@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pilotlight_cli.batching.planning import Planned, make_plan
+from pilotlight.files.planning import Planned, make_plan
 from pilotlight_cli.batching.run import Prepared, set_up
 from pilotlight_cli.batching.workers import Scored, scoring
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.errors import ObjectRefused
+from pilotlight.files.layout import FAILURES, JOB, MANIFEST, PARTS, failures_of, part_of, summary_of
 from pilotlight.files.shards import Summary
 from pilotlight_cli.batching import BatchFailed
 from pilotlight_cli.stores import AlreadyExists, Store, open_store
 
-MANIFEST, FAILURES = "_manifest.json", "_failures.jsonl"
-JOB, OWNER, PARTS = "_job.json", "_owner.json", "_parts"
+OWNER = "_owner.json"
 
 # After how long an owner on another machine, which says every minute that it lives, counts as dead.
 SILENCE = timedelta(minutes=15)
@@ -78,19 +78,15 @@ class Output:
             for key in sorted(keys)
             if key.startswith(f"{PARTS}/") and key.endswith(".json")
         ]
-        return {summary.index: summary for summary in found if self.part(summary.index) in keys}
-
-    def part(self, index: int) -> str:
-        """Return the name of a part."""
-        return f"part-{index:05}.{self._format}"
+        return {summary.index: summary for summary in found if part_of(summary.index, self._format) in keys}
 
     def commit(self, summary: Summary, result: Path, failures: Path) -> None:
         """Add a part. Its summary comes last: without it the part is made again. Raise BatchFailed if disowned."""
         self.check_owner()
-        self._put(self.part(summary.index), result)
+        self._put(part_of(summary.index, self._format), result)
         if summary.failed:
-            self._put(_failures_of(summary.index), failures)
-        self._store.replace(_summary_of(summary.index), _to_json(_fields(summary)))
+            self._put(failures_of(summary.index), failures)
+        self._store.replace(summary_of(summary.index), _to_json(_fields(summary)))
 
     def finish(self, summaries: Sequence[Summary], manifest: Mapping[str, Any], folder: Path) -> None:
         """Join the failures, write the manifest, and remove what is no result. `folder` is for a temporary file."""
@@ -99,7 +95,7 @@ class Output:
         with joined.open("wb") as out:
             for summary in summaries:
                 if summary.failed:
-                    out.write(self._store.read(_failures_of(summary.index)))
+                    out.write(self._store.read(failures_of(summary.index)))
         if joined.stat().st_size:
             self._put(FAILURES, joined)
         self._store.replace(MANIFEST, _to_json(manifest))
@@ -200,11 +196,3 @@ def _fields(summary: Summary) -> dict[str, Any]:
 
 def _to_json(document: Mapping[str, Any]) -> bytes:
     return (json.dumps(document, indent=2) + "\n").encode()
-
-
-def _summary_of(index: int) -> str:
-    return f"{PARTS}/{index:05}.json"
-
-
-def _failures_of(index: int) -> str:
-    return f"{PARTS}/{index:05}.failures.jsonl"

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import pilotlight
-from pilotlight.files.shards import RESULT_FORMATS, Job, Summary, format_of
+from pilotlight.files.layout import count, describe_job, result_format
+from pilotlight.files.planning import SHARD_BYTES, Plan, make_plan
+from pilotlight.files.shards import Job, Summary
+from pilotlight.files.sources import BatchUsageError, Place, Source
 from pilotlight.model.lock import Lock, load_lock
-from pilotlight_cli.batching import BatchFailed, BatchUsageError
+from pilotlight_cli.batching import BatchFailed
 from pilotlight_cli.batching.output import SIGN_OF_LIFE, Output, output_store
-from pilotlight_cli.batching.planning import SHARD_BYTES, Plan, make_plan
 from pilotlight_cli.batching.serving import fetch
-from pilotlight_cli.batching.sources import Place, Source, open_place
+from pilotlight_cli.batching.sources import open_place
 from pilotlight_cli.batching.workers import Scored, Setup, scoring
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_description, check_requirements
@@ -70,20 +70,8 @@ class Prepared:
     @property
     def identity(self) -> dict[str, Any]:
         """What makes the results what they are. A run goes on only where all of this is the same."""
-        model = self.lock.model
-        job = self.plan.job
-        return {
-            "model": {
-                "name": model.name,
-                "version": model.version,
-                "files": {file.name: file.sha256 for file in model.files},
-                "lock": hashlib.sha256(self.asked.lock.read_bytes()).hexdigest(),
-            },
-            "code": pilotlight.__version__,
-            "input": [{"file": source.name, "size": source.size, "state": source.state} for source in self.sources],
-            "settings": {"format": job.format, "keep": list(job.keep), "header": job.header},
-            "shards": len(self.plan.shards),
-        }
+        lock = self.asked.lock.read_bytes()
+        return describe_job(self.lock.model, lock, self.sources, self.plan)
 
 
 def processors() -> int:
@@ -99,16 +87,9 @@ def prepare(asked: Asked) -> Prepared:
     if place.contains(asked.output):
         raise BatchUsageError(f"{asked.output} is in {asked.input}: the next run would read its own results")
     sources = place.sources()
-    job = Job(_format(asked, sources), asked.keep, header=asked.header)
+    job = Job(result_format(asked.format, asked.output, sources), asked.keep, header=asked.header)
     plan = make_plan(place, sources, job, pinned.model.signature, asked.shard_bytes)
     return Prepared(asked, pinned, place, tuple(sources), plan)
-
-
-def _format(asked: Asked, sources: Sequence[Source]) -> str:
-    """Return the format of the results: the one that is asked for, else the output's name's, else the first file's."""
-    named = format_of(asked.output.rstrip("/"))[0]
-    first = format_of(sources[0].name)[0]
-    return asked.format or next((each for each in (named, first) if each in RESULT_FORMATS), "parquet")
 
 
 def run(prepared: Prepared, watching: Callable[[int], AbstractContextManager[Watch]]) -> dict[str, Any]:
@@ -132,20 +113,12 @@ def run(prepared: Prepared, watching: Callable[[int], AbstractContextManager[Wat
             with watching(sum(planned.size for planned in prepared.plan.shards)) as watch:
                 _score(prepared, output, summaries, watch, folder)
             parts = [summaries[index] for index in sorted(summaries)]
-            manifest = identity | _counts(parts, output) | {"seconds": round(time.monotonic() - began, 3)}
+            counts = count(parts, prepared.plan.job.format)
+            manifest = identity | counts | {"seconds": round(time.monotonic() - began, 3)}
             output.finish(parts, manifest, folder)
     finally:
         output.release()
     return manifest
-
-
-def _counts(parts: Sequence[Summary], output: Output) -> dict[str, Any]:
-    return {
-        "rows": sum(part.rows for part in parts),
-        "written": sum(part.written for part in parts),
-        "failed": sum(part.failed for part in parts),
-        "parts": [{"name": output.part(part.index), "rows": part.written, "seconds": part.seconds} for part in parts],
-    }
 
 
 def _score(prepared: Prepared, output: Output, summaries: dict[int, Summary], watch: Watch, folder: Path) -> None:

@@ -5,37 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from pilotlight.files.shards import FORMATS, format_of
-from pilotlight_cli.batching import BatchUsageError, FileChanged
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file: its path or URL, its size in bytes, and its state, which is another after each change."""
-
-    name: str
-    size: int
-    state: str
-
-
-class Place(Protocol):
-    """Where files are."""
-
-    def sources(self) -> list[Source]:
-        """Return the files with rows, sorted by name. Raise BatchUsageError if there are none."""
-        ...
-
-    def open(self, name: str, state: str) -> BinaryIO:
-        """Open a file in that state at its beginning; it can seek. Raise FileChanged if it is in another."""
-        ...
-
-    def contains(self, output: str) -> bool:
-        """Return whether results at `output` would be among the files of a later run."""
-        ...
+from pilotlight.files.sources import BatchUsageError, FileChanged, Place, Source, check_formats, with_rows
 
 
 def open_place(text: str) -> Place:
@@ -83,31 +57,3 @@ class Folder:
 def _source(path: Path) -> Source:
     found = path.stat()
     return Source(str(path), found.st_size, str(found.st_mtime_ns))
-
-
-def with_rows(names: list[str], place: str) -> list[str]:
-    """Return the files of a folder whose names say a format; names that begin with _ or . are not of the data."""
-    found = [name for name in names if format_of(name)[0] and not _is_hidden(name.removeprefix(place))]
-    if not found:
-        raise BatchUsageError(f"{place} has no file that ends in {_ends()}, plain or with .gz or .zst")
-    return found
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(("_", ".")) for part in name.split("/"))
-
-
-def check_formats(names: list[str]) -> list[str]:
-    """Return the names. Raise BatchUsageError for a file whose name says no format."""
-    for name in names:
-        format_, compression = format_of(name)
-        if not format_:
-            raise BatchUsageError(f"{name} has an unknown format; expected a name that ends in {_ends()}")
-        if format_ == "parquet" and compression:
-            raise BatchUsageError(f"{name}: Parquet is compressed within itself; unpack the file first")
-    return names
-
-
-def _ends() -> str:
-    *others, last = FORMATS
-    return f"{', '.join(others)} or {last}"

@@ -12,13 +12,13 @@ import pyarrow as pa
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.files.chunks import Chunk
 from pilotlight.files.columns import input_names
+from pilotlight.files.planning import SHARD_BYTES, kept_types, make_plan
 from pilotlight.files.reading import named, read
 from pilotlight.files.results import output_fields
 from pilotlight.files.shards import Job, Shard
 from pilotlight.frozen import replace
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Signature
-from pilotlight_cli.batching.planning import SHARD_BYTES, kept_types, make_plan
 from pilotlight_cli.batching.sources import open_place
 from pilotlight_cli.drifting.counts import Bins, Sample, Values, choose
 from pilotlight_cli.drifting.verdict import LEVELS, Finding, judge

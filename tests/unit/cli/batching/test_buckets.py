@@ -14,8 +14,10 @@ from pyarrow import csv, parquet
 from batch_runs import ask, results, sample_rows, scored
 from fakes.s3_server import S3Server
 from pilotlight.errors import StoreError, StoreUnavailable
-from pilotlight_cli.batching import BatchFailed, BatchUsageError, FileChanged, buckets
-from pilotlight_cli.batching.buckets import Ranges
+from pilotlight.files import buckets
+from pilotlight.files.buckets import Ranges
+from pilotlight.files.sources import BatchUsageError, FileChanged
+from pilotlight_cli.batching import BatchFailed
 from pilotlight_cli.batching.run import prepare
 from pilotlight_cli.batching.sources import open_place
 from pilotlight_cli.stores import Store, open_store

@@ -23,13 +23,14 @@ from pilotlight.boot import Platform, boot
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import FormatError
 from pilotlight.files.mapping import Opened, map_shard
+from pilotlight.files.planning import make_plan
 from pilotlight.files.shards import Job, Summary
+from pilotlight.files.sources import BatchUsageError
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.batching import BatchFailed, BatchUsageError
+from pilotlight_cli.batching import BatchFailed
 from pilotlight_cli.batching import output as outputs
 from pilotlight_cli.batching.estimate import estimate
 from pilotlight_cli.batching.output import OWNER, Output, output_store
-from pilotlight_cli.batching.planning import make_plan
 from pilotlight_cli.batching.run import prepare
 from pilotlight_cli.batching.sources import open_place
 from repository import LOCK, SAMPLE, copied_project

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -14,9 +13,9 @@ from pilotlight.files.columns import write_types
 from pilotlight.files.records import blocks, boundaries
 from pilotlight.files.results import result_schema
 from pilotlight.files.shards import Job, Shard, format_of
-from pilotlight.frozen import replace
+from pilotlight.files.sources import Place, Source
+from pilotlight.frozen import dataclass, replace
 from pilotlight.model.signature import Signature
-from pilotlight_cli.batching.sources import Place, Source
 
 # Bytes of a file in a shard: a second or two of work, which is what a killed run may lose in each process.
 SHARD_BYTES = 32 << 20
