@@ -93,6 +93,18 @@ def test_the_function_for_records_has_the_predict_package_and_its_own_folder_and
     assert checksums(predict).keys() < checksums(records).keys()
 
 
+def test_the_function_for_whole_buckets_fits_with_pyarrow_and_numpy(tmp_path: Path) -> None:
+    package = build("batch", tmp_path / "batch")
+    assert {"pyarrow", "numpy", "onnxruntime", "batch_handler.py", "handler.py"} <= {
+        path.name for path in package.folder.iterdir()
+    }
+    assert package.size < 220_000_000
+    python = interpreter()
+    if python:
+        imports = "import pyarrow.compute, pyarrow.csv, pyarrow.json, pyarrow.parquet, pilotlight.files.mapping"
+        subprocess.run([python, "-B", "-c", imports], cwd=package.folder, check=True)
+
+
 def added_modules(predict: Path, records: Path) -> set[str]:
     return {name for name in checksums(records).keys() - checksums(predict).keys() if name.endswith(".py")}
 
@@ -125,7 +137,9 @@ def test_libraries_come_for_the_processor_that_is_asked_for(tmp_path: Path) -> N
 
 
 def test_a_function_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
-    with pytest.raises(staging.BuildError, match=r"has no function 'hook'; it has authorizer, hooks, predict, records"):
+    with pytest.raises(
+        staging.BuildError, match=r"has no function 'hook'; it has authorizer, batch, hooks, predict, records"
+    ):
         build("hook", tmp_path / "hook")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import csv
 
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.batching.run import Asked, prepare, run
@@ -83,3 +86,13 @@ def sample_rows(count: int, seed: int = 0) -> pa.Table:
 def results(output: Path) -> dict[str, bytes]:
     """Return the files of an output by name, but for the manifest, which says how long it took."""
     return {path.name: path.read_bytes() for path in sorted(output.iterdir()) if path.name != "_manifest.json"}
+
+
+def bucket_files(good: int, corrupt: int) -> dict[str, bytes]:
+    """Return files of rows by their names: `good` ones of ten rows, whose last is no number, and some cut short."""
+    table = io.BytesIO()
+    csv.write_csv(sample_rows(9), table)
+    content = table.getvalue() + b"9" + b",x" * len(NAMES) + b"\n"
+    files = {f"{number:03}.csv": content for number in range(good)}
+    lines = "".join(f"{json.dumps(row)}\n" for row in sample_rows(9).to_pylist()).encode()
+    return files | {f"cut-{number}.jsonl.gz": gzip.compress(lines)[:-200] for number in range(corrupt)}

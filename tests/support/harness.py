@@ -116,6 +116,17 @@ def records_in_lambda(
 
 
 @contextmanager
+def batch_in_lambda(model: Pinned, store: EmbeddedStore) -> Iterator[LambdaRuntime]:
+    """Run the function for whole buckets in AWS's runtime; it starts with the first event."""
+    settings = {"AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"]}
+    with (
+        prepared("aws", model, store, settings, "batch") as function,
+        lambda_runtime(function, "batch_handler.lambda_handler", 60) as runtime,
+    ):
+        yield runtime
+
+
+@contextmanager
 def in_functions_framework(model: Pinned, store: EmbeddedStore, **settings: str) -> Iterator[FunctionsRuntime]:
     """Run the function under functions-framework and gunicorn; its module has been imported."""
     with prepared("gcp", model, store, settings) as function, functions_runtime(function) as runtime:

@@ -166,7 +166,7 @@ def build(
         str,
         typer.Option(
             "--function",
-            help="Function to package: predict or records; on AWS also hooks or authorizer; in a container also kafka.",
+            help="Function to package: predict or records; on AWS batch, hooks, authorizer; in a container kafka.",
         ),
     ] = "predict",
     out: Annotated[

@@ -18,7 +18,15 @@ from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
-from pilotlight_cli.staging.sources import PREDICT, WITH_MODEL, beside, check_golden, check_replaceable, stage_sources
+from pilotlight_cli.staging.sources import (
+    PREDICT,
+    RECORDS,
+    WITH_MODEL,
+    beside,
+    check_golden,
+    check_replaceable,
+    stage_sources,
+)
 
 __all__ = ["BuildError", "Package", "build"]
 
@@ -47,13 +55,7 @@ def build(
             _check(lock, function)
         stage_sources(cloud, lock, staged, function)
         if function in WITH_MODEL:
-            text = requirements(cloud, lock, function)
-            if cloud == "aws":
-                _install(text, lock, staged, architecture, say)
-            else:
-                (staged / "requirements.txt").write_text(text)
-            if cloud == "gcp":
-                write_gcloudignore(staged)
+            _add_libraries(cloud, lock, staged, architecture, function=function, say=say)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)
         package = measure(Package(cloud, function, out, bytecode, budget=_budget(cloud, lock, function)), staged, limit)
@@ -65,8 +67,9 @@ def build(
 
 
 def _budget(cloud: str, lock: Path, function: str) -> int:
-    """Return the bytes that a package should stay below; 0 if its libraries are not in it."""
-    return ENGINES[load_lock(lock).model.runtime.engine].budget if cloud == "aws" and function in WITH_MODEL else 0
+    """Return the bytes that a package should stay below; 0 if only AWS's limit counts, or none."""
+    has_budget = cloud == "aws" and function in (PREDICT, RECORDS)
+    return ENGINES[load_lock(lock).model.runtime.engine].budget if has_budget else 0
 
 
 def _check(lock: Path, function: str) -> None:
@@ -82,6 +85,14 @@ def _check(lock: Path, function: str) -> None:
         experiment_beside(lock, pinned.model)
 
 
-def _install(text: str, lock: Path, staged: Path, architecture: str, say: Callable[[str], None]) -> None:
+def _add_libraries(
+    cloud: str, lock: Path, staged: Path, architecture: str, *, function: str, say: Callable[[str], None]
+) -> None:
+    text = requirements(cloud, lock, function)
+    if cloud != "aws":
+        (staged / "requirements.txt").write_text(text)
+        if cloud == "gcp":
+            write_gcloudignore(staged)
+        return
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
     install(text, staged, architecture, ENGINES[load_lock(lock).model.runtime.engine])

@@ -14,21 +14,23 @@ from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORMS, PYTHON_VERSION, pin_lines, pins
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.staging.package import BuildError
-from pilotlight_cli.staging.sources import CONTAINER, PREDICT, beside, function_folder
+from pilotlight_cli.staging.sources import BATCH, CONTAINER, PREDICT, beside, function_folder
 from pilotlight_cli.staging.trim import prune
 
 
 def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
     """Return the hash-pinned requirements of a package: the model's own, and those of the platform, if it has any.
 
-    On Google Cloud they are the framework's, in a container the server's or Kafka's and the clients of the stores.
+    On Google Cloud they are the framework's; in a container the server's or Kafka's, and the clients of the stores; for
+    files pyarrow.
 
     `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.
     On AWS we install the packages; for an engine that opens only some files, without their dependencies: the C API uses
     neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two versions.
     """
     model = decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS)
-    platform = function_folder(cloud, function if cloud == CONTAINER else PREDICT) / REQUIREMENTS
+    has_own = cloud == CONTAINER or function == BATCH
+    platform = function_folder(cloud, function if has_own else PREDICT) / REQUIREMENTS
     frame = platform.read_text() if platform.exists() else ""
     for name in sorted(pins(model).keys() & pins(frame).keys()):
         if pins(model)[name] != pins(frame)[name]:
@@ -40,7 +42,8 @@ def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
     lines = pin_lines(frame) | pin_lines(model)
     engine = ENGINES[load_lock(lock).model.runtime.engine]
     if cloud == "aws" and engine.only:
-        used = {*engine.packages, *pins("\n".join(CORE_PACKAGES))}
+        used = {*engine.packages, *pins("\n".join(CORE_PACKAGES)), *pins(frame)}
+        used |= {"numpy"} if function == BATCH else set()
         lines = {name: line for name, line in lines.items() if name in used}
     return "".join(f"{lines[name]}\n" for name in sorted(lines))
 

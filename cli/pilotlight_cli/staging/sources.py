@@ -17,8 +17,8 @@ from pilotlight_cli.staging.closure import imported_modules, sibling_modules
 from pilotlight_cli.staging.package import BuildError
 
 # The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
-PREDICT, RECORDS, KAFKA = "predict", "records", "kafka"
-WITH_MODEL = (PREDICT, RECORDS, KAFKA)
+PREDICT, RECORDS, KAFKA, BATCH = "predict", "records", "kafka", "batch"
+WITH_MODEL = (PREDICT, RECORDS, KAFKA, BATCH)
 
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions; its own
 # function for requests is the server.
@@ -39,7 +39,7 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     root = function_folder(cloud, function)
     written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function in WITH_MODEL else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
-    if function == RECORDS:  # which starts, fetches the model and logs by the modules of the predict function
+    if function in (RECORDS, BATCH):  # which starts, fetches the model and logs by the modules of the predict function
         shutil.copytree(function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
         if cloud == "gcp":
             (out / "records_main.py").replace(out / "main.py")

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from pilotlight.model.formats import LIBRARIES, Engine
 
-_MODULES = tuple(library.module for library in LIBRARIES.values())
+_MODULES = (*(library.module for library in LIBRARIES.values()), "pyarrow")
+
+# A client of remote tables, in libraries that pyarrow opens only for it.
+_REMOTE = ("*arrow_flight*", "*arrow_python_flight*", "_flight*")
 
 # A library's own tests, which need pytest.
 _TESTS = frozenset(("test", "tests"))
@@ -35,6 +38,9 @@ def prune(folder: Path, engine: Engine) -> None:
         for path in _files(folder / module):
             if _is_superfluous(path.relative_to(folder)):
                 path.unlink()
+    for pattern in _REMOTE:
+        for path in (folder / "pyarrow").glob(pattern):
+            path.unlink()
     if engine.only:
         _keep_only(folder, engine)
     elif engine.without:

@@ -21,6 +21,7 @@ from joserfc.jwk import KeySet, RSAKey
 from werkzeug.wrappers import Request, Response
 
 import onnx_models
+from batch_runs import bucket_files
 from fakes.embedded_metrics import metric_data
 from fakes.emulated_aws import EmulatedAws, emulated_aws, without_the_refused
 from harness import Pinned, pinned, sample
@@ -32,8 +33,9 @@ from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import REPORTED, Recorder
 from repository import LOCK, sample_request
-from templates import UNFOLDED
+from templates import BATCH, UNFOLDED
 from translation import deployed, translate
+from waiting import wait_until
 
 STORE = "s3://models"
 PACKAGES = "packages"
@@ -275,3 +277,47 @@ def seen_by(aws: EmulatedAws, alarm: Any, **other: str) -> float:
         EndTime=now + timedelta(minutes=1),
     )
     return float(sum(point[alarm["Statistic"]] for point in asked["Datapoints"]))
+
+
+@pytest.fixture(scope="module")
+def batch_package(aws: EmulatedAws, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return upload_package(aws, "batch", LOCK, tmp_path_factory.mktemp("batch"))
+
+
+@pytest.mark.parametrize(("tolerated", "status"), [("5", "SUCCEEDED"), ("1", "FAILED")])
+def test_a_bucket_of_300_shards_of_which_six_fail_passes_or_fails_by_what_is_tolerated(
+    tolerated: str, status: str, aws: EmulatedAws, batch_package: str
+) -> None:
+    s3, states = aws.client("s3"), aws.client("stepfunctions")
+    bucket = f"rows-{tolerated}"
+    s3.create_bucket(Bucket=bucket)
+    for name, content in bucket_files(294, 6).items():
+        s3.put_object(Bucket=bucket, Key=f"in/{name}", Body=content)
+    given = {"StoreUrl": STORE, "InputBucket": bucket, "OutputBucket": bucket}
+    values = {**given, "Concurrency": "2", "ToleratedFailurePercentage": tolerated}
+    stack = f"batch-{tolerated}"
+    outputs = aws.deploy(stack, deployed(translate(BATCH, values, {"BatchFunction": batch_package}), values, stack))
+
+    job = {"input": f"s3://{bucket}/in", "output": f"s3://{bucket}/out"}
+    machine = outputs["StateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine, input=json.dumps(job))["executionArn"]
+    wait_until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", limit=600)
+    found = states.describe_execution(executionArn=execution)
+    assert found["status"] == status, found
+    (run,) = states.list_map_runs(executionArn=execution)["mapRuns"]
+    counts = states.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+    assert [counts[name] for name in ("total", "succeeded", "failed")] == [300, 294, 6]
+
+    function, payload = outputs["FunctionName"], {"task": "report", "output": job["output"]}
+    asked = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+    report = json.loads(asked["Payload"].read())
+    assert report == {"rows": 2940, "written": 294 * 9, "failed": 294} | {
+        "shards": 300,
+        "done": 294,
+        "missing": 6,
+        "output": job["output"],
+    }
+    if status == "SUCCEEDED":
+        assert json.loads(found["output"]) == report
+    else:
+        assert found["error"] == "States.ExceedToleratedFailureThreshold"

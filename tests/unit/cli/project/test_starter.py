@@ -23,6 +23,7 @@ OF_CLOUD = {
         "bootstrap.yaml",
         "samconfig.toml",
         "functions/aws/Makefile",
+        "deploy/aws/batch.yaml",
         "deploy/aws/monitoring.yaml",
         "deploy/aws/release-alarms.yaml",
         "deploy/aws/smoke.sh",
