@@ -124,7 +124,7 @@ def test_the_model_is_fetched_once_before_the_port_opens_and_outlives_its_worker
     threads: str, model: Pinned, google: Google
 ) -> None:
     with running(model, google, PILOTLIGHT_THREADS=threads) as runtime:
-        assert runtime.log.wait_for("cold_start", 30) is not None
+        assert "reload" not in settled(runtime, "ready")["phases_ms"]
         google.gcs.buckets.delete("models", NAME, {})
         assert predict(runtime).status_code == 200
         (worker,) = children(runtime.pid)

@@ -24,6 +24,8 @@ def load(
     session: Session = DEFAULT_SESSION,
     beside: str = "",
     artifact_format: str = "onnx",
+    threads: int = 1,
+    forks: bool = False,
 ) -> Model:
     """Load the model in a file on an engine, as a function would; its lock also lists the file `beside`."""
     content = file.read_bytes()
@@ -33,4 +35,4 @@ def load(
         files=tuple(File(name, 1, "0" * 64) for name in (file.name, beside) if name),
         runtime=Runtime("onnx", engine, packages or {}, session),
     )
-    return runtimes.load(model, file.parent, threads=1)
+    return runtimes.load(model, file.parent, threads=threads, forks=forks)

@@ -34,7 +34,8 @@ class Engine:
     should stay below. `lacks` are datatypes of inputs and outputs that it does not support.
 
     `only` is a pattern for the files of the packages that the engine opens; a package on AWS then holds no others, and
-    none of what the packages require. `without` is a pattern for files that it does not open.
+    none of what the packages require. `without` is a pattern for files that it does not open. `forks`: what it loaded
+    outlives a fork, threads of a session included.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Engine:
     lacks: tuple[str, ...] = ()
     only: str = ""
     without: str = ""
+    forks: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,15 @@ ENGINES: dict[str, Engine] = {
     for engine in (
         Engine("onnxruntime-c", "onnx.c_api", ("onnxruntime",), 40_000_000, only=_C_LIBRARY),
         # The binding passes tensors as numpy's arrays, which have no BF16. It has the library within itself.
-        Engine("onnxruntime-python", "onnx.binding", ("onnxruntime",), 90_000_000, ("BF16",), without=_C_LIBRARY),
+        Engine(
+            "onnxruntime-python",
+            "onnx.binding",
+            ("onnxruntime",),
+            90_000_000,
+            ("BF16",),
+            without=_C_LIBRARY,
+            forks=False,
+        ),
         Engine("scikit-learn", "sklearn", ("numpy", "scikit-learn"), 222_000_000),
     )
 }

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Protocol
 
 from pilotlight.errors import ModelError, RuntimeMismatch
-from pilotlight.model.formats import ENGINES, check_oldest, unsupported
+from pilotlight.model.formats import ENGINES, FORMATS, check_oldest, unsupported
 from pilotlight.model.lock import Description
 from pilotlight.model.tensor import Tensor
 
@@ -29,19 +29,19 @@ class Model(Protocol):
         ...
 
 
-def load(model: Description, folder: Path, threads: int) -> Model:
+def load(model: Description, folder: Path, threads: int, *, forks: bool = False) -> Model:
     """Load the model whose verified files are in `folder`.
 
-    One prediction may use `threads` threads. Raise ModelError, or the library's own error, if the files cannot be
-    served; another try would not help.
+    One prediction may use `threads` threads. `forks`: this process may be forked before the first one. Raise
+    ModelError, or the library's own error, if the files cannot be served; another try would not help.
     """
     try:
-        return _load(model, folder, threads)
+        return _load(model, folder, threads, forks=forks)
     except SystemExit as error:  # it would end the loading thread without a report
         raise ModelError(f"a library that the model needs exited the process while it was loading ({error})") from error
 
 
-def _load(model: Description, folder: Path, threads: int) -> Model:
+def _load(model: Description, folder: Path, threads: int, *, forks: bool) -> Model:
     engine = model.runtime.engine
     if engine not in ENGINES:
         raise ModelError(f"the lock names the engine {engine!r}, expected one of {', '.join(ENGINES)}")
@@ -50,7 +50,8 @@ def _load(model: Description, folder: Path, threads: int) -> Model:
             f"the model has {', '.join(lacking)} inputs or outputs, which the engine {engine} does not support; pin it "
             "again without --engine"
         )
-    loaded: Model = _module(engine).load(model, folder, threads)
+    late = {"late": True} if forks and ENGINES[engine].forks and FORMATS[model.format].has_session else {}
+    loaded: Model = _module(engine).load(model, folder, threads, **late)
     return loaded
 
 

@@ -18,7 +18,7 @@ from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.fetch import ObjectStore
 from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.frozen import EMPTY, dataclass, replace
-from pilotlight.model.formats import FORMATS
+from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight.model.lock import Description
 from pilotlight.runtimes import Model
 from pilotlight.start.machine import Machine, check_memory
@@ -243,7 +243,7 @@ class Loader:
                 self._plan.sleep(pause)
 
     def _load(self) -> Model:
-        return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads)
+        return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads, forks=self._plan.forks)
 
     def _prime(self, model: Model) -> None:
         """Make a first prediction, in the init phase alone: after it a request waits, and makes the first itself."""
@@ -254,8 +254,10 @@ class Loader:
             self.timed("prime", lambda: prime(model, self._plan.model, golden))
 
     def _loads_anew(self) -> bool:
-        """Whether a child of this process has to load again: only a session has threads of its own."""
-        return self._plan.forks and self._plan.threads > 1 and FORMATS[self._plan.model.format].has_session
+        """Whether a child of this process has to load again: threads of a session may not survive the fork."""
+        engine = ENGINES[self._plan.model.runtime.engine]
+        has_threads = self._plan.threads > 1 and FORMATS[self._plan.model.format].has_session
+        return self._plan.forks and has_threads and not engine.forks
 
     def _reload(self, first: ColdStart, began: float) -> None:
         """Load in a child, and report the whole start: `reload` is the second load, and a part of `total`."""

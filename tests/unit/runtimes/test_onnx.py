@@ -22,6 +22,7 @@ import pytest
 import models
 import onnx_models
 from engines import ENGINES, load
+from large_models import mlp
 from pilotlight.errors import InvalidRequest, ModelError, PredictionTimeout, RuntimeMismatch
 from pilotlight.model.formats import LIBRARIES
 from pilotlight.model.lock import Session
@@ -403,6 +404,19 @@ def test_a_model_that_was_loaded_before_a_fork_predicts_and_is_watched_in_the_ch
     environ = os.environ | {"PYTHONPATH": str(program.parents[2] / "support")}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["6.0", "late", "6.0"] * 2
+
+
+def test_a_session_with_threads_that_was_made_before_a_fork_has_them_in_every_child(tmp_path: Path) -> None:
+    file = tmp_path / "dense.onnx"
+    mlp(file, widths=(256, 1024, 512, 3))
+    program = Path(__file__).with_name("late.py")
+    environ = os.environ | {"PYTHONPATH": str(program.parents[2] / "support")}
+    command = [sys.executable, str(program), str(file), "256", "5"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=True)
+    *children, parent = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:3] for line in children] == [["1", "1", "1"]] * 5  # the session's other thread is the caller
+    assert parent[:3] == ["1", "0", "1"]
+    assert len({line[3] for line in [*children, parent]}) == 1
 
 
 def memory(field: str) -> int:

@@ -11,6 +11,7 @@ from ctypes import Array, byref, c_char_p, c_int, c_size_t, c_void_p, sizeof
 from pathlib import Path
 
 from pilotlight.errors import PredictionTimeout
+from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.model.lock import DEFAULT_SESSION, Description, Session
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Tensor
@@ -18,6 +19,9 @@ from pilotlight.runtimes.onnx import CONFIGURATIONS, RUN_FAILURES, SMALLEST, che
 from pilotlight.runtimes.onnx.c_library import NO_LOG, Api, Function, OrtError, library
 from pilotlight.runtimes.onnx.c_values import InputPlace, Memory, Nodes, OutputPlace
 from pilotlight.runtimes.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from pilotlight.runtimes.onnx.late_threads import LateThreads
 
 _NO_OPTIMIZATION = c_int(0)  # ORT_DISABLE_ALL
 
@@ -103,8 +107,10 @@ class Run:
         self._api.run_options_set_terminate(self._options)
 
 
-def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
+def load(model: Description, folder: Path, threads: int, *, late: bool = False) -> OnnxCModel:
     """Load `files[0]`, which may keep tensors in the other files, into a session.
+
+    `late`: its threads start with its first run.
 
     Raises RuntimeMismatch, ModelError if the file cannot be loaded or does not match the signature, or OrtError.
     """
@@ -115,6 +121,7 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
         memory = Memory(api)
         stack.callback(api.release_memory_info, memory.info)
         options = _options(api, stack, model.runtime.session, threads, model.format)
+        threads_later = _threads_later(api, stack, options) if late and threads > 1 else None
         session = _open(api, stack, folder / model.files[0].name, options)
         nodes = Nodes(api, memory, session)
         check_signature("input", signature.inputs, nodes.inputs())
@@ -123,6 +130,8 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
         resources = ExitStack()
 
         def new_run() -> Run:
+            if threads_later is not None:
+                threads_later.start()
             options = _create(api, resources, api.release_run_options, api.create_run_options)
             return Run(api, session, memory, signature, options)
 
@@ -130,6 +139,15 @@ def load(model: Description, folder: Path, threads: int) -> OnnxCModel:
         loaded = OnnxCModel(new_run)
         weakref.finalize(loaded, resources.close).atexit = False
     return loaded
+
+
+def _threads_later(api: Api, stack: ExitStack, options: c_void_p) -> LateThreads:
+    from pilotlight.runtimes.onnx.late_threads import LateThreads  # noqa: PLC0415 - only where processes fork
+
+    threads = LateThreads()
+    stack.callback(threads.forget)
+    threads.configure(api, options)
+    return threads
 
 
 def preload(packages: Mapping[str, str]) -> None:

@@ -117,6 +117,8 @@ class Api:
         self.release_type_info: Function = _RELEASE(entry(98))
         self.release_session_options: Function = _RELEASE(entry(100))
         self.add_session_config_entry: Function = _QUICK(entry(130))
+        self.set_custom_create_thread_fn: Function = _QUICK(entry(196))
+        self.set_custom_join_thread_fn: Function = _QUICK(entry(198))
         self.get_resized_string_tensor_element_buffer: Function = _QUICK(entry(252))
         self.get_tensor_element_type_and_shape_data_reference: Function = _QUICK(entry(414))
         self.environment = c_void_p()
