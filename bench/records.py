@@ -120,25 +120,31 @@ def _call(function: Any, event: Mapping[str, Any]) -> Callable[[], object]:  # n
     return lambda: function.answer(Invocation(event, "an-id", time.monotonic() + 30))
 
 
+def texts() -> list[str]:
+    """Return rows as JSON."""
+    return [json.dumps({"features": row}) for row in numbers_of(_ROWS)]
+
+
 def _events() -> dict[str, dict[str, Any]]:
     rows = numbers_of(_ROWS)
     names = load_lock(LOCK).model.signature.feature_names
-    texts = [json.dumps({"features": row}) for row in rows]
-    poisoned = [*texts[: _ROWS // 2], json.dumps({"features": rows[0][1:]}), *texts[_ROWS // 2 + 1 :]]
+    bodies = texts()
+    poisoned = [*bodies[: _ROWS // 2], json.dumps({"features": rows[0][1:]}), *bodies[_ROWS // 2 + 1 :]]
     return {
-        "sqs": {"Records": [_sqs(number, text) for number, text in enumerate(texts)]},
-        "poison": {"Records": [_sqs(number, text) for number, text in enumerate(poisoned)]},
-        "csv": {"Records": [_sqs(number, ",".join(map(str, row))) for number, row in enumerate(rows)]},
-        "kinesis": {"Records": [_kinesis(number, text) for number, text in enumerate(texts)]},
+        "sqs": {"Records": [message(number, text) for number, text in enumerate(bodies)]},
+        "poison": {"Records": [message(number, text) for number, text in enumerate(poisoned)]},
+        "csv": {"Records": [message(number, ",".join(map(str, row))) for number, row in enumerate(rows)]},
+        "kinesis": {"Records": [_kinesis(number, text) for number, text in enumerate(bodies)]},
         "kafka": {
             "eventSource": "aws:kafka",
-            "records": {"rows-0": [_kafka(number, text) for number, text in enumerate(texts)]},
+            "records": {"rows-0": [_kafka(number, text) for number, text in enumerate(bodies)]},
         },
         "dynamodb": {"Records": [_dynamodb(number, names, row) for number, row in enumerate(rows)]},
     }
 
 
-def _sqs(number: int, text: str) -> dict[str, Any]:
+def message(number: int, text: str) -> dict[str, Any]:
+    """Return a message of SQS with that body, as Lambda has it in an event."""
     return {
         "messageId": f"19dd0b57-b21e-4ac1-bd88-{number:012}",
         "body": text,
