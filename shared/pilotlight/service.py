@@ -70,12 +70,14 @@ class Service:
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
         `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
         route's path: a domain's mapping or a load balancer's rule. `read_object` reads inputs by reference; None
-        refuses them. `experiment` chooses among several versions.
+        refuses them. `experiment` chooses among several versions. With either, a request may wait for a store
+        (`may_wait`), though the model is ready.
         """
         self.model = model
         self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object)
         self.report = report
         self.max_body_bytes = max_body_bytes
+        self.may_wait = read_object is not None or experiment is not None
         self._clock = clock
         self._cors_origins = cors_origins
         self._base_path = base_path

@@ -73,7 +73,7 @@ class Application:
 
     async def _handle(self, request: Request) -> Response:
         is_short = len(request.body) <= _LOOP_BYTES
-        if is_short and self._seconds <= _LOOP_SECONDS and self._loader.state == "ready":
+        if is_short and not self._service.may_wait and self._seconds <= _LOOP_SECONDS and self._loader.state == "ready":
             return self._timed(request)
         # Probes have the loop's own threads: they are answered while all of the pool's wait for the model.
         pool = self._pool if request.method == "POST" else None
