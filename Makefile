@@ -27,7 +27,7 @@ SAM := env -u AWS_PROFILE SAM_CLI_TELEMETRY=0 AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_REG
 	AWS_SECRET_ACCESS_KEY=none $(BIN)/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check validate format build dist image bench bench-quick bench-publish container invoke start-api deploy-aws deploy-gcp sample lock clean
+.PHONY: help run test check validate format build dist image bench bench-quick bench-publish container invoke start-api deploy-aws deploy-gcp proto sample lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,9 @@ deploy-aws: $(VENV)/.run  ## Deploy the sample to AWS, with the settings of ENV=
 deploy-gcp: $(VENV)/.run  ## Deploy the sample to Google Cloud, with the settings of ENV=dev|staging|prod in its gcp.toml
 	@$(if $(ENV),,$(error ENV is missing: make deploy-gcp ENV=dev))
 	@$(PILOTLIGHT) deploy gcp --env '$(ENV)' $(if $(FROM),--from '$(FROM)') $(if $(YES),--yes)
+
+proto: $(VENV)/.dev  ## Write the messages of functions/container/grpc/grpc_inference.proto as Python again
+	@$(BIN)/python tools/grpc_code.py
 
 sample: $(VENV)/.dev  ## Retrain the sample model, write its project's files again, publish it to its store, and pin it
 	@$(BIN)/python $(SAMPLE)/train.py

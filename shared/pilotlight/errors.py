@@ -20,6 +20,7 @@ PilotlightError
     ├── TooLarge             413
     ├── UnsupportedMediaType 415
     ├── InputRefused         424
+    ├── Internal             500
     ├── NotReady             503
     ├── InputUnavailable     503
     └── PredictionTimeout    504
@@ -166,6 +167,13 @@ class InputRefused(RequestError):
 
     status = 424
     code = "input_refused"
+
+
+class Internal(RequestError):
+    """500: its message is fixed, since the cause is for the log only."""
+
+    status = 500
+    code = "internal"
 
 
 class InputUnavailable(RequestError):

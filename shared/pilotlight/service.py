@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from pilotlight.codec.encode import to_json
 from pilotlight.dataplane import DataPlane, ReadObject
-from pilotlight.errors import MethodNotAllowed, NotFound, RequestError, TooLarge
+from pilotlight.errors import Internal, MethodNotAllowed, NotFound, RequestError, TooLarge
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, replace
 from pilotlight.http.headers import choose_request_id, compress, cross_origin_headers, decompress, log_trace
 from pilotlight.http.messages import Action, Answer, Request, Response, Values
@@ -94,7 +94,7 @@ class Service:
             answer = _refusal(error, call, "" if cause is None else f"{type(cause).__name__}: {cause}")
             body = to_json(answer.document)
         except Exception:  # noqa: BLE001 - the one place: no request may end the process
-            answer = _refusal(_Internal("the request could not be answered"), call, traceback.format_exc())
+            answer = _refusal(Internal("the request could not be answered"), call, traceback.format_exc())
             body = to_json(answer.document)
         return self._reply(call, answer, body)
 
@@ -118,8 +118,7 @@ class Service:
         body = to_json(answer.document) if answer.body is None else answer.body
         limit = self.max_body_bytes if platform_limit is None else min(platform_limit, self.max_body_bytes)
         if len(body) > limit:
-            advice = "; send fewer rows" if answer.rows > 1 else ""
-            raise TooLarge(f"the response would have {len(body)} bytes, the limit is {limit}{advice}")
+            raise response_too_large(len(body), limit, answer.rows)
         return body
 
     def _reply(self, call: _Call, answer: Answer, body: bytes) -> Response:
@@ -211,8 +210,7 @@ def _refusal(error: RequestError, call: _Call, fault: str = "") -> Answer:
     return Answer(error.status, document, code=error.code, fault=fault, headers=error.headers())
 
 
-class _Internal(RequestError):
-    """500: its message is fixed, since the cause is for the log only."""
-
-    status = 500
-    code = "internal"
+def response_too_large(size: int, limit: int, rows: int) -> TooLarge:
+    """Return the error for a response of more bytes than the limit."""
+    advice = "; send fewer rows" if rows > 1 else ""
+    return TooLarge(f"the response would have {size} bytes, the limit is {limit}{advice}")

@@ -18,6 +18,7 @@ ENTRIES = (
     "functions/gcp/predict/cloud_instance.py",
     "functions/container/kafka/kafka_main.py",
     "functions/container/server/server_main.py",
+    "functions/container/grpc/grpc_main.py",
 )
 CONSTANTS = [(values, names) for _, values, names in ROWS if names[0] != "deadline="]
 

@@ -96,6 +96,24 @@ def endless(folder: Path) -> Path:
     )
 
 
+def counting(folder: Path) -> Path:
+    """Write a model that gives back its numbers after as many steps as the square of their count."""
+    tensor = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Identity", ["v"], ["w"])],
+        "body",
+        [tensor("i", TensorProto.INT64, []), tensor("on", TensorProto.BOOL, []), tensor("v", TensorProto.FLOAT, ["N"])],
+        [tensor("still_on", TensorProto.BOOL, []), tensor("w", TensorProto.FLOAT, ["N"])],
+    )
+    nodes = [
+        helper.make_node("Size", ["x"], ["count"]),
+        helper.make_node("Mul", ["count", "count"], ["steps"]),
+        helper.make_node("Loop", ["steps", "", "x"], ["y"], body=body),
+    ]
+    ends = [tensor("x", TensorProto.FLOAT, ["N"])], [tensor("y", TensorProto.FLOAT, ["N"])]
+    return _written(folder, helper.make_graph(nodes, "counting", *ends))
+
+
 def wide(folder: Path, columns: int) -> Path:
     """Write a model that gives back its rows of so many numbers."""
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", columns]) for name in ("x", "y"))

@@ -21,7 +21,7 @@ from pilotlight_cli.staging.trim import prune
 def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
     """Return the hash-pinned requirements of a package: the model's own, and those of the platform, if it has any.
 
-    On Google Cloud they are the framework's; in a container the server's or Kafka's, and the clients of the stores; for
+    On Google Cloud they are the framework's; in a container those of its function and the clients of the stores; for
     files pyarrow.
 
     `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.

@@ -17,15 +17,15 @@ from pilotlight_cli.staging.closure import imported_modules, sibling_modules
 from pilotlight_cli.staging.package import BuildError
 
 # The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
-PREDICT, RECORDS, KAFKA, BATCH = "predict", "records", "kafka", "batch"
-WITH_MODEL = (PREDICT, RECORDS, KAFKA, BATCH)
+PREDICT, RECORDS, KAFKA, GRPC, BATCH = "predict", "records", "kafka", "grpc", "batch"
+WITH_MODEL = (PREDICT, RECORDS, KAFKA, GRPC, BATCH)
 
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions; its own
 # function for requests is the server.
 CONTAINER = "container"
 _SERVER = "server"
 
-_NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "requirements.in", REQUIREMENTS, ".*")
+_NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto", "requirements.in", REQUIREMENTS, ".*")
 
 
 def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) -> None:

@@ -72,11 +72,19 @@ def _infer(plane: DataPlane, request: Request, values: Values) -> Answer:
     inference = read_inference(model, document, binary.Data(data, read_object))
     if request.is_text_only:
         check_text(inference, "the REST API in front passes on no binary replies", _REST_API_ADVICE)
-    features = model.signature.takes_features
-    rows = inference.inputs[0].shape[0] if features or model.signature.batch is not None else 1
-    outputs = plane.run(inference.inputs, rows if features else None, request.deadline, request.trace)
+    outputs, rows = run(plane, inference, request.deadline, request.trace)
     answer = predicted(model, {}, outputs, rows)
     return _reply(answer, model, inference, outputs)
+
+
+def run(
+    plane: DataPlane, inference: Inference, deadline: float | None, trace: Mapping[str, object]
+) -> tuple[tuple[Tensor, ...], int]:
+    """Return the model's outputs, in the order of its signature, and the number of rows. Raise as `DataPlane.run`."""
+    signature = plane.model.signature
+    features = signature.takes_features
+    rows = inference.inputs[0].shape[0] if features or signature.batch is not None else 1
+    return plane.run(inference.inputs, rows if features else None, deadline, trace), rows
 
 
 def check_text(inference: Inference, reason: str, advice: str = "") -> None:
