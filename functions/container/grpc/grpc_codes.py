@@ -11,11 +11,13 @@ from pilotlight.errors import RequestError
 # https://grpc.io/docs/guides/status-codes/. Clients try again after UNAVAILABLE alone.
 CODES: Mapping[int, StatusCode] = {
     400: StatusCode.INVALID_ARGUMENT,
+    403: StatusCode.PERMISSION_DENIED,
     404: StatusCode.NOT_FOUND,
     405: StatusCode.UNIMPLEMENTED,
     408: StatusCode.DEADLINE_EXCEEDED,
     413: StatusCode.RESOURCE_EXHAUSTED,
     415: StatusCode.INVALID_ARGUMENT,
+    424: StatusCode.FAILED_PRECONDITION,
     500: StatusCode.INTERNAL,
     503: StatusCode.UNAVAILABLE,
     504: StatusCode.DEADLINE_EXCEEDED,
