@@ -107,6 +107,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 NOT_COMMITTED = {
     ".venv",
     "build/aws",
+    "build/container",
     "build/gcp",
     "build/gcp-records",
     "build/host",

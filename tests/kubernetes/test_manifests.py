@@ -59,6 +59,22 @@ def test_kustomize_builds_what_kubernetes_takes(packages: Path, tmp_path: Path, 
 
 
 @needs_kubectl
+def test_all_components_of_prod_can_be_taken_in(packages: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kubernetes"
+    shutil.copytree(MANIFESTS, folder)
+    file = folder / "overlays/prod/kustomization.yaml"
+    file.write_text(file.read_text().replace("  # - ../../", "  - ../../"))
+
+    documents = kustomize(folder / "overlays/prod")
+
+    kinds = [each["kind"] for each in documents]
+    assert sorted(kinds) == sorted(["HTTPRoute", "Ingress", "Namespace", "ServiceMonitor", *RELEASE])
+    (scaling,) = [each for each in documents if each["kind"] == "HorizontalPodAutoscaler"]
+    assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods"]
+    assert validate(packages, [scaling], tmp_path).returncode == 0
+
+
+@needs_kubectl
 @pytest.mark.parametrize(
     ("kind", "path", "value"),
     [

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import requests
 
-from container import ContainerError, build_image, find_docker
-from containers import Container, docker, python_base, running
+from containers import Built, Container, running, sample_image
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.local.client import send
 from pilotlight_cli.pinning.requirements import pins
-from pilotlight_cli.staging import build
 from repository import LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
@@ -26,33 +20,14 @@ STORE = {"PILOTLIGHT_STORE": "file:///store"}
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("package") / "container"
-    build("container", LOCK, folder, lambda _: None)
-    return folder
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    with sample_image(tmp_path_factory.mktemp("package"), "container") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
-def image(package: Path) -> Iterator[str]:
-    base, missing = python_base()
-    if missing:
-        pytest.skip(missing)
-    try:
-        find_docker(os.environ)
-    except ContainerError as error:
-        pytest.skip(str(error))
-    name = f"pilotlight-test-{secrets.token_hex(4)}:1"
-    dockerfile = FUNCTIONS / "container" / "Dockerfile"
-    build_image(
-        name, base=base, environ=os.environ, package=package, dockerfile=dockerfile, target="server", capture=True
-    )
-    yield name
-    docker("image", "rm", name)
-
-
-@pytest.fixture(scope="module")
-def container(image: str) -> Iterator[Container]:
-    with running(image, STORE, VOLUME, "--cpus=2", "--health-interval", "1s") as found:
+def container(built: Built) -> Iterator[Container]:
+    with running(built.image, STORE, VOLUME, "--cpus=2", "--health-interval", "1s") as found:
         found.wait_until_ready()
         yield found
 
@@ -75,14 +50,14 @@ print(json.dumps({
 """
 
 
-def test_it_answers_from_all_of_its_processes_as_nobody_and_writes_nowhere(container: Container, package: Path) -> None:
+def test_it_answers_from_all_of_its_processes_as_nobody_and_writes_nowhere(container: Container, built: Built) -> None:
     answer = send(container.url, *sample_request())
     assert (answer.status, answer.document["prediction"]) == (200, "malignant")
     seen = container.ask(LOOK)
     assert seen["command"] == ["python", "-m", "server_main"]  # no shell that would keep SIGTERM to itself
     assert seen["user"] == 65532
     assert seen["refused"] == ["/x", "/function/x", "/venv/x"]
-    assert seen["packages"] == pins((package / "requirements.txt").read_text())
+    assert seen["packages"] == pins((built.package / "requirements.txt").read_text())
     workers = min(2, seen["expected"])
     assert seen["workers"] == (workers if workers > 1 else 0)
     wait_until(lambda: bool(container.state["Health"]["Status"] == "healthy"), limit=60)
@@ -94,8 +69,8 @@ def test_prometheus_gets_the_requests_of_the_container(container: Container) -> 
     assert 'pilotlight_requests_total{model="breast-cancer",route="/predict",status="2xx",version="1"}' in text
 
 
-def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(image: str) -> None:
-    with running(image, STORE, VOLUME, "--cpus=1") as container:
+def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(built: Built) -> None:
+    with running(built.image, STORE, VOLUME, "--cpus=1") as container:
         container.wait_until_ready()
         assert container.ask(LOOK)["workers"] == 0  # the first process answers itself
         (start,) = (json.loads(line) for line in container.log.splitlines() if '"cold_start"' in line)

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from container import ContainerError, build_image, find_docker
-from pilotlight_cli.assets import ROOT
+from container import DOCKERFILE, ContainerError, build_image, find_docker
+from pilotlight_cli.assets import FUNCTIONS, ROOT
 from pilotlight_cli.aws.sam_local import host_address
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in, gcs_store
@@ -86,8 +86,11 @@ class Built:
 
 
 @contextmanager
-def sample_image(folder: Path) -> Iterator[Built]:
-    """Build the image of the sample, with a hidden file in its package; skip the test where that is not possible."""
+def sample_image(folder: Path, cloud: str = "gcp") -> Iterator[Built]:
+    """Build the image of the sample, with a hidden file in its package; skip the test where that is not possible.
+
+    `cloud` is gcp for the function, container for the server.
+    """
     base, missing = python_base()
     if missing:
         pytest.skip(missing)
@@ -95,11 +98,19 @@ def sample_image(folder: Path) -> Iterator[Built]:
         find_docker(os.environ)
     except ContainerError as error:
         pytest.skip(str(error))
-    package = folder / "gcp"
-    build("gcp", LOCK, package, lambda _: None)
+    package = folder / cloud
+    build(cloud, LOCK, package, lambda _: None)
     (package / ".env").write_text("SECRET=1")
     image = f"pilotlight-test-{secrets.token_hex(4)}:1"
-    build_image(image, base=base, environ=os.environ, package=package, capture=True)
+    build_image(
+        image,
+        base=base,
+        environ=os.environ,
+        package=package,
+        dockerfile=FUNCTIONS / "container" / "Dockerfile" if cloud == "container" else DOCKERFILE,
+        target="server" if cloud == "container" else "",
+        capture=True,
+    )
     yield Built(image, package, host_address(image, "python"))
     docker("image", "rm", image)
 

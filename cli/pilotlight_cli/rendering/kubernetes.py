@@ -87,10 +87,10 @@ def _fields(release: Release, size: int) -> dict[str, str]:
             f"the image {release.image} names no release; name a tag that is never moved, or a digest: "
             f"{image['name']}:1 or {image['name']}@sha256:..."
         )
-    if not release.store.startswith("gs://"):
+    if not release.store.startswith(("s3://", "gs://")):
         raise RenderUsageError(
             f"the store is {release.store}, which a pod cannot reach; bring the model to a bucket with 'pilotlight "
-            "copy', and name it with --store gs://BUCKET/PREFIX"
+            "copy', and name it with --store s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
         )
     memory = release.memory or f"{_memory(size)}Mi"
     _check("--memory", memory, _MEMORY, "a size like 512Mi or 2Gi")
