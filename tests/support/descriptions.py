@@ -102,7 +102,7 @@ def experiments() -> list[ExperimentLock]:
     """Return an experiment with two treatments of an ONNX model, and one of a pickle that is assigned by request."""
     model, pickled = onnx_model(), pickled_model()
     treatments = (
-        Treatment(replace(model, version=4), ((0, 1000), (3000, 3500))),
+        Treatment(replace(model, version=4, needs=Needs(95, 12)), ((0, 1000), (3000, 3500))),
         Treatment(replace(optimised_model(), version=5), ((1000, 2000),)),
     )
     other = Treatment(replace(pickled, version=2), ((5000, 10_000),))

@@ -10,7 +10,16 @@ from pilotlight_cli.console import bytes_text
 
 
 def footprint(models: Sequence[Description]) -> str:
-    """Return how large models are that one function loads: their files, and the memory that they take at least."""
+    """Return how large models are that one function loads: their files, and the memory of each as it was published.
+
+    A model without that measurement counts with the least that its format takes.
+    """
     size = sum(file.size for model in models for file in model.files)
-    memory = sum(model.files[0].size * FORMATS[model.format].memory for model in models)
-    return f"{len(models)} versions: files of {bytes_text(size)}, at least {bytes_text(memory)} of memory once loaded"
+    memory = ", ".join(f"{model.name}:{model.version} {_memory(model)}" for model in models)
+    return f"{len(models)} versions: files of {bytes_text(size)}; memory alone: {memory}"
+
+
+def _memory(model: Description) -> str:
+    if model.needs:
+        return f"{model.needs.memory_mb} MB"
+    return f"at least {bytes_text(model.files[0].size * FORMATS[model.format].memory)}"
