@@ -143,6 +143,9 @@ logs.command("gcp")(places.logs_gcp)
 render = typer.Typer(no_args_is_help=True, help="Write the files by which another platform runs the pinned model.")
 render.command("k8s")(rendering.k8s)
 
+export = typer.Typer(no_args_is_help=True, help="Write the pinned model in a form that needs no server.")
+export.command("web")(rendering.web)
+
 rollout = typer.Typer(no_args_is_help=True, help="Resume or roll back an unfinished rollout.")
 rollout.command("gcp")(gcp.rollout)
 
@@ -177,6 +180,7 @@ app.command("batch", rich_help_panel=RELEASE)(batching.batch)
 app.command("drift", rich_help_panel=RELEASE)(drifting.drift)
 app.command("build", rich_help_panel=RELEASE)(releases.build)
 app.add_typer(render, name="render", rich_help_panel=RELEASE)
+app.add_typer(export, name="export", rich_help_panel=RELEASE)
 app.add_typer(deploy, name="deploy", rich_help_panel=DEPLOYMENT)
 app.add_typer(rollout, name="rollout", rich_help_panel=DEPLOYMENT)
 app.add_typer(prune, name="prune", rich_help_panel=DEPLOYMENT)

@@ -14,7 +14,7 @@ import pytest
 import drivers
 import models
 from aws_events import function_url_event, lattice_event, load_balancer_event, rest_api_event
-from browser_fixtures import axe, browser
+from browser_fixtures import axe, browser, onnxruntime_web
 from dialects import ACCEPTED, CELLS, KINDS
 from doubles import Records
 from drivers import Addresses, Drivers
@@ -30,7 +30,7 @@ from pilotlight_cli.local.gateway import gateway
 from pilotlight_cli.local.lambda_runtime import LambdaRuntime
 from repository import SAMPLE
 
-__all__ = ["axe", "browser"]
+__all__ = ["axe", "browser", "onnxruntime_web"]
 
 
 @pytest.fixture(params=["aws", "gcp"])

@@ -46,17 +46,27 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """Give the script of axe-core, which npm installs once, as the lock in tools/axe/ pins it by hash."""
+    """Give the script of axe-core."""
+    return (_installed("axe", "axe-core") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_web() -> Path:
+    """Give the folder of onnxruntime-web."""
+    return _installed("onnxruntime-web", "onnxruntime-web")
+
+
+def _installed(tool: str, package: str) -> Path:
+    """Return the folder of a package, which npm installs once, as the lock in tools/ pins it by hash."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm, which installs axe-core, is not on this machine (Debian's package npm)")
-    project = ROOT / "tools" / "axe"
+        pytest.skip(f"npm, which installs {package}, is not on this machine (Debian's package npm)")
+    project = ROOT / "tools" / tool
     lock = project / "package-lock.json"
-    folder = CACHE / f"axe-{hashlib.sha256(lock.read_bytes()).hexdigest()[:20]}"
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
+    folder = CACHE / f"{tool}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:20]}"
+    if not (folder / "node_modules" / package).exists():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", lock.name):
             shutil.copyfile(project / name, folder / name)
         subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder], check=True)
-    return script.read_text(encoding="utf-8")
+    return folder / "node_modules" / package

@@ -1,4 +1,4 @@
-"""Commands that write files for other platforms: render k8s."""
+"""Commands that write files for other platforms: render k8s, export web."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pilotlight.model.lock import load_lock
 from pilotlight_cli import console
 from pilotlight_cli.commands.options import LockPath, ModelName, StoreUrl
 from pilotlight_cli.project.folders import selected, shown
+from pilotlight_cli.stores import open_store
 
 
 def k8s(
@@ -50,3 +51,30 @@ def k8s(
     count = write(files, folder, force=force)
     console.output().print(f"{shown(folder)}: {len(files)} files, {count} of them written", soft_wrap=True)
     console.output().print(f"Look at them with: kubectl kustomize {shown(folder)}/overlays/staging", soft_wrap=True)
+
+
+def web(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the page.", show_default=False)],
+    *,
+    runtime: Annotated[
+        Path,
+        typer.Option(
+            "--runtime",
+            metavar="DIR",
+            help="Folder of the npm package onnxruntime-web, in the lock's version of onnxruntime.",
+            show_default=False,
+        ),
+    ],
+    store: StoreUrl = "",
+    model: ModelName = "",
+    lock: LockPath = None,
+) -> None:
+    """Write a page that runs the pinned model in a browser, with its files, for any static web server."""
+    from pilotlight_cli.exporting.web import export
+    from pilotlight_cli.registry.availability import project_store
+
+    path = selected(model, lock).lock
+    files = export(path, open_store(store or project_store(path.parent)), runtime, folder)
+    size = console.bytes_text(sum(file.stat().st_size for file in files))
+    console.output().print(f"{folder}: {len(files)} files, {size}", soft_wrap=True)
+    console.output().print(f"Try it with: python3 -m http.server --directory {folder}", soft_wrap=True)

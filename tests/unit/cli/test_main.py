@@ -82,6 +82,7 @@ FORMS = {
         {"--store", "--model", "--lock", "--format", "--keep", "--no-header", "--workers", "--plan", "--json"},
     ),
     "render": ([], set(), set()),
+    "export": ([], set(), set()),
     "drift": (["reference", "current"], set(), {"--model", "--lock", "--fail-on", "--json"}),
     "publish": (
         ["path"],

@@ -30,6 +30,9 @@ _UINT8 = DATATYPES["UINT8"]
 
 _SCRIPTS = ("form.js", "rows.js", "image.js", "versions.js")
 
+# What answers the form: a function, or the model itself in the browser.
+_ASK, _RUN = "post.js", "web.js"
+
 
 def page(
     model: Description,
@@ -38,20 +41,23 @@ def page(
     *,
     pinned: str = "",
     versions: Sequence[str] = (),
+    web: bool = False,
 ) -> bytes:
     """Return the document for a version, filled in with the first instance of its golden samples.
 
     It shows the answers of the version `beside` too. `pinned` is the NAME:VERSION that answers at the root, by default
-    the model's; any other one answers below `VERSIONS`. `versions` are those to choose from.
+    the model's; any other one answers below `VERSIONS`. `versions` are those to choose from. `web`: the page runs the
+    model itself, with its files and the folder `ort` beside it.
     """
     pinned = pinned or title(model)
     parts = {
         "__STYLE__": _read("page.css"),
-        "__SCRIPT__": "".join(map(_read, _SCRIPTS)),
+        "__HEAD__": '\n<script src="ort/ort.wasm.min.js"></script>' if web else "",
+        "__SCRIPT__": "".join(map(_read, (*_SCRIPTS, _RUN if web else _ASK))),
         # Only "</" ends a script element; JSON may escape "<".
-        "__MODEL__": json.dumps(_data(model, golden, beside, pinned, versions), ensure_ascii=False).replace(
-            "<", "\\u003c"
-        ),
+        "__MODEL__": json.dumps(
+            _data(model, golden, beside, pinned, versions) | ({"web": _web(model)} if web else {}), ensure_ascii=False
+        ).replace("<", "\\u003c"),
     }
     return re.sub("|".join(parts), lambda found: parts[found[0]], _read("page.html")).encode()
 
@@ -86,6 +92,20 @@ def _data(
         "generated": golden.generated,
         "instances": list(_fitting(signature, golden)),
         "other": beside and _place(beside, pinned),
+    }
+
+
+def _web(model: Description) -> dict[str, Any]:
+    """Return what the page needs to run the model itself."""
+    return {
+        "name": model.name,
+        "version": model.version,
+        "files": [{"name": file.name, "sha256": file.sha256} for file in model.files],
+        "optimization": model.runtime.session.graph_optimization,
+        "outputs": [
+            {"name": output.name, "datatype": output.datatype.name, "role": output.role}
+            for output in model.signature.outputs
+        ],
     }
 
 

@@ -134,12 +134,6 @@ function refuse(side, sentence, path) {
   at(`${side}error`).textContent = path ? `${path}: ${sentence}` : sentence;
   at(`${side}error`).hidden = false;
 }
-async function post(path, text) {
-  const response = await fetch(path, {method: "POST", headers: {"content-type": "application/json"}, body: text});
-  const reply = await response.json();
-  if (response.ok) return reply;
-  throw Object.assign(new Error(reply.error ?? reply.message ?? `status ${response.status}`), {path: reply.path});
-}
 async function ask({prefix, labels}, side) {
   const began = performance.now();
   try {

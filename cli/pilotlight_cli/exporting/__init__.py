@@ -1,0 +1,1 @@
+"""The pinned model in forms that need no server."""
