@@ -10,6 +10,7 @@ from string import Template
 
 from pilotlight.model.lock import Description
 from pilotlight_cli.assets import ROOT
+from pilotlight_cli.pinning.needs import to_configure
 from pilotlight_cli.project.folders import NAME, NAME_EXPECTED
 from pilotlight_cli.rendering import RenderUsageError
 
@@ -26,8 +27,8 @@ _MEMORY = re.compile(r"[1-9]\d*(Mi|Gi|M|G)")
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 
 _MIB = 1 << 20
-# The function without a model takes about 60 MB in a process, and the model a few times its file: a guess, to be
-# replaced by what the pods use.
+# Where the publisher measured nothing: the server without a model takes about 60 MB in a process, and a model a few
+# times its file.
 _LEAST_MEMORY = 512
 _MEMORY_OF_MODEL = 4
 
@@ -46,7 +47,7 @@ class Release:
 
 def render(release: Release, model: Description) -> dict[Path, str]:
     """Return the manifests by their paths. Raise RenderUsageError for what Kubernetes would refuse, or later miss."""
-    fields = _fields(release, sum(file.size for file in model.files))
+    fields = _fields(release, model)
     return {
         path.relative_to(TEMPLATES): Template(path.read_text(encoding="utf-8")).substitute(fields)
         for path in sorted(TEMPLATES.rglob("*"))
@@ -76,7 +77,7 @@ def _content(path: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
-def _fields(release: Release, size: int) -> dict[str, str]:
+def _fields(release: Release, model: Description) -> dict[str, str]:
     _check("the name", release.name, re.compile(NAME), NAME_EXPECTED)
     _check("--host", release.host, _HOST, "a domain name like models.example.com")
     _check("--cpu", release.cpu, _CPU, "processors like 1, 0.5 or 500m")
@@ -92,7 +93,8 @@ def _fields(release: Release, size: int) -> dict[str, str]:
             f"the store is {release.store}, which a pod cannot reach; bring the model to a bucket with 'pilotlight "
             "copy', and name it with --store s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
         )
-    memory = release.memory or f"{_memory(size)}Mi"
+    size = sum(file.size for file in model.files)
+    memory = release.memory or f"{_memory(model, size)}Mi"
     _check("--memory", memory, _MEMORY, "a size like 512Mi or 2Gi")
     return {
         "name": release.name,
@@ -107,8 +109,10 @@ def _fields(release: Release, size: int) -> dict[str, str]:
     }
 
 
-def _memory(size: int) -> int:
-    """Return the MiB for a model whose files have `size` bytes, in steps of 128."""
+def _memory(model: Description, size: int) -> int:
+    """Return the MiB for a model whose files have `size` bytes: what its publisher measured, or a guess."""
+    if model.needs is not None:
+        return max(_LEAST_MEMORY, to_configure(model))
     needed = _LEAST_MEMORY // 2 + _MEMORY_OF_MODEL * size / _MIB
     return max(_LEAST_MEMORY, int(-(-needed // 128) * 128))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pilotlight.model.lock import Description, File, load_lock
+from pilotlight.model.lock import Description, File, Needs, load_lock
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.rendering import RenderUsageError
 from pilotlight_cli.rendering.kubernetes import Release, render, write
@@ -64,21 +64,25 @@ def test_an_image_is_named_by_its_digest_or_else_by_its_tag(image: str, expected
     assert canary == {"name": expected["newName"], **{key: found[key] for key in ("newTag", "digest") if key in found}}
 
 
-def sized(size: int) -> Description:
-    return replace(MODEL, files=(File("model.onnx", size, "0" * 64),))
+def sized(size: int, measured: int) -> Description:
+    return replace(MODEL, files=(File("model.onnx", size, "0" * 64),), needs=Needs(measured, 100) if measured else None)
 
 
 @pytest.mark.parametrize(
-    ("size", "asked", "memory", "scratch"),
+    ("size", "measured", "asked", "memory", "scratch"),
     [
-        (71_515, "", "512Mi", "65Mi"),
-        (96 << 20, "", "640Mi", "160Mi"),
-        ((434 << 20) + 1, "", "2048Mi", "499Mi"),
-        (71_515, "2Gi", "2Gi", "65Mi"),
+        (71_515, 0, "", "512Mi", "65Mi"),
+        (96 << 20, 0, "", "640Mi", "160Mi"),
+        ((434 << 20) + 1, 0, "", "2048Mi", "499Mi"),
+        (11 << 20, 185, "", "512Mi", "75Mi"),
+        (96 << 20, 800, "", "1024Mi", "160Mi"),
+        (71_515, 800, "2Gi", "2Gi", "65Mi"),
     ],
 )
-def test_a_pod_has_memory_and_a_disk_for_its_model(size: int, asked: str, memory: str, scratch: str) -> None:
-    files = render(replace(RELEASE, memory=asked), sized(size))
+def test_a_pod_has_memory_and_a_disk_for_its_model(
+    size: int, measured: int, asked: str, memory: str, scratch: str
+) -> None:
+    files = render(replace(RELEASE, memory=asked), sized(size, measured))
 
     pod = yaml.safe_load(files[Path("base/deployment.yaml")])["spec"]["template"]["spec"]
 
