@@ -112,6 +112,14 @@ def typed(index: int, contents: pb.InferTensorContents) -> pb.ModelInferRequest:
     return message
 
 
+def referring() -> pb.ModelInferRequest:
+    """Return a request with an input that names an object."""
+    message = good()
+    message.inputs[1].parameters.clear()
+    message.inputs[1].parameters["binary_data_url"].string_param = "s3://bucket/key"
+    return message
+
+
 def test_health_metadata_and_readiness(client: Client) -> None:
     assert client.call("ServerLive", pb.ServerLiveRequest()).live
     assert client.call("ServerReady", pb.ServerReadyRequest()).ready
@@ -196,6 +204,11 @@ WRONG = {
         typed(1, FLOATS),
         StatusCode.INVALID_ARGUMENT,
         "$.inputs[1].contents: found fp32_contents, expected uint_contents",
+    ),
+    "an input by reference": (
+        referring(),
+        StatusCode.INVALID_ARGUMENT,
+        "$.inputs[1].parameters.binary_data_url: an input by reference needs a request over HTTP",
     ),
     "two values for one": (
         typed(1, pb.InferTensorContents(uint_contents=[1, 2])),

@@ -93,7 +93,8 @@ def read_request(model: Description, request: pb.ModelInferRequest) -> Inference
                 "name": entry.name,
                 "datatype": entry.datatype,
                 "shape": list(entry.shape),
-                "parameters": _parameters(entry.parameters, binary_data_size=0),
+                "parameters": _parameters(entry.parameters)
+                | ({} if binary.BY_REFERENCE in entry.parameters else {"binary_data_size": 0}),
             }
             for entry in request.inputs
         ],
