@@ -91,6 +91,7 @@ NOT_RUN = {
     ("docs/guides/run-in-a-container.md", "it serves until Ctrl-C"): 1,
     ("docs/guides/call-over-grpc.md", "it installs the server's packages"): 1,
     ("docs/guides/call-over-grpc.md", "it needs the client, and a server; the tests run it on a real one"): 1,
+    ("docs/guides/call-over-grpc.md", "it pulls an image"): 1,
     ("docs/guides/call-over-grpc.md", "a part of a manifest"): 1,
     ("docs/guides/call-over-grpc.md", "a client's configuration"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,

@@ -152,7 +152,7 @@ class Cluster:
 def test_no_request_fails_while_all_pods_are_replaced(packages: Path, tmp_path: Path) -> None:
     deployment = by_kind("overlays/prod")["Deployment"]["spec"]
     with ExitStack() as stack:
-        built = stack.enter_context(sample_image(tmp_path, "container"))
+        built = stack.enter_context(sample_image(tmp_path, "server"))
         store = stack.enter_context(sample_store(built.address))
         cluster = Cluster(deployment, built.image, {"PILOTLIGHT_STORE": store.url, **store.environ}, stack)
         pods = [cluster.start() for _ in range(REPLICAS)]

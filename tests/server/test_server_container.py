@@ -21,7 +21,7 @@ STORE = {"PILOTLIGHT_STORE": "file:///store"}
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    with sample_image(tmp_path_factory.mktemp("package"), "container") as found:
+    with sample_image(tmp_path_factory.mktemp("package"), "server") as found:
         yield found
 
 

@@ -86,10 +86,10 @@ class Built:
 
 
 @contextmanager
-def sample_image(folder: Path, cloud: str = "gcp") -> Iterator[Built]:
-    """Build the image of the sample, with a hidden file in its package; skip the test where that is not possible.
+def sample_image(folder: Path, target: str = "") -> Iterator[Built]:
+    """Build an image of the sample, with a hidden file in its package; skip the test where that is not possible.
 
-    `cloud` is gcp for the function, container for the server.
+    `target` is one of functions/container/Dockerfile; without it, the image is that of the function on Google Cloud.
     """
     base, missing = python_base()
     if missing:
@@ -98,8 +98,9 @@ def sample_image(folder: Path, cloud: str = "gcp") -> Iterator[Built]:
         find_docker(os.environ)
     except ContainerError as error:
         pytest.skip(str(error))
-    package = folder / cloud
-    build(cloud, LOCK, package, lambda _: None)
+    package = folder / "package"
+    function = "predict" if target in ("", "server") else target
+    build("container" if target else "gcp", LOCK, package, lambda _: None, function=function)
     (package / ".env").write_text("SECRET=1")
     image = f"pilotlight-test-{secrets.token_hex(4)}:1"
     build_image(
@@ -107,8 +108,8 @@ def sample_image(folder: Path, cloud: str = "gcp") -> Iterator[Built]:
         base=base,
         environ=os.environ,
         package=package,
-        dockerfile=FUNCTIONS / "container" / "Dockerfile" if cloud == "container" else DOCKERFILE,
-        target="server" if cloud == "container" else "",
+        dockerfile=FUNCTIONS / "container" / "Dockerfile" if target else DOCKERFILE,
+        target=target,
         capture=True,
     )
     yield Built(image, package, host_address(image, "python"))
