@@ -12,6 +12,9 @@ from kafka_broker import Broker, broker
 from kafka_scenes import Scene
 from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.stores import EmbeddedStore
+from stores_fixtures import aws_environ, fake_gcs, gcs_store, opened_s3_store, s3_server, s3_store
+
+__all__ = ["aws_environ", "fake_gcs", "gcs_store", "opened_s3_store", "s3_server", "s3_store"]
 
 
 @pytest.fixture(scope="session")

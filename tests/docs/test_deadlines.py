@@ -17,6 +17,7 @@ ENTRIES = (
     "functions/aws/predict/execution_environment.py",
     "functions/gcp/predict/cloud_instance.py",
     "functions/container/kafka/kafka_main.py",
+    "functions/container/batch/batch_main.py",
     "functions/container/server/server_main.py",
     "functions/container/grpc/grpc_main.py",
 )

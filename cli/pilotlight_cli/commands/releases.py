@@ -166,7 +166,8 @@ def build(
         str,
         typer.Option(
             "--function",
-            help="Function to package: predict or records; on AWS batch, hooks, authorizer; in a container kafka.",
+            help="Function to package: predict or records; on AWS batch, hooks, authorizer; in a container batch, "
+            "grpc, kafka.",
         ),
     ] = "predict",
     out: Annotated[

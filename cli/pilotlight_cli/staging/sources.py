@@ -20,8 +20,8 @@ from pilotlight_cli.staging.package import BuildError
 PREDICT, RECORDS, KAFKA, GRPC, BATCH = "predict", "records", "kafka", "grpc", "batch"
 WITH_MODEL = (PREDICT, RECORDS, KAFKA, GRPC, BATCH)
 
-# What runs in a container, which reaches the stores of both clouds by the modules of their predict functions; its own
-# function for requests is the server.
+# What runs in a container, which reaches the stores of both clouds by the modules of their predict functions, and a
+# job's objects in S3 by those of AWS's function for it; its own function for requests is the server.
 CONTAINER = "container"
 _SERVER = "server"
 
@@ -39,12 +39,13 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     root = function_folder(cloud, function)
     written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function in WITH_MODEL else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
-    if function in (RECORDS, BATCH):  # which starts, fetches the model and logs by the modules of the predict function
+    # These start, fetch the model and log by the modules of the predict function.
+    if cloud != CONTAINER and function in (RECORDS, BATCH):
         shutil.copytree(function_folder(cloud, PREDICT), out, ignore=_NOT_SOURCES, dirs_exist_ok=True)
         if cloud == "gcp":
             (out / "records_main.py").replace(out / "main.py")
     if cloud == CONTAINER:
-        folders = [function_folder(one, PREDICT) for one in CLOUDS]
+        folders = [*(function_folder(one, PREDICT) for one in CLOUDS), function_folder("aws", BATCH)]
         for file in sibling_modules(sorted(out.glob("*.py")), folders):
             shutil.copyfile(file, out / file.name)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pilotlight.files.buckets import Bucket, Entry
-from pilotlight.files.layout import FAILURES, PARTS, failures_of, part_of, summary_of
-from pilotlight.files.shards import Summary
+from pilotlight.files.folder import CALLS
 from pilotlight.files.sources import BatchUsageError, FileChanged
-
-# Calls at once when many small objects are read.
-_CALLS = 16
 
 _MISSING = ("NoSuchKey", "404")
 
@@ -31,7 +25,7 @@ def client() -> Any:  # noqa: ANN401 - boto3 has no types at run time
         connect_timeout=2,
         read_timeout=30,
         retries={"mode": "standard", "total_max_attempts": 6},
-        max_pool_connections=_CALLS,
+        max_pool_connections=CALLS,
     )
     return boto3.Session().client("s3", config=config)
 
@@ -79,10 +73,11 @@ class Objects:
         return bytes(found["Body"].read())
 
 
-class Output:
-    """A folder of results, as `pilotlight batch` makes it. The same shard writes the same objects again."""
+class S3Folder:
+    """See `pilotlight.files.folder.Folder`."""
 
     def __init__(self, url: str) -> None:
+        """Raise BatchUsageError."""
         self.url = url.rstrip("/")
         self.bucket, key = split(self.url)
         self._prefix = f"{key}/" if key else ""
@@ -92,55 +87,26 @@ class Output:
         return f"{self._prefix}{name}"
 
     def names(self) -> set[str]:
-        """Return the names of what is there."""
+        """See `Folder.names`."""
         return {entry.key.removeprefix(self._prefix) for entry in Objects(self.bucket).entries(self._prefix)}
 
-    def read(self, name: str) -> Any:  # noqa: ANN401 - a document
-        """Return a document of JSON, or None if there is none."""
+    def read(self, name: str) -> bytes:
+        """See `Folder.read`."""
         try:
-            return json.loads(self._bytes(name))
+            return bytes(client().get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read())
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
-                return None
+                raise FileNotFoundError(f"{self.url}/{name}") from None
             raise
 
     def write(self, name: str, content: bytes) -> None:
-        """Write an object."""
+        """See `Folder.write`."""
         client().put_object(Bucket=self.bucket, Key=self.key(name), Body=content)
 
-    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
-        """Write a document."""
-        self.write(name, (json.dumps(document, indent=2) + "\n").encode())
+    def upload(self, name: str, file: Path) -> None:
+        """See `Folder.upload`."""
+        client().upload_file(str(file), self.bucket, self.key(name))
 
     def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+        """See `Folder.delete`."""
         client().delete_object(Bucket=self.bucket, Key=self.key(name))
-
-    def commit(self, summary: Summary, format_: str, result: Path, failures: Path) -> dict[str, Any]:
-        """Write what came of a shard, its summary last, and return that."""
-        client().upload_file(str(result), self.bucket, self.key(part_of(summary.index, format_)))
-        if summary.failed:
-            client().upload_file(str(failures), self.bucket, self.key(failures_of(summary.index)))
-        document = {name: getattr(summary, name) for name in Summary.__slots__}
-        self.write_json(summary_of(summary.index), document)
-        return document
-
-    def done(self, format_: str) -> list[Summary]:
-        """Return the summaries of the shards whose results are there, in their order."""
-        names = self.names()
-        found = sorted(name for name in names if name.startswith(f"{PARTS}/") and name.count(".") == 1)
-        with ThreadPoolExecutor(_CALLS) as pool:
-            summaries = [Summary(**document) for document in pool.map(self.read, found)]
-        return [summary for summary in summaries if part_of(summary.index, format_) in names]
-
-    def join_failures(self, summaries: Sequence[Summary], file: Path) -> None:
-        """Join the failures of all shards. `file` is for the time being."""
-        names = [failures_of(summary.index) for summary in summaries if summary.failed]
-        with file.open("wb") as out, ThreadPoolExecutor(_CALLS) as pool:
-            for start in range(0, len(names), _CALLS):  # so many are in memory
-                out.writelines(pool.map(self._bytes, names[start : start + _CALLS]))
-        if names:
-            client().upload_file(str(file), self.bucket, self.key(FAILURES))
-
-    def _bytes(self, name: str) -> bytes:
-        return bytes(client().get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read())

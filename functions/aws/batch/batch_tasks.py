@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from batch_objects import Output, open_input
+from batch_objects import S3Folder, open_input
 from pilotlight.dataplane import DataPlane
-from pilotlight.files.layout import JOB, MANIFEST, count, describe_job, result_format
+from pilotlight.files.folder import Output
+from pilotlight.files.layout import JOB, count, describe_job, result_format
 from pilotlight.files.mapping import Opened, map_shard
 from pilotlight.files.planning import SHARD_BYTES, make_plan
 from pilotlight.files.shards import RESULT_FORMATS, Job, Shard
@@ -52,7 +53,8 @@ class Tasks:
         Raise BatchUsageError, or FormatError for an object that does not suit the model.
         """
         asked = _asked(event.get("job"))
-        place, output = open_input(asked["input"]), Output(asked["output"])
+        place, folder = open_input(asked["input"]), S3Folder(asked["output"])
+        output = Output(folder)
         if place.contains(asked["output"]):
             raise BatchUsageError(f"{output.url} is in {asked['input']}: the next run would read its own results")
         sources = place.sources()
@@ -61,15 +63,17 @@ class Tasks:
         every = asked.get("shard_bytes", SHARD_BYTES)
         plan = make_plan(place, sources, job, self._plane.model.signature, every)
         shards = [_fields(planned.shard) for planned in plan.shards]
-        _begin(output, {"job": describe_job(self._plane.model, self._lock, sources, plan), "shards": shards})
+        begun = {"job": describe_job(self._plane.model, self._lock, sources, plan), "shards": shards}
+        if output.begin(begun) is not None and output.document(JOB) is None:
+            raise BatchUsageError(f"{output.url} has all results of this job already, from another runner")
         done = {summary.index for summary in output.done(format_)}
         left = [shard for shard in shards if shard["index"] not in done]
-        output.write(SHARDS, _lines(left))
+        folder.write(SHARDS, _lines(left))
         return {
             "input": asked["input"],
             "output": output.url,
-            "bucket": output.bucket,
-            "shards": output.key(SHARDS),
+            "bucket": folder.bucket,
+            "shards": folder.key(SHARDS),
             "count": len(left),
             "settings": _fields(plan.job),
         }
@@ -84,15 +88,16 @@ class Tasks:
         with TemporaryDirectory() as name, open_input(event["input"]).open(shard.file, shard.state) as source:
             opened = Opened(source, Path(name) / "result", Path(name) / "failures")
             summary = map_shard(self._plane, shard, job, opened)
-            return Output(event["output"]).commit(summary, job.format, opened.result, opened.failures)
+            return Output(S3Folder(event["output"])).commit(summary, job.format, opened.result, opened.failures)
 
     def report(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Add up what is there, join the failures of rows, and return the sums.
 
         The manifest is written if no shard is missing; the missing ones are listed else.
         """
-        output = Output(event["output"])
-        begun = output.read(JOB)
+        folder = S3Folder(event["output"])
+        output = Output(folder)
+        begun = output.document(JOB)
         job, format_ = begun["job"], begun["job"]["settings"]["format"]
         summaries = output.done(format_)
         with TemporaryDirectory() as name:
@@ -101,10 +106,10 @@ class Tasks:
         done = {summary.index for summary in summaries}
         missing = [shard for shard in begun["shards"] if shard["index"] not in done]
         if missing:
-            output.write(MISSING, _lines(missing))
+            folder.write(MISSING, _lines(missing))
         else:
-            output.delete(MISSING)
-            output.write_json(MANIFEST, job | counts | {"seconds": round(sum(each.seconds for each in summaries), 3)})
+            folder.delete(MISSING)
+            output.write_manifest(job, summaries)
         sums = {name: counts[name] for name in ("rows", "written", "failed")}
         return sums | {"shards": len(begun["shards"]), "done": len(done), "missing": len(missing), "output": output.url}
 
@@ -123,18 +128,6 @@ def _asked(job: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever comes
     if job.get("shard_bytes", 1) < 1:
         raise BatchUsageError(f"shard_bytes is {job['shard_bytes']}; expected 1 or more")
     return dict(job)
-
-
-def _begin(output: Output, document: dict[str, Any]) -> None:
-    """Write what the job is. Raise BatchUsageError if the folder has results of another job, or other files."""
-    found = output.read(JOB)
-    if found is None:
-        other = next(iter(sorted(output.names())), None)
-        if other is not None:
-            raise BatchUsageError(f"{output.url} has other files already, like {other}; name another output")
-        output.write_json(JOB, document)
-    elif found != document:
-        raise BatchUsageError(f"{output.url} has results of another job; name another output, or delete this one")
 
 
 def _fields(item: Shard | Job) -> dict[str, Any]:
