@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from pilotlight.errors import PilotlightError
 from pilotlight_cli import console
+from pilotlight_cli.developing.code import Code
 from pilotlight_cli.developing.comparison import compare
 from pilotlight_cli.developing.instance import Instance, start
 from pilotlight_cli.developing.subjects import Subject, sources
@@ -21,7 +22,7 @@ from pilotlight_cli.local.process import listen
 from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.project.folders import shown
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _MOST_FILES = 3  # in a line
 
 
@@ -50,11 +51,13 @@ def _serve(cloud: str, subject: Subject, port: int) -> None:
 
 def _loop(development: Development, watch: Watch, subject: Subject) -> NoReturn:
     watch.take(subject.states())
+    subject.prepare()
     while True:
         found = watch.changed()
         if found:
             development.renew(*found)
             watch.take(subject.states())
+            subject.prepare()
         development.tend()
         time.sleep(_POLL_SECONDS)
 
@@ -63,10 +66,10 @@ class Development:
     """The instance that answers, and those that still answer what arrived before they were replaced."""
 
     def __init__(self, cloud: str, subject: Subject) -> None:
-        self._cloud = cloud
+        self._code = Code(cloud)
         self._subject = subject
         self._replaced: list[Instance] = []
-        self.switch = Switch(start(cloud, subject))
+        self.switch = Switch(start(self._code, subject))
         self._printed = self._lines_so_far()
 
     def renew(self, changed: Sequence[Path], changed_after: float) -> None:
@@ -77,7 +80,7 @@ class Development:
         console.say(f"\nChanged: {_names(changed)}")
         before = self.switch.instance
         try:
-            instance = start(self._cloud, self._subject)
+            instance = start(self._code, self._subject)
         except (PilotlightError, OSError) as error:
             console.error(f"{error}\n{before.title} keeps answering")
             return
@@ -110,6 +113,8 @@ class Development:
 
     def close(self) -> None:
         """End everything."""
+        self._subject.close()
+        self._code.close()
         for instance in (self.switch.instance, *self._replaced):
             instance.close()
 

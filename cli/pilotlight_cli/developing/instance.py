@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, load_lock
+from pilotlight_cli.developing.code import Code
 from pilotlight_cli.developing.subjects import Subject
 from pilotlight_cli.local.front import forwarding, with_page
 from pilotlight_cli.local.page import page
@@ -46,7 +47,7 @@ class Instance:
         self.resources.close()
 
 
-def start(cloud: str, subject: Subject) -> Instance:
+def start(code: Code, subject: Subject) -> Instance:
     """Start a fresh instance of what is being developed, and wait until it is ready.
 
     Raise what reading, inspecting or serving it raises; nothing is left running then.
@@ -59,6 +60,6 @@ def start(cloud: str, subject: Subject) -> Instance:
         check_golden(pinned, lock)
         golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
         document = page(pinned.model, golden)
-        server = stack.enter_context(serving(cloud, lock, store, timeout=_SECONDS))
+        server = stack.enter_context(serving(code.cloud, lock, store, timeout=_SECONDS, code=code.folder()))
         application = with_page(forwarding(server.url, _SECONDS), lambda _: document)
         return Instance(pinned.model, golden, server, application, stack.pop_all())

@@ -23,6 +23,7 @@ from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.publish import describe, upload
 from pilotlight_cli.regular_files import file_states
 from pilotlight_cli.sandbox.inspection import Inspection, discard, inspect
+from pilotlight_cli.sandbox.spares import Spares
 from pilotlight_cli.stores import open_store
 
 
@@ -39,6 +40,14 @@ class Subject(Protocol):
 
     def pin(self, folder: Path) -> tuple[Path, str | None]:
         """Return a lock of its present state, and the store that has it. Files may be written to `folder`."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready for the next `pin`, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """End what `prepare` has started."""
         ...
 
 
@@ -60,6 +69,12 @@ class PinnedModel:
         """See `Subject.pin`."""
         return self._lock, project_store(self._lock.resolve().parent) or None
 
+    def prepare(self) -> None:
+        """See `Subject.prepare`: nothing takes long."""
+
+    def close(self) -> None:
+        """See `Subject.close`."""
+
 
 class ModelFile:
     """A model file. Each state of it is a version, which only its own instance sees."""
@@ -72,6 +87,7 @@ class ModelFile:
         self._states: States = {}
         self._notes: tuple[str, ...] = ()
         self._versions = iter(range(1, LAST_VERSION + 1))
+        self._spares = Spares()
 
     def files(self) -> Iterator[Path]:
         """See `Subject.files`."""
@@ -84,11 +100,19 @@ class ModelFile:
     def pin(self, folder: Path) -> tuple[Path, str | None]:
         """Inspect the file as `publish` does. See `Subject.pin`."""
         self._states = {}
-        found = inspect(self._path, format=None, signature=None, golden=None, allow=())
+        found = inspect(self._path, format=None, signature=None, golden=None, allow=(), waiting=self._spares)
         try:
             return self._pin(found, folder)
         finally:
             discard(found)
+
+    def prepare(self) -> None:
+        """See `Subject.prepare`."""
+        self._spares.fill()
+
+    def close(self) -> None:
+        """See `Subject.close`."""
+        self._spares.close()
 
     def _pin(self, found: Inspection, folder: Path) -> tuple[Path, str]:
         self._states = found.states

@@ -27,7 +27,7 @@ from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.registry.availability import ensure_published, store_of
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.libraries import requirements
-from pilotlight_cli.staging.sources import CONTAINER, PREDICT, stage_sources
+from pilotlight_cli.staging.sources import CONTAINER, PREDICT, add_pinned, stage_code
 from pilotlight_cli.stores import StoreUrlError, open_store
 
 if TYPE_CHECKING:
@@ -122,12 +122,14 @@ def serving(
     environ: Mapping[str, str] = os.environ,
     timeout: float = 60,
     in_front: Front | None = None,
+    code: Path | None = None,
 ) -> Iterator[Server]:
     """Serve the model of a lock as a cloud would, on 127.0.0.1.
 
     Without a store's URL, use the store of the lock's project: a bucket itself, or an embedded one with a copy of the
     pinned version if it is a folder. Port 0 is any free one. `environ` has the store's credentials and the settings.
-    `in_front` puts something in front of the function's address, such as its page.
+    `in_front` puts something in front of the function's address, such as its page. `code` is a folder that
+    `compile_code` made, by default a new one.
     Raise PilotlightError: ServeError with the function's own error if it is not ready within `timeout` seconds,
     PortTaken, StoreUrlError, FormatError.
     """
@@ -141,7 +143,7 @@ def serving(
         temporary.mkdir()
         variables.pop("PILOTLIGHT_LOCK", None)
         variables |= {"PILOTLIGHT_STORE": store, "TMPDIR": str(temporary)}
-        function = prepare(cloud, lock, folder / "function", variables)
+        function = prepare(cloud, lock, folder / "function", variables, code=code)
         runtime, url = stack.enter_context(_running(cloud, function, port, timeout, in_front))
         yield Server(url, store, runtime, temporary, timeout)
 
@@ -203,10 +205,27 @@ def _check_store(cloud: str, store: str | None) -> None:
         )
 
 
-def prepare(cloud: str, lock: Path, folder: Path, environ: Mapping[str, str], function: str = PREDICT) -> Function:
-    """Stage a function for this machine's Python in `folder`, which must be new; with bytecode, as in a package."""
-    stage_sources(cloud, lock, folder, function)
+def compile_code(cloud: str, folder: Path, function: str = PREDICT) -> None:
+    """Stage the code of a function in `folder`, which must be new; with bytecode, as in a package."""
+    stage_code(cloud, folder, function)
     compileall.compile_dir(folder, quiet=1)
+
+
+def prepare(
+    cloud: str,
+    lock: Path,
+    folder: Path,
+    environ: Mapping[str, str],
+    function: str = PREDICT,
+    *,
+    code: Path | None = None,
+) -> Function:
+    """Stage a function for this machine's Python in `folder`, which must be new. `code`: see `serving`."""
+    if code:
+        shutil.copytree(code, folder)  # with the files' times, which bytecode is bound to
+    else:
+        compile_code(cloud, folder, function)
+    add_pinned(lock, folder, function)
     packages = [host_packages(requirements(cloud, lock, function))]
     if cloud == "aws":
         packages.append(runtime_packages())

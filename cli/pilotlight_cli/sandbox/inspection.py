@@ -29,7 +29,7 @@ from pilotlight_cli.formats.recognition import LZ4, LZ4_PACKAGES, Recognised, re
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.regular_files import FileState, check_regular, file_states
-from pilotlight_cli.sandbox.isolation import run_task, temporary_folder
+from pilotlight_cli.sandbox.isolation import Waiting, run_task, temporary_folder
 from pilotlight_cli.sandbox.job import Job, UsageError, read_findings, write_findings, write_job
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.sandbox.own_module import pack
@@ -76,13 +76,15 @@ def inspect(
     measures: bool = False,
     limit_options: LimitOptions = DEFAULT,
     given: str = "",
+    waiting: Waiting | None = None,
 ) -> Inspection:
     """Inspect the model file at `path`; `signature` and `golden` are the contents of the publisher's own files.
 
     `method` is the estimator's method to serve; empty for predict and predict_proba. `pipeline` are the keys of a
     dictionary, or the positions in a tuple, of the objects that make a pipeline. `with_module` is the source of a
     module whose classes the model names; it becomes one of the `files`. `measures`: see what a start needs, where the
-    machine tells (Linux). `given` names the model on a command line, by default the path does.
+    machine tells (Linux). `given` names the model on a command line, by default the path does. `waiting` are
+    processes for it that have been started before.
 
     `files` are the inspected files, alone in a folder, so that what loads is what is published; one may have been saved
     again. The folder lasts as long as this process. Raise NotRecognised, UsageError (the options do not match the
@@ -90,7 +92,7 @@ def inspect(
     """
     _check_allowed(allow)
     given, path = given or shlex.quote(str(path)), path.absolute()
-    found = recognise_file(path, limit_options, given)
+    found = recognise_file(path, limit_options, given, waiting)
     for option, value in (("--method", method), ("--pipeline", pipeline), ("--with-module", with_module)):
         if value and KINDS[found.kind].inspector != "sklearn":
             raise UsageError(f"{path.name} is an ONNX model, and {option} is for scikit-learn; leave it out")
@@ -121,7 +123,9 @@ def inspect(
     )
     packages = host_packages([*KINDS[found.kind].requirements(given, found), *providers.values()])
     limits = limit_options.limits(found.size)
-    findings = read_findings(run_task("inspect", write_job(job), packages, job.folder, path.name, limits=limits))
+    findings = read_findings(
+        run_task("inspect", write_job(job), packages, job.folder, path.name, limits=limits, waiting=waiting)
+    )
     if file_states(before) != before:
         raise ModelError(f"{path} changed while it was being inspected; publish it again when it is complete")
     allowed, extra = findings.names
@@ -160,7 +164,9 @@ def discard(inspection: Inspection) -> None:
     shutil.rmtree(folder.parent if folder.name == _GIVEN else folder)
 
 
-def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT, given: str = "") -> Recognised:
+def recognise_file(
+    path: Path, limit_options: LimitOptions = DEFAULT, given: str = "", waiting: Waiting | None = None
+) -> Recognised:
     """Recognise the file at `path`. Raise UsageError if it is not a regular file, NotRecognised or ModelError."""
     if path.is_dir():
         raise UsageError(foreign_folder(path))
@@ -168,7 +174,9 @@ def recognise_file(path: Path, limit_options: LimitOptions = DEFAULT, given: str
     with path.open("rb") as file:
         packages = host_packages(list(LZ4_PACKAGES)) if file.read(len(LZ4)) == LZ4 else None
     document = {"path": str(path), "given": given or shlex.quote(str(path))}
-    return read_recognised(run_task("recognise", document, packages, temporary_folder(), path.name, limits=limits))
+    return read_recognised(
+        run_task("recognise", document, packages, temporary_folder(), path.name, limits=limits, waiting=waiting)
+    )
 
 
 def check_onnx(path: Path, found: Recognised) -> None:

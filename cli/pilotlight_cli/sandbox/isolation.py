@@ -9,15 +9,17 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pilotlight_cli
 from pilotlight.errors import FormatError, ModelError, PilotlightError, RuntimeMismatch, UnsafePickle
@@ -39,12 +41,46 @@ _ERRORS: Final[dict[str, type[PilotlightError]]] = {
 _ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PATH", "TMPDIR")
 _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
+CHILD: Final = "pilotlight_cli.sandbox.child"
+
 _POLL_INTERVAL: Final = 0.1  # seconds between measurements of its memory
 _OUTPUT_TAIL: Final = 4096  # bytes
 
 
 class _TooLarge(Exception):
     """The process holds more memory than its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process, and the file with its output."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def finish(self, limits: Limits) -> int:
+        """Wait until it ends, end all its processes, and return its exit code.
+
+        Raise TimeoutExpired, or _TooLarge where its memory is polled.
+        """
+        try:
+            return _wait(self.process, limits)
+        finally:  # on an interrupt too
+            self.end()
+
+    def end(self) -> None:
+        """End it and all its processes."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Waiting(Protocol):
+    """Children that wait for a task: `Spares`."""
+
+    def take(self, task: str, kind: str, packages: Path | None, arguments: Sequence[str]) -> Child | None:
+        """Return one that has begun that task, on a kind of file and with those packages; None if there is none."""
+        ...
 
 
 def run_task(
@@ -55,26 +91,26 @@ def run_task(
     about: str,
     *,
     limits: Limits,
-    module: str = "pilotlight_cli.sandbox.child",
+    module: str = CHILD,
     python: str = PYTHON,
+    waiting: Waiting | None = None,
 ) -> dict[str, Any]:
     """Run a task of a child's module with those packages and the standard library alone.
 
-    `python` may be older than this one. `job` and the result are JSON documents, exchanged in `folder`; `about` is the
-    model's name in messages. Raise the PilotlightError that the child raised, or ModelError if it reached a limit or
-    died.
+    `python` may be older than this one. `waiting` may have a process for the task. `job` and the result are JSON
+    documents, exchanged in `folder`; `about` is the model's name in messages. Raise the PilotlightError that the child
+    raised, or ModelError if it reached a limit or died.
     """
     job_file, result_file = folder / f"{task}-job.json", folder / f"{task}-result.json"
     job_file.write_text(json.dumps(job))
     result_file.unlink(missing_ok=True)
     memory_limit = "0" if limits.polled else str(limits.memory)
-    safe = ["-P"] if python == PYTHON else []  # from Python 3.11; the current folder is the job's own
-    command = [*isolated_python(python), *safe, "-m", module, task, str(job_file), str(result_file)]
-    output = folder / f"{task}-output.txt"
+    arguments = [task, str(job_file), str(result_file), memory_limit, str(limits.seconds)]
+    child = waiting.take(task, job.get("kind", ""), packages, arguments) if waiting else None
+    if child is None:
+        child = start(folder / f"{task}-output.txt", packages, arguments, module=module, python=python)
     try:
-        code = _run(
-            [*command, memory_limit, str(limits.seconds)], _environment(_code(folder), packages), output, limits
-        )
+        code = child.finish(limits)
     except subprocess.TimeoutExpired:
         raise ModelError(
             f"the process that inspected {about} was ended after {limits.timeout} seconds without a result; copy the "
@@ -83,7 +119,7 @@ def run_task(
     except _TooLarge:
         raise ModelError(memory_sentence(about, limits)) from None
     if not result_file.exists():
-        raise _death_error(about, code, output, limits)
+        raise _death_error(about, code, child.output, limits)
     document: dict[str, Any] = json.loads(result_file.read_bytes())
     if document.get("error") == OUT_OF_MEMORY:
         raise ModelError(memory_sentence(about, limits))
@@ -100,31 +136,35 @@ def temporary_folder() -> Path:
     return Path(folder)
 
 
-def _run(command: Sequence[str], environ: Mapping[str, str], output: Path, limits: Limits) -> int:
-    """Run a command, its output in a file, end all its processes, and return its exit code.
-
-    Raise TimeoutExpired, or _TooLarge where its memory is polled.
-    """
+def start(
+    output: Path,
+    packages: Path | None,
+    arguments: Sequence[str],
+    *,
+    module: str = CHILD,
+    python: str = PYTHON,
+    stdin: int = subprocess.DEVNULL,
+) -> Child:
+    """Start a child's module in the folder of `output`, with those packages and the standard library alone."""
+    safe = ["-P"] if python == PYTHON else []  # from Python 3.11; the current folder is the job's own
     with output.open("wb") as out:
         process = subprocess.Popen(
-            tethered(command, os.getpid()),
+            tethered([*isolated_python(python), *safe, "-m", module, *arguments], os.getpid()),
             cwd=output.parent,
-            env=environ,
-            stdin=subprocess.DEVNULL,
+            env=_environment(_code(output.parent), packages),
+            stdin=stdin,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        return _wait(process, limits)
-    finally:  # on an interrupt too
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    return Child(process, output)
 
 
 def _wait(process: subprocess.Popen[bytes], limits: Limits) -> int:
     if not limits.polled:
+        with suppress(OSError):  # Linux before 5.3 has no such handles
+            _await_end(process.pid, limits.timeout)
+            return process.wait(0)
         return process.wait(limits.timeout)
     end = time.monotonic() + limits.timeout
     while time.monotonic() < end:
@@ -133,6 +173,17 @@ def _wait(process: subprocess.Popen[bytes], limits: Limits) -> int:
         if _resident(process.pid) > limits.memory:
             raise _TooLarge
     raise subprocess.TimeoutExpired(process.args, limits.timeout)
+
+
+def _await_end(pid: int, seconds: float) -> None:
+    """Return as soon as a child of this process has ended, or after that time. `Popen.wait` looks every 50 ms."""
+    handle = os.pidfd_open(pid)
+    try:
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        ended.poll(seconds * 1000)
+    finally:
+        os.close(handle)
 
 
 def _resident(pid: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pilotlight.errors import FormatError
@@ -36,8 +37,33 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
     The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
     `pin` wrote is missing; the function itself checks the lock.
     """
+    written = _pinned(lock, function)
+    stage_code(cloud, out, function)
+    _add(written, out)
+
+
+def add_pinned(lock: Path, out: Path, function: str = PREDICT) -> None:
+    """Add to a function's code what `pin` wrote, and the experiment. Raise FormatError if a file is missing."""
+    _add(_pinned(lock, function), out)
+
+
+def _pinned(lock: Path, function: str) -> dict[str, bytes]:
+    """Return the files beside the code by their names."""
+    files = {lock.name: "model.lock", GOLDEN: GOLDEN, REQUIREMENTS: REQUIREMENTS} if function in WITH_MODEL else {}
+    written = {name: beside(lock, file) for file, name in files.items()}
+    if function == PREDICT and lock.with_name(EXPERIMENT).exists():
+        written[EXPERIMENT] = lock.with_name(EXPERIMENT).read_bytes()
+    return written
+
+
+def _add(files: Mapping[str, bytes], out: Path) -> None:
+    for name, content in files.items():
+        (out / name).write_bytes(content)
+
+
+def stage_code(cloud: str, out: Path, function: str = PREDICT) -> None:
+    """Copy the sources of a function alone to `out`, which must not exist."""
     root = function_folder(cloud, function)
-    written = {name: beside(lock, name) for name in (lock.name, GOLDEN, REQUIREMENTS)} if function in WITH_MODEL else {}
     shutil.copytree(root, out, ignore=_NOT_SOURCES)
     # These start, fetch the model and log by the modules of the predict function.
     if cloud != CONTAINER and function in (RECORDS, BATCH):
@@ -53,10 +79,6 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
         copy = out / file.relative_to(CORE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
-    for name, content in written.items():
-        (out / ("model.lock" if name == lock.name else name)).write_bytes(content)
-    if function == PREDICT and lock.with_name(EXPERIMENT).exists():
-        shutil.copyfile(lock.with_name(EXPERIMENT), out / EXPERIMENT)
 
 
 def function_folder(cloud: str, function: str) -> Path:

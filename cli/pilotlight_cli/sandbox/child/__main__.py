@@ -1,18 +1,24 @@
 """python -m pilotlight_cli.sandbox.child TASK JOB RESULT BYTES SECONDS: run the job in JOB and write RESULT.
 
 BYTES of memory, 0 for no limit, and SECONDS of processor time are its limits.
+
+python -m pilotlight_cli.sandbox.child wait TASK KIND: import what the task on a kind of file needs, then wait for those
+five as a JSON list on the standard input. Nothing of a model is read before its limits hold.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from pilotlight.errors import ModelError, PilotlightError
+from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight_cli.formats.kinds import KINDS
 from pilotlight_cli.sandbox.child.exhaustion import OUT_OF_MEMORY, confine, is_exhaustion
 from pilotlight_cli.sandbox.job import Findings, Job, UsageError, read_job, write_findings
@@ -35,6 +41,25 @@ def main(task: str, job_file: str, result_file: str, memory: str, seconds: str) 
     confine(int(memory), int(seconds))
     warnings.simplefilter("ignore")  # of libraries about old files: the result shows whether they matter
     Path(result_file).write_text(_run(task, Path(job_file)))
+
+
+def wait(task: str, kind: str) -> None:
+    """Import what a task needs, then run the job that comes; end if none does."""
+    with suppress(Exception):  # the job meets it again, and reports it
+        _import(task, kind)
+    if job := sys.stdin.readline():
+        arguments: list[str] = json.loads(job)
+        os.chdir(Path(arguments[1]).parent)
+        main(*arguments)
+
+
+def _import(task: str, kind: str) -> None:
+    if task == "recognise":
+        import_module("pilotlight_cli.formats.recognition")
+        return
+    import_module(f"pilotlight_cli.sandbox.child.{KINDS[kind].inspector}")
+    engine = FORMATS[kind if kind in FORMATS else "pickle"].engines[-1]
+    import_module(f"pilotlight.runtimes.{ENGINES[engine].module}").preload({})
 
 
 def _run(task: str, job_file: Path) -> str:
@@ -87,4 +112,7 @@ def _inspect(job: Job) -> Findings:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "wait":
+        wait(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
