@@ -39,6 +39,7 @@ from pilotlight_cli.sandbox.limits import LimitOptions
 from pilotlight_cli.sources import files
 from pilotlight_cli.stores import OWNER_VARIABLE
 from server_settings import SERVER_SETTINGS
+from templates import BATCH
 
 LOGS = pages.read("docs/reference/logs-and-metrics.md")
 BLOCKS = [block for page in PAGES for block in pages.blocks(page, pages.read(page))]
@@ -60,7 +61,7 @@ NOT_RUN = {
     ("docs/guides/score-a-stream.md", "it is a part of samconfig.toml"): 1,
     ("docs/guides/score-files.md", "it needs a bucket"): 1,
     ("docs/guides/score-files.md", "it needs a project of Google Cloud"): 2,
-    ("docs/guides/score-files.md", "it needs an account of AWS"): 1,
+    ("docs/guides/score-files.md", "it needs an account of AWS"): 2,
     ("docs/guides/score-files.md", "pip installs the extra from the index"): 1,
     (
         "docs/guides/run-in-a-browser.md",
@@ -329,7 +330,8 @@ def test_the_settings_that_a_page_names_exist(page: str) -> None:
     of_containers = {setting.variable for setting in (*KAFKA_SETTINGS, *SERVER_SETTINGS, *GRPC_SETTINGS)}
     named = {name for name in named if not name.startswith("PILOTLIGHT_KAFKA_CLIENT_")} - {"PILOTLIGHT_KAFKA_"}
     of_functions = {setting.variable for setting in SETTINGS}
-    assert named <= of_functions | of_containers | of_commands | {PASSPHRASE, OWNER_VARIABLE}
+    of_batch = set(BATCH["Resources"]["BatchFunction"]["Properties"]["Environment"]["Variables"])
+    assert named <= of_functions | of_batch | of_containers | of_commands | {PASSPHRASE, OWNER_VARIABLE}
 
 
 @pytest.mark.parametrize("record", [COLD_START, REQUEST, SCORED], ids=["cold_start", "request", "records"])

@@ -118,7 +118,10 @@ def records_in_lambda(
 @contextmanager
 def batch_in_lambda(model: Pinned, store: EmbeddedStore) -> Iterator[LambdaRuntime]:
     """Run the function for whole buckets in AWS's runtime; it starts with the first event."""
-    settings = {"AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"]}
+    settings = {
+        "AWS_ENDPOINT_URL": store.environ["AWS_ENDPOINT_URL_S3"],
+        "PILOTLIGHT_BATCH_OUTPUT": f"{store.url}/objects",
+    }
     with (
         prepared("aws", model, store, settings, "batch") as function,
         lambda_runtime(function, "batch_handler.lambda_handler", 60) as runtime,

@@ -6,11 +6,19 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
-from batch_runs import ask, bucket_files, scored
+import batch_operations
+from batch_operations import Invocations
+from batch_runs import ask, bucket_files, results, scored
+from batch_tasks import Tasks
 from harness import Pinned, batch_in_lambda, sample, stored
+from pilotlight.errors import NotReady
+from pilotlight_cli.assets import ROOT
 from pilotlight_cli.local.lambda_runtime import FunctionFailed, LambdaRuntime
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in
 from pilotlight_cli.stores import open_store
@@ -124,3 +132,102 @@ def test_what_is_wrong_is_named(event: dict[str, Any], message: str, function: L
     with pytest.raises(FunctionFailed) as caught:
         function.invoke(event)
     assert message in str(caught.value)
+
+
+KEY = "rows/monday [1].csv"
+
+
+def invocation(schema: str, store: EmbeddedStore, *keys: str, **arguments: str) -> dict[str, Any]:
+    """Return the documented event of a schema, about other objects and with other arguments if they are given."""
+    text = (ROOT / "events" / "batch" / f"schema-{schema}.json").read_text()
+    event: dict[str, Any] = json.loads(text.replace("models", store.url.removeprefix("s3://")))
+    if keys:
+        task = event["tasks"][0]
+        event["tasks"] = [task | {"taskId": key, "s3Key": quote_plus(key, "/")} for key in keys]
+    if arguments:
+        event["job"]["userArguments"] |= arguments
+    return event
+
+
+@pytest.mark.parametrize("schema", ["1.0", "2.0"])
+def test_batch_operations_scores_an_object_as_the_command_does(
+    schema: str, function: LambdaRuntime, store: EmbeddedStore, tmp_path: Path
+) -> None:
+    open_store(store.url).replace(KEY, bucket_files(1, 0)["000.csv"])
+    event = invocation(schema, store)
+    reply = function.invoke(event)
+    (result,) = reply.pop("results")
+    assert reply == {
+        "invocationSchemaVersion": schema,
+        "invocationId": event["invocationId"],
+        "treatMissingKeysAs": "PermanentFailure",
+    }
+    assert (result["taskId"], result["resultCode"]) == (event["tasks"][0]["taskId"], "Succeeded")
+    output = f"{store.url}/{'objects' if schema == '1.0' else 'scored-2.0'}/{KEY}"
+    sums = json.loads(result["resultString"])
+    assert sums.items() >= {"rows": 10, "written": 9, "failed": 1, "missing": 0, "output": output}.items()
+    options: dict[str, Any] = {} if schema == "1.0" else {"keep": ("id",), "format": "jsonl"}
+    scored(ask(f"{store.url}/{KEY.replace('[', '[[]')}", tmp_path / "out", **options))
+    found = {name: open_store(output).read(name) for name in results(tmp_path / "out")}
+    assert found == results(tmp_path / "out")
+    assert function.invoke(event)["results"] == [result]  # a task that is tried again
+
+
+def test_batch_operations_gets_the_code_of_each_object(function: LambdaRuntime, store: EmbeddedStore) -> None:
+    put(store, "mixed", 1, 1)
+    event = invocation("2.0", store, "mixed/000.csv", "mixed/cut-0.jsonl.gz", "mixed/none.csv", "mixed")
+    found = function.invoke(event)["results"]
+    assert [(each["taskId"], each["resultCode"]) for each in found] == [
+        ("mixed/000.csv", "Succeeded"),
+        *((key, "PermanentFailure") for key in ("mixed/cut-0.jsonl.gz", "mixed/none.csv", "mixed")),
+    ]
+    assert found[1]["resultString"].startswith("FormatError: ")
+    for arguments, message in (
+        ({"kep": "id"}, "unknown user argument kep"),
+        ({"header": "no"}, "the user argument header is 'no'"),
+        ({"output": ""}, "no output; expected"),
+        ({"format": "xml"}, "format is 'xml'"),
+        ({"format": "csv"}, "has results of another job"),
+    ):
+        (result,) = function.invoke(invocation("2.0", store, "mixed/000.csv", **arguments))["results"]
+        assert (result["resultCode"], message in result["resultString"]) == ("PermanentFailure", True), result
+    with pytest.raises(FunctionFailed, match="found invocationSchemaVersion '3.0', expected 1.0 or 2.0"):
+        function.invoke(invocation("1.0", store) | {"invocationSchemaVersion": "3.0"})
+
+
+def test_batch_operations_scores_the_newest_version_alone(function: LambdaRuntime, store: EmbeddedStore) -> None:
+    client = boto3.client("s3")
+    bucket, content = store.url.removeprefix("s3://"), bucket_files(1, 0)["000.csv"]
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    versions = [client.put_object(Bucket=bucket, Key="v.csv", Body=content)["VersionId"] for _ in range(2)]
+    client.close()
+    codes = []
+    for version in versions:
+        event = invocation("2.0", store, "v.csv")
+        event["tasks"][0]["s3VersionId"] = version
+        codes += [each["resultCode"] for each in function.invoke(event)["results"]]
+    assert codes == ["PermanentFailure", "Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject"), "TemporaryFailure"),  # type: ignore[typeddict-item]
+        (ClientError({"ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject"), "PermanentFailure"),  # type: ignore[typeddict-item]
+        (EndpointConnectionError(endpoint_url="http://s3"), "TemporaryFailure"),
+        (NotReady("the model is not loaded yet"), "TemporaryFailure"),
+    ],
+)
+def test_what_may_pass_is_tried_again(error: Exception, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(Tasks):
+        def __init__(self) -> None:
+            pass
+
+        def plan(self, event: Any) -> Any:
+            raise error
+
+    monkeypatch.setattr(batch_operations, "_check_version", lambda *_: None)
+    event = json.loads((ROOT / "events" / "batch" / "schema-2.0.json").read_text())
+    (result,) = Invocations(Failing(), "").answer(event)["results"]
+    assert result["resultCode"] == code
+    assert result["resultString"].startswith(type(error).__name__)
