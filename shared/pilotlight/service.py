@@ -71,7 +71,7 @@ class Service:
         `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
         route's path: a domain's mapping or a load balancer's rule. `read_object` reads inputs by reference; None
         refuses them. `experiment` chooses among several versions. With either, a request may wait for a store
-        (`may_wait`), though the model is ready.
+        (`may_wait`), though the model is ready; a server that lets requests wait for each other sets it too.
         """
         self.model = model
         self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object)

@@ -24,13 +24,14 @@ def test_workers_share_the_processors_unless_they_are_told_otherwise(
     given: dict[str, str], workers: int, threads: str
 ) -> None:
     environ = {**given, "HOME": "/"}
-    assert take_settings(environ, processors=4) == ServerSettings("0.0.0.0", 8080, workers)  # noqa: S104 - in a container
+    assert take_settings(environ, processors=4) == ServerSettings("0.0.0.0", 8080, workers, 1, 0.002)  # noqa: S104 - in a container
     assert environ == {"HOME": "/", "PILOTLIGHT_THREADS": threads}  # the core knows none of the others
 
 
 def test_each_setting_can_be_given() -> None:
     environ = {"PORT": "1", "PILOTLIGHT_SERVER_HOST": "::1", "PILOTLIGHT_SERVER_WORKERS": "3"}
-    assert take_settings(environ, processors=1) == ServerSettings("::1", 1, 3)
+    environ |= {"PILOTLIGHT_SERVER_BATCH": "64", "PILOTLIGHT_SERVER_WAIT_MS": "5"}
+    assert take_settings(environ, processors=1) == ServerSettings("::1", 1, 3, 64, 0.005)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,9 @@ def test_each_setting_can_be_given() -> None:
     [
         ("PILOTLIGHT_SERVER_WORKERS", "0", "expected a whole number from 1 to 256, or nothing"),
         ("PILOTLIGHT_SERVER_WORKERS", "two", "expected a whole number from 1 to 256, or nothing"),
+        ("PILOTLIGHT_SERVER_BATCH", "0", "expected a whole number from 1 to 1024"),
+        ("PILOTLIGHT_SERVER_BATCH", "1025", "expected a whole number from 1 to 1024"),
+        ("PILOTLIGHT_SERVER_WAIT_MS", "0.5", "expected a whole number from 1 to 1000"),
         ("PILOTLIGHT_SERVER_HOST", "", "expected an address"),
         ("PILOTLIGHT_SERVER_HOSTS", "x", "unknown setting PILOTLIGHT_SERVER_HOSTS, expected one of"),
         ("PORT", "http", "PORT is 'http'; expected a port's number"),

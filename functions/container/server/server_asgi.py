@@ -36,18 +36,18 @@ _LOOP_SECONDS = 0.003
 _WEIGHT = 0.05  # of the latest request in the average
 
 # Requests that wait for the model or run at the same time; onnxruntime and numpy let other threads run meanwhile.
-_THREADS = 16
+THREADS = 16
 
 
 class Application:
     """An ASGI application that answers by the service."""
 
-    def __init__(self, service: Service, loader: Loader, environ: Mapping[str, str]) -> None:
-        """`environ` may name the project of a request's trace."""
+    def __init__(self, service: Service, loader: Loader, environ: Mapping[str, str], *, threads: int = THREADS) -> None:
+        """`environ` may name the project of a request's trace. `threads` run the requests that may take long."""
         self._service = service
         self._loader = loader
         self._environ = environ
-        self._pool = ThreadPoolExecutor(_THREADS, "request")
+        self._pool = ThreadPoolExecutor(threads, "request")
         self._seconds = 0.0  # of processor time that a short request takes on an average
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

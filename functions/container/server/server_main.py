@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import cloud_logging
+import server_batching
 import server_metrics
 import server_run
 from pilotlight.boot import Platform, boot
@@ -55,27 +56,29 @@ def main() -> NoReturn:
         sys.exit(1)
     gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
     gc.enable()
-    code = _run(service, loader, listener, settings.workers)
+    server_batching.join_requests(service, settings.batch, settings.wait)
+    code = _run(service, loader, listener, settings)
     server_metrics.close_metrics(os.environ)
     sys.exit(code)
 
 
-def _run(service: Service, loader: Loader, listener: socket.socket, workers: int) -> int:
-    """Serve in so many processes; return the exit code."""
-    if workers == 1:
-        return _serve(service, loader, listener, os.getppid())
+def _run(service: Service, loader: Loader, listener: socket.socket, settings: ServerSettings) -> int:
+    """Serve in as many processes as there are workers; return the exit code."""
+    threads = server_batching.threads(settings.batch)
+    if settings.workers == 1:
+        return _serve(service, loader, listener, os.getppid(), threads)
     master = os.getpid()
 
     def work() -> int:
         loader.after_fork()
-        return _serve(service, loader, listener, master)
+        return _serve(service, loader, listener, master, threads)
 
-    return supervise(workers, work)
+    return supervise(settings.workers, work)
 
 
-def _serve(service: Service, loader: Loader, listener: socket.socket, parent: int) -> int:
+def _serve(service: Service, loader: Loader, listener: socket.socket, parent: int, threads: int) -> int:
     """Answer requests in this process, of which no other is forked; what a server beside this one needs starts here."""
-    return server_run.serve(service, loader, listener, os.environ, parent)
+    return server_run.serve(service, loader, listener, os.environ, parent, threads=threads)
 
 
 def _bound(settings: ServerSettings) -> socket.socket:

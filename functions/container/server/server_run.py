@@ -36,10 +36,15 @@ _GRACE = 25
 _BACKLOG = 2048
 
 
-def serve(service: Service, loader: Loader, listener: socket.socket, environ: Mapping[str, str], parent: int) -> int:
-    """Answer requests until SIGTERM, SIGINT or the end of the process `parent`; return the exit code."""
+def serve(
+    service: Service, loader: Loader, listener: socket.socket, environ: Mapping[str, str], parent: int, *, threads: int
+) -> int:
+    """Answer requests until SIGTERM, SIGINT or the end of the process `parent`; return the exit code.
+
+    `threads` run the requests that may take long.
+    """
     config = uvicorn.Config(
-        Application(service, loader, environ),
+        Application(service, loader, environ, threads=threads),
         http=partial(Protocol, refuse=partial(refuse, service)),  # type: ignore[arg-type]
         loop="uvloop",
         ws="none",

@@ -11,6 +11,8 @@ from pilotlight.settings import PREFIX, Setting
 _SERVER = f"{PREFIX}SERVER_"
 _THREADS = f"{PREFIX}THREADS"
 _MAX_WORKERS = 256
+_MAX_BATCH = 1024
+_MAX_WAIT_MS = 1000
 
 
 def _is_whole(value: str, most: int) -> bool:
@@ -26,16 +28,32 @@ SERVER_SETTINGS = (
         lambda value: not value or _is_whole(value, _MAX_WORKERS),
         f"a whole number from 1 to {_MAX_WORKERS}, or nothing",
     ),
+    Setting(
+        "SERVER_BATCH",
+        "how many rows of requests that arrive together run together, at most",
+        "1",
+        lambda value: _is_whole(value, _MAX_BATCH),
+        f"a whole number from 1 to {_MAX_BATCH}",
+    ),
+    Setting(
+        "SERVER_WAIT_MS",
+        "how long a request waits for others of its batch, in milliseconds",
+        "2",
+        lambda value: _is_whole(value, _MAX_WAIT_MS),
+        f"a whole number from 1 to {_MAX_WAIT_MS}",
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The values of SERVER_SETTINGS, and PORT."""
+    """The values of SERVER_SETTINGS, and PORT. `batch` is in rows, `wait` in seconds."""
 
     host: str
     port: int
     workers: int
+    batch: int
+    wait: float
 
 
 def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerSettings:
@@ -49,10 +67,10 @@ def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerS
     unknown = next((name for name in found if name not in known), None)
     if unknown is not None:
         raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
-    host, given = (_value(setting, found) for setting in SERVER_SETTINGS)
+    host, given, batch, wait_ms = (_value(setting, found) for setting in SERVER_SETTINGS)
     workers = int(given or processors)
     environ[_THREADS] = environ.get(_THREADS) or str(max(1, processors // workers))
-    return ServerSettings(host, _port(environ), workers)
+    return ServerSettings(host, _port(environ), workers, int(batch), int(wait_ms) / 1000)
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> str:
