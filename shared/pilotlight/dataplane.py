@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pilotlight.codec.encode import check_outputs
 from pilotlight.errors import Forbidden
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotlight.model.golden import Sample
-    from pilotlight.runtimes import Model
 
 # Seconds: how long a request waits for the model if the platform sets no deadline, how much of a deadline is reserved
 # for the response, and how long a probe waits.
@@ -31,8 +30,8 @@ _MIN_PREDICTION_TIME = 0.2
 ReadObject: TypeAlias = "Callable[[str, int, float, str], bytearray]"
 """Returns an object's bytes, from its URL, its size, a deadline on the data plane's clock, and its place in a body."""
 
-Predict: TypeAlias = "Callable[[Model, Sequence[Tensor], float], tuple[Tensor, ...]]"
-"""Returns a model's outputs from its inputs and a timeout in seconds, and raises what `Model.predict` does."""
+Predict: TypeAlias = "Callable[[Any, Sequence[Tensor], float], tuple[Tensor, ...]]"
+"""Returns the outputs of a `runtimes.Model` from its inputs and a timeout in seconds, and raises what its own does."""
 
 
 class DataPlane:
@@ -112,5 +111,6 @@ class DataPlane:
             raise self._loader.not_ready()
 
 
-def _predict(model: Model, inputs: Sequence[Tensor], timeout: float) -> tuple[Tensor, ...]:
-    return model.predict(inputs, timeout)
+def _predict(model: Any, inputs: Sequence[Tensor], timeout: float) -> tuple[Tensor, ...]:  # noqa: ANN401 - a Model
+    outputs: tuple[Tensor, ...] = model.predict(inputs, timeout)
+    return outputs
