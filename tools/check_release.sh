@@ -11,7 +11,7 @@ wheel=dist/pilotlight-$version-py3-none-any.whl
 fail() { echo "error: $1" >&2 && exit 1; }
 
 [ "v$version" = "$tag" ] || fail "tag $tag: expected v followed by a version, like v1.2.3"
-[ -f "$wheel" ] || fail "tag $tag: found $(echo dist/*.whl), expected $wheel; tag the commit that has this version"
+[ -f "$wheel" ] || fail "tag $tag: found $(echo dist/pilotlight-*.whl), expected $wheel; tag the commit that has this version"
 
 environment=$(mktemp -d)
 trap 'rm -rf "$environment"' EXIT

@@ -19,10 +19,14 @@ _JOIN = CFUNCTYPE(None, c_void_p)  # the handle
 
 
 class LateThreads:
-    """The threads of one session. A handle is a thread's number, from 1 on."""
+    """The threads of one session. A handle is a thread's number, from 1 on.
+
+    Not even a Thread is made before the fork: from Python 3.13 on one cannot be started in a child.
+    """
 
     def __init__(self) -> None:
-        self._threads: list[threading.Thread] = []
+        self._work: list[tuple[Callable[[int], None], int]] = []
+        self._threads: list[threading.Thread] = []  # of the first work
         self._starting = threading.Lock()
         self._callbacks: tuple[object, ...] = (_CREATE(self._create), _JOIN(self._join))
 
@@ -35,20 +39,19 @@ class LateThreads:
     def start(self) -> None:
         """Start what has not been started. Raises RuntimeError if the system has no more threads."""
         with self._starting:
-            for thread in self._threads:
-                if thread.ident is None:
-                    thread.start()
+            for run, argument in self._work[len(self._threads) :]:
+                thread = threading.Thread(target=run, args=(argument,), name="onnxruntime", daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     def forget(self) -> None:
         """Release the callbacks, once the session is released."""
         self._callbacks = ()
 
     def _create(self, _options: int, work: int, argument: int) -> int:
-        run: Callable[[int], None] = _WORK(work)
-        self._threads.append(threading.Thread(target=run, args=(argument,), name="onnxruntime", daemon=True))
-        return len(self._threads)
+        self._work.append((_WORK(work), argument))
+        return len(self._work)
 
     def _join(self, handle: int) -> None:
-        thread = self._threads[handle - 1]
-        if thread.ident is not None:
-            thread.join()
+        if handle <= len(self._threads):
+            self._threads[handle - 1].join()
