@@ -16,10 +16,7 @@ ROWS = [(row[1], row[2], re.findall(r"`([^`]+)`", row[3])) for row in pages.tabl
 ENTRIES = (
     "functions/aws/predict/execution_environment.py",
     "functions/gcp/predict/cloud_instance.py",
-    "functions/container/kafka/kafka_main.py",
-    "functions/container/batch/batch_main.py",
-    "functions/container/server/server_main.py",
-    "functions/container/grpc/grpc_main.py",
+    "functions/container/common/container_instance.py",
 )
 CONSTANTS = [(values, names) for _, values, names in ROWS if names[0] != "deadline="]
 

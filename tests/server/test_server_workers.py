@@ -99,9 +99,8 @@ sys.exit(supervise(2, work))
     ],
 )
 def test_a_worker_that_can_never_serve_ends_all(work: str, code: int) -> None:
-    path = os.pathsep.join(
-        map(str, (FUNCTIONS / "container/server", FUNCTIONS / "gcp/predict", FUNCTIONS.parent / "shared"))
-    )
+    functions = ("container/server", "container/common", "gcp/predict")
+    path = os.pathsep.join(map(str, (*(FUNCTIONS / one for one in functions), FUNCTIONS.parent / "shared")))
     command = [sys.executable, "-c", SUPERVISE.format(work=work)]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr

@@ -12,44 +12,26 @@ from typing import NoReturn
 
 from pilotlight.model.lock import load_lock
 from pilotlight_cli import console
-from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.command import interrupted_by_signals, print_log
+from pilotlight_cli.local.container_runtime import ContainerProcess
 from pilotlight_cli.local.function import Function, passed_on
-from pilotlight_cli.local.process import Child, Log, ServeError, free_port
+from pilotlight_cli.local.process import ServeError, free_port
 from pilotlight_cli.local.server import prepare
 from pilotlight_cli.registry.availability import store_of
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.staging.sources import CONTAINER, KAFKA
 from pilotlight_cli.stores import open_store
 
-# https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination: SIGKILL follows 30 s after SIGTERM.
-_STOP_SECONDS = 30
 _POLL_SECONDS = 0.2
 
 
-class KafkaRuntime:
+class KafkaRuntime(ContainerProcess):
     """A consumer; it answers probes on `url`."""
 
     def __init__(self, function: Function) -> None:
-        self.log = Log()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        environ = {**function.environment, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
-        self._child = Child([*isolated_python(), "-m", "kafka_main"], function.folder, environ, self.log)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._child.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """The exit code; None while it runs."""
-        return self._child.exit_code
-
-    def stop(self) -> None:
-        """Stop it as Kubernetes does."""
-        self._child.stop(_STOP_SECONDS)
+        super().__init__("kafka_main", function, {"PORT": str(port)})
 
 
 @contextmanager

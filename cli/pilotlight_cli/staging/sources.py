@@ -24,7 +24,7 @@ WITH_MODEL = (PREDICT, RECORDS, KAFKA, GRPC, BATCH)
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions, and a
 # job's objects in S3 by those of AWS's function for it; its own function for requests is the server.
 CONTAINER = "container"
-_SERVER = "server"
+_SERVER, _COMMON = "server", "common"
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto", "requirements.in", REQUIREMENTS, ".*")
 
@@ -72,6 +72,7 @@ def stage_code(cloud: str, out: Path, function: str = PREDICT) -> None:
             (out / "records_main.py").replace(out / "main.py")
     if cloud == CONTAINER:
         folders = [*(function_folder(one, PREDICT) for one in CLOUDS), function_folder("aws", BATCH)]
+        folders.append(FUNCTIONS / CONTAINER / _COMMON)
         for file in sibling_modules(sorted(out.glob("*.py")), folders):
             shutil.copyfile(file, out / file.name)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
@@ -85,7 +86,7 @@ def function_folder(cloud: str, function: str) -> Path:
     """Return the folder of a function. Raise BuildError if the cloud has no such function."""
     roots = {root.name: root for root in sorted((FUNCTIONS / cloud).iterdir()) if any(root.glob("*.py"))}
     if cloud == CONTAINER:
-        roots = {PREDICT if name == _SERVER else name: root for name, root in roots.items()}
+        roots = {PREDICT if name == _SERVER else name: root for name, root in roots.items() if name != _COMMON}
     if function not in roots:
         raise BuildError(f"{FUNCTIONS / cloud} has no function {function!r}; it has {', '.join(roots)}")
     return roots[function]

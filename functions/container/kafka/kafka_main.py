@@ -11,26 +11,22 @@ gc.disable()
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from threading import Event
-from typing import NoReturn
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
 import cloud_logging
+from container_instance import SIGNALS, end_at_once, fail, platform
 from kafka_consumer import KafkaConsumer, OnCommit
 from kafka_health import Health, serve_probes
 from kafka_properties import reading_properties, writing_properties
 from kafka_settings import KafkaSettings, take_settings
 from kafka_writer import Writer
-from pilotlight.boot import Platform, boot
+from pilotlight.boot import boot
 from pilotlight.errors import PilotlightError, SettingsError
-from pilotlight.fetch import ObjectStore
 from pilotlight.service import Service
 from pilotlight.start.loading import Loader
-from pilotlight.start.machine import here
 
 # What the client says of properties that are for the other one of the two.
 _OTHERS = ("will be ignored by this consumer instance", "will be ignored by this producer instance")
@@ -39,31 +35,20 @@ _OTHERS = ("will be ignored by this consumer instance", "will be ignored by this
 def main() -> None:
     """Score until SIGTERM. Exit with 1 and a line in the log for what cannot go on."""
     stopping = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # until the loop runs, nothing is under way
-        signal.signal(number, lambda number, _: os._exit(128 + number))
+    end_at_once()  # until the loop runs, nothing is under way
     try:
         settings = take_settings(os.environ)
         port = _port(os.environ)
     except SettingsError as error:
-        _fail(error)
-    service, loader = boot(
-        Platform(
-            folder=Path(__file__).parent,
-            stores={"s3": _s3_store, "gs": _gcs_store},
-            reporter=cloud_logging.reporter,
-            deadline=60.0,
-            started=_STARTED,
-            machine=here,
-        ),
-        os.environ,
-    )
+        fail(error)
+    service, loader = boot(platform(_STARTED), os.environ)
     gc.enable()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: stopping.set())
     try:
         _run(service, loader, settings, port, stopping)
     except PilotlightError as error:
-        _fail(error)
+        fail(error)
 
 
 def _run(service: Service, loader: Loader, settings: KafkaSettings, port: int, stopping: Event) -> None:
@@ -100,18 +85,6 @@ def _port(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _s3_store(url: str) -> ObjectStore:
-    from s3_store import S3Store  # noqa: PLC0415 - one of two stores is used
-
-    return S3Store(url, warn=cloud_logging.warn)
-
-
-def _gcs_store(url: str) -> ObjectStore:
-    from gcs_store import GcsStore  # noqa: PLC0415
-
-    return GcsStore(url)
-
-
 def _logger() -> logging.Logger:
     """Return a logger that writes the client's own warnings as lines of the log."""
 
@@ -124,11 +97,6 @@ def _logger() -> logging.Logger:
     logger.propagate = False
     logger.addHandler(Handler(logging.WARNING))
     return logger
-
-
-def _fail(error: PilotlightError) -> NoReturn:
-    cloud_logging.fail(f"{type(error).__name__}: {error}")
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,20 @@ gc.disable()
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import cloud_logging
 import server_batching
 import server_metrics
 import server_run
-from pilotlight.boot import Platform, boot
+from container_instance import end_at_once, fail, platform
+from pilotlight.boot import boot
 from pilotlight.errors import PilotlightError, SettingsError
-from pilotlight.fetch import ObjectStore
 from pilotlight.service import Service
 from pilotlight.start.loading import Loader
 from pilotlight.start.machine import here
 from server_settings import ServerSettings, take_settings
-from server_workers import end_at_once, supervise
+from server_workers import supervise
 
 
 def main() -> NoReturn:
@@ -35,20 +34,11 @@ def main() -> NoReturn:
         settings = take_settings(os.environ, here().processors)
         listener = _bound(settings)
     except SettingsError as error:
-        cloud_logging.fail(f"{type(error).__name__}: {error}")
-        sys.exit(1)
+        fail(error)
     metrics = server_metrics.open_metrics(os.environ)
     try:
         service, loader = boot(
-            Platform(
-                folder=Path(__file__).parent,
-                stores={"s3": _s3_store, "gs": _gcs_store},
-                reporter=server_metrics.counting(metrics, cloud_logging.reporter),
-                deadline=60.0,
-                started=_STARTED,
-                forks=settings.workers > 1,
-                machine=here,
-            ),
+            platform(_STARTED, server_metrics.counting(metrics, cloud_logging.reporter), forks=settings.workers > 1),
             os.environ,
         )
     except PilotlightError:  # `boot` has written its line
@@ -91,18 +81,6 @@ def _bound(settings: ServerSettings) -> socket.socket:
     except OSError as error:
         raise SettingsError(f"PORT {settings.port} of {settings.host} cannot be used: {error.strerror}") from None
     return listener
-
-
-def _s3_store(url: str) -> ObjectStore:
-    from s3_store import S3Store  # noqa: PLC0415 - one of two stores is used
-
-    return S3Store(url, warn=cloud_logging.warn)
-
-
-def _gcs_store(url: str) -> ObjectStore:
-    from gcs_store import GcsStore  # noqa: PLC0415
-
-    return GcsStore(url)
 
 
 if __name__ == "__main__":

@@ -11,20 +11,13 @@ from contextlib import suppress
 from typing import NoReturn
 
 import cloud_logging
+from container_instance import SIGNALS, end_at_once
 
 # A worker that exits with it ends them all: the next one would have the same model. Others are replaced.
 CANNOT_SERVE = 3
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
 # Seconds. A worker that ends sooner is not replaced at once.
 _SOON = 1.0
-
-
-def end_at_once() -> None:
-    """Let signals end this process until it has something to finish: a container's first process ignores them."""
-    for number in _SIGNALS:
-        signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 def supervise(count: int, work: Callable[[], int]) -> int:
@@ -33,7 +26,7 @@ def supervise(count: int, work: Callable[[], int]) -> int:
     `work` returns the exit code of its process.
     """
     workers = _Workers(work)
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, lambda *_: workers.stop())
     for _ in range(count):
         workers.start()
@@ -55,7 +48,7 @@ class _Workers:
 
     def start(self) -> None:
         """Start one, unless they end."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it has handlers of its own, and we its id
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until it has handlers of its own, and we its id
         if not self._is_stopping:
             pid = os.fork()
             if not pid:
