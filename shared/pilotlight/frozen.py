@@ -128,7 +128,7 @@ def _reduce(self: object) -> tuple[type, tuple[object, ...]]:
 
 
 class _Fields:
-    """The fields of a class for `dataclasses`, which makes them itself on access."""
+    """The fields of a class for `dataclasses`, which makes them at the first access; the class then keeps them."""
 
     def __init__(self, defaults: Mapping[str, object]) -> None:
         self._defaults = defaults
@@ -139,6 +139,7 @@ class _Fields:
         fields = [(name, kind, *self._default(name)) for name, kind in owner.__annotations__.items()]
         made: Any = dataclasses.make_dataclass(owner.__name__, fields)
         result: Mapping[str, object] = made.__dataclass_fields__
+        owner.__dataclass_fields__ = result  # type: ignore[attr-defined]
         return result
 
     def _default(self, name: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ with the outputs of the test.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import tempfile
@@ -43,6 +44,8 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the generators' own arithmetic
         tests = sorted(collect_testcases(None), key=lambda test: test.name)
+    publish(next(test for test in tests if test.name == "test_relu"))  # imports once what each child needs
+    gc.freeze()
     for test in tests:
         print(json.dumps({"name": test.name, **tried(test)}), flush=True)
 
