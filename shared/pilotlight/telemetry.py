@@ -1,4 +1,4 @@
-"""What a function logs: a record for each request, each event of records and each cold start.
+"""What a function logs: a record for each request, each event of records and each cold start, and summaries of many.
 
 The function folders write them.
 """
@@ -92,7 +92,20 @@ class Scored:
     trace: Mapping[str, object] = EMPTY
 
 
-Record = ColdStart | Served | Scored
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What many requests together were like, at most one line a minute (`pilotlight.summaries`).
+
+    `event` names the kind. `counts` are the further fields of the line: whole numbers that add up over lines.
+    """
+
+    event: str
+    model_name: str
+    model_version: int
+    counts: Mapping[str, object]
+
+
+Record = ColdStart | Served | Scored | Summary
 Report = Callable[[Record], None]
 
 
@@ -102,6 +115,8 @@ def level(record: Record) -> str:
         return {"ready": "INFO", "waiting": "WARNING"}.get(record.state, "ERROR")
     if isinstance(record, Scored):
         return "ERROR" if record.faults else "WARNING" if record.failed or record.rejected else "INFO"
+    if isinstance(record, Summary):
+        return "INFO"
     if record.status >= 500:
         return "ERROR"
     return "WARNING" if record.status >= 400 else "INFO"
@@ -141,6 +156,9 @@ def fields(record: Record) -> dict[str, object]:
         )
         line = {"event": "records"} | {name: getattr(record, name) for name in (*names, "model_name", "model_version")}
         return line | ({"failures": list(record.failures)} if record.failures else {}) | dict(record.trace)
+    if isinstance(record, Summary):
+        line = {"event": record.event, "model_name": record.model_name, "model_version": record.model_version}
+        return line | dict(record.counts)
     line = {
         "event": "request",
         "request_id": record.request_id,

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "frozen": set(),
     "settings": set(),
     "telemetry": {"settings"},
+    "summaries": {"telemetry"},
     "model": set(),
     "codec": {"model"},
     "fetch": {"model"},

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from pilotlight.codec.encode import to_json
-from pilotlight.telemetry import ColdStart, Record, Report, Scored, Served, fields, is_written, level
+from pilotlight.telemetry import ColdStart, Record, Report, Scored, Served, Summary, fields, is_written, level
 
 _MILLISECONDS = ("Latency", "InitTime")
 _COUNTS = (
@@ -137,7 +137,7 @@ def _metrics(record: Record) -> dict[str, float]:
             "Rows": record.rows,
             "OutOfRange": record.out_of_range,
         }
-    return {} if record.is_probe else _request_metrics(record)
+    return {} if isinstance(record, Summary) or record.is_probe else _request_metrics(record)
 
 
 def _request_metrics(record: Served) -> dict[str, float]:
