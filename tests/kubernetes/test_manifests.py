@@ -68,7 +68,7 @@ def test_all_components_of_prod_can_be_taken_in(packages: Path, tmp_path: Path) 
     documents = kustomize(folder / "overlays/prod")
 
     kinds = [each["kind"] for each in documents]
-    assert sorted(kinds) == sorted(["HTTPRoute", "Ingress", "Namespace", "ServiceMonitor", *RELEASE])
+    assert sorted(kinds) == sorted(["HTTPRoute", "Ingress", "Namespace", "PrometheusRule", "ServiceMonitor", *RELEASE])
     (scaling,) = [each for each in documents if each["kind"] == "HorizontalPodAutoscaler"]
     assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods"]
     assert validate(packages, [scaling], tmp_path).returncode == 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from textwrap import indent
 
 from pilotlight.model.lock import Description
 from pilotlight_cli.assets import ROOT
@@ -15,6 +16,9 @@ from pilotlight_cli.project.folders import NAME, NAME_EXPECTED
 from pilotlight_cli.rendering import RenderUsageError
 
 TEMPLATES = ROOT / "deploy" / "kubernetes"
+
+RULES = ROOT / "deploy" / "compose" / "prometheus" / "rules.yaml"
+_JOB = 'job="pilotlight"'
 
 # https://github.com/distribution/reference: registry and path, then a tag, a digest, or both.
 _IMAGE = re.compile(
@@ -106,7 +110,15 @@ def _fields(release: Release, model: Description) -> dict[str, str]:
         "cpu": release.cpu,
         "memory": memory,
         "scratch": f"{-(-size // _MIB) + 64}Mi",
+        "rules": _rules(release.name),
     }
+
+
+def _rules(name: str) -> str:
+    """Return the alerts for jobs called like the Services, as Prometheus's operator calls them."""
+    _, key, rules = RULES.read_text(encoding="utf-8").partition("groups:")
+    own = rules.replace(_JOB, f'job=~"{name}(-canary)?"')
+    return indent(key + own.rstrip(), "  ")
 
 
 def _memory(model: Description, size: int) -> int:
