@@ -9,7 +9,7 @@ import yaml
 from docs import pages
 from manifests import MANIFESTS
 from pilotlight_cli.rendering.kubernetes import RULES
-from prometheus import needs_prometheus, promtool
+from prometheus import checked, needs_prometheus
 
 CASES = Path(__file__).with_name("rules_test.yaml")
 JOB = 'job="pilotlight"'
@@ -38,7 +38,7 @@ def test_the_reference_has_every_alert() -> None:
 
 @needs_prometheus
 def test_each_alert_rings_for_what_it_watches_and_for_nothing_else() -> None:
-    promtool("test", "rules", CASES)
+    checked("promtool", "test", "rules", CASES)
 
 
 @needs_prometheus
@@ -48,4 +48,4 @@ def test_the_operator_of_a_cluster_gets_the_same_alerts(tmp_path: Path) -> None:
     assert document["spec"] == own
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump(document["spec"]))
-    assert "SUCCESS: 5 rules found" in promtool("check", "rules", "--lint-fatal", file)
+    assert "SUCCESS: 5 rules found" in checked("promtool", "check", "rules", "--lint-fatal", file)
