@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 import grpc_inference_pb2 as pb
-from grpc_calls import serving_grpc
-from harness import Pinned, in_functions_framework, pinned, stored
+from grpc_calls import Serving, serving_grpc
+from harness import Pinned, pinned
 from models import new_seed
 from onnx_models import echo
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages, isolated_python
-from pilotlight_cli.local.grpc_runtime import GrpcRuntime
 
 # Random requests; more by the environment.
 REQUESTS = os.environ.get("GRPC_REQUESTS", "60")
@@ -30,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
 
 
 @pytest.fixture(scope="module")
-def server(model: Pinned) -> Iterator[GrpcRuntime]:
+def server(model: Pinned) -> Iterator[Serving]:
     with serving_grpc(model) as runtime:
         yield runtime
 
@@ -49,16 +48,13 @@ def run(script: str, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_tritonclient_gets_the_same_numbers_over_grpc_and_over_http(
-    model: Pinned, server: GrpcRuntime, tmp_path: Path
-) -> None:
+def test_tritonclient_gets_the_same_numbers_over_grpc_and_over_http(server: Serving, tmp_path: Path) -> None:
     descriptor = tmp_path / "descriptor"
     descriptor.write_bytes(pb.DESCRIPTOR.serialized_pb)
-    with stored("gcp", model) as store, in_functions_framework(model, store) as function:
-        addresses = (server.address, function.url.removeprefix("http://"))
-        run("grpc_client_calls.py", *addresses, REQUESTS, str(new_seed()), str(descriptor))
+    addresses = (server.address, server.runtime.url.removeprefix("http://"))
+    run("grpc_client_calls.py", *addresses, REQUESTS, str(new_seed()), str(descriptor))
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="kserve refuses Python 3.14: its client was not asked")
-def test_kserves_client_gets_what_it_sends(server: GrpcRuntime) -> None:
+def test_kserves_client_gets_what_it_sends(server: Serving) -> None:
     run("grpc_kserve_calls.py", server.address)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from os import kill
 from pathlib import Path
 
 import grpc
@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 import grpc_inference_pb2 as pb
 from catalogue import CATALOGUE
 from catalogue.building import INFER, Wrong, bodied, echo
-from grpc_calls import PATIENCE, Client, as_message, connected, serving_grpc
+from grpc_calls import PATIENCE, Client, Serving, as_message, connected, serving_grpc
 from grpc_codes import CODES
 from grpc_server import HEALTH
 from grpc_service import NAME
@@ -28,14 +28,16 @@ from harness import Pinned, pinned
 from onnx_models import counting, repeating
 from onnx_models import echo as echo_model
 from pilotlight import errors
-from pilotlight_cli.local.grpc_runtime import GrpcRuntime
 from waiting import wait_until
 
 StatusCode = grpc.StatusCode
 LIMIT = 1_000_000
 
+# Calls before a stop under load, and after it; more by the environment.
+CALLS = int(os.environ.get("GRPC_STOP_CALLS", "100"))
 
-def serving(stack: ExitStack, model: Pinned, **settings: str) -> GrpcRuntime:
+
+def serving(stack: ExitStack, model: Pinned, **settings: str) -> Serving:
     """Run a staged server of a model until the stack's end."""
     return stack.enter_context(serving_grpc(model, PILOTLIGHT_MAX_BODY_BYTES=str(LIMIT), **settings))
 
@@ -46,13 +48,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Pinned:
 
 
 @pytest.fixture(scope="module")
-def server(model: Pinned) -> Iterator[GrpcRuntime]:
+def server(model: Pinned) -> Iterator[Serving]:
     with ExitStack() as stack:
         yield serving(stack, model)
 
 
 @pytest.fixture(scope="module")
-def client(server: GrpcRuntime) -> Iterator[Client]:
+def client(server: Serving) -> Iterator[Client]:
     with connected(server.address) as client:
         yield client
 
@@ -281,14 +283,14 @@ def test_unknown_methods_and_services_are_not_implemented(client: Client) -> Non
         assert refused.value.code() == StatusCode.UNIMPLEMENTED
 
 
-def test_a_compressed_message_is_refused_before_it_is_unpacked(server: GrpcRuntime, client: Client) -> None:
+def test_a_compressed_message_is_refused_before_it_is_unpacked(server: Serving, client: Client) -> None:
     import psutil
 
-    before = psutil.Process(server.pid).memory_info().rss
+    before = psutil.Process(server.runtime.pid).memory_info().rss
     bomb = bytes(500_000_000)
     code, details = client.refusal("ModelInfer", bomb, compression=grpc.Compression.Gzip)
     assert code == StatusCode.UNIMPLEMENTED, details
-    assert psutil.Process(server.pid).memory_info().rss - before < 100_000_000
+    assert psutil.Process(server.runtime.pid).memory_info().rss - before < 100_000_000
 
 
 def test_what_is_too_large_exhausts_a_resource(client: Client, tmp_path: Path) -> None:
@@ -313,13 +315,13 @@ def test_the_clients_deadline_ends_the_run(tmp_path: Path) -> None:
         server = serving(stack, model)
         client = stack.enter_context(connected(server.address))
         assert client.refusal("ModelInfer", message, timeout=3)[0] == StatusCode.DEADLINE_EXCEEDED
-        event = server.log.wait_for("request", PATIENCE)
+        event = server.runtime.log.wait_for("request", PATIENCE)
         assert event is not None
         assert (event["status"], event["code"]) == (504, "prediction_timeout")
         assert client.call("ServerLive", pb.ServerLiveRequest()).live
 
 
-def test_open_connections_and_halves_of_requests_hold_nobody_up(server: GrpcRuntime, client: Client) -> None:
+def test_open_connections_and_halves_of_requests_hold_nobody_up(server: Serving, client: Client) -> None:
     host, port = server.address.split(":")
     with ExitStack() as stack:
         for _ in range(50):
@@ -348,10 +350,11 @@ RETRIES = {
 
 
 def test_sigterm_answers_what_is_under_way_while_others_take_over(model: Pinned) -> None:
+    """The server that ends has two processes."""
     message, failed, done = good(), [], threading.Event()
     counts = [0] * 4
     with ExitStack() as stack:
-        leaving, staying = serving(stack, model), serving(stack, model)
+        leaving, staying = serving(stack, model, PILOTLIGHT_SERVER_WORKERS="2"), serving(stack, model)
         client = stack.enter_context(connected(leaving.address, staying.address, service_config=RETRIES))
 
         def load(index: int) -> None:
@@ -365,23 +368,23 @@ def test_sigterm_answers_what_is_under_way_while_others_take_over(model: Pinned)
         stack.callback(done.set)
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(leaving.log.events("request")) >= 100, limit=PATIENCE)
-        kill(leaving.pid, signal.SIGTERM)
-        wait_until(lambda: leaving.exit_code is not None, limit=PATIENCE)
-        reached = sum(counts) + 200
+        wait_until(lambda: len(leaving.runtime.log.events("request")) >= CALLS, limit=PATIENCE)
+        os.kill(leaving.runtime.pid, signal.SIGTERM)
+        wait_until(lambda: leaving.runtime.exit_code is not None, limit=PATIENCE)
+        reached = sum(counts) + CALLS
         wait_until(lambda: sum(counts) >= reached, limit=PATIENCE)
         done.set()
         for thread in threads:
             thread.join()
         assert failed == []
-        assert leaving.exit_code == 0
+        assert leaving.runtime.exit_code == 0
 
 
 def test_a_port_that_is_taken_and_an_unknown_setting_fail_the_start(model: Pinned) -> None:
     from pilotlight_cli.local.process import ServeError
 
-    with ExitStack() as stack, pytest.raises(ServeError, match="unknown setting PILOTLIGHT_GRPC_PORTS"):
-        serving(stack, model, PILOTLIGHT_GRPC_PORTS="1")
+    with ExitStack() as stack, pytest.raises(ServeError, match="unknown setting PILOTLIGHT_SERVER_GRPC"):
+        serving(stack, model, PILOTLIGHT_SERVER_GRPC="1")
 
 
 def test_the_committed_code_is_what_the_protocol_file_generates(tmp_path: Path) -> None:
@@ -392,9 +395,9 @@ def test_the_committed_code_is_what_the_protocol_file_generates(tmp_path: Path) 
         assert (tmp_path / name).read_text() == (FOLDER / name).read_text(), "run 'make proto'"
 
 
-def test_a_line_of_the_log_is_that_of_http(server: GrpcRuntime, client: Client) -> None:
+def test_a_line_of_the_log_is_that_of_http(server: Serving, client: Client) -> None:
     client.call("ModelInfer", good(), metadata=(("x-request-id", "logged"),))
-    wait_until(lambda: any(each["request_id"] == "logged" for each in server.log.events("request")), PATIENCE)
-    (line,) = [each for each in server.log.events("request") if each["request_id"] == "logged"]
+    wait_until(lambda: any(each["request_id"] == "logged" for each in server.runtime.log.events("request")), PATIENCE)
+    (line,) = [each for each in server.runtime.log.events("request") if each["request_id"] == "logged"]
     assert (line["route"], line["status"], line["rows"]) == (f"/{NAME}/ModelInfer", 200, 1)
     assert json.dumps(line["model_name"]) == '"echo"'

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import grpc_inference_pb2 as pb
+from grpc_calls import connected
 from harness import pinned
 from onnx_models import plus
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.process import free_port
 from processes import descendants, python, wait_until_ended
 from waiting import wait_until
 
@@ -42,6 +45,17 @@ def test_serve_once_prints_the_answer_and_the_phases_and_ends(cloud: str, lock: 
     assert '"model_version": 1' in printed
     for phase in ("import", "fetch", "runtime", "load", "total"):
         assert phase in printed
+
+
+def test_the_server_of_a_container_answers_over_grpc_too(lock: Path, store: str) -> None:
+    port = str(free_port())
+    with python(COMMAND, *serve("container", lock, "--store", store, "--grpc-port", port)) as process:
+        said_url(process)
+        with connected(f"127.0.0.1:{port}") as client:
+            assert client.call("ServerReady", pb.ServerReadyRequest()).ready
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

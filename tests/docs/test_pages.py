@@ -17,9 +17,8 @@ import pilotlight
 from docs import pages
 from docs.pages import NOTES, OF_PROJECT, PAGES, Block
 from grpc_codes import CODES
-from grpc_settings import GRPC_SETTINGS
 from kafka_settings import KAFKA_SETTINGS
-from pilotlight.settings import SETTINGS, Setting
+from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Scored, Served, fields
 from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
@@ -91,9 +90,9 @@ NOT_RUN = {
     ("docs/guides/score-a-kafka-topic.md", "it pulls an image"): 1,
     ("docs/guides/score-a-kafka-topic.md", "properties of Kafka's client"): 1,
     ("docs/guides/run-in-a-container.md", "it serves until Ctrl-C"): 1,
-    ("docs/guides/call-over-grpc.md", "it installs the server's packages"): 1,
+    ("docs/guides/call-over-grpc.md", "it serves until Ctrl-C"): 1,
     ("docs/guides/call-over-grpc.md", "it needs the client, and a server; the tests run it on a real one"): 1,
-    ("docs/guides/call-over-grpc.md", "it pulls an image"): 1,
+    ("docs/guides/call-over-grpc.md", "it needs the image, which needs its base"): 1,
     ("docs/guides/call-over-grpc.md", "a part of a manifest"): 1,
     ("docs/guides/call-over-grpc.md", "a client's configuration"): 1,
     ("docs/guides/run-in-a-container.md", "it needs the image, which needs its base"): 1,
@@ -299,12 +298,11 @@ def test_the_settings_table_is_the_code() -> None:
         assert setting.meaning in meaning
 
 
-@pytest.mark.parametrize(("heading", "settings"), [("Kafka", KAFKA_SETTINGS), ("gRPC", GRPC_SETTINGS)])
-def test_the_table_of_a_containers_settings_is_the_code(heading: str, settings: tuple[Setting, ...]) -> None:
-    rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), f"## {heading} settings"))
+def test_the_table_of_kafka_settings_is_the_code() -> None:
+    rows = pages.table(pages.section(pages.read("docs/reference/settings.md"), "## Kafka settings"))
     named = {row[0].strip("`"): row[1:] for row in rows}
-    assert named.keys() == {setting.variable for setting in settings}
-    for setting in settings:
+    assert named.keys() == {setting.variable for setting in KAFKA_SETTINGS}
+    for setting in KAFKA_SETTINGS:
         default, meaning = named[setting.variable]
         without = "empty" if setting.is_valid("") else "none; it must be set"
         assert default.strip("`") == (setting.default or without), setting.name
@@ -327,7 +325,7 @@ def test_the_table_of_grpc_codes_is_the_code() -> None:
 def test_the_settings_that_a_page_names_exist(page: str) -> None:
     named = set(re.findall(r"\bPILOTLIGHT_[A-Z_]+\b", pages.read(page)))
     of_commands = {get_args(kind)[1].envvar for kind in (MaxMemory, MaxSeconds)}
-    of_containers = {setting.variable for setting in (*KAFKA_SETTINGS, *SERVER_SETTINGS, *GRPC_SETTINGS)}
+    of_containers = {setting.variable for setting in (*KAFKA_SETTINGS, *SERVER_SETTINGS)}
     named = {name for name in named if not name.startswith("PILOTLIGHT_KAFKA_CLIENT_")} - {"PILOTLIGHT_KAFKA_"}
     of_functions = {setting.variable for setting in SETTINGS}
     of_batch = set(BATCH["Resources"]["BatchFunction"]["Properties"]["Environment"]["Variables"])

@@ -21,7 +21,7 @@ from pilotlight_cli.local.stores import EmbeddedStore
 from stalls import stalls
 from waiting import wait_until
 
-TRIES = 20
+TRIES = int(os.environ.get("STOP_TRIES", "20"))
 PROMISE = 2.0  # seconds, of Cloud Run's 10, on a processor of one's own
 
 # functions-framework has four threads a CPU: with one of those all of this is under way at the same time.

@@ -69,9 +69,20 @@ def test_all_components_of_prod_can_be_taken_in(packages: Path, tmp_path: Path) 
 
     kinds = [each["kind"] for each in documents]
     assert sorted(kinds) == sorted(["HTTPRoute", "Ingress", "Namespace", "PrometheusRule", "ServiceMonitor", *RELEASE])
-    (scaling,) = [each for each in documents if each["kind"] == "HorizontalPodAutoscaler"]
+    found = {each["kind"]: each for each in documents}
+    patched = [
+        found[kind] for kind in ("HorizontalPodAutoscaler", "Deployment", "Service", "NetworkPolicy", "ConfigMap")
+    ]
+    scaling, deployment, service, policy, settings = patched
     assert [each["type"] for each in scaling["spec"]["metrics"]] == ["Resource", "Pods"]
-    assert validate(packages, [scaling], tmp_path).returncode == 0
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert [ports[port["targetPort"]] for port in service["spec"]["ports"]] == [8080, 8081]
+    assert [ports[port["port"]] for port in policy["spec"]["ingress"][0]["ports"]] == [8080, 8081]
+    assert settings["data"].keys() == {"PILOTLIGHT_STORE", "PILOTLIGHT_SERVER_GRPC_PORT"}
+    assert settings["data"]["PILOTLIGHT_SERVER_GRPC_PORT"] == str(ports["grpc"])
+    assert container["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+    assert validate(packages, patched, tmp_path).returncode == 0
 
 
 @needs_kubectl

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+import grpc_inference_pb2 as pb
 from containers import Built, Container, running, sample_image
+from grpc_calls import connected
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.client import send
 from pilotlight_cli.pinning.requirements import pins
 from repository import LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
+GRPC = {"PILOTLIGHT_SERVER_GRPC_PORT": "8081"}
 VOLUME = f"--volume={SAMPLE / 'store'}:/store:ro"
 STORE = {"PILOTLIGHT_STORE": "file:///store"}
 
@@ -27,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
 @pytest.fixture(scope="module")
 def container(built: Built) -> Iterator[Container]:
-    with running(built.image, STORE, VOLUME, "--cpus=2", "--health-interval", "1s") as found:
+    with running(built.image, {**STORE, **GRPC}, VOLUME, "--cpus=2", "--health-interval", "1s") as found:
         found.wait_until_ready()
         yield found
 
@@ -67,6 +70,12 @@ def test_prometheus_gets_the_requests_of_the_container(container: Container) -> 
     send(container.url, *sample_request())
     text = requests.get(f"{container.url}/metrics", timeout=60).text
     assert 'pilotlight_requests_total{model="breast-cancer",route="/predict",status="2xx",version="1"}' in text
+
+
+def test_a_client_of_grpc_asks_the_same_processes(container: Container) -> None:
+    with connected(f"{container.own_address}:8081") as client:
+        name = load_lock(LOCK).model.name
+        assert client.call("ModelReady", pb.ModelReadyRequest(name=name)).ready
 
 
 def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(built: Built) -> None:

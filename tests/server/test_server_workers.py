@@ -112,6 +112,7 @@ def test_a_worker_that_can_never_serve_ends_all(work: str, code: int) -> None:
     [
         ({"PILOTLIGHT_SERVER_WORKERS": "many"}, "SettingsError: PILOTLIGHT_SERVER_WORKERS is 'many'; expected"),
         ({"PORT": "taken"}, "of 127.0.0.1 cannot be used: Address already in use"),
+        ({"PILOTLIGHT_SERVER_GRPC_PORT": "taken"}, "of 127.0.0.1 cannot be used: Address already in use"),
         ({"PILOTLIGHT_STORE": "nowhere"}, "SettingsError: PILOTLIGHT_STORE is 'nowhere'; expected"),
     ],
 )
@@ -119,8 +120,9 @@ def test_a_start_that_cannot_succeed_ends_with_one_line(
     settings: dict[str, str], message: str, model: Pinned, store: EmbeddedStore
 ) -> None:
     with prepared("container", model, store, {}) as function, socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1]) if settings.get("PORT") == "taken" else "0"
-        environ = {**function.environment, "PILOTLIGHT_SERVER_HOST": "127.0.0.1", **settings, "PORT": port}
+        taken = str(listener.getsockname()[1])
+        settings = {name: value.replace("taken", taken) for name, value in settings.items()}
+        environ = {**function.environment, "PILOTLIGHT_SERVER_HOST": "127.0.0.1", "PORT": "0", **settings}
         command = [*isolated_python(), "-m", "server_main"]
         done = subprocess.run(
             command, cwd=Path(function.folder), env=environ, capture_output=True, text=True, timeout=60, check=False

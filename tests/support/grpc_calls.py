@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -16,9 +17,11 @@ import grpc_inference_pb2 as pb
 from catalogue.building import HEADER
 from grpc_service import NAME
 from grpc_tensors import _FIELDS as FIELDS
-from harness import Pinned, prepared
+from harness import Pinned, in_server
 from pilotlight.model.tensor import DATATYPES
-from pilotlight_cli.local.grpc_runtime import GrpcRuntime, grpc_runtime
+from pilotlight_cli.local.container_runtime import GRPC_PORT
+from pilotlight_cli.local.functions_runtime import FunctionsRuntime
+from pilotlight_cli.local.process import free_port
 from pilotlight_cli.local.stores import EmbeddedStore
 
 # Seconds. Nothing may take that long: a call that hangs fails with DEADLINE_EXCEEDED instead of what is expected.
@@ -61,12 +64,21 @@ def connected(*addresses: str, service_config: object = None) -> Iterator[Client
         yield Client(channel)
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A server that answers over gRPC on `address`, and over HTTP."""
+
+    address: str
+    runtime: FunctionsRuntime
+
+
 @contextmanager
-def serving_grpc(model: Pinned, **settings: str) -> Iterator[GrpcRuntime]:
-    """Run a staged server of a model."""
-    store = EmbeddedStore(model.store.url, {})
-    with prepared("container", model, store, settings, "grpc") as function, grpc_runtime(function) as runtime:
-        yield runtime
+def serving_grpc(model: Pinned, **settings: str) -> Iterator[Serving]:
+    """Run a staged server of a model, in one process unless the settings say otherwise."""
+    port = str(free_port())
+    settings = {"PILOTLIGHT_SERVER_WORKERS": "1", GRPC_PORT: port, **settings}
+    with in_server(model, EmbeddedStore(model.store.url, {}), **settings) as runtime:
+        yield Serving(f"127.0.0.1:{port}", runtime)
 
 
 def as_message(path: str, body: bytes, headers: Mapping[str, str]) -> pb.ModelInferRequest | None:

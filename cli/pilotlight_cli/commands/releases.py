@@ -167,7 +167,7 @@ def build(
         typer.Option(
             "--function",
             help="Function to package: predict or records; on AWS batch, hooks, authorizer; in a container batch, "
-            "grpc, kafka.",
+            "kafka.",
         ),
     ] = "predict",
     out: Annotated[

@@ -73,6 +73,12 @@ def serve(
         ),
     ] = None,
     port: Port = 8080,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            "--grpc-port", min=1, max=65535, help="Port for gRPC, with --cloud container.", show_default=False
+        ),
+    ] = None,
     compare: Annotated[
         str,
         typer.Option(
@@ -88,10 +94,13 @@ def serve(
     from pilotlight_cli.local.command import run_serve
     from pilotlight_cli.local.verify import usual_cloud
     from pilotlight_cli.registry.availability import project_store
+    from pilotlight_cli.staging.sources import CONTAINER
 
     path = selected(model, lock).lock
     served = cloud or usual_cloud(store or project_store(path.parent), clouds_of(lock))
-    run_serve(served, path, store, port, compare, once=once)
+    if grpc_port is not None and served != CONTAINER:
+        raise typer.BadParameter(f"--cloud {served} has no gRPC; use --cloud {CONTAINER}", param_hint="--grpc-port")
+    run_serve(served, path, store, port, compare, grpc_port=grpc_port, once=once)
 
 
 def consume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from rich.table import Table
 from pilotlight.model.lock import GOLDEN, load_lock
 from pilotlight_cli import console
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.container_runtime import GRPC_PORT
 from pilotlight_cli.local.page import PATH, title
 from pilotlight_cli.local.process import Log, ServeError, parse_event
 from pilotlight_cli.local.server import Server, serving
@@ -36,32 +38,40 @@ _MAX_WIDTH = 200  # characters of a request
 _POLL_SECONDS = 0.2
 
 
-def run_serve(cloud: str, lock: Path, store: str | None, port: int, compare: str, *, once: bool) -> None:
+def run_serve(
+    cloud: str, lock: Path, store: str | None, port: int, compare: str, *, grpc_port: int | None, once: bool
+) -> None:
     """Serve until a signal; with `once`, until the first response is printed.
 
     The page can ask the store's other versions of the model; `compare`, if given, starts at once beside the pinned one.
+    `grpc_port`, if given, is for the server of a container, which then speaks gRPC too.
     Ctrl-C and SIGTERM stop everything that was started, without an error. Raise PilotlightError.
     """
     try:
         with interrupted_by_signals():
-            _serve(cloud, lock, store, port, compare, once=once)
+            _serve(cloud, lock, store, port, compare, grpc_port=grpc_port, once=once)
     except KeyboardInterrupt:
         console.messages().print("Stopped.")
 
 
-def _serve(cloud: str, lock: Path, store: str | None, port: int, compare: str, *, once: bool) -> None:
+def _serve(
+    cloud: str, lock: Path, store: str | None, port: int, compare: str, *, grpc_port: int | None, once: bool
+) -> None:
     pinned = load_lock(lock)
     name = title(pinned.model)
     console.messages().print(f"Starting {name} in {_RUNTIMES[cloud]}", soft_wrap=True)
     golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
     source = store or store_of(lock)
     compared = title(resolve(open_store(source), compare).model) if compare else ""
+    environ = os.environ if grpc_port is None else {**os.environ, GRPC_PORT: str(grpc_port)}
     with (
         versions_of(Served(pinned.model, golden), cloud, lock, source, compared) as versions,
-        serving(cloud, lock, store, port, in_front=versions.in_front) as server,
+        serving(cloud, lock, store, port, environ=environ, in_front=versions.in_front) as server,
     ):
         _, printed = server.log.since(0)
         console.output().print(f"{name} answers on {server.url}", soft_wrap=True)
+        if grpc_port is not None:
+            console.output().print(f"Over gRPC it answers on 127.0.0.1:{grpc_port}", soft_wrap=True)
         if not once:
             console.output().print(f"A page to try it: {server.url}{PATH}", soft_wrap=True)
         console.output().print()

@@ -10,6 +10,9 @@ from pilotlight_cli.local.function import Function
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from pilotlight_cli.local.process import Child, Log
 
+# The server's setting of the port for gRPC.
+GRPC_PORT = "PILOTLIGHT_SERVER_GRPC_PORT"
+
 _START_SECONDS = 240
 
 # https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination: SIGKILL follows 30 s after SIGTERM.

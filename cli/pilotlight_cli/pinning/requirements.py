@@ -30,7 +30,7 @@ PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
 # The locks of functions that need packages of their own.
 FUNCTION_LOCKS = tuple(
     FUNCTIONS / place / "requirements.lock"
-    for place in ("aws/batch", "container/batch", "container/grpc", "container/kafka", "container/server")
+    for place in ("aws/batch", "container/batch", "container/kafka", "container/server")
 )
 
 # Nothing of the machine may get into the file: no index host, no path, no configuration of the working directory.

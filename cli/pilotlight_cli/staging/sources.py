@@ -18,13 +18,13 @@ from pilotlight_cli.staging.closure import imported_modules, sibling_modules
 from pilotlight_cli.staging.package import BuildError
 
 # The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
-PREDICT, RECORDS, KAFKA, GRPC, BATCH = "predict", "records", "kafka", "grpc", "batch"
-WITH_MODEL = (PREDICT, RECORDS, KAFKA, GRPC, BATCH)
+PREDICT, RECORDS, KAFKA, BATCH = "predict", "records", "kafka", "batch"
+WITH_MODEL = (PREDICT, RECORDS, KAFKA, BATCH)
 
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions, and a
 # job's objects in S3 by those of AWS's function for it; its own function for requests is the server.
 CONTAINER = "container"
-_SERVER, _COMMON = "server", "common"
+_SERVER, _SHARED = "server", ("common", "grpc")
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto", "requirements.in", REQUIREMENTS, ".*")
 
@@ -72,7 +72,7 @@ def stage_code(cloud: str, out: Path, function: str = PREDICT) -> None:
             (out / "records_main.py").replace(out / "main.py")
     if cloud == CONTAINER:
         folders = [*(function_folder(one, PREDICT) for one in CLOUDS), function_folder("aws", BATCH)]
-        folders.append(FUNCTIONS / CONTAINER / _COMMON)
+        folders += [FUNCTIONS / CONTAINER / name for name in _SHARED]
         for file in sibling_modules(sorted(out.glob("*.py")), folders):
             shutil.copyfile(file, out / file.name)
     engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
@@ -86,7 +86,7 @@ def function_folder(cloud: str, function: str) -> Path:
     """Return the folder of a function. Raise BuildError if the cloud has no such function."""
     roots = {root.name: root for root in sorted((FUNCTIONS / cloud).iterdir()) if any(root.glob("*.py"))}
     if cloud == CONTAINER:
-        roots = {PREDICT if name == _SERVER else name: root for name, root in roots.items() if name != _COMMON}
+        roots = {PREDICT if name == _SERVER else name: root for name, root in roots.items() if name not in _SHARED}
     if function not in roots:
         raise BuildError(f"{FUNCTIONS / cloud} has no function {function!r}; it has {', '.join(roots)}")
     return roots[function]

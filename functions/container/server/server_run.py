@@ -23,6 +23,7 @@ from server_protocol import KEEP_ALIVE, Protocol
 from server_workers import CANNOT_SERVE
 
 if TYPE_CHECKING:
+    from grpc_server import GrpcServer
     from pilotlight.service import Service
     from pilotlight.start.loading import Loader
 
@@ -37,11 +38,18 @@ _BACKLOG = 2048
 
 
 def serve(
-    service: Service, loader: Loader, listener: socket.socket, environ: Mapping[str, str], parent: int, *, threads: int
+    service: Service,
+    loader: Loader,
+    listener: socket.socket,
+    environ: Mapping[str, str],
+    parent: int,
+    *,
+    threads: int,
+    beside: GrpcServer | None = None,
 ) -> int:
     """Answer requests until SIGTERM, SIGINT or the end of the process `parent`; return the exit code.
 
-    `threads` run the requests that may take long.
+    `threads` run the requests that may take long. A server `beside` this one ends with it.
     """
     config = uvicorn.Config(
         Application(service, loader, environ, threads=threads),
@@ -58,17 +66,18 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
-    server = _Server(config, loader, parent)
+    server = _Server(config, loader, parent, beside)
     server.run([listener])
     return server.exit_code
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, loader: Loader, parent: int) -> None:
+    def __init__(self, config: uvicorn.Config, loader: Loader, parent: int, beside: GrpcServer | None) -> None:
         super().__init__(config)
         self.exit_code = 0
         self._loader = loader
         self._parent = parent
+        self._beside = beside
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -87,5 +96,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is under way and what comes within a moment, and close each connection with its reply."""
         Protocol.is_leaving = True
+        ending = asyncio.to_thread(self._beside.stop, _GRACE) if self._beside else asyncio.sleep(0)
+        await asyncio.gather(ending, self._close(sockets))
+
+    async def _close(self, sockets: list[socket.socket] | None) -> None:
         await asyncio.sleep(_LEAVE)
         await super().shutdown(sockets)

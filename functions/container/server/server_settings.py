@@ -13,14 +13,23 @@ _THREADS = f"{PREFIX}THREADS"
 _MAX_WORKERS = 256
 _MAX_BATCH = 1024
 _MAX_WAIT_MS = 1000
+_MAX_PORT = 65535
 
 
-def _is_whole(value: str, most: int) -> bool:
-    return value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= most
+def _is_whole(value: str, most: int, least: int = 1) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most
+
+
+def _is_port(value: str) -> bool:
+    return not value or _is_whole(value, _MAX_PORT, 0)
 
 
 SERVER_SETTINGS = (
     Setting("SERVER_HOST", "the address to listen on", "0.0.0.0", bool, "an address"),  # noqa: S104 - in a container
+    Setting("SERVER_HTTP_PORT", "the port for HTTP, if `PORT` is not", "", _is_port, "a port's number, or nothing"),
+    Setting(
+        "SERVER_GRPC_PORT", "the port for gRPC, which is off without it", "", _is_port, "a port's number, or nothing"
+    ),
     Setting(
         "SERVER_WORKERS",
         "how many processes answer requests",
@@ -47,10 +56,11 @@ SERVER_SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The values of SERVER_SETTINGS, and PORT. `batch` is in rows, `wait` in seconds."""
+    """The values of SERVER_SETTINGS, and PORT. `batch` is in rows, `wait` in seconds. No `grpc_port` is no gRPC."""
 
     host: str
     port: int
+    grpc_port: int | None
     workers: int
     batch: int
     wait: float
@@ -67,10 +77,11 @@ def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerS
     unknown = next((name for name in found if name not in known), None)
     if unknown is not None:
         raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
-    host, given, batch, wait_ms = (_value(setting, found) for setting in SERVER_SETTINGS)
+    host, http_port, grpc_port, given, batch, wait_ms = (_value(setting, found) for setting in SERVER_SETTINGS)
+    port = int(http_port) if http_port else _port(environ)
     workers = int(given or processors)
     environ[_THREADS] = environ.get(_THREADS) or str(max(1, processors // workers))
-    return ServerSettings(host, _port(environ), workers, int(batch), int(wait_ms) / 1000)
+    return ServerSettings(host, port, int(grpc_port) if grpc_port else None, workers, int(batch), int(wait_ms) / 1000)
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> str:
@@ -82,6 +93,6 @@ def _value(setting: Setting, environ: Mapping[str, str]) -> str:
 
 def _port(environ: Mapping[str, str]) -> int:
     text = environ.get("PORT", "8080")
-    if not text.isdecimal() or int(text) > 65535:
+    if not text or not _is_port(text):
         raise SettingsError(f"PORT is {text!r}; expected a port's number")
     return int(text)
