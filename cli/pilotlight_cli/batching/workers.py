@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,7 +68,8 @@ def scoring(setup: Setup, shards: Sequence[Shard], workers: int) -> Iterator[que
             thread.join()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with suppress(BrokenPipeError):  # of what it did not read any more
+                        stream.close()
 
 
 def _start(setup: Setup) -> subprocess.Popen[str]:

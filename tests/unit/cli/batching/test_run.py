@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +28,7 @@ from pilotlight.files.planning import make_plan
 from pilotlight.files.shards import Job, Summary
 from pilotlight.files.sources import BatchUsageError
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.batching import BatchFailed
+from pilotlight_cli.batching import BatchFailed, workers
 from pilotlight_cli.batching import output as outputs
 from pilotlight_cli.batching.estimate import estimate
 from pilotlight_cli.batching.output import OWNER, Output, output_store
@@ -289,7 +290,17 @@ def test_a_worker_that_dies_is_named(rows: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     kill = "import os, sys\nif 'pilotlight_cli.batching.worker' in sys.orig_argv: os.kill(os.getpid(), 9)\n"
     (tmp_path / "sitecustomize.py").write_text(kill)
-    with pytest.raises(BatchFailed, match=r"the start: the process was killed by signal 9; did it run out of memory\?"):
+    start, named = workers._start, r"the start: the process was killed by signal 9; did it run out of memory\?"
+    with pytest.raises(BatchFailed, match=named):
+        scored(ask(rows, tmp_path / "out"))
+
+    def dead(setup: workers.Setup) -> subprocess.Popen[str]:
+        process = start(setup)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(workers, "_start", dead)
+    with pytest.raises(BatchFailed, match=named):
         scored(ask(rows, tmp_path / "out"))
 
 
