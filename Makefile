@@ -81,7 +81,7 @@ $(CHECKERS)/.done: $(UV) tools/checkers.txt
 # concurrency (115), a queue for failures (116) and a VPC (117), since the API throttles and waits for each answer, and
 # parameters are for the rest; keys of one's own for logs (158) and variables (173), which have no body and no secret.
 CHECKOV := $(CHECKERS)/bin/checkov --skip-download --quiet --compact
-validate: $(VENV)/.run $(CHECKERS)/.done  ## Check AWS templates, their translation, the Dockerfile, Kubernetes manifests, workflows and issue forms
+validate: $(VENV)/.run $(CHECKERS)/.done  ## Check AWS templates, their translation, the Dockerfile, Kubernetes manifests, the Compose file, workflows and issue forms
 	@$(SAM) validate --lint --template template.yaml
 	@$(SAM) validate --lint --template bootstrap.yaml
 	@$(BIN)/python tools/translate.py $(TRANSLATION)
@@ -95,6 +95,7 @@ validate: $(VENV)/.run $(CHECKERS)/.done  ## Check AWS templates, their translat
 	@# The kustomizations give the image and the namespace, which these three checks look for in each file.
 	@$(CHECKOV) --framework kubernetes --skip-check CKV_K8S_14,CKV_K8S_21,CKV_K8S_43 \
 		--directory examples/kubernetes
+	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose/compose.yaml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.github-workflows \
 		.github/workflows/*.yml starter/github/workflows/*.yml
 	@$(CHECKERS)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

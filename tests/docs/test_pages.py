@@ -63,6 +63,10 @@ NOT_RUN = {
     ("docs/guides/score-files.md", "it needs an account of AWS"): 2,
     ("docs/guides/score-files.md", "pip installs the extra from the index"): 1,
     (
+        "docs/guides/watch-a-server.md",
+        "it pulls images; tests/server/test_server_container.py runs the file with stand-ins",
+    ): 2,
+    (
         "docs/guides/run-in-a-browser.md",
         "tests/contract/test_export_web.py runs it with its own copy",
     ): 1,

@@ -1,19 +1,27 @@
-"""The server in its container: built by Docker, on a disk that it cannot write."""
+"""The server in its container: built by Docker, on a disk that it cannot write; alone and under Compose."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
+import boto3
 import pytest
 import requests
 
 import grpc_inference_pb2 as pb
+from compose import SECRET, SERVICES, composed, needs_compose
 from containers import Built, Container, running, sample_image
 from grpc_calls import connected
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.client import send
+from pilotlight_cli.local.stores import acting_in
 from pilotlight_cli.pinning.requirements import pins
+from pilotlight_cli.registry.availability import ensure_published
+from pilotlight_cli.stores import open_store
+from prometheus import COMPOSE, Prometheus, needs_prometheus
 from repository import LOCK, SAMPLE, sample_request
 from waiting import wait_until
 
@@ -86,3 +94,36 @@ def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(buil
         assert (start["state"], start["model_name"]) == ("ready", load_lock(LOCK).model.name)
         assert container.stop(25) == 0
         assert '"severity":"ERROR"' not in container.log
+
+
+def test_composed_images_are_pinned_and_ports_are_this_machines_alone() -> None:
+    for name, service in SERVICES.items():
+        assert name == "server" or re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?", service["image"]), name
+        assert all(port.startswith("127.0.0.1:$") for port in service["ports"]), name
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert (COMPOSE / source).exists() if source.startswith("./") else source == name
+
+
+@needs_compose
+@needs_prometheus
+def test_composed_it_gets_its_model_from_the_store_and_prometheus_watches_it(built: Built, tmp_path: Path) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "pilotlight", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
+    with composed(built.image, tmp_path) as services:
+        services("up", "--detach", "store", "prometheus", "alertmanager")
+        wait_until(lambda: send(services.url("store"), "/_ministack/health").status == 200, limit=120)
+        with acting_in({"AWS_ENDPOINT_URL_S3": services.url("store"), **keys}):
+            client = boto3.client("s3")
+            client.create_bucket(Bucket="models")
+            client.close()
+            ensure_published(LOCK, open_store("s3://models"))
+
+        services("up", "--detach", "server")
+
+        wait_until(lambda: send(services.url("server"), "/health/ready").status == 200, limit=120)
+        answer = send(services.url("server"), *sample_request())
+        assert (answer.status, answer.document["prediction"]) == (200, "malignant")
+        prometheus = Prometheus(services.url("prometheus"))
+        wait_until(lambda: bool(prometheus.query('pilotlight_requests_total{job="pilotlight"} > 0')), limit=120)
+        assert len(prometheus.rules()) == 5
+        assert prometheus.alertmanagers() == ["http://alertmanager:9093/api/v2/alerts"]

@@ -58,6 +58,11 @@ class Prometheus:
         groups = requests.get(f"{self.url}/api/v1/rules", timeout=60).json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
+    def alertmanagers(self) -> list[str]:
+        """Return the URLs that alerts are sent to."""
+        found = requests.get(f"{self.url}/api/v1/alertmanagers", timeout=60).json()["data"]["activeAlertmanagers"]
+        return [each["url"] for each in found]
+
 
 @contextmanager
 def watching(folder: Path, target: str, webhook: str) -> Iterator[Prometheus]:
