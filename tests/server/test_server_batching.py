@@ -93,6 +93,24 @@ def test_callers_up_to_a_full_batch_run_as_one_and_get_their_own_rows() -> None:
     assert doubling.runs == [8]
 
 
+def test_each_run_tells_its_rows_the_waits_of_its_requests_and_who_waits() -> None:
+    doubling, told = Doubling(), list[tuple[int, Sequence[float], int]]()
+    model, batches = FunctionModel(doubling), Batches(2, LATER / 2, lambda *run: told.append(run))
+    doubling.goes_on.clear()
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(batches.predict, model, rows_of(number), LATER) for number in (1.0, 2.0)]
+        assert doubling.is_held.wait(LATER)
+        began = time.monotonic()
+        calls += [pool.submit(batches.predict, model, rows_of(number), LATER) for number in (3.0, 4.0)]
+        wait_until(lambda: batches._waiting == 2, LATER)
+        time.sleep(0.1)
+        doubling.goes_on.set()
+        assert [call.result(LATER)[0].values() for call in calls] == [[2.0], [4.0], [6.0], [8.0]]
+    assert [(rows, waiting) for rows, _, waiting in told] == [(2, 2), (2, 2)]
+    assert all(0.1 <= wait < time.monotonic() - began for wait in told[1][1])
+    assert batches._waiting == 0
+
+
 def test_a_batch_that_is_not_full_runs_when_its_first_caller_has_waited() -> None:
     doubling = Doubling()
     assert predictions(Batches(1000, 0.2), FunctionModel(doubling), [1.0]) == [[2.0]]
@@ -210,7 +228,7 @@ def test_one_row_a_batch_changes_nothing() -> None:
 def _is_left(signature: Signature, rows: int) -> None:
     subject = service(signature, tuple)
     before = subject.plane.predict
-    join_requests(subject, rows, 0.01)
+    join_requests(subject, rows, 0.01, lambda *_: None)
     assert subject.plane.predict is before
     assert not subject.may_wait
 
@@ -256,7 +274,7 @@ def test_random_requests_at_once_get_the_bytes_that_they_get_alone() -> None:
         return _sum(inputs)
 
     alone, joined = service(PAIR, _sum), service(PAIR, counted)
-    join_requests(joined, 16, 0.005)
+    join_requests(joined, 16, 0.005, lambda *_: None)
     asked = good = 0
     for _ in range(ROUNDS):
         requests_made = [_request(random) for _ in range(24)]

@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+import grpc_inference_pb2 as pb
 from docs import pages
+from grpc_calls import Serving, connected, serving_grpc
 from harness import in_server, sample, stored
-from pilotlight.http.routes import ROUTES
+from pilotlight_cli.assets import FUNCTIONS
 from pilotlight_cli.local.functions_runtime import FunctionsRuntime
 from processes import children
 from repository import sample_request
@@ -26,10 +30,15 @@ MODEL = {"model": "breast-cancer", "version": "1"}
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FunctionsRuntime]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     model = sample(tmp_path_factory.mktemp("sample"))
-    with stored("gcp", model) as store, in_server(model, store, PILOTLIGHT_SERVER_WORKERS="2") as found:
+    with serving_grpc(model, PILOTLIGHT_SERVER_WORKERS="2", PILOTLIGHT_SERVER_BATCH="64") as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def runtime(server: Serving) -> FunctionsRuntime:
+    return server.runtime
 
 
 def scraped(runtime: FunctionsRuntime) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -80,17 +89,78 @@ def test_the_phases_of_the_start_are_kept(runtime: FunctionsRuntime) -> None:
     assert all(value(runtime, "pilotlight_start_seconds", phase=phase) > 0 for phase in ("import", "load", "total"))
 
 
-def test_whatever_is_requested_there_are_at_most_200_series(runtime: FunctionsRuntime) -> None:
-    for route in ROUTES:
-        path = route.path.format(m="breast-cancer", v="1")
-        ask(runtime, path)
-        ask(runtime, path, {})
-    for number in range(50):
-        ask(runtime, f"/path/{number}")
-    assert 40 < len(scraped(runtime)) <= 200
+def test_calls_over_grpc_are_counted_by_their_code_too(server: Serving, runtime: FunctionsRuntime) -> None:
+    errors = value(runtime, "pilotlight_errors_total", code="not_found", status="404")
+    for _ in range(8):
+        with connected(server.address) as client:  # on a connection of its own, which either worker may get
+            client.call("ServerReady", pb.ServerReadyRequest())
+            client.call("ModelMetadata", pb.ModelMetadataRequest(name="breast-cancer"))
+            assert client.refusal("ModelInfer", pb.ModelInferRequest(model_name="other"))[0].name == "NOT_FOUND"
+    found = {labels: count for (name, labels), count in scraped(runtime).items() if "grpc" in name}
+    assert found == {
+        frozenset({**MODEL, "method": method, "code": code}.items()): 8
+        for method, code in (("ModelMetadata", "OK"), ("ModelInfer", "NOT_FOUND"))
+    }
+    route = "/inference.GRPCInferenceService/ModelInfer"
+    assert value(runtime, "pilotlight_requests_total", route=route, status="4xx") == 8
+    assert value(runtime, "pilotlight_errors_total", code="not_found", status="404") == errors + 8
 
 
-def test_the_names_are_those_of_the_reference_and_follow_the_rules_of_prometheus(runtime: FunctionsRuntime) -> None:
+def test_runs_of_requests_that_arrive_together_are_measured(runtime: FunctionsRuntime) -> None:
+    names = ("pilotlight_batch_rows_sum", "pilotlight_batch_wait_seconds_count")
+    before = [value(runtime, name) for name in names]
+    path, body = sample_request()
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: ask(runtime, path, body), range(40))) == {200}
+    assert [value(runtime, name) for name in names] == [count + 40 for count in before]
+    runs = value(runtime, "pilotlight_batch_rows_count")
+    assert 0 < runs == value(runtime, "pilotlight_batch_queue_count")
+    assert value(runtime, "pilotlight_batch_queue_sum") >= runs
+    assert value(runtime, "pilotlight_batch_wait_seconds_sum") > 0
+
+
+WORST = """
+import os
+from itertools import product
+from grpc_codes import CODES
+from pilotlight import errors
+from pilotlight.http.routes import ROUTES
+from pilotlight.telemetry import ColdStart, Served
+from server_metrics import exposition, open_metrics
+def kinds(kind):
+    return [kind, *(each for child in kind.__subclasses__() for each in kinds(child))]
+metrics = open_metrics(os.environ)
+refusals = [("", 200, 1), *((kind.code, kind.status, 0) for kind in kinds(errors.RequestError))]
+methods = ["ModelInfer", "ModelMetadata", "ModelReady", "ServerLive", "ServerMetadata", "ServerReady"]
+paths = ["", *(route.path for route in ROUTES), *("/inference.GRPCInferenceService/" + name for name in methods)]
+for path, (code, status, rows) in product(paths, refusals):
+    metrics.count(Served("id", "POST", path, status, 1.0, "model", 1, rows=rows, code=code))
+phases = "import lock fetch runtime load prime reload total".split()
+metrics.count(ColdStart("ready", "model", 1, dict.fromkeys(phases, 1.0), 0, 1))
+metrics.ran("model", 1, 1, [0.1], 1)
+print(sum(not line.startswith(b"#") for line in exposition("")[1].splitlines()))
+"""
+
+
+def test_whatever_is_requested_there_are_at_most_200_series(tmp_path: Path) -> None:
+    """Every route gets every error, which no request can bring about."""
+    functions = ("container/server", "container/grpc", "gcp/predict")
+    path = os.pathsep.join(map(str, (*(FUNCTIONS / one for one in functions), FUNCTIONS.parent / "shared")))
+    environ = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", WORST], env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert 100 < int(done.stdout) <= 200, done.stdout
+
+
+def test_the_names_are_those_of_the_reference_and_follow_the_rules_of_prometheus(
+    server: Serving, runtime: FunctionsRuntime
+) -> None:
+    path, body = sample_request()
+    assert [ask(runtime, path, body), ask(runtime, path, {})] == [200, 400]
+    with connected(server.address) as client:
+        client.call("ServerMetadata", pb.ServerMetadataRequest())
     accept = "application/openmetrics-text; version=1.0.0"
     text = requests.get(f"{runtime.url}/metrics", headers={"accept": accept}, timeout=60).text
     families = {family.name: family for family in parse_openmetrics(text)}  # type: ignore[no-untyped-call]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 Kind: TypeAlias = "tuple[tuple[tuple[int, ...], bool], ...]"
 """What the inputs of one batch have in common: the shapes without the rows, and whether the values are strings."""
 
+Watch: TypeAlias = "Callable[[int, Sequence[float], int], None]"
+"""Told of a run: its rows, how many seconds each of its requests waited, and how many requests waited as it began."""
+
 
 # Each request that waits for its batch has a thread. More of them wait for a thread first.
 _MAX_THREADS = 128
@@ -29,20 +33,22 @@ def threads(rows: int) -> int:
     return max(THREADS, min(2 * rows, _MAX_THREADS))
 
 
-def join_requests(service: Service, rows: int, seconds: float) -> None:
+def join_requests(service: Service, rows: int, seconds: float, watch: Watch) -> None:
     """Run requests to this service's model together, where its batches may have any size; see `Batches`."""
     if rows > 1 and service.model.signature.batch == -1:
-        service.plane.predict = Batches(rows, seconds).predict
+        service.plane.predict = Batches(rows, seconds, watch).predict
         service.may_wait = True
 
 
 class Batches:
     """Joins predictions that threads ask for at the same time. Each gets its own rows, or its own error."""
 
-    def __init__(self, rows: int, seconds: float) -> None:
+    def __init__(self, rows: int, seconds: float, watch: Watch = lambda *_: None) -> None:
         """Limit a batch to `rows` rows, and the time that the first of its callers waits for others."""
         self._rows = rows
         self._seconds = seconds
+        self._watch = watch
+        self._waiting = 0  # callers whose batch does not run yet
         self._open: dict[Kind, _Batch] = {}
         self._lock = Lock()
         self._running = Lock()  # a prediction has all of this process's share: the next batch grows meanwhile
@@ -83,6 +89,8 @@ class Batches:
                 batch = self._open[kind] = _Batch(kind, end)
             start = batch.rows
             batch.inputs.append(inputs)
+            batch.joined.append(time.monotonic())
+            self._waiting += 1
             batch.rows += rows
             batch.end = min(batch.end, end)
             if batch.rows == self._rows:
@@ -96,7 +104,7 @@ class Batches:
             batch.is_full.wait(self._seconds)
             has_turn = self._running.acquire(timeout=max(0.0, batch.end - time.monotonic() - self._took))
             try:
-                self._close(batch)
+                waiting, began = self._close(batch), time.monotonic()
                 if len(batch.inputs) > 1:
                     self._run(batch, model)
             finally:
@@ -104,11 +112,17 @@ class Batches:
                     self._running.release()
         finally:
             batch.is_done.set()
+        with suppress(Exception):  # a metric that cannot be written must not fail the request
+            self._watch(batch.rows, [began - joined for joined in batch.joined], waiting)
 
-    def _close(self, batch: _Batch) -> None:
+    def _close(self, batch: _Batch) -> int:
+        """Take a batch from the open ones; return how many callers waited, also for later batches."""
         with self._lock:
             if self._open.get(batch.kind) is batch:
                 del self._open[batch.kind]
+            waiting = self._waiting
+            self._waiting -= len(batch.inputs)
+        return waiting
 
     def _run(self, batch: _Batch, model: Model) -> None:
         began = time.monotonic()
@@ -128,6 +142,7 @@ class _Batch:
         self.kind = kind
         self.end = end  # of the caller with the least time
         self.inputs: list[tuple[Tensor, ...]] = []
+        self.joined: list[float] = []  # when each did, on the monotonic clock
         self.rows = 0
         self.outputs: tuple[Tensor, ...] | None = None
         self.is_full = Event()

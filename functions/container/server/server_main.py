@@ -54,7 +54,8 @@ def main() -> NoReturn:
     beside = None if reserved is None else _beside(service, loader, reserved, threads)
     gc.freeze()  # later collections skip these objects, and do not copy their pages into the workers
     gc.enable()
-    server_batching.join_requests(service, settings.batch, settings.wait)
+    ran = partial(metrics.ran, service.model.name, service.model.version)
+    server_batching.join_requests(service, settings.batch, settings.wait, ran)
 
     def work(parent: int) -> int:
         """Answer requests in this process, of which no other is forked."""
