@@ -13,14 +13,14 @@ from pilotlight.codec import json_fast
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.fetch import FolderStore, ObjectStore
 from pilotlight.frozen import dataclass
-from pilotlight.model.lock import Description, load_lock
+from pilotlight.model.lock import REFERENCE, Description, load_lock
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.start.loading import Loader, Plan
 from pilotlight.start.machine import Machine
 from pilotlight.telemetry import ColdStart, Report
 
 if TYPE_CHECKING:
-    from pilotlight.dataplane import ReadObject
+    from pilotlight.dataplane import ReadObject, Watch
     from pilotlight.experiments.variants import Experiment
     from pilotlight.service import Service
 
@@ -115,6 +115,8 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         read_object=read_object,
         experiment=experiment,
     )
+    if model.reference is not None:
+        service.plane.watch = loader.timed("drift", lambda: _open_watch(settings.lock, model, report))
     loader.finish()
     if experiment is not None and platform.primes:
         experiment.load()
@@ -164,6 +166,19 @@ def _open_experiment(
     except PilotlightError as error:
         report(_failed(error))
         raise
+
+
+def _open_watch(lock: Path, model: Description, report: Report) -> Watch:
+    """Open the reference beside the lock. Raise FormatError, after a line in the log."""
+    from pilotlight.drift.reference import load_reference  # noqa: PLC0415 - few versions have one
+    from pilotlight.drift.watch import Watch as Counts  # noqa: PLC0415
+
+    try:
+        columns = load_reference(lock.with_name(REFERENCE), model.signature)
+    except PilotlightError as error:
+        report(_failed(error))
+        raise
+    return Counts(model, columns, report)
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -33,6 +33,9 @@ ReadObject: TypeAlias = "Callable[[str, int, float, str], bytearray]"
 Predict: TypeAlias = "Callable[[Any, Sequence[Tensor], float], tuple[Tensor, ...]]"
 """Returns the outputs of a `runtimes.Model` from its inputs and a timeout in seconds, and raises what its own does."""
 
+Watch: TypeAlias = "Callable[[Sequence[Tensor], Sequence[Tensor]], None]"
+"""Sees the inputs and the outputs of each call of the model that succeeded, and never raises."""
+
 
 class DataPlane:
     """The served model, behind every transport. Threads may call it at the same time."""
@@ -56,6 +59,7 @@ class DataPlane:
         self._golden = golden
         self._read_object = read_object
         self.predict: Predict = _predict  # a server may set one that runs the inputs of several callers together
+        self.watch: Watch | None = None
 
     @property
     def sample(self) -> Sample | None:
@@ -94,6 +98,8 @@ class DataPlane:
         model = self._loader.model(deadline, trace)
         outputs = self.predict(model, inputs, max(deadline - self._clock(), _MIN_PREDICTION_TIME))
         check_outputs(self.model.signature, outputs, rows)
+        if self.watch is not None:
+            self.watch(inputs, outputs)
         return outputs
 
     def _end(self, deadline: float | None) -> float:

@@ -7,6 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pilotlight.drift.bins import Bins
+from pilotlight.drift.reference import Column
 from pilotlight.experiments.lock import ExperimentLock, Treatment, control_of
 from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description, File, Lock, Needs, Runtime, Session, Signer
@@ -89,8 +91,20 @@ def transformer() -> Description:
 
 
 def measured_model() -> Description:
-    """Return an ONNX model whose start was measured."""
-    return replace(onnx_model(), needs=Needs(185, 900))
+    """Return an ONNX model whose start was measured, with a reference."""
+    return replace(onnx_model(), needs=Needs(185, 900), reference=file("reference.json", 30, "d"))
+
+
+def reference() -> tuple[Column, ...]:
+    """Return what 100 rows of the classifier were like."""
+    counts = (0, 60, 40, 0, 0)
+    return (
+        Column(Bins("mean radius", edges=(6.5, 14.0, 28.5)), counts),
+        Column(Bins("mean texture", edges=(9.0, 18.0, 40.0)), counts),
+        Column(Bins("prediction", values=(0, 1)), (40, 60, 0, 0)),
+        Column(Bins("probability_0", edges=(0.0, 0.5, 1.0)), counts),
+        Column(Bins("probability_1", edges=(0.0, 0.5, 1.0)), counts),
+    )
 
 
 def lock(model: Description) -> Lock:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "model": set(),
     "codec": {"model"},
     "fetch": {"model"},
+    "drift": {"model", "summaries", "telemetry"},
     "pickles": {"model"},
     "runtimes": {"model", "pickles"},
     "start": {"fetch", "model", "runtimes", "telemetry"},
@@ -29,7 +30,18 @@ MAY_IMPORT = {
     "files": {"codec", "dataplane", "model"},
     "experiments": {"codec", "dataplane", "http", "model", "start", "telemetry"},
     "service": {"codec", "dataplane", "experiments", "http", "model", "protocols", "start", "telemetry"},
-    "boot": {"codec", "dataplane", "experiments", "fetch", "model", "service", "settings", "start", "telemetry"},
+    "boot": {
+        "codec",
+        "dataplane",
+        "drift",
+        "experiments",
+        "fetch",
+        "model",
+        "service",
+        "settings",
+        "start",
+        "telemetry",
+    },
     "library": {"boot", "codec", "dataplane", "fetch", "model", "protocols", "start", "telemetry"},
 }
 EVERYWHERE = {"errors", "frozen"}

@@ -12,8 +12,8 @@ from pilotlight_cli.extras import needing
 from pilotlight_cli.project.folders import selected
 
 if TYPE_CHECKING:
+    from pilotlight.drift.verdict import Finding
     from pilotlight_cli.drifting.compare import Report
-    from pilotlight_cli.drifting.verdict import Finding
 
 
 def drift(
@@ -35,8 +35,8 @@ def drift(
 ) -> None:
     """Compare rows of today with those that the pinned model was made for, column by column."""
     with needing("batch", "'pilotlight drift'"):
+        from pilotlight.drift.verdict import LEVELS, MODERATE
         from pilotlight_cli.drifting.compare import compare
-        from pilotlight_cli.drifting.verdict import LEVELS, MODERATE
 
     with console.stepping(f"Comparing {current} with {reference}") as step:
         found = compare(reference, current, selected(model, lock).lock, step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pilotlight.errors import FormatError
+from pilotlight.model.signature import write_signature
 from pilotlight_cli import console
 from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
@@ -29,7 +32,9 @@ from pilotlight_cli.commands.options import (
     StoreUrl,
 )
 from pilotlight_cli.commands.signing import signing, signing_key
+from pilotlight_cli.drifting.referencing import make_reference
 from pilotlight_cli.registry.availability import project_store
+from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, check_name, write_manifest
 from pilotlight_cli.sandbox.limits import DEFAULT, LimitOptions
 from pilotlight_cli.signing.stored import Signed
@@ -49,6 +54,16 @@ def publish(
     store: StoreUrl = "",
     format: FileFormat = None,  # noqa: A002 - the option's name
     golden: GoldenRows = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Rows that the model was made for, in CSV or JSON: the function counts what it sees in their bins.",
+        ),
+    ] = None,
     signature: SignatureFile = None,
     alias: Annotated[str | None, typer.Option("--alias", help="Point this alias to the new version.")] = None,
     allow: AllowedNames = None,
@@ -75,6 +90,7 @@ def publish(
         source,
         golden,
         signature,
+        reference=reference,
         format=format,
         allow=allow or (),
         method=method or "",
@@ -99,6 +115,7 @@ def inspected(
     golden: Path | None,
     signature: Path | None,
     *,
+    reference: Path | None = None,
     format: str | None = None,  # noqa: A002 - as the option
     allow: Sequence[str] = (),
     method: str = "",
@@ -108,7 +125,7 @@ def inspected(
 ) -> Inspection:
     """Inspect a model, and print what the inspection notes."""
     from pilotlight_cli.regular_files import read
-    from pilotlight_cli.sandbox.inspection import inspect
+    from pilotlight_cli.sandbox.inspection import discard, inspect
     from pilotlight_cli.sources.inspecting import inspect_source
 
     asked = partial(
@@ -128,6 +145,19 @@ def inspected(
             signature=read(signature) if signature else None,
             golden=read(golden) if golden else None,
         )
+    if reference:
+        content = read(reference)
+        rows = inspection.golden
+        with console.doing(f"Counting {reference.name}"):
+            if not golden or content != read(golden):
+                known = to_bytes(write_signature(inspection.signature))
+                again = inspect_source(source, partial(asked, measures=False), signature=known, golden=content)
+                rows = again.golden
+                discard(again)
+            try:
+                inspection = replace(inspection, reference=make_reference(inspection.signature, rows))
+            except FormatError as error:
+                raise error.within(str(reference)) from None
     for note in inspection.notes:
         console.note(note)
     own = [name for name in inspection.extra_globals if name not in allow]

@@ -135,7 +135,7 @@ def details(manifest: Manifest, aliases: Mapping[str, int], signed: Signed | Non
         rows.append(("known globals", ", ".join(model.allowed_globals)))
     if model.extra_globals:
         rows.append(("extra globals", Text(", ".join(model.extra_globals), "bold yellow")))
-    files = [(file.name, bytes_text(file.size), file.sha256) for file in (*model.files, model.golden)]
+    files = [(file.name, bytes_text(file.size), file.sha256) for file in (*model.files, *model.companions)]
     listed = table(("file", "size", "sha256"), files, right=("size",))
     return Group(title, Text(), _pairs(rows), Text(), listed, Text(), signature(model.signature))
 

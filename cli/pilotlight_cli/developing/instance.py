@@ -18,7 +18,7 @@ from pilotlight_cli.local.server import Server, serving
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.registry.golden_file import golden_of
 from pilotlight_cli.registry.json_document import decode_text
-from pilotlight_cli.staging.sources import beside, check_golden
+from pilotlight_cli.staging.sources import beside, check_companions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -57,7 +57,7 @@ def start(code: Code, subject: Subject) -> Instance:
         lock, store = subject.pin(folder)
         pinned = load_lock(lock)
         check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
-        check_golden(pinned, lock)
+        check_companions(pinned, lock)
         golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
         document = page(pinned.model, golden)
         server = stack.enter_context(serving(code.cloud, lock, store, timeout=_SECONDS, code=code.folder()))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pilotlight.drift.bins import Bins
+from pilotlight.drift.verdict import LEVELS, Finding, judge
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.files.chunks import Chunk
 from pilotlight.files.columns import input_names
@@ -20,8 +22,8 @@ from pilotlight.frozen import replace
 from pilotlight.model.lock import load_lock
 from pilotlight.model.signature import Signature
 from pilotlight_cli.batching.sources import open_place
-from pilotlight_cli.drifting.counts import Bins, Sample, Values, choose
-from pilotlight_cli.drifting.verdict import LEVELS, Finding, judge
+from pilotlight_cli.drifting.choosing import choose
+from pilotlight_cli.drifting.counts import Sample, Values, count
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,15 @@ def compare(reference: str, current: str, lock: Path, step: Callable[[str], None
         for sample, column in zip(samples, columns, strict=True):
             sample.add(column.to_pylist())
     labels = (*names, *(field.name for field in results))
-    bins = [choose(name, sample) for name, sample in zip(labels, samples, strict=True)]
+    bins = [choose(name, sample.values) for name, sample in zip(labels, samples, strict=True)]
     step(f"counting {reference}")
     before = sides[0].count(results, bins)
     step(f"counting {current}")
     after = sides[1].count(results, bins)
-    findings = [judge(each, one, other, len(bins)) for each, one, other in zip(bins, before, after, strict=True)]
+    findings = [
+        judge(each, one.tolist(), other.tolist(), len(bins))
+        for each, one, other in zip(bins, before, after, strict=True)
+    ]
     findings.sort(key=lambda found: (LEVELS.index(found.level), found.psi), reverse=True)
     return Report(tuple(findings), (sides[0].rows, sides[1].rows), (sides[0].refused, sides[1].refused))
 
@@ -108,10 +113,10 @@ class _Side:
 
     def count(self, results: Sequence[pa.Field], bins: Sequence[Bins]) -> list[Values]:
         """Return the counts of each column."""
-        totals = [np.zeros(len(each.labels), np.int64) for each in bins]
+        totals = [np.zeros(each.size, np.int64) for each in bins]
         for columns in self.columns(results):
             for index, (each, column) in enumerate(zip(bins, columns, strict=True)):
-                totals[index] += each.count(column)
+                totals[index] += count(each, column)
         return totals
 
     def _features(self, chunk: Chunk) -> tuple[list[pa.Array], list[int]]:

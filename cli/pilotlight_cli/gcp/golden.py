@@ -14,7 +14,7 @@ from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, load_lock
 from pilotlight_cli.gcp.logs import AGENT
 from pilotlight_cli.registry.golden_file import golden_of
-from pilotlight_cli.staging.sources import beside, check_golden
+from pilotlight_cli.staging.sources import beside, check_companions
 
 _TIMEOUT = (10, 65)  # seconds to connect, and to read: a function's own limit is 60
 _START_SECONDS = 180.0  # for an instance to start and a fresh role to take effect
@@ -34,7 +34,7 @@ class Expected:
 def expected_of(lock: Path) -> Expected:
     """Read a lock and the golden samples beside it. Raise FormatError if one is malformed."""
     pinned = load_lock(lock)
-    check_golden(pinned, lock)
+    check_companions(pinned, lock)
     golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
     return Expected(pinned.model, golden, hashlib.sha256(lock.read_bytes()).hexdigest()[:16])
 

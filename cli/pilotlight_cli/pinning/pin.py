@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from pilotlight.errors import FormatError, ModelError, PilotlightError
 from pilotlight.model.formats import FORMATS, LIBRARIES, check_oldest
-from pilotlight.model.lock import GOLDEN, Description, Lock, read_lock, write_lock
+from pilotlight.model.lock import GOLDEN, REFERENCE, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
 from pilotlight.runtimes.own_modules import module_names
 from pilotlight_cli.comparing.contract import Change, model_changes
@@ -26,7 +26,7 @@ from pilotlight_cli.pinning.requirements import (
     pins,
     resolve_pins,
 )
-from pilotlight_cli.registry.golden_file import stored_golden
+from pilotlight_cli.registry.golden_file import stored_golden, stored_reference
 from pilotlight_cli.registry.json_document import decode_text, to_bytes
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import MANIFEST, resolve
@@ -75,7 +75,7 @@ def pin(
     engine: str | None = None,
     breaking: bool = False,
 ) -> Pinned:
-    """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and `requirements.lock` and `golden.json` beside it.
+    """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and the files that belong to it beside it.
 
     Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with the
     manifest. `engine` is the one to serve the model; the default is the one that starts fastest. `breaking` allows a
@@ -100,16 +100,17 @@ def pin(
     check_stored_files(store, model, every=signed is not None)
     model = replace(model, runtime=choose(model, engine))
     golden = stored_golden(store, model)
+    counted = {REFERENCE: stored_reference(store, model)} if model.reference else {}
     file = lock_path.with_name(REQUIREMENTS)
     previous = decode_text(file.read_bytes(), str(file)) if file.exists() else ""
     requirements = resolve_requirements(model, previous, upgrade=upgrade)
     lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
-    companions = {GOLDEN: golden, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
+    companions = {GOLDEN: golden, **counted, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
     written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
     write_together([(lock_path.with_name(name), content) for name, content in written.items()])
-    if before and before.signer and not signed:
-        for name in (MANIFEST, BUNDLE):
-            lock_path.with_name(name).unlink(missing_ok=True)
+    stale = (MANIFEST, BUNDLE) if before and before.signer and not signed else ()
+    for name in (*stale, *(() if counted else (REFERENCE,))):
+        lock_path.with_name(name).unlink(missing_ok=True)
     return Pinned(lock, before, pins(requirements), _warnings(model, before.model if before else None), changes)
 
 

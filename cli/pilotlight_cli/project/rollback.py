@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.formats import check_oldest
-from pilotlight.model.lock import GOLDEN, Lock, read_lock
+from pilotlight.model.lock import GOLDEN, REFERENCE, Lock, read_lock
 from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements, write_together
 from pilotlight_cli.project.git import git
@@ -20,7 +20,7 @@ from pilotlight_cli.signing.demanded import check_signer
 
 _LOCK = "model.lock"
 _FILES = (GOLDEN, REQUIREMENTS, _LOCK)  # in the order in which they are written
-_SIGNED = (MANIFEST, BUNDLE)  # beside the lock of a signed version
+_OPTIONAL = (REFERENCE, MANIFEST, BUNDLE)  # beside the lock of a version with a reference, or of a signed one
 
 
 class RollbackRefused(PilotlightError):
@@ -53,20 +53,20 @@ def roll_back(lock: Path) -> RolledBack:
     if current is None:
         raise RollbackRefused(f"{lock} is not committed, so there is no pin to go back from")
     made_by, last_state = _earlier(folder, current)
-    restored = {name: _committed(folder, last_state, name) for name in (*_SIGNED, *_FILES)}
+    restored = {name: _committed(folder, last_state, name) for name in (*_OPTIONAL, *_FILES)}
     commit, date, subject = _git_text(folder, "log", "-1", "--format=%h%x00%cs%x00%s", made_by).split("\0")
     after = _checked(restored, commit)
     check_signer(after, lock, lambda path: _existing(path, restored[path.name]))
     before = read_lock(current)
     write_together([(folder / name, content) for name, content in restored.items() if content is not None])
-    for name in _SIGNED:
+    for name in _OPTIONAL:
         if restored[name] is None:
             (folder / name).unlink(missing_ok=True)
     return RolledBack(before, after, model_changes(before.model, after.model), commit, date, subject)
 
 
 def _check_clean(folder: Path) -> None:
-    changed = _git_text(folder, "status", "--porcelain", "-z", "--untracked-files=all", "--", *_SIGNED, *_FILES)
+    changed = _git_text(folder, "status", "--porcelain", "-z", "--untracked-files=all", "--", *_OPTIONAL, *_FILES)
     if changed:
         names = ", ".join(Path(entry[3:]).name for entry in changed.split("\0") if entry)
         raise RollbackRefused(f"{names} in {folder} has uncommitted changes; commit or restore them first")
@@ -103,12 +103,13 @@ def _checked(files: dict[str, bytes | None], commit: str) -> Lock:
         check_oldest(_LOCK, lock.model.runtime.packages)
     except PilotlightError as error:
         raise RollbackRefused(f"the pin of commit {commit} cannot be restored: {error}") from None
-    found = hashlib.sha256(contents[GOLDEN]).hexdigest()
-    if found != lock.model.golden.sha256:
-        raise RollbackRefused(
-            f"the pin of commit {commit} cannot be restored: {GOLDEN} has SHA-256 {found}, expected "
-            f"{lock.model.golden.sha256} as {_LOCK} says; pin {lock.model.name}:{lock.model.version} again"
-        )
+    for file in lock.model.companions:
+        found = hashlib.sha256(contents.get(file.name, b"")).hexdigest()
+        if found != file.sha256:
+            raise RollbackRefused(
+                f"the pin of commit {commit} cannot be restored: {file.name} has SHA-256 {found}, expected "
+                f"{file.sha256} as {_LOCK} says; pin {lock.model.name}:{lock.model.version} again"
+            )
     return lock
 
 

@@ -136,7 +136,7 @@ def _compared(store: Store, pinned: Description, found: Sequence[int]) -> str:
     if pinned.version not in found:
         return "missing"
     stored = show(store, pinned.name, pinned.version).model
-    return "equal" if (stored.files, stored.golden) == (pinned.files, pinned.golden) else "different"
+    return "equal" if (stored.files, stored.companions) == (pinned.files, pinned.companions) else "different"
 
 
 def _deployments(project: Project, folder: ModelFolder, pin: Pin | None) -> list[Callable[[], Deployment]]:

@@ -67,15 +67,15 @@ def _ensure(model: Description, file: str, target: Store, source: str) -> bool:
 def _copy(model: Description, source: Store, target: Store) -> None:
     found = show(source, model.name, model.version).model
     _check_same(model, found, source)
-    size = model.golden.size + sum(file.size for file in model.files)
+    size = sum(file.size for file in (*model.companions, *model.files))
     with console.transferring(f"Copying {model.name}:{model.version} to {target.url}", 2 * size) as progress:
         copy(source, target, model.name, model.version, progress)
 
 
 def _check_same(pinned: Description, found: Description, store: Store) -> None:
     """Raise NotAvailable for different files under the pinned number: the function would not start with them."""
-    files = {file.name: file for file in (found.golden, *found.files)}
-    for expected in (pinned.golden, *pinned.files):
+    files = {file.name: file for file in (*found.companions, *found.files)}
+    for expected in (*pinned.companions, *pinned.files):
         stored = files.get(expected.name)
         if stored != expected:
             problem = f"has SHA-256 {stored.sha256}" if stored else "is missing"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from pilotlight.errors import DigestMismatch, FormatError, ObjectRefused, PilotlightError, StoreError
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.golden import read_golden, write_golden
-from pilotlight.model.lock import GOLDEN, LAST_VERSION, Description, File
+from pilotlight.model.lock import GOLDEN, LAST_VERSION, REFERENCE, Description, File
 from pilotlight_cli.registry.digests import content_entry, difference, read_file_entry
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import Manifest, check_name, read_manifest, write_manifest
@@ -67,6 +67,7 @@ def publish(
         golden,
         states,
         numbers,
+        reference=inspection.reference,
         sign=sign,
         source=inspection.source,
         clock=clock,
@@ -84,6 +85,7 @@ def upload(
     states: Mapping[Path, FileState],
     numbers: Iterable[int],
     *,
+    reference: bytes = b"",
     sign: Sign | None = None,
     source: str = "",
     clock: Callable[[], datetime],
@@ -91,13 +93,16 @@ def upload(
 ) -> Manifest:
     """Upload a described model, downloaded from `source` if that is given, as the first free version of `numbers`.
 
-    The keys of `states` are the files in the order of the description, its values the state of each when it was
-    described: a file that has changed since then is not published. Raise what `publish` raises.
+    `reference` is the content of its reference, if it is described with one. The keys of `states` are the files in the
+    order of the description, its values the state of each when it was described: a file that has changed since then is
+    not published. Raise what `publish` raises.
     """
     _check(Manifest(model, _timestamp(clock), source), golden)
     model = replace(model, version=_claim(store, model.name, golden, numbers))
     for path, file in zip(states, model.files, strict=True):
         _put(store, model.key(file.name), file, path, progress)
+    if model.reference:
+        _create(store, model.key(model.reference.name), reference)
     for path, state in states.items():
         if file_state(path) != state:
             raise PublishRefused(
@@ -126,7 +131,7 @@ def copy(source: Store, target: Store, name: str, version: int, progress: Progre
         _create(target, key, content)
         return bool(bundle) and _create(target, model.key(BUNDLE), bundle)
     with TemporaryDirectory(prefix="pilotlight-") as folder:
-        for file in (model.golden, *model.files):
+        for file in (*model.companions, *model.files):
             path = download(source, model.key(file.name), file, Path(folder), progress)
             _put(target, model.key(file.name), file, path, progress)
     if bundle:
@@ -151,7 +156,7 @@ def download(store: Store, key: str, file: File, folder: Path, progress: Progres
 def describe(inspection: Inspection, name: str, golden: bytes) -> Description:
     """Return the first version of an inspected model. Raise PublishRefused for files of reserved names."""
     for path in inspection.files:
-        if path.name in (GOLDEN, MANIFEST, BUNDLE):
+        if path.name in (GOLDEN, REFERENCE, MANIFEST, BUNDLE):
             raise PublishRefused(f"{path}: the name {path.name} is reserved in the store; rename the file")
     first, *others = (read_file_entry(path) for path in inspection.files)
     return Description(
@@ -165,6 +170,7 @@ def describe(inspection: Inspection, name: str, golden: bytes) -> Description:
         allowed_globals=tuple(sorted(inspection.allowed_globals)),
         extra_globals=tuple(sorted(inspection.extra_globals)),
         needs=inspection.needs,
+        reference=content_entry(REFERENCE, inspection.reference) if inspection.reference else None,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pilotlight.model.lock import Description
-from pilotlight_cli.registry.golden_file import stored_golden
+from pilotlight_cli.registry.golden_file import stored_golden, stored_reference
 from pilotlight_cli.registry.manifest import Manifest
 from pilotlight_cli.registry.publish import download
 from pilotlight_cli.registry.versions import show
@@ -27,6 +27,8 @@ def verify_stored(store: Store, name: str, version: int, progress: Progress) -> 
 def check_stored_files(store: Store, model: Description, progress: Progress) -> None:
     """Read all files of a version back. Raise as `verify_stored` does."""
     stored_golden(store, model)
+    if model.reference:
+        stored_reference(store, model)
     with TemporaryDirectory(prefix="pilotlight-") as folder:
         for file in model.files:  # one file at a time takes the least room
             download(store, model.key(file.name), file, Path(folder), progress).unlink()

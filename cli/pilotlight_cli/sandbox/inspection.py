@@ -47,7 +47,7 @@ class Inspection:
     """A model file as it will be published. `files[0]` is what the runtime opens; `notes` say what was guessed.
 
     `source` is the URL that the model was downloaded from, if it was. `states` are those of the publisher's own files,
-    the model's first, when they were inspected.
+    the model's first, when they were inspected. `reference` is the content of a `reference.json`, or empty.
     """
 
     format: str
@@ -61,6 +61,7 @@ class Inspection:
     source: str = ""
     needs: Needs | None = None
     states: Mapping[Path, FileState] = field(default_factory=dict)
+    reference: bytes = b""
 
 
 def inspect(

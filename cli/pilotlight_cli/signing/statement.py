@@ -22,8 +22,8 @@ _SHA256 = "sha256"
 
 
 def digests_of(model: Description, manifest: bytes) -> dict[str, str]:
-    """Return the SHA-256 of every file of a version by its name: the model's, the golden samples, the manifest."""
-    files = {file.name: file.sha256 for file in (*model.files, model.golden)}
+    """Return the SHA-256 of every file of a version by its name: the model's, those that `pin` writes, the manifest."""
+    files = {file.name: file.sha256 for file in (*model.files, *model.companions)}
     return {**files, MANIFEST: hashlib.sha256(manifest).hexdigest()}
 
 

@@ -114,7 +114,7 @@ def _names(store: Store, model: Description) -> set[str]:
 
 def _check_names(store: Store, model: Description, names: set[str]) -> None:
     """Raise SignatureRefused for a version with other files than its manifest lists, or with links to files."""
-    expected = {MANIFEST, model.golden.name, *(file.name for file in model.files)}
+    expected = {MANIFEST, *(file.name for file in (*model.companions, *model.files))}
     for problem, found in (("lacks", expected - names), ("also has", names - expected - {BUNDLE})):
         if found:
             raise SignatureRefused(

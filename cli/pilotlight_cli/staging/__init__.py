@@ -23,7 +23,7 @@ from pilotlight_cli.staging.sources import (
     RECORDS,
     WITH_MODEL,
     beside,
-    check_golden,
+    check_companions,
     check_replaceable,
     stage_sources,
 )
@@ -79,7 +79,7 @@ def _check(lock: Path, function: str) -> None:
     """
     pinned = load_lock(lock)
     check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
-    check_golden(pinned, lock)
+    check_companions(pinned, lock)
     check_signer(pinned, lock)
     if function == PREDICT:
         experiment_beside(lock, pinned.model)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pilotlight.errors import FormatError
 from pilotlight.experiments.lock import FILE as EXPERIMENT
 from pilotlight.model.formats import ENGINES
-from pilotlight.model.lock import GOLDEN, Lock
+from pilotlight.model.lock import GOLDEN, REFERENCE, Lock
 from pilotlight_cli.assets import CORE, FUNCTIONS
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.project.folders import CLOUDS
@@ -51,6 +51,8 @@ def _pinned(lock: Path, function: str) -> dict[str, bytes]:
     """Return the files beside the code by their names."""
     files = {lock.name: "model.lock", GOLDEN: GOLDEN, REQUIREMENTS: REQUIREMENTS} if function in WITH_MODEL else {}
     written = {name: beside(lock, file) for file, name in files.items()}
+    if function in WITH_MODEL and lock.with_name(REFERENCE).exists():
+        written[REFERENCE] = lock.with_name(REFERENCE).read_bytes()
     if function == PREDICT and lock.with_name(EXPERIMENT).exists():
         written[EXPERIMENT] = lock.with_name(EXPERIMENT).read_bytes()
     return written
@@ -114,13 +116,13 @@ def beside(lock: Path, name: str) -> bytes:
         ) from None
 
 
-def check_golden(pinned: Lock, lock: Path) -> None:
-    """Raise FormatError for golden samples that were not written with this lock."""
-    content, expected = beside(lock, GOLDEN), pinned.model.golden
-    found = content_entry(expected.name, content)
-    if found != expected:
-        again = f"run 'pilotlight pin {pinned.model.name}:{pinned.model.version}' again"
-        raise FormatError(
-            f"{lock.with_name(GOLDEN)}: {difference(found, expected)} as model.lock says; {again}",
-            path="",
-        )
+def check_companions(pinned: Lock, lock: Path) -> None:
+    """Raise FormatError for golden samples or a reference that were not written with this lock."""
+    for expected in pinned.model.companions:
+        found = content_entry(expected.name, beside(lock, expected.name))
+        if found != expected:
+            again = f"run 'pilotlight pin {pinned.model.name}:{pinned.model.version}' again"
+            raise FormatError(
+                f"{lock.with_name(expected.name)}: {difference(found, expected)} as model.lock says; {again}",
+                path="",
+            )

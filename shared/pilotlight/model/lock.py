@@ -14,6 +14,7 @@ from pilotlight.model.signature import Signature, read_signature, write_signatur
 FORMAT = 1
 
 GOLDEN = "golden.json"
+REFERENCE = "reference.json"
 
 NAME = r"[a-z][a-z0-9_-]{0,40}"
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
@@ -81,7 +82,7 @@ class Description:
 
     `allowed_globals` are the `module.name` pairs that a pickle or a skops file may import because Pilotlight ships
     them as known; `extra_globals` are those that the publisher allowed with --allow. `needs` is None if the
-    version was published where they cannot be measured.
+    version was published where they cannot be measured, `reference` if it has none: rows to compare later ones with.
     """
 
     name: str
@@ -94,6 +95,12 @@ class Description:
     allowed_globals: tuple[str, ...] = ()
     extra_globals: tuple[str, ...] = ()
     needs: Needs | None = None
+    reference: File | None = None
+
+    @property
+    def companions(self) -> tuple[File, ...]:
+        """The small files of the version, which `pin` writes beside the lock."""
+        return (self.golden, self.reference) if self.reference else (self.golden,)
 
     def key(self, file_name: str) -> str:
         """Return the key of one of this version's files in the store, below the store's prefix."""
@@ -122,7 +129,7 @@ class Lock:
 
 # The fields of a description, in a lock and in a manifest.
 FIELDS = ("name", "version", "artifact", "runtime", "signature", "golden")
-OPTIONAL_FIELDS = ("allowed_globals", "extra_globals", "needs")
+OPTIONAL_FIELDS = ("allowed_globals", "extra_globals", "needs", "reference")
 
 
 def read_lock(content: bytes) -> Lock:
@@ -187,10 +194,11 @@ def read_description(fields: Mapping[str, Node]) -> Description:
         files=files,
         runtime=runtime,
         signature=signature,
-        golden=_read_golden_file(fields["golden"]),
+        golden=_read_named(fields["golden"], GOLDEN),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
         extra_globals=fields.get("extra_globals", empty).items(_read_global),
         needs=_read_needs(fields["needs"]) if "needs" in fields else None,
+        reference=_read_named(fields["reference"], REFERENCE) if "reference" in fields else None,
     )
 
 
@@ -210,6 +218,8 @@ def write_description(model: Description) -> dict[str, object]:
         document["extra_globals"] = list(model.extra_globals)
     if model.needs:
         document["needs"] = {"memory_mb": model.needs.memory_mb, "load_ms": model.needs.load_ms}
+    if model.reference:
+        document["reference"] = write_file(model.reference)
     return document
 
 
@@ -266,10 +276,10 @@ def read_file(node: Node) -> File:
     )
 
 
-def _read_golden_file(node: Node) -> File:
+def _read_named(node: Node, name: str) -> File:
     file = read_file(node)
-    if file.name != GOLDEN:
-        raise FormatError(f'expected "{GOLDEN}", found "{file.name}"', f"{node.path}.name")
+    if file.name != name:
+        raise FormatError(f'expected "{name}", found "{file.name}"', f"{node.path}.name")
     return file
 
 

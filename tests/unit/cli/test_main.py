@@ -92,6 +92,7 @@ FORMS = {
             "--store",
             "--format",
             "--golden",
+            "--reference",
             "--signature",
             "--alias",
             "--allow",

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 import descriptions
+from pilotlight.drift.reference import read_reference, write_reference
 from pilotlight.errors import FormatError
 from pilotlight.experiments.lock import read_experiment, write_experiment
 from pilotlight.model.formats import ENGINES, FORMATS, LIBRARIES
@@ -49,6 +50,9 @@ READERS_ONLY = {
     "a treatment is a further version": r"expected a further version of",
     "no bucket has two treatments": r"the buckets .* overlap|expected \[first, end\] with first below end",
     "an end is after the start": r"expected a time after the start",
+    "columns are the model's": r"\$\.columns: found .*, expected .* as the model has",
+    "edges go up": r"expected numbers in ascending order",
+    "counts are as many as bins": r"found \d+ counts, expected one for each",
     "data is as much as its shape holds": r"holds (\d+|a very large number) values, found",
     "a string has no unpaired surrogates": r"a string without unpaired surrogates",
 }
@@ -98,6 +102,11 @@ FORMATS_BY_NAME = {
     ),
     "experiment": Format(
         "experiment.schema.json", read_experiment, tuple(map(write_experiment, descriptions.experiments()))
+    ),
+    "reference": Format(
+        "reference.schema.json",
+        lambda content: read_reference(content, descriptions.CLASSIFIER),
+        (write_reference(descriptions.reference()),),
     ),
     "alias": Format("alias.schema.json", read_alias, (write_alias(Alias("production", 3)),)),
     "signature": Format(
@@ -339,7 +348,7 @@ def test_a_line_break_after_a_name_is_refused() -> None:
         read_alias(b'{"format": 1, "alias": "production\\n", "version": 1}')
 
 
-@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias", "experiment"])
+@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias", "experiment", "reference"])
 def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
     format_ = FORMATS_BY_NAME[name]
     document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}

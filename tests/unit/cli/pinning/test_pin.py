@@ -16,8 +16,9 @@ import descriptions
 from descriptions import golden_of
 from fakes.package_index import PackageIndex
 from onnx_hiding import PLACES
+from pilotlight.drift.reference import write_reference
 from pilotlight.errors import DigestMismatch, FormatError, ModelError, RuntimeMismatch
-from pilotlight.model.lock import Lock, Session, load_lock, read_lock, write_lock
+from pilotlight.model.lock import File, Lock, Session, load_lock, read_lock, write_lock
 from pilotlight.model.signature import Input, Output
 from pilotlight.model.tensor import BF16, FP32
 from pilotlight_cli.formats.admitted import NotAdmitted
@@ -27,9 +28,11 @@ from pilotlight_cli.pinning.requirements import CORE_PACKAGES, Unresolvable, pin
 from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.registry.manifest import read_manifest, write_manifest
 from pilotlight_cli.registry.publish import publish
+from pilotlight_cli.registry.verification import verify_stored
 from pilotlight_cli.registry.versions import show
 from pilotlight_cli.sandbox.inspection import Inspection
 from pilotlight_cli.stores import Store
+from pilotlight_cli.stores.folder import FolderStore
 
 NAME = "breast-cancer"
 NAMES = ["golden.json", "model.lock", "requirements.lock"]
@@ -64,6 +67,29 @@ def put(store: Store, inspection: Inspection) -> None:
 
 def files(lock: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(lock.parent.iterdir())}
+
+
+def test_a_reference_comes_and_goes_with_its_version(store: Store, model: Inspection, lock: Path) -> None:
+    content = to_bytes(write_reference(descriptions.reference()))
+    put(store, replace(model, reference=content))
+
+    pinned = pin(store, f"{NAME}:2", lock)
+    assert pinned.lock.model.reference == File("reference.json", len(content), hashlib.sha256(content).hexdigest())
+    assert files(lock)["reference.json"] == content
+    verify_stored(store, NAME, 2, lambda _: None)
+
+    pin(store, f"{NAME}:1", lock)
+    assert list(files(lock)) == NAMES
+
+
+def test_a_reference_that_was_altered_is_not_pinned(folder_store: FolderStore, model: Inspection, lock: Path) -> None:
+    put(folder_store, replace(model, reference=to_bytes(write_reference(descriptions.reference()))))
+    path = folder_store.folder / NAME / "1" / "reference.json"
+    path.write_bytes(path.read_bytes().replace(b"60", b"61"))
+
+    with pytest.raises(DigestMismatch, match=r"reference\.json: .* the stored file was altered"):
+        pin(folder_store, NAME, lock)
+    assert files(lock) == {}
 
 
 def test_the_lock_holds_the_digests_of_the_files_beside_it(store: Store, lock: Path) -> None:
