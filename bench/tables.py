@@ -179,16 +179,20 @@ def _warm(warm: Summary) -> Table:
 
 def _records(records: Summary) -> Table:
     rows = [
-        (title, spread_text(records["over_one"][each], "{:.3f}"), spread_text(records["over_batch"][each]))
+        (
+            title,
+            spread_text(records["over_one"][each], "{:.3f}"),
+            spread_text(records["over_alone"][each], "{:.3f}") if each in records["over_alone"] else "-",
+            spread_text(records["over_batch"][each]),
+        )
         for each, title in records["titles"].items()
     ]
     note = (
         "Processor time of a row, event in and results out, in one process. A request of one row takes "
         f"{records['one'] * 1e6:.0f} us."
     )
-    return Table(
-        "records", "Records of an event", note, ("", "over one row a request", "over a row of the batch"), tuple(rows)
-    )
+    headers = ("", "over one row a request", "over an event of one", "over a row of the batch")
+    return Table("records", "Records of an event", note, headers, tuple(rows))
 
 
 def _batch(batch: Summary) -> Table:

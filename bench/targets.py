@@ -138,6 +138,7 @@ def _warm() -> Iterator[_Wanted]:
 def _records() -> Iterator[_Wanted]:
     for reference, title, limit in (
         ("over_one", "one row a request", 0.067),
+        ("over_alone", "an event of one message", 0.067),
         ("over_batch", "a row of /predict_batch", 1.5),
     ):
         yield _Wanted(

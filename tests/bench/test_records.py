@@ -16,6 +16,7 @@ def test_records_of_every_source_are_scored_and_compared(monkeypatch: pytest.Mon
     for reference in ("over_one", "over_batch"):
         assert list(found[reference]) == list(found["titles"])
         assert all(spread["median"] > 0 for spread in found[reference].values())
+    assert list(found["over_alone"]) == ["sqs", "csv", "kinesis", "kafka", "dynamodb"]
     assert found["over_one"]["sqs"]["median"] < 1
     assert "200 messages of SQS, JSON, one of them poison" in records.table(found)
 

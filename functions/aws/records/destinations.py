@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -22,8 +22,7 @@ from pilotlight.errors import SettingsError
 from pilotlight.frozen import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """A result to write: the record's id, its source, its time there in seconds since 1970, and the JSON document.
 
     In S3 the results of one `file` are lines of one object; without a file, a result is an object of its own.

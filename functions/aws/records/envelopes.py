@@ -58,12 +58,17 @@ class Content:
     objects: tuple[S3Object, ...] | None = None
 
 
+def has_envelope(body: str) -> bool:
+    """Whether a message, or one of several joined, may be an envelope."""
+    return _MARKS.search(body) is not None
+
+
 def read_content(body: str, attributes: Mapping[str, str] = EMPTY) -> Content:
     """Return what a message contains, without the envelopes of SNS, EventBridge and S3.
 
     S3's own test of a new notification names no object. What lacks an envelope's fields is itself the payload.
     """
-    if _MARKS.search(body):
+    if has_envelope(body):
         with suppress(ValueError, RecursionError, KeyError, TypeError, AttributeError):
             return _without_envelope(json.loads(body), attributes) or Content(body, attributes)
     return Content(body, attributes)

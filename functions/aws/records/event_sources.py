@@ -8,22 +8,22 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html has their even
 from __future__ import annotations
 
 from binascii import Error, a2b_base64
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import emf
 from dynamodb_values import to_values
-from envelopes import Content, S3Object, notified, read_bridged, read_content, texts, to_seconds
+from envelopes import Content, S3Object, has_envelope, notified, read_bridged, read_content, texts, to_seconds
 from failure_rules import Position, Rule
-from pilotlight.frozen import EMPTY, dataclass, replace
+from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.json_document import describe
-from pilotlight.records.decode import EventRecord
+from pilotlight.records.decode import EventRecord, made
 
 _BASE64 = {"content-encoding": "base64"}
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A record of an event.
 
     `source` is the queue's, stream's, table's, topic's or bucket's name, and `time` is when the record got there, in
@@ -50,6 +50,10 @@ class Batch:
 
     rule: Rule
     deliveries: list[Delivery]
+
+
+# The fields of a delivery from `key` on, of records that have none of them.
+_ABSENT = (repeat(None), repeat(None), repeat(""), repeat(EMPTY))
 
 
 def read_event(event: object, names: Collection[str]) -> Batch:
@@ -83,11 +87,11 @@ def _read_records(source: str, records: list[dict[str, Any]], names: Collection[
     match source:
         case "aws:sqs":
             rule: Rule = "group" if records[0]["eventSourceARN"].endswith(".fifo") else "each"
-            return Batch(rule, _flat(map(_sqs, records)))
+            return Batch(rule, _plain_sqs(records) or _flat(map(_sqs, records)))
         case "aws:kinesis":
-            return Batch("stream", [_kinesis(record) for record in records])
+            return Batch("stream", _kinesis(records))
         case "aws:dynamodb":
-            return Batch("stream", [_dynamodb(record, names) for record in records])
+            return Batch("stream", _dynamodb(records, names))
         case "aws:sns":
             return Batch("all", _flat(map(_sns, records)))
         case "aws:s3":
@@ -125,7 +129,7 @@ def _deliveries(
     attributes, id_ = content.attributes, str(position.identifier)
     trace = _trace(attributes.get("traceparent") if attributes else None, xray)
     if content.objects is not None:
-        return [replace(_of_object(found), position=position, trace=trace) for found in content.objects]
+        return [_of_object(found)._replace(position=position, trace=trace) for found in content.objects]
     record = EventRecord(id_, content.payload, attributes)
     return [Delivery(id_, source, position, record, time, None, None, "", trace)]
 
@@ -138,6 +142,27 @@ def _trace(w3c: str | None, xray: str | None = None) -> Mapping[str, object]:
 def _of_object(found: S3Object) -> Delivery:
     pending = None if found.is_removed else found
     return Delivery(found.id, found.bucket, Position(found.id), None, found.time, found.url, pending, found.id)
+
+
+def _plain_sqs(records: Sequence[dict[str, Any]]) -> list[Delivery]:
+    """Return the messages of a queue if all have a body alone, else none: `_sqs` reads what else there may be."""
+    own = [record["attributes"] for record in records]
+    bodies = [record["body"] for record in records]
+    more = [record for record in records if record.get("messageAttributes")]
+    if more or [attributes for attributes in own if "AWSTraceHeader" in attributes] or has_envelope("\n".join(bodies)):
+        return []
+    ids = [record["messageId"] for record in records]
+    arns = [record["eventSourceARN"] for record in records]
+    queues = {arn: arn.rpartition(":")[2] for arn in set(arns)}
+    return made(
+        Delivery,
+        ids,
+        map(queues.__getitem__, arns),
+        made(Position, ids, [attributes.get("MessageGroupId", "") for attributes in own], repeat(0)),
+        made(EventRecord, ids, bodies, repeat(EMPTY)),
+        [int(attributes["SentTimestamp"]) / 1000 for attributes in own],
+        *_ABSENT,
+    )
 
 
 def _sqs(record: dict[str, Any]) -> list[Delivery]:
@@ -159,33 +184,49 @@ def _bridged(event: dict[str, Any]) -> list[Delivery]:
     return _deliveries(read_bridged(event), event["source"], Position(event["id"]), to_seconds(event["time"]))
 
 
-def _kinesis(record: dict[str, Any]) -> Delivery:
-    data = record["kinesis"]
-    number = data["sequenceNumber"]
-    return Delivery(
-        record["eventID"],
-        record["eventSourceARN"].split("/")[1],
-        Position(number, sequence=int(number)),
-        EventRecord(record["eventID"], data["data"], _BASE64),
-        float(data["approximateArrivalTimestamp"]),
-        data["partitionKey"],
+def _kinesis(records: Sequence[dict[str, Any]]) -> list[Delivery]:
+    data = [record["kinesis"] for record in records]
+    numbers = [each["sequenceNumber"] for each in data]
+    ids = [record["eventID"] for record in records]
+    return made(
+        Delivery,
+        ids,
+        [record["eventSourceARN"].split("/")[1] for record in records],
+        made(Position, numbers, repeat(""), map(int, numbers)),
+        made(EventRecord, ids, [each["data"] for each in data], repeat(_BASE64)),
+        [float(each["approximateArrivalTimestamp"]) for each in data],
+        [each["partitionKey"] for each in data],
+        *_ABSENT[1:],
     )
 
 
-def _dynamodb(record: dict[str, Any], names: Collection[str]) -> Delivery:
-    """Read a change of an item. Attributes of its key that are no features only name it, and are left out."""
-    change = record["dynamodb"]
-    number, keys = change["SequenceNumber"], to_values(change["Keys"])
-    scored = None
-    if record["eventName"] != "REMOVE":
-        image = change.get("NewImage")
-        if image is None:
-            raise ValueError("a record has no new image; set the stream's view type to NEW_IMAGE or NEW_AND_OLD_IMAGES")
-        item = {name: value for name, value in to_values(image).items() if name not in keys or name in names}
-        scored = EventRecord(record["eventID"], item)
-    source = record["eventSourceARN"].split("/")[1]
-    position = Position(number, sequence=int(number))
-    return Delivery(record["eventID"], source, position, scored, float(change["ApproximateCreationDateTime"]), keys)
+def _dynamodb(records: Sequence[dict[str, Any]], names: Collection[str]) -> list[Delivery]:
+    """Read changes of items. Attributes of a key that are no features only name its item, and are left out."""
+    changes = [record["dynamodb"] for record in records]
+    numbers = [change["SequenceNumber"] for change in changes]
+    keys = to_values([change["Keys"] for change in changes])
+    removed = [record["eventName"] == "REMOVE" for record in records]
+    images = [{} if is_removed else change.get("NewImage") for change, is_removed in zip(changes, removed, strict=True)]
+    if None in images:
+        raise ValueError("a record has no new image; set the stream's view type to NEW_IMAGE or NEW_AND_OLD_IMAGES")
+    items = to_values(images)
+    for item, key in zip(items, keys, strict=True):
+        for name in key.keys() - names:
+            item.pop(name, None)
+    ids = [record["eventID"] for record in records]
+    return made(
+        Delivery,
+        ids,
+        [record["eventSourceARN"].split("/")[1] for record in records],
+        made(Position, numbers, repeat(""), map(int, numbers)),
+        [
+            None if is_removed else EventRecord(id_, item)
+            for id_, item, is_removed in zip(ids, items, removed, strict=True)
+        ],
+        [float(change["ApproximateCreationDateTime"]) for change in changes],
+        keys,
+        *_ABSENT[1:],
+    )
 
 
 def _kafka(record: dict[str, Any]) -> Delivery:
@@ -196,13 +237,14 @@ def _kafka(record: dict[str, Any]) -> Delivery:
         for header in record.get("headers") or ()
         for key, value in header.items()
     }
-    headers["content-encoding"] = f"{headers.get('content-encoding', '')},base64"
+    if headers:
+        headers["content-encoding"] = f"{headers.get('content-encoding', '')},base64"
     value = record.get("value")
     return Delivery(
         name,
         topic,
         Position((f"{topic}-{partition}", offset)),
-        None if value is None else EventRecord(name, value, headers),
+        None if value is None else EventRecord(name, value, headers or _BASE64),
         record["timestamp"] / 1000,
         _text(record.get("key")),
         trace=_trace(headers.get("traceparent")),

@@ -10,9 +10,7 @@ The event source mapping has to ask for such replies (`ReportBatchItemFailures`)
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, TypeAlias
-
-from pilotlight.frozen import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Identifier: TypeAlias = "str | tuple[str, int]"
 """What the source calls a record: a message's id, a sequence number, or Kafka's `topic-partition` and offset."""
@@ -31,8 +29,7 @@ class RecordsFailed(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where a record stands in its source: its identifier, its group where the rule has groups, its number in a stream.
 
     A stream's sequence numbers are whole numbers; the lowest is the oldest, whatever the order of an event.

@@ -19,7 +19,8 @@ from failure_rules import Position, RecordsFailed, redelivered, reply
 from http_events import Invocation
 from pilotlight.errors import RequestError
 from pilotlight.frozen import replace
-from pilotlight.records.results import OWN_ERRORS, failure_document, result_document, scored
+from pilotlight.records.decode import made
+from pilotlight.records.results import OWN_ERRORS, failure_document, result_texts, scored
 from pilotlight.records.score import Outcome, Scorer, Scoring
 from pilotlight.service import Service
 from s3_objects import Objects
@@ -77,8 +78,8 @@ class RecordEvents:
         logged = dict(errors)
         rejected = self._reject(batch, errors, invocation.deadline - _RETURN)
         without = _ids(batch, _again(batch, errors)) | rejected
-        results = {delivery.id: _result(delivery, outcome) for delivery, outcome in pairs if delivery.id not in without}
-        unwritten = self._results.write(list(results.values()), invocation.deadline - _RETURN)
+        results = _results([pair for pair in pairs if pair[0].id not in without])
+        unwritten = self._results.write(results, invocation.deadline - _RETURN)
         errors |= {id_: _unwritten("result", reason) for id_, reason in unwritten.items()}
         logged |= errors
         again = _again(batch, errors)
@@ -94,7 +95,7 @@ class RecordEvents:
                     failed=len(again),
                     rejected=len(rejected),
                     trace=trace,
-                    traces={delivery.id: delivery.trace for delivery in batch.deliveries},
+                    traces={delivery.id: delivery.trace for delivery in batch.deliveries if delivery.trace},
                     latency_ms=round((time.monotonic() - began) * 1000, 3),
                 )
             )
@@ -145,18 +146,31 @@ def _paired(deliveries: Sequence[Delivery], scoring: Scoring) -> list[_Pair]:
 
 def _again(batch: Batch, failing: Collection[str]) -> list[Position]:
     """Return what comes again if the records with those ids have failed."""
+    if not failing:
+        return []
     failed = {delivery.position.identifier for delivery in batch.deliveries if delivery.id in failing}
     return redelivered(batch.rule, [delivery.position for delivery in batch.deliveries], failed)
 
 
 def _ids(batch: Batch, positions: Iterable[Position]) -> set[str]:
     identifiers = {position.identifier for position in positions}
+    if not identifiers:
+        return set()
     return {delivery.id for delivery in batch.deliveries if delivery.position.identifier in identifiers}
 
 
-def _result(delivery: Delivery, outcome: Outcome | None) -> Result:
-    content = result_document(delivery.id, delivery.source, delivery.key, outcome).decode()
-    return Result(delivery.id, delivery.source, delivery.time, content, delivery.file)
+def _results(pairs: Iterable[_Pair]) -> list[Result]:
+    """Return a result for each id; of records that come more than once, the last one's."""
+    found = {pair[0].id: pair for pair in pairs}
+    sources = [delivery.source for delivery, _ in found.values()]
+    texts = result_texts(
+        found,
+        sources,
+        [delivery.key for delivery, _ in found.values()],
+        [outcome and outcome.result for _, outcome in found.values()],
+    )
+    times = [delivery.time for delivery, _ in found.values()]
+    return made(Result, found, sources, times, texts, [delivery.file for delivery, _ in found.values()])
 
 
 def _unwritten(what: str, reason: str) -> RequestError:

@@ -14,7 +14,6 @@ from clients import CALLS, connect
 from envelopes import S3Object
 from event_sources import Delivery
 from pilotlight.errors import InvalidRequest, NotFound, RequestError
-from pilotlight.frozen import replace
 from pilotlight.records.objects import check_object, read_object
 
 # Bytes that the objects of one event may have together, in multiples of one object's limit.
@@ -56,7 +55,7 @@ class Objects:
                 errors[delivery.id] = error
                 read.append(delivery)
             else:
-                read += [replace(delivery, id=record.id, record=record) for record in records]
+                read += [delivery._replace(id=record.id, record=record) for record in records]
         return read, errors
 
     def _fetched(self, found: set[S3Object], deadline: float) -> dict[S3Object, bytes | RequestError]:

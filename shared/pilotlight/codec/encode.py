@@ -23,6 +23,17 @@ def to_json(document: object) -> bytes:
     return json_strict.write(document)
 
 
+def to_texts(documents: Sequence[object]) -> list[str]:
+    """Encode JSON documents, each by itself, as `to_json` does."""
+    orjson = json_fast.library()
+    if orjson is not None:
+        try:
+            return [content.decode() for content in map(orjson.dumps, documents)]
+        except TypeError:
+            pass
+    return [to_json(document).decode() for document in documents]
+
+
 def predictions(signature: Signature, outputs: Sequence[Tensor]) -> list[Any]:
     """Return a prediction for each instance: its label, or of a model without labels its output.
 
@@ -73,11 +84,19 @@ def _of_role(signature: Signature, outputs: Sequence[Tensor], role: str) -> Tens
     return None if place is None else outputs[place]
 
 
-def probability(labels: Sequence[Label], prediction: Label | None, row: Sequence[float | None]) -> float | None:
-    """Return the probability of the second of two classes, the positive one, or of the predicted one of more."""
+def probability_of_each(
+    labels: Sequence[Label], found: Sequence[Label | None], rows: Sequence[Sequence[float | None]]
+) -> list[float | None]:
+    """Return for each instance the probability of the second of two classes, the positive one, or of the predicted one.
+
+    `found` are the predictions, `rows` the probabilities.
+    """
     if len(labels) == 2:
-        return row[1]
-    return row[labels.index(prediction)] if prediction in labels else None
+        return [row[1] for row in rows]
+    return [
+        row[labels.index(prediction)] if prediction in labels else None
+        for prediction, row in zip(found, rows, strict=True)
+    ]
 
 
 def json_values(tensor: Tensor) -> list[Any]:

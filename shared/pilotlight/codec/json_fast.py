@@ -94,7 +94,7 @@ def parse_all(bodies: Mapping[int, bytes]) -> dict[int, object]:
         for number, body in bodies.items():
             with suppress(ValueError):
                 documents[number] = orjson.loads(body)
-    text = b",".join([b"", *(bodies[number] for number in documents)])
+    text = b",".join([b"", *(bodies.values() if len(documents) == len(bodies) else map(bodies.__getitem__, documents))])
     is_certain = text.translate(_SHAPES).rfind(_LONG) < 0 and _is_complete([*documents.values()], b"[" + text)
     return documents if is_certain else {}
 
@@ -120,16 +120,23 @@ def _accounts_for(document: object, text: bytes) -> bool:
         return True  # the usual request: a key for each colon leaves none for below, and few brackets are not deep
     level = [document]
     for _ in range(DEEPEST):
-        lists = [value for value in level if type(value) is list]
-        dicts: list[dict[str, Any]] = [value for value in level if type(value) is dict]
+        kinds = [*map(type, level)]
+        lists: list[list[Any]] = _of_kind(list, level, kinds)
+        dicts: list[dict[str, Any]] = _of_kind(dict, level, kinds)
         brackets -= len(lists) + len(dicts)
         colons -= sum(map(len, dicts))
         if brackets == 0:  # before the innermost lists' values are visited, which are many
             return colons == 0
         if not lists and not dicts:
             return False
-        level = [*chain.from_iterable(lists), *chain.from_iterable(each.values() for each in dicts)]
+        level = [*chain.from_iterable(lists), *chain.from_iterable(map(dict.values, dicts))]
     return False
+
+
+def _of_kind(kind: type, values: list[Any], kinds: list[type]) -> list[Any]:
+    """Return the values of a kind; C code alone decides the common cases, all and none."""
+    count = kinds.count(kind)
+    return values if count == len(values) else [value for value in values if type(value) is kind] if count else []
 
 
 def _count(text: bytes, mark: bytes) -> int:

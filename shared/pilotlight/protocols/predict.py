@@ -7,7 +7,7 @@ from typing import Any
 
 from pilotlight.codec.body import read_body, read_fields
 from pilotlight.codec.decode import read_instance, read_instances
-from pilotlight.codec.encode import further_outputs, predictions, probabilities, probability
+from pilotlight.codec.encode import further_outputs, predictions, probabilities, probability_of_each
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.messages import Action, Answer, Request, Values, predicted
 from pilotlight.model.lock import Description
@@ -24,17 +24,21 @@ def _predict(plane: DataPlane, request: Request, _values: Values) -> Answer:
 def instance_documents(model: Description, outputs: Sequence[Tensor]) -> list[dict[str, object]]:
     """Return for each instance in the model's outputs the document that /predict answers."""
     signature = model.signature
-    documents: list[dict[str, object]] = [{"prediction": each} for each in predictions(signature, outputs)]
+    found: list[Any] = predictions(signature, outputs)
     rows = probabilities(signature, outputs)
+    documents: list[dict[str, object]]
+    if rows is None:
+        documents = [{"prediction": each} for each in found]
+    else:
+        documents = [
+            {"prediction": label, "probability": each, "probabilities": row}
+            for label, each, row in zip(found, probability_of_each(signature.labels, found, rows), rows, strict=True)
+        ]
     further = further_outputs(signature, outputs)
+    for index, document in enumerate(documents) if further else ():
+        document["outputs"] = {name: values[index] for name, values in further.items()}
     name = _name(model)
-    for index, document in enumerate(documents):
-        if rows is not None:
-            label: Any = document["prediction"]
-            document["probability"] = probability(signature.labels, label, rows[index])
-            document["probabilities"] = rows[index]
-        if further:
-            document["outputs"] = {name: values[index] for name, values in further.items()}
+    for document in documents:
         document.update(name)
     return documents
 

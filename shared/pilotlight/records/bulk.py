@@ -6,7 +6,11 @@ instance is left to `decode`, record by record, which says what is wrong with it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from binascii import a2b_base64
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from pilotlight.codec import csv, json_fast
@@ -20,6 +24,11 @@ Part: TypeAlias = "tuple[Sequence[int], Decoded]"
 """Inputs of one record or of several that are an instance each, and the records' indices."""
 
 _FIELDS = ("features", "instances", "inputs")
+
+# How to read the payloads of records that have the same attributes.
+_READERS: Mapping[type, Callable[[Any], bytes]] = {str: str.encode, bytes: bytes}
+_BASE64 = {"content-encoding": "base64"}
+_FROM_BASE64 = partial(a2b_base64, strict_mode=True)
 
 
 def decode_all(
@@ -41,17 +50,39 @@ def decode_all(
 def _together(model: Description, records: Sequence[EventRecord], max_bytes: int) -> list[Part]:
     """Return the inputs of records that are an instance each; a record that may be something else is in no part."""
     documents: dict[int, Any] = {}
-    texts: dict[int, bytes] = {}
-    for index, record in enumerate(records):
+    plain = _plain_texts(records, max_bytes)
+    texts = dict(enumerate(plain))
+    for index, record in enumerate(() if plain else records):
         if isinstance(record.payload, dict):
             documents[index] = record.payload
         elif (text := _json_text(model, record, max_bytes)) is not None:
             texts[index] = text
     documents |= json_fast.parse_all(texts)
     names = frozenset(instance_names(model.signature))
-    instances = {index: _instance(document, names) for index, document in documents.items()}
+    instances = dict(zip(documents, _instances([*documents.values()], names), strict=True))
     indices = [index for index in sorted(instances) if instances[index] is not None]
     return list(_parts(model.signature, indices, [instances[index] for index in indices]))
+
+
+def _plain_texts(records: Sequence[EventRecord], max_bytes: int) -> list[bytes]:
+    """Return the JSON arrays and objects of records that are nothing else and say so alike; none if one may differ.
+
+    C code alone reads them, by the rules of `_json_text`.
+    """
+    _, payloads, attributes = zip(*records, strict=True)
+    kinds = set(map(type, payloads))
+    if len(kinds) > 1 or len(set(map(id, attributes))) > 1:
+        return []
+    read = _READERS.get(kinds.pop()) if not attributes[0] else _FROM_BASE64 if attributes[0] == _BASE64 else None
+    if read is None:
+        return []
+    try:
+        texts = [*map(read, payloads)]
+    except (ValueError, TypeError):
+        return []
+    if max(map(len, texts)) > max_bytes or not {text[:1] for text in texts} <= {b"{", b"["}:
+        return []
+    return texts
 
 
 def _json_text(model: Description, record: EventRecord, max_bytes: int) -> bytes | None:
@@ -66,6 +97,14 @@ def _json_text(model: Description, record: EventRecord, max_bytes: int) -> bytes
     except RequestError:
         return None
     return content
+
+
+def _instances(documents: list[Any], names: frozenset[str]) -> list[Any]:
+    """Return `_instance` of each document."""
+    if "features" not in names and set(map(type, documents)) == {dict} and set(map(len, documents)) == {1}:
+        with suppress(KeyError):
+            return [*map(itemgetter("features"), documents)]
+    return [_instance(document, names) for document in documents]
 
 
 def _instance(document: Any, names: frozenset[str]) -> Any:  # noqa: ANN401 - a JSON value

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from binascii import Error, a2b_base64
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 from pilotlight.codec import csv
 from pilotlight.codec.body import read_fields, read_json
@@ -22,9 +22,18 @@ from pilotlight.protocols.predict import batch_document
 _GZIP_NAMES = ("gzip", "x-gzip")
 _GZIP_BYTES = b"\x1f\x8b"
 
+_Row = TypeVar("_Row", bound=tuple[Any, ...])
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+
+def made(kind: type[_Row], *columns: Iterable[Any]) -> list[_Row]:
+    """Return instances of a NamedTuple from a column for each of its fields, one of which may end before the others.
+
+    C code alone makes them: one by one they take four times as long, which is most of what a record costs.
+    """
+    return [*map(partial(tuple.__new__, kind), zip(*columns, strict=False))]
+
+
+class EventRecord(NamedTuple):
     """A record: its id, its payload, and its attributes by lower-case name.
 
     The payload is bytes or text, or a JSON object where its envelope contained it as one. The attributes `content-type`

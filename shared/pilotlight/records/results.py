@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from pilotlight.codec.encode import to_json
+from pilotlight.codec.encode import to_json, to_texts
 from pilotlight.errors import RequestError
 from pilotlight.frozen import EMPTY
 from pilotlight.model.lock import Description
@@ -25,11 +25,25 @@ def result_document(id_: str, source: str, key: object, outcome: Outcome | None)
 
     Without an outcome the record is a tombstone, and its result is null: the last one of its key is void.
     """
-    document: dict[str, object] = {"id": id_, "source": source}
-    if key is not None:
-        document["key"] = key
-    document["result"] = None if outcome is None else outcome.result
-    return to_json(document)
+    (text,) = result_texts((id_,), (source,), (key,), (outcome and outcome.result,))
+    return text.encode()
+
+
+def result_texts(
+    ids: Iterable[str],
+    sources: Iterable[str],
+    keys: Iterable[object],
+    results: Iterable[Mapping[str, object] | None],
+) -> list[str]:
+    """Return what `result_document` does for each of many records, as text."""
+    return to_texts(
+        [
+            {"id": id_, "source": source, "result": result}
+            if key is None
+            else {"id": id_, "source": source, "key": key, "result": result}
+            for id_, source, key, result in zip(ids, sources, keys, results, strict=True)
+        ]
+    )
 
 
 def failure_document(

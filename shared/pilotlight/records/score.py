@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import NamedTuple
 
 from pilotlight.codec.batches import sliced
 from pilotlight.codec.encode import count_out_of_range
@@ -13,15 +15,14 @@ from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.tensor import Tensor
 from pilotlight.protocols.predict import instance_documents
 from pilotlight.records.bulk import decode_all
-from pilotlight.records.decode import EventRecord
+from pilotlight.records.decode import EventRecord, made
 from pilotlight.records.groups import Group, Shape, groups_of
 
 # How much of the time that is left one run may take by the pace of the last one.
 _SHARE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A record with its result or, where `error` is not None, its failure. `fault` is a traceback, for the log only."""
 
     record: EventRecord
@@ -147,8 +148,10 @@ class _Event:
             group.inputs(start, stop), group.checked_rows(start, stop), self._deadline, self._trace
         )
         self._paces[group.shape] = (self._clock() - began) / rows
-        for index, result in zip(group.indices[start:stop], self._results(group, start, stop, outputs), strict=True):
-            self._outcomes[index] = Outcome(self._records[index], result)
+        indices = group.indices[start:stop]
+        results = self._results(group, start, stop, outputs)
+        outcomes = made(Outcome, map(self._records.__getitem__, indices), results, repeat(None), repeat(""))
+        self._outcomes.update(zip(indices, outcomes, strict=True))
         self._rows += rows
         self._out_of_range += count_out_of_range(self._plane.model.signature, outputs)
 

@@ -19,10 +19,11 @@ from aws_lambda_powertools.utilities.batch import (
 )
 
 from doubles import FEATURES, Records, description, service
+from dynamodb_values import to_values
 from event_sources import read_event
 from failure_rules import RecordsFailed
 from http_events import Invocation
-from mixes import ASYNCHRONOUS, SOURCES, Mix, event_of, identifier, mixes, object_of, record_of
+from mixes import ASYNCHRONOUS, QUEUES, SOURCES, Mix, event_of, identifier, mixes, object_of, record_of
 from pilotlight.model.tensor import Tensor
 from pilotlight.telemetry import Scored, fields
 from properties import given, settings, st
@@ -36,6 +37,14 @@ ORACLES = {
     "dynamodb": EventType.DynamoDBStreams,
 }
 ALL = ("all of it",)
+
+# What a message of a queue may have beside a body.
+EXTRAS: tuple[dict[str, Any], ...] = (
+    {"messageAttributes": {"Content-Type": {"stringValue": "text/csv", "dataType": "String"}}},
+    {"attributes": {"AWSTraceHeader": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"}},
+    {"body": json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:1:rows", "Message": "[1, 2]"})},
+    {"body": "no JSON"},
+)
 
 # Mixes of each source. 1,000 of them find no more, and take five times as long.
 EXAMPLES = 1000
@@ -124,6 +133,46 @@ def test_every_record_ends_in_one_of_result_or_failure_by_the_rule_of_its_source
     for result, each in ((json.loads(result.content), each) for result in memory.written for each in deliveries):
         if result["id"] == each.id:
             assert (result["result"] is None) == (each.position.identifier in mix.tombstones)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_records_of_an_event_are_read_as_each_in_an_event_of_its_own(source: str, data: st.DataObject) -> None:
+    """Some of a queue's messages get what is read one by one: attributes, a trace, an envelope."""
+    mix = data.draw(mixes(source))
+    records: list[dict[str, Any]] = [dict(record) for record in mix.records]
+    for record in records if source in QUEUES else ():
+        more: dict[str, Any] = data.draw(st.sampled_from(({}, {}, {}, *EXTRAS)))
+        record |= {name: {**record[name], **value} if name == "attributes" else value for name, value in more.items()}
+    alone = [each for record in records for each in read_event(event_of(source, [record]), ("a",)).deliveries]
+    together = read_event(event_of(source, records), ("a",)).deliveries
+    assert sorted(together, key=str) == sorted(alone, key=str)  # Kafka's are by partition
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("1", "2.5", "-0"), [1, 2.5, 0]),
+        (("1E+2", "1e-7"), [100.0, 1e-7]),
+        (("007", "1."), [7, 1.0]),
+        (("9" * 30, "-9223372036854775809"), [int("9" * 30), -(2**63) - 1]),
+    ],
+)
+def test_numbers_of_an_item_are_read_together_as_one_by_one(texts: tuple[str, ...], expected: list[float]) -> None:
+    item = {"id": {"S": "a"}, **{f"f{index}": {"N": text} for index, text in enumerate(texts)}, "last": {"NULL": True}}
+    (found,) = to_values([item])
+    assert list(found) == list(item)
+    assert [(value, type(value)) for value in found.values()] == [
+        ("a", str),
+        *((value, type(value)) for value in expected),
+        (None, type(None)),
+    ]
+
+
+def test_a_number_of_an_item_that_is_several_values_is_refused() -> None:
+    with pytest.raises(ValueError, match="1,2"):
+        to_values([{"a": {"N": "1,2"}, "b": {"N": ""}}])
 
 
 def document(name: Any) -> Any:

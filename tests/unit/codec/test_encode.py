@@ -15,7 +15,7 @@ from pilotlight.codec.encode import (
     further_outputs,
     predictions,
     probabilities,
-    probability,
+    probability_of_each,
     to_json,
 )
 from pilotlight.errors import ModelError
@@ -57,8 +57,8 @@ def test_without_a_label_output_the_most_probable_label_is_the_prediction() -> N
 
 
 def test_of_two_classes_the_probability_is_the_second_ones_and_of_more_the_predicted_ones() -> None:
-    assert probability(("small", "large"), "small", [0.75, 0.25]) == 0.25
-    assert probability((7, 8, 9), 8, [0.1, 0.7, 0.2]) == 0.7
+    assert probability_of_each(("small", "large"), ["small"], [[0.75, 0.25]]) == [0.25]
+    assert probability_of_each((7, 8, 9), [8], [[0.1, 0.7, 0.2]]) == [0.7]
 
 
 def test_a_column_of_one_number_each_is_a_list_of_numbers() -> None:
@@ -92,7 +92,7 @@ def test_numbers_that_json_has_not_are_null() -> None:
 
 def test_a_row_of_probabilities_that_are_no_numbers_predicts_nothing() -> None:
     assert predictions(ONLY_PROBABILITIES, [floats((1, 3), nan, 0.5, 0.5)]) == [None]
-    assert probability((7, 8, 9), None, [None, 0.5, 0.5]) is None
+    assert probability_of_each((7, 8, 9), [None], [[None, 0.5, 0.5]]) == [None]
 
 
 def test_a_single_value_is_the_prediction_for_one_instance() -> None:
