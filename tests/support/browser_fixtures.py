@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pilotlight_cli.assets import ROOT
-from pilotlight_cli.hostenv import CACHE
+from npm import installed
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -47,26 +44,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """Give the script of axe-core."""
-    return (_installed("axe", "axe-core") / "axe.min.js").read_text(encoding="utf-8")
+    return (installed("axe", "axe-core") / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
 def onnxruntime_web() -> Path:
     """Give the folder of onnxruntime-web."""
-    return _installed("onnxruntime-web", "onnxruntime-web")
-
-
-def _installed(tool: str, package: str) -> Path:
-    """Return the folder of a package, which npm installs once, as the lock in tools/ pins it by hash."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip(f"npm, which installs {package}, is not on this machine (Debian's package npm)")
-    project = ROOT / "tools" / tool
-    lock = project / "package-lock.json"
-    folder = CACHE / f"{tool}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:20]}"
-    if not (folder / "node_modules" / package).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", lock.name):
-            shutil.copyfile(project / name, folder / name)
-        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder], check=True)
-    return folder / "node_modules" / package
+    return installed("onnxruntime-web", "onnxruntime-web")
