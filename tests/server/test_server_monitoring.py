@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from harness import in_server, sample, stored
-from pilotlight_cli.local.functions_runtime import FunctionsRuntime
+import grpc_inference_pb2 as pb
+from docs import pages
+from grpc_calls import Serving, connected, serving_grpc
+from harness import sample
 from prometheus import COMPOSE, Prometheus, checked, needs_prometheus, receiving, watching
 from repository import sample_request
 from waiting import wait_until
@@ -31,17 +33,17 @@ def webhook() -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FunctionsRuntime]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     model = sample(tmp_path_factory.mktemp("sample"))
-    with stored("gcp", model) as store, in_server(model, store, PILOTLIGHT_SERVER_WORKERS="2") as found:
+    with serving_grpc(model, PILOTLIGHT_SERVER_WORKERS="2", PILOTLIGHT_SERVER_BATCH="8") as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def prometheus(
-    runtime: FunctionsRuntime, webhook: tuple[str, object], tmp_path_factory: pytest.TempPathFactory
+    server: Serving, webhook: tuple[str, object], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    target = runtime.url.removeprefix("http://")
+    target = server.runtime.url.removeprefix("http://")
     with watching(tmp_path_factory.mktemp("prometheus"), target, webhook[0]) as found:
         yield found
 
@@ -64,13 +66,21 @@ def expressions() -> dict[str, str]:
     return found
 
 
-def test_every_query_of_the_dashboard_returns_a_series(runtime: FunctionsRuntime, prometheus: Prometheus) -> None:
+def test_every_metric_is_on_the_dashboard() -> None:
+    rows = pages.table(pages.section(pages.read("docs/reference/logs-and-metrics.md"), "## Metrics of the server"))
+    shown = " ".join(expressions().values())
+    assert [row[0] for row in rows if row[0].strip("`") not in shown] == []
+
+
+def test_every_query_of_the_dashboard_returns_a_series(server: Serving, prometheus: Prometheus) -> None:
     path, body = sample_request()
     without = expressions()
 
     def all_do() -> bool:
-        requests.post(f"{runtime.url}{path}", json=body, timeout=60)  # on a connection of its own: to either worker
-        requests.post(f"{runtime.url}{path}", json={}, timeout=60)
+        requests.post(f"{server.runtime.url}{path}", json=body, timeout=60)  # its own connection: to either worker
+        requests.post(f"{server.runtime.url}{path}", json={}, timeout=60)
+        with connected(server.address) as client:
+            client.call("ModelMetadata", pb.ModelMetadataRequest(name="breast-cancer"))
         for name, expression in list(without.items()):
             series = prometheus.query(expression)
             if series and not any(math.isnan(float(each["value"][1])) for each in series):
@@ -82,14 +92,14 @@ def test_every_query_of_the_dashboard_returns_a_series(runtime: FunctionsRuntime
 
 
 def test_every_alert_is_evaluated_and_one_that_rings_arrives(
-    runtime: FunctionsRuntime, prometheus: Prometheus, webhook: tuple[str, list[Mapping[str, Any]]]
+    server: Serving, prometheus: Prometheus, webhook: tuple[str, list[Mapping[str, Any]]]
 ) -> None:
     wait_until(lambda: all(rule["health"] == "ok" for rule in prometheus.rules()), limit=60)
     assert len(prometheus.rules()) == 5
     wait_until(lambda: bool(prometheus.query('up{job="pilotlight"} == 1')), limit=60)
     wait_until(lambda: not prometheus.query("ALERTS"), limit=60)  # before the first scrape nothing was ready
     stopped = datetime.now(UTC)
-    runtime.stop()
+    server.runtime.stop()
 
     def arrived() -> list[Mapping[str, Any]]:
         alerts = [alert for message in webhook[1] for alert in message["alerts"]]
