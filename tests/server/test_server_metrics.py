@@ -66,8 +66,10 @@ def test_requests_to_any_worker_are_counted_together_and_outlive_it(runtime: Fun
     predict = {"route": path, "status": "2xx"}
     assert all(ask(runtime, path, body) == 200 for _ in range(40))
     assert value(runtime, "pilotlight_requests_total", **predict) == 40
+    assert value(runtime, "pilotlight_replaced_workers_total") == 0
     os.kill(children(runtime.pid)[0], signal.SIGKILL)
     wait_until(lambda: bool(runtime.log.events("warning")), limit=60)
+    wait_until(lambda: value(runtime, "pilotlight_replaced_workers_total") == 1, limit=60)
     assert value(runtime, "pilotlight_requests_total", **predict) == 40
     assert value(runtime, "pilotlight_rows_total") == 40
     assert value(runtime, "pilotlight_request_seconds_count") == 40

@@ -62,12 +62,13 @@ def main() -> NoReturn:
         started = beside and beside()
         return server_run.serve(service, loader, listener, os.environ, parent, threads=threads, beside=started)
 
-    code = _run(work, loader, settings.workers)
+    replaced = metrics.replaced.labels(service.model.name, service.model.version).inc
+    code = _run(work, loader, settings.workers, replaced)
     server_metrics.close_metrics(os.environ)
     sys.exit(code)
 
 
-def _run(work: Callable[[int], int], loader: Loader, workers: int) -> int:
+def _run(work: Callable[[int], int], loader: Loader, workers: int, replaced: Callable[[], None]) -> int:
     """Work in so many processes, each of which has to know its parent; return the exit code."""
     if workers == 1:
         return work(os.getppid())
@@ -77,7 +78,7 @@ def _run(work: Callable[[int], int], loader: Loader, workers: int) -> int:
         loader.after_fork()
         return work(master)
 
-    return supervise(workers, forked)
+    return supervise(workers, forked, replaced)
 
 
 def _beside(service: Service, loader: Loader, reserved: socket.socket, threads: int) -> Callable[[], GrpcServer]:

@@ -46,6 +46,7 @@ class Metrics:
     batch: Histogram
     waited: Histogram
     queue: Histogram
+    replaced: Counter
 
     def count(self, record: Record) -> None:
         """Count a request, or keep the phases of a start."""
@@ -93,6 +94,7 @@ def open_metrics(environ: MutableMapping[str, str]) -> Metrics:
         Histogram("pilotlight_batch_rows", "Rows that ran together.", _MODEL, buckets=_ROWS),
         Histogram("pilotlight_batch_wait_seconds", "Time that a request waited to run.", _MODEL, buckets=_BUCKETS),
         Histogram("pilotlight_batch_queue", "Requests that waited as a run began.", _MODEL, buckets=_ROWS[:8]),
+        Counter("pilotlight_replaced_workers", "Workers that ended and were replaced.", _MODEL),
     )
 
 

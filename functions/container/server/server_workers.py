@@ -20,12 +20,12 @@ CANNOT_SERVE = 3
 _SOON = 1.0
 
 
-def supervise(count: int, work: Callable[[], int]) -> int:
+def supervise(count: int, work: Callable[[], int], replaced: Callable[[], None] = lambda: None) -> int:
     """Run `work` in so many forked processes until SIGTERM or SIGINT, which they get too; return the exit code.
 
-    `work` returns the exit code of its process.
+    `work` returns the exit code of its process; `replaced` hears of each that is replaced.
     """
-    workers = _Workers(work)
+    workers = _Workers(work, replaced)
     for number in SIGNALS:
         signal.signal(number, lambda *_: workers.stop())
     for _ in range(count):
@@ -34,8 +34,9 @@ def supervise(count: int, work: Callable[[], int]) -> int:
 
 
 class _Workers:
-    def __init__(self, work: Callable[[], int]) -> None:
+    def __init__(self, work: Callable[[], int], replaced: Callable[[], None]) -> None:
         self._work = work
+        self._replaced = replaced
         self._began: dict[int, float] = {}  # by process id
         self._is_stopping = False
 
@@ -70,6 +71,7 @@ class _Workers:
                 self.stop()
             if not self._is_stopping:
                 cloud_logging.warn(f"a worker ended with exit code {ended} and is replaced")
+                self._replaced()
                 time.sleep(_SOON if lived < _SOON else 0)
                 self.start()
         return code
