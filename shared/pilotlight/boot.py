@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from pilotlight.codec import json_fast
 from pilotlight.errors import PilotlightError, SettingsError
 from pilotlight.fetch import FolderStore, ObjectStore
-from pilotlight.frozen import dataclass
+from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.lock import REFERENCE, Description, load_lock
 from pilotlight.settings import DEFAULT_LOG_LEVEL, DEFAULT_NAMESPACE, read_settings
 from pilotlight.start.loading import Loader, Plan
@@ -22,6 +23,8 @@ from pilotlight.telemetry import ColdStart, Report
 if TYPE_CHECKING:
     from pilotlight.dataplane import ReadObject, Watch
     from pilotlight.experiments.variants import Experiment
+    from pilotlight.features.lookup import FeatureLookup
+    from pilotlight.features.store import OpenFeatures
     from pilotlight.service import Service
 
 OpenStore = Callable[[str], ObjectStore]
@@ -41,6 +44,7 @@ class Platform:
     phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
     after the start, and its children serve. `machine` looks at the machine as it is now. `primes`: the start includes a
     first prediction. `scores_records`: results have to go somewhere, and a start without a destination fails.
+    `feature_stores` opens a store of features by its scheme.
     """
 
     folder: Path
@@ -52,6 +56,7 @@ class Platform:
     machine: Callable[[], Machine] = Machine
     primes: bool = False
     scores_records: bool = False
+    feature_stores: Mapping[str, OpenFeatures] = EMPTY
 
 
 def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
@@ -99,10 +104,15 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         json_fast.import_without_types()
     loader.begin(platform.deadline)
     make_service = loader.timed("import", _import_service)
+    features = None
+    if (described := settings.lock.with_name("features.toml")).is_file():
+        features = loader.timed("features", lambda: _open_features(described, model, platform, report, environ))
     beside = settings.lock.with_name("experiment.lock")
     experiment = None
     if not platform.scores_records and beside.is_file():
-        experiment = loader.timed("experiment", lambda: _open_experiment(beside, plan, report, folder_of, read_object))
+        experiment = loader.timed(
+            "experiment", lambda: _open_experiment(beside, plan, report, folder_of, read=read_object, features=features)
+        )
     service = make_service(
         model,
         loader,
@@ -114,6 +124,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         base_path=settings.base_path,
         read_object=read_object,
         experiment=experiment,
+        features=features,
     )
     if model.reference is not None:
         service.plane.watch = loader.timed("drift", lambda: _open_watch(settings.lock, model, report))
@@ -152,8 +163,32 @@ def _failed(error: PilotlightError) -> ColdStart:
     return ColdStart("failed", "", 0, {}, 0, 0, f"{type(error).__name__}: {error}")
 
 
+def _open_features(
+    path: Path, model: Description, platform: Platform, report: Report, environ: Mapping[str, str]
+) -> FeatureLookup:
+    """Open the store of features. Raise FormatError or SettingsError, after a line in the log."""
+    from pilotlight.features.lookup import open_lookup  # noqa: PLC0415 - few functions look any up
+
+    try:
+        lookup = open_lookup(path, model.signature, platform.feature_stores, environ)
+    except PilotlightError as error:
+        report(_failed(error))
+        raise
+    if platform.forks:
+        os.register_at_fork(after_in_child=lookup.connect)
+    elif not platform.primes:  # a snapshot must contain no connection
+        lookup.connect()
+    return lookup
+
+
 def _open_experiment(
-    path: Path, plan: Plan, report: Report, folder_of: FolderOf, read: ReadObject | None
+    path: Path,
+    plan: Plan,
+    report: Report,
+    folder_of: FolderOf,
+    *,
+    read: ReadObject | None,
+    features: FeatureLookup | None,
 ) -> Experiment:
     """Open the experiment beside the lock. Raise FormatError, after a line in the log."""
     from pilotlight.experiments.variants import open_experiment  # noqa: PLC0415 - few functions have one
@@ -162,7 +197,7 @@ def _open_experiment(
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     try:
-        return open_experiment(path, plan, report, folder_of, now=now, read_object=read)
+        return open_experiment(path, plan, report, folder_of, now=now, read_object=read, features=features)
     except PilotlightError as error:
         report(_failed(error))
         raise

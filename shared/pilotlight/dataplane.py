@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import check_outputs
 from pilotlight.errors import Forbidden
 from pilotlight.frozen import EMPTY, TYPE_CHECKING
@@ -15,6 +16,7 @@ from pilotlight.start.loading import Loader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pilotlight.features.lookup import FeatureLookup
     from pilotlight.model.golden import Sample
 
 # Seconds: how long a request waits for the model if the platform sets no deadline, how much of a deadline is reserved
@@ -48,16 +50,18 @@ class DataPlane:
         clock: Callable[[], float],
         golden: Path | None = None,
         read_object: ReadObject | None = None,
+        features: FeatureLookup | None = None,
     ) -> None:
         """`clock` is the monotonic clock of deadlines, in seconds. `golden` is the file of the golden samples.
 
-        `read_object` is None where no input may be read by reference.
+        `read_object` is None where no input may be read by reference, `features` where no feature is looked up.
         """
         self.model = model
         self._loader = loader
         self._clock = clock
         self._golden = golden
         self._read_object = read_object
+        self.features = features
         self.predict: Predict = _predict  # a server may set one that runs the inputs of several callers together
         self.watch: Watch | None = None
 
@@ -67,6 +71,29 @@ class DataPlane:
         from pilotlight.model.golden import first_sample  # noqa: PLC0415 - few requests need it
 
         return first_sample(self._golden)
+
+    def read_instances(
+        self, instances: object, path: str, deadline: float | None = None, within: str = ""
+    ) -> tuple[Tensor, ...]:
+        """Return the inputs for a batch as `codec.decode.read_instances` does, with the features that are looked up.
+
+        Raise InvalidRequest, and FeatureMissing, BadFeature or FeaturesUnavailable by the deadline of the request.
+        """
+        if self.features is not None:
+            instances = self.features.complete(instances, lambda index: f"{path}[{index}]{within}", self._end(deadline))
+        return read_instances(self.model.signature, instances, path, within)
+
+    def read_instance(self, instance: object, path: str, deadline: float | None = None) -> tuple[Tensor, ...]:
+        """Return the inputs for one instance, as `read_instances` does."""
+        if self.features is not None:
+            instance = self.features.complete([instance], lambda _: path, self._end(deadline))[0]
+        return read_instance(self.model.signature, instance, path)
+
+    def complete_each(self, instances: list[Any], place: Callable[[int], str], deadline: float | None) -> list[Any]:
+        """Return instances with the features that are looked up, or the error of one in its place."""
+        return (
+            instances if self.features is None else self.features.complete_each(instances, place, self._end(deadline))
+        )
 
     def wait(self, deadline: float, trace: Mapping[str, object] = EMPTY) -> None:
         """Wait for a model that is being loaded, as `run` does. Raise NotReady."""
@@ -109,12 +136,15 @@ class DataPlane:
     def check_ready(self, trace: Mapping[str, object] = EMPTY) -> None:
         """Raise NotReady while the model is not loaded, after starting another attempt if the last one gave up.
 
-        The caller waits briefly for that attempt: between requests Lambda freezes the process.
+        The caller waits briefly for that attempt: between requests Lambda freezes the process. Raise
+        FeaturesUnavailable while the store of features, if there is one, does not answer.
         """
         if self._loader.state != "ready":
             self._loader.retry(self._clock() + _PROBE_TIMEOUT, trace)
         if self._loader.state != "ready":
             raise self._loader.not_ready()
+        if self.features is not None:
+            self.features.check(self._clock() + _PROBE_TIMEOUT)
 
 
 def _predict(model: Any, inputs: Sequence[Tensor], timeout: float) -> tuple[Tensor, ...]:  # noqa: ANN401 - a Model

@@ -19,9 +19,12 @@ PilotlightError
     ├── RequestTimeout       408
     ├── TooLarge             413
     ├── UnsupportedMediaType 415
+    ├── FeatureMissing       422
     ├── InputRefused         424
     ├── Internal             500
+    ├── BadFeature           502
     ├── NotReady             503
+    ├── FeaturesUnavailable  503
     ├── InputUnavailable     503
     └── PredictionTimeout    504
 """
@@ -162,6 +165,13 @@ class UnsupportedMediaType(RequestError):
     code = "unsupported_media_type"
 
 
+class FeatureMissing(RequestError):
+    """422: the feature store has no value for the entity, and the feature has no default."""
+
+    status = 422
+    code = "feature_missing"
+
+
 class InputRefused(RequestError):
     """424: the object that an input names is missing, or the function may not read it."""
 
@@ -176,11 +186,29 @@ class Internal(RequestError):
     code = "internal"
 
 
+class BadFeature(RequestError):
+    """502: the feature store has a value of another type than the model takes. Only the log shows the value."""
+
+    status = 502
+    code = "bad_feature"
+
+
 class InputUnavailable(RequestError):
     """503: the store did not deliver the object that an input names; worth another try."""
 
     status = 503
     code = "input_unavailable"
+
+    def headers(self) -> dict[str, str]:
+        """Return when to try again (RFC 9110, 10.2.3)."""
+        return {"retry-after": "1"}
+
+
+class FeaturesUnavailable(RequestError):
+    """503: the feature store did not answer in time, or not at all; worth another try."""
+
+    status = 503
+    code = "features_unavailable"
 
     def headers(self) -> dict[str, str]:
         """Return when to try again (RFC 9110, 10.2.3)."""

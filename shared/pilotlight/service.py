@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pilotlight.experiments.variants import Experiment
+    from pilotlight.features.lookup import FeatureLookup
 
 _JSON = {"content-type": "application/json"}
 
@@ -63,6 +64,7 @@ class Service:
         base_path: str = "",
         read_object: ReadObject | None = None,
         experiment: Experiment | None = None,
+        features: FeatureLookup | None = None,
     ) -> None:
         """`clock` is the monotonic clock of a Request's deadline, in seconds.
 
@@ -70,14 +72,15 @@ class Service:
         `golden` is the file of the golden samples; one of them becomes the example in the OpenAPI document.
         `cors_origins` are the origins whose pages may call from a browser, or `*`. `base_path` may precede every
         route's path: a domain's mapping or a load balancer's rule. `read_object` reads inputs by reference; None
-        refuses them. `experiment` chooses among several versions. With either, a request may wait for a store
-        (`may_wait`), though the model is ready; a server that lets requests wait for each other sets it too.
+        refuses them. `experiment` chooses among several versions, `features` looks features up. With any of them a
+        request may wait for a store (`may_wait`), though the model is ready; a server that lets requests wait for each
+        other sets it too.
         """
         self.model = model
-        self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object)
+        self.plane = DataPlane(model, loader, clock=clock, golden=golden, read_object=read_object, features=features)
         self.report = report
         self.max_body_bytes = max_body_bytes
-        self.may_wait = read_object is not None or experiment is not None
+        self.may_wait = any(one is not None for one in (read_object, experiment, features))
         self._clock = clock
         self._cors_origins = cors_origins
         self._base_path = base_path

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from docs.pages import Block
-from doubles import MemoryStore, Records, service
+from doubles import MemoryFeatures, MemoryStore, Records, service
 from pilotlight.boot import Platform, boot
 from pilotlight.errors import ObjectRefused, PredictionTimeout, RequestTimeout, StoreUnavailable
+from pilotlight.features.lookup import FeatureLookup
+from pilotlight.features.plan import Key, read_plan
+from pilotlight.features.values import Stored
 from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, load_lock
@@ -116,6 +119,18 @@ def _failing(_folder: Path) -> Service:
     return service(_pinned().signature, fail)
 
 
+def _looking_up(folder: Path) -> Service:
+    """Use a store that has the features of two patients, one of them as words."""
+    names = _pinned().signature.feature_names
+    lines = ['store = "redis://unused"', 'key = "{patient_id}"', "[entity]", 'patient_id = "INT64"', "[features]"]
+    plan = read_plan("\n".join([*lines, *(f'"{name}" = {{}}' for name in names)]).encode(), _pinned().signature)
+    rows: dict[Key, Stored] = {(17,): dict.fromkeys(names, 1.5), (18,): dict.fromkeys(names, "large")}
+    lookup = FeatureLookup(plan, MemoryFeatures(rows), clock=time.monotonic, now=time.time)
+    made = _sample(folder)
+    made.plane.features = lookup
+    return made
+
+
 def _endless(_folder: Path) -> Service:
     def be_stopped(_inputs: Sequence[Tensor]) -> NoReturn:
         raise PredictionTimeout
@@ -134,6 +149,7 @@ _SITUATIONS: dict[str, Callable[[Path], Service]] = {
     _UNREACHABLE: _unreachable,
     _LATE_BODY: _sample,
     "the store has other bytes": _altered,
+    "features are looked up by patient_id": _looking_up,
     "the model fails": _failing,
     "the model loops": _endless,
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pilotlight.dataplane import ReadObject
+from pilotlight.dataplane import DataPlane, ReadObject
 from pilotlight.errors import ObjectRefused, PilotlightError
+from pilotlight.features.lookup import FeatureLookup
+from pilotlight.features.plan import Key
+from pilotlight.features.values import Stored
 from pilotlight.fetch import ObjectStore, Sink
 from pilotlight.fetch.model_files import ModelFiles
 from pilotlight.model.lock import Description, File, Runtime
@@ -154,10 +157,13 @@ def service(
     max_body_bytes: int = 4_500_000,
     cors_origins: Sequence[str] = (),
     read_object: ReadObject | None = None,
+    features: FeatureLookup | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> Service:
     """Return a service whose model is ready and is the function `predict`."""
-    model, clock = description(signature), StepClock()
-    plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
+    model, steps = description(signature), StepClock()
+    clock = clock or steps
+    plan = Plan(model, MemoryStore({}), Path("unused"), 1, clock, steps.sleep)
     loader = ReadyLoader(plan, FunctionModel(predict))
     return Service(
         model,
@@ -167,7 +173,34 @@ def service(
         clock=clock,
         cors_origins=cors_origins,
         read_object=read_object,
+        features=features,
     )
+
+
+def plane_of(signature: Signature) -> DataPlane:
+    """Return a data plane that only reads."""
+    described, clock = description(signature), StepClock()
+    plan = Plan(described, MemoryStore({}), Path("unused"), 1, clock, clock.sleep)
+    return DataPlane(described, ReadyLoader(plan, FunctionModel(tuple)), clock=clock)
+
+
+class MemoryFeatures:
+    """A `pilotlight.features.store.FeatureStore` in memory. `asked` are the keys of each read."""
+
+    def __init__(self, rows: Mapping[Key, Stored]) -> None:
+        self._rows = rows
+        self.asked: list[list[Key]] = []
+
+    def read(self, keys: Sequence[Key], deadline: float) -> list[Stored]:
+        """See `FeatureStore`."""
+        self.asked.append(list(keys))
+        return [self._rows.get(key) for key in keys]
+
+    def connect(self) -> None:
+        """See `FeatureStore`."""
+
+    def close(self) -> None:
+        """See `FeatureStore`."""
 
 
 class ReadyLoader(Loader):

@@ -55,7 +55,10 @@ def _regular(lock: Path | None) -> Path | None:
     """Check that the lock and the files beside it are regular files, which cannot block a reader."""
     if lock is None:
         return None
-    beside = ("requirements.lock", "golden.json", "reference.json", "manifest.json", "model.sig", "experiment.lock")
+    beside = (
+        *("requirements.lock", "golden.json", "reference.json", "manifest.json", "model.sig", "experiment.lock"),
+        "features.toml",
+    )
     for path in (lock, *map(lock.with_name, beside)):
         if path.exists():
             check_regular(path)

@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from pilotlight.features.plan import FILE as FEATURES
+from pilotlight.features.plan import load_plan
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.client import send
@@ -137,7 +139,9 @@ def serving(
     _check_store(cloud, store)
     listen(port).close()  # fail before the slow steps
     with ExitStack() as stack:
-        store, variables = stack.enter_context(_reachable(cloud, lock, store, passed_on(environ)))
+        store, variables = stack.enter_context(
+            _reachable(cloud, lock, store, passed_on(environ) | _of_features(lock, environ))
+        )
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="pilotlight-")))
         temporary = folder / "tmp"
         temporary.mkdir()
@@ -146,6 +150,13 @@ def serving(
         function = prepare(cloud, lock, folder / "function", variables, code=code)
         runtime, url = stack.enter_context(_running(cloud, function, port, timeout, in_front))
         yield Server(url, store, runtime, temporary, timeout)
+
+
+def _of_features(lock: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that features.toml names. Raise FormatError."""
+    path = lock.with_name(FEATURES)
+    names = load_plan(path, load_lock(lock).model.signature).variables if path.exists() else ()
+    return {name: environ[name] for name in names if name in environ}
 
 
 def _bucket(lock: Path) -> str | None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_samples
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.experiments.lock import FILE
+from pilotlight.features.plan import FILE as FEATURES
+from pilotlight.features.plan import load_plan
 from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
 from pilotlight_cli.experimenting.beside import experiment_beside, treatments_beside
@@ -89,6 +91,7 @@ def _checks(pinned: Lock, lock: Path, store: str, cloud: str) -> Iterator[Check]
         _golden(pinned, lock.with_name(GOLDEN)),
         *_signer(pinned, lock),
         *_experiment(pinned, lock),
+        *_features(pinned, lock),
     ]
     yield from companions
     if not all(check.ok for check in companions):
@@ -164,6 +167,23 @@ def _experiment(pinned: Lock, lock: Path) -> Iterator[Check]:
         return
     if experiment:
         yield Check(FILE, ok=True, detail=footprint([pinned.model, *(each.model for each in experiment.treatments)]))
+
+
+def _features(pinned: Lock, lock: Path) -> Iterator[Check]:
+    """Check that the features beside the lock, if any are looked up, are those of the model; say what is not."""
+    path, signature = lock.with_name(FEATURES), pinned.model.signature
+    if not path.exists():
+        return
+    try:
+        looked_up = {feature.name for feature in load_plan(path, signature).features}
+    except FormatError as error:
+        yield Check(FEATURES, ok=False, detail=str(error))
+        return
+    others = [name for name in signature.feature_names if name not in looked_up]
+    more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+    requests = f"; requests have {', '.join(others[:5])}{more}" if others else ""
+    detail = f"{len(looked_up)} of {len(signature.feature_names)} features are looked up{requests}"
+    yield Check(FEATURES, ok=True, detail=detail)
 
 
 def _treatment(server: Server, model: Description, golden: Golden) -> Iterator[Check]:

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from pilotlight.features.plan import FILE as FEATURES
+from pilotlight.features.plan import load_plan
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.experimenting.beside import experiment_beside
@@ -19,6 +21,7 @@ from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import (
+    LOOKS_UP,
     PREDICT,
     RECORDS,
     WITH_MODEL,
@@ -75,7 +78,7 @@ def _budget(cloud: str, lock: Path, function: str) -> int:
 def _check(lock: Path, function: str) -> None:
     """Raise for files of `pin` that are incomplete, do not belong together, or lack a signer that is demanded.
 
-    So does an experiment that is not about what is pinned.
+    So do an experiment and features that are not about what is pinned.
     """
     pinned = load_lock(lock)
     check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
@@ -83,6 +86,8 @@ def _check(lock: Path, function: str) -> None:
     check_signer(pinned, lock)
     if function == PREDICT:
         experiment_beside(lock, pinned.model)
+    if function in LOOKS_UP and (features := lock.with_name(FEATURES)).exists():
+        load_plan(features, pinned.model.signature)
 
 
 def _add_libraries(

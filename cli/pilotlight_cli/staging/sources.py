@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pilotlight.errors import FormatError
 from pilotlight.experiments.lock import FILE as EXPERIMENT
+from pilotlight.features.plan import FILE as FEATURES
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, REFERENCE, Lock
 from pilotlight_cli.assets import CORE, FUNCTIONS
@@ -20,6 +21,7 @@ from pilotlight_cli.staging.package import BuildError
 # The functions with the model. AWS has others, without lock and libraries: their boto3 is the runtime's.
 PREDICT, RECORDS, KAFKA, BATCH = "predict", "records", "kafka", "batch"
 WITH_MODEL = (PREDICT, RECORDS, KAFKA, BATCH)
+LOOKS_UP = (PREDICT, RECORDS, KAFKA)  # whose instances are objects, in which features may be missing
 
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions, and a
 # job's objects in S3 by those of AWS's function for it; its own function for requests is the server.
@@ -32,7 +34,8 @@ _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto"
 def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) -> None:
     """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root.
 
-    An experiment beside the lock is for the function that predicts alone: records have the pinned version.
+    An experiment beside the lock is for the function that predicts alone: records have the pinned version. Features
+    are looked up for requests and for records.
 
     The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
     `pin` wrote is missing; the function itself checks the lock.
@@ -55,6 +58,8 @@ def _pinned(lock: Path, function: str) -> dict[str, bytes]:
         written[REFERENCE] = lock.with_name(REFERENCE).read_bytes()
     if function == PREDICT and lock.with_name(EXPERIMENT).exists():
         written[EXPERIMENT] = lock.with_name(EXPERIMENT).read_bytes()
+    if function in LOOKS_UP and lock.with_name(FEATURES).exists():
+        written[FEATURES] = lock.with_name(FEATURES).read_bytes()
     return written
 
 

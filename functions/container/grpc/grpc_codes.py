@@ -17,8 +17,10 @@ CODES: Mapping[int, StatusCode] = {
     408: StatusCode.DEADLINE_EXCEEDED,
     413: StatusCode.RESOURCE_EXHAUSTED,
     415: StatusCode.INVALID_ARGUMENT,
+    422: StatusCode.FAILED_PRECONDITION,
     424: StatusCode.FAILED_PRECONDITION,
     500: StatusCode.INTERNAL,
+    502: StatusCode.FAILED_PRECONDITION,
     503: StatusCode.UNAVAILABLE,
     504: StatusCode.DEADLINE_EXCEEDED,
 }

@@ -13,7 +13,7 @@ from pilotlight.records.score import Outcome, Scorer, Scoring
 _PASS = 3600.0
 
 # Failures that say nothing about the record.
-_PASSING = ("not_ready", "out_of_time")
+_PASSING = ("features_unavailable", "not_ready", "out_of_time")
 
 
 def is_passing(outcome: Outcome) -> bool:

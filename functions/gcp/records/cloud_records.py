@@ -26,7 +26,7 @@ from pilotlight.service import Service
 EVENT_SECONDS, _WRITING = 50.0, 15.0
 
 # Errors that another delivery may not meet. Nothing of such an event is final: all of its records come again.
-_PASSING = ("destination", "not_ready", "out_of_time", "prediction_timeout", "source")
+_PASSING = ("destination", "features_unavailable", "not_ready", "out_of_time", "prediction_timeout", "source")
 
 _NOTHING = Scoring([], 0, 0, 0)
 

@@ -15,13 +15,16 @@ from pilotlight.errors import InvalidRequest
 from pilotlight.experiments.assignment import bucket
 from pilotlight.experiments.lock import ExperimentLock, Treatment, load_experiment
 from pilotlight.experiments.units import unit_of
-from pilotlight.frozen import EMPTY, dataclass, replace
+from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass, replace
 from pilotlight.http.messages import Request, Values
 from pilotlight.model.json_document import describe
 from pilotlight.model.lock import Description
 from pilotlight.start.loading import Loader, Plan
 from pilotlight.start.machine import less
 from pilotlight.telemetry import ColdStart, Record, Report
+
+if TYPE_CHECKING:
+    from pilotlight.features.lookup import FeatureLookup
 
 CONTROL = "control"
 
@@ -53,9 +56,14 @@ class _Loading:
     """A treatment that is being loaded, or is."""
 
     def __init__(
-        self, treatment: Treatment, loader: Loader, clock: Callable[[], float], read_object: ReadObject | None
+        self,
+        treatment: Treatment,
+        loader: Loader,
+        clock: Callable[[], float],
+        read_object: ReadObject | None,
+        features: FeatureLookup | None,
     ) -> None:
-        self.plane = DataPlane(treatment.model, loader, clock=clock, read_object=read_object)
+        self.plane = DataPlane(treatment.model, loader, clock=clock, read_object=read_object, features=features)
         self.loader = loader
         self._clock = clock
         self._next = 0.0
@@ -89,15 +97,16 @@ class Experiment:
         now: Callable[[], str],
         draw: Callable[[], str] = lambda: os.urandom(16).hex(),
         read_object: ReadObject | None = None,
+        features: FeatureLookup | None = None,
     ) -> None:
         """`loaders` are those of the treatments, in the lock's order; `clock` is the monotonic one of deadlines.
 
         `now` returns the time in the form of the lock's, `draw` a random text.
-        `read_object` reads inputs by reference, as for the control.
+        `read_object` reads inputs by reference and `features` looks features up, as for the control.
         """
         self._lock = lock
         self._treatments = {
-            treatment.variant: _Loading(treatment, loader, clock, read_object)
+            treatment.variant: _Loading(treatment, loader, clock, read_object, features)
             for treatment, loader in zip(lock.treatments, loaders, strict=True)
         }
         self._now = now
@@ -172,6 +181,7 @@ def open_experiment(
     *,
     now: Callable[[], str],
     read_object: ReadObject | None = None,
+    features: FeatureLookup | None = None,
 ) -> Experiment:
     """Return the experiment in a file. `plan` is the control's, `folder_of` gives each model a folder of its own.
 
@@ -184,7 +194,7 @@ def open_experiment(
         own = replace(plan, model=model, folder=folder_of(model), machine=machine, forks=False, golden=None)
         loaders.append(Loader(own, _reporting(report, treatment.variant), {}, None))
         machine = less(machine, model)
-    return Experiment(lock, loaders, clock=plan.clock, now=now, read_object=read_object)
+    return Experiment(lock, loaders, clock=plan.clock, now=now, read_object=read_object, features=features)
 
 
 def _reporting(report: Report, variant: str) -> Report:

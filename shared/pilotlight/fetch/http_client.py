@@ -60,7 +60,7 @@ class Connection:
         """Connect to a server, unless the connection to it can be reused. Raises OSError."""
         if self._socket is None or address != self._address or (self._last and not self._last.is_complete):
             self.close()
-            self._socket, self._address = _connect(address, self._trust, self._index, deadline), address
+            self._socket, self._address = connect(address, self._trust, self._index, deadline), address
 
     def get(self, address: Address, target: str, headers: Mapping[str, str], deadline: Deadline) -> HttpResponse:
         """Send a GET and return the response, its body still to be read.
@@ -221,7 +221,8 @@ def _content_length(value: str | None) -> int | None:
     return int(value)
 
 
-def _connect(address: Address, trust: Trust, index: int, deadline: Deadline) -> socket.socket:
+def connect(address: Address, trust: Trust, index: int, deadline: Deadline) -> socket.socket:
+    """Return a connection to a server, verified where it has TLS. Raises OSError, and StoreError for certificates."""
     if not address.tls:
         return _connect_tcp(address, index, deadline)
     context = trust.context()

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotlight.codec.body import read_body, read_fields
-from pilotlight.codec.decode import read_instances
 from pilotlight.codec.tables import column_order, read_table
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest
@@ -40,7 +39,9 @@ def _replies(plane: DataPlane, request: Request, _values: Values) -> Answer:
     if not isinstance(calls, list) or not calls:
         raise InvalidRequest(f"expected an array of at least one call, found {describe(calls)}", "$.calls")
     columns, reply = _read_context(signature, document.get("userDefinedContext"))
-    outputs = plane.run(_read_calls(signature, calls, columns), len(calls), request.deadline, request.trace)
+    outputs = plane.run(
+        _read_calls(plane, calls, columns, request.deadline), len(calls), request.deadline, request.trace
+    )
     found = instance_documents(plane.model, outputs)
     replies = found if reply == "document" else [_encoded(one[reply]) for one in found]
     return predicted(plane.model, {"replies": replies}, outputs, len(calls))
@@ -61,8 +62,11 @@ def _read_context(signature: Signature, context: object) -> tuple[Sequence[int] 
     return column_order(signature, columns.split(","), f"{_CONTEXT}.columns"), reply
 
 
-def _read_calls(signature: Signature, calls: list[Any], columns: Sequence[int] | None) -> tuple[Tensor, ...]:
+def _read_calls(
+    plane: DataPlane, calls: list[Any], columns: Sequence[int] | None, deadline: float | None
+) -> tuple[Tensor, ...]:
     """Return the model's inputs. A call has an argument for each feature, or one of the type JSON: an instance."""
+    signature = plane.model.signature
     width = len(signature.feature_names)
     is_one = not signature.takes_features or (columns is None and all(map(_is_instance, calls)))
     for index, call in enumerate(calls):
@@ -72,7 +76,7 @@ def _read_calls(signature: Signature, calls: list[Any], columns: Sequence[int] |
             expected = "1 argument, an instance," if is_one else f"{width} arguments, or one of the type JSON,"
             raise InvalidRequest(f"expected {expected} found {len(call)}", f"$.calls[{index}]")
     if is_one:
-        return read_instances(signature, [call[0] for call in calls], "$.calls", "[0]")
+        return plane.read_instances([call[0] for call in calls], "$.calls", deadline, "[0]")
     order = range(width) if columns is None else columns
     kinds = [signature.matrix] * width if signature.matrix else signature.inputs
     texts = {place for place, kind in zip(order, kinds, strict=True) if kind.datatype is BYTES}

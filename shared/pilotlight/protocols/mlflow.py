@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from pilotlight import __version__
 from pilotlight.codec.body import read_body, read_fields, read_one_of
-from pilotlight.codec.decode import read_instances
 from pilotlight.codec.tables import column_order, read_inputs, read_table
 from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest
@@ -39,8 +38,9 @@ def _invoke(plane: DataPlane, request: Request, _values: Values) -> Answer:
         return predict(plane, request, _read_split(signature, value, f"$.{form}"))
     if form == "dataframe_records":
         _check_records(signature, value, f"$.{form}")
-    read = read_inputs if form == "inputs" else read_instances
-    return predict(plane, request, read(signature, value, f"$.{form}"))
+    if form == "inputs":
+        return predict(plane, request, read_inputs(signature, value, "$.inputs"))
+    return predict(plane, request, plane.read_instances(value, f"$.{form}", request.deadline))
 
 
 def _read_split(signature: Signature, value: object, path: str) -> tuple[Tensor, ...]:

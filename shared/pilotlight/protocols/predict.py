@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotlight.codec.body import read_body, read_fields
-from pilotlight.codec.decode import read_instance, read_instances
 from pilotlight.codec.encode import further_outputs, predictions, probabilities, probability_of_each
 from pilotlight.dataplane import DataPlane
 from pilotlight.http.messages import Action, Answer, Request, Values, predicted
@@ -15,7 +14,7 @@ from pilotlight.model.tensor import Tensor
 
 
 def _predict(plane: DataPlane, request: Request, _values: Values) -> Answer:
-    inputs = read_instance(plane.model.signature, _field(request, "features"), "$.features")
+    inputs = plane.read_instance(_field(request, "features"), "$.features", request.deadline)
     outputs = plane.run(inputs, 1, request.deadline, request.trace)
     (document,) = instance_documents(plane.model, outputs)
     return predicted(plane.model, document, outputs, 1)
@@ -44,7 +43,7 @@ def instance_documents(model: Description, outputs: Sequence[Tensor]) -> list[di
 
 
 def _predict_batch(plane: DataPlane, request: Request, _values: Values) -> Answer:
-    inputs = read_instances(plane.model.signature, _field(request, "instances"), "$.instances")
+    inputs = plane.read_instances(_field(request, "instances"), "$.instances", request.deadline)
     rows = inputs[0].shape[0]
     outputs = plane.run(inputs, rows, request.deadline, request.trace)
     return predicted(plane.model, batch_document(plane.model, outputs), outputs, rows)

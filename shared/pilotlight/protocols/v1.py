@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pilotlight.codec.body import read_body, read_one_of
-from pilotlight.codec.decode import read_instances
 from pilotlight.codec.encode import predictions
 from pilotlight.codec.tables import read_inputs
 from pilotlight.dataplane import DataPlane
@@ -38,8 +37,9 @@ def _predict(plane: DataPlane, request: Request, values: Values) -> Answer:
     document = without(read_body(request.headers, request.body), "parameters", (None, {}), "this model accepts no ")
     document = without(document, "signature_name", (None, "serving_default"), 'expected "serving_default" as ')
     form, value = read_one_of(document, ("instances", "inputs"))
-    read = read_instances if form == "instances" else read_inputs
-    return predict(plane, request, read(plane.model.signature, value, f"$.{form}"))
+    if form == "instances":
+        return predict(plane, request, plane.read_instances(value, "$.instances", request.deadline))
+    return predict(plane, request, read_inputs(plane.model.signature, value, "$.inputs"))
 
 
 def without(document: object, name: str, empty: Sequence[object], expected: str) -> object:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from pilotlight.codec import csv, json_fast
 from pilotlight.codec.decode import read_instances
+from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest, RequestError
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Signature
@@ -32,23 +33,34 @@ _FROM_BASE64 = partial(a2b_base64, strict_mode=True)
 
 
 def decode_all(
-    model: Description, records: Sequence[EventRecord], max_bytes: int
+    plane: DataPlane, records: Sequence[EventRecord], max_bytes: int, deadline: float | None = None
 ) -> tuple[list[Part], dict[int, RequestError]]:
-    """Return the inputs of the records in their order, and by its index the error of each that cannot be decoded."""
-    parts = _together(model, records, max_bytes) if len(records) > 1 and model.signature.batch == -1 else []
-    done = {index for indices, _ in parts for index in indices}
+    """Return the inputs of the records in their order, and by its index the error of each that cannot be decoded.
+
+    Features are looked up by the deadline.
+    """
+    parts: list[Part] = []
     errors: dict[int, RequestError] = {}
+    if len(records) > 1 and plane.model.signature.batch == -1:
+        parts, errors = _together(plane, records, max_bytes, deadline)
+    done = errors.keys() | {index for indices, _ in parts for index in indices}
     for index in range(len(records)) if len(done) < len(records) else ():
         if index not in done:
             try:
-                parts.append(((index,), decode(model, records[index], max_bytes)))
+                parts.append(((index,), decode(plane, records[index], max_bytes, deadline)))
             except RequestError as error:
                 errors[index] = error
     return sorted(parts, key=lambda part: part[0][0]), errors
 
 
-def _together(model: Description, records: Sequence[EventRecord], max_bytes: int) -> list[Part]:
-    """Return the inputs of records that are an instance each; a record that may be something else is in no part."""
+def _together(
+    plane: DataPlane, records: Sequence[EventRecord], max_bytes: int, deadline: float | None
+) -> tuple[list[Part], dict[int, RequestError]]:
+    """Return the inputs of records that are an instance each, and the errors of those that lack features.
+
+    A record that may be something else is in no part.
+    """
+    model = plane.model
     documents: dict[int, Any] = {}
     plain = _plain_texts(records, max_bytes)
     texts = dict(enumerate(plain))
@@ -61,7 +73,17 @@ def _together(model: Description, records: Sequence[EventRecord], max_bytes: int
     names = frozenset(instance_names(model.signature))
     instances = dict(zip(documents, _instances([*documents.values()], names), strict=True))
     indices = [index for index in sorted(instances) if instances[index] is not None]
-    return list(_parts(model.signature, indices, [instances[index] for index in indices]))
+
+    def place(number: int) -> str:
+        index = indices[number]
+        return "$" if instances[index] is documents[index] else "$.features"
+
+    found = dict(
+        zip(indices, plane.complete_each([instances[index] for index in indices], place, deadline), strict=True)
+    )
+    errors = {index: each for index, each in found.items() if isinstance(each, RequestError)}
+    indices = [index for index in indices if index not in errors]
+    return list(_parts(model.signature, indices, [found[index] for index in indices])), errors
 
 
 def _plain_texts(records: Sequence[EventRecord], max_bytes: int) -> list[bytes]:

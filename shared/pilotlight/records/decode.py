@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pilotlight.codec import csv
 from pilotlight.codec.body import read_fields, read_json
-from pilotlight.codec.decode import read_instance, read_instances
+from pilotlight.dataplane import DataPlane
 from pilotlight.errors import InvalidRequest, TooLarge, UnsupportedMediaType
 from pilotlight.frozen import EMPTY, dataclass
 from pilotlight.model.json_document import describe
@@ -62,18 +62,18 @@ class Decoded:
     document: Callable[[Sequence[Tensor]], dict[str, object]] | None = None
 
 
-def decode(model: Description, record: EventRecord, max_bytes: int) -> Decoded:
+def decode(plane: DataPlane, record: EventRecord, max_bytes: int, deadline: float | None = None) -> Decoded:
     """Return a record's inputs. Raise a RequestError with the path of the fault.
 
     The forms: what /predict, /predict_batch and V2's infer take, an instance by itself, and a line of CSV.
     """
-    payload = record.payload
+    model, payload = plane.model, record.payload
     if isinstance(payload, dict):
-        return _read_document(model, payload)
+        return _read_document(plane, payload, deadline)
     content = to_bytes(record, max_bytes)
     if is_csv(model, content, record.attributes.get("content-type", "")):
         return _instance(model, csv.read_line(model.signature, _to_text(content)))
-    return _read_document(model, read_json(content))
+    return _read_document(plane, read_json(content), deadline)
 
 
 def to_bytes(record: EventRecord, max_bytes: int) -> bytes:
@@ -158,22 +158,23 @@ def _to_text(content: bytes) -> str:
         raise InvalidRequest(f"the payload is not UTF-8: {error.reason} at byte {error.start}") from None
 
 
-def _read_document(model: Description, document: object) -> Decoded:
+def _read_document(plane: DataPlane, document: object, deadline: float | None) -> Decoded:
     """Read a JSON value. A feature's own name takes precedence over a field of a request."""
+    model = plane.model
     signature = model.signature
     if isinstance(document, dict):
         fields = document.keys() - set(instance_names(signature))
         if "features" in fields:
             value = read_fields(document, "$", ("features",))["features"]
-            return _instance(model, read_instance(signature, value, "$.features"))
+            return _instance(model, plane.read_instance(value, "$.features", deadline))
         if "instances" in fields:
             value = read_fields(document, "$", ("instances",))["instances"]
-            inputs = read_instances(signature, value, "$.instances")
+            inputs = plane.read_instances(value, "$.instances", deadline)
             rows = inputs[0].shape[0]
             return Decoded(inputs, rows, rows, lambda outputs: batch_document(model, outputs))
         if "inputs" in fields:
             return _read_inference(model, document)
-    return _instance(model, read_instance(signature, document, "$"))
+    return _instance(model, plane.read_instance(document, "$", deadline))
 
 
 def instance_names(signature: Signature) -> tuple[str, ...]:

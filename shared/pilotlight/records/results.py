@@ -14,7 +14,7 @@ from pilotlight.records.score import Outcome, Scoring
 from pilotlight.telemetry import Scored
 
 # Errors of a record itself. Others say something about this version of the function or its surroundings.
-OWN_ERRORS = ("invalid_request", "too_large", "unsupported_media_type", "not_found")
+OWN_ERRORS = ("feature_missing", "invalid_request", "too_large", "unsupported_media_type", "not_found")
 
 # Failures in a log line, and traces.
 _MAX_LOGGED = 20

@@ -94,11 +94,10 @@ class _Event:
 
     def _groups(self) -> list[Group]:
         """Decode the records, and group those that can share a batch."""
-        model = self._plane.model
-        parts, errors = decode_all(model, self._records, self._max_bytes)
+        parts, errors = decode_all(self._plane, self._records, self._max_bytes, self._deadline)
         for index, error in errors.items():
             self._fail((index,), error)
-        return groups_of(parts, are_shared=model.signature.batch == -1)
+        return groups_of(parts, are_shared=self._plane.model.signature.batch == -1)
 
     def _score_group(self, group: Group) -> None:
         start = 0

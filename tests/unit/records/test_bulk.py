@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from doubles import COLUMNS, FEATURES, IMAGE, PAIR, description
+from doubles import COLUMNS, FEATURES, IMAGE, PAIR, plane_of
 from pilotlight.codec import json_fast
 from pilotlight.codec.batches import sliced
 from pilotlight.model.signature import Signature
@@ -55,7 +55,7 @@ def record(payload: Any, encoding: str = "", content_type: str = "") -> EventRec
 
 def read(signature: Signature, records: list[EventRecord]) -> tuple[list[Any], dict[int, Any]]:
     """Return each good record's index, values and what else counts, and each other's error."""
-    parts, errors = decode_all(description(signature), records, LIMIT)
+    parts, errors = decode_all(plane_of(signature), records, LIMIT)
     found = []
     for indices, decoded in parts:
         rows = decoded.rows or 1
@@ -115,7 +115,7 @@ def test_what_is_read_together_is_what_is_read_one_by_one(records: list[EventRec
 @pytest.mark.parametrize("encoding", ["", "base64", "gzip"])
 def test_the_usual_forms_are_one_part(signature: Signature, payloads: list[Any], encoding: str) -> None:
     records = [record(payload, encoding) for payload in payloads]
-    parts, errors = decode_all(description(signature), records, LIMIT)
+    parts, errors = decode_all(plane_of(signature), records, LIMIT)
     assert ([list(indices) for indices, _ in parts], errors) == ([list(range(len(records)))], {})
     assert read(signature, records) == one_by_one(signature, records)
 
@@ -125,7 +125,7 @@ def test_a_record_that_is_poison_leaves_the_others_together(payload: str) -> Non
     """They are read in a few steps, as many as halves have to be made to find it."""
     good = [EventRecord("good", "[1, 2, 3]")] * 32
     records = [*good, EventRecord("a", payload), *good]
-    parts, _ = decode_all(description(FEATURES), records, LIMIT)
+    parts, _ = decode_all(plane_of(FEATURES), records, LIMIT)
     is_ambiguous = payload == '{"features": [1, 2, 3], "features": [1, 2, 3]}' or "18446744073709551616" in payload
     assert len(parts) <= (65 if is_ambiguous else 14)
     assert read(FEATURES, records) == one_by_one(FEATURES, records)
@@ -134,7 +134,7 @@ def test_a_record_that_is_poison_leaves_the_others_together(payload: str) -> Non
 def test_inputs_of_several_widths_share_a_part_with_their_like() -> None:
     pairs = [json.dumps({"left": [1] * (1 + index // 8), "right": 0.5}) for index in range(32)]
     records = [record(payload) for payload in pairs]
-    parts, _ = decode_all(description(PAIR), records, LIMIT)
+    parts, _ = decode_all(plane_of(PAIR), records, LIMIT)
     assert [len(indices) for indices, _ in parts] == [8, 8, 8, 8]
     assert read(PAIR, records) == one_by_one(PAIR, records)
 

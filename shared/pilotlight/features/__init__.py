@@ -1,0 +1,1 @@
+"""Features from an online store: a request names an entity, and the store has the features of it."""
