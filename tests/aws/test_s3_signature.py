@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as TheirCredentials
 
@@ -53,6 +54,23 @@ def test_the_headers_are_those_of_botocores_own_signer(
         S3SigV4Auth(TheirCredentials("AKIA", "s/e+c=ret", token or None), "s3", region).add_auth(request)
         ours = Signer(Credentials("AKIA", "s/e+c=ret", token), region).signed(authority, target, headers, moment)
         assert ours.pop("Host") == authority
+        assert lower(ours) == lower(dict(request.headers))
+
+
+@pytest.mark.parametrize("body", [b"", b'{"RequestItems": {}}', bytes(range(256))])
+def test_a_post_to_another_service_is_signed_as_botocore_does(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810.BatchGetItem"}
+    for token, moment in itertools.product(TOKENS, MOMENTS):
+        now = dt.datetime.fromtimestamp(moment, dt.UTC)
+        monkeypatch.setattr("botocore.auth.get_current_datetime", lambda now=now: now.replace(tzinfo=None))
+        digest = {"X-Amz-Content-SHA256": sha256(body).hexdigest()}  # which botocore adds for S3 alone
+        request = AWSRequest(
+            "POST", "https://dynamodb.eu-west-1.amazonaws.com/", headers={**headers, **digest}, data=body
+        )
+        SigV4Auth(TheirCredentials("AKIA", "s/e+c=ret", token or None), "dynamodb", "eu-west-1").add_auth(request)
+        signer = Signer(Credentials("AKIA", "s/e+c=ret", token), "eu-west-1", "dynamodb")
+        ours = signer.signed("dynamodb.eu-west-1.amazonaws.com", "/", headers, moment, body)
+        assert ours.pop("Host") == "dynamodb.eu-west-1.amazonaws.com"
         assert lower(ours) == lower(dict(request.headers))
 
 

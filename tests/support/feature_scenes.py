@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ class Scene:
     """A service, the rows that its model had, and a clock that can be put forward."""
 
     plan: str
-    stores: dict[str, OpenFeatures] = field(default_factory=dict)
+    stores: Mapping[str, OpenFeatures] = field(default_factory=dict)
     ahead: float = 0.0
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     records: Records = field(default_factory=Records)

@@ -14,9 +14,14 @@ from pathlib import Path
 
 import emf
 from pilotlight.boot import Platform
+from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.start.loading import Loader
 from pilotlight.start.machine import Machine, here, visible_processors
 from s3_store import S3Store
+
+if TYPE_CHECKING:
+    from pilotlight.features.plan import FeaturePlan
+    from pilotlight.features.store import FeatureStore
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
@@ -39,7 +44,14 @@ def platform(folder: Path, started: float, environ: Mapping[str, str], *, scores
         machine=partial(machine, environ),
         primes=not on_demand,
         scores_records=scores_records,
+        feature_stores={"dynamodb": _dynamodb},
     )
+
+
+def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
+    from dynamodb_features import DynamoDBFeatures  # noqa: PLC0415 - few functions look features up
+
+    return DynamoDBFeatures(url, plan)
 
 
 def machine(environ: Mapping[str, str]) -> Machine:

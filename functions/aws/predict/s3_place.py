@@ -38,18 +38,23 @@ class Access:
 
 def plain_access(bucket: str, environ: Mapping[str, str]) -> Access | None:
     """Return the access to a bucket's objects, or None if the environment or the bucket's name needs boto3."""
+    if not _BUCKET.fullmatch(bucket) or bucket.endswith(_SPECIAL_SUFFIXES):
+        return None
+    return service_access("S3", environ)
+
+
+def service_access(service: str, environ: Mapping[str, str]) -> Access | None:
+    """Return the access to a service, by its name in AWS_ENDPOINT_URL_*, or None if the environment needs boto3."""
     key_id, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
     if not (key_id and secret and is_known(region)):
-        return None
-    if not _BUCKET.fullmatch(bucket) or bucket.endswith(_SPECIAL_SUFFIXES):
         return None
     if any(environ.get(name, "").lower() not in ("", "false") for name in _FOR_BOTO3) or _has_config_file(environ):
         return None
     if any(value and name.lower() in _PROXIES for name, value in environ.items()):
         return None
     token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN") or ""
-    url = _endpoint_url(environ)
+    url = _endpoint_url(service, environ)
     endpoint = _parse(url) if url else None
     return None if url and not endpoint else Access(Credentials(key_id, secret, token), region, endpoint)
 
@@ -57,6 +62,12 @@ def plain_access(bucket: str, environ: Mapping[str, str]) -> Access | None:
 def is_known(region: str) -> bool:
     """Whether a region's host names follow from its name."""
     return bool(_REGION.fullmatch(region))
+
+
+def domain(region: str) -> str:
+    """Return the domain of a region's services."""
+    match = _REGION.fullmatch(region)
+    return "amazonaws.com.cn" if match and match["china"] else "amazonaws.com"
 
 
 def place(bucket: str, name: str, region: str, endpoint: Address | None) -> tuple[Address, str]:
@@ -69,17 +80,16 @@ def place(bucket: str, name: str, region: str, endpoint: Address | None) -> tupl
     path = percent_encoded(name, b"/")
     if endpoint:
         return endpoint, f"/{bucket}/{path}"
-    match = _REGION.fullmatch(region)
-    suffix = "amazonaws.com.cn" if match and match["china"] else "amazonaws.com"
+    suffix = domain(region)
     if _HOST_LABEL.fullmatch(bucket):
         return Address(tls=True, host=f"{bucket}.s3.{region}.{suffix}", port=443), f"/{path}"
     return Address(tls=True, host=f"s3.{region}.{suffix}", port=443), f"/{bucket}/{path}"
 
 
-def _endpoint_url(environ: Mapping[str, str]) -> str:
+def _endpoint_url(service: str, environ: Mapping[str, str]) -> str:
     if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
         return ""
-    return environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
+    return environ.get(f"AWS_ENDPOINT_URL_{service}") or environ.get("AWS_ENDPOINT_URL") or ""
 
 
 def _parse(url: str) -> Address | None:

@@ -14,7 +14,7 @@ from s3_get import Learned, S3Get
 from s3_place import plain_access
 
 # The authorities that sign the certificates of AWS's own servers: https://www.amazontrust.com/repository/.
-_AUTHORITIES = ("Amazon Root CA", "Starfield Services Root")
+AUTHORITIES = ("Amazon Root CA", "Starfield Services Root")
 
 
 class S3Store:
@@ -35,7 +35,7 @@ class S3Store:
         self._now = now
         self._learned = Learned()
         # boto3 reads both.
-        trust = Trust(_AUTHORITIES, environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE"))
+        trust = Trust(AUTHORITIES, environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE"))
         self._plain = PlainFetch(url, trust, ("boto3", lambda: _boto3_store(url)), clock, warn)
 
     def fetch(self, key: str, sink: Sink, timeout: float) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import cloud_logging
 from pilotlight.boot import Platform
@@ -15,6 +15,10 @@ from pilotlight.errors import PilotlightError
 from pilotlight.fetch import ObjectStore
 from pilotlight.start.machine import here
 from pilotlight.telemetry import Report
+
+if TYPE_CHECKING:
+    from pilotlight.features.plan import FeaturePlan
+    from pilotlight.features.store import FeatureStore
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -31,6 +35,7 @@ def platform(
         started=started,
         forks=forks,
         machine=here,
+        feature_stores={"dynamodb": _dynamodb},
     )
 
 
@@ -50,6 +55,12 @@ def _s3_store(url: str) -> ObjectStore:
     from s3_store import S3Store  # noqa: PLC0415 - one of two stores is used
 
     return S3Store(url, warn=cloud_logging.warn)
+
+
+def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
+    from dynamodb_features import DynamoDBFeatures  # noqa: PLC0415
+
+    return DynamoDBFeatures(url, plan)
 
 
 def _gcs_store(url: str) -> ObjectStore:

@@ -26,7 +26,7 @@ ID_DATATYPES = ("INT64", "BYTES")
 # Of each kind of store: its URL, and what it has.
 _STORES = {
     "redis": r"rediss?://\S+",
-    "dynamodb": r"dynamodb://[A-Za-z0-9_.-]{3,255}",
+    "dynamodb": r"dynamodb://([A-Za-z0-9_.-]|\$\{[^}]+\})+",
 }
 _EXPECTED = "redis://host:6379/0, rediss://host:6379/0 or dynamodb://TABLE"
 _LAYOUTS = ("hash", "json")

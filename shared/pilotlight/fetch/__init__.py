@@ -95,10 +95,14 @@ class FolderStore:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The time `end` on `clock`, in seconds. One wait gets at most half of what remains, so that a retry fits in."""
+    """The time `end` on `clock`, in seconds. One wait gets at most half of what remains, so that a retry fits in.
+
+    If it `is_whole` one wait may take all of it.
+    """
 
     clock: Callable[[], float]
     end: float
+    is_whole: bool = False
 
     @property
     def has_passed(self) -> bool:
@@ -114,7 +118,8 @@ class Deadline:
 
     def next_timeout(self) -> float:
         """Return the seconds for the next wait. Raises TimeoutError if no time remains."""
-        return min(_MAX_WAIT, max(self.remaining() / 2, 0.05))
+        remaining = self.remaining()
+        return remaining if self.is_whole else min(_MAX_WAIT, max(remaining / 2, 0.05))
 
     def of_next_wait(self) -> Deadline:
         """Return the deadline of the next wait alone, however many reads it takes."""

@@ -1,4 +1,4 @@
-"""GET requests by HTTP/1.1 (RFC 9112) over a socket, and nothing else of HTTP.
+"""GET and POST requests by HTTP/1.1 (RFC 9112) over a socket, and nothing else of HTTP.
 
 http.client imports the e-mail parser: with it the imports take 1.7 times as long (`bench/fetch.py` prints it). And its
 timeout bounds the wait for the next byte, where here the wait for a whole head or for a piece of a body is bounded.
@@ -68,11 +68,7 @@ class Connection:
         Raises OSError, and StoreError for a header with characters that are not allowed. A server may close a kept
         connection while a request is on its way: the request is then sent once more.
         """
-        fields = {"Host": address.authority, **headers}
-        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-        if not all(line.isascii() and line.isprintable() for line in lines):
-            raise StoreError("a request header has a character that is not printable ASCII")
-        request = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+        request = _head(f"GET {target}", {"Host": address.authority, **headers})
         self.reach(address, deadline)
         try:
             return self._send(request, deadline)
@@ -80,6 +76,15 @@ class Connection:
             if self._last is None:
                 raise
         self.close()
+        self.reach(address, deadline)
+        return self._send(request, deadline)
+
+    def post(
+        self, address: Address, target: str, headers: Mapping[str, str], body: bytes, deadline: Deadline
+    ) -> HttpResponse:
+        """Send a POST and return the response. Raises what `get` does, also if a kept connection is closed."""
+        fields = {"Host": address.authority, "Content-Length": str(len(body)), **headers}
+        request = _head(f"POST {target}", fields) + body
         self.reach(address, deadline)
         return self._send(request, deadline)
 
@@ -197,6 +202,13 @@ class _Stream:
             self._ahead += more
         content, self._ahead = self._ahead[:at], self._ahead[at + len(mark) :]
         return content
+
+
+def _head(first: str, fields: Mapping[str, str]) -> bytes:
+    lines = [f"{first} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    if not all(line.isascii() and line.isprintable() for line in lines):
+        raise StoreError("a request header has a character that is not printable ASCII")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
 def _read_head(stream: _Stream, deadline: Deadline) -> tuple[int, dict[str, str]]:
