@@ -42,7 +42,20 @@ def test_the_function_reads_the_files_and_the_model_and_writes_the_results_alone
     assert found["KeepTheResults"][1] == "arn:aws:s3:::scores/*"
 
 
-@pytest.mark.parametrize("role", ["BatchRole", "StatesRole"])
+def test_a_job_of_s3_batch_operations_calls_the_function_and_has_its_manifest_and_report_alone() -> None:
+    role = properties(batch(), "OperationsRole")
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "batchoperations.s3.amazonaws.com"}
+    found = {name: (one["Action"], one["Resource"]) for name, one in statements(batch(), "OperationsRole").items()}
+    function = found.pop("CallTheFunction")
+    assert function == ("lambda:InvokeFunction", {"Fn::GetAtt": ["BatchFunction", "Arn"]})
+    assert found == {
+        "ReadTheManifest": (["s3:GetObject", "s3:GetObjectVersion"], "arn:aws:s3:::scores/operations/*"),
+        "WriteTheReport": ("s3:PutObject", "arn:aws:s3:::scores/operations/*"),
+    }
+
+
+@pytest.mark.parametrize("role", ["BatchRole", "StatesRole", "OperationsRole"])
 def test_keys_are_used_where_buckets_have_them(role: str) -> None:
     assert statements(batch(KeyArns=",".join(KEYS)), role)["UseTheKeys"]["Resource"] == KEYS
 
