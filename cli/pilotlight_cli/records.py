@@ -1,4 +1,4 @@
-"""`pilotlight logs`: the function's records of requests as lines of one table, with cold starts marked.
+"""`pilotlight logs`: the function's records of requests, or of events, as lines of one table, with cold starts marked.
 
 docs/reference/logs-and-metrics.md lists the fields of a record.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from pilotlight_cli.project import ProjectUsageError
 
-EVENTS = ("request", "cold_start")
+EVENTS = ("request", "records", "cold_start")
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LATE = timedelta(seconds=30)  # how much later than others a record may reach the log
@@ -60,7 +60,10 @@ def new_entries(read: Read, since: datetime, sleep: Callable[[], None] | None) -
 
 @dataclass(slots=True)
 class Lines:
-    """Makes a line of each request with `search` in its record; a start marks the next request of its instance."""
+    """Makes a line of each request with `search` in its record; a start marks the next request of its instance.
+
+    An event of records has instead of a status how many of its records are done, and its source instead of a route.
+    """
 
     search: str = ""
     _starts: dict[str, str] = field(default_factory=dict)
@@ -79,10 +82,19 @@ class Lines:
             facts: tuple[object, ...] = ("failed", f"{total:.0f} ms", "", "", model, "cold", record.get("error", ""))
         else:
             start, latency = self._starts.pop(entry.instance, ""), record.get("latency_ms", 0)
-            route = f"{record.get('method')} {record.get('route')}"
-            last = " ".join(str(record[name]) for name in ("request_id", "code") if record.get(name))
-            facts = (record.get("status"), f"{latency:.1f} ms", route, record.get("rows", 0), model, start, last)
+            status, route, code = _what(record)
+            last = " ".join(str(text) for text in (record.get("request_id"), code) if text)
+            facts = (status, f"{latency:.1f} ms", route, record.get("rows", 0), model, start, last)
         if self.search.lower() not in json.dumps(record, ensure_ascii=False).lower():
             return ""
         cells = (str(cell).replace("\n", "\\n") for cell in facts)
         return _ROW.format(f"{entry.time.astimezone(UTC):%Y-%m-%d %H:%M:%S}", *cells).rstrip()
+
+
+def _what(record: Mapping[str, Any]) -> tuple[object, object, object]:
+    """Return what came of a request or of an event's records, where it came from, and the first error's code."""
+    if record.get("event") != "records":
+        return record.get("status"), f"{record.get('method')} {record.get('route')}", record.get("code")
+    came, lost = record.get("records", 0), record.get("failed", 0) + record.get("rejected", 0)
+    failures = record.get("failures")
+    return f"{came - lost}/{came}", record.get("source"), failures[0].get("code") if failures else None

@@ -12,9 +12,9 @@ from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.records import EVENTS, Entry, Read
 
 
-def reader(target: Environment) -> Read:
-    """Return what reads the records of an environment. It raises AwsError."""
-    logs, group = client("logs", target.region), f"/pilotlight/{target.stack}/predict"
+def reader(target: Environment, function: str) -> Read:
+    """Return what reads the records of an environment's function, `predict` or `records`. It raises AwsError."""
+    logs, group = client("logs", target.region), f"/pilotlight/{target.stack}/{function}"
 
     def read(since: datetime) -> list[Entry]:
         with calling(f"the log group {group}", "logs:FilterLogEvents"):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pilotlight.errors import PilotlightError
 from pilotlight_cli.aws import versions
 from pilotlight_cli.aws.calls import calling
-from pilotlight_cli.aws.deploy import function_name
+from pilotlight_cli.aws.deploy import function_name, records_name
+from pilotlight_cli.aws.release import FUNCTION, RECORDS, STREAMS
 from pilotlight_cli.aws.served import ALIAS, read_served
 from pilotlight_cli.aws.stacks import check_deployable, read_stack
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 # As SAM names them: https://github.com/aws/serverless-application-model/blob/develop/docs/internals/generated_resources.rst
 _APPLICATION = "ServerlessDeploymentApplication"
-_GROUP = "PredictFunctionDeploymentGroup"
+_GROUP = "DeploymentGroup"
 
 _RUNNING = ("Created", "Queued", "InProgress")
 
@@ -53,16 +54,21 @@ class PutBack:
     stopped: bool = False
 
 
-def roll_back(target: Environment, account: Account) -> PutBack:
+def roll_back(target: Environment, account: Account, which: str = "predict") -> PutBack:
     """Stop the release in progress, else point the alias to the version before. Raise RollbackRefused, AwsError.
 
-    The version before has to answer first.
+    The version before has to answer first. `which` is the function, `predict` or `records`; each goes back by itself.
     """
-    stack, function = read_stack(account.cloudformation, target.stack), function_name(target)
+    scores_records = which == "records"
+    stack = read_stack(account.cloudformation, target.stack)
+    function = records_name(target) if scores_records else function_name(target)
     alias = versions.alias(account.functions, function, ALIAS) if stack else None
     if stack is None or alias is None:
-        raise RollbackRefused(f"the stack {target.stack} is not deployed, so there is no version to go back to")
-    application, group = (_resource(account, target.stack, name) for name in (_APPLICATION, _GROUP))
+        missing = f"{function} of the stack" if scores_records and stack else "the stack"
+        raise RollbackRefused(f"{missing} {target.stack} is not deployed, so there is no version to go back to")
+    owner = _resource(account, target.stack, STREAMS) if scores_records else target.stack
+    names = (_APPLICATION, f"{RECORDS if scores_records else FUNCTION}{_GROUP}")
+    application, group = (_resource(account, owner, name) for name in names)
     running = next(_deployments(account, application, group, *_RUNNING), "")
     if running:
         _ask(account, f"Stop the release in progress of {target.stack}, and leave version {alias.version} in service?")

@@ -12,7 +12,7 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.calling import calling_command
-from pilotlight_cli.commands.options import AsJson, ModelName, in_ci
+from pilotlight_cli.commands.options import AsJson, FunctionName, ModelName, in_ci
 from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def prune(
 
 def rollback(
     environment: Annotated[str, typer.Option("--env", metavar="ENV", help="The environment.", show_default=False)],
+    function: FunctionName = "predict",
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
     model: ModelName = "",
     json: AsJson = False,
@@ -119,13 +120,14 @@ def rollback(
             functions=client("lambda"),
             confirm=lambda question: yes or in_ci(os.environ) or _ask(question),
         )
-        done = roll_back(target, account)
+        done = roll_back(target, account, function)
     if json:
         document = {"stack": target.stack, "version": done.version, "replaced": done.replaced, "stopped": done.stopped}
         console.print_json(document)
         return
     what = "the release was stopped, and " if done.stopped else ""
-    console.output().print(f"{what}version {done.version} of {target.stack} has all traffic again", soft_wrap=True)
+    name = target.stack if function == "predict" else f"{target.stack}-{function}"
+    console.output().print(f"{what}version {done.version} of {name} has all traffic again", soft_wrap=True)
     if not done.stopped:
         console.note(
             f"CloudFormation still takes version {done.replaced} for live: run 'pilotlight rollback', commit, and "

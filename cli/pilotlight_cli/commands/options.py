@@ -18,6 +18,10 @@ from pilotlight_cli.sandbox.limits import MEMORY_VARIABLE, SECONDS_VARIABLE
 Cloud = Literal["aws", "gcp"]
 Form = Literal["aws", "gcp", "container"]
 Architecture = Literal["x86_64", "arm64"]
+FunctionName = Annotated[
+    Literal["predict", "records"],
+    typer.Option("--function", help="Function: predict, or records for those of queues and streams."),
+]
 if TYPE_CHECKING:
     Format: TypeAlias = str
     Engine: TypeAlias = str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, ModelName
+from pilotlight_cli.commands.options import AsJson, FunctionName, ModelName
 from pilotlight_cli.commands.status import place_document
 from pilotlight_cli.project.folders import find_project
 
@@ -62,18 +62,31 @@ Search = Annotated[
 
 
 def logs_aws(
-    environment: Environment, follow: Follow = False, since: Since = "10m", search: Search = "", model: ModelName = ""
+    *,
+    environment: Environment,
+    function: FunctionName = "predict",
+    follow: Follow = False,
+    since: Since = "10m",
+    search: Search = "",
+    model: ModelName = "",
 ) -> None:
     """Print the function's records of requests on AWS, one a line, with cold starts marked."""
     from pilotlight_cli.aws.environments import read_environment
     from pilotlight_cli.aws.records import reader
 
     chosen = find_project().model(model)
-    _print_records(lambda: reader(read_environment(environment, chosen.environments)), since, search, follow=follow)
+    read = partial(reader, function=function)
+    _print_records(lambda: read(read_environment(environment, chosen.environments)), since, search, follow=follow)
 
 
 def logs_gcp(
-    environment: Environment, follow: Follow = False, since: Since = "10m", search: Search = "", model: ModelName = ""
+    *,
+    environment: Environment,
+    function: FunctionName = "predict",
+    follow: Follow = False,
+    since: Since = "10m",
+    search: Search = "",
+    model: ModelName = "",
 ) -> None:
     """Print the function's records of requests on Google Cloud, one a line, with cold starts marked."""
     from pilotlight_cli.gcp.platform import connect
@@ -82,7 +95,7 @@ def logs_gcp(
 
     chosen = find_project().model(model)
     settings = read_settings(chosen.gcp_settings, environment)
-    _print_records(lambda: reader(connect(settings, os.environ)), since, search, follow=follow)
+    _print_records(lambda: reader(connect(settings, os.environ), function), since, search, follow=follow)
 
 
 def _print_records(reader: Callable[[], Read], since: str, search: str, *, follow: bool) -> None:

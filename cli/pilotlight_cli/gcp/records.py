@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pilotlight_cli.gcp import functions
 from pilotlight_cli.gcp.platform import Google
 from pilotlight_cli.records import EVENTS, Entry, Read
+from pilotlight_cli.staging.sources import RECORDS
 
 _NEWEST = 1000  # one page
 
 
-def reader(google: Google) -> Read:
-    """Return what reads the newest records of an environment. Both raise GcpError."""
-    function = functions.deployed(google.gcloud, google.settings)
+def reader(google: Google, which: str) -> Read:
+    """Return what reads the newest records of an environment's function, `predict` or `records`. Raise GcpError."""
+    settings = google.settings
+    if which == RECORDS:
+        settings = replace(settings, function=f"{settings.function}-{RECORDS}")
+    function = functions.deployed(google.gcloud, settings)
     events = " OR ".join(f'"{event}"' for event in EVENTS)
     wanted = " AND ".join(
         (

@@ -38,6 +38,9 @@ def test_requests_are_one_table_and_a_start_marks_the_next_request_of_its_instan
     root = copied_project(deployed.folder / "project").root
     (root / "gcp.toml").write_text(SETTINGS)
     command = [sys.executable, "-m", "pilotlight_cli.main", "-C", str(root), "logs", "gcp", "--env", "test"]
+    other = [*command, "--function", "records"]
+    gone = subprocess.run(other, env=deployed.environ, capture_output=True, text=True, check=False)
+    assert (gone.returncode, "-records" in gone.stderr) == (1, True), gone.stderr  # it is not deployed
     done = subprocess.run(command, env=deployed.environ, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("time (UTC)"), done.stderr
     assert [" ".join(line.split()[2:]) for line in done.stdout.splitlines()[1:]] == [

@@ -243,7 +243,7 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
     """entries.list with the few comparisons that we write, newest first."""
     body = asked.document
     wanted = dict(re.findall(r'([\w.]+)(?:=|>=)"([^"]*)"', body["filter"]))
-    if 'jsonPayload.event=("request" OR "cold_start")' in body["filter"]:
+    if 'jsonPayload.event=("request" OR "records" OR "cold_start")' in body["filter"]:
         since, service = wanted["timestamp"].removesuffix("Z"), wanted["resource.labels.service_name"]
         records = [one for one in google.records if one["timestamp"] >= since]
         return {"entries": records[::-1][: body["pageSize"]] if service == "predict" else []}

@@ -32,8 +32,8 @@ def request(name: str, status: int = 200, **more: object) -> dict[str, object]:
 class Group:
     """A log group, which records are written to."""
 
-    def __init__(self, logs: Any, stack: str) -> None:
-        self.logs, self.name = logs, f"/pilotlight/{stack}/predict"
+    def __init__(self, logs: Any, stack: str, function: str = "predict") -> None:
+        self.logs, self.name = logs, f"/pilotlight/{stack}/{function}"
         logs.create_log_group(logGroupName=self.name)
         for stream in ("one", "two"):
             logs.create_log_stream(logGroupName=self.name, logStreamName=stream)
@@ -72,6 +72,19 @@ def test_requests_are_one_table_and_a_start_marks_the_next_request_of_its_instan
         "failed 118.9 ms a:2 cold no such key".replace("118.9", "119"),
     ]
     assert logs("--search", "NOT_READY") == ["503 1.2 ms POST /predict 3 a:2 third not_ready"]
+
+
+def test_events_of_records_are_lines_of_their_function(group: Group) -> None:
+    model = {"model_name": "a", "model_version": 2, "latency_ms": 3.25, "request_id": "id"}
+    event = {"event": "records", "source": "rows", "records": 10, "failed": 0, "rejected": 0, "rows": 10, **model}
+    failures = [{"id": "1", "code": "invalid_request"}]
+    records = Group(group.logs, group.name.split("/")[2], "records")
+    records.write("one", START, event, event | {"failed": 1, "rejected": 2, "rows": 7, "failures": failures})
+    assert logs("--function", "records") == [
+        "10/10 3.2 ms rows 10 a:2 cold 119 ms id",
+        "7/10 3.2 ms rows 7 a:2 id invalid_request",
+    ]
+    assert logs() == []
 
 
 def test_since_leaves_out_what_is_older(group: Group) -> None:

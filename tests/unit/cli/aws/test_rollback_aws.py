@@ -19,9 +19,13 @@ from repository import copied_project
 
 @dataclass
 class Scene:
-    """A stack `name` whose function has the versions 6 to 8; 7 was taken back by its release, 8 is live after 6."""
+    """A stack `name` whose function has the versions 6 to 8; 7 was taken back by its release, 8 is live after 6.
+
+    The function predicts, or scores records and is in a nested stack.
+    """
 
     name: str
+    which: str
     function: FakeLambda
     codedeploy: CodeDeploy
 
@@ -32,13 +36,20 @@ class Scene:
         return made
 
     def rollback(self, *options: str, code: int = 0) -> Any:
-        result = CliRunner().invoke(app, ["rollback", "aws", "--env", "dev", *options])
+        command = ["rollback", "aws", "--env", "dev", *([] if self.which == "predict" else ["--function", self.which])]
+        result = CliRunner().invoke(app, [*command, *options])
         assert result.exit_code == code, result.output
         return result
 
 
-@pytest.fixture
-def scene(aws: Callable[[str], Any], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+@pytest.fixture(params=["predict", "records"])
+def scene(
+    request: pytest.FixtureRequest,
+    aws: Callable[[str], Any],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Scene]:
     root = copied_project(tmp_path / "project").root
     (root / "samconfig.toml").write_text(f'[dev.global.parameters]\nstack_name = "{name}"\nregion = "us-east-1"\n')
     monkeypatch.chdir(root)
@@ -48,30 +59,37 @@ def scene(aws: Callable[[str], Any], name: str, tmp_path: Path, monkeypatch: pyt
         model = {"name": "tumours", "version": int(number) - 5}
         return lambda _: {"function_version": number, "release": "r", "lock": "a" * 64, "model": model}
 
-    function = FakeLambda(f"{name}-predict", {number: version(number) for number in "678"}, {"live": "8"})
+    which = request.param
+    function = FakeLambda(f"{name}-{which}", {number: version(number) for number in "678"}, {"live": "8"})
     codedeploy = CodeDeploy()
-    names = {"ServerlessDeploymentApplication": codedeploy.application, "PredictFunctionDeploymentGroup": GROUP}
-    resources = {
-        key: {"Type": "AWS::Kinesis::Stream", "Properties": {"Name": value, "ShardCount": 1}}
-        for key, value in names.items()
-    }
+    group = f"{which.capitalize()}FunctionDeploymentGroup"
+    stacks = {name: {"ServerlessDeploymentApplication": codedeploy.application, group: GROUP}}
+    if which == "records":
+        stacks = {f"{name}-nested": stacks[name], name: {"Streams": f"{name}-nested"}}
     cloudformation = aws("cloudformation")
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))
+    for stack, names in stacks.items():
+        resources = {
+            key: {"Type": "AWS::Kinesis::Stream", "Properties": {"Name": value, "ShardCount": 1}}
+            for key, value in names.items()
+        }
+        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps({"Resources": resources}))
     with lambda_api(function) as found, codedeploy_api(codedeploy):
         endpoint = "AWS_ENDPOINT_URL_CODEDEPLOY"
         for variable, value in {**found, endpoint: codedeploy.environ[endpoint]}.items():
             monkeypatch.setenv(variable, value)
-        scene = Scene(name, function, codedeploy)
+        scene = Scene(name, which, function, codedeploy)
         scene.release("5", "6", "Succeeded")
         scene.release("6", "7", "Failed")
         scene.release("6", "8", "Succeeded")
         yield scene
-    cloudformation.delete_stack(StackName=name)
+    for stack in stacks:
+        cloudformation.delete_stack(StackName=stack)
 
 
 def test_after_a_release_the_version_that_served_before_has_all_traffic_again(scene: Scene) -> None:
     result = scene.rollback("--yes")
-    assert result.stdout == f"version 6 of {scene.name} has all traffic again\n"
+    name = scene.name if scene.which == "predict" else f"{scene.name}-records"
+    assert result.stdout == f"version 6 of {name} has all traffic again\n"
     assert "CloudFormation still takes version 8 for live: run 'pilotlight rollback', commit" in result.stderr
     assert (scene.function.aliases, scene.function.weights) == ({"live": "6"}, {"live": {}})
 
