@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +126,14 @@ def sample_store(address: str) -> Iterator[EmbeddedStore]:
 
 
 @contextmanager
-def running(image: str, environ: Mapping[str, str], *options: str) -> Iterator[Container]:
-    """Run a container of the image with this environment."""
+def running(
+    image: str, environ: Mapping[str, str], *options: str, arguments: Sequence[str] = ()
+) -> Iterator[Container]:
+    """Run a container of the image with this environment, and arguments for what it runs."""
     variables = [f"--env={name}={value}" for name, value in environ.items()]
     where = ["--env", f"PORT={PORT}", "--publish", f"127.0.0.1::{PORT}"]
-    container = Container(docker("run", "--detach", *_HARDENED, *where, *variables, *options, image).strip())
+    command = ("run", "--detach", *_HARDENED, *where, *variables, *options, image, *arguments)
+    container = Container(docker(*command).strip())
     try:
         yield container
     finally:
