@@ -368,11 +368,12 @@ def test_sigterm_answers_what_is_under_way_while_others_take_over(model: Pinned)
         stack.callback(done.set)
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(leaving.runtime.log.events("request")) >= CALLS, limit=PATIENCE)
+        limit = PATIENCE + CALLS / 10
+        wait_until(lambda: sum(counts) >= CALLS and bool(leaving.runtime.log.events("request")), limit)
         os.kill(leaving.runtime.pid, signal.SIGTERM)
         wait_until(lambda: leaving.runtime.exit_code is not None, limit=PATIENCE)
         reached = sum(counts) + CALLS
-        wait_until(lambda: sum(counts) >= reached, limit=PATIENCE)
+        wait_until(lambda: sum(counts) >= reached, limit)
         done.set()
         for thread in threads:
             thread.join()

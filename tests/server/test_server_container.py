@@ -13,7 +13,7 @@ import requests
 
 import grpc_inference_pb2 as pb
 from compose import SECRET, SERVICES, composed, needs_compose
-from containers import Built, Container, running, sample_image
+from containers import Built, Container, docker, python_base, running, sample_image
 from grpc_calls import connected
 from pilotlight.model.lock import load_lock
 from pilotlight_cli.local.client import send
@@ -84,6 +84,12 @@ def test_a_client_of_grpc_asks_the_same_processes(container: Container) -> None:
     with connected(f"{container.own_address}:8081") as client:
         name = load_lock(LOCK).model.name
         assert client.call("ModelReady", pb.ModelReadyRequest(name=name)).ready
+
+
+def test_the_image_adds_at_most_120_mb_to_its_base(built: Built) -> None:
+    base, _ = python_base()
+    whole, own = (int(docker("image", "inspect", "--format", "{{.Size}}", image)) for image in (built.image, base))
+    assert whole - own <= 120_000_000, whole - own
 
 
 def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(built: Built) -> None:

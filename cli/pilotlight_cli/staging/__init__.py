@@ -16,11 +16,13 @@ from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.registry.json_document import decode_text
 from pilotlight_cli.signing.demanded import check_signer
+from pilotlight_cli.staging import trim
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
 from pilotlight_cli.staging.libraries import install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import (
+    CONTAINER,
     LOOKS_UP,
     PREDICT,
     RECORDS,
@@ -96,7 +98,9 @@ def _add_libraries(
     text = requirements(cloud, lock, function)
     if cloud != "aws":
         (staged / "requirements.txt").write_text(text)
-        if cloud == "gcp":
+        if cloud == CONTAINER:
+            shutil.copy(trim.__file__, staged)
+        else:
             write_gcloudignore(staged)
         return
     say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")

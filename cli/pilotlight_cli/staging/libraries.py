@@ -25,8 +25,9 @@ def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
     files pyarrow.
 
     `pin` wrote each package with all its dependencies, because Google's builder resolves and checks what it installs.
-    On AWS we install the packages; for an engine that opens only some files, without their dependencies: the C API uses
-    neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two versions.
+    On AWS and in a container, an engine that opens only some files of its packages comes without their dependencies:
+    the C API uses neither numpy nor protobuf. Both files were resolved together: raise FormatError if a package has two
+    versions.
     """
     model = decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS)
     has_own = cloud == CONTAINER or function == BATCH
@@ -41,7 +42,7 @@ def requirements(cloud: str, lock: Path, function: str = PREDICT) -> str:
             )
     lines = pin_lines(frame) | pin_lines(model)
     engine = ENGINES[load_lock(lock).model.runtime.engine]
-    if cloud == "aws" and engine.only:
+    if cloud != "gcp" and engine.only:
         used = {*engine.packages, *pins("\n".join(CORE_PACKAGES)), *pins(frame)}
         used |= {"numpy"} if function == BATCH else set()
         lines = {name: line for name, line in lines.items() if name in used}

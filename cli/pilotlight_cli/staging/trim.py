@@ -1,10 +1,15 @@
-"""Removing the parts of libraries that no function imports: packages are near Lambda's limit."""
+"""Removing the parts of libraries that no function imports: packages are near Lambda's limit.
+
+The package of a container has this module too: `python -m trim` does it where its image has installed the libraries.
+"""
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
-from pilotlight.model.formats import LIBRARIES, Engine
+from pilotlight.model.formats import ENGINES, LIBRARIES, Engine
+from pilotlight.model.lock import load_lock
 
 _MODULES = (*(library.module for library in LIBRARIES.values()), "pyarrow")
 
@@ -28,6 +33,9 @@ _SOURCES = frozenset(
 # A binding that links the library, as one of another version might, names it; then the library stays.
 _BINDING = "onnxruntime_pybind11_state*.so"
 
+# The services that the stores and the search for credentials call, of 400.
+_SERVICES = frozenset(("s3", "signin", "sso", "sso-oidc", "sts"))
+
 # What people have to be able to read stays with any engine.
 _NOTICES = frozenset(("LICENSE", ".txt", ".md"))
 
@@ -40,6 +48,9 @@ def prune(folder: Path, engine: Engine) -> None:
                 path.unlink()
     for pattern in _REMOTE:
         for path in (folder / "pyarrow").glob(pattern):
+            path.unlink()
+    for path in (folder / "botocore" / "data").glob("*/**/*.*"):
+        if path.relative_to(folder).parts[2] not in _SERVICES:
             path.unlink()
     if engine.only:
         _keep_only(folder, engine)
@@ -81,3 +92,7 @@ def _remove_empty_folders(folder: Path) -> None:
         for path in sorted((folder / module).rglob("*"), reverse=True):  # the innermost first
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
+
+
+if __name__ == "__main__":
+    prune(Path(sysconfig.get_path("purelib")), ENGINES[load_lock(Path("model.lock")).model.runtime.engine])
