@@ -85,10 +85,8 @@ class DynamoDBFeatures:
         found: dict[Key, Stored] = {}
         for items in self._items(parts, deadline):
             for item in items:
-                found[tuple(_id(item[name]) for name in self._attributes)] = {
-                    name: to_values({name: value})[name] if value.keys() <= _TYPES else value
-                    for name, value in item.items()
-                }
+                known = {name: value for name, value in item.items() if value.keys() <= _TYPES}
+                found[tuple(_id(item[name]) for name in self._attributes)] = item | to_values([known])[0]
         return [found.get(key) for key in keys]
 
     def connect(self) -> None:

@@ -23,7 +23,7 @@ from pilotlight.model.lock import load_lock
 from pilotlight.service import Service
 from pilotlight.telemetry import Summary
 from pilotlight_cli.main import app
-from pilotlight_cli.staging.sources import BATCH, GRPC, KAFKA, PREDICT, RECORDS, add_pinned
+from pilotlight_cli.staging.sources import BATCH, KAFKA, PREDICT, RECORDS, add_pinned
 from repository import SAMPLE
 
 FEATURES = load_lock(SAMPLE / "model.lock").model.signature.feature_names
@@ -113,7 +113,7 @@ def test_a_start_without_the_reference_fails_with_a_line(lock: Path) -> None:
         started(lock)
 
 
-@pytest.mark.parametrize("function", [PREDICT, RECORDS, KAFKA, GRPC, BATCH])
+@pytest.mark.parametrize("function", [PREDICT, RECORDS, KAFKA, BATCH])
 def test_each_function_with_the_model_has_the_reference(lock: Path, tmp_path: Path, function: str) -> None:
     out = tmp_path / "package"
     out.mkdir()
