@@ -19,7 +19,7 @@ from docs.pages import NOTES, OF_PROJECT, PAGES, Block
 from grpc_codes import CODES
 from kafka_settings import KAFKA_SETTINGS
 from pilotlight.settings import SETTINGS
-from pilotlight.telemetry import ColdStart, Record, Scored, Served, fields
+from pilotlight.telemetry import ColdStart, Record, Scored, Served, Summary, fields, level
 from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
@@ -391,10 +391,12 @@ def metrics(record: Record) -> dict[str, Any]:
 
 
 def test_the_log_line_that_is_shown_has_the_fields_of_a_real_one() -> None:
-    (block,) = [block for block in pages.blocks("", LOGS) if block.language == "json"]
-    shown = json.loads(block.text)
+    shown, drift = [json.loads(block.text) for block in pages.blocks("", LOGS) if block.language == "json"]
     assert list(shown) == [name for name in emf.to_line(COLD_START, "Pilotlight", 0.0) if name != "error"]
     assert shown["_aws"]["CloudWatchMetrics"] == [metrics(COLD_START)]
+    counts = {name: drift[name] for name in ("reference", "rows", "seen", "first", "counts")}
+    summary = Summary("drift", drift["model_name"], drift["model_version"], counts)
+    assert drift == {"severity": level(summary), "namespace": "Pilotlight", **fields(summary)}
 
 
 def test_the_table_of_states_is_the_code() -> None:
