@@ -10,7 +10,7 @@ import pytest
 
 import execution_environment
 from harness import prepared, sample
-from pilotlight.start.machine import here
+from pilotlight.start.machine import Machine, here
 from pilotlight_cli.hostenv import isolated_python
 from pilotlight_cli.local.stores import EmbeddedStore
 
@@ -24,6 +24,17 @@ def test_memory_decides_the_processors_up_to_those_that_can_be_seen(
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
     found = execution_environment.machine({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(size)})
     assert (found.processors, found.memory) == (processors, size * MB)
+
+
+@pytest.mark.parametrize(("processors", "processes", "each"), [(4, 8, 1), (4, 2, 2), (1, 16, 1), (8, 1, 8)])
+def test_on_managed_instances_a_process_gets_its_part_of_the_processors(
+    processors: int, processes: int, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution_environment, "here", lambda: Machine(processors))
+    environ = {"AWS_LAMBDA_INITIALIZATION_TYPE": "lambda-managed-instances"}
+    environ |= {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "2048", "AWS_LAMBDA_MAX_CONCURRENCY": str(processes)}
+    found = execution_environment.machine(environ)
+    assert (found.processors, found.processes, found.memory) == (each, processes, 2048 * MB)
 
 
 def test_free_is_what_this_process_does_not_hold_yet() -> None:

@@ -35,6 +35,10 @@ def platform(folder: Path, started: float, environ: Mapping[str, str], *, scores
     Lambda's init phase ends after 10 s on demand; with provisioned concurrency or SnapStart it may take minutes.
     """
     on_demand = _initialization_type(environ) == "on-demand"
+    if _processes(environ) > 1:
+        import managed_instances  # noqa: PLC0415 - no other environment has several processes
+
+        managed_instances.begin_init()
     return Platform(
         folder=folder,
         stores={"s3": S3Store},
@@ -55,13 +59,18 @@ def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
 
 
 def machine(environ: Mapping[str, str]) -> Machine:
-    """Return the machine that Lambda's own variable describes; without it, the one that the kernel describes."""
-    size = environ.get(_VARIABLE, "")
+    """Return the machine that Lambda's own variables describe; without them, the one that the kernel describes.
+
+    On Managed Instances the ratio of memory to processors is a setting: the kernel tells how many there are.
+    """
+    size, processes = environ.get(_VARIABLE, ""), _processes(environ)
     if not size.isdecimal():
         return here()
-    processors = max(1, min(int(size) // _MB_PER_PROCESSOR, visible_processors()))
+    processors = min(int(size) // _MB_PER_PROCESSOR, visible_processors())
+    if _initialization_type(environ) == "lambda-managed-instances":
+        processors = here().processors // processes
     memory = int(size) << 20
-    return Machine(processors, memory, max(0, memory - _own_memory()))
+    return Machine(max(1, processors), memory, max(0, memory - _own_memory()), processes=processes)
 
 
 def finish_init(loader: Loader, environ: Mapping[str, str]) -> None:
@@ -76,6 +85,15 @@ def finish_init(loader: Loader, environ: Mapping[str, str]) -> None:
     else:
         gc.freeze()
     gc.enable()
+    if _processes(environ) > 1:
+        import managed_instances  # noqa: PLC0415 - no other environment has several processes
+
+        managed_instances.end_init(loader)
+
+
+def _processes(environ: Mapping[str, str]) -> int:
+    """Return how many processes of the runtime are in this environment: several on Managed Instances alone."""
+    return int(environ.get("AWS_LAMBDA_MAX_CONCURRENCY", 1))
 
 
 def _initialization_type(environ: Mapping[str, str]) -> str:

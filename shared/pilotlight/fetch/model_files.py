@@ -16,10 +16,24 @@ from pathlib import Path
 from pilotlight.errors import ObjectRefused, StoreUnavailable
 from pilotlight.fetch import ObjectStore, UseSdk
 from pilotlight.fetch.download import Partial, owner_of
+from pilotlight.frozen import TYPE_CHECKING
 from pilotlight.model.lock import Description, File
+
+if TYPE_CHECKING:
+    from pilotlight.fetch.shared_folder import SharedFolder
 
 _MAX_PARALLEL = 4  # files of one model; a large one comes over many connections anyway
 _RESERVE = 0.5  # seconds that a store gets less than remain: its own error says best why it was not done in time
+
+
+def files_for(processes: int, store: ObjectStore, model: Description, folder: Path) -> ModelFiles | SharedFolder:
+    """Return what fetches a model to a folder that so many processes fill at once."""
+    files = ModelFiles(store, model, folder)
+    if processes == 1:
+        return files
+    from pilotlight.fetch.shared_folder import SharedFolder  # noqa: PLC0415 - most environments have one process
+
+    return SharedFolder(files, folder)
 
 
 class ModelFiles:
@@ -35,8 +49,10 @@ class ModelFiles:
         self._clock = clock
         self._partials = {file.name: Partial(folder, file) for file in model.files}
 
-    def fetch(self, timeout: float, on_fetched: Callable[[int], None]) -> None:
+    def fetch(self, timeout: float, on_fetched: Callable[[int], None], *, alone: bool = False) -> None:
         """Fetch every file of the model to the folder, verified. `on_fetched` gets the size of each fetched file.
+
+        `alone`: no other process downloads to the folder now, so that whatever others began is left over.
 
         A file that exists already counts only if its digest is right. A download has a temporary name until its
         digest is checked, so that a crash leaves nothing that could be mistaken for a model.
@@ -45,7 +61,7 @@ class ModelFiles:
         the lock's, and NoRoom.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._remove_leftovers()
+        self._remove_leftovers(alone=alone)
         wanted = [file for file in self._model.files if not _is_present(self._folder / file.name, file)]
         try:
             self._fetch(wanted, timeout, on_fetched)
@@ -55,6 +71,14 @@ class ModelFiles:
             for partial in self._partials.values():
                 partial.discard()
             raise
+
+    def seem_present(self) -> bool:
+        """Whether the folder has a file of each name and size."""
+        return all(_has_size(self._folder / file.name, file) for file in self._model.files)
+
+    def are_present(self) -> bool:
+        """Whether the folder has each of the pinned files, verified."""
+        return all(_is_present(self._folder / file.name, file) for file in self._model.files)
 
     def _fetch(self, wanted: Sequence[File], timeout: float, on_fetched: Callable[[int], None]) -> None:
         deadline, progress = self._clock() + timeout, threading.Semaphore(0)
@@ -93,11 +117,11 @@ class ModelFiles:
             raise attempt.error
         return self._begin(attempt.partial.file, attempt.error.load(), deadline, progress)
 
-    def _remove_leftovers(self) -> None:
+    def _remove_leftovers(self, *, alone: bool) -> None:
         """Remove the downloads of a killed process: Lambda keeps /tmp over a crash, and it is small."""
         for part in self._folder.glob(".*.part"):
             owner = owner_of(part)
-            is_left = owner == os.getpid() or not _is_running(owner)
+            is_left = owner and (alone or owner == os.getpid() or not _is_running(owner))
             if is_left and not any(partial.is_own(part) for partial in self._partials.values()):
                 part.unlink(missing_ok=True)
 
@@ -140,8 +164,12 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def _has_size(path: Path, file: File) -> bool:
+    return path.is_file() and path.stat().st_size == file.size
+
+
 def _is_present(path: Path, file: File) -> bool:
-    if not path.is_file() or path.stat().st_size != file.size:
+    if not _has_size(path, file):
         return False
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest() == file.sha256

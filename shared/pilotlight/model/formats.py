@@ -55,7 +55,8 @@ class Format:
     `pin` chooses the first of the `engines` that supports the model. `platform` is what the V2 protocol's metadata
     calls the format. Loading takes at least `memory` times the file's size, for the reason in `memory_reason`.
     `packages` are recorded when a model is published, beside those of the engine. `has_session`: a lock may say how the
-    engine makes its session; `has_methods`: which of the model's methods make its outputs.
+    engine makes its session; `has_methods`: which of the model's methods make its outputs. `is_mapped`: the
+    weights stay in the mapped file, which processes share.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Format:
     packages: tuple[str, ...] = ()
     has_session: bool = False
     has_methods: bool = False
+    is_mapped: bool = False
 
 
 # Those that a model's packages may hold without a warning by `pin`. Their tests and sources are left out of packages:
@@ -136,6 +138,7 @@ FORMATS: dict[str, Format] = {
             "it holds the weights",
             packages=("numpy",),
             has_session=True,
+            is_mapped=True,
         ),
         Format(
             "skops",

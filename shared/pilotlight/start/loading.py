@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 from pilotlight import runtimes
 from pilotlight.errors import NotReady, ObjectRefused, StoreUnavailable
 from pilotlight.fetch import ObjectStore
-from pilotlight.fetch.model_files import ModelFiles
+from pilotlight.fetch.model_files import files_for
 from pilotlight.frozen import EMPTY, dataclass, replace
 from pilotlight.model.formats import ENGINES, FORMATS
 from pilotlight.model.lock import Description
@@ -71,7 +71,7 @@ class Loader:
     def __init__(self, plan: Plan, report: Report, phases_ms: Mapping[str, float], started: float | None) -> None:
         """`phases_ms` are the phases before this one; `started` is when the first of them began, or None."""
         self._plan = plan
-        self._files = ModelFiles(plan.store, plan.model, plan.folder)
+        self._files = files_for(plan.machine.processes, plan.store, plan.model, plan.folder)
         self._report = report
         self._phases = dict(phases_ms)
         self._started = started

@@ -34,13 +34,15 @@ _LEAST_OF_PEAK = 0.8
 class Machine:
     """`processors` is at least 1. `memory` is the limit of this process and `free` the rest of it, in bytes.
 
-    `disk_is_memory`: files in the temporary folder use memory too.
+    `disk_is_memory`: files in the temporary folder use memory too. `processes` load the model at once, each for itself;
+    they share the memory and the temporary folder, and `processors` is one's part.
     """
 
     processors: int = 1
     memory: int = UNBOUNDED
     free: int = UNBOUNDED
     disk_is_memory: bool = False
+    processes: int = 1
 
 
 def visible_processors() -> int:
@@ -65,8 +67,10 @@ def check_memory(model: Description, machine: Machine, folder: Path) -> None:
     """Raise ModelError if the free memory is too small to load the model. `folder` is where its files are, or go."""
     first = model.files[0]
     format_ = FORMATS[model.format]
-    needed, least = first.size * format_.memory, least_memory(model)
-    parts = [f"{_megabytes(needed)} to load {first.name} ({format_.memory_reason})"]
+    copies = 1 if format_.is_mapped else machine.processes
+    needed, least = first.size * format_.memory * copies, least_memory(model)
+    where = f" in {copies} processes" if copies > 1 else ""
+    parts = [f"{_megabytes(needed)} to load {first.name}{where} ({format_.memory_reason})"]
     if machine.disk_is_memory:
         missing = sum(file.size for file in model.files if not (folder / file.name).is_file())
         parts.append(f"{_megabytes(missing)} for the files, since {folder} is in memory")

@@ -7,6 +7,7 @@ every test uses a bucket of its own. moto is imported by what needs it, because 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,19 +27,26 @@ class _Fault:
 
 
 class S3Server:
-    """A server for the duration of a `with`, at `url`. `requests` lists each one as "METHOD /path?query"."""
+    """A server for the duration of a `with`, at `url`. `requests` lists each one as "METHOD /path?query".
 
-    def __init__(self) -> None:
+    `ranges` lists the byte ranges that GETs asked for, as (start, end, path). GETs with one wait while `flows` is not
+    set, except for the first.
+    """
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
         from werkzeug.serving import make_server
 
         self.requests: list[str] = []
+        self.ranges: list[tuple[int, int, str]] = []
+        self.flows = threading.Event()
+        self.flows.set()
         self._faults: list[_Fault] = []
         self._lock = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=MotoRequestHandler)
+        self._server = make_server(host, 0, self._serve, threaded=True, request_handler=MotoRequestHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -80,6 +88,10 @@ class S3Server:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
+        if span := re.fullmatch(r"bytes=(\d+)-(\d+)", environ.get("HTTP_RANGE", "")):
+            self.ranges.append((int(span[1]), int(span[2]) + 1, environ["PATH_INFO"]))
+            if len(self.ranges) > 1:
+                self.flows.wait(60)
         with self._lock:
             self.requests.append(request)
             fault = next((fault for fault in self._faults if fault.of in request), None)

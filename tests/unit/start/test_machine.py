@@ -29,6 +29,11 @@ def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
     return Machine(1, 512 * MB, megabytes * MB, disk_is_memory)
 
 
+def shared(megabytes: int) -> Machine:
+    """Return such a machine for eight processes."""
+    return replace(free(megabytes), processes=8)
+
+
 @pytest.mark.parametrize(
     ("described", "machine"),
     [
@@ -40,10 +45,13 @@ def free(megabytes: int, *, disk_is_memory: bool = False) -> Machine:
         (measured(640, 1), free(512)),
         (measured(700, 1, 48), free(512)),
         (measured(100_000, 1), Machine()),
+        (model(1, 4000), shared(101)),
+        (model(100, format_="ort"), shared(101)),
     ],
     ids=[
         *("weights inside", "weights beside, mapped", "a pickle", "files in memory", "an unknown machine"),
         *("a peak a little above", "a peak with mapped weights", "a peak, and an unknown machine"),
+        *("weights beside, of several processes", "a mapped file of several processes"),
     ],
 )
 def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Machine, tmp_path: Path) -> None:
@@ -57,8 +65,9 @@ def test_a_model_that_may_fit_is_not_refused(described: Description, machine: Ma
         (model(50, format_="pickle"), free(99), "at least 100 MB to load file0 "),
         (model(50), free(99, disk_is_memory=True), "50 MB for the files, since .* is in memory"),
         (model(1, 98), free(99, disk_is_memory=True), "1.0 MB to load file0 .* and 99 MB for the files"),
+        (model(13), shared(99), "at least 104 MB to load file0 in 8 processes "),
     ],
-    ids=["weights inside", "a pickle", "files in memory", "weights beside, in memory"],
+    ids=["weights inside", "a pickle", "files in memory", "weights beside, in memory", "several processes"],
 )
 def test_a_model_that_does_not_fit_is_refused_with_the_needed_and_the_free_memory(
     described: Description, machine: Machine, message: str, tmp_path: Path
