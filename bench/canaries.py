@@ -12,7 +12,7 @@ from statistics import median
 
 import numpy as np
 
-from pilotlight_cli.judging.shares import LEVEL, is_worse
+from pilotlight.judging.shares import LEVEL, Split, is_worse
 
 _SEED = 7
 LOOKS = 28
@@ -43,7 +43,7 @@ def simulate(judge: str, canaries: int, requests: int, share: float, rates: tupl
         for look in range(LOOKS):
             counts = int(new[row, look]), int(old[row, look])
             others = int(every[look] - seen[row, look])
-            if is_worse(*counts, share) if judge == "sprt" else _z(*counts, int(seen[row, look]), others):
+            if is_worse([Split(*counts, share)]) if judge == "sprt" else _z(*counts, int(seen[row, look]), others):
                 looks.append(look + 1)
                 break
     return Found(len(looks) / canaries, median(looks) if looks else None)

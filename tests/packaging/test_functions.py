@@ -60,7 +60,7 @@ def checksums(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.mark.parametrize("function", ["hooks", "authorizer"])
+@pytest.mark.parametrize("function", ["hooks", "judge", "authorizer"])
 def test_a_small_function_has_its_own_folder_and_exactly_the_core_that_it_loads(function: str, tmp_path: Path) -> None:
     package = build(function, tmp_path / function)
     own = {file.name for file in (FUNCTIONS / "aws" / function).glob("*.py")}
@@ -121,7 +121,7 @@ def test_googles_function_for_records_is_the_predict_package_with_another_main_m
     assert {name for name in before if before[name] != after[name]} == {"main.py", ".gcloudignore"}
 
 
-@pytest.mark.parametrize("function", ["hooks", "authorizer"])
+@pytest.mark.parametrize("function", ["hooks", "judge", "authorizer"])
 def test_a_small_package_is_the_same_wherever_it_is_built(function: str, tmp_path: Path) -> None:
     first, second = (build(function, tmp_path / place / function) for place in ("here", "elsewhere"))
     assert checksums(first.folder) == checksums(second.folder)
@@ -138,7 +138,7 @@ def test_libraries_come_for_the_processor_that_is_asked_for(tmp_path: Path) -> N
 
 def test_a_function_that_there_is_not_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        staging.BuildError, match=r"has no function 'hook'; it has authorizer, batch, hooks, predict, records"
+        staging.BuildError, match=r"has no function 'hook'; it has authorizer, batch, hooks, judge, predict, records"
     ):
         build("hook", tmp_path / "hook")
 

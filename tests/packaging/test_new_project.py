@@ -61,6 +61,7 @@ def test_plain_sam_builds_every_function_within_lambdas_limit(project: Path) -> 
     built = project / ".aws-sam/build"
     assert {path.name for path in built.iterdir()} == FUNCTIONS | {
         "template.yaml",
+        "Judge",
         "Monitoring",
         "ReleaseAlarms",
         "Streams",
@@ -71,3 +72,4 @@ def test_plain_sam_builds_every_function_within_lambdas_limit(project: Path) -> 
     for function in ("PredictFunction", "Streams/RecordsFunction"):
         assert (built / function / "model.lock").read_bytes() == pinned
     assert (built / "Streams/RecordsPreTrafficHook/records_traffic.py").is_file()
+    assert (built / "Judge/JudgeFunction/pilotlight/judging/shares.py").is_file()

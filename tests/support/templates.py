@@ -69,6 +69,7 @@ TEMPLATE = load_template(ROOT / "template.yaml")
 BOOTSTRAP = load_template(ROOT / "bootstrap.yaml")
 MONITORING = load_template(ROOT / TEMPLATE["Resources"]["Monitoring"]["Properties"]["TemplateURL"])
 STREAMS = load_template(ROOT / TEMPLATE["Resources"]["Streams"]["Properties"]["TemplateURL"])
+JUDGE = load_template(ROOT / TEMPLATE["Resources"]["Judge"]["Properties"]["TemplateURL"])
 BATCH = load_template(ROOT / "deploy/aws/batch.yaml")
 UNFOLDED = unfolded(TEMPLATE, "ReleaseAlarms")
 UNFOLDED_STREAMS = unfolded(STREAMS, "ReleaseAlarms", ROOT / "deploy/aws")
@@ -154,6 +155,16 @@ def monitoring(**given: str) -> Resources:
     passed = {name: _name(value) for name, value in properties(stack(**given), "Monitoring")["Parameters"].items()}
     assert refusals(MONITORING, effective_values(MONITORING, passed)) == []
     resources: Resources = deployed(MONITORING, passed)["Resources"]
+    return resources
+
+
+def judge(**given: str) -> Resources:
+    """Return the resources of the nested stack that judges releases, after the transform."""
+    from translation import deployed, translate
+
+    passed = {name: _name(value) for name, value in properties(stack(**given), "Judge")["Parameters"].items()}
+    assert refusals(JUDGE, effective_values(JUDGE, passed)) == []
+    resources: Resources = deployed(translate(JUDGE, passed), passed)["Resources"]
     return resources
 
 

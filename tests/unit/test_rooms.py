@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "frozen": set(),
     "settings": set(),
+    "judging": set(),
     "telemetry": {"settings"},
     "summaries": {"telemetry"},
     "model": set(),

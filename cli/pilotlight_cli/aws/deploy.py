@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Description, load_lock
-from pilotlight_cli.aws import costs, record_sources, versions
+from pilotlight_cli.aws import costs, judging, record_sources, versions
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store
 from pilotlight_cli.aws.calls import client
@@ -60,17 +60,19 @@ class Account:
     """What a deployment works with: clients of AWS's services, SAM CLI, and the dialogue with the user.
 
     `verify` loads the model of a lock from a store in Lambda's own runtime, on this machine. `queues` makes a client of
-    SQS, which few stacks need.
+    SQS, which few stacks need. `past_alarms` deploys although the release that serves fails, as a fix must.
     """
 
     model: ModelFolder
     cloudformation: CloudFormationClient
     functions: LambdaClient
+    cloudwatch: Any
     sam: Sam
     say: Callable[[str], None]
     confirm: Callable[[str], bool]
     verify: Callable[[Path, str, str], VerifyReport] = verify
     queues: Callable[[], Any] = lambda: client("sqs")
+    past_alarms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     wanted = _wanted(template, environment, load_lock(account.model.lock).model)
     stack = read_stack(account.cloudformation, environment.stack)
     before = _served_version(account, stack, environment)
+    if before and not account.past_alarms and (held := judging.held(account.cloudwatch, environment.stack)):
+        raise DeployRefused(held)
     _check_source(wanted, account)
     wanted |= _of_account(environment, account)
     _verify_model(wanted[_STORE], source, account)
@@ -106,7 +110,7 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     for update in plan:
         if stack:
             _delete_leftovers(environment, stack, update.values[PARAMETER], account)
-        _update(environment, update, account)
+        _update(environment, update, account, before)
     served = compare(account.functions, function_name(environment), package, plan[-1].values, account.say)
     if wanted.get(SOURCE):
         compare_records(account.functions, records_name(environment), package, plan[-1].values)
@@ -241,7 +245,7 @@ def _confirm(
     environment: Environment, stack: Stack | None, wanted: Values, plan: tuple[Update, ...], account: Account
 ) -> None:
     """Report the cost, and ask for confirmation. Raise DeployRefused without it."""
-    snapshots = _snapshots(function_name(environment), account) if stack else 0
+    snapshots = versions.snapshots(account.functions, function_name(environment)) if stack else 0
     slow = slow_start(load_lock(account.model.lock).model) if wanted["StartMode"] == "on-demand" else ""
     for text in (costs.cost_text(wanted, snapshots), memory_text(wanted, stack.parameters if stack else {}), slow):
         if text:
@@ -255,19 +259,14 @@ def _confirm(
         raise DeployRefused("nothing was deployed")
 
 
-def _snapshots(function: str, account: Account) -> int:
-    """Return how many versions have a snapshot."""
-    published = versions.published(account.functions, function)
-    return sum(versions.has_snapshot(account.functions, function, str(version)) for version in published)
-
-
-def _update(environment: Environment, update: Update, account: Account) -> None:
+def _update(environment: Environment, update: Update, account: Account, before: str) -> None:
     account.say(f"{environment.stack}: {update.purpose}")
     try:
         account.sam.deploy(environment.stack, update.values, {**environment.tags, **release_tags(account.model)})
     except SamFailed as error:
         after = aftermath(read_stack(account.cloudformation, environment.stack))
-        raise SamFailed(f"{error}. {after}") from error
+        said = judging.judged_newest(account.functions, function_name(environment), environment.stack, before)
+        raise SamFailed(f"{error}. {after}{said and f'. The judge says {said}'}") from error
 
 
 def _delete_leftovers(environment: Environment, stack: Stack, release: str, account: Account) -> None:

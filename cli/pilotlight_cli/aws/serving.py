@@ -11,6 +11,7 @@ from pilotlight_cli.aws import AwsUsageError, versions
 from pilotlight_cli.aws.calls import NoAccess, NoCredentials, NoRegion, calling, client
 from pilotlight_cli.aws.deploy import function_name
 from pilotlight_cli.aws.environments import Environment, SamConfigError, read_environment
+from pilotlight_cli.aws.judging import judged
 from pilotlight_cli.aws.served import ALIAS, read_served
 from pilotlight_cli.aws.stacks import read_stack, resource_names
 from pilotlight_cli.project.status import Deployment, Details, Share
@@ -68,6 +69,9 @@ def read_details(target: Environment, shares: tuple[Share, ...]) -> Details:
     if stack is None:
         return Details()
     parts = [f"{share.version} at {share.percent} %" for share in shares[1:]]
+    numbers = [share.version.removeprefix("version ") for share in shares[:2]]
+    if len(numbers) == 2 and (said := judged(client("lambda", target.region), target.stack, *numbers)):
+        parts.append(f"the judge says {said}")
     if stack.status.endswith("_IN_PROGRESS"):
         parts.append(f"the stack is in {stack.status}")
     names = resource_names(cloudformation, target.stack, "AWS::CloudWatch::Alarm")

@@ -82,6 +82,11 @@ def unreserved(functions: LambdaClient) -> int:
         return int(functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"])
 
 
+def snapshots(functions: LambdaClient, function: str) -> int:
+    """Return how many versions have a snapshot. Raise AwsError."""
+    return sum(has_snapshot(functions, function, str(version)) for version in published(functions, function))
+
+
 def has_snapshot(functions: LambdaClient, function: str, qualifier: str) -> bool:
     """Return whether the version behind a qualifier starts from a snapshot. Raise AwsError."""
     with calling(f"the configuration of {function}:{qualifier}", "lambda:GetFunctionConfiguration"):

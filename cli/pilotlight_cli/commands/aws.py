@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def deploy(
+    *,
     environment: Annotated[
         str,
         typer.Option("--env", metavar="ENV", help="The environment, a table in samconfig.toml.", show_default=False),
@@ -30,6 +31,9 @@ def deploy(
         typer.Option("--from", metavar="URL", help="Copy the pinned version from this store if the target's lacks it."),
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation (also skipped when CI is set).")] = False,
+    past_alarms: Annotated[
+        bool, typer.Option("--past-alarms", help="Deploy a fix although the alarm of the release that serves rings.")
+    ] = False,
     model: ModelName = "",
     json: AsJson = False,
 ) -> None:
@@ -46,9 +50,11 @@ def deploy(
             model=chosen,
             cloudformation=client("cloudformation"),
             functions=client("lambda"),
+            cloudwatch=client("cloudwatch"),
             sam=Sam(chosen, target.name, os.environ),
             say=console.say,
             confirm=lambda question: yes or in_ci(os.environ) or _ask(question),
+            past_alarms=past_alarms,
         )
         done = deployment.deploy(target, account, source)
     if json:

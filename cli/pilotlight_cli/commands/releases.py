@@ -166,8 +166,8 @@ def build(
         str,
         typer.Option(
             "--function",
-            help="Function to package: predict or records; on AWS batch, hooks, authorizer; in a container batch, "
-            "kafka.",
+            help="Function to package: predict or records; on AWS batch, hooks, judge, authorizer; in a container "
+            "batch, kafka.",
         ),
     ] = "predict",
     out: Annotated[

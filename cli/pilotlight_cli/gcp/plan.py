@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from pilotlight_cli.judging.shares import evidence, is_worse
+from pilotlight.judging.shares import Split, evidence, is_worse
 
 # How long a request may take to appear in the request log: usually seconds, a minute on a bad day.
 LOG_SECONDS = 180.0
@@ -123,10 +123,11 @@ def _worse_text(percent: int, errors: Errors) -> str:
     if percent in (0, 100):
         return ""
     for kind, new, old in (("4xx", errors.new_4xx, errors.old_4xx), ("5xx", errors.new_5xx, errors.old_5xx)):
-        if is_worse(new, old, percent / 100):
+        split = Split(new, old, percent / 100)
+        if is_worse([split]):
             return (
                 f"with {percent} % of the traffic it answered {new} of {new + old} requests that got {kind}; at equal "
-                f"quality that is {evidence(new, old, percent / 100):.3g} times less likely"
+                f"quality that is {evidence([split]):.3g} times less likely"
             )
     return ""
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import local_lock
-from fakes.lambda_api import lambda_api
+from fakes import shifting
+from fakes.lambda_api import FakeLambda, lambda_api
 from fakes.s3_server import S3Server
 from fakes.sam_cli import DeployedLambda, FakeSam
 from harness import in_lambda, pinned, sample, stored
@@ -76,6 +77,7 @@ class Scene:
         name: str = "dev",
         agrees: bool = True,
         check: Callable[[Path, str, str], VerifyReport] = passes,
+        past_alarms: bool = False,
     ) -> Deployed:
         """Deploy with these parameters; without a `store`, to that of the account."""
         given = {**({"StoreUrl": self.store} if self.store else {}), **parameters}
@@ -88,10 +90,12 @@ class Scene:
             model=self.model,
             cloudformation=self.sam.cloudformation,
             functions=client("lambda"),
+            cloudwatch=client("cloudwatch"),
             sam=Sam(self.model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam),
             say=self.said.append,
             confirm=confirm,
             verify=check,
+            past_alarms=past_alarms,
         )
         return deploy(Environment(name, self.stack, "", given), account)
 
@@ -109,7 +113,8 @@ def scene(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Scene]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", s3_server.url)
+    for service in ("CLOUDFORMATION", "CLOUDWATCH"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_server.url)
     stack = next(_NAMES)
     s3_server.make_bucket(stack)
     function = DeployedLambda(f"{stack}-predict", {})
@@ -419,6 +424,33 @@ def test_an_alias_with_weights_is_left_alone(scene: Scene) -> None:
         DeployRefused, match=r"points to version 1 and shares its traffic with others \(version 2: 10%\)"
     ):
         scene.deploy()
+
+
+def test_an_alarm_of_the_release_that_serves_holds_all_but_a_fix(scene: Scene) -> None:
+    scene.deploy()
+    shifting.alarm(f"{scene.stack}-release")
+    with pytest.raises(DeployRefused, match=rf"held: the alarm {scene.stack}-release rings.* add --past-alarms"):
+        scene.deploy({"MemorySize": "3008"})
+    assert len(scene.sam.deployments) == 1
+    assert scene.deploy({"MemorySize": "3008"}, past_alarms=True).changed
+
+
+def test_a_release_that_is_taken_back_fails_with_what_the_judge_says_of_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def judge(event: object) -> object:
+        asked.append(event)
+        return {"outcome": "roll back", "sentence": "9 of 9 requests of version 2 got 4xx"}
+
+    scene.deploy()
+    scene.sam.rolled_back = {2}
+    with lambda_api(scene.function, FakeLambda(f"{scene.stack}-judge", {"": judge})) as found:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", found["AWS_ENDPOINT_URL_LAMBDA"])
+        with pytest.raises(SamFailed, match="The judge says roll back: 9 of 9 requests of version 2"):
+            scene.deploy({"MemorySize": "3008"})
+    assert asked == [{"old": "1", "new": "2"}]
 
 
 def test_a_release_that_codedeploy_took_back_is_a_failure_whatever_cloudformation_says(scene: Scene) -> None:

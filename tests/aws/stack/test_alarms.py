@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import emf
+from judge import WORSE
 from pilotlight.telemetry import ColdStart, Served
-from templates import MODES, Resources, of_type, properties, refused, stack, text, the
+from templates import MODES, Resources, judge, of_type, properties, refused, stack, text, the
 
 ALARM = "AWS::CloudWatch::Alarm"
 SERVED = Served("id", "POST", "/predict", 200, 1.25, "example", 3, rows=4, out_of_range=1)
@@ -51,8 +52,8 @@ def test_every_alarm_looks_at_the_new_version_alone(mode: dict[str, str]) -> Non
     for name in of_type(resources, ALARM):
         for metric in metrics(properties(resources, name)):
             named = dimensions(metric)
-            assert named["FunctionName"] == {"Ref": "PredictFunction"}
-            if name != "ClientErrorsAlarm" or len(named) > 1:  # which compares it with all versions
+            if name != "WorseAlarm" or len(named) > 1:  # which hears of the judge's failures too
+                assert named["FunctionName"] == {"Ref": "PredictFunction"}
                 assert named["ExecutedVersion"] == version(resources)
 
 
@@ -67,7 +68,7 @@ def test_our_own_metrics_have_the_dimensions_that_the_function_writes(lambda_env
     ours = {name: metric for name, metric in found.items() if metric["Namespace"] != "AWS/Lambda"}
     (directive,) = emf.to_line(SERVED, "Elsewhere", 0)["_aws"]["CloudWatchMetrics"]  # type: ignore[index]
     written = {metric["Name"] for metric in directive["Metrics"]}
-    assert ours.keys() - written == {"InitFailures"}  # which the metric filter makes
+    assert ours.keys() - written == {"InitFailures", WORSE}  # which the metric filter and the judge make
     for metric in ours.values():
         assert metric["Namespace"] == directive["Namespace"]
         assert [sorted(dimensions(metric))] == [sorted(names) for names in directive["Dimensions"]]
@@ -93,9 +94,7 @@ def test_no_data_rings_no_alarm() -> None:
 
 
 def test_thresholds_are_parameters() -> None:
-    resources = stack(
-        ServerErrorsThreshold="7", LatencyBudgetMs="250", OutOfRangeThreshold="12", ClientErrorsThreshold="9"
-    )
+    resources = stack(ServerErrorsThreshold="7", LatencyBudgetMs="250", OutOfRangeThreshold="12")
     found = {name: properties(resources, name)["Threshold"] for name in of_type(resources, ALARM)}
     assert found == {
         "ServerErrorsAlarm": "7",
@@ -103,7 +102,7 @@ def test_thresholds_are_parameters() -> None:
         "LatencyAlarm": "250",
         "InitFailuresAlarm": 1,
         "OutOfRangeAlarm": "12",
-        "ClientErrorsAlarm": "9",
+        "WorseAlarm": 1,
     }
 
 
@@ -172,34 +171,33 @@ def test_predictions_out_of_range_count_as_a_share_of_enough_rows() -> None:
     assert {entry["Id"] for entry in alarm["Metrics"]} == {"share", "outside", "rows"}
 
 
-def more(**sums: float) -> float:
-    """Return what ClientErrorsAlarm compares with its threshold, for sums of five minutes."""
-    (result,) = (entry for entry in properties(stack(), "ClientErrorsAlarm")["Metrics"] if entry["ReturnData"])
-    parts = re.fullmatch(r"IF\((.+), (.+), 0\)", result["Expression"])
-    assert parts
-    condition, share = parts.groups()
-    return float(eval(f"{share} if {condition.replace('AND', 'and')} else 0", {}, sums))  # noqa: S307 - the template's
-
-
 @pytest.mark.parametrize(
-    ("sums", "difference"),
-    [
-        (
-            {"new": 100, "refused": 100, "all": 1000, "allrefused": 145},
-            95,
-        ),  # features renamed: callers know the old ones
-        ({"new": 100, "refused": 40, "all": 1000, "allrefused": 400}, 0),  # callers who are wrong with both
-        ({"new": 19, "refused": 19, "all": 1000, "allrefused": 19}, 0),  # too few
-        ({"new": 1000, "refused": 900, "all": 1000, "allrefused": 900}, 0),  # no old version any more
-        ({"new": 981, "refused": 900, "all": 1000, "allrefused": 900}, 0),
-        ({"new": 100, "refused": 0, "all": 200, "allrefused": 50}, -50),
-    ],
+    ("worse", "failures", "rung"), [(None, None, 0), (0, 2, 0), (1, None, 1), (0, 3, 1), (None, 3, 1)]
 )
-def test_a_release_that_refuses_more_than_the_version_beside_it_rings(
-    sums: dict[str, float], difference: float
+def test_the_judge_rings_for_a_worse_version_and_where_it_fails(
+    worse: float | None, failures: float | None, rung: int
 ) -> None:
-    assert more(**sums) == difference
-    assert rings("ClientErrorsAlarm", more(**sums), ClientErrorsThreshold="20") == (difference > 20)
+    (result,) = (entry for entry in properties(stack(), "WorseAlarm")["Metrics"] if entry["ReturnData"])
+    parts = re.fullmatch(r"IF\((.+), 1, 0\)", result["Expression"])
+    assert parts
+    filled = re.sub(r"FILL\((\w+), 0\)", r"(\1 or 0)", parts[1]).replace("OR", "or")
+    values = {"worse": worse, "failures": failures}
+    assert bool(eval(filled, {}, values)) == rung  # noqa: S307 - the template's
+    assert rings("WorseAlarm", rung) == rung
+
+
+def test_the_alarm_hears_the_judge_of_this_stack() -> None:
+    function = properties(judge(), "JudgeFunction")
+    (failures,) = (
+        metric for metric in metrics(properties(stack(), "WorseAlarm")) if metric["Namespace"] == "AWS/Lambda"
+    )
+    assert (failures["MetricName"], dimensions(failures)) == ("Errors", {"FunctionName": "pilotlight-dev-judge"})
+    assert function["FunctionName"] == "pilotlight-dev-judge"
+    assert function["Environment"]["Variables"] == {
+        "STACK": "pilotlight-dev",
+        "FUNCTION": properties(stack(), "PredictFunction")["FunctionName"],
+        "METRICS_NAMESPACE": "Pilotlight",
+    }
 
 
 def matches(pattern: str, line: dict[str, Any]) -> bool:

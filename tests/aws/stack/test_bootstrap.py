@@ -16,6 +16,7 @@ from templates import (
     TEMPLATE,
     Resources,
     bootstrap,
+    judge,
     monitoring,
     of_type,
     properties,
@@ -180,7 +181,13 @@ REACHED = {
 @pytest.mark.parametrize("name", REACHED)
 def test_a_role_reaches_the_stacks_of_its_project_in_its_environment(name: str) -> None:
     _, patterns = actions(bootstrap(**GITHUB, Project="tumours"), "DeployPolicy")["Stack"]
-    nested = ("Monitoring-1A2B3C", "ReleaseAlarms-1A2B3C", "Streams-1A2B3C", "Streams-1A2B3C-ReleaseAlarms-4D5E6F")
+    nested = (
+        "Judge-1A2B3C",
+        "Monitoring-1A2B3C",
+        "ReleaseAlarms-1A2B3C",
+        "Streams-1A2B3C",
+        "Streams-1A2B3C-ReleaseAlarms-4D5E6F",
+    )
     for stack_name in (name, *(f"{name}-{made}" for made in nested)):
         arn = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{stack_name}/0a1b2c"
         assert any(fnmatchcase(arn, pattern.replace(TAG, "staging")) for pattern in patterns) == REACHED[name]
@@ -192,6 +199,7 @@ ARNS = {
     "AWS::CloudWatch::CompositeAlarm": "cloudwatch:us-east-1:123456789012:alarm:{AlarmName}",
     "AWS::CloudWatch::Dashboard": "cloudwatch::123456789012:dashboard/{DashboardName}",
     "AWS::CodeDeploy::Application": "codedeploy:us-east-1:123456789012:application:{made_up}",
+    "AWS::Events::Rule": "events:us-east-1:123456789012:rule/{Name}",
     "AWS::IAM::Role": "iam::123456789012:role/{made_up}",
     "AWS::Lambda::Function": "lambda:us-east-1:123456789012:function:{FunctionName}",
     "AWS::Logs::LogGroup": "logs:us-east-1:123456789012:log-group:{LogGroupName}",
@@ -203,7 +211,8 @@ ARNS = {
 def arns() -> Iterator[str]:
     """Yield the ARNs of what a stack has, as far as they begin with a name."""
     given = {"StartMode": "provisioned", "Authorization": "api-key"}
-    for logical_id, resource in (stack(**given) | monitoring(**given) | streams(**SOURCES["create"])).items():
+    made = stack(**given) | judge(**given) | monitoring(**given) | streams(**SOURCES["create"])
+    for logical_id, resource in made.items():
         if resource["Type"] in ARNS:
             names = {key: name["Fn::Sub"] if isinstance(name, dict) else name for key, name in named(resource)}
             yield f"arn:aws:{ARNS[resource['Type']].format(**names, made_up=f'pilotlight-dev-{logical_id}-1A2B3C')}"
@@ -260,7 +269,7 @@ def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[s
     }
     key = {"StoreKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0"}
     table = {"RecordsResults": "arn:aws:dynamodb:us-east-1:123456789012:table/results"}
-    whole = [stack(**mode, **key), *(streams(**source) for source in SOURCES.values())]
+    whole = [stack(**mode, **key), judge(**mode), *(streams(**source) for source in SOURCES.values())]
     whole.append(streams(**{**SOURCES["create"], **table}, RecordsObjects="s3://rows"))
     needed = {
         action
@@ -274,7 +283,6 @@ def test_the_boundary_has_room_for_what_the_stacks_own_roles_may_do(mode: dict[s
     # and no more, but for what AWS's own policy for CodeDeploy has
     assert allowed - needed == {
         "logs:CreateLogGroup",  # by a layer
-        "cloudwatch:DescribeAlarms",
         "lambda:GetProvisionedConcurrencyConfig",
         "lambda:UpdateAlias",
     }

@@ -19,7 +19,7 @@ ALARMS = {
     "LatencyAlarm",
     "InitFailuresAlarm",
     "OutOfRangeAlarm",
-    "ClientErrorsAlarm",
+    "WorseAlarm",
 }
 
 

@@ -144,7 +144,7 @@ def test_requests_of_all_versions_are_counted_from_their_lines(
 ) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "predict")
     served = emf.to_line(Served("id", "POST", "/predict", 404, 1.25, "m", 3), "Pilotlight", 0)
-    assert counted(served, "PredictLogGroup") == {"Requests", "ClientErrors"}
+    assert counted(served, "PredictLogGroup") == {"Requests"}
     probe = emf.to_line(Served("id", "GET", "/health/live", 200, 1.25, "m", 3), "Pilotlight", 0)
     assert counted(probe, "PredictLogGroup") == set()
     emf.warn("a stray event", counted="UnknownEvents", namespace="Pilotlight")

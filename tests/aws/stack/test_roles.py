@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from templates import AUTHORIZATIONS, MODES, of_type, properties, refused, stack, statements
+from templates import AUTHORIZATIONS, MODES, judge, of_type, properties, refused, stack, statements
 
 ROLE = "AWS::IAM::Role"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000"
@@ -76,6 +76,19 @@ def test_the_authorizer_reads_the_keys_hashes_below_their_path(given: dict[str, 
         "WriteItsOwnLog": log("AuthorizerLogGroup"),
     }
     assert properties(stack(**mode), "AuthorizerFunction")["Environment"]["Variables"] == {"API_KEYS_PATH": path}
+
+
+def test_the_judge_reads_metrics_and_says_its_verdict_in_the_functions_namespace() -> None:
+    entries = statements(judge(MetricsNamespace="Elsewhere"), "JudgeRole")
+    function = "arn:aws:lambda:us-east-1:123456789012:function:pilotlight-dev-predict"
+    assert {name: (entry["Action"], entry["Resource"]) for name, entry in entries.items()} == {
+        "ReadTheAlias": ("lambda:GetAlias", [function, f"{function}:live"]),
+        "ReadMetrics": ("cloudwatch:GetMetricData", "*"),
+        "ReadTheAlarms": ("cloudwatch:DescribeAlarms", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:*"),
+        "SayTheVerdict": ("cloudwatch:PutMetricData", "*"),
+        "WriteItsOwnLog": log("JudgeLogGroup"),
+    }
+    assert entries["SayTheVerdict"]["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Elsewhere"}}
 
 
 @pytest.mark.parametrize("mode", MODES, ids=str)

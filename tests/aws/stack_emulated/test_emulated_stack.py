@@ -141,10 +141,11 @@ def test_what_the_emulator_refuses_is_these_and_the_rest_is_made(aws: EmulatedAw
     assert [name.partition(" ")[0] for name in dropped] == [
         "ProvisionedTarget",
         "ProvisionedTracking",
+        "Judge",
         "ReleaseAlarm",
         "Monitoring",
         "OutOfRangeAlarm",
-        "ClientErrorsAlarm",
+        "WorseAlarm",
         "ServerlessDeploymentApplication",
         "PredictFunctionDeploymentGroup",
     ]

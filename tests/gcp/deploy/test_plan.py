@@ -64,7 +64,7 @@ def test_a_step_without_enough_requests_waits_for_its_golden_samples_in_the_log(
     ("percent", "errors", "verdict"),
     [
         (10, Errors(new_4xx=5), Verdict.ROLL_BACK),
-        (10, Errors(new_4xx=3), Verdict.WAIT),
+        (10, Errors(new_4xx=2), Verdict.WAIT),
         (10, Errors(new_4xx=40, old_4xx=360), Verdict.WAIT),
         (10, Errors(new_4xx=80, old_4xx=360), Verdict.ROLL_BACK),
         (10, Errors(new_4xx=0, old_4xx=360), Verdict.WAIT),

@@ -46,7 +46,6 @@ AROUND = {
     "ServerErrorsThreshold": "7",
     "LatencyBudgetMs": "70",
     "OutOfRangeThreshold": "7",
-    "ClientErrorsThreshold": "7",
     "ManagedPolicies": "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess",
     "ReservedConcurrency": "7",
     "FailureDestinationArn": "arn:aws:sqs:us-east-1:123456789012:failed",

@@ -139,6 +139,17 @@ def test_a_release_in_progress_has_its_step_and_alarms_that_ring_their_names(
     assert f"ALARM: {name}-latency-7" in status().stdout
 
 
+def test_a_release_in_progress_has_what_the_judge_says_of_it(
+    deployed: FakeLambda, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.weights["live"] = {"8": 0.1}
+    said = {"outcome": "hold", "sentence": "12 requests of version 8"}
+    with lambda_api(deployed, FakeLambda(f"{name}-judge", {"": lambda _: said})) as found:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", found["AWS_ENDPOINT_URL_LAMBDA"])
+        document = json.loads(status("--json").stdout)
+    assert document["release_in_progress"] == "version 8 at 10 %, the judge says hold: 12 requests of version 8"
+
+
 def test_alarms_are_those_of_the_stack_and_its_nested_stacks_whatever_others_are_called(
     deployed: FakeLambda, aws: Callable[[str], Any], name: str
 ) -> None:
