@@ -10,7 +10,7 @@ FROM ?=
 BASE ?=
 YES ?=
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 4
 PYTHON ?= python3
 
 VENV := .venv
@@ -58,7 +58,7 @@ run: $(VENV)/.run  ## Serve the sample's model in the cloud's local runtime and 
 # Tests that measure times run first, alone; if one fails (exit code 1), the others run anyway. Those mostly wait for
 # processes that they start, so there may be more workers than processors. Only this run measures coverage, which slows
 # Python down; pyproject.toml has the floor, and `coverage report` lists the files.
-test: $(VENV)/.dev  ## Run all tests in WORKERS=3 processes; ARGS="tests/unit -k decode" runs a selection in one
+test: $(VENV)/.dev  ## Run all tests in WORKERS=4 processes; ARGS="tests/unit -k decode" runs a selection in one
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
