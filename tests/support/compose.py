@@ -20,7 +20,7 @@ from pilotlight_cli.assets import ROOT
 from pilotlight_cli.hostenv import host_packages
 from pilotlight_cli.local.process import free_port
 from pilotlight_cli.staging.bytecode import interpreter
-from prometheus import COMPOSE
+from prometheus import COMPOSE, adapted
 
 FILE = COMPOSE / "compose.yaml"
 SERVICES: Mapping[str, Any] = yaml.safe_load(FILE.read_text())["services"]
@@ -57,7 +57,8 @@ class Composed:
 def composed(image: str, folder: Path) -> Iterator[Composed]:
     """Give the services around this image of the server; nothing is left of them."""
     override = folder / "override.yaml"
-    override.write_text(yaml.safe_dump({"services": _stand_ins()}))
+    adapted("prometheus/prometheus.yaml", folder, {"_interval: 15s": "_interval: 1s"})
+    override.write_text(yaml.safe_dump({"services": _stand_ins(folder)}))
     ports = {f"{name.upper()}_PORT": str(free_port()) for name in SERVICES}
     environ = {**ports, "SERVER_IMAGE": image, "STORE_SECRET": SECRET, "GRAFANA_PASSWORD": "none"}
     found = Composed(f"pilotlight-test-{secrets.token_hex(4)}", override, environ)
@@ -67,8 +68,11 @@ def composed(image: str, folder: Path) -> Iterator[Composed]:
         found("down", "--volumes", "--timeout", "1")
 
 
-def _stand_ins() -> dict[str, Any]:
-    """Return what replaces the images: programs of this machine on the base of the server's image."""
+def _stand_ins(folder: Path) -> dict[str, Any]:
+    """Return what replaces the images: programs of this machine on the base of the server's image.
+
+    `folder` has a configuration of Prometheus with a short interval, which comes over ours.
+    """
     base, _ = python_base()
     emulator = host_packages(ROOT / "tools/emulator.txt", python=interpreter())
     ask = "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8333); c.request('GET', '/_ministack/health')"
@@ -87,11 +91,11 @@ def _stand_ins() -> dict[str, Any]:
     }
     return {
         "store": store,
-        "prometheus": _debian(base, "prometheus"),
+        "prometheus": _debian(base, "prometheus", f"{folder}/prometheus.yaml:/etc/prometheus/prometheus.yaml:ro"),
         "alertmanager": _debian(base, "prometheus-alertmanager"),
     }
 
 
-def _debian(base: str, program: str) -> dict[str, Any]:
-    volumes = [f"{shutil.which(program)}:/program:ro", "/usr/share/prometheus:/usr/share/prometheus:ro"]
-    return {"image": base, "entrypoint": ["/program"], "volumes": volumes}
+def _debian(base: str, program: str, *volumes: str) -> dict[str, Any]:
+    own = [f"{shutil.which(program)}:/program:ro", "/usr/share/prometheus:/usr/share/prometheus:ro"]
+    return {"image": base, "entrypoint": ["/program"], "volumes": [*own, *volumes]}

@@ -69,10 +69,10 @@ def watching(folder: Path, target: str, webhook: str) -> Iterator[Prometheus]:
     """Watch the server at `target` with the files that we ship, without their waits; what rings goes to `webhook`."""
     own, alerts = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     changes = {"server:8080": target, "alertmanager:9093": alerts, "_interval: 15s": "_interval: 500ms"}
-    _adapted("prometheus/prometheus.yaml", folder, changes)
+    adapted("prometheus/prometheus.yaml", folder, changes)
     rules = (COMPOSE / "prometheus/rules.yaml").read_text()
     (folder / "rules.yaml").write_text(re.sub(r"for: \d+m", "for: 0s", rules))
-    _adapted("alertmanager.yaml", folder, {WEBHOOK: webhook, "wait: 30s": "wait: 0s", "interval: 1m": "interval: 1s"})
+    adapted("alertmanager.yaml", folder, {WEBHOOK: webhook, "wait: 30s": "wait: 0s", "interval: 1m": "interval: 1s"})
     with ExitStack() as stack:
         options = ["--config.file=alertmanager.yaml", "--storage.path=alerts", "--cluster.listen-address="]
         stack.enter_context(_running(["prometheus-alertmanager", *options], alerts, folder))
@@ -99,7 +99,8 @@ def receiving() -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
         thread.join()
 
 
-def _adapted(name: str, folder: Path, changes: Mapping[str, str]) -> None:
+def adapted(name: str, folder: Path, changes: Mapping[str, str]) -> None:
+    """Copy a file of deploy/compose into a folder, with changes that make tests faster or lead elsewhere."""
     text = (COMPOSE / name).read_text()
     for old, new in changes.items():
         assert old in text, f"{name} has no {old}"
