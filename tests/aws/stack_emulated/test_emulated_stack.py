@@ -33,8 +33,8 @@ from pilotlight_cli.staging import build
 from pilotlight_cli.stores import open_store
 from reporting import REPORTED, Recorder
 from repository import LOCK, sample_request
-from templates import BATCH, UNFOLDED
-from translation import deployed, translate
+from templates import BATCH, SOURCES, UNFOLDED, UNFOLDED_STREAMS, streams_parameters
+from translation import ACCOUNT, REGION, deployed, translate
 from waiting import wait_until
 
 STORE = "s3://models"
@@ -278,6 +278,48 @@ def seen_by(aws: EmulatedAws, alarm: Any, **other: str) -> float:
         EndTime=now + timedelta(minutes=1),
     )
     return float(sum(point[alarm["Statistic"]] for point in asked["Datapoints"]))
+
+
+def test_a_message_of_a_queue_becomes_a_result_in_a_queue_and_a_poison_one_is_put_aside(
+    aws: EmulatedAws, tmp_path: Path
+) -> None:
+    """The nested stack for records by itself, with the queue that it makes."""
+    sqs = aws.client("sqs")
+    results = sqs.create_queue(QueueName="scores")["QueueUrl"]
+    urls = {
+        "RecordsFunction": upload_package(aws, "records", LOCK, tmp_path),
+        "RecordsPreTrafficHook": f"s3://{PACKAGES}/hooks",
+    }
+    given = {"Stack": "rows", "Store": STORE, "Results": f"arn:aws:sqs:{REGION}:{ACCOUNT}:scores"}
+    values = {**streams_parameters(**SOURCES["create"]), **given}
+    template = deployed(translate(UNFOLDED_STREAMS, values, urls), values, "rows")
+    scaling = template["Resources"]["QueueMapping"]["Properties"]["ScalingConfig"]
+    scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])  # the emulator compares the parameter's text
+    aws.deploy("rows", without_the_refused(template)[0])
+
+    rows = sqs.get_queue_url(QueueName="rows-records")["QueueUrl"]
+    sent = [sqs.send_message(QueueUrl=rows, MessageBody=json.dumps(BODY))["MessageId"] for _ in range(12)]
+    poison = sqs.send_message(QueueUrl=rows, MessageBody="poison")["MessageId"]
+    scored = taken(sqs, results, len(sent))
+    assert {result["id"] for result in scored} == set(sent)
+    assert {(result["source"], result["result"]["prediction"]) for result in scored} == {("rows-records", "malignant")}
+    (failure,) = taken(sqs, sqs.get_queue_url(QueueName="rows-records-failed")["QueueUrl"], 1)
+    assert (failure["id"], failure["error"]["code"], failure["payload"]) == (poison, "invalid_request", "poison")
+
+
+def taken(sqs: Any, queue: str, count: int) -> list[dict[str, Any]]:
+    """Return the documents of so many messages, once they have come, with those that came with them."""
+    found: list[dict[str, Any]] = []
+
+    def have_come() -> bool:
+        reply = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for message in reply.get("Messages", ()):
+            found.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return len(found) >= count
+
+    wait_until(have_come, limit=240)
+    return found
 
 
 @pytest.fixture(scope="module")
