@@ -131,6 +131,8 @@ def google(python: str) -> Iterator[Field]:
             for name, title, lock in engines():
                 package = packages.ours("gcp", lock, python, folder / name)
                 found.append(contestant("framework", "predict", name, title, package))
+            package = packages.ours("container", LOCK, python, folder / "server")
+            found.append(contestant("server", "server_main", "server", "Pilotlight's server in a container", package))
             yield Field(
                 "google",
                 tuple(found),

@@ -30,7 +30,7 @@ from pilotlight_cli.local.process import free_port, tethered
 from quota import limited
 from sample import EVENTS
 
-Kind = Literal["lambda", "framework", "uvicorn"]
+Kind = Literal["lambda", "framework", "uvicorn", "server"]
 
 _START_SECONDS = 60.0
 _GLANCE = 0.001  # seconds between two tries to connect
@@ -47,9 +47,10 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a server is started: a function on Lambda's runtime or on the Functions Framework, or an app on uvicorn.
+    """How a server is started: a function on Lambda's runtime or the Functions Framework, an app on uvicorn, or ours.
 
-    `entry` is the handler or the app. `traced` is a folder with another copy of the entry's module, to be taken first.
+    `entry` is the handler, the app, or the module of the server in a container, which has one process. `traced` is a
+    folder with another copy of the entry's module, to be taken first.
     """
 
     kind: Kind
@@ -83,6 +84,8 @@ class Launch:
             return runtime_command(ports, [*python, "-m", "awslambdaric", self.entry])
         if self.kind == "uvicorn":
             return [*python, "-m", "uvicorn", self.entry, "--host", "127.0.0.1", "--port", str(port)]
+        if self.kind == "server":
+            return ["env", f"PORT={port}", *python, "-c", f"import {self.entry}; {self.entry}.main()"]
         return [*python, "-m", "functions_framework", "--host", "127.0.0.1", "--port", str(port)]
 
     def environ(self, condition: Condition) -> dict[str, str]:
@@ -91,6 +94,9 @@ class Launch:
             environ = runtime_environment(self.function, timeout=60, memory=condition.lambda_memory)
         elif self.kind == "framework":
             environ = framework_environment(self.function, self.entry)
+        elif self.kind == "server":
+            own = {"PILOTLIGHT_SERVER_HOST": "127.0.0.1", "PILOTLIGHT_SERVER_WORKERS": "1"}
+            environ = self.function.environment | own
         else:
             environ = self.function.environment
         if self.traced is None:

@@ -29,7 +29,7 @@ class Phase:
 
 def traced(launch: Launch, folder: Path) -> Launch:
     """Return the same launch with a marked copy of its module, which is put into `folder`."""
-    module = "main" if launch.kind != "lambda" else launch.entry.partition(".")[0]
+    module = "main" if launch.kind in ("framework", "uvicorn") else launch.entry.partition(".")[0]
     source = launch.function.folder / f"{module}.py"
     folder.mkdir()
     (folder / source.name).write_text(marked(source.read_text(), source))

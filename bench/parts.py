@@ -9,6 +9,7 @@ from typing import Any
 
 import contestants
 from batch import measured as scored_files
+from batching import measured as joined_requests
 from conditions import COLD, WARM, Condition
 from contestants import Contestant, Field
 from instances import waiting
@@ -64,6 +65,13 @@ def batch(_python: str, plan: Plan) -> Mapping[str, Any]:
     """Score the rows of a file in every way, in processes of their own."""
     with watching("Files", seconds=0) as watch:
         return scored_files(plan.batch_rows, plan.batch_rounds, watch)
+
+
+def batching(_python: str, plan: Plan) -> Mapping[str, Any]:
+    """Put a load on the server, with requests one by one and together."""
+    with watching("Server", seconds=0) as watch:
+        watch.says("requests one by one and together")
+        return {"rounds": joined_requests(plan.batching.rounds, plan.batching.seconds)}
 
 
 def raced(field: Field, plan: Starts, watch: Watch) -> dict[str, Any]:

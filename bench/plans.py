@@ -48,6 +48,7 @@ class Plan:
     records_rounds: int = 3
     batch_rows: int = 200_000
     batch_rounds: int = 1
+    batching: Loads = field(default_factory=lambda: Loads(rounds=1, seconds=0.5))
 
 
 FULL = Plan(
@@ -61,6 +62,7 @@ FULL = Plan(
     records_rounds=15,
     batch_rows=5_000_000,
     batch_rounds=2,
+    batching=Loads(rounds=5, seconds=3.0),
 )
 
 QUICK = Plan(

@@ -24,6 +24,7 @@ PARTS: Mapping[str, Part] = {
     "warm": parts.warm,
     "records": parts.records,
     "batch": parts.batch,
+    "batching": parts.batching,
 }
 
 

@@ -28,6 +28,8 @@ def summary(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             }
     if "batch" in parts:
         found["batch"] = _batch(parts["batch"])
+    if "batching" in parts:
+        found["batching"] = measures(parts["batching"]["rounds"], "alone", ("requests_per_second", "p99"))
     return found | {"targets": [asdict(each) for each in judged(parts)]}
 
 

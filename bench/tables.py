@@ -36,6 +36,8 @@ def tables(found: Summary) -> list[Table]:
         made.append(_records(found["records"]))
     if "batch" in found:
         made.append(_batch(found["batch"]))
+    if "batching" in found:
+        made.append(_batching(found["batching"]))
     return made
 
 
@@ -193,6 +195,22 @@ def _records(records: Summary) -> Table:
     )
     headers = ("", "over one row a request", "over an event of one", "over a row of the batch")
     return Table("records", "Records of an event", note, headers, tuple(rows))
+
+
+def _batching(batching: Summary) -> Table:
+    rates, late = batching["requests_per_second"], batching["p99"]
+    rows = [
+        (
+            f"requests {side}",
+            spread_text(rates[side]["value"], "{:.0f}"),
+            spread_text(rates[side]["ratio"]),
+            spread_text(late[side]["value"], "{:.0f}", 1e3) + " ms",
+        )
+        for side in rates
+    ]
+    headers = ("", "requests a second", "ratio", "99th percentile")
+    note = "The server in a container with a network of 34 MB, one process, 64 connections, a row a request."
+    return Table("batching", "Requests that run together", note, headers, tuple(rows))
 
 
 def _batch(batch: Summary) -> Table:

@@ -88,6 +88,12 @@ _BATCH_BOUND = (
 )
 
 
+_SERVER_BOUND = (
+    "uvicorn's and httptools' part of a request stays, and the log line and the checks, which the others do not have."
+)
+_JOINED_BOUND = "The server's own part of each request stays, and grows with the requests."
+
+
 def _wanted() -> Iterator[_Wanted]:
     yield from _small()
     yield from _large()
@@ -96,6 +102,10 @@ def _wanted() -> Iterator[_Wanted]:
     yield from _warm()
     yield from _records()
     yield from _batch()
+    for peer, title, most in (("tutorial_function", "plain Flask function", 0.5), ("fastapi_uvicorn", "FastAPI", 1.0)):
+        yield _Wanted(f"Requests a second of the {title} over the server's", most, _served(peer), _SERVER_BOUND)
+    together = "MLP, 34 MB, 64 connections: requests a second one by one over together"
+    yield _Wanted(together, 0.67, _joined, _JOINED_BOUND)
 
 
 def _small() -> Iterator[_Wanted]:
@@ -176,6 +186,14 @@ def _end_to_end(measure: str) -> Callable[[Parts], Spread]:
 
 def _event(reference: str) -> Callable[[Parts], Spread]:
     return lambda parts: Spread(**parts["records"][reference]["sqs"])
+
+
+def _served(peer: str) -> Callable[[Parts], Spread]:
+    return lambda parts: ratios(parts["google"]["loads"], peer, "server", "requests_per_second")
+
+
+def _joined(parts: Parts) -> Spread:
+    return ratios(parts["batching"]["rounds"], "alone", "together", "requests_per_second")
 
 
 def _scored(side: str, reference: str, measure: str) -> Callable[[Parts], Spread]:

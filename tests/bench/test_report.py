@@ -76,6 +76,11 @@ def batch() -> dict[str, Any]:
     return {"titles": {side: side for side in sides}, "rows": 5_000_000, "rounds": [measured]}
 
 
+def batching() -> dict[str, Any]:
+    sides = {"alone": (130, 2.4), "together": (1300, 0.2)}
+    return {"rounds": [{side: {"requests_per_second": rate, "p99": late} for side, (rate, late) in sides.items()}]}
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     on = {
@@ -88,6 +93,7 @@ def results(tmp_path: Path) -> Path:
         "quota": "q",
     }
     parts = {"aws": aws(), "large": large(), "warm": warm(), "records": records(), "batch": batch()}
+    parts |= {"batching": batching()}
     for name, part in parts.items():
         write(name, part, on, tmp_path)
     return tmp_path
@@ -111,6 +117,15 @@ def test_a_target_is_judged_by_the_ratio_within_rounds() -> None:
     assert targets["Package for ONNX through the C API, unzipped"].met
 
 
+@pytest.mark.parametrize(("rate", "met"), [(4001, True), (1999, False)])
+def test_the_server_has_to_answer_more_than_its_peers(rate: float, met: bool) -> None:
+    rates = {"tutorial_function": 1000.0, "fastapi_uvicorn": 2000.0, "server": rate}
+    rounds = [{name: {"requests_per_second": each} for name, each in rates.items()}]
+    targets = judged({"google": {"loads": rounds}, "batching": batching()})
+    assert [each.met for each in targets if "over the server's" in each.title] == [met] * 2
+    assert [each.met for each in targets if "one by one" in each.title] == [True]
+
+
 def test_a_target_that_was_not_measured_says_so() -> None:
     assert all(each.reached is None and each.met is None for each in judged({}))
 
@@ -118,11 +133,13 @@ def test_a_target_that_was_not_measured_says_so() -> None:
 def test_every_part_of_a_run_has_its_tables(found: Mapping[str, Any]) -> None:
     made = {table.name: table for table in tables(found)}
 
-    assert set(made) == {"targets", "aws-starts", "aws-packages", "large-loads", "warm", "records", "batch"}
+    measured = {"aws-starts", "aws-packages", "large-loads", "warm", "records", "batch", "batching"}
+    assert set(made) == {"targets", *measured}
     assert all(len(row) == len(table.headers) for table in made.values() for row in table.rows)
     assert ("one row in JSON", "8 us", "2.50 (2.40-2.60)") in made["warm"].rows
     assert ("messages", *["0.130 (0.120-0.140)"] * 2, "0.13 (0.12-0.14)") in made["records"].rows
     assert ("pilotlight", "1,000,000", "0.50", "1,000,000", "200 MB") in made["batch"].rows
+    assert ("requests together", "1300", "10.00", "200 ms") in made["batching"].rows
     assert "| pilotlight | 375 ms | 0.25 |" in as_markdown(made["aws-starts"])
 
 
