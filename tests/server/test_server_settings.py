@@ -24,14 +24,15 @@ def test_workers_share_the_processors_unless_they_are_told_otherwise(
     given: dict[str, str], workers: int, threads: str
 ) -> None:
     environ = {**given, "HOME": "/"}
-    assert take_settings(environ, processors=4) == ServerSettings("0.0.0.0", 8080, None, workers, 1, 0.002)  # noqa: S104 - in a container
+    assert take_settings(environ, processors=4) == ServerSettings("0.0.0.0", 8080, None, workers, 1, 0.002, "")  # noqa: S104 - in a container
     assert environ == {"HOME": "/", "PILOTLIGHT_THREADS": threads}  # the core knows none of the others
 
 
 def test_each_setting_can_be_given() -> None:
     environ = {"PORT": "1", "PILOTLIGHT_SERVER_HOST": "::1", "PILOTLIGHT_SERVER_WORKERS": "3"}
     environ |= {"PILOTLIGHT_SERVER_BATCH": "64", "PILOTLIGHT_SERVER_WAIT_MS": "5", "PILOTLIGHT_SERVER_GRPC_PORT": "0"}
-    assert take_settings({**environ}, processors=1) == ServerSettings("::1", 1, 0, 3, 64, 0.005)
+    environ |= {"PILOTLIGHT_SERVER_LOG_FILE": "/logs/a.log"}
+    assert take_settings({**environ}, processors=1) == ServerSettings("::1", 1, 0, 3, 64, 0.005, "/logs/a.log")
     environ |= {"PILOTLIGHT_SERVER_HTTP_PORT": "2"}  # as where PORT is that of gRPC
     assert take_settings(environ, processors=1).port == 2
 

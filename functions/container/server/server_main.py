@@ -37,6 +37,7 @@ def main() -> NoReturn:
     end_at_once()
     try:
         settings = take_settings(os.environ, here().processors)
+        _log_to(settings.log_file)
         listener = _bound(settings.host, settings.port)
         reserved = _reserved(settings)
     except SettingsError as error:
@@ -59,6 +60,8 @@ def main() -> NoReturn:
 
     def work(parent: int) -> int:
         """Answer requests in this process, of which no other is forked."""
+        if settings.workers > 1:
+            _log_to(settings.log_file)
         started = beside and beside()
         return server_run.serve(service, loader, listener, os.environ, parent, threads=threads, beside=started)
 
@@ -79,6 +82,13 @@ def _run(work: Callable[[int], int], loader: Loader, workers: int, replaced: Cal
         return work(master)
 
     return supervise(workers, forked, replaced)
+
+
+def _log_to(file: str) -> None:
+    if file:
+        from server_log import log_to_files  # noqa: PLC0415 - seldom wanted, and 10 ms
+
+        log_to_files(file)
 
 
 def _beside(service: Service, loader: Loader, reserved: socket.socket, threads: int) -> Callable[[], GrpcServer]:

@@ -51,6 +51,7 @@ SERVER_SETTINGS = (
         lambda value: _is_whole(value, _MAX_WAIT_MS),
         f"a whole number from 1 to {_MAX_WAIT_MS}",
     ),
+    Setting("SERVER_LOG_FILE", "the file to log to, a numbered one for each process", "", lambda _: True, "a path"),
 )
 
 
@@ -64,6 +65,7 @@ class ServerSettings:
     workers: int
     batch: int
     wait: float
+    log_file: str
 
 
 def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerSettings:
@@ -77,11 +79,14 @@ def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerS
     unknown = next((name for name in found if name not in known), None)
     if unknown is not None:
         raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
-    host, http_port, grpc_port, given, batch, wait_ms = (_value(setting, found) for setting in SERVER_SETTINGS)
+    host, http_port, grpc_port, given, batch, wait_ms, log_file = (
+        _value(setting, found) for setting in SERVER_SETTINGS
+    )
     port = int(http_port) if http_port else _port(environ)
     workers = int(given or processors)
     environ[_THREADS] = environ.get(_THREADS) or str(max(1, processors // workers))
-    return ServerSettings(host, port, int(grpc_port) if grpc_port else None, workers, int(batch), int(wait_ms) / 1000)
+    grpc = int(grpc_port) if grpc_port else None
+    return ServerSettings(host, port, grpc, workers, int(batch), int(wait_ms) / 1000, log_file)
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> str:
