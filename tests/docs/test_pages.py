@@ -72,6 +72,8 @@ NOT_RUN = {
         "docs/guides/run-in-a-browser.md",
         "tests/contract/test_export_web.py runs it with its own copy",
     ): 1,
+    ("docs/guides/run-on-managed-instances.md", "it takes half a minute and needs Docker"): 1,
+    ("docs/guides/run-on-managed-instances.md", "it needs an account of AWS"): 1,
     ("docs/guides/use-as-a-library.md", "tests/packaging/test_library.py runs it in an environment of its own"): 1,
     ("docs/guides/score-with-an-engine.md", "apache-beam is not among the packages that this project installs"): 1,
     ("docs/guides/score-with-an-engine.md", "Spark needs Java, and half a minute to start"): 1,

@@ -71,6 +71,7 @@ MONITORING = load_template(ROOT / TEMPLATE["Resources"]["Monitoring"]["Propertie
 STREAMS = load_template(ROOT / TEMPLATE["Resources"]["Streams"]["Properties"]["TemplateURL"])
 JUDGE = load_template(ROOT / TEMPLATE["Resources"]["Judge"]["Properties"]["TemplateURL"])
 BATCH = load_template(ROOT / "deploy/aws/batch.yaml")
+MANAGED_INSTANCES = load_template(ROOT / "deploy/aws/managed-instances.yaml")
 UNFOLDED = unfolded(TEMPLATE, "ReleaseAlarms")
 UNFOLDED_STREAMS = unfolded(STREAMS, "ReleaseAlarms", ROOT / "deploy/aws")
 NESTED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "deploy/aws").glob("*.yaml"))

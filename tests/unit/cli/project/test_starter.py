@@ -24,6 +24,8 @@ OF_CLOUD = {
         "samconfig.toml",
         "functions/aws/Makefile",
         "deploy/aws/batch.yaml",
+        "deploy/aws/judge.yaml",
+        "deploy/aws/managed-instances.yaml",
         "deploy/aws/monitoring.yaml",
         "deploy/aws/release-alarms.yaml",
         "deploy/aws/smoke.sh",
