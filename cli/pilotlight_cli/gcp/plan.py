@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from pilotlight.judging.means import is_higher, sample
 from pilotlight.judging.shares import Split, evidence, is_worse
 
 # How long a request may take to appear in the request log: usually seconds, a minute on a bad day.
 LOG_SECONDS = 180.0
 
 _PERCENTILE = 0.95
+
+# How many times as long as the old revision the new one may take beside it: new instances begin slowly.
+_SLOWER = 1.5
+_SHORTEST_MS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,15 @@ class Errors:
 class Observation:
     """The new revision's requests in this step, from the request log, with the latency of each in milliseconds.
 
-    `failed` counts responses with 5xx, `probes` the golden samples among the requests. `errors` compares the revisions.
+    `failed` counts responses with 5xx, `probes` the golden samples among the requests. `errors` compares the
+    revisions, and `old_ms` has the latencies of the old one.
     """
 
     latencies_ms: tuple[float, ...] = ()
     failed: int = 0
     probes: int = 0
     errors: Errors = Errors()
+    old_ms: tuple[float, ...] = ()
 
     @property
     def callers(self) -> int:
@@ -90,12 +97,12 @@ class Verdict(Enum):
 def decide(plan: Plan, percent: int, observed: Observation, elapsed: float, probe: Probe | None) -> tuple[Verdict, str]:
     """Decide how to continue a step that has lasted `elapsed` seconds, with a reason.
 
-    At 0 % the golden samples alone decide. Later, a revision with more errors than its share of the traffic explains
-    fails at once, whatever the budget. When a step's time ends without enough requests, the golden samples
-    are sent once more and the step is judged by all requests so far: the samples exercise the new revision, and once
-    they appear in the log, the log is up to date.
+    At 0 % the golden samples alone decide. Later, a revision with more errors than its share of the traffic explains,
+    or one that takes half as long again as the old one beside it, fails at once, whatever the budget. When a step's
+    time ends without enough requests, the golden samples are sent once more and the step is judged by all requests so
+    far: the samples exercise the new revision, and once they appear in the log, the log is up to date.
     """
-    failure = _probe_text(probe) or _worse_text(percent, observed.errors)
+    failure = _probe_text(probe) or _worse_text(percent, observed.errors) or _slower_text(percent, observed)
     if failure:
         return Verdict.ROLL_BACK, failure
     if percent == 0:
@@ -130,6 +137,22 @@ def _worse_text(percent: int, errors: Errors) -> str:
                 f"quality that is {evidence([split]):.3g} times less likely"
             )
     return ""
+
+
+def _slower_text(percent: int, observed: Observation) -> str:
+    """Return why the new revision is slower than the old one, or "". Latencies are compared by their logarithms."""
+    if percent in (0, 100):
+        return ""
+    new, old = (
+        sample(math.log(max(latency, _SHORTEST_MS)) for latency in latencies)
+        for latencies in (observed.latencies_ms, observed.old_ms)
+    )
+    if not is_higher(new, old, math.log(_SLOWER)):
+        return ""
+    return (
+        f"with {percent} % of the traffic it takes {math.exp(new.mean - old.mean):.1f} times as long as the old "
+        f"revision, in the geometric mean of {new.number} requests beside {old.number}; expected at most {_SLOWER}"
+    )
 
 
 def _decide_overdue(plan: Plan, observed: Observation, elapsed: float, probe: Probe | None) -> tuple[Verdict, str]:

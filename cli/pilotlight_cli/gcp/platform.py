@@ -71,7 +71,9 @@ class LivePlatform:
         observed = read_requests(gcloud, region, self.service, revision, since=since, probe_id=probe_id)
         if not old:
             return observed
-        return replace(observed, errors=read_errors(gcloud, region, self.service, revision, old, since=since))
+        beside = read_requests(gcloud, region, self.service, old, since=since, probe_id=probe_id)
+        errors = read_errors(gcloud, region, self.service, revision, old, since=since)
+        return replace(observed, errors=errors, old_ms=beside.latencies_ms)
 
     def probe(self, service: Service, probe_id: str) -> tuple[int, Sequence[str]]:
         """See `Platform.probe`."""

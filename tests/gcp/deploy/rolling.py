@@ -71,7 +71,8 @@ class World:
         calls = {name: self._callers(name, since, shown) for name in (revision, old)}
         times = (5000.0 if revision in self.slow else 50.0,) * (calls[revision] + ours)
         new_4xx, old_4xx = (calls[name] if name in self.refusing else 0 for name in (revision, old))
-        return Observation(times, len(times) if revision in self.broken else 0, ours, Errors(new_4xx, old_4xx))
+        failed = len(times) if revision in self.broken else 0
+        return Observation(times, failed, ours, Errors(new_4xx, old_4xx), (50.0,) * calls[old])
 
     def _callers(self, revision: str, since: datetime, until: datetime) -> int:
         share = self.service.split.get(revision, 0) / 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_revision_that_is_not_good_loses_its_traffic(kind: str) -> None:
     with pytest.raises(RolledBack, match=f"{OLD} has all traffic again"):
         Process(world).rollout().run()
     assert_whole(world, OLD)
+
+
+@pytest.mark.parametrize("kind", ["slow", "refusing"])
+def test_a_revision_that_is_worse_than_the_one_beside_it_goes_back_at_the_first_step(kind: str) -> None:
+    world = started(**{kind: {NEW}})
+    with pytest.raises(RolledBack, match="with 10 % of the traffic it "):
+        Process(world).rollout(replace(PLAN, latency_budget_ms=60_000)).run()
+    assert percentages(world) == [0, 10, 0]
 
 
 def test_golden_samples_that_fail_leave_the_new_revision_without_any_traffic() -> None:
