@@ -489,7 +489,8 @@ def pair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[tuple[Scene, Scene]]:
     """Yield the two models of one project, each with a stack of its own in one account."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", s3_server.url)
+    for service in ("CLOUDFORMATION", "CLOUDWATCH"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", s3_server.url)
     rents = pinned(SAMPLE / "model.onnx", "rents", tmp_path, golden=SAMPLE / "golden.json")
     project = project_of(tmp_path / "project", tumours=LOCK, rents=rents.lock)
     stacks = [next(_NAMES), next(_NAMES)]
