@@ -33,7 +33,7 @@ class Entry:
 
 
 Read = Callable[[datetime], Iterable[Entry]]
-"""Returns the entries of EVENTS since a moment, in the order of their times."""
+"""Returns the entries of some events since a moment, in the order of their times."""
 
 
 def parse_since(text: str, now: datetime) -> datetime:

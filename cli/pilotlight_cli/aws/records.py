@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.records import EVENTS, Entry, Read
 
 
-def reader(target: Environment, function: str) -> Read:
+def reader(target: Environment, function: str, events: Collection[str] = EVENTS) -> Read:
     """Return what reads the records of an environment's function, `predict` or `records`. It raises AwsError."""
     logs, group = client("logs", target.region), f"/pilotlight/{target.stack}/{function}"
 
@@ -21,18 +21,18 @@ def reader(target: Environment, function: str) -> Read:
             pages = logs.get_paginator("filter_log_events").paginate(
                 logGroupName=group, startTime=int(since.timestamp() * 1000)
             )
-            found = [entry for page in pages for event in page["events"] for entry in _entries(event)]
+            found = [entry for page in pages for event in page["events"] for entry in _entries(event, events)]
         return sorted(found, key=lambda entry: entry.time)
 
     return read
 
 
-def _entries(event: dict[str, Any]) -> Iterator[Entry]:
+def _entries(event: dict[str, Any], events: Collection[str]) -> Iterator[Entry]:
     """Yield the entry of a line that is one of our records; other lines are the platform's and libraries'."""
     try:
         record = json.loads(event["message"])
     except ValueError:
         return
-    if isinstance(record, dict) and record.get("event") in EVENTS:
+    if isinstance(record, dict) and record.get("event") in events:
         moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
         yield Entry(event["eventId"], moment, event["logStreamName"], record)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pilotlight.drift.verdict import LEAST_ROWS, LEVELS, MODERATE
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, LockPath, ModelName
+from pilotlight_cli.commands.options import AsJson, Cloud, FunctionName, LockPath, ModelName
 from pilotlight_cli.extras import needing
 from pilotlight_cli.project.folders import selected
 
 if TYPE_CHECKING:
     from pilotlight.drift.verdict import Finding
-    from pilotlight_cli.drifting.compare import Report
+    from pilotlight_cli.drifting.report import Report
+    from pilotlight_cli.project.folders import ModelFolder
+
+# The event of a function's lines of counts (`pilotlight.drift.watch`).
+EVENT = "drift"
+
+# At most so many lines are read from Cloud Logging; a process writes 1,440 a day.
+_NEWEST = 50_000
 
 
 def drift(
@@ -22,9 +34,18 @@ def drift(
         typer.Argument(
             metavar="REFERENCE", help="Rows that the model was made for: files as for 'batch'.", show_default=False
         ),
-    ],
-    current: Annotated[str, typer.Argument(metavar="CURRENT", help="Rows of today.", show_default=False)],
+    ] = "",
+    current: Annotated[str, typer.Argument(metavar="CURRENT", help="Rows of today.", show_default=False)] = "",
     *,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="Instead of files: what the function counted, like 24h.")
+    ] = "",
+    environment: Annotated[str, typer.Option("--env", metavar="ENV", help="Environment, with --since.")] = "",
+    cloud: Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")] = "aws",
+    function: FunctionName = "predict",
+    lines: Annotated[
+        Path | None, typer.Option("--lines", metavar="FILE", help="Instead of files: log lines with its counts.")
+    ] = None,
     model: ModelName = "",
     lock: LockPath = None,
     fail_on: Annotated[
@@ -34,23 +55,55 @@ def drift(
     json: AsJson = False,
 ) -> None:
     """Compare rows of today with those that the pinned model was made for, column by column."""
-    with needing("batch", "'pilotlight drift'"):
-        from pilotlight.drift.verdict import LEVELS, MODERATE
-        from pilotlight_cli.drifting.compare import compare
+    given = [bool(reference or current), bool(since), lines is not None]
+    if sum(given) != 1 or (given[0] and not current) or bool(since) != bool(environment):
+        raise typer.BadParameter("expected REFERENCE and CURRENT, or --since with --env, or --lines")
+    chosen = selected(model, lock)
+    if given[0]:
+        with needing("batch", "'pilotlight drift'"):
+            from pilotlight_cli.drifting.compare import compare
 
-    with console.stepping(f"Comparing {current} with {reference}") as step:
-        found = compare(reference, current, selected(model, lock).lock, step)
+        with console.stepping(f"Comparing {current} with {reference}") as step:
+            found = compare(reference, current, chosen.lock, step)
+    else:
+        from pilotlight_cli.drifting.lines import judge_lines, read_lines
+
+        with console.doing("Reading the lines of the function"):
+            records = read_lines(lines) if lines else _logged(chosen, environment, cloud, function, since)
+            found = judge_lines(records, chosen.lock)
     if json:
         console.print_json(_document(found))
     else:
         _show(found)
         console.say(f"A column has moved if that is no chance and its index (PSI) is {MODERATE} or more")
+    if min(found.rows) < LEAST_ROWS:
+        console.warning(f"nothing is said to have moved with fewer than {LEAST_ROWS} rows on a side")
     for side, rows, refused in zip((reference, current), found.rows, found.refused, strict=True):
         if refused:
             console.warning(f"{side}: {refused:,} of {rows:,} rows are not counted, since the model refuses them")
     least = LEVELS.index(fail_on) if fail_on else len(LEVELS)
     if any(LEVELS.index(each.level) >= least for each in found.findings):
         raise typer.Exit(1)
+
+
+def _logged(chosen: ModelFolder, environment: str, cloud: str, function: str, since: str) -> list[Mapping[str, Any]]:
+    """Return the records that the functions of an environment logged since then."""
+    from pilotlight_cli.records import parse_since
+
+    begin = parse_since(since, datetime.now(UTC))
+    if cloud == "aws":
+        from pilotlight_cli.aws import records as aws
+        from pilotlight_cli.aws.environments import read_environment
+
+        read = aws.reader(read_environment(environment, chosen.environments), function, (EVENT,))
+    else:
+        from pilotlight_cli.gcp import records as gcp
+        from pilotlight_cli.gcp.platform import connect
+        from pilotlight_cli.gcp.settings import read_settings
+
+        google = connect(read_settings(chosen.gcp_settings, environment), os.environ)
+        read = gcp.reader(google, function, (EVENT,), _NEWEST)
+    return [entry.record for entry in read(begin)]
 
 
 def _show(found: Report) -> None:
@@ -69,7 +122,8 @@ def _show(found: Report) -> None:
     console.output().print(console.table(headers, rows, right=("PSI", "p")))
     moved = sum(each.level != "none" for each in found.findings)
     before, after = found.rows
-    console.output().print(f"{moved} of {len(found.findings)} columns moved, of {before:,} and {after:,} rows")
+    part = f"; {found.seen:,} were seen" if found.seen > after else ""
+    console.output().print(f"{moved} of {len(found.findings)} columns moved, of {before:,} and {after:,} rows{part}")
 
 
 def _moved(found: Finding) -> str:
@@ -80,6 +134,7 @@ def _moved(found: Finding) -> str:
 def _document(found: Report) -> dict[str, object]:
     return {
         "rows": {"reference": found.rows[0], "current": found.rows[1]},
+        **({"seen": found.seen} if found.seen else {}),
         "refused": {"reference": found.refused[0], "current": found.refused[1]},
         "columns": [
             {
@@ -88,6 +143,7 @@ def _document(found: Report) -> dict[str, object]:
                 "psi": each.psi,
                 "p": each.p,
                 "missing": {"reference": each.missing[0], "current": each.missing[1]},
+                "outside": {"reference": each.outside[0], "current": each.outside[1]},
                 "most_changed": {"bin": each.moved[0], "reference": each.moved[1], "current": each.moved[2]},
             }
             for each in found.findings

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from pilotlight.drift.bins import Bins
-from pilotlight.drift.verdict import LEVELS, Finding, judge
+from pilotlight.drift.verdict import LEVELS, judge
 from pilotlight.errors import FormatError, InvalidRequest
 from pilotlight.files.chunks import Chunk
 from pilotlight.files.columns import input_names
@@ -24,15 +23,7 @@ from pilotlight.model.signature import Signature
 from pilotlight_cli.batching.sources import open_place
 from pilotlight_cli.drifting.choosing import choose
 from pilotlight_cli.drifting.counts import Sample, Values, count
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The findings by column, the worst first; the rows of each side, and those of them that the model refuses."""
-
-    findings: tuple[Finding, ...]
-    rows: tuple[int, int]
-    refused: tuple[int, int]
+from pilotlight_cli.drifting.report import Report
 
 
 def compare(reference: str, current: str, lock: Path, step: Callable[[str], None]) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,26 +14,26 @@ from pilotlight_cli.staging.sources import RECORDS
 _NEWEST = 1000  # one page
 
 
-def reader(google: Google, which: str) -> Read:
+def reader(google: Google, which: str, events: Collection[str] = EVENTS, newest: int = _NEWEST) -> Read:
     """Return what reads the newest records of an environment's function, `predict` or `records`. Raise GcpError."""
     settings = google.settings
     if which == RECORDS:
         settings = replace(settings, function=f"{settings.function}-{RECORDS}")
     function = functions.deployed(google.gcloud, settings)
-    events = " OR ".join(f'"{event}"' for event in EVENTS)
+    asked = " OR ".join(f'"{event}"' for event in events)
     wanted = " AND ".join(
         (
             'resource.type="cloud_run_revision"',
             f'resource.labels.location="{google.settings.region}"',
             f'resource.labels.service_name="{function.service}"',
-            f"jsonPayload.event=({events})",
+            f"jsonPayload.event=({asked})",
         )
     )
 
     def read(since: datetime) -> list[Entry]:
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         found = google.gcloud.json(
-            "logging", "read", f'{wanted} AND timestamp>="{moment}"', f"--limit={_NEWEST}", "--order=desc"
+            "logging", "read", f'{wanted} AND timestamp>="{moment}"', f"--limit={newest}", "--order=desc"
         )
         return [
             Entry(

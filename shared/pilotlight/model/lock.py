@@ -194,11 +194,11 @@ def read_description(fields: Mapping[str, Node]) -> Description:
         files=files,
         runtime=runtime,
         signature=signature,
-        golden=_read_named(fields["golden"], GOLDEN),
+        golden=read_file(fields["golden"], GOLDEN),
         allowed_globals=fields.get("allowed_globals", empty).items(_read_global),
         extra_globals=fields.get("extra_globals", empty).items(_read_global),
         needs=_read_needs(fields["needs"]) if "needs" in fields else None,
-        reference=_read_named(fields["reference"], REFERENCE) if "reference" in fields else None,
+        reference=read_file(fields["reference"], REFERENCE) if "reference" in fields else None,
     )
 
 
@@ -266,21 +266,14 @@ def _read_method(node: Node) -> str:
     return node.string(METHOD, "a method like predict or predict_proba[0]")
 
 
-def read_file(node: Node) -> File:
-    """Read a file of an artifact."""
+def read_file(node: Node, name: str = "") -> File:
+    """Read a file of an artifact, or the one of that `name`."""
     fields = node.fields("name", "size", "sha256")
     return File(
-        name=fields["name"].string(FILE_NAME, "a plain file name"),
+        name=fields["name"].string(name.replace(".", r"\.") or FILE_NAME, f'"{name}"' if name else "a plain file name"),
         size=fields["size"].integer(at_least=1),
         sha256=_digest(fields["sha256"]),
     )
-
-
-def _read_named(node: Node, name: str) -> File:
-    file = read_file(node)
-    if file.name != name:
-        raise FormatError(f'expected "{name}", found "{file.name}"', f"{node.path}.name")
-    return file
 
 
 def _read_signer(node: Node) -> Signer:

@@ -83,7 +83,21 @@ FORMS = {
     ),
     "render": ([], set(), set()),
     "export": ([], set(), set()),
-    "drift": (["reference", "current"], set(), {"--model", "--lock", "--fail-on", "--json"}),
+    "drift": (
+        ["reference", "current"],
+        set(),
+        {
+            "--since",
+            "--env",
+            "--cloud",
+            "--function",
+            "--lines",
+            "--model",
+            "--lock",
+            "--fail-on",
+            "--json",
+        },
+    ),
     "publish": (
         ["path"],
         {"--name"},

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import cloud_logging
+import emf
+import log_entries
 from doubles import Records
 from pilotlight.boot import Platform, boot
 from pilotlight.drift.reference import load_reference
@@ -22,6 +27,10 @@ from pilotlight.http.messages import Request
 from pilotlight.model.lock import load_lock
 from pilotlight.service import Service
 from pilotlight.telemetry import Summary
+from pilotlight_cli.aws import records as aws
+from pilotlight_cli.drifting.lines import judge_lines
+from pilotlight_cli.gcp import functions
+from pilotlight_cli.gcp import records as gcp
 from pilotlight_cli.main import app
 from pilotlight_cli.staging.sources import BATCH, KAFKA, PREDICT, RECORDS, add_pinned
 from repository import SAMPLE
@@ -97,6 +106,100 @@ def test_the_function_counts_in_the_bins_of_the_published_rows(lock: Path) -> No
         for column, own in zip(columns, counts, strict=False)
     }
     assert [name for name in FEATURES if levels.get(name) == "large"] == [FEATURES[0]]
+
+
+def written(lock: Path, cloud: str, capsys: pytest.CaptureFixture[str], *batches: list[list[float]]) -> list[str]:
+    """Return the lines that processes of a cloud's function write, one for each batch."""
+    found = []
+    for batch in batches:
+        service, records = started(lock)
+        ask(service, batch)
+        reporter = emf.reporter if cloud == "aws" else cloud_logging.reporter
+        capsys.readouterr()
+        for record in records.all:
+            reporter("INFO", "Pilotlight")(record)
+        found += capsys.readouterr().out.splitlines()
+    return found
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_the_lines_of_all_processes_are_compared_as_one(
+    lock: Path, cloud: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [rows(seed, 100, shift=8.0) for seed in (3, 4, 5)]
+    lines = written(lock, cloud, capsys, *batches)
+    file = lock.with_name("lines.log")
+    file.write_text("\n".join(["START RequestId: 1", "[1]", *lines, ""]))
+    seen: list[str] = []
+
+    class Client:
+        """Both logs, as far as they are read: the lines that a function wrote, each with its time."""
+
+        def get_paginator(self, _name: str) -> Client:
+            return self
+
+        def paginate(self, **wanted: object) -> list[dict[str, object]]:
+            seen.append(str(wanted["logGroupName"]))
+            stamps = [
+                {"message": line, "timestamp": 1, "eventId": str(index), "logStreamName": "a"}
+                for index, line in enumerate(lines)
+            ]
+            return [{"events": stamps[:2]}, {"events": stamps[2:]}]
+
+        def json(self, *arguments: str) -> list[dict[str, object]]:
+            seen.append(arguments[2])
+            return [
+                {**log_entries.to_entry(line), "insertId": str(index), "timestamp": "2026-12-03T09:00:00Z"}
+                for index, line in enumerate(lines)
+            ]
+
+    if cloud == "aws":
+        monkeypatch.setattr(aws, "client", lambda *_: Client())
+        read = aws.reader(SimpleNamespace(region="eu-west-1", stack="churn"), "predict", ("drift",))  # type: ignore[arg-type]
+    else:
+        monkeypatch.setattr(functions, "deployed", lambda *_: SimpleNamespace(service="churn"))
+        google = SimpleNamespace(gcloud=Client(), settings=SimpleNamespace(region="europe-west1", function="churn"))
+        read = gcp.reader(google, "predict", ("drift",))  # type: ignore[arg-type]
+    from_log = judge_lines([entry.record for entry in read(datetime.now(UTC))], lock)
+
+    done = CliRunner().invoke(app, ["drift", "--lines", str(file), "--lock", str(lock), "--json", "--fail-on", "large"])
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert found["rows"] == {"reference": 200, "current": 300}
+    moved = {each["name"] for each in found["columns"] if each["drift"] != "none"}
+    assert moved & set(FEATURES) == {FEATURES[0]}
+    assert from_log == judge_lines(map(json.loads, lines), lock)
+    assert ("/pilotlight/churn/predict" in seen[0]) if cloud == "aws" else ('jsonPayload.event=("drift")' in seen[0])
+
+
+def test_lines_of_another_version_or_reference_do_not_count(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written_lines = map(json.loads, written(lock, "aws", capsys, rows(6, 100)))
+    (record,) = (each for each in written_lines if each["event"] == "drift")
+    others = [record | {"model_version": 2}, record | {"reference": "0" * 16}, {"event": "request"}]
+
+    found = judge_lines([record, *others], lock)
+
+    assert found.rows == (200, 100)
+    assert {each.level for each in found.findings if each.name in FEATURES} == {"none"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["a.csv"], ["--since", "24h"], ["--env", "dev"], ["a.csv", "b.csv", "--since", "1h", "--env", "dev"]]
+)
+def test_the_command_asks_for_two_files_or_an_environment(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, ["drift", *arguments])
+
+    assert done.exit_code == 2
+    assert "expected REFERENCE and CURRENT, or --since with --env" in " ".join(done.output.split())
+
+
+def test_a_version_without_a_reference_is_told_how_to_get_one(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.log"
+    lines.write_text("{}\n")
+    done = CliRunner().invoke(app, ["drift", "--lines", str(lines), "--lock", str(SAMPLE / "model.lock")])
+
+    assert done.exit_code == 1
+    assert "has no reference; publish it with --reference" in " ".join(done.output.split())
 
 
 def test_a_health_check_counts_nothing(lock: Path) -> None:
