@@ -40,7 +40,7 @@ def test_the_recipes_name_what_the_stack_has() -> None:
 def test_other_tools_deploy_the_function_with_its_handler_and_runtime() -> None:
     handler = TEMPLATE["Resources"]["PredictFunction"]["Properties"]["Handler"]
     runtime = TEMPLATE["Globals"]["Function"]["Runtime"]
-    assert f'CMD ["{handler}"]' in TEXT
+    assert f'CMD ["{handler}"]' in (ROOT / "functions/aws/container/Dockerfile").read_text()
     assert f"runtime `{runtime}`" in TEXT
     terraform, cdk = (block_in(language).text for language in ("hcl", "python"))
     assert re.findall(r"(?:handler|runtime) += \"(.*)\"", terraform) == [handler, runtime]

@@ -56,6 +56,7 @@ def test_every_function_is_built_and_nothing_else(clone: Path) -> None:
     built = {path.name for path in (clone / ".aws-sam/build").iterdir()}
     assert built == {
         "template.yaml",
+        "Judge",
         "Monitoring",
         "ReleaseAlarms",
         "Streams",

@@ -18,6 +18,7 @@ import boto3
 import numpy as np
 import pytest
 from moto import mock_aws
+from moto.backends import get_backend
 from moto.cloudwatch.models import Statistics
 
 import judge
@@ -175,9 +176,21 @@ def shifting(shift: Shift, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLamb
     settings = {"STACK": STACK, "FUNCTION": FUNCTION, "METRICS_NAMESPACE": NAMESPACE}
     with monkeypatch.context() as patched, lambda_api(alias) as found:
         patched.setattr(Statistics, "get_statistics_for_type", statistic)
-        with acting_in({**ACCOUNT, **found, **settings}), mock_aws():
+        with acting_in({**ACCOUNT, **found, **settings}), _cloudwatch():
             judge.client.cache_clear()
             yield alias
+
+
+@contextmanager
+def _cloudwatch() -> Iterator[None]:
+    """Take calls to AWS, with nothing in CloudWatch; servers of this process keep what they have."""
+    aws = mock_aws()
+    aws.start(reset=False)
+    try:
+        get_backend("cloudwatch").reset()
+        yield
+    finally:
+        aws.stop()
 
 
 def alarm(name: str) -> None:

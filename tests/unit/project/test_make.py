@@ -11,7 +11,7 @@ import pytest
 from pilotlight_cli.assets import ROOT
 
 ALONE = "-m pytest -m alone"
-OTHERS = "-m pytest -m not alone -n 3 --dist loadfile --durations=10 --cov --cov-report="
+OTHERS = "-m pytest -m not alone -n 4 --dist loadfile --durations=10 --cov --cov-report="
 
 NOTES = """#!/bin/sh
 cd '{}' && echo "$*" >> calls && code=$(head -n 1 codes) && tail -n +2 codes > rest && mv rest codes && exit $code
@@ -52,4 +52,4 @@ def test_arguments_go_to_one_run_whose_end_is_the_end(code: str, tmp_path: Path)
 
 
 def test_the_number_of_workers_can_be_chosen(tmp_path: Path) -> None:
-    assert make_test(tmp_path, "00", "WORKERS=2")[1] == [ALONE, OTHERS.replace("-n 3", "-n 2")]
+    assert make_test(tmp_path, "00", "WORKERS=2")[1] == [ALONE, OTHERS.replace("-n 4", "-n 2")]
