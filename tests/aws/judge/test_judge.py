@@ -8,7 +8,7 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from fakes.shifting import NEW, OLD, STACK, Shift, Version, alarm, put, seeds, shifting
+from fakes.shifting import NAMESPACE, NEW, OLD, STACK, Shift, Version, alarm, put, seeds, shifting
 from judge import lambda_handler
 from verdicts import Counts, Minute, Outcome, decide
 
@@ -94,7 +94,7 @@ def test_where_one_version_has_all_traffic_there_is_nothing_to_judge(
             "outcome": "idle",
             "sentence": "the alias live of prod-predict shares no traffic",
         }
-        assert boto3.Session().client("cloudwatch").list_metrics()["Metrics"] == []
+        assert boto3.Session().client("cloudwatch").list_metrics(Namespace=NAMESPACE)["Metrics"] == []
     assert capsys.readouterr().out == ""
 
 

@@ -187,10 +187,11 @@ def _cloudwatch() -> Iterator[None]:
     aws = mock_aws()
     aws.start(reset=False)
     try:
-        get_backend("cloudwatch").reset()
+        for backend in get_backend("cloudwatch").values():
+            backend.reset()
         yield
     finally:
-        aws.stop()
+        aws.stop(remove_data=False)
 
 
 def alarm(name: str) -> None:
