@@ -11,7 +11,7 @@ import pytest
 from pilotlight_cli.assets import ROOT
 
 ALONE = "-m pytest -m alone"
-OTHERS = "-m pytest -m not alone -n 4 --dist loadfile --durations=10 --cov --cov-report="
+OTHERS = "-m pytest -m not alone -n 4 --dist loadfile --durations=10"
 
 NOTES = """#!/bin/sh
 cd '{}' && echo "$*" >> calls && code=$(head -n 1 codes) && tail -n +2 codes > rest && mv rest codes && exit $code
@@ -49,6 +49,10 @@ def test_after_a_run_that_was_interrupted_or_found_no_tests_none_begins(code: st
 def test_arguments_go_to_one_run_whose_end_is_the_end(code: str, tmp_path: Path) -> None:
     expected = 0 if code == "0" else 2
     assert make_test(tmp_path, code, "ARGS=tests/unit -k decode") == (expected, ["-m pytest tests/unit -k decode"])
+
+
+def test_coverage_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert make_test(tmp_path, "00", "COVERAGE=1")[1] == [ALONE, f"{OTHERS} --cov --cov-report="]
 
 
 def test_the_number_of_workers_can_be_chosen(tmp_path: Path) -> None:
