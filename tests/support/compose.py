@@ -48,9 +48,13 @@ class Composed:
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def address(self, service: str) -> str:
+        """Return a service's address on this machine; `grpc` is the server's other port."""
+        return f"127.0.0.1:{self.environ[f'{service.upper()}_PORT']}"
+
     def url(self, service: str) -> str:
         """Return a service's URL on this machine."""
-        return f"http://127.0.0.1:{self.environ[f'{service.upper()}_PORT']}"
+        return f"http://{self.address(service)}"
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def composed(image: str, folder: Path) -> Iterator[Composed]:
     override = folder / "override.yaml"
     adapted("prometheus/prometheus.yaml", folder, {"_interval: 15s": "_interval: 1s"})
     override.write_text(yaml.safe_dump({"services": _stand_ins(folder)}))
-    ports = {f"{name.upper()}_PORT": str(free_port()) for name in SERVICES}
+    ports = {f"{name.upper()}_PORT": str(free_port()) for name in (*SERVICES, "grpc")}
     environ = {**ports, "SERVER_IMAGE": image, "STORE_SECRET": SECRET, "GRAFANA_PASSWORD": "none"}
     found = Composed(f"pilotlight-test-{secrets.token_hex(4)}", override, environ)
     try:
