@@ -130,7 +130,7 @@ bench-publish: $(VENV)/.dev  ## Write the results of the last make bench to docs
 	@$(BIN)/python bench/publish.py
 
 container: $(VENV)/.run  ## Build the function for Google Cloud as a container image; BASE=... sets another base image
-	@$(PILOTLIGHT) build --cloud gcp
+	@$(PILOTLIGHT) build --cloud gcp $(if $(filter aarch64 arm64,$(shell uname -m)),--architecture arm64)
 	@$(BIN)/python tools/container.py $(BASE)
 
 invoke: $(VENV)/.run  ## Send EVENT=events/... to the function in Docker, with sam local

@@ -38,16 +38,20 @@ def peer(name: str, python: str, folder: Path) -> Path:
 
 
 def ours(cloud: str, lock: Path, python: str, folder: Path) -> Path:
-    """Our function's package for a cloud: on AWS what `make build` makes, on Google Cloud what its builder makes of it.
+    """Our function's package: on AWS what `make build` makes, else what Google's builder or a container makes of it.
 
-    Without the functions' Python, what `make build` would make is put together for the one there is.
+    Without the functions' Python, what `make build` would make for AWS is put together for the one there is.
     """
-    if cloud == "aws" and _is_functions_own(python):
+    if cloud == "aws" and not _is_functions_own(python):
+        stage_sources(cloud, lock, folder)
+        wanted = requirements(cloud, lock)
+    else:
         build(cloud, lock, folder, console.say, architecture=_ARCHITECTURES.get(platform.machine(), "x86_64"))
-        return folder
-    stage_sources(cloud, lock, folder)
+        if cloud == "aws":
+            return folder
+        wanted = (folder / "requirements.txt").read_text()
     _compile(folder, python)
-    _link(host_packages(requirements(cloud, lock), python=python), folder)
+    _link(host_packages(wanted, python=python), folder)
     return folder
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from pilotlight_cli.assets import ROOT
-from pilotlight_cli.pinning.requirements import PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
+from pilotlight_cli.pinning.requirements import CLIENT_LOCK, PLATFORM, PLATFORM_LOCK, PYTHON_VERSION, pins, resolve_pins
 from sample import LOCK
 
 PEERS = ROOT / "bench" / "peers"
@@ -24,7 +24,7 @@ def main() -> None:
         file = wanted.with_suffix(".lock")
         text = resolve_pins(
             wanted.read_text().split(),
-            constraints=[LOCK.with_name("requirements.lock"), PLATFORM_LOCK],
+            constraints=[LOCK.with_name("requirements.lock"), PLATFORM_LOCK, CLIENT_LOCK],
             previous=file.read_text() if file.exists() else "",
             header=HEADER,
             upgrade=upgrade,

@@ -1,4 +1,4 @@
-"""Writes the requirements.lock of functions/gcp/predict, and of the functions that need packages of their own.
+"""Writes the requirements.lock of functions/gcp/{predict,client}, and of functions that need packages of their own.
 
 Usage: python tools/lock_platform.py [--upgrade]
 """
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pilotlight_cli.pinning.requirements import (
+    CLIENT_LOCK,
     FUNCTION_LOCKS,
     PLATFORM,
     PLATFORM_LOCK,
@@ -29,8 +30,9 @@ def main() -> None:
     parser.add_argument("--upgrade", action="store_true", help="upgrade everything to the newest versions")
     upgrade = parser.parse_args().upgrade
     write(PLATFORM_LOCK, [], upgrade=upgrade)
-    for lock in FUNCTION_LOCKS:
-        write(lock, [PLATFORM_LOCK], upgrade=upgrade)  # a model's packages are pinned to suit all of them
+    write(CLIENT_LOCK, [PLATFORM_LOCK], upgrade=upgrade)
+    for lock in FUNCTION_LOCKS:  # a model's packages are pinned to suit all of them
+        write(lock, [PLATFORM_LOCK, CLIENT_LOCK], upgrade=upgrade)
 
 
 def write(lock: Path, constraints: Sequence[Path], *, upgrade: bool) -> None:

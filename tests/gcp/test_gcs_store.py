@@ -124,6 +124,18 @@ def test_an_object_that_was_stored_compressed_is_left_to_googles_client(gcs: Fak
     assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT
 
 
+def test_a_package_without_googles_client_says_how_to_add_it(
+    gcs: FakeGcs, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gcs.inject(Fault("odd", on=("media",), headers={"Content-Encoding": "br"}))
+    monkeypatch.delitem(sys.modules, "gcs_client", raising=False)
+    monkeypatch.setitem(sys.modules, "google.cloud", None)
+    with pytest.raises(
+        StoreError, match=r"gs://models/team: this package has no Google client .*'client = true' in gcp"
+    ):
+        fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url})
+
+
 def test_a_good_fetch_is_one_request_and_needs_no_library_of_googles(gcs: FakeGcs, fetch: Fetch) -> None:
     before = set(sys.modules)
     assert fetch("gs://models/team", {"STORAGE_EMULATOR_HOST": gcs.url}) == CONTENT

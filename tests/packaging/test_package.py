@@ -117,9 +117,19 @@ def test_for_any_other_engine_a_package_holds_exactly_what_is_pinned(packed: tup
 
 def test_googles_builder_gets_hashed_requirements_of_the_model_and_the_framework(gcp: staging.Package) -> None:
     text = (gcp.folder / "requirements.txt").read_text()
-    assert {"functions-framework", "google-cloud-storage", "gunicorn", "onnxruntime"} <= pins(text).keys()
-    assert "scikit-learn" not in pins(text)
+    assert {"functions-framework", "gunicorn", "orjson"} <= pins(text).keys()
     assert text.count("--hash=sha256:") >= len(pins(text))
+
+
+def test_googles_package_holds_the_library_and_leaves_out_what_the_function_does_not_import(
+    gcp: staging.Package, tmp_path: Path
+) -> None:
+    """The builder can install onnxruntime only whole, with numpy and protobuf. Google's client is there on demand."""
+    unused = {"google-cloud-storage", "numpy", "onnxruntime", "protobuf", "scikit-learn"}
+    assert not unused & pins((gcp.folder / "requirements.txt").read_text()).keys()
+    assert list(gcp.folder.glob("onnxruntime/capi/libonnxruntime.so.*"))
+    with_client = staging.build("gcp", LOCK, tmp_path / "gcp", quiet, client=True)
+    assert {"google-cloud-storage"} <= pins((with_client.folder / "requirements.txt").read_text()).keys()
 
 
 def test_the_package_stays_below_lambdas_limit(aws: staging.Package) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_lock
 from pilotlight.model.signature import read_signature
-from pilotlight_cli.pinning.requirements import CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
+from pilotlight_cli.pinning.requirements import CLIENT_LOCK, CORE_PACKAGES, PLATFORM_LOCK, resolve_pins
 from pilotlight_cli.registry.availability import ensure_published
 from pilotlight_cli.registry.digests import read_file_entry
 from pilotlight_cli.registry.json_document import to_bytes
@@ -25,7 +25,7 @@ def lock_the_sample(folder: Path) -> Path:
     """Write the files of `pin` to a folder, a project with the sample's store; return the lock."""
     packages = {"onnxruntime": version("onnxruntime")}
     wanted = [f"{name}=={pinned}" for name, pinned in packages.items()]
-    requirements = resolve_pins([*wanted, *CORE_PACKAGES], constraints=[PLATFORM_LOCK])
+    requirements = resolve_pins([*wanted, *CORE_PACKAGES], constraints=[PLATFORM_LOCK, CLIENT_LOCK])
     model = Description(
         name="breast-cancer",
         version=1,

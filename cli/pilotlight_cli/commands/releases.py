@@ -180,8 +180,11 @@ def build(
         ),
     ] = None,
     architecture: Annotated[
-        Architecture, typer.Option("--architecture", help="Processor architecture on AWS.")
+        Architecture, typer.Option("--architecture", help="Processor architecture of the libraries in the package.")
     ] = "x86_64",
+    client: Annotated[
+        bool, typer.Option("--client", help="Add Google's client for Cloud Storage to the package for Google Cloud.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Build the deployable packages in build/aws and build/gcp."""
@@ -189,12 +192,17 @@ def build(
 
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
+    if client and cloud not in (None, "gcp"):
+        raise typer.BadParameter("--client is for the package of Google Cloud")
     clouds = [cloud] if cloud else clouds_of(lock) if function in ("predict", "records") else ["aws"]
     chosen, packages = selected(model, lock), []
     for one in clouds:
         console.say(f"Building the package for {one}" if function == "predict" else f"Building {function} for {one}")
         folder = out.resolve() if out else chosen.built(one if function == "predict" else f"{one}-{function}")
-        packages.append(stage(one, chosen.lock, folder, _say_below, function=function, architecture=architecture))
+        package = stage(
+            one, chosen.lock, folder, _say_below, function=function, architecture=architecture, client=client
+        )
+        packages.append(package)
     if json:
         console.print_json({"packages": [_package_document(package) for package in packages]})
         return

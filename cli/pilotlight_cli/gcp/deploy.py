@@ -69,7 +69,7 @@ def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: st
     expected = expected_of(lock)
     service = _check_service(google)
     verify_model(google.settings, operator, lock, expected.model, source)
-    build("gcp", lock, out, operator.say)
+    build("gcp", lock, out, operator.say, client=google.settings.client)
     release = release_digest(google.settings, out)
     _confirm(google.settings, operator, service, release, expected.model)
 

@@ -41,7 +41,7 @@ def deploy_records(google: Google, operator: Operator, lock: Path, out: Path, so
     expected = expected_of(lock)
     model = expected.model
     verify_model(settings, operator, lock, model, source)
-    build("gcp", lock, out, operator.say, function=RECORDS)
+    build("gcp", lock, out, operator.say, function=RECORDS, client=google.settings.client)
     release = release_digest(settings, out)
     place = f"{settings.function} in {settings.project}, {settings.region} ({settings.environment})"
     if not operator.confirm(f"Deploy {model.name}:{model.version}, release {release[:12]}, to {place}?"):

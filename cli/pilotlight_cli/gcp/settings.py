@@ -26,7 +26,7 @@ _REQUIRED = (
     *("project", "region", "function", "store", "memory", "cpu", "concurrency", "min_instances", "max_instances"),
     *("service_account", "steps", "step_seconds", "step_requests", "error_budget", "latency_budget_ms"),
 )
-_OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", "records", *OPTIONS)
+_OPTIONAL = ("invoker", "build_service_account", "variables", "workers", "public", "client", "records", *OPTIONS)
 
 # Seconds; see EVENT_SECONDS in functions/gcp/records/cloud_records.py.
 _RECORDS_TIMEOUT = 60
@@ -42,7 +42,8 @@ class GcpSettings:
     `invoker` is the service account that sends the golden samples (empty: the signed-in account),
     `build_service_account` the one that builds (empty: the project's default). `variables` are settings of the
     function itself, `workers` its processes in an instance. `public`: everybody may call it, without credentials.
-    `options` are further options of gcloud. `records` are the settings of the function for records, if there are any.
+    `client`: its package has Google's client for Cloud Storage. `options` are further options of gcloud. `records` are
+    the settings of the function for records, if there are any.
     """
 
     environment: str
@@ -62,6 +63,7 @@ class GcpSettings:
     variables: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
     public: bool = False
+    client: bool = False
     options: tuple[str, ...] = ()
     records: RecordSettings | None = None
 
@@ -125,6 +127,7 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
         variables=_variables(fields.get("variables", Node({})), store),
         workers=read_workers(fields.get("workers", Node(1)), cpu),
         public=fields.get("public", Node(False)).boolean(),
+        client=fields.get("client", Node(False)).boolean(),
         options=read_options(fields),
         records=read_records(fields["records"], project) if "records" in fields else None,
     )

@@ -19,6 +19,7 @@ from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.needs import slow_start
 from pilotlight_cli.pinning.requirements import (
+    CLIENT_LOCK,
     CORE_PACKAGES,
     PLATFORM,
     PLATFORM_LOCK,
@@ -193,7 +194,7 @@ def resolve_requirements(model: Description, previous: str, *, upgrade: bool = F
     engine = [f"{package}=={version}" for package, version in sorted(model.runtime.packages.items())]
     return resolve_pins(
         [*engine, *CORE_PACKAGES],
-        constraints=[PLATFORM_LOCK] if PLATFORM_LOCK.exists() else [],
+        constraints=[lock for lock in (PLATFORM_LOCK, CLIENT_LOCK) if lock.exists()],
         previous=previous,
         header=_HEADER,
         upgrade=upgrade,

@@ -27,6 +27,8 @@ OLDEST_PYTHON = "3.11"
 CORE_PACKAGES = ("orjson==3.13.0",)
 
 PLATFORM_LOCK = FUNCTIONS / "gcp" / "predict" / "requirements.lock"
+# Google's client for Cloud Storage, where a package holds it.
+CLIENT_LOCK = FUNCTIONS / "gcp" / "client" / "requirements.lock"
 # The locks of functions that need packages of their own.
 FUNCTION_LOCKS = tuple(
     FUNCTIONS / place / "requirements.lock"

@@ -19,7 +19,7 @@ from pilotlight_cli.signing.demanded import check_signer
 from pilotlight_cli.staging import trim
 from pilotlight_cli.staging.bytecode import compile_all
 from pilotlight_cli.staging.gcloudignore import write_gcloudignore
-from pilotlight_cli.staging.libraries import install, requirements
+from pilotlight_cli.staging.libraries import divided, install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import (
     CONTAINER,
@@ -44,13 +44,15 @@ def build(
     *,
     function: str = PREDICT,
     architecture: str = "x86_64",
+    client: bool = False,
     limit: int = MAX_BYTES,
 ) -> Package:
     """Stage the package of a cloud's function in `out`, which is replaced. `say` gets a line for each slow step.
 
     On AWS the libraries of a function with the model go into the folder, for one of `requirements.PLATFORMS`; Google's
-    builder and that of a container image install them themselves, from requirements.txt. `limit` is the size in bytes
-    that AWS accepts. Raise BuildError, FormatError, LockMismatch or SignatureRefused.
+    builder and that of a container image install them themselves, from requirements.txt, except the one library of an
+    engine that needs no more, which a package for Google Cloud holds. `client` adds Google's client there. `limit` is
+    the size in bytes that AWS accepts. Raise BuildError, FormatError, LockMismatch or SignatureRefused.
     """
     check_replaceable(out, cloud, function)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
@@ -60,7 +62,7 @@ def build(
             _check(lock, function)
         stage_sources(cloud, lock, staged, function)
         if function in WITH_MODEL:
-            _add_libraries(cloud, lock, staged, architecture, function=function, say=say)
+            _add_libraries(cloud, lock, staged, architecture, function=function, client=client, say=say)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)
         package = measure(Package(cloud, function, out, bytecode, budget=_budget(cloud, lock, function)), staged, limit)
@@ -93,15 +95,27 @@ def _check(lock: Path, function: str) -> None:
 
 
 def _add_libraries(
-    cloud: str, lock: Path, staged: Path, architecture: str, *, function: str, say: Callable[[str], None]
+    cloud: str,
+    lock: Path,
+    staged: Path,
+    architecture: str,
+    *,
+    function: str,
+    client: bool,
+    say: Callable[[str], None],
 ) -> None:
-    text = requirements(cloud, lock, function)
-    if cloud != "aws":
-        (staged / "requirements.txt").write_text(text)
-        if cloud == CONTAINER:
-            shutil.copy(trim.__file__, staged)
-        else:
-            write_gcloudignore(staged)
+    text, engine = requirements(cloud, lock, function, client=client), ENGINES[load_lock(lock).model.runtime.engine]
+    held, installed = divided(text, engine) if cloud == "gcp" else (text, "") if cloud == "aws" else ("", text)
+    if held:
+        say(f"installing {len(pins(held))} packages for Python {PYTHON_VERSION} on {architecture}")
+        install(held, staged, architecture, engine)
+        if cloud == "gcp":  # `pip check` of the builder would miss there what the library does not need
+            for metadata in staged.glob("*.dist-info"):
+                shutil.rmtree(metadata)
+    if cloud == "aws":
         return
-    say(f"installing {len(pins(text))} packages for Python {PYTHON_VERSION} on {architecture}")
-    install(text, staged, architecture, ENGINES[load_lock(lock).model.runtime.engine])
+    (staged / "requirements.txt").write_text(installed)
+    if cloud == CONTAINER:
+        shutil.copy(trim.__file__, staged)
+    else:
+        write_gcloudignore(staged)

@@ -139,8 +139,13 @@ def token_source(environ: Mapping[str, str], clock: Callable[[], float] = time.m
 
 
 def _client_store(url: str) -> ObjectStore:
-    from gcs_client import ClientStore  # noqa: PLC0415 - slower to import than the rest of a start
-
+    try:
+        from gcs_client import ClientStore  # noqa: PLC0415 - slower to import than the rest of a start
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{url}: this package has no Google client ({error}); build it with 'client = true' in gcp.toml, or by "
+            "'pilotlight build --cloud gcp --client'"
+        ) from None
     return ClientStore(url)
 
 

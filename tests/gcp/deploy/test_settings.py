@@ -157,6 +157,7 @@ WRONG = [
     ("secrets", '"key:1"', "an object"),
     ("workers", "2", "at most one process for each vCPU, and cpu is 1"),
     ("public", '"yes"', "true or false"),
+    ("client", '"yes"', "true or false"),
     ("cpu", "0.5", "1, because Cloud Run allows more only with a cpu of at least 1"),
     ("concurrency", "1001", "at most 1000 requests at once"),
     ("concurrency", "true", "a whole number of at least 1"),
@@ -221,6 +222,7 @@ def test_every_setting_is_explained_in_the_file() -> None:
         "variables",
         "workers",
         "public",
+        "client",
         *OPTIONS,
         *(f.name for f in fields(Plan)),
     ):

@@ -132,7 +132,11 @@ FORMS = {
     "serve": ([], set(), {"--cloud", "--model", "--lock", "--store", "--port", "--grpc-port", "--compare", "--once"}),
     "consume": ([], set(), {"--model", "--lock", "--store"}),
     "dev": (["path"], set(), {"--cloud", "--model", "--port"}),
-    "build": ([], set(), {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--json"}),
+    "build": (
+        [],
+        set(),
+        {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--client", "--json"},
+    ),
     "deploy": ([], set(), set()),
     "rollout": ([], set(), set()),
     "prune": ([], set(), set()),
@@ -241,6 +245,7 @@ def test_the_version_is_the_package_s() -> None:
         ("build", "--cloud", "azure"),
         ("build", "--out", "somewhere"),
         ("build", "--architecture", "riscv"),
+        ("build", "--cloud", "aws", "--client"),
     ],
 )
 def test_wrong_usage_is_2_and_says_why(arguments: tuple[str, ...]) -> None:
