@@ -23,6 +23,7 @@ from rich.text import Text
 
 from pilotlight_cli.stores import Progress
 
+_BAR = 40  # columns of the longest bar
 _PLAIN_WIDTH = 1000  # a pipe has no width to wrap to
 
 
@@ -89,6 +90,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str | Text]], right: S
     for row in rows:
         made.add_row(*(cell.replace("\n", "\\n") if isinstance(cell, str) else cell for cell in row))
     return made
+
+
+def bar(value: float, most: float) -> Text:
+    """Return a bar whose length is the part that a value is of the longest one's; a value above 0 shows."""
+    length = max(round(_BAR * value / most), 1) if value > 0 else 0
+    return Text(("\u2588" if output().encoding.startswith("utf") else "#") * length, "cyan")
 
 
 def bytes_text(size: int) -> str:

@@ -45,7 +45,7 @@ class _Call:
         self.started = started
         self.model = model
         self.variant = ""
-        self.experiment: Mapping[str, str] = EMPTY
+        self.experiment: Mapping[str, object] = EMPTY
 
 
 class Service:

@@ -59,7 +59,7 @@ class Served:
     code: str = ""
     error: str = ""
     trace: Mapping[str, object] = EMPTY
-    experiment: Mapping[str, str] = EMPTY
+    experiment: Mapping[str, object] = EMPTY
 
     @property
     def is_probe(self) -> bool:

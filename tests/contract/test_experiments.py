@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,9 +22,10 @@ from harness import Pinned, in_functions_framework, in_lambda, pinned, stored
 from local_lock import copy_lock, rewrite
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.experiments.assignment import bucket
-from pilotlight.experiments.lock import FILE
+from pilotlight.experiments.lock import FILE, load_experiment
 from pilotlight_cli.aws.release import release_digest
 from pilotlight_cli.experimenting.pin import Terms, TreatmentRefused, pin_treatment, state, stop
+from pilotlight_cli.experimenting.tally import tally
 from pilotlight_cli.local.events import http_api_event
 from pilotlight_cli.local.process import Log
 from pilotlight_cli.local.stores import EmbeddedStore, acting_in
@@ -114,6 +116,12 @@ def test_both_clouds_give_a_unit_the_same_variant_and_the_answers_of_its_model(
     assert [(line["experiment"], line["variant"], line["assigned"]) for line in lines] == [
         ("salt-1", variant, variant) for variant in variants
     ]
+    counted = tally(log.events("request"), load_experiment(versions[0].lock.with_name(FILE), versions[0].model))
+    for each in counted.variants:
+        units = {bucket("salt-1", unit) for unit in UNITS if (bucket("salt-1", unit) < 5000) != (each is counted.control)}
+        assert (set(each.clusters), each.unusable, each.fallbacks) == (units, "", 0)
+        labels = Counter(map(str, trained[each is not counted.control].answers_to(rows).predictions * len(units)))
+        assert each.labels == labels
     (start,) = log.events("variant_start")
     assert (start["variant"], start["state"]) == (f"{NAME}:2", "ready")
     assert start["fetched_bytes"] == versions[1].model.files[0].size

@@ -131,7 +131,14 @@ NOT_COMMITTED = {
 }
 
 COLD_START = ColdStart("ready", "m", 1, {"total": 1.0}, 1, 1, "why")
-EXPERIMENT = {"experiment": "salt", "variant": "control", "assigned": "m:2"}
+EXPERIMENT = {
+    "experiment": "salt",
+    "variant": "control",
+    "assigned": "m:2",
+    "bucket": 1,
+    "labels": {"a": 1},
+    "score": 1.0,
+}
 REQUEST = Served("id", "GET", "/version", 500, 1.0, "m", 1, code="internal", error="why", experiment=EXPERIMENT)
 VARIANT = ColdStart("failed", "m", 2, {"total": 1.0}, 1, 1, "why", variant="m:2")
 SCORED = Scored("id", "rows", 1, 1, 1, 1, 1, 0, 1.0, "m", 1, [{"id": "a"}])

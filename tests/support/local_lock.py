@@ -7,7 +7,10 @@ import shutil
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from pilotlight.experiments.assignment import Range
+from pilotlight.experiments.lock import FILE, ExperimentLock, Treatment, control_of, write_experiment
 from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import Description, Lock, Runtime, load_lock, write_lock
 from pilotlight.model.signature import read_signature
@@ -54,6 +57,15 @@ def rewrite(lock: Path, **changes: object) -> None:
     """Rewrite a lock with other fields in its model."""
     pinned = load_lock(lock)
     lock.write_bytes(to_bytes(write_lock(replace(pinned, model=replace(pinned.model, **changes)))))  # type: ignore[arg-type]
+
+
+def write_next(lock: Path, salt: str, buckets: tuple[Range, ...], **terms: Any) -> ExperimentLock:
+    """Write an experiment beside a lock, whose treatment is the version after the pinned one."""
+    pinned = load_lock(lock).model
+    treatment = Treatment(replace(pinned, version=pinned.version + 1), buckets)
+    experiment = ExperimentLock(salt, "header:x-user-id", control_of(pinned), (treatment,), **terms)
+    lock.with_name(FILE).write_bytes(to_bytes(write_experiment(experiment)))
+    return experiment
 
 
 def fill_store(folder: Path, lock: Path) -> str:

@@ -12,14 +12,19 @@ from pilotlight_cli.aws.environments import Environment
 from pilotlight_cli.records import EVENTS, Entry, Read
 
 
-def reader(target: Environment, function: str, events: Collection[str] = EVENTS) -> Read:
-    """Return what reads the records of an environment's function, `predict` or `records`. It raises AwsError."""
+def reader(target: Environment, function: str, events: Collection[str] = EVENTS, experiment: str = "") -> Read:
+    """Return what reads the records of an environment's function, `predict` or `records`. It raises AwsError.
+
+    With the salt of an `experiment`, it reads only the lines with that in them.
+    """
     logs, group = client("logs", target.region), f"/pilotlight/{target.stack}/{function}"
 
     def read(since: datetime) -> list[Entry]:
         with calling(f"the log group {group}", "logs:FilterLogEvents"):
             pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group, startTime=int(since.timestamp() * 1000)
+                logGroupName=group,
+                startTime=int(since.timestamp() * 1000),
+                **({"filterPattern": f'"{experiment}"'} if experiment else {}),
             )
             found = [entry for page in pages for event in page["events"] for entry in _entries(event, events)]
         return sorted(found, key=lambda entry: entry.time)

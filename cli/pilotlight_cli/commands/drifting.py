@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,13 +18,9 @@ from pilotlight_cli.project.folders import selected
 if TYPE_CHECKING:
     from pilotlight.drift.verdict import Finding
     from pilotlight_cli.drifting.report import Report
-    from pilotlight_cli.project.folders import ModelFolder
 
 # The event of a function's lines of counts (`pilotlight.drift.watch`).
 EVENT = "drift"
-
-# At most so many lines are read from Cloud Logging; a process writes 1,440 a day.
-_NEWEST = 50_000
 
 
 def drift(
@@ -44,7 +39,8 @@ def drift(
     cloud: Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")] = "aws",
     function: FunctionName = "predict",
     lines: Annotated[
-        Path | None, typer.Option("--lines", metavar="FILE", help="Instead of files: log lines with its counts.")
+        Path | None,
+        typer.Option("--lines", metavar="FILE", help="Instead of files: log lines with its counts; - is stdin."),
     ] = None,
     model: ModelName = "",
     lock: LockPath = None,
@@ -66,10 +62,16 @@ def drift(
         with console.stepping(f"Comparing {current} with {reference}") as step:
             found = compare(reference, current, chosen.lock, step)
     else:
+        from pilotlight_cli.commands.logged import logged
         from pilotlight_cli.drifting.lines import judge_lines, read_lines
+        from pilotlight_cli.records import parse_since
 
         with console.doing("Reading the lines of the function"):
-            records = read_lines(lines) if lines else _logged(chosen, environment, cloud, function, since)
+            if lines:
+                records: Iterable[Mapping[str, Any]] = read_lines(lines)
+            else:
+                begin = parse_since(since, datetime.now(UTC))
+                records = logged(chosen, environment, cloud, (EVENT,), begin, function=function)
             found = judge_lines(records, chosen.lock)
     if json:
         console.print_json(_document(found))
@@ -84,26 +86,6 @@ def drift(
     least = LEVELS.index(fail_on) if fail_on else len(LEVELS)
     if any(LEVELS.index(each.level) >= least for each in found.findings):
         raise typer.Exit(1)
-
-
-def _logged(chosen: ModelFolder, environment: str, cloud: str, function: str, since: str) -> list[Mapping[str, Any]]:
-    """Return the records that the functions of an environment logged since then."""
-    from pilotlight_cli.records import parse_since
-
-    begin = parse_since(since, datetime.now(UTC))
-    if cloud == "aws":
-        from pilotlight_cli.aws import records as aws
-        from pilotlight_cli.aws.environments import read_environment
-
-        read = aws.reader(read_environment(environment, chosen.environments), function, (EVENT,))
-    else:
-        from pilotlight_cli.gcp import records as gcp
-        from pilotlight_cli.gcp.platform import connect
-        from pilotlight_cli.gcp.settings import read_settings
-
-        google = connect(read_settings(chosen.gcp_settings, environment), os.environ)
-        read = gcp.reader(google, function, (EVENT,), _NEWEST)
-    return [entry.record for entry in read(begin)]
 
 
 def _show(found: Report) -> None:

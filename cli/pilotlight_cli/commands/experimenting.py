@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, LockPath, ModelName, Reference, StoreUrl
+from pilotlight_cli.commands.options import AsJson, Cloud, LockPath, ModelName, Reference, StoreUrl
 from pilotlight_cli.project.folders import selected
 from pilotlight_cli.stores import open_store
 
@@ -67,6 +70,49 @@ def show(model: ModelName = "", lock: LockPath = None, json: AsJson = False) -> 
 
     path = selected(model, lock).lock
     _show(state(path), as_json=json)
+
+
+@app.command()
+def status(
+    *,
+    environment: Annotated[
+        str, typer.Option("--env", metavar="ENV", help="Environment whose log to read.", show_default=False)
+    ] = "",
+    cloud: Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")] = "aws",
+    lines: Annotated[
+        Path | None,
+        typer.Option("--lines", metavar="FILE", help="Log lines of a container; - is stdin.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="AGE", help="How far back, like 2h (default: the start, or 30d).")
+    ] = "",
+    model: ModelName = "",
+    lock: LockPath = None,
+    json: AsJson = False,
+) -> None:
+    """Compare the variants by the log of their requests: promote, roll back or hold, and why."""
+    from pilotlight_cli.commands.logged import logged
+    from pilotlight_cli.drifting.lines import read_lines
+    from pilotlight_cli.experimenting import status as now_of
+    from pilotlight_cli.experimenting.tally import EVENT
+    from pilotlight_cli.experimenting.view import shown
+    from pilotlight_cli.records import parse_since
+
+    if bool(environment) == bool(lines) or (since and lines):
+        raise typer.BadParameter("expected --env, which may have --since, or --lines")
+    chosen, now = selected(model, lock), datetime.now(UTC)
+    experiment = now_of.experiment_of(chosen.lock)
+    with console.doing("Reading the lines of the function"):
+        if lines:
+            records: Iterable[Mapping[str, Any]] = read_lines(lines)
+        else:
+            begin = parse_since(since, now) if since else now_of.start_of(experiment, parse_since("30d", now))
+            records = logged(chosen, environment, cloud, (EVENT,), begin, experiment=experiment.salt)
+        found = now_of.status(records, experiment, now)
+    if json:
+        console.print_json(now_of.document(found))
+    else:
+        console.output().print(shown(found), soft_wrap=True)
 
 
 @app.command()

@@ -12,9 +12,7 @@ from pilotlight_cli.comparing import words
 from pilotlight_cli.comparing.numbers import Bin
 from pilotlight_cli.comparing.predictions import Compared, Predictions
 from pilotlight_cli.comparing.report import Report
-from pilotlight_cli.console import output, table
-
-_WIDTH = 40  # of the longest bar
+from pilotlight_cli.console import bar, table
 
 
 def shown(report: Report) -> RenderableType:
@@ -56,11 +54,6 @@ def _output(found: Predictions, one: Compared) -> Iterator[RenderableType]:
 
 
 def _histogram(bins: Sequence[Bin]) -> RenderableType:
-    most, mark = max(each.count for each in bins), "\u2588" if output().encoding.startswith("utf") else "#"
-    rows = [(f"  {label}", str(count), Text(mark * _length(count, most), "cyan")) for label, count in words.bars(bins)]
+    most = max(each.count for each in bins)
+    rows = [(f"  {label}", str(count), bar(count, most)) for label, count in words.bars(bins)]
     return table(("  difference", "values", ""), rows, right=("  difference", "values"))
-
-
-def _length(count: int, most: int) -> int:
-    """Return the length of a bar; a single value shows."""
-    return max(round(_WIDTH * count / most), 1) if count else 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,9 @@ from pilotlight_cli.drifting.report import Report
 
 
 def read_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the records in a file of log lines; other lines are the platform's. Raise FormatError."""
+    """Yield the records in a file of log lines, `-` for stdin; other lines are the platform's. Raise FormatError."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with nullcontext(sys.stdin) if str(path) == "-" else path.open(encoding="utf-8", errors="replace") as file:
             for line in file:
                 try:
                     record = json.loads(line)

@@ -14,8 +14,13 @@ from pilotlight_cli.staging.sources import RECORDS
 _NEWEST = 1000  # one page
 
 
-def reader(google: Google, which: str, events: Collection[str] = EVENTS, newest: int = _NEWEST) -> Read:
-    """Return what reads the newest records of an environment's function, `predict` or `records`. Raise GcpError."""
+def reader(
+    google: Google, which: str, events: Collection[str] = EVENTS, newest: int = _NEWEST, experiment: str = ""
+) -> Read:
+    """Return what reads the newest records of an environment's function, `predict` or `records`. Raise GcpError.
+
+    With the salt of an `experiment`, it reads only the lines of that.
+    """
     settings = google.settings
     if which == RECORDS:
         settings = replace(settings, function=f"{settings.function}-{RECORDS}")
@@ -27,6 +32,7 @@ def reader(google: Google, which: str, events: Collection[str] = EVENTS, newest:
             f'resource.labels.location="{google.settings.region}"',
             f'resource.labels.service_name="{function.service}"',
             f"jsonPayload.event=({asked})",
+            *([f'jsonPayload.experiment="{experiment}"'] if experiment else []),
         )
     )
 

@@ -14,6 +14,7 @@ from pilotlight.dataplane import RESERVE, DataPlane, ReadObject
 from pilotlight.errors import InvalidRequest
 from pilotlight.experiments.assignment import bucket
 from pilotlight.experiments.lock import ExperimentLock, Treatment, load_experiment
+from pilotlight.experiments.outcomes import noting
 from pilotlight.experiments.units import unit_of
 from pilotlight.frozen import EMPTY, TYPE_CHECKING, dataclass, replace
 from pilotlight.http.messages import Request, Values
@@ -49,7 +50,7 @@ class Choice:
     plane: DataPlane
     request: Request
     variant: str = ""
-    fields: Mapping[str, str] = EMPTY
+    fields: Mapping[str, object] = EMPTY
 
 
 class _Loading:
@@ -155,22 +156,28 @@ class Experiment:
     def _assigned(self, control: DataPlane, request: Request, unit: str) -> Choice:
         if not unit:
             return self._choice(control, request, CONTROL)
-        treatment = self._lock.treatment(bucket(self._lock.salt, unit))
+        number = bucket(self._lock.salt, unit)
+        treatment = self._lock.treatment(number)
         if treatment is not None or self._has_answered:  # the first answer of the control shares its time with nobody
             for loading in self._treatments.values():
                 loading.keep_on(request.trace)
         self._has_answered = True
         if treatment is None:
-            return self._choice(control, request, CONTROL, CONTROL)
+            return self._choice(control, request, CONTROL, CONTROL, number)
         loading = self._treatments[treatment.variant]
         if not loading.is_ready(request.deadline):
-            return self._choice(control, request, CONTROL, treatment.variant)
-        return self._choice(loading.plane, request, treatment.variant, treatment.variant)
+            return self._choice(control, request, CONTROL, treatment.variant, number)
+        return self._choice(loading.plane, request, treatment.variant, treatment.variant, number)
 
-    def _choice(self, plane: DataPlane, request: Request, variant: str, assigned: str = "") -> Choice:
+    def _choice(
+        self, plane: DataPlane, request: Request, variant: str, assigned: str = "", number: int | None = None
+    ) -> Choice:
         """Return a choice; `assigned` is empty for a request that no bucket decided, which counts in no comparison."""
-        fields = {"experiment": self._lock.salt, "variant": variant}
-        return Choice(plane, request, variant, fields | ({"assigned": assigned} if assigned else {}))
+        fields: dict[str, object] = {"experiment": self._lock.salt, "variant": variant}
+        if assigned:
+            fields |= {"assigned": assigned, "bucket": number}
+            plane = noting(plane, fields)
+        return Choice(plane, request, variant, fields)
 
 
 def open_experiment(

@@ -243,9 +243,15 @@ def _logging(google: FakeGoogle, asked: Asked) -> object:
     """entries.list with the few comparisons that we write, newest first."""
     body = asked.document
     wanted = dict(re.findall(r'([\w.]+)(?:=|>=)"([^"]*)"', body["filter"]))
-    if 'jsonPayload.event=("request" OR "records" OR "cold_start")' in body["filter"]:
+    if events := re.findall(r"jsonPayload\.event=\(([^)]*)\)", body["filter"]):
         since, service = wanted["timestamp"].removesuffix("Z"), wanted["resource.labels.service_name"]
-        records = [one for one in google.records if one["timestamp"] >= since]
+        records = [
+            one
+            for one in google.records
+            if one["timestamp"] >= since
+            and f'"{one["jsonPayload"]["event"]}"' in events[0].split(" OR ")
+            and wanted.get("jsonPayload.experiment") in (None, one["jsonPayload"].get("experiment"))
+        ]
         return {"entries": records[::-1][: body["pageSize"]] if service == "predict" else []}
     assert 'log_id("run.googleapis.com/requests")' in body["filter"], body["filter"]
     revisions = re.findall(r'"([^"]*)"', body["filter"].partition("revision_name=")[2].partition(" AND ")[0])

@@ -6,6 +6,7 @@ import gzip
 import json
 from array import array
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from doubles import FunctionModel, MemoryStore, ReadyLoader, Records, StepClock,
 from pilotlight.errors import FormatError, StoreUnavailable
 from pilotlight.experiments.assignment import bucket
 from pilotlight.experiments.lock import ExperimentLock, Treatment, control_of, load_experiment, write_experiment
+from pilotlight.experiments.outcomes import outcome
 from pilotlight.experiments.variants import Experiment, open_experiment
 from pilotlight.http.messages import Request, Response
 from pilotlight.model.lock import Description, Runtime
@@ -91,7 +93,8 @@ class Case:
     def logged(self) -> dict[str, object]:
         """The experiment's fields of the last request's line."""
         line = fields(self.records.served[-1])
-        return {name: line[name] for name in ("model_version", "experiment", "variant", "assigned") if name in line}
+        names = ("model_version", "experiment", "variant", "assigned", "bucket", "labels", "score")
+        return {name: line[name] for name in names if name in line}
 
 
 V2 = {"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
@@ -119,6 +122,8 @@ def test_each_route_answers_by_the_variant_of_the_unit_and_says_which(
         "experiment": "salt",
         "variant": variant,
         "assigned": variant,
+        "bucket": bucket("salt", unit),
+        "labels": {label: 1},
     }
     assert case.logged == expected
 
@@ -127,6 +132,47 @@ def test_an_error_belongs_to_the_variant_that_the_unit_has() -> None:
     case = Case()
     assert case.post("/predict", {"features": [1]}, x_user_id=TREATED).status == 400
     assert case.logged["assigned"] == "example:4"
+    assert "labels" not in case.logged
+
+
+@pytest.mark.parametrize(
+    ("found", "is_classifier", "expected"),
+    [
+        (["a", "b", "a", None], True, {"labels": {"a": 2, "b": 1}}),
+        ([True, 1], True, {"labels": {"True": 1, "1": 1}}),
+        ([*(f"label {number // 2}" for number in range(44))], True, 22),
+        ([1.5, 2.5], False, {"score": 2.0}),
+        ([1.5, None], False, {"score": None}),
+        ([[1.0, 2.0]], False, {}),
+        ([{"a": 1.0, "b": 2.0}], False, {}),
+    ],
+)
+def test_the_line_says_how_many_rows_have_each_label_or_the_mean_of_the_scores(
+    found: list[Any], is_classifier: bool, expected: Any
+) -> None:
+    """No value of a row; of many labels the most frequent ones, and the others together."""
+    noted = outcome(found, is_classifier=is_classifier)
+    if expected == 22:
+        labels = noted["labels"]
+        assert isinstance(labels, dict)
+        assert (len(labels), labels["other"], sum(labels.values())) == (21, 4, 44)
+    else:
+        assert noted == expected
+
+
+def test_the_lines_of_many_threads_have_each_its_own_outcome_and_the_watch_sees_all() -> None:
+    case, seen = Case(), list[int]()
+    case.service.plane.watch = lambda inputs, _: seen.append(inputs[0].shape[0])
+    sizes = range(1, 40)
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda rows: case.post("/predict_batch", {"instances": [[1, 2, 3]] * rows}, x_user_id=OTHER), sizes
+            )
+        )
+    lines = [fields(record) for record in case.records.served]
+    assert sorted(seen) == sorted(line["rows"] for line in lines) == list(sizes)  # type: ignore[type-var]
+    assert all(line["labels"] == {"small": line["rows"]} for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes.s3_server import S3Server
+from local_lock import write_next
 from pilotlight_cli.main import app
 from repository import copied_project
 
@@ -113,3 +115,22 @@ def test_a_log_group_that_is_not_there_is_named(group: Group) -> None:
     Path("samconfig.toml").write_text('[dev.global.parameters]\nstack_name = "nowhere"\n')
     result = CliRunner().invoke(app, ["logs", "aws", "--env", "dev"])
     assert (result.exit_code, "the log group /pilotlight/nowhere/predict: " in result.stderr) == (1, True)
+
+
+def test_the_status_of_an_experiment_reads_its_own_requests_since_its_start(group: Group) -> None:
+    start = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
+    write_next(Path("model.lock"), "mine", ((0, 5000),), start=start)
+    own: dict[str, Any] = {"experiment": "mine", "variant": "control", "assigned": "control", "bucket": 7000}
+    group.write("one", request("early", **own), age=3 * 3600)
+    group.write("two", request("own", **own), request("other", **own | {"experiment": "mine-not"}), request("none"))
+
+    def requests(*arguments: str) -> int:
+        command = ["experiment", "status", "--env", "dev", "--json", *arguments]
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        document = json.loads(done.stdout)
+        assert document["verdicts"][0]["outcome"] == "hold"
+        found: int = document["variants"][0]["requests"]
+        return found
+
+    assert (requests(), requests("--since", "5h")) == (1, 2)
