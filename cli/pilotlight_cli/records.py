@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from pilotlight.errors import FormatError
 from pilotlight_cli.project import ProjectUsageError
 
 EVENTS = ("request", "records", "cold_start")
@@ -42,6 +46,34 @@ def parse_since(text: str, now: datetime) -> datetime:
     if not match:
         raise ProjectUsageError(f"--since {text}: expected a number and s, m, h or d, like 10m")
     return now - timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def read_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the records in a file of log lines, `-` for stdin; other lines are the platform's. Raise FormatError.
+
+    A line is a record itself, as the function writes it, or an event of CloudWatch Logs or an entry of Cloud Logging
+    that has one, as their tools print them.
+    """
+    try:
+        with nullcontext(sys.stdin) if str(path) == "-" else path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                yield from _records_in(line)
+    except OSError as error:
+        raise FormatError(f"cannot read the log lines in {path}: {error.strerror}", "") from None
+
+
+def _records_in(line: str) -> Iterator[Mapping[str, Any]]:
+    try:
+        record = json.loads(line[line.index("{") :])
+    except ValueError:
+        return
+    record = record.get("jsonPayload", record)
+    if not isinstance(record, dict):
+        return
+    if isinstance(record.get("message"), str) and "event" not in record:
+        yield from _records_in(record["message"])
+    else:
+        yield record
 
 
 def new_entries(read: Read, since: datetime, sleep: Callable[[], None] | None) -> Iterator[Entry]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pilotlight.features.lookup import FeatureLookup
     from pilotlight.features.store import OpenFeatures
     from pilotlight.service import Service
+    from pilotlight.shadow.watch import Shadow
 
 OpenStore = Callable[[str], ObjectStore]
 FolderOf = Callable[[Description], Path]
@@ -44,7 +45,8 @@ class Platform:
     phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
     after the start, and its children serve. `machine` looks at the machine as it is now. `primes`: the start includes a
     first prediction. `scores_records`: results have to go somewhere, and a start without a destination fails.
-    `feature_stores` opens a store of features by its scheme.
+    `feature_stores` opens a store of features by its scheme. `lasts` lets a shadow work after an answer, on a platform
+    that stops processes then.
     """
 
     folder: Path
@@ -57,6 +59,7 @@ class Platform:
     primes: bool = False
     scores_records: bool = False
     feature_stores: Mapping[str, OpenFeatures] = EMPTY
+    lasts: Callable[[Service, Shadow], None] | None = None
 
 
 def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
@@ -128,6 +131,9 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     )
     if model.reference is not None:
         service.plane.watch = loader.timed("drift", lambda: _open_watch(settings.lock, model, report))
+    beside = settings.lock.with_name("shadow.lock")
+    if not platform.scores_records and beside.is_file():
+        loader.timed("shadow", lambda: _open_shadow(beside, plan, folder_of, service, platform))
     loader.finish()
     if experiment is not None and platform.primes:
         experiment.load()
@@ -214,6 +220,19 @@ def _open_watch(lock: Path, model: Description, report: Report) -> Watch:
         report(_failed(error))
         raise
     return Counts(model, columns, report)
+
+
+def _open_shadow(path: Path, plan: Plan, folder_of: FolderOf, service: Service, platform: Platform) -> None:
+    """Let the shadow beside the lock see the model's calls. Raise FormatError, after a line in the log."""
+    from pilotlight.shadow.watch import open_shadow  # noqa: PLC0415 - few functions have one
+
+    try:
+        shadow = open_shadow(path, plan, service.report, folder_of, service.plane, machine=platform.machine)
+    except PilotlightError as error:
+        service.report(_failed(error))
+        raise
+    if platform.lasts is not None:
+        platform.lasts(service, shadow)
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -62,7 +62,7 @@ class DataPlane:
         self._golden = golden
         self._read_object = read_object
         self.features = features
-        self.predict: Predict = _predict  # a server may set one that runs the inputs of several callers together
+        self.predict: Predict = run_model  # a server may set one that runs the inputs of several callers together
         self.watch: Watch | None = None
 
     @property
@@ -147,6 +147,7 @@ class DataPlane:
             self.features.check(self._clock() + _PROBE_TIMEOUT)
 
 
-def _predict(model: Any, inputs: Sequence[Tensor], timeout: float) -> tuple[Tensor, ...]:  # noqa: ANN401 - a Model
+def run_model(model: Any, inputs: Sequence[Tensor], timeout: float) -> tuple[Tensor, ...]:  # noqa: ANN401 - a Model
+    """Run a `runtimes.Model`: what predicts where nothing else is set."""
     outputs: tuple[Tensor, ...] = model.predict(inputs, timeout)
     return outputs

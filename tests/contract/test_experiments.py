@@ -118,7 +118,9 @@ def test_both_clouds_give_a_unit_the_same_variant_and_the_answers_of_its_model(
     ]
     counted = tally(log.events("request"), load_experiment(versions[0].lock.with_name(FILE), versions[0].model))
     for each in counted.variants:
-        units = {bucket("salt-1", unit) for unit in UNITS if (bucket("salt-1", unit) < 5000) != (each is counted.control)}
+        units = {
+            bucket("salt-1", unit) for unit in UNITS if (bucket("salt-1", unit) < 5000) != (each is counted.control)
+        }
         assert (set(each.clusters), each.unusable, each.fallbacks) == (units, "", 0)
         labels = Counter(map(str, trained[each is not counted.control].answers_to(rows).predictions * len(units)))
         assert each.labels == labels

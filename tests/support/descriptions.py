@@ -14,6 +14,7 @@ from pilotlight.model.golden import Golden, Sample, Values
 from pilotlight.model.lock import Description, File, Lock, Needs, Runtime, Session, Signer
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import DATATYPES, FP32, INT64, Datatype
+from pilotlight.shadow.lock import ShadowLock
 
 if TYPE_CHECKING:
     from pilotlight_cli.sandbox.inspection import Inspection
@@ -128,6 +129,15 @@ def experiments() -> list[ExperimentLock]:
         ),
         ExperimentLock("salt-2", "field:user_id", control_of(model), treatments[:1], is_random_without=True),
         ExperimentLock("salt-3", "request", control_of(pickled), (other,)),
+    ]
+
+
+def shadows() -> list[ShadowLock]:
+    """Return a shadow of an ONNX model that sees all requests, and one of a pickle that sees a few."""
+    model, pickled = onnx_model(), pickled_model()
+    return [
+        ShadowLock(control_of(model), 10_000, replace(optimised_model(), version=4)),
+        ShadowLock(control_of(pickled), 25, replace(pickled, version=2)),
     ]
 
 

@@ -214,9 +214,9 @@ def head(folder: Path) -> Path:
     return _written(folder, graph)
 
 
-def plus(folder: Path, number: float) -> Path:
-    """Write a model of a matrix of three columns that adds a number."""
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3]) for name in ("x", "y")]
+def plus(folder: Path, number: float, shape: tuple[str | int, ...] = ("N", 3)) -> Path:
+    """Write a model that adds a number, by default to a matrix of three columns."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")]
     addend = numpy_helper.from_array(np.array(number, np.float32), "number")
     graph = helper.make_graph([helper.make_node("Add", ["x", "number"], ["y"])], "plus", ends[:1], ends[1:], [addend])
     return _written(folder, graph)

@@ -31,6 +31,9 @@ MAY_IMPORT = {
     "records": {"codec", "dataplane", "model", "protocols", "telemetry"},
     "files": {"codec", "dataplane", "model"},
     "experiments": {"codec", "dataplane", "features", "http", "model", "start", "telemetry"},
+    "shadow": {
+        *("codec", "dataplane", "experiments", "fetch", "model", "runtimes", "start", "summaries", "telemetry"),
+    },
     "service": {"codec", "dataplane", "experiments", "features", "http", "model", "protocols", "start", "telemetry"},
     "boot": {
         "codec",
@@ -42,6 +45,7 @@ MAY_IMPORT = {
         "model",
         "service",
         "settings",
+        "shadow",
         "start",
         "telemetry",
     },

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pilotlight.drift.verdict import LEAST_ROWS, LEVELS, MODERATE
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, Cloud, FunctionName, LockPath, ModelName
+from pilotlight_cli.commands.options import (
+    AsJson,
+    FunctionName,
+    LockPath,
+    LogCloud,
+    LogEnvironment,
+    LogLines,
+    ModelName,
+)
 from pilotlight_cli.extras import needing
 from pilotlight_cli.project.folders import selected
 
@@ -35,13 +41,10 @@ def drift(
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="Instead of files: what the function counted, like 24h.")
     ] = "",
-    environment: Annotated[str, typer.Option("--env", metavar="ENV", help="Environment, with --since.")] = "",
-    cloud: Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")] = "aws",
+    environment: LogEnvironment = "",
+    cloud: LogCloud = "aws",
     function: FunctionName = "predict",
-    lines: Annotated[
-        Path | None,
-        typer.Option("--lines", metavar="FILE", help="Instead of files: log lines with its counts; - is stdin."),
-    ] = None,
+    lines: LogLines = None,
     model: ModelName = "",
     lock: LockPath = None,
     fail_on: Annotated[
@@ -63,15 +66,15 @@ def drift(
             found = compare(reference, current, chosen.lock, step)
     else:
         from pilotlight_cli.commands.logged import logged
-        from pilotlight_cli.drifting.lines import judge_lines, read_lines
+        from pilotlight_cli.drifting.lines import judge_lines
         from pilotlight_cli.records import parse_since
 
+        now = datetime.now(UTC)
+        begin = parse_since(since, now) if since else now
         with console.doing("Reading the lines of the function"):
-            if lines:
-                records: Iterable[Mapping[str, Any]] = read_lines(lines)
-            else:
-                begin = parse_since(since, datetime.now(UTC))
-                records = logged(chosen, environment, cloud, (EVENT,), begin, function=function)
+            records = logged(
+                chosen, (EVENT,), begin, environment=environment, cloud=cloud, lines=lines, function=function
+            )
             found = judge_lines(records, chosen.lock)
     if json:
         console.print_json(_document(found))

@@ -1,23 +1,33 @@
-"""`pilotlight experiment`: an A/B test of versions beside the pinned one."""
+"""`pilotlight experiment`: an A/B test of versions beside the pinned one, and a shadow of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pilotlight_cli import console
-from pilotlight_cli.commands.options import AsJson, Cloud, LockPath, ModelName, Reference, StoreUrl
+from pilotlight_cli.commands.options import (
+    AsJson,
+    LockPath,
+    LogCloud,
+    LogEnvironment,
+    LogLines,
+    ModelName,
+    Reference,
+    StoreUrl,
+)
 from pilotlight_cli.project.folders import selected
+from pilotlight_cli.records import parse_since
 from pilotlight_cli.stores import open_store
 
 if TYPE_CHECKING:
     from pilotlight_cli.experimenting.pin import State
+    from pilotlight_cli.experimenting.shadow import Shadowed
 
-app = typer.Typer(no_args_is_help=True, help="Serve other versions to a share of the units: an A/B test.")
+app = typer.Typer(no_args_is_help=True, help="Run other versions beside the pinned one: an A/B test, a shadow.")
 
 
 @app.command()
@@ -60,54 +70,110 @@ def pin(
     path, terms = selected(model, lock).lock, Terms(unit, without_unit or "", salt, start, end)
     with console.doing(f"Pinning {reference}"):
         state = pin_treatment(open_store(store), reference, path, weight, terms)
-    _show(state, as_json=json)
+    _show(path, state, as_json=json)
+
+
+@app.command()
+def shadow(
+    *,
+    reference: Reference,
+    sample: Annotated[
+        float, typer.Option("--sample", metavar="PERCENT", help="Share of the requests that it sees, in percent.")
+    ] = 100,
+    store: StoreUrl = "",
+    model: ModelName = "",
+    lock: LockPath = None,
+    json: AsJson = False,
+) -> None:
+    """Let a version see the same inputs, and compare its answers: write shadow.lock."""
+    from pilotlight_cli.experimenting.shadow import pin_shadow
+
+    path = selected(model, lock).lock
+    with console.doing(f"Pinning {reference}"):
+        found = pin_shadow(open_store(store), reference, path, sample)
+    if json:
+        console.print_json({"shadow": _shadow_document(found)})
+    else:
+        _show_shadow(found)
+
+
+@app.command()
+def report(
+    *,
+    environment: LogEnvironment = "",
+    cloud: LogCloud = "aws",
+    lines: LogLines = None,
+    since: Annotated[
+        str, typer.Option("--since", metavar="AGE", help="How far back, like 2h (default: 24h).", show_default=False)
+    ] = "",
+    model: ModelName = "",
+    lock: LockPath = None,
+    json: AsJson = False,
+) -> None:
+    """Add up what a shadow's lines in the log say, in the words of diff."""
+    from pilotlight_cli.commands.logged import check_place, logged
+    from pilotlight_cli.experimenting.report import EVENT, document, summed
+    from pilotlight_cli.experimenting.report_view import shown
+
+    check_place(environment, lines, since)
+    with console.doing("Reading the lines of the function"):
+        begin = parse_since(since or "24h", datetime.now(UTC))
+        reports = summed(
+            logged(selected(model, lock), (EVENT,), begin, environment=environment, cloud=cloud, lines=lines)
+        )
+    if json:
+        console.print_json({"shadows": [document(one) for one in reports]})
+    elif not reports:
+        console.output().print("No lines of a shadow: a function with one writes the first with its first request")
+    for one in () if json else reports:
+        console.output().print(shown(one), soft_wrap=True)
 
 
 @app.command()
 def show(model: ModelName = "", lock: LockPath = None, json: AsJson = False) -> None:
-    """Show the experiment beside the lock: variants, shares, unit, sizes."""
+    """Show the experiment and the shadow beside the lock: variants, shares, unit, sizes."""
     from pilotlight_cli.experimenting.pin import state
 
     path = selected(model, lock).lock
-    _show(state(path), as_json=json)
+    _show(path, state(path), as_json=json)
 
 
 @app.command()
 def status(
     *,
-    environment: Annotated[
-        str, typer.Option("--env", metavar="ENV", help="Environment whose log to read.", show_default=False)
-    ] = "",
-    cloud: Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")] = "aws",
-    lines: Annotated[
-        Path | None,
-        typer.Option("--lines", metavar="FILE", help="Log lines of a container; - is stdin.", show_default=False),
-    ] = None,
+    environment: LogEnvironment = "",
+    cloud: LogCloud = "aws",
+    lines: LogLines = None,
     since: Annotated[
-        str, typer.Option("--since", metavar="AGE", help="How far back, like 2h (default: the start, or 30d).")
+        str,
+        typer.Option(
+            "--since", metavar="AGE", help="How far back, like 2h (default: the start, or 30d).", show_default=False
+        ),
     ] = "",
     model: ModelName = "",
     lock: LockPath = None,
     json: AsJson = False,
 ) -> None:
     """Compare the variants by the log of their requests: promote, roll back or hold, and why."""
-    from pilotlight_cli.commands.logged import logged
-    from pilotlight_cli.drifting.lines import read_lines
+    from pilotlight_cli.commands.logged import check_place, logged
     from pilotlight_cli.experimenting import status as now_of
     from pilotlight_cli.experimenting.tally import EVENT
     from pilotlight_cli.experimenting.view import shown
-    from pilotlight_cli.records import parse_since
 
-    if bool(environment) == bool(lines) or (since and lines):
-        raise typer.BadParameter("expected --env, which may have --since, or --lines")
+    check_place(environment, lines, since)
     chosen, now = selected(model, lock), datetime.now(UTC)
     experiment = now_of.experiment_of(chosen.lock)
+    begin = parse_since(since, now) if since else now_of.start_of(experiment, parse_since("30d", now))
     with console.doing("Reading the lines of the function"):
-        if lines:
-            records: Iterable[Mapping[str, Any]] = read_lines(lines)
-        else:
-            begin = parse_since(since, now) if since else now_of.start_of(experiment, parse_since("30d", now))
-            records = logged(chosen, environment, cloud, (EVENT,), begin, experiment=experiment.salt)
+        records = logged(
+            chosen,
+            (EVENT,),
+            begin,
+            environment=environment,
+            cloud=cloud,
+            lines=lines,
+            experiment=experiment.salt,
+        )
         found = now_of.status(records, experiment, now)
     if json:
         console.print_json(now_of.document(found))
@@ -125,20 +191,50 @@ def stop(
     lock: LockPath = None,
     json: AsJson = False,
 ) -> None:
-    """Stop the experiment, or one treatment: its units get the control."""
+    """Stop the experiment and the shadow, or one version of them: a treatment's units get the control."""
+    from pilotlight_cli.experimenting.pin import state
     from pilotlight_cli.experimenting.pin import stop as end
+    from pilotlight_cli.experimenting.shadow import stop_shadow
 
-    _show(end(selected(model, lock).lock, variant), as_json=json)
+    path = selected(model, lock).lock
+    if not stop_shadow(path, variant) or (not variant and state(path) is not None):
+        end(path, variant)
+    _show(path, state(path), as_json=json)
 
 
-def _show(state: State | None, *, as_json: bool) -> None:
+def _show(lock: Path, state: State | None, *, as_json: bool) -> None:
+    from pilotlight_cli.experimenting.shadow import shadowed
+
+    shadow = shadowed(lock)
     if as_json:
-        console.print_json({"experiment": _document(state) if state else None})
+        beside = {"shadow": _shadow_document(shadow)} if shadow else {}
+        console.print_json({"experiment": _document(state) if state else None, **beside})
         return
+    if state:
+        _show_experiment(state)
+    else:
+        console.output().print("No experiment: all get the pinned version")
+    if shadow:
+        _show_shadow(shadow)
+
+
+def _show_shadow(found: Shadowed) -> None:
     shown = console.output()
-    if state is None:
-        shown.print("No experiment: all get the pinned version")
-        return
+    shown.print(f"{found.path}: {found.shadow.variant} sees {found.sample} % of the requests", soft_wrap=True)
+    shown.print(found.footprint, soft_wrap=True)
+
+
+def _shadow_document(found: Shadowed) -> dict[str, object]:
+    return {
+        "file": str(found.path),
+        "version": found.shadow.variant,
+        "sample": float(found.sample),
+        "footprint": found.footprint,
+    }
+
+
+def _show_experiment(state: State) -> None:
+    shown = console.output()
     experiment = state.experiment
     control = f"control ({experiment.control.name}:{experiment.control.version})"
     rows = [(control if name == "control" else name, f"{share} %") for name, share in state.shares.items()]

@@ -1,33 +1,47 @@
-"""The records of a deployed function, for commands that look back at them."""
+"""The records that a function logged, for commands that look back at them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+
+import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.project.folders import ModelFolder
+from pilotlight_cli.records import read_lines
 
 # At most so many lines are read from Cloud Logging, the newest.
 _NEWEST = 50_000
 
 
+def check_place(environment: str, lines: Path | None, since: str) -> None:
+    """Raise BadParameter unless there is one place to read, and an age for a log alone."""
+    if bool(environment) == bool(lines) or (since and lines):
+        raise typer.BadParameter("expected --env, which may have --since, or --lines")
+
+
 def logged(
     chosen: ModelFolder,
-    environment: str,
-    cloud: str,
     events: Collection[str],
     begin: datetime,
     *,
+    environment: str,
+    cloud: str,
+    lines: Path | None,
     function: str = "predict",
     experiment: str = "",
-) -> list[Mapping[str, Any]]:
+) -> Iterable[Mapping[str, Any]]:
     """Return the records of some events that an environment's function wrote since a moment, oldest first.
 
-    With the salt of an `experiment`, only those of that. Raise AwsError and GcpError.
+    With `lines` they are those in that file, whenever they were written. With the salt of an `experiment`, the log has
+    to give only those of that. Raise AwsError, GcpError and FormatError.
     """
+    if lines:
+        return (record for record in read_lines(lines) if record.get("event") in events)
     if cloud == "aws":
         from pilotlight_cli.aws import records as aws
         from pilotlight_cli.aws.environments import read_environment

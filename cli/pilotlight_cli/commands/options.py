@@ -61,7 +61,7 @@ def _regular(lock: Path | None) -> Path | None:
         return None
     beside = (
         *("requirements.lock", "golden.json", "reference.json", "manifest.json", "model.sig", "experiment.lock"),
-        "features.toml",
+        *("features.toml", "shadow.lock"),
     )
     for path in (lock, *map(lock.with_name, beside)):
         if path.exists():
@@ -115,6 +115,15 @@ SignKey = Annotated[
     typer.Option(
         "--sign", metavar="KEY", help="Sign the version with this private key, a PEM file.", show_default=False
     ),
+]
+LogEnvironment = Annotated[
+    str,
+    typer.Option("--env", metavar="ENV", help="Environment whose log to read.", show_default=False),
+]
+LogCloud = Annotated[Cloud, typer.Option("--cloud", help="The cloud of the environment.")]
+LogLines = Annotated[
+    Path | None,
+    typer.Option("--lines", metavar="FILE", help="Log lines in a file instead; - is stdin.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Reference = Annotated[

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, isfinite, log10
+from math import floor, inf, log10
 from typing import Final, TypeAlias
 
 from pilotlight.model.golden import Scalar
+from pilotlight.shadow.pairs import distance, is_flip
 
 Number: TypeAlias = "float | None"
 
@@ -74,12 +75,12 @@ def differences(before: Sequence[Number], after: Sequence[Number]) -> Difference
     positions: list[int] = []
     unmatched = 0
     for position, (old, new) in enumerate(zip(before, after, strict=True)):
-        numbers = _is_finite(old), _is_finite(new)
-        if numbers == (True, True):
-            apart.append(abs(float(new) - float(old)))  # type: ignore[arg-type]
-            positions.append(position)
-        elif numbers != (False, False):
+        gap = distance(old, new)
+        if gap == inf:
             unmatched += 1
+        elif gap is not None:
+            apart.append(gap)
+            positions.append(position)
     if not apart:
         return Differences(0, unmatched, 0.0, 0, 0.0, 0.0, 0.0, 0.0, ())
     ordered = sorted(apart)
@@ -106,14 +107,18 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 def decades(apart: Sequence[float]) -> tuple[Bin, ...]:
     """Count differences: those of 0, and the others by their power of ten. Small ones share a bin if there are many."""
-    counts = Counter(floor(log10(value)) for value in apart if value)
-    equal = Bin(0.0, 0.0, sum(not value for value in apart))
+    return spread(sum(not value for value in apart), Counter(floor(log10(value)) for value in apart if value))
+
+
+def spread(none: int, counts: Mapping[int, int]) -> tuple[Bin, ...]:
+    """Return the bins of `none` equal values, and of others by their power of ten, as `decades` does."""
+    equal = Bin(0.0, 0.0, none)
     if not counts:
         return (equal,)
     last = max(counts)
     first = max(min(counts), last - _MOST_BINS + 1)
     small = sum(count for power, count in counts.items() if power < first)
-    bins = [Bin(10.0**power, 10.0 ** (power + 1), counts[power]) for power in range(first, last + 1)]
+    bins = [Bin(10.0**power, 10.0 ** (power + 1), counts.get(power, 0)) for power in range(first, last + 1)]
     return (equal, *([Bin(0.0, 10.0**first, small)] if small else []), *bins)
 
 
@@ -122,7 +127,7 @@ def flips(before: Sequence[Scalar | None], after: Sequence[Scalar | None]) -> Fl
     found = [
         Flip(position, old, new)
         for position, (old, new) in enumerate(zip(before, after, strict=True))
-        if old != new and str(old) != str(new)
+        if is_flip(old, new)
     ]
     kinds = Counter((str(flip.before), str(flip.after)) for flip in found)
     frequent = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))[:_MOST_EXAMPLES]
@@ -132,7 +137,3 @@ def flips(before: Sequence[Scalar | None], after: Sequence[Scalar | None]) -> Fl
         tuple(found[:_MOST_EXAMPLES]),
         tuple((old, new, count) for (old, new), count in frequent),
     )
-
-
-def _is_finite(value: Number) -> bool:
-    return value is not None and isfinite(value)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from pilotlight.model.golden import Scalar, Values
-from pilotlight.model.signature import Label, Output, Signature
-from pilotlight.model.tensor import BOOL, BYTES
-from pilotlight_cli.comparing.contract import paired_outputs
+from pilotlight.model.signature import Signature
+from pilotlight.shadow.pairs import Pair, floats, pair_values
 from pilotlight_cli.comparing.numbers import Differences, Flips, differences, flips
 
 
@@ -79,84 +78,25 @@ def compare_answers(
         for signature, side in zip(signatures, answers, strict=True)
     ]
     outputs = []
-    for mine, theirs in paired_outputs(*signatures):
-        before, after = sides[0][mine.name], sides[1][theirs.name]
-        wanted = expected.get(mine.name, expected.get(theirs.name))
-        kept_wanted = [wanted[row - 1] for row in rows] if wanted else None
-        outputs.append(_compare(signatures, (mine, theirs), (before, after), kept_wanted))
-    if not any(mine.role == "label" for mine, _ in paired_outputs(*signatures)):
-        outputs += _likeliest(signatures, sides)
+    for pair in pair_values(signatures, (sides[0], sides[1])):
+        wanted = expected.get(pair.name, expected.get(pair.other_name)) if pair.is_exact else None
+        outputs.append(_compared(pair, [wanted[row - 1] for row in rows] if wanted else None))
     return Predictions(rows, (answers[0].refused, answers[1].refused), tuple(outputs))
 
 
-def _compare(
-    signatures: tuple[Signature, Signature],
-    outputs: tuple[Output, Output],
-    values: tuple[Values, Values],
-    expected: Sequence[Scalar | None] | None,
-) -> Compared:
-    mine, theirs = outputs
-    old, new = values
-    names = (mine.name, theirs.name)
-    if mine.role == theirs.role == "probabilities":
-        old, new = _same_columns(old, new, signatures[0].labels, signatures[1].labels)
-    if old.shape[1:] != new.shape[1:] and prod(old.shape) != prod(new.shape):
-        return Compared(*names, 0, problem=f"shape {list(old.shape)} before, {list(new.shape)} after")
-    width = prod(old.shape[1:])
-    if mine.role == "label" or theirs.role == "label" or {old.datatype, new.datatype} & {BYTES, BOOL}:
-        found = Compared(*names, width, old.data, new.data, flips=flips(old.data, new.data))
-        return found if expected is None else _judged(found, expected)
-    return Compared(*names, width, old.data, new.data, differences=differences(_floats(old), _floats(new)))
-
-
-def _judged(found: Compared, expected: Sequence[Scalar | None]) -> Compared:
-    right = [sum(str(a) == str(b) for a, b in zip(expected, side, strict=True)) for side in (found.before, found.after)]
-    return Compared(
-        found.name,
-        found.other_name,
-        found.width,
-        found.before,
-        found.after,
-        flips=found.flips,
-        right=(right[0], right[1]),
-    )
-
-
-def _likeliest(signatures: tuple[Signature, Signature], sides: Sequence[Mapping[str, Values]]) -> list[Compared]:
-    """Compare the likeliest labels of models that answer probabilities alone."""
-    labels = []
-    for signature, values in zip(signatures, sides, strict=True):
-        output = signature.output("probabilities")
-        if output is None or not signature.labels:
-            return []
-        labels.append(_best(values[output.name], signature.labels))
-    return [Compared("likeliest label", "likeliest label", 1, labels[0], labels[1], flips=flips(labels[0], labels[1]))]
-
-
-def _best(values: Values, labels: Sequence[Label]) -> tuple[Scalar | None, ...]:
-    width, numbers = len(labels), _floats(values)
-    best: list[Scalar | None] = []
-    for start in range(0, len(numbers), width):
-        row = [number for number in numbers[start : start + width] if number is not None]
-        best.append(labels[row.index(max(row))] if len(row) == width else None)
-    return tuple(best)
-
-
-def _same_columns(old: Values, new: Values, before: Sequence[Label], after: Sequence[Label]) -> tuple[Values, Values]:
-    """Return the probabilities of the labels that both models have, in the order of the first."""
-    texts = [str(label) for label in before], [str(label) for label in after]
-    common = [label for label in texts[0] if label in texts[1]]
-    if texts[0] == texts[1]:
-        return old, new
-    return _columns(old, [texts[0].index(label) for label in common]), _columns(
-        new, [texts[1].index(label) for label in common]
-    )
-
-
-def _columns(values: Values, columns: Sequence[int]) -> Values:
-    rows, width = values.shape[0], prod(values.shape[1:])
-    data = tuple(values.data[row * width + column] for row in range(rows) for column in columns)
-    return Values(values.name, values.datatype, (rows, len(columns)), data)
+def _compared(pair: Pair, expected: Sequence[Scalar | None] | None) -> Compared:
+    found = Compared(pair.name, pair.other_name, pair.width, pair.before, pair.after, problem=pair.problem)
+    if pair.problem:
+        return found
+    if not pair.is_exact:
+        return replace(found, differences=differences(floats(pair.before), floats(pair.after)))
+    right = None
+    if expected is not None:
+        old, new = (
+            sum(str(a) == str(b) for a, b in zip(expected, side, strict=True)) for side in (pair.before, pair.after)
+        )
+        right = old, new
+    return replace(found, flips=flips(pair.before, pair.after), right=right)
 
 
 def _of_rows(values: Values, rows: Sequence[int], kept: set[int]) -> Values:
@@ -167,7 +107,3 @@ def _of_rows(values: Values, rows: Sequence[int], kept: set[int]) -> Values:
     chosen = [index for index, row in enumerate(rows) if row in kept]
     data = tuple(value for index in chosen for value in values.data[index * width : (index + 1) * width])
     return Values(values.name, values.datatype, (len(chosen), *values.shape[1:]), data)
-
-
-def _floats(values: Values) -> list[float | None]:
-    return [value if isinstance(value, (int, float)) else None for value in values.data]

@@ -69,7 +69,9 @@ def document(report: Report) -> dict[str, Any]:
     found["breaking"] = bool(report.breaking)
     found["contract"] = [change.document() for change in report.changes]
     if report.predictions:
-        found["predictions"] = _predictions(report.predictions, report.source)
+        found["predictions"] = predictions_document(
+            report.predictions, report.source, rows=len(report.predictions.rows)
+        )
     return found | {"notes": list(report.notes)}
 
 
@@ -89,10 +91,11 @@ def _side(side: Side, timing: Timing) -> dict[str, Any]:
     }
 
 
-def _predictions(found: Predictions, source: str) -> dict[str, Any]:
+def predictions_document(found: Predictions, source: str, *, rows: int) -> dict[str, Any]:
+    """Return predictions for so many rows as a JSON document."""
     return {
         "source": source,
-        "rows": len(found.rows),
+        "rows": rows,
         "refused": {name: _refused(refused) for name, refused in zip(("before", "after"), found.refused, strict=True)},
         "outputs": [_compared(found, one) for one in found.outputs],
     }
@@ -133,7 +136,7 @@ def _differences(found: Predictions, one: Compared, apart: Differences) -> dict[
         "count": apart.count,
         "unmatched": apart.unmatched,
         "largest": apart.largest,
-        "largest_in_row": found.row(one, apart.largest_at) if apart.count else None,
+        "largest_in_row": found.row(one, apart.largest_at) if one.before and apart.count else None,
         "mean": apart.mean,
         "p50": apart.p50,
         "p95": apart.p95,

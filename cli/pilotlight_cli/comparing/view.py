@@ -34,12 +34,13 @@ def _predictions(report: Report, found: Predictions) -> Iterator[RenderableType]
     for name, count, example in words.refusals(report, found):
         yield Text(f"{name} {count}, such as {example}", "yellow")
     for one in found.outputs:
-        yield Text()
-        yield Text(words.output_name(one), "bold")
-        yield from _output(found, one)
+        yield from output_shown(found, one)
 
 
-def _output(found: Predictions, one: Compared) -> Iterator[RenderableType]:
+def output_shown(found: Predictions, one: Compared) -> Iterator[RenderableType]:
+    """Yield what there is to say of an output, with a histogram of its differences."""
+    yield Text()
+    yield Text(words.output_name(one), "bold")
     if one.problem:
         yield Text(f"  cannot be compared: {one.problem}", "yellow")
     for name, value in words.statistics(found, one):

@@ -64,8 +64,10 @@ def statistics(found: Predictions, one: Compared) -> list[tuple[str, str]]:
     apart = one.differences
     if apart and apart.count:
         place = apart.largest_at
-        values = f"row {found.row(one, place)}: {number(one.before[place])} -> {number(one.after[place])}"
-        rows.append(("largest difference", f"{apart.largest:.3g} ({values})"))
+        values = ""  # of a shadow nobody has kept them
+        if one.before:
+            values = f" (row {found.row(one, place)}: {number(one.before[place])} -> {number(one.after[place])})"
+        rows.append(("largest difference", f"{apart.largest:.3g}{values}"))
         rows += [(name, f"{getattr(apart, name):.3g}") for name in ("mean", "p50", "p95", "p99")]
     if apart and apart.unmatched:
         rows.append(("finite in one model alone", str(apart.unmatched)))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -15,21 +12,6 @@ from pilotlight.drift.verdict import LEVELS, judge
 from pilotlight.errors import FormatError
 from pilotlight.model.lock import REFERENCE, Description, load_lock
 from pilotlight_cli.drifting.report import Report
-
-
-def read_lines(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the records in a file of log lines, `-` for stdin; other lines are the platform's. Raise FormatError."""
-    try:
-        with nullcontext(sys.stdin) if str(path) == "-" else path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(record, dict):
-                    yield record
-    except OSError as error:
-        raise FormatError(f"cannot read the log lines in {path}: {error.strerror}", "") from None
 
 
 def judge_lines(records: Iterable[Mapping[str, Any]], lock: Path) -> Report:

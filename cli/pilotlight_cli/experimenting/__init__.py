@@ -1,1 +1,1 @@
-"""Starting and changing an A/B test: `experiment.lock` beside `model.lock`."""
+"""Starting and changing an A/B test and a shadow: `experiment.lock` and `shadow.lock` beside `model.lock`."""

@@ -86,7 +86,7 @@ def pin_treatment(store: Store, reference: str, lock: Path, weight: float, terms
         raise TreatmentRefused(f"--weight is {weight:g}; expected a percentage above 0 and up to 100, of two decimals")
     before = experiment_beside(lock, pinned)
     experiment = _on_terms(before, pinned, terms)
-    model = _checked(store, reference, lock, pinned)
+    model = checked(store, reference, lock, pinned)
     others = [one for one in experiment.treatments if one.model.version != model.version]
     for other in others:
         _check_modules(other.model, model)
@@ -159,8 +159,11 @@ def _on_terms(before: ExperimentLock | None, pinned: Description, terms: Terms) 
     return replace(before, is_random_without=is_random, start=start, end=end)
 
 
-def _checked(store: Store, reference: str, lock: Path, pinned: Description) -> Description:
-    """Return a version that may be a treatment: with the pinned one's contract and libraries, and the bytes stored."""
+def checked(store: Store, reference: str, lock: Path, pinned: Description) -> Description:
+    """Return a version that may run beside the pinned one: with its contract and libraries, and the bytes stored.
+
+    Raise TreatmentRefused, BreakingChange, and what `pin` raises for a version that is not as its manifest says.
+    """
     model = resolve(store, reference).model
     keys = demanded_keys(lock.parent)
     model = read_verified(store, model.name, model.version, keys).model if keys else model

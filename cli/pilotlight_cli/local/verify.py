@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pilotlight.codec.golden_requests import Comparison, GoldenRequest, compare_samples
 from pilotlight.errors import FormatError, PilotlightError
-from pilotlight.experiments.lock import FILE
+from pilotlight.experiments.lock import FILE as EXPERIMENT
 from pilotlight.features.plan import FILE as FEATURES
 from pilotlight.features.plan import load_plan
 from pilotlight.model.golden import Golden
 from pilotlight.model.lock import GOLDEN, Description, Lock, load_lock
-from pilotlight_cli.experimenting.beside import experiment_beside, treatments_beside
+from pilotlight.shadow.lock import FILE as SHADOW
+from pilotlight_cli.experimenting.beside import treatments_beside, versions_beside
 from pilotlight_cli.experimenting.footprint import footprint
 from pilotlight_cli.local.client import send
 from pilotlight_cli.local.lambda_runtime import has_emulator
@@ -159,14 +160,15 @@ def _started(server: Server, model: Description) -> str:
 
 
 def _experiment(pinned: Lock, lock: Path) -> Iterator[Check]:
-    """Check that the experiment beside the lock, if there is one, is about what it pins."""
-    try:
-        experiment = experiment_beside(lock, pinned.model)
-    except FormatError as error:
-        yield Check(FILE, ok=False, detail=str(error))
-        return
-    if experiment:
-        yield Check(FILE, ok=True, detail=footprint([pinned.model, *(each.model for each in experiment.treatments)]))
+    """Check that the experiment and the shadow beside the lock, if there are any, are about what it pins."""
+    for file in (EXPERIMENT, SHADOW):
+        try:
+            models = [model for model, _ in versions_beside(lock, pinned.model, file)]
+        except FormatError as error:
+            yield Check(file, ok=False, detail=str(error))
+            continue
+        if models:
+            yield Check(file, ok=True, detail=footprint([pinned.model, *models]))
 
 
 def _features(pinned: Lock, lock: Path) -> Iterator[Check]:

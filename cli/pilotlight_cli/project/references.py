@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from pilotlight.errors import FormatError, PilotlightError
 from pilotlight.experiments.lock import FILE, read_experiment
 from pilotlight.model.lock import Description, read_lock
-from pilotlight_cli.experimenting.beside import treatments_beside
+from pilotlight.shadow.lock import FILE as SHADOW
+from pilotlight.shadow.lock import read_shadow
+from pilotlight_cli.experimenting.beside import versions_beside
 from pilotlight_cli.project.folders import ModelFolder, Project
 from pilotlight_cli.project.git import GitFailed, git
 
-_LOCKS = ("model.lock", FILE)
+_LOCKS = ("model.lock", FILE, SHADOW)
 _ENDINGS = tuple(name.encode() for name in _LOCKS)
 
 
@@ -55,14 +57,14 @@ def references(project: Project) -> dict[str, dict[int, tuple[str, ...]]]:
         versions = found.setdefault(model.name, {})
         earlier = tuple(reason for reason in versions.get(model.version, ()) if reason != "in git's history")
         versions[model.version] = (*earlier, f"pinned by {folder.name}")
-        for treatment in treatments_beside(folder.lock, model):
-            found[treatment.name].setdefault(treatment.version, ())
-            found[treatment.name][treatment.version] = (f"a treatment of {folder.name}",)
+        for other, file in versions_beside(folder.lock, model):
+            kind = "shadow" if file == SHADOW else "treatment"
+            found[other.name][other.version] = (f"a {kind} of {folder.name}",)
     return found
 
 
 def _history(project: Project) -> Iterator[Description]:
-    """Yield what each lock in the history of any branch pins, and what each experiment does.
+    """Yield what each lock in the history of any branch pins, and the versions in experiments and shadows.
 
     One that cannot be read never served anything.
     """
@@ -78,12 +80,14 @@ def _history(project: Project) -> Iterator[Description]:
     except GitFailed as error:
         raise HistoryUnknown(f"the locks in git's history name the versions that must stay: {error}") from None
     entries = [line.partition(b" ") for line in listed.splitlines()]
-    blobs = {entry.decode(): path.endswith(FILE.encode()) for entry, _, path in entries if path.endswith(_ENDINGS)}
-    for blob, is_experiment in blobs.items():
+    blobs = {entry.decode(): path for entry, _, path in entries if path.endswith(_ENDINGS)}
+    for blob, path in blobs.items():
         content = git(root, "cat-file", "blob", blob)
         try:
-            if is_experiment:
+            if path.endswith(FILE.encode()):
                 yield from (treatment.model for treatment in read_experiment(content).treatments)
+            elif path.endswith(SHADOW.encode()):
+                yield read_shadow(content).model
             else:
                 yield read_lock(content).model
         except FormatError:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
-from pilotlight.experiments.lock import FILE
 from pilotlight.model.lock import Description, load_lock
 from pilotlight_cli import console
-from pilotlight_cli.experimenting.beside import treatments_beside
+from pilotlight_cli.experimenting.beside import versions_beside
 from pilotlight_cli.project import ProjectUsageError
 from pilotlight_cli.project.folders import find_project
 from pilotlight_cli.registry.publish import copy
@@ -37,14 +36,14 @@ def store_of(lock: Path) -> str:
 
 
 def ensure_published(lock: Path, target: Store, source: str = "") -> bool:
-    """Copy the version that a lock pins, and the treatments of an experiment beside it, to a store.
+    """Copy the version that a lock pins, and those that a function loads beside it, to a store.
 
     Return False if the store has all already. The source is the store `source`, by default that of the lock's project.
     Raise NotAvailable, StoreError, DigestMismatch or FormatError.
     """
     source = source or project_store(lock.parent)
     model = load_lock(lock).model
-    pinned = [(model, lock.name), *((treatment, FILE) for treatment in treatments_beside(lock, model))]
+    pinned = [(model, lock.name), *versions_beside(lock, model)]
     copied = [_ensure(one, file, target, source) for one, file in pinned]
     return any(copied)
 

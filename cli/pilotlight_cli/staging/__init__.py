@@ -11,7 +11,7 @@ from pilotlight.features.plan import FILE as FEATURES
 from pilotlight.features.plan import load_plan
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import load_lock
-from pilotlight_cli.experimenting.beside import experiment_beside
+from pilotlight_cli.experimenting.beside import versions_beside
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements
 from pilotlight_cli.pinning.requirements import PYTHON_VERSION, pins
 from pilotlight_cli.registry.json_document import decode_text
@@ -82,14 +82,14 @@ def _budget(cloud: str, lock: Path, function: str) -> int:
 def _check(lock: Path, function: str) -> None:
     """Raise for files of `pin` that are incomplete, do not belong together, or lack a signer that is demanded.
 
-    So do an experiment and features that are not about what is pinned.
+    So do an experiment, a shadow and features that are not about what is pinned.
     """
     pinned = load_lock(lock)
     check_requirements(pinned, decode_text(beside(lock, REQUIREMENTS), REQUIREMENTS))
     check_companions(pinned, lock)
     check_signer(pinned, lock)
     if function == PREDICT:
-        experiment_beside(lock, pinned.model)
+        versions_beside(lock, pinned.model)
     if function in LOOKS_UP and (features := lock.with_name(FEATURES)).exists():
         load_plan(features, pinned.model.signature)
 

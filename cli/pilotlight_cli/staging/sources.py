@@ -11,6 +11,7 @@ from pilotlight.experiments.lock import FILE as EXPERIMENT
 from pilotlight.features.plan import FILE as FEATURES
 from pilotlight.model.formats import ENGINES
 from pilotlight.model.lock import GOLDEN, REFERENCE, Lock
+from pilotlight.shadow.lock import FILE as SHADOW
 from pilotlight_cli.assets import CORE, FUNCTIONS
 from pilotlight_cli.pinning.pin import REQUIREMENTS
 from pilotlight_cli.project.folders import CLOUDS
@@ -34,8 +35,8 @@ _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto"
 def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) -> None:
     """Copy everything but the libraries to `out`, which must not exist: the folder's files land at its root.
 
-    An experiment beside the lock is for the function that predicts alone: records have the pinned version. Features
-    are looked up for requests and for records.
+    An experiment or a shadow beside the lock is for the function that predicts alone: records have the pinned version.
+    Features are looked up for requests and for records.
 
     The modules of the core are those that these files import, directly or indirectly. Raise FormatError if a file that
     `pin` wrote is missing; the function itself checks the lock.
@@ -46,7 +47,7 @@ def stage_sources(cloud: str, lock: Path, out: Path, function: str = PREDICT) ->
 
 
 def add_pinned(lock: Path, out: Path, function: str = PREDICT) -> None:
-    """Add to a function's code what `pin` wrote, and the experiment. Raise FormatError if a file is missing."""
+    """Add to a function's code what `pin` and `experiment` wrote. Raise FormatError if a file is missing."""
     _add(_pinned(lock, function), out)
 
 
@@ -56,8 +57,9 @@ def _pinned(lock: Path, function: str) -> dict[str, bytes]:
     written = {name: beside(lock, file) for file, name in files.items()}
     if function in WITH_MODEL and lock.with_name(REFERENCE).exists():
         written[REFERENCE] = lock.with_name(REFERENCE).read_bytes()
-    if function == PREDICT and lock.with_name(EXPERIMENT).exists():
-        written[EXPERIMENT] = lock.with_name(EXPERIMENT).read_bytes()
+    for name in (EXPERIMENT, SHADOW) if function == PREDICT else ():
+        if lock.with_name(name).exists():
+            written[name] = lock.with_name(name).read_bytes()
     if function in LOOKS_UP and lock.with_name(FEATURES).exists():
         written[FEATURES] = lock.with_name(FEATURES).read_bytes()
     return written
@@ -82,8 +84,9 @@ def stage_code(cloud: str, out: Path, function: str = PREDICT) -> None:
         folders += [FUNCTIONS / CONTAINER / name for name in _SHARED]
         for file in sibling_modules(sorted(out.glob("*.py")), folders):
             shutil.copyfile(file, out / file.name)
-    engines = [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
-    for file in imported_modules(sorted(out.rglob("*.py")), CORE, engines):
+    by_name = ["pilotlight.shadow.child"] if function == PREDICT else []
+    by_name += [f"pilotlight.runtimes.{engine.module}" for engine in ENGINES.values()] if function in WITH_MODEL else []
+    for file in imported_modules(sorted(out.rglob("*.py")), CORE, by_name):
         copy = out / file.relative_to(CORE.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)

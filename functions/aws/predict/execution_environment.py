@@ -22,6 +22,8 @@ from s3_store import S3Store
 if TYPE_CHECKING:
     from pilotlight.features.plan import FeaturePlan
     from pilotlight.features.store import FeatureStore
+    from pilotlight.service import Service
+    from pilotlight.shadow.watch import Shadow
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
@@ -49,6 +51,7 @@ def platform(folder: Path, started: float, environ: Mapping[str, str], *, scores
         primes=not on_demand,
         scores_records=scores_records,
         feature_stores={"dynamodb": _dynamodb},
+        lasts=partial(_let_last, environ),
     )
 
 
@@ -56,6 +59,12 @@ def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
     from dynamodb_features import DynamoDBFeatures  # noqa: PLC0415 - few functions look features up
 
     return DynamoDBFeatures(url, plan)
+
+
+def _let_last(environ: Mapping[str, str], service: Service, shadow: Shadow) -> None:
+    import shadow_extension  # noqa: PLC0415 - few functions have a shadow
+
+    shadow_extension.start(service, shadow, environ)
 
 
 def machine(environ: Mapping[str, str]) -> Machine:

@@ -9,6 +9,7 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from pilotlight.codec.batches import joined, sliced
+from pilotlight.dataplane import Predict, run_model
 from pilotlight.errors import PredictionTimeout
 from pilotlight.model.tensor import Tensor
 from server_asgi import THREADS
@@ -36,15 +37,19 @@ def threads(rows: int) -> int:
 def join_requests(service: Service, rows: int, seconds: float, watch: Watch) -> None:
     """Run requests to this service's model together, where its batches may have any size; see `Batches`."""
     if rows > 1 and service.model.signature.batch == -1:
-        service.plane.predict = Batches(rows, seconds, watch).predict
+        service.plane.predict = Batches(rows, seconds, watch, service.plane.predict).predict
         service.may_wait = True
 
 
 class Batches:
     """Joins predictions that threads ask for at the same time. Each gets its own rows, or its own error."""
 
-    def __init__(self, rows: int, seconds: float, watch: Watch = lambda *_: None) -> None:
-        """Limit a batch to `rows` rows, and the time that the first of its callers waits for others."""
+    def __init__(self, rows: int, seconds: float, watch: Watch = lambda *_: None, predict: Predict = run_model) -> None:
+        """Limit a batch to `rows` rows, and the time that the first of its callers waits for others.
+
+        `predict` runs the model.
+        """
+        self._run_model = predict
         self._rows = rows
         self._seconds = seconds
         self._watch = watch
@@ -63,7 +68,7 @@ class Batches:
         counts = {tensor.shape[0] if tensor.shape else 0 for tensor in inputs}
         rows = counts.pop()
         if counts or not 0 < rows < self._rows or timeout <= self._seconds + self._took:
-            return model.predict(inputs, timeout)
+            return self._run_model(model, inputs, timeout)
         end = time.monotonic() + timeout
         batch, start = self._join(tuple(inputs), rows, end)
         if start == 0:
@@ -75,7 +80,7 @@ class Batches:
         left = end - time.monotonic()
         if left <= 0:
             raise PredictionTimeout
-        return model.predict(inputs, left)
+        return self._run_model(model, inputs, left)
 
     def _join(self, inputs: tuple[Tensor, ...], rows: int, end: float) -> tuple[_Batch, int]:
         """Return the batch that takes these rows, and the first of them in it."""
@@ -127,7 +132,7 @@ class Batches:
     def _run(self, batch: _Batch, model: Model) -> None:
         began = time.monotonic()
         try:
-            outputs = model.predict(joined(batch.inputs), max(0.0, batch.end - began))
+            outputs = self._run_model(model, joined(batch.inputs), max(0.0, batch.end - began))
         except Exception:  # noqa: BLE001 - each caller runs alone, and gets its own error
             return
         self._took = time.monotonic() - began

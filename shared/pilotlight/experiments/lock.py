@@ -91,7 +91,9 @@ def load_experiment(path: Path, pinned: Description) -> ExperimentLock:
     """Read the experiment in a file. Raise FormatError if it is malformed, or not about the pinned version."""
     try:
         experiment = read_experiment(path.read_bytes())
-        _check_pinned(experiment, pinned)
+        check_control(experiment.control, pinned)
+        for index, treatment in enumerate(experiment.treatments):
+            check_libraries(treatment.model, pinned, f"$.treatments[{index}].runtime")
     except FormatError as error:
         raise error.within(path.name) from None
     except OSError as error:
@@ -110,7 +112,7 @@ def read_experiment(content: bytes) -> ExperimentLock:
     start, end = (fields[name].string(TIME, TIME_EXPECTED) if name in fields else "" for name in ("start", "end"))
     if end and end <= start:
         raise FormatError(f"expected a time after the start, {start}, found {end}", fields["end"].path)
-    control = _read_control(fields["control"])
+    control = read_control(fields["control"])
     treatments = fields["treatments"].items(_read_treatment, at_least=1)
     _check_treatments(control, treatments, fields["treatments"].path)
     salt = fields["salt"].string(SALT, f"a salt that matches ^{SALT}$")
@@ -123,12 +125,7 @@ def write_experiment(experiment: ExperimentLock) -> dict[str, object]:
     if experiment.unit != REQUEST:
         document["without_unit"] = "random" if experiment.is_random_without else "control"
     document |= {name: value for name, value in (("start", experiment.start), ("end", experiment.end)) if value}
-    control = experiment.control
-    document["control"] = {
-        "name": control.name,
-        "version": control.version,
-        "files": [write_file(file) for file in control.files],
-    }
+    document["control"] = write_control(experiment.control)
     document["treatments"] = [
         {"buckets": [list(one) for one in treatment.buckets], **write_description(treatment.model)}
         for treatment in experiment.treatments
@@ -136,7 +133,13 @@ def write_experiment(experiment: ExperimentLock) -> dict[str, object]:
     return document
 
 
-def _read_control(node: Node) -> Control:
+def write_control(control: Control) -> dict[str, object]:
+    """Return the JSON form of a control."""
+    return {"name": control.name, "version": control.version, "files": [write_file(file) for file in control.files]}
+
+
+def read_control(node: Node) -> Control:
+    """Read a control. Raise FormatError."""
     fields = node.fields("name", "version", "files")
     return Control(
         fields["name"].string(NAME, f"a name that matches ^{NAME}$"),
@@ -172,24 +175,26 @@ def _check_treatments(control: Control, treatments: tuple[Treatment, ...], path:
         raise FormatError(f"the buckets [{overlap[0]}, {overlap[1]}] overlap with others", path)
 
 
-def _check_pinned(experiment: ExperimentLock, pinned: Description) -> None:
-    """Raise FormatError unless the pinned version is the control, with the libraries of all treatments."""
-    if experiment.control != control_of(pinned):
-        control = experiment.control
+def check_control(control: Control, pinned: Description) -> None:
+    """Raise FormatError unless the pinned version is the control."""
+    if control != control_of(pinned):
         raise FormatError(
             f"the control is {control.name}:{control.version}, and model.lock pins {pinned.name}:{pinned.version}"
             f"{' with other files' if control.version == pinned.version else ''}; stop the experiment with 'pilotlight "
             "experiment stop', or pin the control again",
             "$.control",
         )
-    for index, treatment in enumerate(experiment.treatments):
-        runtime, expected = treatment.model.runtime, pinned.runtime
-        if (runtime.engine, runtime.packages) != (expected.engine, expected.packages):
-            raise FormatError(
-                f"{treatment.variant} runs on {libraries(treatment.model)}, expected {libraries(pinned)}, which "
-                "model.lock pins: one package has one set of libraries",
-                f"$.treatments[{index}].runtime",
-            )
+
+
+def check_libraries(model: Description, pinned: Description, path: str) -> None:
+    """Raise FormatError unless a version beside the pinned one has its libraries. `path` is that of its runtime."""
+    runtime, expected = model.runtime, pinned.runtime
+    if (runtime.engine, runtime.packages) != (expected.engine, expected.packages):
+        raise FormatError(
+            f"{model.name}:{model.version} runs on {libraries(model)}, expected {libraries(pinned)}, which model.lock "
+            "pins: one package has one set of libraries",
+            path,
+        )
 
 
 def libraries(model: Description) -> str:

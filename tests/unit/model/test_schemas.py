@@ -25,6 +25,7 @@ from pilotlight.model.json_document import Node, read_json
 from pilotlight.model.lock import read_lock, write_lock
 from pilotlight.model.signature import Input, Output, Signature, read_signature, write_signature
 from pilotlight.model.tensor import DATATYPES, FP32, Datatype
+from pilotlight.shadow.lock import read_shadow, write_shadow
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.registry.manifest import Alias, Manifest, read_alias, read_manifest, write_alias, write_manifest
 from properties import given, settings, st
@@ -103,6 +104,7 @@ FORMATS_BY_NAME = {
     "experiment": Format(
         "experiment.schema.json", read_experiment, tuple(map(write_experiment, descriptions.experiments()))
     ),
+    "shadow": Format("shadow.schema.json", read_shadow, tuple(map(write_shadow, descriptions.shadows()))),
     "reference": Format(
         "reference.schema.json",
         lambda content: read_reference(content, descriptions.CLASSIFIER),
@@ -192,6 +194,8 @@ def own_places(name: str, number: int, document: dict[str, object]) -> Iterator[
             skipped = len(path) > 1 and of_another and path[0] != "signer"
             if name == "experiment":
                 skipped = path[:1] == ("treatments",) and len(path) > 3 and path[2] != "buckets"
+            if name == "shadow":
+                skipped = path[:1] == ("model",) and len(path) > 2
         if not skipped:
             yield path
 
@@ -348,7 +352,7 @@ def test_a_line_break_after_a_name_is_refused() -> None:
         read_alias(b'{"format": 1, "alias": "production\\n", "version": 1}')
 
 
-@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias", "experiment", "reference"])
+@pytest.mark.parametrize("name", ["lock", "manifest", "golden", "alias", "experiment", "shadow", "reference"])
 def test_another_format_is_named_before_its_unknown_fields(name: str) -> None:
     format_ = FORMATS_BY_NAME[name]
     document = {**format_.documents[0], "format": 2, "checksum": "new in format 2"}
@@ -396,11 +400,13 @@ def test_the_schema_asks_of_each_engine_for_the_packages_of_the_table() -> None:
     assert asked == {engine.name: set(engine.packages) for engine in ENGINES.values()}
 
 
-@pytest.mark.parametrize("name", ["lock.schema.json", "manifest.schema.json", "experiment.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["lock.schema.json", "manifest.schema.json", "experiment.schema.json", "shadow.schema.json"]
+)
 def test_the_schema_gives_each_format_the_runtime_and_engines_of_the_table(name: str) -> None:
     found: dict[str, tuple[object, ...]] = {}
-    document = schema(name)
-    for rule in document.get("allOf") or document["$defs"]["treatment"]["allOf"]:
+    document, part = schema(name), "treatment" if name.startswith("experiment") else "model"
+    for rule in document.get("allOf") or document.get("$defs", document["properties"])[part]["allOf"]:
         formats = rule["if"]["properties"]["artifact"]["properties"]["format"]["enum"]
         runtime = rule["then"]["properties"]["runtime"]["properties"]
         optional = runtime.get("session", True), runtime.get("methods", True)
