@@ -45,8 +45,8 @@ class Platform:
     phase, in seconds. `started` is when the process began, on `time.monotonic`'s clock. `forks`: the process is forked
     after the start, and its children serve. `machine` looks at the machine as it is now. `primes`: the start includes a
     first prediction. `scores_records`: results have to go somewhere, and a start without a destination fails.
-    `feature_stores` opens a store of features by its scheme. `lasts` lets a shadow work after an answer, on a platform
-    that stops processes then.
+    `feature_stores` opens a store of features by its scheme. `lasts` lets work go on after an answer, on a platform
+    that stops processes then. `device` runs the model: `cuda`, or nothing or `cpu`.
     """
 
     folder: Path
@@ -60,6 +60,7 @@ class Platform:
     scores_records: bool = False
     feature_stores: Mapping[str, OpenFeatures] = EMPTY
     lasts: Callable[[Service, Shadow], None] | None = None
+    device: str = ""
 
 
 def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service, Loader]:
@@ -101,6 +102,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
         forks=platform.forks,
         machine=machine,
         golden=golden if platform.primes else None,
+        device=platform.device,
     )
     loader = Loader(plan, report, phases, platform.started)
     if model.runtime.name == "onnx" and threading.active_count() == 1:  # a pickled model runs code of others

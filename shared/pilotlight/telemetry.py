@@ -17,7 +17,8 @@ class ColdStart:
 
     `state` is `ready`, `waiting` (it may work later) or `failed` (it never will). `phases_ms` are milliseconds; phases
     overlap, so they need not add up to `total`. `fetched_bytes` came from the store. `trace` is as in `Served`, of the
-    request that started the attempt. `variant` is the treatment of an experiment that was loaded, else empty.
+    request that started the attempt. `variant` is the treatment of an experiment that was loaded, else empty. `device`
+    runs the model, where there was a choice.
     """
 
     state: str
@@ -29,6 +30,7 @@ class ColdStart:
     error: str = ""
     trace: Mapping[str, object] = EMPTY
     variant: str = ""
+    device: str = ""
 
 
 # Routes of the protocols that only report whether the server is alive or the model is ready.
@@ -139,7 +141,7 @@ def fields(record: Record) -> dict[str, object]:
             "fetched_bytes": record.fetched_bytes,
             "attempts": record.attempts,
         }
-        texts = {"variant": record.variant, "error": record.error}
+        texts = {"variant": record.variant, "device": record.device, "error": record.error}
         return line | {name: text for name, text in texts.items() if text} | dict(record.trace)
     if isinstance(record, Scored):
         names = (

@@ -256,6 +256,36 @@ def test_a_library_that_the_model_and_the_framework_pin_differently_is_named(che
         requirements("gcp", checkout / "model.lock")
 
 
+def test_on_a_gpu_the_same_server_has_the_librarys_wheel_for_cuda(tmp_path: Path) -> None:
+    server, gpu = (
+        staging.build("container", LOCK, tmp_path / function, quiet, function=function).folder
+        for function in ("predict", "gpu")
+    )
+    usual, cuda = (pins((folder / "requirements.txt").read_text()) for folder in (server, gpu))
+    own = cuda.keys() - usual.keys()
+    assert usual.keys() - cuda.keys() == {"onnxruntime"}
+    assert cuda.pop("onnxruntime-gpu") == usual.pop("onnxruntime")
+    assert all(name.startswith("nvidia-") for name in own - {"onnxruntime-gpu"})
+    assert {name: version for name, version in cuda.items() if name in usual} == usual
+    assert {path.name for path in gpu.iterdir()} == {path.name for path in server.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("onnxruntime-c", "onnxruntime-python", "engine onnxruntime-python, expected onnxruntime-c"),
+        (r'"onnxruntime": "[\d.]+"', '"onnxruntime": "1.30.0"', r"onnxruntime 1\.30\.0, expected 1\.\d+\.\d+"),
+    ],
+)
+def test_a_model_that_no_gpu_runs_is_refused_with_the_reason(old: str, new: str, message: str, checkout: Path) -> None:
+    lock = checkout / "model.lock"
+    text, count = re.subn(old, new, lock.read_text())
+    assert count
+    lock.write_text(text)
+    with pytest.raises(staging.BuildError, match=message):
+        requirements("container", lock, "gpu")
+
+
 def test_what_does_not_compile_ends_the_build_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def broken(:\n")
     if not interpreter():

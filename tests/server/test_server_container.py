@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import zlib
@@ -30,6 +31,9 @@ from waiting import wait_until
 GRPC = {"PILOTLIGHT_SERVER_GRPC_PORT": "8081"}
 VOLUME = f"--volume={SAMPLE / 'store'}:/store:ro"
 STORE = {"PILOTLIGHT_STORE": "file:///store"}
+
+# The package for the image's target gpu. That of the function gpu, with CUDA, is 2.65 GB and takes minutes.
+FOR_GPU = os.environ.get("GPU_TEST_FUNCTION", "predict")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,27 @@ def test_a_registry_counts_at_most_120_mb(built: Built) -> None:
         while read := save.stdout.read(1 << 20):
             size += len(compressor.compress(read))
     assert 50_000_000 <= size + len(compressor.flush()) <= 120_000_000, size
+
+
+def test_for_a_gpu_it_serves_on_the_processor_where_there_is_none(tmp_path: Path) -> None:
+    provider = tmp_path / "provider"
+    provider.touch()
+    site = "/venv/lib/python3.13/site-packages"
+    as_if_installed = f"--volume={provider}:{site}/onnxruntime/capi/libonnxruntime_providers_cuda.so:ro"
+    more = [as_if_installed] if FOR_GPU == "predict" else []
+    with (
+        sample_image(tmp_path / "package", "gpu", FOR_GPU) as built,
+        running(built.image, STORE, VOLUME, *more) as container,
+    ):
+        container.wait_until_ready()
+        assert send(container.url, *sample_request()).document["prediction"] == "malignant"
+        warning, start = (json.loads(line) for line in container.log.splitlines()[:2])
+        assert "the model runs on the processor, since no GPU can be used: " in warning["message"]
+        assert (start["state"], start["device"]) == ("ready", "cpu")
+        gpu = 'pilotlight_gpu{model="breast-cancer",version="1"} 0.0'
+        assert gpu in requests.get(f"{container.url}/metrics", timeout=60).text
+        look = "import json, os; print(json.dumps([*map(os.path.isdir, os.environ['LD_LIBRARY_PATH'].split(':'))]))"
+        assert all(container.ask(look)) or FOR_GPU == "predict"
 
 
 def test_the_quota_of_its_control_group_counts_and_sigterm_ends_it_in_order(built: Built) -> None:

@@ -138,9 +138,11 @@ paths = ["", *(route.path for route in ROUTES), *("/inference.GRPCInferenceServi
 for path, (code, status, rows) in product(paths, refusals):
     metrics.count(Served("id", "POST", path, status, 1.0, "model", 1, rows=rows, code=code))
 phases = "import lock fetch runtime load prime reload total".split()
-metrics.count(ColdStart("ready", "model", 1, dict.fromkeys(phases, 1.0), 0, 1))
+metrics.count(ColdStart("ready", "model", 1, dict.fromkeys(phases, 1.0), 0, 1, device="cuda"))
 metrics.ran("model", 1, 1, [0.1], 1)
-print(sum(not line.startswith(b"#") for line in exposition("")[1].splitlines()))
+lines = exposition("")[1].decode().splitlines()
+print(sum(not line.startswith("#") for line in lines))
+print(*(line for line in lines if line.startswith("pilotlight_gpu")))
 """
 
 
@@ -153,7 +155,9 @@ def test_whatever_is_requested_there_are_at_most_200_series(tmp_path: Path) -> N
         [sys.executable, "-c", WORST], env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert 100 < int(done.stdout) <= 200, done.stdout
+    count, gpu = done.stdout.splitlines()
+    assert 100 < int(count) <= 200, count
+    assert gpu == 'pilotlight_gpu{model="model",version="1"} 1.0'
 
 
 def test_the_names_are_those_of_the_reference_and_follow_the_rules_of_prometheus(

@@ -86,10 +86,11 @@ class Built:
 
 
 @contextmanager
-def sample_image(folder: Path, target: str = "") -> Iterator[Built]:
+def sample_image(folder: Path, target: str = "", function: str = "") -> Iterator[Built]:
     """Build an image of the sample, with a hidden file in its package; skip the test where that is not possible.
 
     `target` is one of functions/container/Dockerfile; without it, the image is that of the function on Google Cloud.
+    `function` is what is packaged for it, if not the function of that name.
     """
     base, missing = python_base()
     if missing:
@@ -99,7 +100,7 @@ def sample_image(folder: Path, target: str = "") -> Iterator[Built]:
     except ContainerError as error:
         pytest.skip(str(error))
     package = folder / "package"
-    function = "predict" if target in ("", "server") else target
+    function = function or ("predict" if target in ("", "server") else target)
     build("container" if target else "gcp", LOCK, package, lambda _: None, function=function)
     (package / ".env").write_text("SECRET=1")
     image = f"pilotlight-test-{secrets.token_hex(4)}:1"

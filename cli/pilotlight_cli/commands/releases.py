@@ -167,7 +167,7 @@ def build(
         typer.Option(
             "--function",
             help="Function to package: predict or records; on AWS batch, hooks, judge, authorizer; in a container "
-            "batch, kafka.",
+            "batch, gpu, kafka.",
         ),
     ] = "predict",
     out: Annotated[

@@ -32,7 +32,7 @@ CLIENT_LOCK = FUNCTIONS / "gcp" / "client" / "requirements.lock"
 # The locks of functions that need packages of their own.
 FUNCTION_LOCKS = tuple(
     FUNCTIONS / place / "requirements.lock"
-    for place in ("aws/batch", "container/batch", "container/kafka", "container/server")
+    for place in ("aws/batch", "container/batch", "container/gpu", "container/kafka", "container/server")
 )
 
 # Nothing of the machine may get into the file: no index host, no path, no configuration of the working directory.

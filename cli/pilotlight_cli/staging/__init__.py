@@ -23,6 +23,7 @@ from pilotlight_cli.staging.libraries import divided, install, requirements
 from pilotlight_cli.staging.package import MAX_BYTES, BuildError, Package, measure, normalise
 from pilotlight_cli.staging.sources import (
     CONTAINER,
+    GPU,
     LOOKS_UP,
     PREDICT,
     RECORDS,
@@ -54,14 +55,15 @@ def build(
     engine that needs no more, which a package for Google Cloud holds. `client` adds Google's client there. `limit` is
     the size in bytes that AWS accepts. Raise BuildError, FormatError, LockMismatch or SignatureRefused.
     """
-    check_replaceable(out, cloud, function)
+    sources = PREDICT if (cloud, function) == (CONTAINER, GPU) else function
+    check_replaceable(out, cloud, sources)
     staged = out.with_name(f".{out.name}.{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     try:
-        if function in WITH_MODEL:
-            _check(lock, function)
-        stage_sources(cloud, lock, staged, function)
-        if function in WITH_MODEL:
+        if sources in WITH_MODEL:
+            _check(lock, sources)
+        stage_sources(cloud, lock, staged, sources)
+        if sources in WITH_MODEL:
             _add_libraries(cloud, lock, staged, architecture, function=function, client=client, say=say)
         bytecode = compile_all(staged, say) if cloud == "aws" else ""
         normalise(staged)

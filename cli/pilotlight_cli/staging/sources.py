@@ -25,8 +25,9 @@ WITH_MODEL = (PREDICT, RECORDS, KAFKA, BATCH)
 LOOKS_UP = (PREDICT, RECORDS, KAFKA)  # whose instances are objects, in which features may be missing
 
 # What runs in a container, which reaches the stores of both clouds by the modules of their predict functions, and a
-# job's objects in S3 by those of AWS's function for it; its own function for requests is the server.
-CONTAINER = "container"
+# job's objects in S3 by those of AWS's function for it; its own function for requests is the server, which for a GPU
+# has other libraries.
+CONTAINER, GPU = "container", "gpu"
 _SERVER, _SHARED = "server", ("common", "grpc")
 
 _NOT_SOURCES = shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", "*.proto", "requirements.in", REQUIREMENTS, ".*")

@@ -11,7 +11,7 @@ from pathlib import Path
 from pilotlight.model.formats import ENGINES, LIBRARIES, Engine
 from pilotlight.model.lock import load_lock
 
-_MODULES = (*(library.module for library in LIBRARIES.values()), "pyarrow")
+_MODULES = (*(library.module for library in LIBRARIES.values()), "nvidia", "pyarrow")
 
 # A client of remote tables, in libraries that pyarrow opens only for it.
 _REMOTE = ("*arrow_flight*", "*arrow_python_flight*", "_flight*")
@@ -29,6 +29,10 @@ _TOOLS = frozenset(("backend", "datasets", "quantization", "tools", "transformer
 _SOURCES = frozenset(
     (".pyi", ".pyx", ".pxd", ".pxi", ".tp", ".h", ".hpp", ".c", ".cpp", ".f", ".f90", ".build", ".a", ".lib")
 )
+
+# What the library opens to use a GPU, where its wheel can; any wheel has the first.
+_BRIDGE = "onnxruntime/capi/libonnxruntime_providers_shared.so"
+_GPU = "onnxruntime/capi/libonnxruntime_providers_cuda.so"
 
 # A binding that links the library, as one of another version might, names it; then the library stays.
 _BINDING = "onnxruntime_pybind11_state*.so"
@@ -73,6 +77,8 @@ def _is_superfluous(path: Path) -> bool:
 
 def _keep_only(folder: Path, engine: Engine) -> None:
     kept = set(folder.glob(engine.only))
+    if (gpu := folder / _GPU).exists():
+        kept |= {gpu, folder / _BRIDGE}
     for package in engine.packages:
         for path in _files(folder / LIBRARIES[package].module):
             if path not in kept and not {path.name, path.suffix} & _NOTICES:

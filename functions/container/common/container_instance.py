@@ -24,9 +24,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def platform(
-    started: float, reporter: Callable[[str, str], Report] = cloud_logging.reporter, *, forks: bool = False
+    started: float,
+    reporter: Callable[[str, str], Report] = cloud_logging.reporter,
+    *,
+    forks: bool = False,
+    device: str = "",
 ) -> Platform:
-    """Describe this container. `started` is when its process began, on the monotonic clock."""
+    """Describe this container. `started` is when its process began, on the monotonic clock; see Platform."""
     return Platform(
         folder=Path(__file__).parent,
         stores={"s3": _s3_store, "gs": _gcs_store},
@@ -36,6 +40,7 @@ def platform(
         forks=forks,
         machine=here,
         feature_stores={"dynamodb": _dynamodb},
+        device=device,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import cloud_logging
 import server_batching
+import server_device
 import server_metrics
 import server_run
 from container_instance import end_at_once, fail, platform
@@ -36,8 +37,10 @@ def main() -> NoReturn:
     """Serve until SIGTERM. Exit with 1, after a line in the log, if it cannot start."""
     end_at_once()
     try:
-        settings = take_settings(os.environ, here().processors)
+        settings = take_settings(os.environ, here().processors, server_device.find)
         _log_to(settings.log_file)
+        if settings.device.refusal:
+            cloud_logging.warn(f"the model runs on the processor, since no GPU can be used: {settings.device.refusal}")
         listener = _bound(settings.host, settings.port)
         reserved = _reserved(settings)
     except SettingsError as error:
@@ -45,7 +48,12 @@ def main() -> NoReturn:
     metrics = server_metrics.open_metrics(os.environ)
     try:
         service, loader = boot(
-            platform(_STARTED, server_metrics.counting(metrics, cloud_logging.reporter), forks=settings.workers > 1),
+            platform(
+                _STARTED,
+                server_metrics.counting(metrics, cloud_logging.reporter),
+                forks=settings.workers > 1,
+                device=settings.device.name,
+            ),
             os.environ,
         )
     except PilotlightError:  # `boot` has written its line

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pilotlight.frozen import dataclass
 from pilotlight.telemetry import ColdStart, Record, Report, Served
+from server_device import GPU
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -43,6 +44,7 @@ class Metrics:
     rows: Counter
     out_of_range: Counter
     start: Gauge
+    gpu: Gauge
     batch: Histogram
     waited: Histogram
     queue: Histogram
@@ -53,6 +55,7 @@ class Metrics:
         if isinstance(record, ColdStart):
             for phase, took in record.phases_ms.items():
                 self.start.labels(record.model_name, record.model_version, phase).set(took / 1000)
+            self.gpu.labels(record.model_name, record.model_version).set(record.device == GPU)
         elif isinstance(record, Served) and not record.is_probe:
             model = record.model_name, record.model_version
             if record.route.startswith(_GRPC):
@@ -91,6 +94,7 @@ def open_metrics(environ: MutableMapping[str, str]) -> Metrics:
         Counter("pilotlight_rows", "Rows predicted.", _MODEL),
         Counter("pilotlight_out_of_range", "Rows with an output outside of the published range.", _MODEL),
         Gauge("pilotlight_start_seconds", "Phases of the start.", (*_MODEL, "phase"), multiprocess_mode="mostrecent"),
+        Gauge("pilotlight_gpu", "1 where the model runs on a GPU.", _MODEL, multiprocess_mode="mostrecent"),
         Histogram("pilotlight_batch_rows", "Rows that ran together.", _MODEL, buckets=_ROWS),
         Histogram("pilotlight_batch_wait_seconds", "Time that a request waited to run.", _MODEL, buckets=_BUCKETS),
         Histogram("pilotlight_batch_queue", "Requests that waited as a run began.", _MODEL, buckets=_ROWS[:8]),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from pilotlight.errors import SettingsError
 from pilotlight.frozen import dataclass
 from pilotlight.settings import PREFIX, Setting
+from server_device import Device
 
 _SERVER = f"{PREFIX}SERVER_"
 _THREADS = f"{PREFIX}THREADS"
@@ -51,13 +52,23 @@ SERVER_SETTINGS = (
         lambda value: _is_whole(value, _MAX_WAIT_MS),
         f"a whole number from 1 to {_MAX_WAIT_MS}",
     ),
+    Setting(
+        "SERVER_DEVICE",
+        "what runs the model",
+        "",
+        ("", "cpu", "cuda").__contains__,
+        "cpu or cuda, or nothing",
+    ),
     Setting("SERVER_LOG_FILE", "the file to log to, a numbered one for each process", "", lambda _: True, "a path"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """The values of SERVER_SETTINGS, and PORT. `batch` is in rows, `wait` in seconds. No `grpc_port` is no gRPC."""
+    """The values of SERVER_SETTINGS, and PORT. `batch` is in rows, `wait` in seconds. No `grpc_port` is no gRPC.
+
+    `device` is what was found for the setting.
+    """
 
     host: str
     port: int
@@ -65,28 +76,37 @@ class ServerSettings:
     workers: int
     batch: int
     wait: float
+    device: Device
     log_file: str
 
 
-def take_settings(environ: MutableMapping[str, str], processors: int) -> ServerSettings:
+def take_settings(
+    environ: MutableMapping[str, str], processors: int, find_device: Callable[[str], Device]
+) -> ServerSettings:
     """Return the settings in `environ`, on a machine with so many processors, and remove them from it.
 
     Without a number of its own there is a worker for each processor, and a prediction has its share of the processors.
-    Raise SettingsError for an unknown variable or a malformed value.
+    `find_device` finds what the setting of that name wants; a GPU has one worker, since a process that is forked from
+    one that uses it cannot. Raise SettingsError for an unknown variable or a malformed value.
     """
     found = {name: environ.pop(name) for name in sorted(environ) if name.startswith(_SERVER)}
     known = [setting.variable for setting in SERVER_SETTINGS]
     unknown = next((name for name in found if name not in known), None)
     if unknown is not None:
         raise SettingsError(f"unknown setting {unknown}, expected one of {', '.join(known)}")
-    host, http_port, grpc_port, given, batch, wait_ms, log_file = (
+    host, http_port, grpc_port, given, batch, wait_ms, wanted, log_file = (
         _value(setting, found) for setting in SERVER_SETTINGS
     )
     port = int(http_port) if http_port else _port(environ)
-    workers = int(given or processors)
+    device = find_device(wanted)
+    if device.is_gpu and given not in ("", "1"):
+        raise SettingsError(
+            f"{_SERVER}WORKERS is {given}; expected 1 on a GPU, or nothing: {_SERVER}BATCH has it run requests together"
+        )
+    workers = 1 if device.is_gpu else int(given or processors)
     environ[_THREADS] = environ.get(_THREADS) or str(max(1, processors // workers))
     grpc = int(grpc_port) if grpc_port else None
-    return ServerSettings(host, port, grpc, workers, int(batch), int(wait_ms) / 1000, log_file)
+    return ServerSettings(host, port, grpc, workers, int(batch), int(wait_ms) / 1000, device, log_file)
 
 
 def _value(setting: Setting, environ: Mapping[str, str]) -> str:

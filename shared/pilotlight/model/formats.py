@@ -35,7 +35,7 @@ class Engine:
 
     `only` is a pattern for the files of the packages that the engine opens; a package on AWS then holds no others, and
     none of what the packages require. `without` is a pattern for files that it does not open. `forks`: what it loaded
-    outlives a fork, threads of a session included.
+    outlives a fork, threads of a session included. `accelerates`: it can run on a GPU.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Engine:
     only: str = ""
     without: str = ""
     forks: bool = True
+    accelerates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ _C_LIBRARY = "onnxruntime/capi/libonnxruntime.so*"
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("onnxruntime-c", "onnx.c_api", ("onnxruntime",), 40_000_000, only=_C_LIBRARY),
+        Engine("onnxruntime-c", "onnx.c_api", ("onnxruntime",), 40_000_000, only=_C_LIBRARY, accelerates=True),
         # The binding passes tensors as numpy's arrays, which have no BF16. It has the library within itself.
         Engine(
             "onnxruntime-python",

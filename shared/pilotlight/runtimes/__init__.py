@@ -29,19 +29,20 @@ class Model(Protocol):
         ...
 
 
-def load(model: Description, folder: Path, threads: int, *, forks: bool = False) -> Model:
+def load(model: Description, folder: Path, threads: int, *, forks: bool = False, device: str = "") -> Model:
     """Load the model whose verified files are in `folder`.
 
-    One prediction may use `threads` threads. `forks`: this process may be forked before the first one. Raise
-    ModelError, or the library's own error, if the files cannot be served; another try would not help.
+    One prediction may use `threads` threads. `forks`: this process may be forked before the first one. `device`: `cuda`
+    is the first GPU, for an engine that can use one; any other text is the processor. Raise ModelError, or the
+    library's own error, if the files cannot be served; another try would not help.
     """
     try:
-        return _load(model, folder, threads, forks=forks)
+        return _load(model, folder, threads, forks=forks, device=device)
     except SystemExit as error:  # it would end the loading thread without a report
         raise ModelError(f"a library that the model needs exited the process while it was loading ({error})") from error
 
 
-def _load(model: Description, folder: Path, threads: int, *, forks: bool) -> Model:
+def _load(model: Description, folder: Path, threads: int, *, forks: bool, device: str) -> Model:
     engine = model.runtime.engine
     if engine not in ENGINES:
         raise ModelError(f"the lock names the engine {engine!r}, expected one of {', '.join(ENGINES)}")
@@ -50,9 +51,14 @@ def _load(model: Description, folder: Path, threads: int, *, forks: bool) -> Mod
             f"the model has {', '.join(lacking)} inputs or outputs, which the engine {engine} does not support; pin it "
             "again without --engine"
         )
-    late = {"late": True} if forks and ENGINES[engine].forks and FORMATS[model.format].has_session else {}
-    loaded: Model = _module(engine).load(model, folder, threads, **late)
+    more: dict[str, object] = {"late": True} if forks and _starts_threads_late(model) else {}
+    more |= {"device": device} if device and ENGINES[engine].accelerates else {}
+    loaded: Model = _module(engine).load(model, folder, threads, **more)
     return loaded
+
+
+def _starts_threads_late(model: Description) -> bool:
+    return ENGINES[model.runtime.engine].forks and FORMATS[model.format].has_session
 
 
 def preload(model: Description) -> None:

@@ -40,7 +40,7 @@ class Plan:
     """What a cold start needs. `clock` is a monotonic clock and `sleep` waits on it, both in seconds.
 
     `forks`: after the start this process is forked, and its children serve. `golden` is the file with the sample for a
-    first prediction at the end of the start, or None for a start without one.
+    first prediction at the end of the start, or None for a start without one. `device` is as `runtimes.load` has it.
     """
 
     model: Description
@@ -52,6 +52,7 @@ class Plan:
     forks: bool = False
     machine: Machine = Machine()
     golden: Path | None = None
+    device: str = ""
 
 
 class _Counts:
@@ -243,7 +244,8 @@ class Loader:
                 self._plan.sleep(pause)
 
     def _load(self) -> Model:
-        return runtimes.load(self._plan.model, self._plan.folder, self._plan.threads, forks=self._plan.forks)
+        plan = self._plan
+        return runtimes.load(plan.model, plan.folder, plan.threads, forks=plan.forks, device=plan.device)
 
     def _prime(self, model: Model) -> None:
         """Make a first prediction, in the init phase alone: after it a request waits, and makes the first itself."""
@@ -285,6 +287,7 @@ class Loader:
             attempts=counts.tries,
             error="" if self._error is None else _text(self._error),
             trace=trace,
+            device=self._plan.device,
         )
 
 

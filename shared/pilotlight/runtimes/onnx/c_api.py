@@ -107,10 +107,10 @@ class Run:
         self._api.run_options_set_terminate(self._options)
 
 
-def load(model: Description, folder: Path, threads: int, *, late: bool = False) -> OnnxCModel:
+def load(model: Description, folder: Path, threads: int, *, late: bool = False, device: str = "") -> OnnxCModel:
     """Load `files[0]`, which may keep tensors in the other files, into a session.
 
-    `late`: its threads start with its first run.
+    `late`: its threads start with its first run. `device`: as `runtimes.load` has it.
 
     Raises RuntimeMismatch, ModelError if the file cannot be loaded or does not match the signature, or OrtError.
     """
@@ -120,7 +120,7 @@ def load(model: Description, folder: Path, threads: int, *, late: bool = False) 
     with ExitStack() as stack:
         memory = Memory(api)
         stack.callback(api.release_memory_info, memory.info)
-        options = _options(api, stack, model.runtime.session, threads, model.format)
+        options = _options(api, stack, model.runtime.session, threads, model.format, device=device)
         threads_later = _threads_later(api, stack, options) if late and threads > 1 else None
         session = _open(api, stack, folder / model.files[0].name, options)
         nodes = Nodes(api, memory, session)
@@ -150,14 +150,14 @@ def _threads_later(api: Api, stack: ExitStack, options: c_void_p) -> LateThreads
     return threads
 
 
-def preload(packages: Mapping[str, str]) -> None:
+def preload(packages: Mapping[str, str], device: str = "") -> None:
     """Do the one-time work of a process's first session, before there is a file to load.
 
     Raises RuntimeMismatch or OrtError.
     """
     api = library(packages)
     with ExitStack() as stack:
-        options = _options(api, stack, DEFAULT_SESSION, threads=1)
+        options = _options(api, stack, DEFAULT_SESSION, threads=1, device=device)
         size = c_size_t(len(SMALLEST))
         _create(
             api,
@@ -179,7 +179,9 @@ def _open(api: Api, stack: ExitStack, path: Path, options: c_void_p) -> c_void_p
         raise load_error(path.name, error, api.version) from error
 
 
-def _options(api: Api, stack: ExitStack, session: Session, threads: int, artifact_format: str = "onnx") -> c_void_p:
+def _options(
+    api: Api, stack: ExitStack, session: Session, threads: int, artifact_format: str = "onnx", *, device: str
+) -> c_void_p:
     options = _create(api, stack, api.release_session_options, api.create_session_options)
     api.check(api.set_intra_op_num_threads(options, c_int(threads)))
     api.check(api.set_inter_op_num_threads(options, c_int(1)))
@@ -190,6 +192,10 @@ def _options(api: Api, stack: ExitStack, session: Session, threads: int, artifac
         api.check(api.set_session_graph_optimization_level(options, _NO_OPTIMIZATION))
     if not session.prepacking:
         api.check(api.add_session_config_entry(options, b"session.disable_prepacking", b"1"))
+    if device == "cuda":
+        from pilotlight.runtimes.onnx import cuda  # noqa: PLC0415 - few machines have a GPU
+
+        cuda.append(api, options)
     return options
 
 

@@ -149,7 +149,7 @@ def library(packages: Mapping[str, str]) -> Api:
     created.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
-    path = next(_candidates(), None)
+    path = library_path()
     if path is None:
         raise RuntimeMismatch(
             f"cannot find the library {_FOLDER / _PATTERNS[0]} of onnxruntime {packages.get('onnxruntime', '')} in any "
@@ -173,6 +173,11 @@ def _base(path: str) -> _Base:
 
 
 _api = cache(Api)  # the table never moves, and nothing closes the library
+
+
+def library_path() -> Path | None:
+    """Return the library in the first folder of sys.path that has one."""
+    return next(_candidates(), None)
 
 
 def _candidates() -> Iterator[Path]:

@@ -58,3 +58,10 @@ def test_of_onnxruntime_the_library_and_its_licence_stay_where_the_c_api_serves(
     gone = {BINDING, PROVIDERS, "onnxruntime/__init__.py", "onnxruntime/tools/x.py", "onnxruntime/backend/y.so"}
     assert left(tmp_path, *kept, *gone, engine="onnxruntime-c") == kept
     assert not (tmp_path / "onnxruntime/tools").exists()
+
+
+def test_what_a_gpu_needs_stays_where_the_wheel_has_it(tmp_path: Path) -> None:
+    provider = "onnxruntime/capi/libonnxruntime_providers_cuda.so"
+    kept = {C_LIBRARY, PROVIDERS, provider, "nvidia/cu13/lib/libcudart.so.13"}
+    gone = {BINDING, "onnxruntime/capi/libonnxruntime_providers_tensorrt.so", "nvidia/cu13/include/cuda.h"}
+    assert left(tmp_path, *kept, *gone, engine="onnxruntime-c") == kept
