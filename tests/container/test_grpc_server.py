@@ -397,8 +397,11 @@ def test_the_committed_code_is_what_the_protocol_file_generates(tmp_path: Path) 
 
 
 def test_a_line_of_the_log_is_that_of_http(server: Serving, client: Client) -> None:
-    client.call("ModelInfer", good(), metadata=(("x-request-id", "logged"),))
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    sent = ("x-request-id", "logged"), ("traceparent", f"00-{trace}-{span}-01")
+    client.call("ModelInfer", good(), metadata=sent)
     wait_until(lambda: any(each["request_id"] == "logged" for each in server.runtime.log.events("request")), PATIENCE)
     (line,) = [each for each in server.runtime.log.events("request") if each["request_id"] == "logged"]
     assert (line["route"], line["status"], line["rows"]) == (f"/{NAME}/ModelInfer", 200, 1)
     assert json.dumps(line["model_name"]) == '"echo"'
+    assert (line["trace_id"], line["span_id"], line["trace_flags"]) == (trace, span, "01")

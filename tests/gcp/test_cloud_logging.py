@@ -42,7 +42,6 @@ def test_what_goes_on_all_the_same_is_a_warning(capsys: pytest.CaptureFixture[st
     [
         ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, "b7ad6b7169203331", True),
         ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-00"}, "b7ad6b7169203331", False),
-        ({"traceparent": f"cc-{TRACE}-b7ad6b7169203331-03-what-will-be"}, "b7ad6b7169203331", True),
         ({"x-cloud-trace-context": f"{TRACE}/74;o=1"}, "000000000000004a", True),
         ({"x-cloud-trace-context": f"{TRACE}/18446744073709551615;o=0"}, "ffffffffffffffff", False),
         ({"x-cloud-trace-context": TRACE.upper()}, None, False),
@@ -61,7 +60,9 @@ def test_a_line_joins_its_requests_trace(headers: dict[str, str], span: str | No
     if span is not None:
         expected["logging.googleapis.com/spanId"] = span
     expected["logging.googleapis.com/trace_sampled"] = sampled
-    assert cloud_logging.trace_fields(headers, {}) == expected
+    assert cloud_logging.trace_fields(headers, {"K_SERVICE": "predict"}) == expected
+    named = {"trace_id": TRACE, **({} if span is None else {"span_id": span}), "trace_flags": f"{sampled:02x}"}
+    assert cloud_logging.trace_fields(headers, {}) == expected | named
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_trace_names_its_project_where_that_is_known() -> None:
     [
         {},
         {"traceparent": "nonsense"},
-        {"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"},
+        {"traceparent": f"00-{TRACE}-{'0' * 16}-01"},
         {"x-cloud-trace-context": ""},
         {"x-cloud-trace-context": f"{TRACE}\n"},
         {"x-cloud-trace-context": "105445aa"},

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "judging": set(),
     "telemetry": {"settings"},
     "summaries": {"telemetry"},
+    "tracing": set(),
     "model": set(),
     "codec": {"model"},
     "fetch": {"model"},

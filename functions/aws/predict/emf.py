@@ -63,25 +63,22 @@ def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict
 
     X-Ray's trace is Lambda's own, or the caller's where Lambda has none. A trace in W3C's header is another one:
     https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
-    https://www.w3.org/TR/trace-context/#traceparent-header
+    It has the names that OpenTelemetry gives them in lines of JSON:
+    https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
     Callers may send anything; a value of another form is ignored.
     """
     line: dict[str, object] = {}
     for part in str(environ.get("_X_AMZN_TRACE_ID") or headers.get("x-amzn-trace-id")).split(";"):
         name, _, root = part.strip().partition("=")
         version, *ids = root.split("-")
-        if name == "Root" and version == "1" and [len(one) for one in ids] == [8, 24] and _is_hex("".join(ids)):
+        if name == "Root" and version == "1" and [len(one) for one in ids] == [8, 24] and _HEX.issuperset("".join(ids)):
             line["xray_trace_id"] = root
-    version, *ids = str(headers.get("traceparent")).split("-")
-    if [len(one) for one in (version, *ids[:3])] == [2, 32, 16, 2] and _is_hex(version, *ids[:3]):
-        trace, span = ids[:2]
-        if trace.strip("0") and span.strip("0"):
-            line |= {"trace_id": trace, "span_id": span}
+    if "traceparent" in headers:
+        from pilotlight.tracing.context import read_traceparent  # noqa: PLC0415 - few callers send it
+
+        if context := read_traceparent(headers["traceparent"]):
+            line |= {"trace_id": context.trace, "span_id": context.span, "trace_flags": context.flags}
     return line
-
-
-def _is_hex(*texts: str) -> bool:
-    return _HEX.issuperset("".join(texts))
 
 
 def to_line(record: Record, namespace: str, now: float) -> dict[str, object]:

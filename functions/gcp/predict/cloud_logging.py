@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pilotlight.codec.encode import to_json
 from pilotlight.telemetry import Record, Report, fields, is_written, level
 
-# https://www.w3.org/TR/trace-context/#traceparent-header, and Google's own older header: TRACE/SPAN;o=SAMPLED, with the
-# span in decimal. Callers may send anything; a value of another form is ignored.
-_W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+# Google's own header, which is older than W3C's: TRACE/SPAN;o=SAMPLED, with the span in decimal. Callers may send
+# anything; a value of another form is ignored.
 _GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/(\d{1,20}))?(?:;o=(\d))?", re.ASCII)
 _ZEROS = re.compile("0+")
 
@@ -49,13 +48,19 @@ def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict
 
     Cloud Logging accepts a trace's bare id, and in its older form one that names the project. A function of the second
     generation can learn its project only by a request to the metadata server: it is named only if
-    GOOGLE_CLOUD_PROJECT is set.
+    GOOGLE_CLOUD_PROJECT is set. Outside of Cloud Run lines may go anywhere, and have the names of OpenTelemetry too:
+    https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
     """
     line: dict[str, object] = {}
     if _EXECUTION_ID.fullmatch(execution := headers.get("function-execution-id", "")):
         line["logging.googleapis.com/labels"] = {"execution_id": execution}
-    if match := _W3C.fullmatch(headers.get("traceparent", "")):
-        trace, span, sampled = match[1], match[2], bool(int(match[3], 16) & 1)
+    context = None
+    if "traceparent" in headers:
+        from pilotlight.tracing.context import read_traceparent  # noqa: PLC0415 - not every caller sends it
+
+        context = read_traceparent(headers["traceparent"])
+    if context is not None:
+        trace, span, sampled = context.trace, context.span, context.is_sampled
     elif match := _GOOGLE.fullmatch(headers.get("x-cloud-trace-context", "")):
         trace, span, sampled = match[1].lower(), f"{int(match[2] or 0):016x}", match[3] == "1"
     else:
@@ -64,9 +69,13 @@ def trace_fields(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict
         return line
     project = environ.get("GOOGLE_CLOUD_PROJECT", "")
     line["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace}" if project else trace
-    if len(span) == 16 and not _ZEROS.fullmatch(span):
+    has_span = len(span) == 16 and not _ZEROS.fullmatch(span)
+    if has_span:
         line["logging.googleapis.com/spanId"] = span
-    return line | {"logging.googleapis.com/trace_sampled": sampled}
+    line["logging.googleapis.com/trace_sampled"] = sampled
+    if "K_SERVICE" not in environ:
+        line |= {"trace_id": trace, **({"span_id": span} if has_span else {}), "trace_flags": f"{sampled:02x}"}
+    return line
 
 
 def _write(line: Mapping[str, object]) -> None:

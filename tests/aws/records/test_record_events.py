@@ -391,7 +391,7 @@ def test_the_log_line_links_to_the_traces_of_the_records_and_has_the_invocations
         put_trace(source, record, sent)
     answer(subject, event_of(source, made))
     (line,) = [fields(each) for each in reported.all if isinstance(each, Scored)]
-    traces = [{"trace_id": number * 16, "span_id": number * 8} for number in ("0a", "0b")]
+    traces = [{"trace_id": number * 16, "span_id": number * 8, "trace_flags": "01"} for number in ("0a", "0b")]
     if source in ("sqs", "fifo"):
         traces[1]["xray_trace_id"] = XRAY[:-1] + "0"
     assert line["xray_trace_id"] == XRAY
