@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 _ALLOWED = (
-    "authorization, content-encoding, content-type, inference-header-content-length, x-api-key, x-pilotlight-variant, "
-    "x-request-id"
+    "authorization, content-encoding, content-type, inference-header-content-length, traceparent, tracestate, "
+    "x-api-key, x-pilotlight-variant, x-request-id"
 )
 _EXPOSED = "inference-header-content-length, retry-after, x-pilotlight-variant, x-request-id"
 _SECONDS = "600"
