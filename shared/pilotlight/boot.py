@@ -27,13 +27,20 @@ if TYPE_CHECKING:
     from pilotlight.features.store import OpenFeatures
     from pilotlight.service import Service
     from pilotlight.shadow.watch import Shadow
+    from pilotlight.tracing.exporter import Exporter
 
 OpenStore = Callable[[str], ObjectStore]
 FolderOf = Callable[[Description], Path]
 
+WaitUntil = Callable[[float], bool]
+"""Waits until a moment of `time.monotonic` for work behind answers, and returns whether nothing is left of it."""
+
 # Variables that a runtime's own libraries read at their import. A thread pool for more processors than there are takes
 # more time and memory than the rest of that import.
 _THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
+
+# OpenTelemetry's own variables, either of which names a collector of traces.
+_COLLECTOR = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Platform:
     primes: bool = False
     scores_records: bool = False
     feature_stores: Mapping[str, OpenFeatures] = EMPTY
-    lasts: Callable[[Service, Shadow], None] | None = None
+    lasts: Callable[[Service, Sequence[WaitUntil]], None] | None = None
     device: str = ""
 
 
@@ -79,6 +86,7 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
             raise SettingsError("PILOTLIGHT_RESULTS is missing: without a destination all results would be lost")
         model = load_lock(settings.lock).model
         store = open_store(settings.store, platform.stores)
+        report, exporter = _open_exporter(environ, model, report)
         read_object = _input_objects(settings.input_prefixes, platform) if settings.input_prefixes else None
     except PilotlightError as error:
         report(_failed(error))
@@ -134,8 +142,10 @@ def boot(platform: Platform, environ: MutableMapping[str, str]) -> tuple[Service
     if model.reference is not None:
         service.plane.watch = loader.timed("drift", lambda: _open_watch(settings.lock, model, report))
     beside = settings.lock.with_name("shadow.lock")
+    shadow = None
     if not platform.scores_records and beside.is_file():
-        loader.timed("shadow", lambda: _open_shadow(beside, plan, folder_of, service, platform))
+        shadow = loader.timed("shadow", lambda: _open_shadow(beside, plan, folder_of, service, platform))
+    _let_last(platform, service, shadow, exporter)
     loader.finish()
     if experiment is not None and platform.primes:
         experiment.load()
@@ -224,17 +234,33 @@ def _open_watch(lock: Path, model: Description, report: Report) -> Watch:
     return Counts(model, columns, report)
 
 
-def _open_shadow(path: Path, plan: Plan, folder_of: FolderOf, service: Service, platform: Platform) -> None:
+def _open_shadow(path: Path, plan: Plan, folder_of: FolderOf, service: Service, platform: Platform) -> Shadow:
     """Let the shadow beside the lock see the model's calls. Raise FormatError, after a line in the log."""
     from pilotlight.shadow.watch import open_shadow  # noqa: PLC0415 - few functions have one
 
     try:
-        shadow = open_shadow(path, plan, service.report, folder_of, service.plane, machine=platform.machine)
+        return open_shadow(path, plan, service.report, folder_of, service.plane, machine=platform.machine)
     except PilotlightError as error:
         service.report(_failed(error))
         raise
-    if platform.lasts is not None:
-        platform.lasts(service, shadow)
+
+
+def _open_exporter(environ: Mapping[str, str], model: Description, report: Report) -> tuple[Report, Exporter | None]:
+    """Return what sends spans to a collector, if the environment names one, and what reports. Raises SettingsError."""
+    if not any(map(environ.get, _COLLECTOR)):
+        return report, None
+    from pilotlight.tracing.collector import read_collector  # noqa: PLC0415 - few functions have one
+    from pilotlight.tracing.exporter import Exporter  # noqa: PLC0415
+
+    exporter = Exporter(read_collector(environ, model.name), model, report)
+    return exporter.follow(report), exporter
+
+
+def _let_last(platform: Platform, service: Service, *works: Shadow | Exporter | None) -> None:
+    """Give what works behind answers time after each, on a platform that stops processes then."""
+    waits = [one.wait for one in works if one is not None]
+    if waits and platform.lasts is not None:
+        platform.lasts(service, waits)
 
 
 def open_store(url: str, stores: Mapping[str, OpenStore]) -> ObjectStore:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-import drivers
 import models
 from drivers import Driver
-from harness import Pinned, in_functions_framework, in_lambda, in_server, pinned, stored
+from harness import Pinned, pinned, stored
 from local_lock import copy_lock
 from pilotlight_cli.comparing import report as diff
 from pilotlight_cli.comparing.sides import open_side
 from pilotlight_cli.experimenting.report import document, summed
 from pilotlight_cli.experimenting.shadow import pin_shadow
-from pilotlight_cli.local.events import http_api_event
-from pilotlight_cli.local.process import Log
-from pilotlight_cli.local.stores import EmbeddedStore
+from running import RUNTIMES, running
 
 NAME = "classes"
-RUNTIMES = ("aws", "gcp", "server")
 JSON = {"content-type": "application/json"}
 
 
@@ -49,19 +43,6 @@ def said(pair: tuple[list[Any], Pinned, list[Pinned]]) -> dict[str, Any]:
     text = json.dumps({"instances": rows})
     found: dict[str, Any] = diff.document(diff.compare_sides((first, second), text, "rows", 1, lambda _: None))
     return found
-
-
-@contextmanager
-def running(runtime: str, model: Pinned, store: EmbeddedStore) -> Iterator[tuple[Driver, Log]]:
-    if runtime == "aws":
-        with in_lambda(model, store) as function:
-            yield drivers.lambda_function(function.invoke, http_api_event), function.log
-    elif runtime == "gcp":
-        with in_functions_framework(model, store) as function:
-            yield drivers.http(function.url), function.log
-    else:
-        with in_server(model, store, SERVER_WORKERS="2") as server:
-            yield drivers.http(server.url), server.log
 
 
 def cases(rows: list[Any]) -> list[tuple[str, str, object]]:

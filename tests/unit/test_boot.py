@@ -127,6 +127,14 @@ def test_a_model_that_cannot_fit_fails_the_start_before_anything_is_fetched(envi
     assert (record.state, record.model_name, platforms.store.fetched) == ("failed", "breast-cancer", [])
 
 
+def test_a_collector_that_cannot_be_reached_by_its_variable_fails_the_start(environ: dict[str, str]) -> None:
+    platforms = Platforms(LOCK.parent)
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_OTLP_ENDPOINT is 'collector'"):
+        boot(platforms.platform, environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"})
+    (record,) = platforms.records.cold_starts
+    assert (record.state, "OTEL_EXPORTER_OTLP_ENDPOINT" in record.error) == ("failed", True)
+
+
 def test_a_platform_that_primes_has_predicted_when_its_start_is_over(environ: dict[str, str]) -> None:
     platforms = Platforms(LOCK.parent)
     boot(replace(platforms.platform, primes=True), environ)

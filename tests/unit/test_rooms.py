@@ -17,7 +17,6 @@ MAY_IMPORT = {
     "judging": set(),
     "telemetry": {"settings"},
     "summaries": {"telemetry"},
-    "tracing": set(),
     "model": set(),
     "codec": {"model"},
     "fetch": {"model"},
@@ -35,6 +34,7 @@ MAY_IMPORT = {
     "shadow": {
         *("codec", "dataplane", "experiments", "fetch", "model", "runtimes", "start", "summaries", "telemetry"),
     },
+    "tracing": {"codec", "fetch", "model", "summaries", "telemetry"},
     "service": {"codec", "dataplane", "experiments", "features", "http", "model", "protocols", "start", "telemetry"},
     "boot": {
         "codec",
@@ -49,6 +49,7 @@ MAY_IMPORT = {
         "shadow",
         "start",
         "telemetry",
+        "tracing",
     },
     "library": {"boot", "codec", "dataplane", "fetch", "model", "protocols", "start", "telemetry"},
 }

@@ -12,6 +12,8 @@ from pilotlight.errors import FormatError, SettingsError
 from pilotlight.model.json_document import Node
 from pilotlight.settings import SETTINGS
 from pilotlight.settings import read_settings as read_variables
+from pilotlight.tracing.collector import ENDPOINTS, read_collector
+from pilotlight.tracing.collector import VARIABLES as OF_TRACES
 from pilotlight_cli.gcp import GcpUsageError
 from pilotlight_cli.gcp.instances import OPTIONS, read_options, read_size, read_workers
 from pilotlight_cli.gcp.plan import Plan
@@ -136,10 +138,13 @@ def _read(environment: str, fields: Mapping[str, Node]) -> GcpSettings:
 def _variables(node: Node, store: str) -> dict[str, str]:
     """Check the variables as the function does. gcloud gets them separated by a bar."""
     variables = {
-        name: value.string(r"[^|]*", "text without a bar") for name, value in node.fields(optional=VARIABLES).items()
+        name: value.string(r"[^|]*", "text without a bar")
+        for name, value in node.fields(optional=(*VARIABLES, *OF_TRACES)).items()
     }
     try:
         read_variables({**variables, "PILOTLIGHT_STORE": store}, Path())
+        if any(map(variables.get, ENDPOINTS)):
+            read_collector(variables, "")
     except SettingsError as error:
         raise FormatError(str(error), node.path) from None
     return variables

@@ -20,10 +20,12 @@ from pilotlight.start.machine import Machine, here, visible_processors
 from s3_store import S3Store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotlight.boot import WaitUntil
     from pilotlight.features.plan import FeaturePlan
     from pilotlight.features.store import FeatureStore
     from pilotlight.service import Service
-    from pilotlight.shadow.watch import Shadow
 
 _VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 
@@ -61,10 +63,10 @@ def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
     return DynamoDBFeatures(url, plan)
 
 
-def _let_last(environ: Mapping[str, str], service: Service, shadow: Shadow) -> None:
-    import shadow_extension  # noqa: PLC0415 - few functions have a shadow
+def _let_last(environ: Mapping[str, str], service: Service, works: Sequence[WaitUntil]) -> None:
+    import after_answer  # noqa: PLC0415 - few functions work after an answer
 
-    shadow_extension.start(service, shadow, environ)
+    after_answer.start(service, works, environ)
 
 
 def machine(environ: Mapping[str, str]) -> Machine:

@@ -106,6 +106,9 @@ def test_the_functions_own_settings_are_held_to_what_it_takes(file: Path) -> Non
         FormatError, match=r"^gcp.toml: \[dev\].variables: PILOTLIGHT_LOG_LEVEL is 'LOUD'; expected one of"
     ):
         read_settings(file, "dev")
+    change(file, "variables", '{OTEL_EXPORTER_OTLP_ENDPOINT = "collector"}')
+    with pytest.raises(FormatError, match=r"^gcp.toml: \[dev\].variables: OTEL_EXPORTER_OTLP_ENDPOINT is 'collector'"):
+        read_settings(file, "dev")
     change(file, "variables", '{PILOTLIGHT_STORE = "gs://other"}')
     with pytest.raises(FormatError, match=r"^gcp.toml: \[dev\].variables: unknown field 'PILOTLIGHT_STORE'$"):
         read_settings(file, "dev")

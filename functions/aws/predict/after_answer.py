@@ -1,7 +1,7 @@
-"""Time for a shadow after the answer: an internal extension, which Lambda waits for before it freezes the environment.
+"""Time for work after the answer: an internal extension, which Lambda waits for before it freezes the environment.
 
-A thread of this process registers at the Extensions API and asks for the next event only when the shadow has done what
-the last request left to it. The caller has the answer by then.
+A thread of this process registers at the Extensions API and asks for the next event only when a shadow, or the export
+of spans, has done what the last request left to it. The caller has the answer by then.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 """
 
@@ -18,11 +18,13 @@ import emf
 from pilotlight.http.messages import Request, Response
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pilotlight.boot import WaitUntil
     from pilotlight.service import Service
-    from pilotlight.shadow.watch import Shadow
 
 _PATH = "/2020-01-01/extension"
-_NAME = "pilotlight-shadow"
+_NAME = "pilotlight-after-answer"
 
 # Seconds: until a request of an event reaches the service, which some events never do; how much of an invocation's time
 # is left unused; and how long one invocation's work may hold the environment.
@@ -31,25 +33,25 @@ _RESERVE = 0.5
 _MOST = 5.0
 
 
-def start(service: Service, shadow: Shadow, environ: Mapping[str, str]) -> None:
-    """Hold the environment after each answer until the shadow is done. To be called in the init phase.
+def start(service: Service, works: Sequence[WaitUntil], environ: Mapping[str, str]) -> None:
+    """Hold the environment after each answer until all works are done. To be called in the init phase.
 
-    Without an Extensions API the shadow works while further requests run.
+    Without an Extensions API they go on while further requests run.
     """
     if environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances":  # which are never frozen
         return
     try:
-        extension = _Extension(service, shadow, environ.get("AWS_LAMBDA_RUNTIME_API", ""))
+        extension = _Extension(service, works, environ.get("AWS_LAMBDA_RUNTIME_API", ""))
     except (OSError, HTTPException) as error:
-        emf.warn(f"the shadow has no time after an answer: the Extensions API failed ({type(error).__name__}: {error})")
+        emf.warn(f"no work has time after an answer: the Extensions API failed ({type(error).__name__}: {error})")
         return
     threading.Thread(target=extension.run, name=_NAME, daemon=True).start()
 
 
 class _Extension:
-    def __init__(self, service: Service, shadow: Shadow, api: str) -> None:
+    def __init__(self, service: Service, works: Sequence[WaitUntil], api: str) -> None:
         """Register. Raise OSError and HTTPException."""
-        self._shadow = shadow
+        self._works = works
         self._handle = service.handle
         self._changed = threading.Condition()
         self._begun = self._ended = 0
@@ -81,9 +83,11 @@ class _Extension:
                     if self._changed.wait_for(lambda seen=seen: self._begun > seen, _ARRIVAL):  # type: ignore[misc]
                         left = max(until - time.monotonic(), 0)
                         self._changed.wait_for(lambda: self._ended == self._begun, left)
-                self._shadow.wait(min(until, time.monotonic() + _MOST))
+                until = min(until, time.monotonic() + _MOST)
+                for work in self._works:
+                    work(until)
         except (OSError, HTTPException, ValueError, KeyError) as error:
-            emf.warn(f"the shadow has no more time after an answer ({type(error).__name__}: {error})")
+            emf.warn(f"no work has time after an answer any more ({type(error).__name__}: {error})")
 
     def _call(
         self, method: str, path: str, headers: Mapping[str, str], body: str | None = None
