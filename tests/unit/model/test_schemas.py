@@ -48,7 +48,7 @@ READERS_ONLY = {
     "methods are as many as outputs": r"found \d+ methods, expected one for each",
     "a label is one for each instance": r"expected one label for each|the label .* is not valid for",
     "probabilities have a column for each label": r"expected probabilities as floats of shape",
-    "a treatment is a further version": r"expected a further version of",
+    "a treatment is a further version": r"expected (a further|another) version of",
     "no bucket has two treatments": r"the buckets .* overlap|expected \[first, end\] with first below end",
     "an end is after the start": r"expected a time after the start",
     "columns are the model's": r"\$\.columns: found .*, expected .* as the model has",
