@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import partial
@@ -48,6 +49,9 @@ EXTRAS: tuple[dict[str, Any], ...] = (
 
 # Mixes of each source. 1,000 of them find no more, and take five times as long.
 EXAMPLES = 1000
+
+# Seconds of an event that runs out of time.
+LEFT = 2.0
 
 
 def events(records: Records | None = None, model: Any = predict) -> tuple[RecordEvents, Memory]:
@@ -374,6 +378,26 @@ def test_a_stream_without_new_images_is_told_to_have_them() -> None:
 @pytest.mark.parametrize("event", [{}, {"key1": "value1"}, {"source": "aws.scheduler"}, {"warmer": True}])
 def test_a_warmer_and_a_test_get_the_models_readiness(event: Any) -> None:
     assert events()[0].answer(Invocation(event, "an-id", LATER))["status"] == "ready"
+
+
+def test_an_event_returns_before_its_deadline_and_the_rest_comes_again() -> None:
+    """50 messages, a tenth of the time left for a row: what is done is written, and only that."""
+
+    def slow(inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        time.sleep(LEFT / 10 * inputs[0].shape[0])
+        return predict(inputs)
+
+    subject, memory = events(model=slow)
+    made = [record_of("sqs", number, 0, "good") for number in range(50)]
+    deadline = time.monotonic() + LEFT
+    reply = subject.answer(Invocation(event_of("sqs", made), "an-id", deadline))
+    assert time.monotonic() < deadline
+    done = {result.id for result in memory.written}
+    again = {failure["itemIdentifier"] for failure in reply["batchItemFailures"]}
+    assert 1 <= len(done) < 10
+    assert len(memory.written) == len(done)
+    assert len(reply["batchItemFailures"]) == len(again) == 50 - len(done)
+    assert done | again == {record["messageId"] for record in made}
 
 
 W3C, OTHER = (f"00-{number * 16}-{number * 8}-01" for number in ("0a", "0b"))
