@@ -9,6 +9,9 @@ a caller.
 A message over a row of the batch costs Python's objects for each record: a sixth of its time is its delivery, a quarter
 its document of a result, and as much is that it is parsed by itself, since one of them may be no JSON. One C call does
 each step for all records where the library has one; what is left is a few dictionaries and strings of each.
+
+To parse all messages as one array was tried, and saves nothing: 480 to 570 us for 200 of them with the checks that make
+it safe, 320 to 440 us one by one. orjson's time is that of the numbers, and the array has to be written first.
 """
 
 from __future__ import annotations
