@@ -27,8 +27,9 @@ ID_DATATYPES = ("INT64", "BYTES")
 _STORES = {
     "redis": r"rediss?://\S+",
     "dynamodb": r"dynamodb://([A-Za-z0-9_.-]|\$\{[^}]+\})+",
+    "firestore": r"firestore://[^/?#\s]+/[^/?#\s]+(\?database=[^&#\s]+)?",
 }
-_EXPECTED = "redis://host:6379/0, rediss://host:6379/0 or dynamodb://TABLE"
+_EXPECTED = "redis://host:6379/0, rediss://host:6379/0, dynamodb://TABLE or firestore://PROJECT/COLLECTION"
 _LAYOUTS = ("hash", "json")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 _TEMPLATE = rf"([^{{}}]|\{{{_NAME}\}})+"
@@ -63,7 +64,7 @@ class KeyPart:
     def value(self, ids: Mapping[str, Id]) -> Id:
         """Return the part for an entity. An id by itself keeps its type."""
         name = self.template[1:-1]
-        return ids[name] if self.template == f"{{{name}}}" else self.template.format(**ids)
+        return ids[name] if name in ids and self.template == f"{{{name}}}" else self.template.format(**ids)
 
 
 @dataclass(frozen=True, slots=True)

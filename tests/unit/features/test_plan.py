@@ -29,6 +29,11 @@ def test_the_whole_file() -> None:
     assert [part.value({"flat_id": 7, "country": "de"}) for part in plan.key] == ["flat:7:de"]
 
 
+def test_a_key_may_begin_and_end_with_a_field() -> None:
+    plan = read_plan(plan_of(REDIS, 'key = "{flat_id}:{country}"').encode(), COLUMNS)
+    assert [part.value({"flat_id": 7, "country": "de"}) for part in plan.key] == ["7:de"]
+
+
 @pytest.mark.parametrize(
     ("found", "instead", "message"),
     [
