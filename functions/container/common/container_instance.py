@@ -39,7 +39,7 @@ def platform(
         started=started,
         forks=forks,
         machine=here,
-        feature_stores={"dynamodb": _dynamodb},
+        feature_stores={"dynamodb": _dynamodb, "firestore": _firestore},
         device=device,
     )
 
@@ -66,6 +66,12 @@ def _dynamodb(url: str, plan: FeaturePlan) -> FeatureStore:
     from dynamodb_features import DynamoDBFeatures  # noqa: PLC0415
 
     return DynamoDBFeatures(url, plan)
+
+
+def _firestore(url: str, plan: FeaturePlan) -> FeatureStore:
+    from firestore_features import FirestoreFeatures  # noqa: PLC0415
+
+    return FirestoreFeatures(url, plan)
 
 
 def _gcs_store(url: str) -> ObjectStore:

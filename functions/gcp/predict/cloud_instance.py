@@ -19,6 +19,8 @@ from pilotlight.start.loading import Loader
 from pilotlight.start.machine import here
 
 if TYPE_CHECKING:
+    from pilotlight.features.plan import FeaturePlan
+    from pilotlight.features.store import FeatureStore
     from pilotlight.service import Service
 
 
@@ -43,6 +45,7 @@ def start(
             forks=True,
             machine=partial(here, disk_is_memory="K_SERVICE" in environ),  # Cloud Run keeps files in memory
             scores_records=scores_records,
+            feature_stores={"firestore": _firestore},
         ),
         environ,
     )
@@ -53,3 +56,9 @@ def start(
     prepare = gunicorn_worker.once(loader.after_fork)
     os.register_at_fork(after_in_child=gunicorn_worker.first_step(prepare, refuse=partial(wsgi_http.refuse, service)))
     return service, loader, prepare
+
+
+def _firestore(url: str, plan: FeaturePlan) -> FeatureStore:
+    from firestore_features import FirestoreFeatures  # noqa: PLC0415 - few functions look features up
+
+    return FirestoreFeatures(url, plan)
