@@ -28,7 +28,7 @@ def translate(template: Template, given: Mapping[str, str], packages: Mapping[st
     source = copy.deepcopy(template)
     source.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
     for name, resource in source["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
+        if resource["Type"] == "AWS::Serverless::Function" and "ImageUri" not in resource["Properties"]:
             resource["Properties"]["CodeUri"] = (packages or {}).get(name, f"s3://packages/{name}")
     # It reads only the region of a session; a session of boto3's would read this machine's own settings.
     translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name=REGION))

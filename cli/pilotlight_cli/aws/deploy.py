@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.errors import PilotlightError
 from pilotlight.model.lock import Description, load_lock
-from pilotlight_cli.aws import costs, judging, record_sources, versions
+from pilotlight_cli.aws import costs, image, judging, record_sources, versions
 from pilotlight_cli.aws.bootstrap import STACK as BOOTSTRAP
 from pilotlight_cli.aws.bootstrap import find_store, make_store
 from pilotlight_cli.aws.calls import client
@@ -97,6 +97,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     before = _served_version(account, stack, environment)
     if before and not account.past_alarms and (held := judging.held(account.cloudwatch, environment.stack)):
         raise DeployRefused(held)
+    if refused := image.refusal(account.functions, function_name(environment), before, wanted, account.sam.repository):
+        raise DeployRefused(refused)
     _check_source(wanted, account)
     wanted |= _of_account(environment, account)
     _verify_model(wanted[_STORE], source, account)
@@ -105,7 +107,8 @@ def deploy(environment: Environment, account: Account, source: str = "") -> Depl
     deployed = _values(template, stack) if stack else None
     wanted |= _former(stack, wanted)
     _check_quota(deployed, wanted, account)
-    plan = updates(deployed, wanted, partial(digest_of_build, template, account.model.root, account.sam.folder))
+    shaped = account.sam.shaped(template)
+    plan = updates(deployed, wanted, partial(digest_of_build, shaped, account.model.root, account.sam.folder))
     _confirm(environment, stack, wanted, plan, account)
     for update in plan:
         if stack:
@@ -197,17 +200,13 @@ def _verify_model(store: str, source: str, account: Account) -> None:
 def _build(environment: Environment, wanted: Values, account: Account) -> Path:
     account.sam.build(wanted["Architecture"])
     package = account.sam.folder / FUNCTION
-    if _is_production(environment, wanted) and not has_bytecode(package):
+    pays_for_starts = environment.name == "prod" or wanted["StartMode"] != "on-demand"
+    if pays_for_starts and not has_bytecode(package):
         raise DeployRefused(
             f"the package has no bytecode, since this machine has no Python {PYTHON_VERSION}: every cold start in "
             f"{environment.name} would compile all its imports. Install Python {PYTHON_VERSION}, and try again"
         )
     return package
-
-
-def _is_production(environment: Environment, wanted: Values) -> bool:
-    """Return whether cold starts matter there: by its name, or because it pays to avoid them."""
-    return environment.name == "prod" or wanted["StartMode"] != "on-demand"
 
 
 def _values(template: Template, stack: Stack) -> dict[str, str]:

@@ -12,6 +12,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
+from pilotlight_cli.aws import image
+from pilotlight_cli.aws.template import Template
 from pilotlight_cli.hostenv import group_packages, isolated_python
 from pilotlight_cli.project.folders import ModelFolder
 
@@ -69,12 +71,17 @@ def run(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> int
 
 @dataclass(frozen=True, slots=True)
 class Sam:
-    """SAM CLI for a model and an environment of its samconfig.toml."""
+    """SAM CLI for a model and an environment of its samconfig.toml.
+
+    With a `repository`, the function that predicts is a container image there, on the image `base`, if that is given.
+    """
 
     model: ModelFolder
     environment: str
     environ: Mapping[str, str]
     runner: Runner = run
+    repository: str = ""
+    base: str = ""
 
     @property
     def folder(self) -> Path:
@@ -82,7 +89,7 @@ class Sam:
         return self.model.sam_build
 
     def build(self, architecture: str) -> None:
-        """Build every function. Raise SamFailed if that fails."""
+        """Build every function, and the image if there is one. Raise SamFailed or ImageError if that fails."""
         # SAM's cache checks functions/aws alone: it would miss a change of the core or of the lock.
         options = [
             "--template-file",
@@ -92,6 +99,12 @@ class Sam:
             "--no-cached",
         ]
         self._run("build", options, build_variables(self.model) | {"ARCHITECTURE": architecture})
+        if self.repository:
+            image.put_into(self.folder, architecture, self.base)
+
+    def shaped(self, template: Template) -> Template:
+        """Return the template in the form that was built."""
+        return image.shaped(template, self.folder) if self.repository else template
 
     def deploy(self, stack: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Deploy the built template to a stack with values for all parameters. Raise SamFailed if that fails.
@@ -110,6 +123,7 @@ class Sam:
             "--no-fail-on-empty-changeset",
             "--tags",
             *(f"{name}={value}" for name, value in tags.items()),
+            *(["--image-repository", self.repository] if self.repository else []),
         ]
         self._run("deploy", options, {})
 

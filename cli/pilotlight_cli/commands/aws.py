@@ -12,7 +12,7 @@ import typer
 
 from pilotlight_cli import console
 from pilotlight_cli.commands.calling import calling_command
-from pilotlight_cli.commands.options import AsJson, FunctionName, ModelName, in_ci
+from pilotlight_cli.commands.options import AsJson, BaseImage, FunctionName, ModelName, check_base, in_ci
 from pilotlight_cli.project.folders import find_project
 
 if TYPE_CHECKING:
@@ -34,6 +34,13 @@ def deploy(
     past_alarms: Annotated[
         bool, typer.Option("--past-alarms", help="Deploy a fix although the alarm of the release that serves rings.")
     ] = False,
+    image: Annotated[
+        str,
+        typer.Option(
+            "--image", metavar="REPOSITORY", help="Deploy the function as a container image in this repository of ECR."
+        ),
+    ] = "",
+    base: BaseImage = "",
     model: ModelName = "",
     json: AsJson = False,
 ) -> None:
@@ -43,6 +50,7 @@ def deploy(
     from pilotlight_cli.aws.environments import read_environment
     from pilotlight_cli.aws.sam import Sam
 
+    check_base(image, base)
     chosen = find_project().model(model)
     target = read_environment(environment, chosen.environments)
     with _acting_in(target), _interruptible(target.stack):
@@ -51,7 +59,7 @@ def deploy(
             cloudformation=client("cloudformation"),
             functions=client("lambda"),
             cloudwatch=client("cloudwatch"),
-            sam=Sam(chosen, target.name, os.environ),
+            sam=Sam(chosen, target.name, os.environ, repository=image, base=base),
             say=console.say,
             confirm=lambda question: yes or in_ci(os.environ) or _ask(question),
             past_alarms=past_alarms,

@@ -116,6 +116,10 @@ SignKey = Annotated[
         "--sign", metavar="KEY", help="Sign the version with this private key, a PEM file.", show_default=False
     ),
 ]
+BaseImage = Annotated[
+    str,
+    typer.Option("--base", metavar="IMAGE", help="Base of --image, such as AWS's at a digest (default: AWS's by tag)."),
+]
 LogEnvironment = Annotated[
     str,
     typer.Option("--env", metavar="ENV", help="Environment whose log to read.", show_default=False),
@@ -207,6 +211,12 @@ SignatureFile = Annotated[
         help="Signature of the model: inputs, outputs, labels.",
     ),
 ]
+
+
+def check_base(image: str, base: str) -> None:
+    """Refuse a base for no image. Raise typer.BadParameter."""
+    if base and not image:
+        raise typer.BadParameter("--base requires --image")
 
 
 def versioned(reference: str) -> tuple[str, int]:

@@ -13,12 +13,14 @@ from pilotlight_cli.commands import views
 from pilotlight_cli.commands.options import (
     Architecture,
     AsJson,
+    BaseImage,
     Engine,
     Form,
     LockPath,
     ModelName,
     Reference,
     StoreUrl,
+    check_base,
 )
 from pilotlight_cli.pinning.needs import needs_text, to_configure
 from pilotlight_cli.project.folders import clouds_of, selected
@@ -185,13 +187,21 @@ def build(
     client: Annotated[
         bool, typer.Option("--client", help="Add Google's client for Cloud Storage to the package for Google Cloud.")
     ] = False,
+    image: Annotated[
+        str, typer.Option("--image", metavar="NAME", help="Make a container image of AWS's package, by Docker.")
+    ] = "",
+    base: BaseImage = "",
     json: AsJson = False,
 ) -> None:
     """Build the deployable packages in build/aws and build/gcp."""
+    from pilotlight_cli.aws.image import build_image
     from pilotlight_cli.staging import build as stage
 
     if out and not cloud:
         raise typer.BadParameter("--out requires --cloud")
+    if image and (cloud, function) != ("aws", "predict"):
+        raise typer.BadParameter("--image requires --cloud aws, and the function predict")
+    check_base(image, base)
     if client and cloud not in (None, "gcp"):
         raise typer.BadParameter("--client is for the package of Google Cloud")
     clouds = [cloud] if cloud else clouds_of(lock) if function in ("predict", "records") else ["aws"]
@@ -203,6 +213,8 @@ def build(
             one, chosen.lock, folder, _say_below, function=function, architecture=architecture, client=client
         )
         packages.append(package)
+        if image:
+            build_image(folder, image, architecture, base)
     if json:
         console.print_json({"packages": [_package_document(package) for package in packages]})
         return

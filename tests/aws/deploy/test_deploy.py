@@ -78,6 +78,7 @@ class Scene:
         agrees: bool = True,
         check: Callable[[Path, str, str], VerifyReport] = passes,
         past_alarms: bool = False,
+        repository: str = "",
     ) -> Deployed:
         """Deploy with these parameters; without a `store`, to that of the account."""
         given = {**({"StoreUrl": self.store} if self.store else {}), **parameters}
@@ -91,7 +92,7 @@ class Scene:
             cloudformation=self.sam.cloudformation,
             functions=client("lambda"),
             cloudwatch=client("cloudwatch"),
-            sam=Sam(self.model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam),
+            sam=Sam(self.model, name, {"PATH": "/bin", "MAKEFLAGS": "-j"}, self.sam, repository),
             say=self.said.append,
             confirm=confirm,
             verify=check,
@@ -523,3 +524,20 @@ def test_two_models_of_a_project_are_two_stacks_that_roll_out_and_back_apart(pai
     assert (moved.served.version, moved.changed) == ("2", True)
     assert (tumours.function.aliases, rents.function.aliases) == ({"live": "1"}, {"live": "2"})
     assert tumours.deploy().served == first.served
+
+
+def test_a_function_keeps_its_form_since_lambda_cannot_change_it(scene: Scene) -> None:
+    scene.deploy()
+    with pytest.raises(DeployRefused, match=f"{scene.stack}-predict is a zip, expected an image: .* without --image"):
+        scene.deploy(repository="registry/tumours")
+    scene.function.package_type = "Image"
+    with pytest.raises(DeployRefused, match=r"-predict is an image, expected a zip: Lambda cannot .* with --image"):
+        scene.deploy()
+    assert len(scene.sam.deployments) == 1
+
+
+def test_an_image_with_layers_is_refused_before_anything_is_built(scene: Scene) -> None:
+    layer = "arn:aws:lambda:us-east-1:123456789012:layer:a:1"
+    with pytest.raises(DeployRefused, match="Layers is set, and an image has no layers"):
+        scene.deploy({"Layers": layer}, repository="registry/tumours")
+    assert scene.sam.commands == []

@@ -1,25 +1,41 @@
-"""SAM CLI itself, as a deployment calls it. CloudFormation is moto's: what is held is which values come to it."""
+"""SAM CLI itself, as a deployment calls it. CloudFormation is moto's: what is held is which values come to it.
+
+An image comes to Debian's registry. No ECR was there: a stand-in for its API gives the password of that registry.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import tarfile
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import requests
+import yaml
+from werkzeug import Response
 
+from containers import docker
 from fakes.s3_server import S3Server
 from pilotlight_cli.assets import ROOT
+from pilotlight_cli.aws.image import put_into
+from pilotlight_cli.aws.release import FUNCTION
 from pilotlight_cli.aws.sam import Sam, SamFailed, clean
 from pilotlight_cli.aws.stacks import read_stack
-from pilotlight_cli.aws.template import effective_values
+from pilotlight_cli.aws.template import effective_values, load_template
+from pilotlight_cli.local.wsgi import serving_wsgi
 from pilotlight_cli.project.folders import ModelFolder
 from templates import MONITORING, TEMPLATE
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 PACKAGES = "aws-sam-cli-managed-default"
 
@@ -143,3 +159,49 @@ def test_a_build_prints_no_tips_to_deploy_by_sam_alone(
     assert said.out == ""
     assert "Build Succeeded" in said.err
     assert "sam deploy" not in said.err
+
+
+@pytest.fixture
+def with_ecr(environ: dict[str, str], oci_registry: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return SAM's environment with ECR's API, as far as it is called, and without passwords of this machine."""
+    token = {"authorizationToken": b64encode(b"AWS:secret").decode(), "proxyEndpoint": f"http://{oci_registry}"}
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return Response(json.dumps({"authorizationData": [token]}))(environ, start_response)
+
+    with serving_wsgi(application) as url:
+        yield {**environ, "AWS_ENDPOINT_URL_ECR": url, "DOCKER_CONFIG": str(tmp_path)}
+
+
+# moto leaves the function itself out.
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS..Serverless..Function:UserWarning")
+def test_the_image_is_pushed_and_the_stack_gets_its_place(
+    built: Path, with_ecr: dict[str, str], cloudformation: Any, oci_registry: str
+) -> None:
+    (built / FUNCTION).mkdir()
+    (built / FUNCTION / "handler.py").write_text("HANDLER = 1\n")
+    function = {"Type": "AWS::Serverless::Function", "Properties": {"Handler": "a.b", "CodeUri": FUNCTION}}
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {}}
+    document = {"Transform": "AWS::Serverless-2016-10-31", "Resources": {FUNCTION: function, "Topic": topic}}
+    shared = {"Globals": {"Function": {"Runtime": "python3.13"}}}
+    (built / "template.yaml").write_text(json.dumps(document | shared))
+    repository = f"{oci_registry}/models/tumours"
+    root = built.parents[1]
+    account = Sam(ModelFolder("sample", root / "model.lock", root), "dev", with_ecr, repository=repository)
+    put_into(built, "x86_64", "scratch")
+    local = account.shaped(load_template(built / "template.yaml"))["Resources"][FUNCTION]["Properties"]["ImageUri"]
+    account.deploy("sam-image", {}, TAGS)
+    template = cloudformation.get_template(StackName="sam-image")["TemplateBody"]
+    pushed = (template if isinstance(template, dict) else yaml.safe_load(template))["Resources"][FUNCTION]["Properties"]
+    assert pushed["ImageUri"].startswith(f"{repository}:predictfunction-")
+    name, tag = pushed["ImageUri"].removeprefix(f"{oci_registry}/").split(":")
+    registry = requests.Session()
+    registry.auth = ("AWS", "secret")
+    registry.headers["Accept"] = "application/vnd.docker.distribution.manifest.v2+json"
+    with registry:
+        # One image, of one layer on an empty base: Lambda takes no index of several.
+        (layer,) = registry.get(f"http://{oci_registry}/v2/{name}/manifests/{tag}", timeout=60).json()["layers"]
+        files = registry.get(f"http://{oci_registry}/v2/{name}/blobs/{layer['digest']}", timeout=60).content
+    with tarfile.open(fileobj=io.BytesIO(files)) as found:
+        assert [member.name for member in found if member.isfile()] == ["var/task/handler.py"]
+    docker("image", "rm", "--force", local, "predictfunction:latest", pushed["ImageUri"])

@@ -37,6 +37,7 @@ class DeployedLambda(FakeLambda):
     releases: dict[str, str] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     unreserved: int = 1000
+    package_type: str = "Zip"
 
     def answer(self, request: Request) -> Response:
         """Answer a call of the API."""
@@ -75,7 +76,8 @@ class DeployedLambda(FakeLambda):
         status = "On" if version in self.snapshots else "Off"
         variables = {"PILOTLIGHT_RELEASE": self.releases.get(version, "")}
         snapstart = {"ApplyOn": "PublishedVersions", "OptimizationStatus": status}
-        return {"SnapStart": snapstart, "Environment": {"Variables": variables}}
+        environment = {"Variables": variables}
+        return {"SnapStart": snapstart, "Environment": environment, "PackageType": self.package_type}
 
 
 @dataclass

@@ -135,7 +135,8 @@ FORMS = {
     "build": (
         [],
         set(),
-        {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--client", "--json"},
+        {"--cloud", "--model", "--lock", "--function", "--out", "--architecture", "--client"}
+        | {"--image", "--base", "--json"},
     ),
     "deploy": ([], set(), set()),
     "rollout": ([], set(), set()),
@@ -246,6 +247,10 @@ def test_the_version_is_the_package_s() -> None:
         ("build", "--out", "somewhere"),
         ("build", "--architecture", "riscv"),
         ("build", "--cloud", "aws", "--client"),
+        ("build", "--cloud", "gcp", "--image", "a"),
+        ("build", "--cloud", "aws", "--function", "records", "--image", "a"),
+        ("build", "--cloud", "aws", "--base", "a"),
+        ("deploy", "aws", "--env", "dev", "--base", "a"),
     ],
 )
 def test_wrong_usage_is_2_and_says_why(arguments: tuple[str, ...]) -> None:

@@ -23,7 +23,7 @@ from pilotlight_cli.main import app
 from repository import copied_project
 
 FORMS: dict[str, tuple[list[str], set[str], set[str]]] = {
-    "deploy": ([], {"--env"}, {"--from", "--yes", "--past-alarms", "--model", "--json"}),
+    "deploy": ([], {"--env"}, {"--from", "--yes", "--past-alarms", "--image", "--base", "--model", "--json"}),
     "prune": ([], set(), {"--env", "--function", "--keep", "--dry-run", "--model", "--json"}),
 }
 
