@@ -16,6 +16,7 @@ from fakes.cloud_functions import PARENT
 from fakes.google_cloud import FakeGoogle
 from gcloud_fixtures import gcloud_environ, service_account_key
 from gcp.deploy.answers import publisher
+from pilotlight_cli import staging
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from repository import LOCK
@@ -88,15 +89,21 @@ class Deployment:
         return document
 
 
+@pytest.fixture(scope="session")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Have uv's cache hold the library that a package has in it: in gcloud's environment there is no index to ask."""
+    staging.build("gcp", LOCK, tmp_path_factory.mktemp("fetched") / "package", lambda _: None)
+
+
 @pytest.fixture
-def deployment(service_account_key: Path, tmp_path: Path) -> Iterator[Deployment]:
+def deployment(service_account_key: Path, tmp_path: Path, fetched: None) -> Iterator[Deployment]:
     """Give an empty project with a bucket, whose callers call often enough whatever revision has traffic."""
     expected = expected_of(LOCK)
     with FakeGoogle() as google, FakeGcs("models") as gcs:
         google.backend = publisher(expected)
         google.callers = lambda revision: google.log(revision, 20)
         environ = gcloud_environ(google, service_account_key, tmp_path / "gcloud")
-        environ["STORAGE_EMULATOR_HOST"] = gcs.url
+        environ |= {"STORAGE_EMULATOR_HOST": gcs.url, "UV_OFFLINE": "1"}
         yield Deployment(google, gcs, expected, environ, tmp_path)
 
 
