@@ -18,13 +18,13 @@ from docs import pages
 from docs.pages import NOTES, OF_PROJECT, PAGES, Block
 from grpc_codes import CODES
 from kafka_settings import KAFKA_SETTINGS
+from pilotlight.model.contract import RULES
 from pilotlight.settings import SETTINGS
 from pilotlight.telemetry import ColdStart, Record, Scored, Served, Summary, fields, level
 from pilotlight_cli import regular_files
 from pilotlight_cli.assets import ROOT
 from pilotlight_cli.commands.options import MaxMemory, MaxSeconds
 from pilotlight_cli.commands.signing import PASSPHRASE
-from pilotlight_cli.comparing.contract import RULES
 from pilotlight_cli.formats import recognition
 from pilotlight_cli.main import app
 from pilotlight_cli.project.folders import CLOUDS

@@ -141,9 +141,10 @@ def shadows() -> list[ShadowLock]:
     ]
 
 
-def signed_lock() -> Lock:
-    """Return the lock of a signed version in a project that demands a signer."""
-    return replace(lock(onnx_model()), signer=Signer("team.pub", "e" * 64))
+def said_locks() -> tuple[Lock, ...]:
+    """Return locks of a signed version in a project that demands a signer, and of one that breaks callers."""
+    signed = replace(lock(onnx_model()), signer=Signer("team.pub", "e" * 64))
+    return signed, replace(signed, breaking=True)
 
 
 def golden(datatype: Datatype = FP32) -> Golden:

@@ -48,7 +48,11 @@ def pin(
         ),
     ] = None,
     breaking: Annotated[
-        bool, typer.Option("--breaking", help="Pin it even if it breaks callers of the pinned version.")
+        bool,
+        typer.Option(
+            "--breaking",
+            help="Pin it even if it breaks callers of the pinned version; the next release may break them too.",
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:

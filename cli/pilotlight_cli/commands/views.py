@@ -19,7 +19,7 @@ from pilotlight_cli.registry.versions import Unreadable
 from pilotlight_cli.signing.stored import Signed
 
 if TYPE_CHECKING:
-    from pilotlight_cli.comparing.contract import Change
+    from pilotlight.model.contract import Change
     from pilotlight_cli.local.verify import VerifyReport
     from pilotlight_cli.sandbox.inspection import Inspection
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pilotlight.model.contract import Change
 from pilotlight_cli.comparing import words
-from pilotlight_cli.comparing.contract import Change
 from pilotlight_cli.comparing.predictions import Compared, Predictions
 from pilotlight_cli.comparing.report import Report
 from pilotlight_cli.markdown import code, table

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pilotlight_cli.comparing.contract import Change, contract_changes, model_changes
+from pilotlight.model.contract import Change, contract_changes, model_changes
 from pilotlight_cli.comparing.numbers import Differences, Flips
 from pilotlight_cli.comparing.predictions import Compared, Predictions, compare_answers
 from pilotlight_cli.comparing.running import Timing, golden_rows, run_both, same_features

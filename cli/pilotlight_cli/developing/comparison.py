@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pilotlight.codec.golden_requests import output_values
+from pilotlight.model.contract import model_changes
 from pilotlight.model.golden import Values
 from pilotlight.model.signature import Signature
 from pilotlight.model.tensor import Datatype
 from pilotlight_cli.comparing import words
-from pilotlight_cli.comparing.contract import model_changes
 from pilotlight_cli.comparing.predictions import Answers, Predictions, compare_answers
 from pilotlight_cli.comparing.running import shared_instances
 from pilotlight_cli.developing.instance import Instance

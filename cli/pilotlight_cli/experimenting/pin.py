@@ -26,10 +26,10 @@ from pilotlight.experiments.lock import (
     read_experiment,
     write_experiment,
 )
+from pilotlight.model.contract import model_changes
 from pilotlight.model.formats import FORMATS
 from pilotlight.model.lock import Description, load_lock
 from pilotlight.runtimes.own_modules import module_names
-from pilotlight_cli.comparing.contract import model_changes
 from pilotlight_cli.experimenting.beside import experiment_beside
 from pilotlight_cli.experimenting.footprint import footprint
 from pilotlight_cli.experimenting.shares import percent, resized

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pilotlight.model.lock import Description
 from pilotlight_cli.gcp import GcpError, NotFound, costs, functions
+from pilotlight_cli.gcp.callers import UnknownCallers, with_callers
 from pilotlight_cli.gcp.functions import Function, update_traffic
 from pilotlight_cli.gcp.golden import Expected, expected_of
 from pilotlight_cli.gcp.instances import bytes_of
@@ -63,11 +64,13 @@ class Deployed:
 def deploy(google: Google, operator: Operator, lock: Path, out: Path, source: str = "") -> Deployed:
     """Deploy this working copy to an environment, with the package staged in `out`.
 
-    `source` is a store to copy the pinned version from. Raises DeployRefused and others before any change, then
-    NotServed and RolledBack.
+    `source` is a store to copy the pinned version from. Raises DeployRefused, BreakingChange and others before any
+    change, then NotServed and RolledBack.
     """
     expected = expected_of(lock)
     service = _check_service(google)
+    if service:
+        expected = _with_callers(google, operator, service, expected)
     verify_model(google.settings, operator, lock, expected.model, source)
     build("gcp", lock, out, operator.say, client=google.settings.client)
     release = release_digest(google.settings, out)
@@ -120,6 +123,15 @@ def _check_service(google: Google) -> Service | None:
             f"{service.name} --to-revisions=REVISION=100'"
         )
     return service
+
+
+def _with_callers(google: Google, operator: Operator, service: Service, expected: Expected) -> Expected:
+    """Add what callers of the serving version send, where that is known. Raise BreakingChange."""
+    try:
+        return with_callers(google, service, expected)
+    except UnknownCallers as error:
+        operator.say(f"the contract is not compared with the one that serves: {error}")
+        return expected
 
 
 def verify_model(settings: GcpSettings, operator: Operator, lock: Path, model: Description, source: str) -> None:

@@ -24,11 +24,17 @@ _MAX_MESSAGES = 3
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The model that a lock pins, its golden samples, and the first 16 hexadecimal digits of the lock's SHA-256."""
+    """The model that a lock pins, its golden samples, and the first 16 hexadecimal digits of the lock's SHA-256.
+
+    `breaking` says that the lock allows it to break callers. `callers` are requests of another version's callers, which
+    have to be answered with 200.
+    """
 
     model: Description
     golden: Golden
     lock: str
+    breaking: bool = False
+    callers: tuple[GoldenRequest, ...] = ()
 
 
 def expected_of(lock: Path) -> Expected:
@@ -36,7 +42,7 @@ def expected_of(lock: Path) -> Expected:
     pinned = load_lock(lock)
     check_companions(pinned, lock)
     golden = golden_of(pinned.model.signature, beside(lock, GOLDEN))
-    return Expected(pinned.model, golden, hashlib.sha256(lock.read_bytes()).hexdigest()[:16])
+    return Expected(pinned.model, golden, hashlib.sha256(lock.read_bytes()).hexdigest()[:16], pinned.breaking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Caller:
     sleep: Callable[[float], None]
 
     def check(self, url: str, expected: Expected, mark: str) -> tuple[int, list[str]]:
-        """Send all samples to a URL; return how many responses came, and a message for each problem.
+        """Send all samples and callers' requests to a URL; return how many responses came, and a message a problem.
 
         Wait first until /health/ready returns 200, so that no sample waits for an instance to start. The requests
         carry `mark`, which identifies them in the request log.
@@ -81,8 +87,15 @@ def _send_all(session: requests.Session, url: str, expected: Expected) -> tuple[
 
     results = list(compare_samples(expected.model, expected.golden, send))
     wrong = [result.message for result in results if result.problem]
+    statuses = [result.status for result in results]
+    for number, request in enumerate(expected.callers, 1):
+        status, document = send(request)
+        statuses.append(status)
+        if status != 200:
+            found = f"status {status}, expected 200" if status else "no response"
+            wrong.append(f"request {number} of the callers before: {found}: {error_text(document)}")
     more = [f"and {len(wrong) - _MAX_MESSAGES} more"] if len(wrong) > _MAX_MESSAGES else []
-    return sum(result.status > 0 for result in results), wrong[:_MAX_MESSAGES] + more
+    return sum(status > 0 for status in statuses), wrong[:_MAX_MESSAGES] + more
 
 
 def _request(session: requests.Session, method: str, url: str, body: object) -> tuple[int, object]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pilotlight.errors import FormatError, ModelError, PilotlightError
+from pilotlight.model.contract import Change, model_changes
 from pilotlight.model.formats import FORMATS, LIBRARIES, check_oldest
 from pilotlight.model.lock import GOLDEN, REFERENCE, Description, Lock, read_lock, write_lock
 from pilotlight.runtimes.onnx import check_files
 from pilotlight.runtimes.own_modules import module_names
-from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.formats.admitted import NotAdmitted, check_admitted
 from pilotlight_cli.formats.engines import choose
 from pilotlight_cli.pinning.needs import slow_start
@@ -78,12 +78,12 @@ def pin(
 ) -> Pinned:
     """Write `model.lock` for `NAME[:VERSION|@ALIAS]`, and the files that belong to it beside it.
 
-    Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with the
-    manifest. `engine` is the one to serve the model; the default is the one that starts fastest. `breaking` allows a
-    version that breaks callers of the pinned one. Raise BreakingChange, Unresolvable, DigestMismatch, EngineRefused,
-    NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it names a library that is too old),
-    ModelError (an ONNX file has external data that the manifest does not list), SignatureRefused or StoreError; all
-    files are then unchanged.
+    Where the lock's project demands a signer, the version's signature is verified, and written beside the lock with
+    the manifest. `engine` is the one to serve the model; the default is the one that starts fastest. `breaking`
+    allows a version that breaks callers of the pinned one, here and in the lock. Raise BreakingChange, Unresolvable,
+    DigestMismatch, EngineRefused, NotAdmitted (the manifest allows more than Pilotlight ships), RuntimeMismatch (it
+    names a library that is too old), ModelError (an ONNX file has external data that the manifest does not list),
+    SignatureRefused or StoreError; all files are then unchanged.
     """
     if not lock_path.parent.is_dir():
         raise FormatError(f"the folder {lock_path.parent} does not exist; create it, or name another with --lock", "")
@@ -105,7 +105,7 @@ def pin(
     file = lock_path.with_name(REQUIREMENTS)
     previous = decode_text(file.read_bytes(), str(file)) if file.exists() else ""
     requirements = resolve_requirements(model, previous, upgrade=upgrade)
-    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None)
+    lock = Lock(model, hashlib.sha256(requirements.encode()).hexdigest(), signed.signer if signed else None, breaking)
     companions = {GOLDEN: golden, **counted, REQUIREMENTS: requirements.encode(), **(signed.files if signed else {})}
     written = {**companions, lock_path.name: to_bytes(write_lock(lock))}
     write_together([(lock_path.with_name(name), content) for name, content in written.items()])
@@ -132,14 +132,16 @@ def check_requirements(lock: Lock, text: str) -> None:
             )
 
 
-def check_compatible(before: Description, model: Description, changes: Sequence[Change], advice: str) -> None:
-    """Raise BreakingChange for changes that break callers; the message ends with the advice."""
+def check_compatible(
+    before: Description, model: Description, changes: Sequence[Change], advice: str, which: str = "which is pinned"
+) -> None:
+    """Raise BreakingChange for changes that break callers of a version; the message ends with the advice."""
     lines = [f"  {change.text}: {change.breaks}" for change in changes if change.breaks]
     if lines:
         raise BreakingChange(
             "\n".join(
                 (
-                    f"{model.name}:{model.version} breaks callers of {before.name}:{before.version}, which is pinned:",
+                    f"{model.name}:{model.version} breaks callers of {before.name}:{before.version}, {which}:",
                     *lines,
                     advice,
                 )

@@ -8,9 +8,9 @@ from errno import ENOENT
 from pathlib import Path
 
 from pilotlight.errors import PilotlightError
+from pilotlight.model.contract import Change, model_changes
 from pilotlight.model.formats import check_oldest
 from pilotlight.model.lock import GOLDEN, REFERENCE, Lock, read_lock
-from pilotlight_cli.comparing.contract import Change, model_changes
 from pilotlight_cli.pinning.pin import REQUIREMENTS, check_requirements, write_together
 from pilotlight_cli.project.git import git
 from pilotlight_cli.registry.json_document import decode_text

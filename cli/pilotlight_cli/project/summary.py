@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pilotlight.errors import FormatError
+from pilotlight.model.contract import model_changes
 from pilotlight.model.golden import read_golden
 from pilotlight.model.lock import DEFAULT_SESSION, GOLDEN, Description, read_lock
 from pilotlight.model.signature import Input, Output
-from pilotlight_cli.comparing.contract import model_changes
 from pilotlight_cli.comparing.markdown import contract
 from pilotlight_cli.console import bytes_text
 from pilotlight_cli.markdown import code

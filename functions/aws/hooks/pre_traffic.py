@@ -1,6 +1,6 @@
-"""The hook before the shift, which sends the new version its own golden samples.
+"""The hook before the shift, which sends the new version its own golden samples, and those of the one that serves.
 
-They come from that version itself, so that a shift back to an old version is checked by the old version's samples.
+Each version's samples come from itself, so that a shift back to an old version is checked by the old version's samples.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from callers import check_callers
 from hook_report import Clients, run
 from shifts import read_shift
 from version_checks import Functions, check_samples, read_target
@@ -24,4 +25,4 @@ def check(deployment: str, clients: Clients) -> str:
     functions = Functions(clients.functions(), shift.function)
     version = read_target(functions, shift.target)
     seen = check_samples(functions, shift.target, version, float(os.environ["LATENCY_BUDGET_MS"]))
-    return f"version {shift.target} of {shift.function} {seen}"
+    return f"version {shift.target} of {shift.function} {seen}{check_callers(functions, shift.current, version)}"

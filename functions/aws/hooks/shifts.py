@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """A function's name, its alias, and the version that is to get all of the alias's traffic."""
+    """A function's name, its alias, the version that serves, and the one that is to get all of the alias's traffic."""
 
     function: str
     alias: str
+    current: str
     target: str
 
 
@@ -38,7 +39,7 @@ def read_shift(codedeploy: CodeDeployClient, deployment: str) -> Shift:
     try:
         resources = json.loads(content)["Resources"]
         (properties,) = [item["Properties"] for resource in resources for item in resource.values()]
-        return Shift(*(str(properties[name]) for name in ("Name", "Alias", "TargetVersion")))
+        return Shift(*(str(properties[name]) for name in ("Name", "Alias", "CurrentVersion", "TargetVersion")))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CheckFailed(
             f"deployment {deployment} has a revision of type {revision.get('revisionType')!r} with the content "

@@ -62,20 +62,21 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version's description of itself."""
+    """A version's description of itself. `breaking` says that its lock allows it to break callers."""
 
     number: str
     model: Description
     golden: Golden
+    breaking: bool = False
 
 
 def read_version(functions: Functions, qualifier: str) -> Version:
     """Return the description of a version or an alias. Raise CheckFailed if it has none."""
     description, _ = functions.invoke(qualifier, DESCRIBE)
     try:
-        model = read_lock(json.dumps(description["model"]).encode()).model
+        lock = read_lock(json.dumps(description["model"]).encode())
         golden = read_golden(json.dumps(description["golden"]).encode())
-        return Version(str(description["function_version"]), model, golden)
+        return Version(str(description["function_version"]), lock.model, golden, lock.breaking)
     except (KeyError, TypeError, FormatError) as error:
         raise CheckFailed(
             f"{functions.name}:{qualifier} returned no valid description: {type(error).__name__}: {error}"
@@ -103,7 +104,7 @@ def check_samples(functions: Functions, qualifier: str, version: Version, budget
         event = http_event("POST", request.path, json.dumps(request.body))
         result, took = _quickest(functions, qualifier, event, budget_ms)
         times.append(took)
-        return _http_response(result)
+        return http_response(result)
 
     deadline = functions.clock() + SAMPLES_SECONDS
     for compared in islice(compare_samples(version.model, version.golden, send), most):
@@ -128,7 +129,7 @@ def _wait_until_ready(functions: Functions, qualifier: str) -> None:
     deadline = functions.clock() + READY_SECONDS
     while True:
         result, _ = functions.invoke(qualifier, http_event("GET", "/health/ready"))
-        status, document = _http_response(result)
+        status, document = http_response(result)
         if status == 200:
             return
         if status != 503 or functions.clock() > deadline:
@@ -165,7 +166,7 @@ def _quickest(functions: Functions, qualifier: str, event: Mapping[str, Any], bu
     return result, min(times)
 
 
-def _http_response(result: object) -> tuple[int, object]:
+def http_response(result: object) -> tuple[int, object]:
     """Return the status and the document, or the text, of an HTTP response that a function returned."""
     match result:
         case {"statusCode": int(status), "body": str(body), **rest}:

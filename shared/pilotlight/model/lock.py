@@ -119,12 +119,14 @@ class Signer:
 class Lock:
     """`model.lock`: the pin. `requirements_sha256` is the digest of the `requirements.lock` written with it.
 
-    `signer` is the one of the project's signers whose signature `pin` verified, if the project demands one.
+    `signer` is the one of the project's signers whose signature `pin` verified, if the project demands one. `breaking`
+    says that the version may break callers of the one that it replaces.
     """
 
     model: Description
     requirements_sha256: str
     signer: Signer | None = None
+    breaking: bool = False
 
 
 # The fields of a description, in a lock and in a manifest.
@@ -134,10 +136,11 @@ OPTIONAL_FIELDS = ("allowed_globals", "extra_globals", "needs", "reference")
 
 def read_lock(content: bytes) -> Lock:
     """Parse the bytes of a `model.lock` (shared/schema/lock.schema.json). Raise FormatError."""
-    optional = (*OPTIONAL_FIELDS, "signer")
+    optional = (*OPTIONAL_FIELDS, "signer", "breaking")
     fields = Node(read_json(content)).document(FORMAT, "requirements_sha256", *FIELDS, optional=optional)
     signer = _read_signer(fields["signer"]) if "signer" in fields else None
-    return Lock(read_description(fields), _digest(fields["requirements_sha256"]), signer)
+    breaking = "breaking" in fields and fields["breaking"].boolean()
+    return Lock(read_description(fields), _digest(fields["requirements_sha256"]), signer, breaking)
 
 
 def load_lock(path: Path) -> Lock:
@@ -169,6 +172,8 @@ def write_lock(lock: Lock) -> dict[str, object]:
     }
     if lock.signer:
         document["signer"] = {"name": lock.signer.name, "key_id": lock.signer.key_id}
+    if lock.breaking:
+        document["breaking"] = True
     return document
 
 

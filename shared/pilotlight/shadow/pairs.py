@@ -1,4 +1,4 @@
-"""Which outputs of two models mean the same, and how far two of their values are apart: pure functions."""
+"""How far two models' values of one output are apart: pure functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 
+from pilotlight.model.contract import paired_outputs
 from pilotlight.model.golden import Scalar, Values
 from pilotlight.model.signature import Label, Output, Signature
 from pilotlight.model.tensor import BOOL, BYTES
@@ -40,19 +41,6 @@ def pair_values(
     if any(mine.role == "label" for mine, _ in outputs):
         return pairs
     return pairs + _likeliest(signatures, sides)
-
-
-def paired_outputs(before: Signature, after: Signature) -> list[tuple[Output, Output]]:
-    """Pair the outputs that mean the same: by name, then labels and probabilities by role, then a single one left."""
-    new = {tensor.name: tensor for tensor in after.outputs}
-    pairs = {tensor.name: new[tensor.name] for tensor in before.outputs if tensor.name in new}
-    left = [tensor for tensor in before.outputs if tensor.name not in pairs]
-    other = [tensor for tensor in after.outputs if tensor not in pairs.values()]
-    for role in ("label", "probabilities", "tensor"):
-        mine, theirs = [one for one in left if one.role == role], [one for one in other if one.role == role]
-        if len(mine) == len(theirs) == 1:
-            pairs[mine[0].name] = theirs[0]
-    return [(tensor, pairs[tensor.name]) for tensor in before.outputs if tensor.name in pairs]
 
 
 def is_flip(before: Scalar | None, after: Scalar | None) -> bool:

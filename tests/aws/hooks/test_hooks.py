@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO, StringIO
 from itertools import count
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.config import Config
 
+import callers
 import hook_report
 import post_traffic
 import pre_traffic
@@ -73,8 +75,15 @@ def versions(models: tuple[Pinned, Pinned]) -> Iterator[dict[str, LambdaRuntime]
             function = stack.enter_context(prepared("aws", model, store, {}))
             if version == "3":
                 falsify(function.folder / "golden.json")
+            if version != "1":
+                allow_to_break(function.folder / "model.lock")
             running[version] = stack.enter_context(lambda_runtime(function, version=version))
         yield running
+
+
+def allow_to_break(lock: Path) -> None:
+    """Have a lock say what `pilotlight pin --breaking` writes."""
+    lock.write_text(json.dumps(json.loads(lock.read_bytes()) | {"breaking": True}))
 
 
 def falsify(golden: Path) -> None:
@@ -117,9 +126,10 @@ def run(
     budget: dict[str, str] = BUDGET,
     content: str | None = None,
     kind: str = "AppSpecContent",
+    current: str = "1",
 ) -> dict[str, Any]:
     """Return what a hook says of a deployment to `target`, after it has told CodeDeploy the same, once."""
-    event = codedeploy.deploy(NAME, target, content, kind)
+    event = codedeploy.deploy(NAME, target, content, kind, current)
     with lambda_api(function) as found, acting_in({**codedeploy.environ, **found, **budget}):
         said = hook(event, Context(seconds))
     assert codedeploy.reports == [(event["DeploymentId"], event["LifecycleEventHookExecutionId"], said["status"])]
@@ -142,7 +152,96 @@ def test_a_shift_back_passes_with_the_samples_of_the_version_that_it_goes_back_t
     assert "serves other:1" in run(PRE, codedeploy, function, "2")["found"]
     function.aliases["live"] = "2"
     codedeploy.reports.clear()
-    assert "serves breast-cancer:1" in run(PRE, codedeploy, function, "1")["found"]
+    assert "serves breast-cancer:1" in run(PRE, codedeploy, function, "1", current="2")["found"]
+
+
+@dataclass
+class Next:
+    """A version 5 that a sentence tells about: it answers as version 1, and describes itself with changes."""
+
+    version: int = 2
+    name: str = "breast-cancer"
+    breaking: bool = False
+    renamed: bool = False
+    refuses_after: int = 1000  # so many predictions
+
+    def __call__(self, good: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        asked = count(1)
+
+        def invoke(event: Any) -> Any:
+            if event.get("rawPath") == "/predict_batch" and next(asked) > self.refuses_after:
+                return {"statusCode": 400, "body": '{"error": "expected a number"}'}
+            said = good(event)
+            if event == version_checks.DESCRIBE:
+                return {**said, "function_version": "5", "model": self._lock(said["model"])}
+            if event.get("rawPath") == "/predict_batch":
+                document = json.loads(said["body"]) | {"model_name": self.name, "model_version": str(self.version)}
+                return {**said, "body": json.dumps(document)}
+            return said
+
+        return invoke
+
+    def _lock(self, lock: dict[str, Any]) -> dict[str, Any]:
+        changed: dict[str, Any] = json.loads(json.dumps(lock)) | {"name": self.name, "version": self.version}
+        if self.breaking:
+            changed["breaking"] = True
+        if self.renamed:
+            changed["signature"]["inputs"][0]["feature_names"][0] = "radius"
+        return changed
+
+
+@pytest.mark.parametrize(
+    ("current", "after", "expected"),
+    [
+        ("1", Next(), "Succeeded: .*; it takes 5 golden sample.s. of breast-cancer:1"),
+        (
+            "1",
+            Next(renamed=True),
+            "Failed: .*breast-cancer:2 breaks callers of breast-cancer:1, which serves: features",
+        ),
+        ("1", Next(renamed=True), "Failed: .*run 'pilotlight pin breast-cancer:2 --breaking' and deploy again"),
+        ("1", Next(name="other"), "Failed: .*another model .breast-cancer -> other.: its routes"),
+        ("1", Next(renamed=True, breaking=True), "Succeeded: .*allows it to break callers of breast-cancer:1"),
+        ("1", Next(refuses_after=5), "Failed: .*golden sample 1 of breast-cancer:1, which serves: stack-predict:5 "),
+        ("1", Next(refuses_after=7), "Failed: .*golden sample 3 .* status 400, expected 200: expected a number"),
+        ("2", Next(renamed=True), "Failed: .*breaks callers of other:1, which serves: another model"),
+        ("6", Next(renamed=True), "Succeeded: .* in [0-9]+ ms or less$"),  # a shift back
+        ("4", Next(renamed=True), "Succeeded: .*the version before cannot describe itself: stack-predict:4 returned"),
+    ],
+)
+def test_a_version_that_breaks_the_callers_of_the_one_that_serves_fails(
+    current: str, after: Next, expected: str, codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    function.versions |= {"4": lambda _: {}, "5": after(function.versions["1"])}
+    said = run(PRE, codedeploy, function, "5", current=current)
+    assert re.match(expected, f"{said['status']}: {said['found']}")
+
+
+def test_a_model_that_goes_back_to_an_earlier_version_is_not_kept_from_it(
+    codedeploy: CodeDeploy, function: FakeLambda
+) -> None:
+    good = function.versions["1"]
+    function.versions |= {"4": Next(version=3, renamed=True)(good), "5": Next(version=2)(good)}
+    said = run(PRE, codedeploy, function, "5", current="4")
+    assert said["status"] == "Succeeded"
+    assert said["found"].endswith("; it goes back from breast-cancer:3, so that its contract was not compared")
+
+
+def test_of_more_samples_of_the_callers_than_there_is_time_for_the_first_ones_are_sent(
+    versions: dict[str, LambdaRuntime],
+) -> None:
+    class Client:
+        """Lambda without its API."""
+
+        def invoke(self, *, Payload: bytes, Qualifier: str, **_: str) -> dict[str, BytesIO]:  # noqa: N803 - boto3's names
+            good = versions["1"].invoke
+            answer = (Next()(good) if Qualifier == "5" else good)(json.loads(Payload))
+            return {"Payload": BytesIO(json.dumps(answer).encode())}
+
+    look = count(step=callers.CALLERS_SECONDS / 5)  # so long until the next look at the clock: three a sample
+    functions = version_checks.Functions(cast("LambdaClient", Client()), NAME, lambda: next(look))
+    target = version_checks.read_version(functions, "5")
+    assert callers.check_callers(functions, "1", target) == "; it takes 2 golden sample(s) of breast-cancer:1"
 
 
 def test_a_version_that_answers_otherwise_than_published_fails(codedeploy: CodeDeploy, function: FakeLambda) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from gcp.deploy.conftest import SETTINGS
 from gcp.deploy.rolling import Killed
 from gcp.deploy.stand_in import gcloud
 from harness import pinned
-from pilotlight.model.lock import Needs
+from pilotlight.model.lock import Needs, load_lock, write_lock
 from pilotlight_cli.gcp import GcpError, RolledBack, UnexpectedState
 from pilotlight_cli.gcp.deploy import Deployed, DeployRefused, NotServed, Operator, deploy
 from pilotlight_cli.gcp.gcloud import Completed
@@ -27,7 +29,9 @@ from pilotlight_cli.gcp.platform import connect
 from pilotlight_cli.gcp.settings import read_settings
 from pilotlight_cli.gcp.state import BEFORE
 from pilotlight_cli.local.stores import acting_in
+from pilotlight_cli.pinning.pin import BreakingChange
 from pilotlight_cli.registry.availability import NotAvailable, ensure_published
+from pilotlight_cli.registry.json_document import to_bytes
 from pilotlight_cli.stores import open_store
 from repository import LOCK, SAMPLE, project_of
 from servers.fake_gcs import FakeGcs
@@ -224,6 +228,82 @@ def test_what_the_old_revision_refuses_too_is_the_callers_fault(second: Project)
 
     second.google.callers = call
     assert second.deploy().revision == SECOND
+
+
+def version_2(project: Project, *, feature: str = "mean radius", breaking: bool = False) -> tuple[Path, Expected]:
+    """Publish a second version of the sample with a name for its first feature; return its lock and what it answers."""
+    signature = json.loads(SIGNATURE.read_bytes())
+    signature["inputs"][0]["feature_names"][0] = feature
+    file = project.folder / "signature.json"
+    file.write_text(json.dumps(signature))
+    golden = SAMPLE / "golden.json"
+    pinned(SAMPLE / "model.onnx", "breast-cancer", project.folder, golden=golden, signature=SIGNATURE)
+    later = pinned(SAMPLE / "model.onnx", "breast-cancer", project.folder, golden=golden, signature=file, lock="later")
+    ensure_published(later.lock, open_store("gs://models/team"), later.store.url)
+    later.lock.write_bytes(to_bytes(write_lock(replace(load_lock(later.lock), breaking=breaking))))
+    expected = expected_of(later.lock)
+    project.google.backends[SECOND] = publisher(expected)
+    return later.lock, expected
+
+
+def test_a_release_that_breaks_the_callers_of_the_one_that_serves_is_refused_before_anything_is_done(
+    second: Project,
+) -> None:
+    lock, _ = version_2(second, feature="radius")
+    with pytest.raises(BreakingChange) as error:
+        second.deploy(lock=lock)
+    assert str(error.value) == (
+        "breast-cancer:2 breaks callers of breast-cancer:1, which serves:\n"
+        "  features renamed (mean radius -> radius): a row with the names before is a 400\n"
+        "nothing was deployed; if the callers are ready, run 'pilotlight pin breast-cancer:2 --breaking' and deploy "
+        "again"
+    )
+    assert second.said == []
+    assert len(second.google.functions.deployments) == 1
+
+
+def test_a_release_that_may_break_callers_by_its_lock_is_deployed(second: Project) -> None:
+    lock, _ = version_2(second, feature="radius", breaking=True)
+    assert second.deploy(lock=lock).revision == SECOND
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_a_new_version_gets_the_samples_of_the_one_that_serves_before_any_traffic(
+    refused: int, second: Project
+) -> None:
+    lock, expected = version_2(second)
+    right, own, asked = publisher(expected), len(expected.golden.samples), count(1)
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, object]:
+        if method == "POST" and next(asked) == own + refused:
+            return 400, {"error": "expected a number"}
+        return right(method, path, body)
+
+    if refused:
+        second.google.backends[SECOND] = answer
+        with pytest.raises(RolledBack, match="request 1 of the callers before: status 400, expected 200: expected a n"):
+            second.deploy(lock=lock)
+        assert {FIRST: 50, SECOND: 50} not in second.service.history
+        return
+    assert second.deploy(lock=lock).revision == SECOND
+    at_the_tag = [one for one in second.google.called("POST", "run.example") if one.host.startswith("canary---")]
+    assert len(at_the_tag) % (2 * own) == 0
+
+
+def test_a_version_that_goes_back_is_not_kept_from_it_by_its_contract(second: Project) -> None:
+    lock, _ = version_2(second, feature="radius", breaking=True)
+    second.deploy(lock=lock)
+    assert second.deploy().before == SECOND
+
+
+def test_where_nobody_knows_what_serves_the_contract_is_not_compared_and_that_is_said(second: Project) -> None:
+    lock, _ = version_2(second, feature="radius")
+    for name in list(second.gcs.buckets.objects("models")):
+        if name.startswith("team/breast-cancer/1/"):
+            second.gcs.buckets.delete("models", name, {})
+    second.deploy(lock=lock)
+    unknown = f"the contract is not compared with the one that serves: {FIRST} serves breast-cancer:1, which cannot be "
+    assert any(text.startswith(unknown) for text in second.said)
 
 
 def test_somebody_who_deploys_by_hand_between_deployment_and_rollout_is_noticed(second: Project) -> None:

@@ -86,7 +86,7 @@ FORMATS_BY_NAME = {
     "lock": Format(
         "lock.schema.json",
         read_lock,
-        tuple(write_lock(lock) for lock in (*map(descriptions.lock, MODELS), descriptions.signed_lock())),
+        tuple(write_lock(lock) for lock in (*map(descriptions.lock, MODELS), *descriptions.said_locks())),
     ),
     "manifest": Format(
         "manifest.schema.json",

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from descriptions import CLASSIFIER, golden_of, onnx_model, pickled_model
+from pilotlight.model.contract import contract_changes
 from pilotlight.model.golden import Values
 from pilotlight.model.signature import Output
 from pilotlight.model.tensor import BYTES, FP32
-from pilotlight_cli.comparing.contract import contract_changes
 from pilotlight_cli.comparing.markdown import markdown
 from pilotlight_cli.comparing.page import page
 from pilotlight_cli.comparing.plot import NothingToDraw, draw

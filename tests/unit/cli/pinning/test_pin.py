@@ -161,6 +161,8 @@ def test_a_version_that_breaks_callers_of_the_pinned_one_needs_to_be_asked_for(
     (change,) = pin(store, NAME, lock, breaking=True).changes
     assert (change.kind, change.before, change.after) == ("features renamed", "mean texture", "area")
     assert load_lock(lock).model.version == 2
+    assert load_lock(lock).breaking
+    assert not pin(store, NAME, lock).lock.breaking  # which is for the next release
 
 
 def test_a_version_that_callers_cannot_tell_from_the_pinned_one_is_pinned_with_its_changes(

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from pilotlight.frozen import dataclass
 from pilotlight.model.lock import Description
 from pilotlight.model.signature import Input, Output, Signature
-from pilotlight.shadow.pairs import paired_outputs
 
 Kind: TypeAlias = Literal[
     "another model",
@@ -119,6 +118,19 @@ def model_changes(before: Description, after: Description) -> tuple[Change, ...]
 def contract_changes(before: Signature, after: Signature) -> tuple[Change, ...]:
     """Return what changes from one signature to another: inputs, outputs, labels."""
     return (*_inputs(before, after), *_outputs(before, after), *_labels(before, after))
+
+
+def paired_outputs(before: Signature, after: Signature) -> list[tuple[Output, Output]]:
+    """Pair the outputs that mean the same: by name, then labels and probabilities by role, then a single one left."""
+    new = {tensor.name: tensor for tensor in after.outputs}
+    pairs = {tensor.name: new[tensor.name] for tensor in before.outputs if tensor.name in new}
+    left = [tensor for tensor in before.outputs if tensor.name not in pairs]
+    other = [tensor for tensor in after.outputs if tensor not in pairs.values()]
+    for role in ("label", "probabilities", "tensor"):
+        mine, theirs = [one for one in left if one.role == role], [one for one in other if one.role == role]
+        if len(mine) == len(theirs) == 1:
+            pairs[mine[0].name] = theirs[0]
+    return [(tensor, pairs[tensor.name]) for tensor in before.outputs if tensor.name in pairs]
 
 
 def _inputs(before: Signature, after: Signature) -> Iterator[Change]:

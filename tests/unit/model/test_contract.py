@@ -8,10 +8,9 @@ from typing import Any, get_args
 import pytest
 
 from descriptions import CLASSIFIER, COLUMNS, TENSORS, onnx_model
+from pilotlight.model.contract import RULES, Kind, contract_changes, model_changes, paired_outputs
 from pilotlight.model.signature import Input, Output, Signature
 from pilotlight.model.tensor import BYTES, FP32, FP64
-from pilotlight.shadow.pairs import paired_outputs
-from pilotlight_cli.comparing.contract import RULES, Kind, contract_changes, model_changes
 
 MATRIX = CLASSIFIER.inputs[0]
 LABEL, PROBABILITIES = CLASSIFIER.outputs
