@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,7 +32,6 @@ from race import RaceError
 from records import message, texts
 from sample import LOCK
 
-_STREAM = "results"
 _HANDLER = "records_handler.lambda_handler"
 
 
@@ -91,19 +91,20 @@ def _function() -> Iterator[Function]:
         with acting_in({**store.environ, "AWS_ENDPOINT_URL": endpoint}):
             ensure_published(LOCK, open_store(store.url))
             kinesis = boto3.client("kinesis", region_name="us-east-1")
-        kinesis.create_stream(StreamName=_STREAM, ShardCount=1)
+        stream = f"results-{token_hex(4)}"  # moto keeps those of all its servers in one place
+        kinesis.create_stream(StreamName=stream, ShardCount=1)
         environ = {
             **passed_on(os.environ),
             **store.environ,
             "AWS_ENDPOINT_URL": endpoint,
             "PILOTLIGHT_STORE": store.url,
-            "PILOTLIGHT_RESULTS": f"arn:aws:kinesis:us-east-1:123456789012:stream/{_STREAM}",
+            "PILOTLIGHT_RESULTS": f"arn:aws:kinesis:us-east-1:123456789012:stream/{stream}",
             "TMPDIR": folder,
         }
         try:
             yield prepare("aws", LOCK, Path(folder) / "function", environ, "records")
         finally:
-            kinesis.delete_stream(StreamName=_STREAM)
+            kinesis.delete_stream(StreamName=stream)
             kinesis.close()
 
 
